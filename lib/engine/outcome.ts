@@ -1,0 +1,35 @@
+/** What an attempt came to. `perform` returns one; an error it throws is turned into one by its kind. */
+export type Outcome =
+  | { kind: 'done'; result?: Result }
+  /** Failed for certain, without effect: again after a backoff, or after `afterSeconds` where that is longer. */
+  | {
+      kind: 'retry';
+      error: string;
+      afterSeconds?: number;
+      /** The provider asked us to slow down: costs no attempt, and the whole account waits. */
+      rateLimited?: boolean;
+      result?: Result;
+    }
+  /** A recurring row did its work: due again `afterSeconds` after its last due time, never in the past. */
+  | { kind: 'again'; afterSeconds: number; result?: Result }
+  /** Failed for good. */
+  | { kind: 'dead'; error: string; result?: Result }
+  /** May or may not have had its effect. Never tried again by itself. */
+  | { kind: 'unknown'; error: string; result?: Result };
+
+/** What the queue's `after_settle` function is told of the attempt: provider ids, measurements. */
+export type Result = Record<string, unknown>;
+
+export const done = (result?: Result): Outcome => ({ kind: 'done', result });
+export const retry = (error: string, afterSeconds?: number): Outcome => ({
+  kind: 'retry',
+  error,
+  afterSeconds,
+});
+export const again = (afterSeconds: number, result?: Result): Outcome => ({
+  kind: 'again',
+  afterSeconds,
+  result,
+});
+export const dead = (error: string): Outcome => ({ kind: 'dead', error });
+export const unknown = (error: string): Outcome => ({ kind: 'unknown', error });

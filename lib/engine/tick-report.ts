@@ -1,0 +1,40 @@
+/** What one tick did. Answered by the cron endpoint, logged, and kept in the ledger. */
+export interface TickReport {
+  queue: string;
+  partition: string;
+  tick: string;
+  /** What called: `vercel`, `worker`, `local`, `http`, … */
+  clock: string;
+  /** The instant of the schedule this tick answers, ISO 8601, where it is known. */
+  slot: string | null;
+  outcome: 'ran' | 'idle' | 'skipped' | 'paused';
+  /** Why it ended. Null where nothing was claimed because the tick was skipped. */
+  ended: 'drained' | 'budget' | 'batch limit' | 'breaker' | 'paused' | null;
+  counts: TickCounts;
+  budgetMs: number;
+  usedMs: number;
+  lock: 'acquired' | 'held' | 'unavailable' | 'none';
+  /** Rows of the partition that are due as the tick ends, counted to 10,000 at most; null if not counted. */
+  backlogDue: number | null;
+  /** Until the next row falls due; null when none waits. */
+  nextDueInMs: number | null;
+  performMs: { p50: number | null; p95: number | null };
+  /** Calls to the database. */
+  exchanges: number;
+  /** The slot had already been delivered once. */
+  duplicate: boolean;
+}
+
+export interface TickCounts {
+  claimed: number;
+  done: number;
+  retried: number;
+  again: number;
+  dead: number;
+  unknown: number;
+  released: number;
+  /** Outcomes that came too late: the row had been taken by another tick or an operator. */
+  lost: number;
+  /** Rows whose tick had died, taken out of `running` by this one. */
+  swept: number;
+}

@@ -1,0 +1,85 @@
+import { z } from 'zod';
+
+/** A count that is exact up to 10,000 and an estimate of the planner's statistics beyond. */
+const count = z.object({ count: z.number(), approximate: z.boolean() });
+
+const ledgerTick = z.object({
+  id: z.string(),
+  partition: z.string(),
+  clock: z.string(),
+  slot: z.string().nullable(),
+  started_at: z.string(),
+  closed_at: z.string().nullable(),
+  /** `running` while it is open, `died` when it was never closed before its limit. */
+  outcome: z.enum(['ran', 'idle', 'skipped', 'paused', 'running', 'died']),
+  duplicate: z.boolean(),
+  claimed: z.number(),
+  done: z.number(),
+  retried: z.number(),
+  again: z.number(),
+  dead: z.number(),
+  unknown: z.number(),
+  released: z.number(),
+  lost: z.number(),
+  swept: z.number(),
+  /** The tick's report; null while it runs, and when it died. */
+  report: z.record(z.string(), z.unknown()).nullable(),
+});
+
+const queueStats = z.object({
+  name: z.string(),
+  delivery: z.enum(['at-most-once', 'at-least-once']),
+  paused_at: z.string().nullable(),
+  paused_reason: z.string().nullable(),
+  /** The queue's own words for the six states. */
+  words: z.object({
+    pending: z.string(),
+    running: z.string(),
+    done: z.string(),
+    dead: z.string(),
+    unknown: z.string(),
+    cancelled: z.string(),
+  }),
+  states: z.object({
+    pending: count,
+    running: count,
+    done: count,
+    dead: count,
+    unknown: count,
+    cancelled: count,
+  }),
+  due_now: count,
+  /** Age of the oldest pending row that is due; null when none is. */
+  oldest_due_seconds: z.number().nullable(),
+  /** Until the next pending row falls due; null when none waits. */
+  next_due_seconds: z.number().nullable(),
+  /** Due rows of accounts that may not send now, by reason (cap reached, paused, …): how many accounts wait. */
+  waiting: z.array(z.object({ reason: z.string(), accounts: z.number(), until: z.string().nullable() })),
+  /** Rows that no tick can ever reach as they stand, by reason. */
+  unreachable: z.array(z.object({ reason: z.string(), rows: z.number() })),
+  /** Settled by minute over the last hour, oldest first; minutes without any are left out. */
+  throughput: z.array(
+    z.object({
+      minute: z.string(),
+      done: z.number(),
+      retried: z.number(),
+      dead: z.number(),
+      unknown: z.number(),
+    }),
+  ),
+  /** The last ticks, newest first. Idle ones are left out except the newest. */
+  ticks: z.array(ledgerTick),
+});
+
+export const statsSchema = z.object({
+  now: z.string(),
+  queues: z.array(queueStats),
+  /** Providers that wait after failing as a whole. */
+  providers: z.array(
+    z.object({ name: z.string(), paused_until: z.string().nullable(), last_error: z.string().nullable() }),
+  ),
+});
+
+export type Stats = z.infer<typeof statsSchema>;
+export type QueueStats = Stats['queues'][number];
+export type LedgerTick = QueueStats['ticks'][number];

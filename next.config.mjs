@@ -1,0 +1,19 @@
+/** @type {import('next').NextConfig} */
+const config = {
+  // PGlite loads its WebAssembly from its own folder and must not be bundled.
+  serverExternalPackages: ['@electric-sql/pglite'],
+  poweredByHeader: false,
+  headers: async () => [
+    {
+      source: '/:path*',
+      headers: [
+        { key: 'X-Content-Type-Options', value: 'nosniff' },
+        { key: 'X-Frame-Options', value: 'DENY' },
+        { key: 'Referrer-Policy', value: 'no-referrer' },
+        { key: 'Permissions-Policy', value: 'camera=(), microphone=(), geolocation=()' },
+      ],
+    },
+  ],
+};
+
+export default config;
