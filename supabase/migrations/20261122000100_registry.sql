@@ -1,0 +1,217 @@
+-- Punctual's own schema: the registry of queues, the ledger of ticks, the accounts and their pace.
+-- People's own tables stay where they are; add_queue() makes queues of them.
+
+-- A Postgres that is not Supabase's lacks these; on Supabase they are there.
+do $$
+begin
+  if not exists (select from pg_roles where rolname = 'anon') then create role anon nologin noinherit; end if;
+  if not exists (select from pg_roles where rolname = 'authenticated') then create role authenticated nologin noinherit; end if;
+  if not exists (select from pg_roles where rolname = 'service_role') then create role service_role nologin noinherit bypassrls; end if;
+end
+$$;
+
+create schema if not exists punctual;
+grant usage on schema punctual to service_role;
+
+create table punctual.queues (
+  name text primary key check (name ~ '^[a-z][a-z0-9_]{0,39}$'),
+  table_schema text not null,
+  table_name text not null,
+  id_type text not null check (id_type in ('bigint', 'uuid')),
+  due_column text not null,
+  partition_column text,
+  account_column text,
+  pending_word text not null,
+  running_word text not null,
+  done_word text not null,
+  dead_word text not null,
+  unknown_word text not null,
+  cancelled_word text not null,
+  delivery text not null check (delivery in ('at-most-once', 'at-least-once')),
+  -- A function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle.
+  after_settle text,
+
+  -- What an operator may change at any time; the next exchange obeys.
+  batch_limit integer default 30 check (batch_limit > 0),
+  concurrency integer not null default 5 check (concurrency between 1 and 1000),
+  max_ticks integer not null default 1 check (max_ticks between 1 and 100),
+  timeout_seconds integer not null default 15 check (timeout_seconds between 1 and 785),
+  lease_seconds integer not null default 90 check (lease_seconds >= 31),
+  max_attempts integer not null default 5 check (max_attempts between 1 and 1000),
+  backoff_base_seconds integer not null default 30 check (backoff_base_seconds >= 1),
+  backoff_cap_seconds integer not null default 3600,
+  retention_days integer default 30 check (retention_days > 0),
+  paused_at timestamptz,
+  paused_reason text,
+
+  unique (table_schema, table_name),
+  check (backoff_cap_seconds >= backoff_base_seconds)
+);
+comment on column punctual.queues.batch_limit is 'The most rows that one tick claims; null is unlimited.';
+comment on column punctual.queues.retention_days is 'Settled rows older than this are pruned; null keeps them for ever.';
+
+-- A named part of a queue with its own tick. Null settings are the queue's.
+create table punctual.partitions (
+  queue text not null references punctual.queues on delete cascade,
+  partition text not null check (partition <> ''),
+  batch_limit integer check (batch_limit > 0),
+  concurrency integer check (concurrency between 1 and 1000),
+  max_ticks integer check (max_ticks between 1 and 100),
+  paused_at timestamptz,
+  paused_reason text,
+  last_tick_at timestamptz,
+  primary key (queue, partition)
+);
+
+-- The ledger: one row a tick.
+create table punctual.ticks (
+  id uuid primary key,
+  queue text not null references punctual.queues on delete cascade,
+  partition text not null,
+  clock text not null,
+  slot timestamptz,
+  lap integer not null default 0,
+  -- The slot had been delivered before: this delivery is one too many, and harmless.
+  duplicate boolean not null default false,
+  -- False where another tick was running and this one was told to leave.
+  admitted boolean not null,
+  started_at timestamptz not null,
+  deadline_at timestamptz not null,
+  closed_at timestamptz,
+  outcome text check (outcome in ('ran', 'idle', 'skipped', 'paused', 'died')),
+  claimed integer not null default 0,
+  done integer not null default 0,
+  retried integer not null default 0,
+  again integer not null default 0,
+  dead integer not null default 0,
+  unknown integer not null default 0,
+  released integer not null default 0,
+  lost integer not null default 0,
+  swept integer not null default 0,
+  -- The latest claims that took rows, newest first: [{claim_id, lease_expires_at}]. A repeated exchange
+  -- finds its rows by them.
+  claims jsonb not null default '[]',
+  report jsonb
+);
+create unique index ticks_slot on punctual.ticks (queue, partition, slot, lap) where slot is not null and not duplicate;
+create index ticks_recent on punctual.ticks (queue, started_at desc);
+create index ticks_open on punctual.ticks (queue, partition) where closed_at is null;
+
+-- A provider that failed as a whole waits, the longer the more often it failed in a row.
+create table punctual.providers (
+  name text primary key,
+  failures integer not null default 0,
+  paused_until timestamptz,
+  -- After a pause one row at a time tries the provider, until it answers.
+  probing_until timestamptz,
+  last_error text
+);
+
+-- Raises 22023 for a time zone that Postgres does not know.
+create function punctual.is_time_zone(p_name text) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  return p_name ~ '^[A-Za-z]+([/_+-][A-Za-z0-9_+-]+)*$'
+     and timezone(p_name, timestamptz '2000-01-01 00:00:00+00') is not null;
+exception when invalid_parameter_value then
+  return false;
+end
+$$;
+
+-- Who rows are sent as.
+create table punctual.accounts (
+  id uuid primary key default gen_random_uuid(),
+  provider text not null check (provider <> ''),
+  provider_account_id text not null check (provider_account_id <> ''),
+  name text not null,
+  time_zone text not null default 'UTC',
+  daily_limit integer not null default 30 check (daily_limit >= 0),
+  paused_until timestamptz,
+  paused_reason text,
+  created_at timestamptz not null default now(),
+  unique (provider, provider_account_id),
+  constraint accounts_time_zone_exists check (punctual.is_time_zone(time_zone))
+);
+
+-- What each account has done and may do next, per queue.
+--
+-- ready_at is only where a claim looks first: whether the account may go is judged by account_opening()
+-- under the lock of this row, at the claim.
+create table punctual.pace (
+  queue text not null references punctual.queues on delete cascade,
+  account_id uuid not null references punctual.accounts on delete cascade,
+  provider text not null,
+  used integer not null default 0,
+  used_on date,
+  -- Not worth a look before this; '-infinity' where nobody knows better.
+  next_ok_at timestamptz not null default '-infinity',
+  waiting_for text,
+  -- Since when it has had work to do; in the future when the next is known; null when none is known.
+  ready_at timestamptz,
+  -- The claim of the row that is running now, and the end of its lease.
+  claim_id uuid,
+  busy_until timestamptz,
+  primary key (queue, account_id)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500);
+create index pace_ready on punctual.pace (queue, provider, ready_at);
+
+-- An account has a pace in every queue that has accounts.
+create function punctual.add_account_pace() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  insert into punctual.pace (queue, account_id, provider)
+  select q.name, new.id, new.provider from punctual.queues q where q.account_column is not null
+  on conflict (queue, account_id) do nothing;
+  return null;
+end
+$$;
+create trigger add_account_pace after insert on punctual.accounts
+  for each row execute function punctual.add_account_pace();
+
+-- What was reckoned from the old settings no longer holds: the next claim judges anew.
+create function punctual.forget_account_wait() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  update punctual.pace p
+     set provider = new.provider, next_ok_at = '-infinity', waiting_for = null,
+         ready_at = case when p.claim_id is null then null else p.ready_at end
+   where p.account_id = new.id;
+  return null;
+end
+$$;
+create trigger forget_account_wait after update of provider, time_zone, daily_limit, paused_until on punctual.accounts
+  for each row
+  when ((old.provider, old.time_zone, old.daily_limit, old.paused_until)
+        is distinct from (new.provider, new.time_zone, new.daily_limit, new.paused_until))
+  execute function punctual.forget_account_wait();
+
+-- Closed to everybody but the service role. Called at the end of every migration that adds functions:
+-- default privileges would have to be changed for the whole database, and that is not ours to do.
+create function punctual.close_to_public() returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_function record;
+begin
+  revoke all on all tables in schema punctual from public, anon, authenticated;
+  revoke all on all sequences in schema punctual from public, anon, authenticated;
+  grant select, insert, update, delete on all tables in schema punctual to service_role;
+  grant usage on all sequences in schema punctual to service_role;
+  for v_function in
+    select p.oid::regprocedure as signature, p.proname as name
+      from pg_catalog.pg_proc p where p.pronamespace = 'punctual'::regnamespace
+  loop
+    execute format('revoke execute on function %s from public, anon, authenticated', v_function.signature);
+    if v_function.name not in ('add_queue', 'close_to_public') then
+      execute format('grant execute on function %s to service_role', v_function.signature);
+    end if;
+  end loop;
+  for v_function in
+    select c.oid::regclass as signature
+      from pg_catalog.pg_class c where c.relnamespace = 'punctual'::regnamespace and c.relkind = 'r'
+  loop
+    execute format('alter table %s enable row level security', v_function.signature);
+  end loop;
+end
+$$;
+
+select punctual.close_to_public();

@@ -1,0 +1,265 @@
+-- Taking due rows, and taking back the rows of ticks that died.
+--
+-- Every statement on a queue's table is dynamic: identifiers and state words stand in its text, values come by
+-- USING, so that each is planned for what it is asked and the partial indexes serve. Words as parameters
+-- were 150 times slower at 1,000,000 rows.
+
+-- When an account may go, and what it waits for until then. The one definition: claims obey it, people read it.
+-- 'infinity' is: not before somebody changes something.
+create function punctual.account_opening(
+  p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz, out open_at timestamptz, out reason text)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_today date;
+begin
+  open_at := p_now;
+  if p_account.daily_limit = 0 then
+    open_at := 'infinity';
+    reason := 'daily limit is 0';
+    return;
+  end if;
+  v_today := (p_now at time zone p_account.time_zone)::date;
+  -- A day that lies ahead counts as today: a change of time zone does not win a second helping.
+  if p_pace.used_on >= v_today and p_pace.used >= p_account.daily_limit then
+    open_at := (p_pace.used_on + 1)::timestamp at time zone p_account.time_zone;
+    -- Where clocks go back over midnight, the next day begins twice.
+    if open_at <= p_now then open_at := p_now + interval '15 minutes'; end if;
+    reason := 'daily limit reached';
+  end if;
+  if p_account.paused_until > open_at then
+    open_at := p_account.paused_until;
+    reason := coalesce('paused: ' || p_account.paused_reason, 'paused');
+  end if;
+  if p_pace.busy_until > open_at then
+    open_at := p_pace.busy_until;
+    reason := 'a row is running';
+  end if;
+exception when invalid_parameter_value then
+  open_at := 'infinity';
+  reason := format('time zone "%s" is unknown', p_account.time_zone);
+end
+$$;
+
+-- SQL: one row (id, due) for each priority level in turn, the first level that has one winning.
+-- p_where is what the row has to fulfil besides its level; the text refers to the table as t.
+create function punctual.head_query(q punctual.queues, p_where text, p_lock text) returns text
+language sql stable set search_path = '' as $$
+  select '(' || string_agg(format(
+    'select * from (select t.id, coalesce(t.next_attempt_at, t.%I) as due from %I.%I t where t.status = %L and t.priority = %s and %s '
+    'order by coalesce(t.next_attempt_at, t.%I), t.id limit 1 %s) level_%s',
+    q.due_column, q.table_schema, q.table_name, q.pending_word, level, p_where, q.due_column, p_lock, level),
+    ' union all ' order by level) || ' limit 1)'
+  from generate_series(0, 3) level
+$$;
+
+-- What separates the partition's rows from the others', as SQL on t.
+create function punctual.partition_condition(q punctual.queues, p_partition text) returns text
+language sql stable set search_path = '' as $$
+  select case when q.partition_column is null then 'true' else format('t.%I = %L', q.partition_column, p_partition) end
+$$;
+
+-- Rows whose lease has passed: their tick died. What it did is unknown under at-most-once; otherwise the row is due
+-- again. The mark of the claim and the lease stay, so that a late proof of what happened is still accepted.
+create function punctual.sweep_leases(q punctual.queues, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_count integer;
+begin
+  execute format(
+    'update %1$I.%2$I t set status = case when %3$L = ''at-most-once'' then %4$L '
+    'when t.attempts >= coalesce(t.max_attempts, $2) then %5$L else %6$L end, '
+    'last_error = ''the tick died while this row was running'', '
+    'finished_at = case when %3$L = ''at-most-once'' or t.attempts >= coalesce(t.max_attempts, $2) then $1 end '
+    'where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %7$L and s.lease_expires_at <= $1 '
+    'order by s.lease_expires_at limit 200 for no key update skip locked))',
+    q.table_schema, q.table_name, q.delivery, q.unknown_word, q.dead_word, q.pending_word, q.running_word)
+  using p_now, q.max_attempts;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+
+-- Rows that nobody wants any more.
+create function punctual.expire_rows(q punctual.queues, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_count integer;
+begin
+  execute format(
+    'update %1$I.%2$I t set status = %3$L, last_error = ''expired before it could start'', finished_at = $1 '
+    'where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %4$L and s.expires_at <= $1 '
+    'order by s.expires_at limit 200 for no key update skip locked))',
+    q.table_schema, q.table_name, q.dead_word, q.pending_word)
+  using p_now;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+
+-- Due rows, oldest first within one priority. Answers [{id, attempt, timeout_seconds, row}].
+create function punctual.claim_rows(
+  q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_rows jsonb := '[]';
+  v_taken jsonb;
+begin
+  -- Level by level: rows of a better priority that are not yet due never stand in the way of the scan.
+  for v_level in 0..3 loop
+    exit when jsonb_array_length(v_rows) >= p_want;
+    execute format(
+      'with taken as ('
+      '  update %1$I.%2$I t set status = %3$L, attempts = t.attempts + 1, claim_id = $1, lease_expires_at = $2 '
+      '   where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %4$L and s.priority = %5$s and %6$s '
+      '     and coalesce(s.next_attempt_at, s.%7$I) <= $3 and (s.expires_at is null or s.expires_at > $3) '
+      '     order by coalesce(s.next_attempt_at, s.%7$I), s.id limit $4 for no key update skip locked)) returning t.*) '
+      'select jsonb_agg(jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, '
+      '  ''row'', to_jsonb(t)) order by coalesce(t.next_attempt_at, t.%7$I), t.id) from taken t',
+      q.table_schema, q.table_name, q.running_word, q.pending_word, v_level,
+      replace(punctual.partition_condition(q, p_partition), 't.', 's.'), q.due_column)
+    into v_taken using p_claim_id, p_lease_until, p_now, p_want - jsonb_array_length(v_rows);
+    v_rows := v_rows || coalesce(v_taken, '[]');
+  end loop;
+  return v_rows;
+end
+$$;
+
+-- Which providers may be used now and for how many rows: [name, limit].
+-- One that failed as a whole is tried with one row at a time after its pause.
+create function punctual.open_providers(
+  q punctual.queues, p_configured text[], p_want integer, p_now timestamptz, out names text[], out limits integer[])
+language plpgsql set search_path = '' as $$
+declare
+  v_provider punctual.providers;
+begin
+  names := p_configured;
+  limits := array_fill(p_want, array[coalesce(array_length(p_configured, 1), 0)]);
+  for v_provider in
+    select * from punctual.providers v where v.failures > 0 and v.name = any (p_configured) order by v.name for no key update
+  loop
+    if v_provider.paused_until > p_now or v_provider.probing_until > p_now then
+      limits[array_position(names, v_provider.name)] := 0;
+    else
+      limits[array_position(names, v_provider.name)] := 1;
+    end if;
+  end loop;
+end
+$$;
+
+-- Due rows of accounts that may go: the longest-ready account first, one row of each, so that an account's rows go out in
+-- order and one account's backlog starves no other. The account's state is judged and written under its lock:
+-- no number of ticks passes a cap.
+create function punctual.claim_paced_rows(
+  q punctual.queues, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_configured text[], p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_rows jsonb := '[]';
+  v_taken jsonb;
+  v_seen integer;
+  v_open record;
+  v_claim text;
+begin
+  v_claim := format($sql$
+    with candidate as materialized (
+      select c.account_id, c.ready_at, a.provider, a.provider_account_id, a.name, a.time_zone, o.open_at, o.reason
+        from unnest($1::text[], $2::integer[]) v (provider, most)
+       cross join lateral (
+         select p.* from punctual.pace p
+          where p.queue = $3 and p.provider = v.provider and p.ready_at <= $4
+          order by p.ready_at limit v.most for no key update skip locked) c
+        join punctual.accounts a on a.id = c.account_id
+       cross join lateral punctual.account_opening(a, c, $4) o
+       order by c.ready_at limit $5
+    ),
+    head as materialized (
+      select c.account_id, h.id from candidate c cross join lateral %1$s h where c.open_at <= $4
+    ),
+    taken as (
+      update %2$I.%3$I t set status = %4$L, attempts = t.attempts + 1, claim_id = $6, lease_expires_at = $7
+        from head h where t.id = h.id returning t.*, h.account_id as paced_account_id
+    ),
+    paced as (
+      update punctual.pace p set
+        used = case when h.id is null then p.used when p.used_on >= d.today then p.used + 1 else 1 end,
+        used_on = case when h.id is null then p.used_on else greatest(p.used_on, d.today) end,
+        claim_id = case when h.id is null then p.claim_id else $6 end,
+        busy_until = case when h.id is null then p.busy_until else $7 end,
+        next_ok_at = case when c.open_at > $4 then c.open_at else '-infinity' end,
+        waiting_for = c.reason,
+        ready_at = case when c.open_at > $4 then c.open_at when h.id is not null then $7 else n.due end
+        from candidate c
+        left join head h on h.account_id = c.account_id
+        -- An account whose time zone is unknown never opens, and has no today.
+        left join lateral (select ($4 at time zone c.time_zone)::date as today where h.id is not null) d on true
+        -- Nothing due: look again when its next row falls due.
+        left join lateral (select min(f.due) as due from unnest(array[0, 1, 2, 3]) level cross join lateral (
+          select coalesce(t.next_attempt_at, t.%5$I) as due from %2$I.%3$I t
+           where t.status = %6$L and t.%7$I = c.account_id and t.priority = level and coalesce(t.next_attempt_at, t.%5$I) > $4
+           order by coalesce(t.next_attempt_at, t.%5$I), t.id limit 1) f
+          where c.open_at <= $4 and h.id is null) n on true
+       where p.queue = $3 and p.account_id = c.account_id
+    )
+    select (select count(*) from candidate),
+           (select jsonb_agg(jsonb_build_object('id', t.id::text, 'attempt', t.attempts, 'timeout_seconds', t.timeout_seconds,
+                     'row', to_jsonb(t) - 'paced_account_id',
+                     'account', jsonb_build_object('id', c.account_id, 'provider', c.provider,
+                                                   'provider_account_id', c.provider_account_id, 'name', c.name))
+                   order by c.ready_at, t.id)
+              from taken t join candidate c on c.account_id = t.paced_account_id)
+    $sql$,
+    punctual.head_query(q, format(
+      't.%I = c.account_id and coalesce(t.next_attempt_at, t.%I) <= $4 and (t.expires_at is null or t.expires_at > $4)',
+      q.account_column, q.due_column), 'for no key update skip locked'),
+    q.table_schema, q.table_name, q.running_word, q.due_column, q.pending_word, q.account_column);
+
+  -- Accounts that turn out to have nothing to do, or not to be open, cost a further round; there is an end to it,
+  -- and the next exchange goes on from where this one stopped.
+  for v_round in 1..10 loop
+    select * into v_open from punctual.open_providers(q, p_configured, p_want - jsonb_array_length(v_rows), p_now);
+    execute v_claim into v_seen, v_taken
+      using v_open.names, v_open.limits, q.name, p_now, p_want - jsonb_array_length(v_rows), p_claim_id, p_lease_until;
+    v_rows := v_rows || coalesce(v_taken, '[]');
+    update punctual.providers v set probing_until = p_now + make_interval(secs => q.timeout_seconds + 5)
+     where v.failures > 0 and v.name in (select r->'account'->>'provider' from jsonb_array_elements(coalesce(v_taken, '[]')) r);
+    exit when v_seen = 0 or jsonb_array_length(v_rows) >= p_want;
+  end loop;
+  return v_rows;
+end
+$$;
+
+-- Finds the accounts that got work while none was known: new rows tell nobody. Once a tick.
+--
+-- The look itself locks nothing, and an account that is locked at this moment is being judged by somebody else.
+create function punctual.wake_accounts(q punctual.queues, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_any boolean;
+  v_found uuid[];
+  v_due timestamptz[];
+  v_count integer;
+begin
+  execute format('select exists (select from %s h)', punctual.head_query(q, format(
+    'coalesce(t.next_attempt_at, t.%I) <= $1', q.due_column), '')) into v_any using p_now;
+  if not v_any then return 0; end if;
+
+  execute format(
+    'select array_agg(p.account_id order by p.account_id), array_agg(h.due order by p.account_id) from punctual.pace p '
+    'cross join lateral %s h where p.queue = $2 and p.next_ok_at <= $1 and (p.ready_at is null or p.ready_at > $1) '
+    'and (p.busy_until is null or p.busy_until <= $1)',
+    punctual.head_query(q, format('t.%I = p.account_id and coalesce(t.next_attempt_at, t.%I) <= $1',
+                                  q.account_column, q.due_column), ''))
+  into v_found, v_due using p_now, q.name;
+
+  with locked as materialized (
+    select p.account_id from punctual.pace p
+     where p.queue = q.name and p.account_id = any (v_found) and (p.ready_at is null or p.ready_at > p_now)
+     order by p.account_id for no key update skip locked)
+  update punctual.pace p set ready_at = greatest(f.due, p.next_ok_at)
+    from locked l join unnest(v_found, v_due) f (account_id, due) on f.account_id = l.account_id
+   where p.queue = q.name and p.account_id = l.account_id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+
+select punctual.close_to_public();

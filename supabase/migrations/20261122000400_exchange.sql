@@ -1,0 +1,431 @@
+-- exchange: the whole protocol between a tick and the database, in one call.
+
+-- Writes outcomes back, fenced by the claim that each row was taken under.
+--
+-- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited,
+--             account_id, account_pause_seconds}]}; outcome is done, retry, again, dead, unknown or release.
+--
+-- Answers {done, retried, again, dead, unknown, released, lost, exceptions}: the counts of what was applied, and
+-- [{id, verdict, outcome}] of all that did not go as it was asked. `already`: applied before, by an exchange whose answer
+-- was lost. `lost`: another claim or an operator has the row. An exhausted retry is applied as `dead`.
+create function punctual.settle_outcomes(q punctual.queues, p_outcomes jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_records jsonb := coalesce(p_outcomes->'records', '[]');
+  v_group record;
+  v_done integer := 0;
+  v_count integer;
+  v_judged jsonb;
+  v_applied jsonb;
+begin
+  for v_group in
+    select (g->>'claim_id')::uuid as claim_id, g->'ids' as ids, jsonb_array_length(g->'ids') as asked
+      from jsonb_array_elements(coalesce(p_outcomes->'done', '[]')) g
+  loop
+    if q.account_column is null and q.after_settle is null then
+      -- The common outcome of a plain queue: one fence and the primary key, no look at the row before.
+      execute format(
+        'update %I.%I t set status = %L, lease_expires_at = null, finished_at = $1, last_error = null '
+        'where t.id = any (array(select jsonb_array_elements_text($2)::%s)) and t.claim_id = $3 and t.lease_expires_at is not null',
+        q.table_schema, q.table_name, q.done_word, q.id_type)
+      using p_now, v_group.ids, v_group.claim_id;
+      get diagnostics v_count = row_count;
+      v_done := v_done + v_count;
+      continue when v_count = v_group.asked;
+      -- Some were not ours any more, or done before: find out which, row by row. Those just done are `already` then.
+      v_records := v_records || (select jsonb_agg(jsonb_build_object('id', i, 'claim_id', v_group.claim_id, 'outcome', 'done'))
+                                   from jsonb_array_elements_text(v_group.ids) i);
+    else
+      v_records := v_records || (select coalesce(jsonb_agg(jsonb_build_object('id', i, 'claim_id', v_group.claim_id, 'outcome', 'done')), '[]')
+                                   from jsonb_array_elements_text(v_group.ids) i);
+    end if;
+  end loop;
+
+  if v_records = '[]' then
+    return jsonb_build_object('done', v_done, 'retried', 0, 'again', 0, 'dead', 0, 'unknown', 0, 'released', 0, 'lost', 0,
+                              'exceptions', jsonb '[]');
+  end if;
+
+  -- A provider's limit holds for the whole account, whoever's the row is by now. Before the rows: accounts are locked first.
+  update punctual.accounts a set paused_until = s.until, paused_reason = s.reason
+    from (select l.id, l.reason, p_now + make_interval(secs => l.seconds) as until
+            from (select (r->>'account_id')::uuid as id, max((r->>'account_pause_seconds')::double precision) as seconds,
+                         max(r->>'error') as reason
+                    from jsonb_array_elements(v_records) r where r->'account_pause_seconds' is not null group by 1) l
+            join punctual.accounts x on x.id = l.id order by l.id for no key update of x) s
+   where a.id = s.id and s.until > coalesce(a.paused_until, '-infinity');
+
+  execute format($sql$
+    with asked as materialized (
+      select distinct on (id) (r->>'id')::%1$s as id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome, r->>'error' as error,
+             r->'result' as result, (r->>'delay_seconds')::double precision as delay_seconds,
+             coalesce((r->>'rate_limited')::boolean, false) as rate_limited
+        from jsonb_array_elements($1) r order by id
+    ),
+    before as materialized (
+      select t.id, t.status, t.claim_id, t.lease_expires_at, t.attempts, t.max_attempts, t.%2$I as due
+        from asked a join %3$I.%4$I t on t.id = a.id order by t.id for no key update of t
+    ),
+    judged as materialized (
+      select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, b.attempts, b.due,
+             case when b.claim_id is distinct from a.claim_id then 'lost'
+                  when b.lease_expires_at is not null then 'applied'
+                  when b.status = %5$L and a.outcome not in ('unknown', 'release') then 'applied'
+                  else 'already' end as verdict,
+             case when a.outcome = 'retry' and not a.rate_limited and b.attempts >= coalesce(b.max_attempts, $2) then 'dead'
+                  else a.outcome end as outcome,
+             a.outcome as asked_outcome,
+             b.status as status_before
+        from asked a left join before b on b.id = a.id
+    ),
+    applied as (
+      update %3$I.%4$I t set
+        status = case j.outcome when 'done' then %6$L when 'dead' then %7$L when 'unknown' then %5$L else %8$L end,
+        lease_expires_at = null,
+        attempts = case when j.outcome = 'release' or (j.outcome = 'retry' and j.rate_limited) then greatest(t.attempts - 1, 0)
+                        when j.outcome = 'again' then 0 else t.attempts end,
+        next_attempt_at = case j.outcome when 'retry' then $3 + make_interval(secs => coalesce(j.delay_seconds, 0))
+                                         when 'again' then null else t.next_attempt_at end,
+        -- Anchored on the last due time: lateness does not add up, and slots that were missed are not made up for.
+        %2$I = case when j.outcome = 'again'
+                    then t.%2$I + make_interval(secs => j.delay_seconds
+                         * (1 + greatest(0, floor(extract(epoch from $3 - t.%2$I) / j.delay_seconds))))
+                    else t.%2$I end,
+        finished_at = case when j.outcome in ('done', 'dead', 'unknown') then $3 end,
+        last_error = case when j.outcome in ('retry', 'dead', 'unknown') then left(j.error, 2000)
+                          when j.outcome = 'release' then t.last_error end
+        from judged j where t.id = j.id and j.verdict = 'applied'
+      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited %9$s
+    )
+    select (select jsonb_agg(jsonb_build_object('id', j.id::text, 'verdict', j.verdict,
+                      'outcome', case when j.verdict = 'already' then
+                        case j.status_before when %6$L then 'done' when %7$L then 'dead' when %5$L then 'unknown' else j.asked_outcome end
+                        else j.outcome end))
+              from judged j where j.verdict <> 'applied' or j.outcome <> j.asked_outcome),
+           (select jsonb_agg(to_jsonb(a)) from applied a)
+    $sql$,
+    q.id_type, q.due_column, q.table_schema, q.table_name, q.unknown_word, q.done_word, q.dead_word, q.pending_word,
+    case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end)
+  into v_judged, v_applied using v_records, q.max_attempts, p_now;
+
+  v_judged := coalesce(v_judged, '[]');
+  v_applied := coalesce(v_applied, '[]');
+
+  if q.account_column is not null then
+    -- The account is free again. What for certain had no effect gives its place under the cap back: as long as the account
+    -- bears this claim no later one has counted, so `used` is of the claim's day.
+    with freed as materialized (
+      select p.account_id, r->>'outcome' as outcome
+        from jsonb_array_elements(v_applied) r
+        join punctual.pace p on p.queue = q.name and p.account_id = (r->>'account_id')::uuid and p.claim_id = (r->>'claim_id')::uuid
+       order by p.account_id for no key update of p)
+    update punctual.pace p set
+      used = case when f.outcome in ('retry', 'dead', 'release') then greatest(p.used - 1, 0) else p.used end,
+      next_ok_at = '-infinity', waiting_for = null, claim_id = null, busy_until = null, ready_at = p_now
+      from freed f where p.queue = q.name and p.account_id = f.account_id;
+  end if;
+
+  if q.after_settle is not null and v_applied <> '[]' then
+    execute format('select %s($1, $2)', q.after_settle) using v_applied, p_now;
+  end if;
+
+  return (
+    select jsonb_build_object(
+      'done', v_done + count(*) filter (where r->>'outcome' = 'done'),
+      'retried', count(*) filter (where r->>'outcome' = 'retry'),
+      'again', count(*) filter (where r->>'outcome' = 'again'),
+      'dead', count(*) filter (where r->>'outcome' = 'dead'),
+      'unknown', count(*) filter (where r->>'outcome' = 'unknown'),
+      'released', count(*) filter (where r->>'outcome' = 'release'),
+      'lost', (select count(*) from jsonb_array_elements(v_judged) j where j->>'verdict' = 'lost'),
+      'exceptions', v_judged)
+    from jsonb_array_elements(v_applied) r);
+end
+$$;
+
+-- How a provider does, as this tick saw it: [{name, ok, error}]. Each failure as a whole doubles the pause, from 30 seconds
+-- to half an hour; one answer ends it.
+create function punctual.note_providers(p_providers jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_note record;
+begin
+  for v_note in
+    select n->>'name' as name, (n->>'ok')::boolean as ok, n->>'error' as error
+      from jsonb_array_elements(coalesce(p_providers, '[]')) n order by 1
+  loop
+    if v_note.ok then
+      update punctual.providers v set failures = 0, paused_until = null, probing_until = null
+       where v.name = v_note.name and v.failures > 0;
+    else
+      insert into punctual.providers as v (name, failures, paused_until, last_error)
+      values (v_note.name, 1, p_now + interval '30 seconds', left(v_note.error, 2000))
+      on conflict (name) do update set
+        failures = v.failures + 1,
+        paused_until = p_now + least(interval '30 seconds' * power(2, least(v.failures, 10)), interval '30 minutes'),
+        probing_until = null,
+        last_error = excluded.last_error
+       -- Ticks that failed side by side saw one failure.
+       where v.paused_until is null or v.paused_until <= p_now;
+    end if;
+  end loop;
+end
+$$;
+
+-- Due rows of one partition, counted to 10,000.
+create function punctual.count_due(q punctual.queues, p_partition text, p_now timestamptz) returns integer
+language plpgsql stable set search_path = '' as $$
+declare
+  v_count integer;
+begin
+  execute format(
+    'select count(*) from (select from generate_series(0, 3) level cross join lateral (select from %I.%I t '
+    'where t.status = %L and %s and t.priority = level and coalesce(t.next_attempt_at, t.%I) <= $1 limit 10000) r limit 10000) c',
+    q.table_schema, q.table_name, q.pending_word, punctual.partition_condition(q, p_partition), q.due_column)
+  into v_count using p_now;
+  return v_count;
+end
+$$;
+
+-- When the next row that is not due yet falls due, or an account that waits may go on; null when none waits.
+create function punctual.next_due_at(q punctual.queues, p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+declare
+  v_at timestamptz;
+begin
+  execute format(
+    'select min(r.due) from generate_series(0, 3) level cross join lateral (select coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t '
+    'where t.status = %4$L and %5$s and t.priority = level and coalesce(t.next_attempt_at, t.%1$I) > $1 '
+    'order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1) r where r.due < ''infinity''',
+    q.due_column, q.table_schema, q.table_name, q.pending_word, punctual.partition_condition(q, p_partition))
+  into v_at using p_now;
+  if q.account_column is not null then
+    v_at := least(v_at, (select min(p.ready_at) from punctual.pace p
+                          where p.queue = q.name and p.ready_at > p_now and p.ready_at < 'infinity'));
+  end if;
+  return v_at;
+end
+$$;
+
+-- The tick's row in the ledger, locked; written on first sight.
+create function punctual.open_tick(
+  q punctual.queues, p_partition punctual.partitions, p_tick jsonb, p_now timestamptz, out tick punctual.ticks, out is_new boolean)
+language plpgsql set search_path = '' as $$
+declare
+  v_max integer := coalesce(p_partition.max_ticks, q.max_ticks);
+  v_now timestamptz;
+  v_live integer;
+begin
+  is_new := false;
+  select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for no key update;
+  if found then return; end if;
+
+  perform from punctual.partitions p where p.queue = q.name and p.partition = p_partition.partition for no key update;
+  -- While we waited the same call, sent twice, may have got here first. A new statement sees it.
+  select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for no key update;
+  if found then return; end if;
+
+  v_now := coalesce(p_now, clock_timestamp());
+  update punctual.ticks t set outcome = 'died', closed_at = t.deadline_at
+   where t.id in (select d.id from punctual.ticks d where d.queue = q.name and d.partition = p_partition.partition
+                     and d.closed_at is null and d.deadline_at <= v_now for no key update skip locked);
+  select count(*) into v_live from punctual.ticks t
+   where t.queue = q.name and t.partition = p_partition.partition and t.closed_at is null and t.admitted and t.deadline_at > v_now;
+
+  insert into punctual.ticks as t (id, queue, partition, clock, slot, lap, duplicate, admitted, started_at, deadline_at)
+  values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'clock', 'http'), (p_tick->>'slot')::timestamptz,
+          coalesce((p_tick->>'lap')::integer, 0),
+          exists (select from punctual.ticks s where s.queue = q.name and s.partition = p_partition.partition and not s.duplicate
+                     and s.slot = (p_tick->>'slot')::timestamptz and s.lap = coalesce((p_tick->>'lap')::integer, 0)),
+          v_live < v_max and (p_tick->>'lock' is distinct from 'held' or v_max > 1),
+          v_now, v_now + make_interval(secs => (p_tick->>'limit_seconds')::double precision))
+  returning t.* into tick;
+  update punctual.partitions p set last_tick_at = v_now where p.queue = q.name and p.partition = p_partition.partition;
+  is_new := true;
+end
+$$;
+
+-- p_tick      {id, queue, partition, clock, slot, lap, limit_seconds, lock, providers}: the same in every call of a tick.
+--             providers: the ones that are configured, for queues with accounts.
+-- p_claim_id  new for every exchange; a repeated one answers the rows that still run under it, and claims nothing.
+-- p_outcomes  as settle_outcomes takes them, and besides
+--             providers: as note_providers takes them;
+--             release_claims: [claim_id] of this tick whose rows never arrived, to be given back.
+-- p_want      the most rows to claim; null for as many as may run side by side. The batch limit holds in any case.
+-- p_close     'no'; 'if_drained': close the tick if nothing was claimed; 'yes'.
+-- p_report    kept in the ledger when the tick is closed.
+-- p_now       for tests; production never sends it.
+--
+-- Answers {admitted, duplicate, paused, settings, rows, settled, swept, closed, outcome, probing, due, next_due_in_ms}. due and
+-- next_due_in_ms are there when this call closed the tick.
+--
+-- Locks, in this order: tick, partition (when the tick is new), accounts by id, rows by id, pace by account. Claims wait for
+-- nobody: they skip what is locked.
+create function punctual.exchange(
+  p_tick jsonb,
+  p_claim_id uuid,
+  p_outcomes jsonb default '{}',
+  p_want integer default 0,
+  p_close text default 'no',
+  p_report jsonb default null,
+  p_now timestamptz default null
+) returns jsonb
+language plpgsql
+set search_path = ''
+set statement_timeout = '4s'
+set lock_timeout = '3s'
+as $$
+declare
+  q punctual.queues;
+  v_partition punctual.partitions;
+  v_tick punctual.ticks;
+  v_opened record;
+  v_now timestamptz;
+  v_outcomes jsonb := coalesce(p_outcomes, '{}');
+  v_settled jsonb;
+  v_rows jsonb := '[]';
+  v_swept integer := 0;
+  v_lease_until timestamptz;
+  v_repeated jsonb;
+  v_release jsonb;
+  v_paused text;
+  v_batch_limit integer;
+  v_want integer;
+  v_close boolean;
+  v_due integer;
+  v_next_due_in_ms bigint;
+begin
+  select * into q from punctual.queues where name = p_tick->>'queue';
+  if not found then
+    raise exception 'there is no queue "%"', p_tick->>'queue' using errcode = 'PT404', hint = 'Run the migrations, or add_queue().';
+  end if;
+  select * into v_partition from punctual.partitions where queue = q.name and partition = p_tick->>'partition';
+  if not found then
+    raise exception 'the queue % has no partition "%"', q.name, p_tick->>'partition'
+      using errcode = 'PT404', hint = 'Insert it into punctual.partitions.';
+  end if;
+  if (p_tick->>'limit_seconds')::double precision is null then
+    raise exception 'the tick names no limit_seconds' using errcode = '22023';
+  end if;
+  if p_close not in ('no', 'if_drained', 'yes') then
+    raise exception 'p_close is "%"', p_close using errcode = '22023';
+  end if;
+
+  select o.tick, o.is_new into v_opened from punctual.open_tick(q, v_partition, p_tick, p_now) o;
+  v_tick := v_opened.tick;
+  v_now := coalesce(p_now, clock_timestamp());
+  v_paused := case when v_partition.paused_at <= v_now then coalesce(v_partition.paused_reason, 'the partition is paused')
+                   when q.paused_at <= v_now then coalesce(q.paused_reason, 'the queue is paused') end;
+
+  -- A claim whose answer was lost on its way gave rows to nobody.
+  for v_release in
+    select c from jsonb_array_elements(v_tick.claims) c where coalesce(v_outcomes->'release_claims', '[]') ? (c->>'claim_id')
+  loop
+    v_outcomes := jsonb_set(v_outcomes, '{records}', coalesce(v_outcomes->'records', '[]')
+      || punctual.list_claimed(q, v_release, 'jsonb_build_object(''id'', t.id::text, ''claim_id'', t.claim_id, ''outcome'', ''release'')'));
+  end loop;
+  v_settled := punctual.settle_outcomes(q, v_outcomes, v_now);
+  perform punctual.note_providers(v_outcomes->'providers', v_now);
+
+  v_batch_limit := coalesce(v_partition.batch_limit, q.batch_limit);
+  v_want := least(coalesce(p_want, v_partition.concurrency, q.concurrency), v_batch_limit - v_tick.claimed);
+  select c into v_repeated from jsonb_array_elements(v_tick.claims) c where c->>'claim_id' = p_claim_id::text;
+  if v_repeated is not null then
+    v_rows := punctual.list_claimed(q, v_repeated, case when q.account_column is null
+      then 'jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', to_jsonb(t))'
+      else format('jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', to_jsonb(t), '
+                  '''account'', (select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', a.provider_account_id, '
+                  '''name'', a.name) from punctual.accounts a where a.id = t.%I))', q.account_column) end);
+  elsif v_want > 0 and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now and v_paused is null then
+    v_swept := punctual.sweep_leases(q, v_now);
+    perform punctual.expire_rows(q, v_now);
+    -- Longer than any run of the function can be, so that a fenced row is never still being performed.
+    v_lease_until := v_now + make_interval(secs => greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30));
+    if q.account_column is null then
+      v_rows := punctual.claim_rows(q, v_partition.partition, p_claim_id, v_want, v_lease_until, v_now);
+    else
+      if v_opened.is_new then perform punctual.wake_accounts(q, v_now); end if;
+      v_rows := punctual.claim_paced_rows(q, p_claim_id, v_want, v_lease_until,
+        array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]'))), v_now);
+    end if;
+    if v_rows <> '[]' then
+      v_tick.claims := (select jsonb_agg(c order by n) from jsonb_array_elements(
+        jsonb_build_array(jsonb_build_object('claim_id', p_claim_id, 'lease_expires_at', v_lease_until)) || v_tick.claims)
+        with ordinality e (c, n) where n <= 8);
+      v_tick.claimed := v_tick.claimed + jsonb_array_length(v_rows);
+    end if;
+  end if;
+
+  v_close := v_tick.closed_at is null and (p_close = 'yes' or not v_tick.admitted or (v_opened.is_new and v_paused is not null)
+                                           or (p_close = 'if_drained' and v_rows = '[]'));
+  if v_close or v_tick.closed_at is not null then
+    v_due := punctual.count_due(q, v_partition.partition, v_now);
+    v_next_due_in_ms := round(extract(epoch from punctual.next_due_at(q, v_partition.partition, v_now) - v_now) * 1000);
+  end if;
+  update punctual.ticks t set
+    claims = v_tick.claims,
+    claimed = v_tick.claimed,
+    done = t.done + (v_settled->>'done')::integer,
+    retried = t.retried + (v_settled->>'retried')::integer,
+    again = t.again + (v_settled->>'again')::integer,
+    dead = t.dead + (v_settled->>'dead')::integer,
+    unknown = t.unknown + (v_settled->>'unknown')::integer,
+    released = t.released + (v_settled->>'released')::integer,
+    lost = t.lost + (v_settled->>'lost')::integer,
+    swept = t.swept + v_swept,
+    closed_at = case when v_close then v_now else t.closed_at end,
+    outcome = case when not v_close then t.outcome when not t.admitted then 'skipped'
+                   when v_paused is not null and v_tick.claimed = 0 then 'paused'
+                   when v_tick.claimed = 0 and v_swept + t.swept = 0 then 'idle' else 'ran' end
+   where t.id = v_tick.id
+  returning t.* into v_tick;
+  if v_close and p_report is not null then
+    -- The tick wrote its report before it knew how this call would end.
+    update punctual.ticks t set report = p_report || jsonb_build_object(
+        'outcome', t.outcome, 'duplicate', t.duplicate, 'backlogDue', v_due, 'nextDueInMs', v_next_due_in_ms,
+        'ended', case t.outcome when 'skipped' then null when 'paused' then 'paused' else p_report->>'ended' end,
+        'counts', jsonb_build_object('claimed', t.claimed, 'done', t.done, 'retried', t.retried, 'again', t.again, 'dead', t.dead,
+                                     'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept))
+     where t.id = v_tick.id;
+  end if;
+
+  return jsonb_build_object(
+    'admitted', v_tick.admitted,
+    'duplicate', v_tick.duplicate,
+    'paused', v_paused,
+    'settings', jsonb_build_object(
+      'delivery', q.delivery,
+      'batch_limit', v_batch_limit,
+      'concurrency', coalesce(v_partition.concurrency, q.concurrency),
+      'max_ticks', coalesce(v_partition.max_ticks, q.max_ticks),
+      'timeout_seconds', q.timeout_seconds,
+      'lease_seconds', greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30),
+      'backoff_base_seconds', q.backoff_base_seconds,
+      'backoff_cap_seconds', q.backoff_cap_seconds),
+    'rows', v_rows,
+    'settled', v_settled,
+    'swept', v_swept,
+    'closed', v_tick.closed_at is not null,
+    'outcome', v_tick.outcome,
+    'probing', array(select v.name from punctual.providers v where v.failures > 0 order by v.name),
+    'due', v_due,
+    'next_due_in_ms', v_next_due_in_ms);
+end
+$$;
+
+-- The rows that still run under a claim, each as p_select (SQL on t) says. Found by the index on leases: all rows of a claim
+-- bear the same one.
+create function punctual.list_claimed(q punctual.queues, p_claim jsonb, p_select text) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_rows jsonb;
+begin
+  execute format('select jsonb_agg(%s order by t.priority, coalesce(t.next_attempt_at, t.%I), t.id) from %I.%I t '
+                 'where t.status = %L and t.lease_expires_at = $1 and t.claim_id = $2',
+                 p_select, q.due_column, q.table_schema, q.table_name, q.running_word)
+  into v_rows using (p_claim->>'lease_expires_at')::timestamptz, (p_claim->>'claim_id')::uuid;
+  return coalesce(v_rows, '[]');
+end
+$$;
+
+select punctual.close_to_public();

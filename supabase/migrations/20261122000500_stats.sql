@@ -1,0 +1,202 @@
+-- What people look at, and the pruning of what is old. The cost of these does not grow with the tables: counts are exact to
+-- 10,000 and the planner's estimate beyond.
+
+-- {count, approximate} of the rows that fulfil p_where (SQL on t).
+create function punctual.count_rows(q punctual.queues, p_where text, p_word text default null) returns jsonb
+language plpgsql stable set search_path = '' set enable_seqscan = off as $$
+declare
+  v_count bigint;
+  v_estimate double precision;
+begin
+  execute format('select count(*) from (select from %I.%I t where %s limit 10001) r', q.table_schema, q.table_name, p_where) into v_count;
+  if v_count <= 10000 then
+    return jsonb_build_object('count', v_count, 'approximate', false);
+  end if;
+  select c.reltuples * f.frequency into v_estimate
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    join pg_catalog.pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = 'status'
+   cross join lateral unnest(s.most_common_vals::text::text[], s.most_common_freqs) f (word, frequency)
+   where n.nspname = q.table_schema and c.relname = q.table_name and f.word = p_word;
+  return jsonb_build_object('count', greatest(10000, round(coalesce(v_estimate, 0))), 'approximate', true);
+end
+$$;
+
+create function punctual.count_states(q punctual.queues) returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_object_agg(s.state, punctual.count_rows(q, format('t.status = %L', s.word), s.word))
+    from (values ('pending', q.pending_word), ('running', q.running_word), ('done', q.done_word), ('dead', q.dead_word),
+                 ('unknown', q.unknown_word), ('cancelled', q.cancelled_word)) s (state, word)
+$$;
+
+-- Pending rows that no tick can reach as things stand: [{reason, rows}]. p_configured: the providers that are configured;
+-- null where that is not known.
+create function punctual.list_unreachable(q punctual.queues, p_configured text[]) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_reasons jsonb := '[]';
+  v_account record;
+  v_rows jsonb := '{}';
+  v_partition text;
+begin
+  v_reasons := v_reasons
+    || jsonb_build_object('reason', format('%s is null', q.due_column), 'rows', punctual.count_rows(q, format(
+         't.status = %L and t.priority in (0, 1, 2, 3) and coalesce(t.next_attempt_at, t.%I) is null', q.pending_word, q.due_column))->'count')
+    || jsonb_build_object('reason', format('%s is infinity', q.due_column), 'rows', punctual.count_rows(q, format(
+         't.status = %L and t.priority in (0, 1, 2, 3) and coalesce(t.next_attempt_at, t.%I) = ''infinity''', q.pending_word, q.due_column))->'count');
+  if q.account_column is not null then
+    v_reasons := v_reasons || jsonb_build_object('reason', 'no account', 'rows', punctual.count_rows(q, format(
+      't.status = %L and t.%I is null', q.pending_word, q.account_column))->'count');
+    for v_account in
+      select a.id, case when a.provider <> all (p_configured) then format('the provider %s is not configured', a.provider)
+                        else 'the account''s daily limit is 0' end as reason
+        from punctual.accounts a where a.provider <> all (p_configured) or a.daily_limit = 0 limit 1000
+    loop
+      v_rows := v_rows || jsonb_build_object(v_account.reason, coalesce((v_rows->>v_account.reason)::bigint, 0) + (punctual.count_rows(q,
+        format('t.status = %L and t.%I = %L', q.pending_word, q.account_column, v_account.id))->>'count')::bigint);
+    end loop;
+    v_reasons := v_reasons || (select coalesce(jsonb_agg(jsonb_build_object('reason', r.key, 'rows', r.value)), '[]') from jsonb_each(v_rows) r);
+  end if;
+  if q.partition_column is not null then
+    -- From one partition to the next by the index, not over all rows.
+    v_partition := '';
+    loop
+      execute format('select min(t.%1$I) from %2$I.%3$I t where t.status = %4$L and t.%1$I > $1',
+                     q.partition_column, q.table_schema, q.table_name, q.pending_word) into v_partition using v_partition;
+      exit when v_partition is null;
+      if not exists (select from punctual.partitions p where p.queue = q.name and p.partition = v_partition) then
+        v_reasons := v_reasons || jsonb_build_object('reason', format('the partition "%s" is unknown', v_partition), 'rows',
+          punctual.count_rows(q, format('t.status = %L and t.%I = %L', q.pending_word, q.partition_column, v_partition))->'count');
+      end if;
+    end loop;
+    v_reasons := v_reasons || jsonb_build_object('reason', 'no partition', 'rows', punctual.count_rows(q, format(
+      't.status = %L and (t.%I is null or t.%2$I = '''')', q.pending_word, q.partition_column))->'count');
+  end if;
+  return (select coalesce(jsonb_agg(r), '[]') from jsonb_array_elements(v_reasons) r where (r->>'rows')::bigint > 0);
+end
+$$;
+
+-- Accounts with due rows that may not go now: [{reason, accounts, until}].
+create function punctual.list_waiting(q punctual.queues, p_now timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object('reason', w.reason, 'accounts', w.accounts,
+           'until', case when w.until < 'infinity' then w.until end) order by w.reason), '[]')
+    from (select p.waiting_for as reason, count(*) as accounts, min(p.next_ok_at) as until
+            from punctual.pace p where p.queue = q.name and p.waiting_for is not null and p.next_ok_at > p_now group by 1
+          union all
+          select format('the provider %s failed and rests', v.name), count(*), max(v.paused_until)
+            from punctual.pace p join punctual.providers v on v.name = p.provider
+           where p.queue = q.name and p.ready_at <= p_now and v.paused_until > p_now group by v.name) w
+$$;
+
+create function punctual.list_ticks(q punctual.queues, p_now timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'id', t.id, 'partition', t.partition, 'clock', t.clock, 'slot', t.slot, 'started_at', t.started_at, 'closed_at', t.closed_at,
+           'outcome', case when t.closed_at is not null then t.outcome when t.deadline_at > p_now then 'running' else 'died' end,
+           'duplicate', t.duplicate, 'claimed', t.claimed, 'done', t.done, 'retried', t.retried, 'again', t.again, 'dead', t.dead,
+           'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept, 'report', t.report)
+           order by t.started_at desc), '[]')
+    from (select * from (select x.*, row_number() over (order by x.started_at desc) as n
+                           from punctual.ticks x where x.queue = q.name and x.started_at > p_now - interval '2 days'
+                          order by x.started_at desc limit 500) recent
+           where recent.n = 1 or recent.outcome is null or recent.outcome <> 'idle' order by recent.started_at desc limit 12) t
+$$;
+
+create function punctual.list_throughput(q punctual.queues, p_now timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(to_jsonb(m) order by m.minute), '[]')
+    from (select date_trunc('minute', coalesce(t.closed_at, p_now)) as minute, sum(t.done + t.again) as done, sum(t.retried) as retried,
+                 sum(t.dead) as dead, sum(t.unknown) as unknown
+            from punctual.ticks t
+           where t.queue = q.name and t.started_at > p_now - interval '1 hour'
+           group by 1 having sum(t.done + t.again + t.retried + t.dead + t.unknown) > 0) m
+$$;
+
+-- The dashboard's figures. p_configured as in list_unreachable.
+create function punctual.read_stats(p_configured text[] default null, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_queues jsonb := '[]';
+  q punctual.queues;
+  v_oldest timestamptz;
+  v_next timestamptz;
+begin
+  for q in select * from punctual.queues order by name loop
+    execute format('select min(r.due) from generate_series(0, 3) level cross join lateral (select coalesce(t.next_attempt_at, t.%1$I) as due '
+      'from %2$I.%3$I t where t.status = %4$L and t.priority = level and coalesce(t.next_attempt_at, t.%1$I) <= $1 '
+      'order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1) r',
+      q.due_column, q.table_schema, q.table_name, q.pending_word) into v_oldest using v_now;
+    v_next := (select min(punctual.next_due_at(q, p.partition, v_now)) from punctual.partitions p where p.queue = q.name);
+    v_queues := v_queues || jsonb_build_object(
+      'name', q.name,
+      'delivery', q.delivery,
+      'paused_at', q.paused_at,
+      'paused_reason', q.paused_reason,
+      'words', jsonb_build_object('pending', q.pending_word, 'running', q.running_word, 'done', q.done_word, 'dead', q.dead_word,
+                                  'unknown', q.unknown_word, 'cancelled', q.cancelled_word),
+      'states', punctual.count_states(q),
+      'due_now', punctual.count_rows(q, format('t.status = %L and t.priority in (0, 1, 2, 3) and coalesce(t.next_attempt_at, t.%I) <= %L',
+                                               q.pending_word, q.due_column, v_now), q.pending_word),
+      'oldest_due_seconds', case when v_oldest > '-infinity' then round(extract(epoch from v_now - v_oldest)) end,
+      'next_due_seconds', round(extract(epoch from v_next - v_now)),
+      'waiting', punctual.list_waiting(q, v_now),
+      'unreachable', punctual.list_unreachable(q, p_configured),
+      'throughput', punctual.list_throughput(q, v_now),
+      'ticks', punctual.list_ticks(q, v_now));
+  end loop;
+  return jsonb_build_object('now', v_now, 'queues', v_queues, 'providers', (
+    select coalesce(jsonb_agg(jsonb_build_object('name', v.name, 'paused_until', v.paused_until, 'last_error', v.last_error) order by v.name), '[]')
+      from punctual.providers v where v.paused_until > v_now));
+end
+$$;
+
+-- {queues: [{name, last_tick_seconds}]}; null where no tick ever was.
+create function punctual.read_health(p_now timestamptz default null) returns jsonb
+language sql stable set search_path = '' set statement_timeout = '4s' as $$
+  select jsonb_build_object('queues', coalesce(jsonb_agg(jsonb_build_object('name', h.queue,
+           'last_tick_seconds', round(extract(epoch from coalesce(p_now, clock_timestamp()) - h.at))) order by h.queue), '[]'))
+    from (select p.queue, max(p.last_tick_at) as at from punctual.partitions p group by 1) h
+$$;
+
+-- One bounded step of retention: settled rows past their queue's retention_days, idle ticks after 48 hours, others after 30 days.
+-- Unknown rows stay: they wait for a decision. Answers {rows, ticks, more}.
+create function punctual.prune(p_limit integer default 1000, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  q punctual.queues;
+  v_word text;
+  v_count integer;
+  v_rows integer := 0;
+  v_ticks integer := 0;
+  v_more boolean := false;
+begin
+  if p_limit is null or p_limit not between 1 and 10000 then
+    raise exception 'p_limit is between 1 and 10000' using errcode = '22023';
+  end if;
+  for q in select * from punctual.queues where retention_days is not null order by name loop
+    foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
+      execute format(
+        'delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %3$L and s.finished_at < $1 '
+        'order by s.finished_at limit $2 for update skip locked))', q.table_schema, q.table_name, v_word)
+      using v_now - make_interval(days => q.retention_days), p_limit;
+      get diagnostics v_count = row_count;
+      v_rows := v_rows + v_count;
+      v_more := v_more or v_count = p_limit;
+    end loop;
+    delete from punctual.ticks t where t.id in (
+      select s.id from punctual.ticks s
+       where s.queue = q.name and s.started_at < v_now - interval '48 hours'
+         and (s.outcome in ('idle', 'skipped') or s.started_at < v_now - interval '30 days')
+       order by s.started_at limit p_limit for update skip locked);
+    get diagnostics v_count = row_count;
+    v_ticks := v_ticks + v_count;
+    v_more := v_more or v_count = p_limit;
+  end loop;
+  return jsonb_build_object('rows', v_rows, 'ticks', v_ticks, 'more', v_more);
+end
+$$;
+
+select punctual.close_to_public();
