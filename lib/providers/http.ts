@@ -1,0 +1,202 @@
+import { readAnswerBody } from './answer-body';
+import { networkCode, provesNothingWasSent } from './network-error';
+
+/** What is known after a call that failed. Only `uncertain` leaves open whether the provider acted. */
+export type ProviderErrorKind = 'rejected' | 'rate_limited' | 'not_sent' | 'uncertain' | 'unauthorised';
+
+interface Failure {
+  kind: ProviderErrorKind;
+  provider: string;
+  /** HTTP status; null when there was no answer. */
+  status: number | null;
+  /** The provider's own code, else the network's or ours (`ECONNREFUSED`, `timeout`, `answer_too_long`). */
+  code: string | number | null;
+  /** Seconds the provider asked us to wait, 0 to 604,800; null when it did not say. */
+  retryAfterSeconds: number | null;
+}
+
+/** Everything that `request` throws. The engine reads `kind`; the message is for a person. */
+export class ProviderError extends Error implements Failure {
+  override readonly name = 'ProviderError';
+  readonly kind: ProviderErrorKind;
+  readonly provider: string;
+  readonly status: number | null;
+  readonly code: string | number | null;
+  readonly retryAfterSeconds: number | null;
+
+  constructor(message: string, failure: Partial<Failure> & Pick<Failure, 'kind' | 'provider'>) {
+    super(message);
+    this.kind = failure.kind;
+    this.provider = failure.provider;
+    this.status = failure.status ?? null;
+    this.code = failure.code ?? null;
+    this.retryAfterSeconds = failure.retryAfterSeconds ?? null;
+  }
+}
+
+export interface HttpAnswer {
+  status: number;
+  headers: Headers;
+  /** The body read as JSON; null where it is empty or not JSON. */
+  body: unknown;
+  text: string;
+}
+
+/** What a provider's error body says beyond its status. What it leaves out is taken from the status. */
+export interface ErrorReading {
+  kind?: ProviderErrorKind;
+  code?: string | number | null;
+  detail?: string;
+}
+
+export interface HttpRequest {
+  /** Named in errors. */
+  provider: string;
+  method: 'GET' | 'POST';
+  url: string;
+  headers?: Record<string, string>;
+  body?: string;
+  /** Ends the call at any point, the reading of the body included. */
+  signal?: AbortSignal;
+  /** Milliseconds for the whole call, beside the signal. */
+  timeoutMs?: number;
+  /** Milliseconds since the epoch, for a `retry-after` given as a date. */
+  now?: () => number;
+  readError?: (answer: HttpAnswer) => ErrorReading | null;
+}
+
+const MAX_RETRY_AFTER_SECONDS = 7 * 24 * 3600;
+
+/**
+ * One HTTP call, never repeated and never redirected. Answers any 2xx; everything else is thrown as a
+ * `ProviderError`.
+ */
+export async function request(call: HttpRequest): Promise<HttpAnswer> {
+  const { provider, signal } = call;
+  const unsent = (why: string, code: string) =>
+    new ProviderError(`${provider} was not called: ${why}`, { kind: 'not_sent', provider, code });
+  if (signal?.aborted) throw unsent('the call was aborted before it began', 'aborted');
+  let headers: Headers;
+  try {
+    const { username, password } = new URL(call.url);
+    if (username || password) throw new TypeError('fetch refuses credentials in an address');
+    // A kept-alive connection may be dead without our knowing (a frozen function wakes up to one), and a
+    // message written to it would be uncertain for no reason. A fresh one fails before anything is sent.
+    headers = new Headers({ ...call.headers, connection: 'close' });
+  } catch {
+    // The original error quotes the header, which may be the key.
+    throw unsent('its address or a header is not valid', 'invalid_request');
+  }
+
+  const controller = new AbortController();
+  let ended: 'aborted' | 'timeout' | null = null;
+  const end = (reason: 'aborted' | 'timeout') => {
+    ended ??= reason;
+    controller.abort();
+  };
+  const onAbort = () => end('aborted');
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const timer = call.timeoutMs === undefined ? null : setTimeout(() => end('timeout'), call.timeoutMs);
+  const uncertain = (why: string, code: string | null, status: number | null = null) =>
+    new ProviderError(`${provider}: ${why}; it may have acted`, {
+      kind: 'uncertain',
+      provider,
+      code,
+      status,
+    });
+
+  try {
+    let response: Response;
+    try {
+      response = await fetch(call.url, {
+        method: call.method,
+        headers,
+        body: call.body,
+        redirect: 'manual',
+        cache: 'no-store',
+        signal: controller.signal,
+      });
+    } catch (error) {
+      if (ended) throw uncertain(`no answer before the call was ended (${ended})`, ended);
+      const code = networkCode(error);
+      if (!provesNothingWasSent(error)) {
+        throw uncertain(`the connection failed without an answer (${code ?? 'unknown cause'})`, code);
+      }
+      const message = `${provider} could not be reached (${code ?? 'no connection'}); nothing was sent`;
+      throw new ProviderError(message, { kind: 'not_sent', provider, code });
+    }
+
+    const read = await readAnswerBody(response);
+    const answer = { status: response.status, headers: response.headers, ...read };
+    if (!response.ok) {
+      // 429 and 401 say all by their status; of another error only the body tells what it was.
+      const statusSaysAll = response.status === 429 || response.status === 401;
+      if (!read.cut || statusSaysAll) throw refusal(call, answer);
+    }
+    if (read.cut) {
+      const why = `its answer (${response.status}) ${read.cut === 'answer_too_long' ? 'is too long' : 'was cut off'}`;
+      throw uncertain(why, ended ?? read.cut, response.status);
+    }
+    return answer;
+  } finally {
+    if (timer) clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** A 2xx that is not in the shape agreed: the provider did something, but not what we know. */
+export function unexpectedAnswer(provider: string, answer: HttpAnswer): ProviderError {
+  const type = answer.headers.get('content-type') ?? 'no content type';
+  const message = `${provider} answered ${answer.status} in an unexpected shape (${type.slice(0, 60)}); it may have acted`;
+  return new ProviderError(message, {
+    kind: 'uncertain',
+    provider,
+    status: answer.status,
+    code: 'unexpected_answer',
+  });
+}
+
+/** Seconds from a `retry-after` header, given as seconds or as an HTTP date; null when it says nothing. */
+export function retryAfterSeconds(header: string | null, nowMs: number): number | null {
+  const value = header?.trim();
+  if (!value) return null;
+  const seconds = /^\d+(\.\d+)?$/.test(value) ? Number(value) : (Date.parse(value) - nowMs) / 1000;
+  if (Number.isNaN(seconds)) return null;
+  return Math.min(Math.max(Math.ceil(seconds), 0), MAX_RETRY_AFTER_SECONDS);
+}
+
+function refusal(call: HttpRequest, answer: HttpAnswer): ProviderError {
+  const reading = call.readError?.(answer) ?? {};
+  const code =
+    typeof reading.code === 'string' ? presentable(reading.code, call.headers) : (reading.code ?? null);
+  const detail = reading.detail ? `: ${presentable(reading.detail, call.headers)}` : '';
+  return new ProviderError(
+    `${call.provider} answered ${answer.status}${code === null ? '' : ` (${code})`}${detail}`,
+    {
+      kind: reading.kind ?? kindOfStatus(answer.status),
+      provider: call.provider,
+      status: answer.status,
+      code,
+      retryAfterSeconds: retryAfterSeconds(answer.headers.get('retry-after'), (call.now ?? Date.now)()),
+    },
+  );
+}
+
+function kindOfStatus(status: number): ProviderErrorKind {
+  if (status === 401) return 'unauthorised';
+  if (status === 429) return 'rate_limited';
+  return status === 408 || status >= 500 ? 'uncertain' : 'rejected';
+}
+
+/** Providers quote tokens in their errors ("Malformed access token …"); they must not reach a log. */
+function presentable(detail: string, headers: Record<string, string> = {}): string {
+  const secrets = Object.values(headers).map((value) => value.replace(/^Bearer /, ''));
+  const clean = secrets.reduce(
+    (text, secret) => (secret.length >= 6 ? text.replaceAll(secret, '***') : text),
+    detail,
+  );
+  return clean
+    .replace(/\p{Cc}+/gu, ' ')
+    .slice(0, 300)
+    .toWellFormed();
+}

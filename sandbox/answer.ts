@@ -1,0 +1,36 @@
+import type { ServerResponse } from 'node:http';
+
+/** An HTTP answer of the sandbox; a string body is sent as it is, anything else as JSON. */
+export interface Answer {
+  status: number;
+  headers?: Record<string, string>;
+  body: unknown;
+}
+
+export function writeAnswer(response: ServerResponse, answer: Answer): void {
+  const { text, headers } = encode(answer);
+  if (response.destroyed) return;
+  response.writeHead(answer.status, headers).end(text);
+}
+
+/** The same answer, one byte a second: a provider that is neither dead nor alive. */
+export function trickleAnswer(response: ServerResponse, answer: Answer): void {
+  const { text, headers } = encode(answer);
+  if (response.destroyed) return;
+  const bytes = Buffer.from(text);
+  response.writeHead(answer.status, { ...headers, 'content-length': String(bytes.length) });
+  response.flushHeaders();
+  let sent = 0;
+  const timer = setInterval(() => {
+    response.write(bytes.subarray(sent, sent + 1));
+    sent += 1;
+    if (sent === bytes.length) response.end();
+  }, 1000);
+  response.on('close', () => clearInterval(timer));
+}
+
+function encode({ headers, body }: Answer): { text: string; headers: Record<string, string> } {
+  return typeof body === 'string'
+    ? { text: body, headers: { 'content-type': 'text/plain; charset=utf-8', ...headers } }
+    : { text: JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } };
+}

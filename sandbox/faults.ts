@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { Send } from './delivery-log';
+
+const milliseconds = z.number().int().min(0).max(600_000);
+const share = z.number().min(0).max(1);
+
+export const faultSettings = z.strictObject({
+  /** Least and most milliseconds between a request and its turn. */
+  latencyMs: z.tuple([milliseconds, milliseconds]).refine(([least, most]) => least <= most, 'least > most'),
+  /** Share of messages answered by 429 with a retry-after of 1 to 3 s. Not taken. */
+  rateLimited: share,
+  /** Share of messages whose answer is lost: half of them before they are taken, half after. */
+  lost: share,
+});
+
+export type FaultSettings = z.infer<typeof faultSettings>;
+
+/** What becomes of one message when its turn comes. `taken` says whether it is delivered. */
+export type Fault =
+  | { kind: 'none' | 'trickle'; taken: true }
+  | { kind: 'refused'; taken: false }
+  | { kind: 'rate limited'; taken: false; seconds: number }
+  | { kind: 'dropped' | 'error' | 'hang' | 'html'; taken: boolean };
+
+export interface Turn {
+  waitMs: number;
+  fault: Fault;
+}
+
+/**
+ * Decides what goes wrong. Chance is drawn from the seed, the message and how often it was seen, not from
+ * the order of arrival, so that a run with many connections at once repeats too.
+ */
+export class Faults {
+  settings: FaultSettings;
+  readonly #seed: number;
+  readonly #seen = new Map<string, number>();
+  #lost = 0;
+
+  constructor(seed: number, settings: FaultSettings) {
+    this.#seed = seed;
+    this.settings = settings;
+  }
+
+  /** What becomes of `send`, which its shape may have `refused` already: then only the latency is drawn. */
+  next(send: Send, refused = false): Turn {
+    const [chance, latency, pause] = this.#draw(send);
+    const [least, most] = this.settings.latencyMs;
+    const waitMs = slowness(send.text) ?? Math.round(least + latency * (most - least));
+    if (refused) return { waitMs, fault: { kind: 'refused', taken: false } };
+    const told = directive(send.text);
+    if (told) return { waitMs, fault: told };
+    const { rateLimited, lost } = this.settings;
+    if (chance < rateLimited) {
+      return { waitMs, fault: { kind: 'rate limited', taken: false, seconds: 1 + Math.floor(pause * 3) } };
+    }
+    if (chance < rateLimited + lost) {
+      // By turns, so that neither half is left to chance.
+      this.#lost += 1;
+      return { waitMs, fault: { kind: 'dropped', taken: this.#lost % 2 === 0 } };
+    }
+    return { waitMs, fault: { kind: 'none', taken: true } };
+  }
+
+  #draw(send: Send): [number, number, number] {
+    const message = [this.#seed, send.provider, send.account, send.recipient, send.text];
+    const key = createHash('sha256').update(JSON.stringify(message)).digest('base64');
+    const times = (this.#seen.get(key) ?? 0) + 1;
+    this.#seen.set(key, times);
+    const bytes = createHash('sha256').update(`${key} ${times}`).digest();
+    const fraction = (offset: number) => bytes.readUInt32BE(offset) / 2 ** 32;
+    return [fraction(0), fraction(4), fraction(8)];
+  }
+}
+
+function slowness(text: string): number | null {
+  const match = /\[\[slow:(\d{1,6})\]\]/.exec(text);
+  return match ? Number(match[1]) : null;
+}
+
+/**
+ * What the text itself asks for, so that a test decides the fate of one message: `[[hang]]`,
+ * `[[drop-before]]`, `[[500]]` and `[[html]]` are not taken; `[[hang-after]]`, `[[drop-after]]`,
+ * `[[500-after]]` and `[[html-after]]` are, and so is `[[trickle]]`. `[[429:SECONDS]]` is not.
+ */
+function directive(text: string): Fault | null {
+  const limited = /\[\[429:(\d{1,6})\]\]/.exec(text);
+  if (limited) return { kind: 'rate limited', taken: false, seconds: Number(limited[1]) };
+  const match = /\[\[(hang|drop|500|html|trickle)(-before|-after)?\]\]/.exec(text);
+  switch (match?.[1]) {
+    case 'hang':
+      return { kind: 'hang', taken: match[2] === '-after' };
+    case 'drop':
+      return { kind: 'dropped', taken: match[2] === '-after' };
+    case '500':
+      return { kind: 'error', taken: match[2] === '-after' };
+    case 'html':
+      return { kind: 'html', taken: match[2] === '-after' };
+    case 'trickle':
+      return { kind: 'trickle', taken: true };
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,81 @@
+import { parseArgs } from 'node:util';
+import { startSandbox } from './sandbox';
+
+const USAGE = `Usage: npm run sandbox -- [options]
+  --port N           4010 unless given; 0 takes a free one
+  --host ADDRESS     127.0.0.1 unless given
+  --seed N           the same seed and messages give the same faults (1)
+  --latency A-B      milliseconds before an answer (100-800)
+  --rate-limited R   share of messages answered by 429 (0.04)
+  --lost R           share of messages whose answer is lost (0.03)
+  --quiet            print nothing per message`;
+
+function fail(message: string): never {
+  console.error(message);
+  process.exit(1);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        port: { type: 'string', default: '4010' },
+        host: { type: 'string' },
+        seed: { type: 'string', default: '1' },
+        latency: { type: 'string', default: '100-800' },
+        'rate-limited': { type: 'string', default: '0.04' },
+        lost: { type: 'string', default: '0.03' },
+        quiet: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    return fail(`${(error as Error).message}\n${USAGE}`);
+  }
+}
+
+const values = readArguments();
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+
+function numberOf(name: string, text: string, most: number): number {
+  const number = Number(text);
+  const fits = text.trim() !== '' && number >= 0 && number <= most;
+  return fits ? number : fail(`--${name} must be a number from 0 to ${most}, not "${text}".`);
+}
+
+const latency = /^(\d+)-(\d+)$/.exec(values.latency);
+const [least, most] = [Number(latency?.[1]), Number(latency?.[2])];
+if (!latency || least > most) fail(`--latency must look like 100-800, not "${values.latency}".`);
+const port = numberOf('port', values.port, 65_535);
+
+const sandbox = await startSandbox({
+  port,
+  host: values.host,
+  seed: numberOf('seed', values.seed, Number.MAX_SAFE_INTEGER),
+  latencyMs: [least, most],
+  rateLimited: numberOf('rate-limited', values['rate-limited'], 1),
+  lost: numberOf('lost', values.lost, 1),
+  onTurn: values.quiet
+    ? undefined
+    : ({ provider, account, recipient }, fate, taken) => {
+        const what = fate === 'none' ? 'delivered' : `${fate}${taken ? ', but delivered' : ''}`;
+        console.log(`${provider} ${account} to ${recipient}: ${what}`);
+      },
+}).catch((error: NodeJS.ErrnoException) =>
+  fail(
+    error.code === 'EADDRINUSE'
+      ? `Port ${port} is in use. Give another one: --port N`
+      : `The sandbox could not start: ${error.message}`,
+  ),
+);
+
+console.log(`sandbox listening on ${sandbox.url}`);
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, () => {
+    void sandbox.close().then(() => process.exit(0));
+  });
+}

@@ -1,0 +1,164 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { trickleAnswer, writeAnswer } from './answer';
+import { type Delivery, DeliveryLog, type Send } from './delivery-log';
+import { type Fault, type FaultSettings, Faults, faultSettings } from './faults';
+import { readBody } from './read-body';
+import type { Reading, Shape } from './shape';
+import { readUnipile, unipileShape } from './unipile-shape';
+import { readWhatsapp, whatsappShape } from './whatsapp-shape';
+
+export interface SandboxOptions extends Partial<FaultSettings> {
+  /** 0, the default, takes a free one. */
+  port?: number;
+  /** 127.0.0.1 unless given. */
+  host?: string;
+  /** The same seed and messages give the same faults. 1 unless given. */
+  seed?: number;
+  /** Told of each message when its turn came. */
+  onTurn?: (send: Send, fate: Fault['kind'], taken: boolean) => void;
+}
+
+export interface Sandbox {
+  url: string;
+  /** What was really delivered, oldest first. */
+  deliveries(): Delivery[];
+  /** Stops listening and cuts every connection. Messages whose turn has not come are not taken. */
+  close(): Promise<void>;
+}
+
+const HTML = {
+  status: 200,
+  headers: { 'content-type': 'text/html; charset=utf-8' },
+  body: '<!doctype html><title>Welcome</title>',
+};
+
+const ABOUT = `This is Punctual's sandbox: it stands in for Unipile and the WhatsApp Cloud API, and sends nothing.
+GET  /deliveries   what it really took, as JSON
+GET  /faults       how often it fails; POST the same JSON, or part of it, to change that
+`;
+
+/**
+ * A provider over real HTTP. Without options it answers at once and nothing fails.
+ *
+ * A message is taken at the end of its latency, whether or not the client is still there, as a real
+ * provider would: a client that gives up early cannot know. One whose body did not arrive in full is not.
+ * @throws when the port cannot be listened on (`code` is `EADDRINUSE`)
+ */
+export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const { port = 0, host = '127.0.0.1', seed = 1, latencyMs = [0, 0], rateLimited = 0, lost = 0 } = options;
+  const log = new DeliveryLog();
+  const faults = new Faults(seed, faultSettings.parse({ latencyMs, rateLimited, lost }));
+  const waiting = new Set<NodeJS.Timeout>();
+
+  function queueTurn({ send, shape, refusal }: Extract<Reading, { send: Send }>, response: ServerResponse) {
+    const { waitMs, fault } = faults.next(send, refusal !== null);
+    const timer = setTimeout(() => {
+      waiting.delete(timer);
+      options.onTurn?.(send, fault.kind, fault.taken);
+      const delivery = fault.taken ? log.take(send) : null;
+      if (refusal) writeAnswer(response, refusal);
+      else answerTurn(response, shape, fault, delivery);
+    }, waitMs);
+    waiting.add(timer);
+  }
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const method = request.method ?? 'GET';
+    const url = new URL(`http://sandbox${request.url?.startsWith('/') ? request.url : '/'}`);
+    const body = await readBody(request);
+    if (body === null) return void response.destroy();
+    const provider = url.pathname.startsWith('/api/v1/')
+      ? 'unipile'
+      : /^\/v\d/.test(url.pathname)
+        ? 'whatsapp'
+        : null;
+    if (body === 'too long') {
+      const shape = provider === 'whatsapp' ? whatsappShape : unipileShape;
+      return writeAnswer(response, shape.tooLong());
+    }
+    if (provider) {
+      const header = (name: string) => request.headers[name]?.toString();
+      const asked = { method, url, header, body };
+      const reading = provider === 'unipile' ? await readUnipile(asked, log) : readWhatsapp(asked);
+      if ('answer' in reading) return writeAnswer(response, reading.answer);
+      return queueTurn(reading, response);
+    }
+    if (url.pathname === '/faults') return answerFaults(method, body, faults, response);
+    if (method === 'GET' && url.pathname === '/deliveries') {
+      response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+      return void Readable.from(log.json()).pipe(response);
+    }
+    if (method === 'GET' && url.pathname === '/') return writeAnswer(response, { status: 200, body: ABOUT });
+    writeAnswer(response, { status: 404, body: 'The sandbox has nothing here.\n' });
+  }
+
+  const server = createServer((request, response) => {
+    handle(request, response).catch((error: unknown) => {
+      writeAnswer(response, { status: 500, body: `The sandbox itself failed: ${String(error)}\n` });
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(port, host, resolve);
+  });
+  const { port: taken } = server.address() as AddressInfo;
+
+  return {
+    url: `http://${host}:${taken}`,
+    deliveries: () => [...log.all()],
+    close: () =>
+      new Promise((resolve) => {
+        for (const timer of waiting) clearTimeout(timer);
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** `delivery` is there whenever the fault says that the message is taken. */
+function answerTurn(response: ServerResponse, shape: Shape, fault: Fault, delivery: Delivery | null): void {
+  switch (fault.kind) {
+    case 'none':
+      if (delivery) writeAnswer(response, shape.accepted(delivery));
+      break;
+    case 'trickle':
+      if (delivery) trickleAnswer(response, shape.accepted(delivery));
+      break;
+    case 'rate limited':
+      writeAnswer(response, shape.rateLimited(fault.seconds));
+      break;
+    case 'error':
+      writeAnswer(response, shape.failed());
+      break;
+    case 'html':
+      writeAnswer(response, HTML);
+      break;
+    case 'dropped':
+      response.destroy();
+      break;
+    case 'hang':
+    case 'refused':
+      break;
+  }
+}
+
+function answerFaults(method: string, body: Buffer, faults: Faults, response: ServerResponse): void {
+  if (method === 'POST') {
+    const parsed = faultSettings.partial().safeParse(parseJson(body));
+    if (!parsed.success) {
+      writeAnswer(response, { status: 400, body: { issues: parsed.error.issues } });
+      return;
+    }
+    faults.settings = { ...faults.settings, ...parsed.data };
+  }
+  writeAnswer(response, { status: 200, body: faults.settings });
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return null;
+  }
+}

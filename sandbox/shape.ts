@@ -1,0 +1,21 @@
+import type { Answer } from './answer';
+import type { Delivery, Send } from './delivery-log';
+
+/** How one provider words its answers to a message. */
+export interface Shape {
+  accepted(delivery: Delivery): Answer;
+  rateLimited(seconds: number): Answer;
+  failed(): Answer;
+  tooLong(): Answer;
+}
+
+/** What a request came to: a message that waits for its turn, refused or not, or an answer at once. */
+export type Reading = { send: Send; shape: Shape; refusal: Answer | null } | { answer: Answer };
+
+/** The part of a request that a shape reads. */
+export interface Asked {
+  method: string;
+  url: URL;
+  header(name: string): string | undefined;
+  body: Buffer;
+}

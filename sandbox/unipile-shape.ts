@@ -1,0 +1,130 @@
+import type { Answer } from './answer';
+import type { Delivery, DeliveryLog } from './delivery-log';
+import type { Asked, Reading, Shape } from './shape';
+
+export const SANDBOX_API_KEY = 'sandbox-key';
+
+const error = (status: number, type: string, title: string, headers?: Record<string, string>): Answer => ({
+  status,
+  headers,
+  body: { status, type: `errors/${type}`, title, detail: 'Said by the sandbox.' },
+});
+
+const messageShape: Shape = {
+  accepted: ({ id }) => ({ status: 201, body: { object: 'MessageSent', message_id: id } }),
+  rateLimited: (seconds) =>
+    error(429, 'too_many_requests', 'Too many requests', { 'retry-after': String(seconds) }),
+  failed: () => error(500, 'unexpected_error', 'Unexpected error'),
+  tooLong: () => error(413, 'content_too_large', 'The body is larger than 1 MB'),
+};
+
+const chatShape: Shape = {
+  ...messageShape,
+  accepted: (delivery) => ({
+    status: 201,
+    body: { object: 'ChatStarted', chat_id: chatId(delivery), message_id: delivery.id },
+  }),
+};
+
+export const unipileShape: Shape = messageShape;
+
+/** Reads a request below `/api/v1` as Unipile's API v1 would. */
+export async function readUnipile(asked: Asked, log: DeliveryLog): Promise<Reading> {
+  if (asked.header('x-api-key') !== SANDBOX_API_KEY) {
+    return { answer: error(401, 'missing_credentials', 'Missing or wrong X-API-KEY') };
+  }
+  const chat = /^\/api\/v1\/chats\/([^/]+)\/messages\/?$/.exec(asked.url.pathname)?.[1];
+  const route = chat ? 'messages' : /^\/api\/v1\/chats\/?$/.test(asked.url.pathname) ? 'chats' : null;
+  if (route === 'messages' && asked.method === 'GET') return { answer: listMessages(asked, chat ?? '', log) };
+  if (!route || asked.method !== 'POST') return { answer: error(404, 'resource_not_found', 'Not found') };
+
+  const form = await readForm(asked);
+  if (!form) return { answer: error(400, 'invalid_parameters', 'A multipart body is expected') };
+  const text = form.get('text');
+  const account = form.get('account_id');
+  if (!text) return { answer: error(400, 'missing_parameters', 'text is missing') };
+
+  if (route === 'chats') {
+    const recipient = form.get('attendees_ids');
+    if (!account || !recipient) {
+      return { answer: error(400, 'missing_parameters', 'account_id or attendees_ids is missing') };
+    }
+    const send = { provider: 'unipile', account, recipient, text } as const;
+    return { send, shape: chatShape, refusal: refusal(recipient) };
+  }
+  const parties = partiesOf(chat ?? '');
+  if (!parties) return { answer: error(404, 'resource_not_found', 'No such chat') };
+  if (account && account !== parties.account) {
+    return { answer: error(422, 'invalid_account', 'The chat belongs to another account') };
+  }
+  const refused = refusal(parties.recipient) ?? refusal(parties.account);
+  return { send: { provider: 'unipile', ...parties, text }, shape: messageShape, refusal: refused };
+}
+
+/** A chat's id names its parties, since a message in a chat does not say which account sends it. */
+export function chatId({ account, recipient }: { account: string; recipient: string }): string {
+  return `${account}__${recipient}`;
+}
+
+function partiesOf(encodedId: string): { account: string; recipient: string } | null {
+  const match = /^(.+?)__(.+)$/s.exec(decode(encodedId));
+  return match?.[1] && match[2] ? { account: match[1], recipient: match[2] } : null;
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+const refusal = (party: string): Answer | null =>
+  party.startsWith('gone-') ? error(422, 'invalid_recipient', 'The recipient cannot be reached') : null;
+
+async function readForm(asked: Asked): Promise<Map<string, string> | null> {
+  try {
+    const headers = { 'content-type': asked.header('content-type') ?? '' };
+    const form = await new Response(new Uint8Array(asked.body), { headers }).formData();
+    const fields = new Map<string, string>();
+    for (const [name, value] of form) if (typeof value === 'string') fields.set(name, value);
+    return fields;
+  } catch {
+    return null;
+  }
+}
+
+/** `GET …/messages`: what was sent in the chat, newest first; `limit`, `cursor`, `after` and `before` work. */
+function listMessages(asked: Asked, encodedId: string, log: DeliveryLog): Answer {
+  const parties = partiesOf(encodedId);
+  if (!parties) return error(404, 'resource_not_found', 'No such chat');
+  const query = asked.url.searchParams;
+  const limit = Math.min(Math.max(Number(query.get('limit')) || 100, 1), 250);
+  const [after, before] = [query.get('after'), query.get('before')];
+  const sent = log.ofChat({ provider: 'unipile', ...parties });
+  // The cursor counts from the oldest, so that a message sent between two pages shifts nothing.
+  const cursor = query.get('cursor');
+  const older = cursor === null ? sent : sent.slice(0, Math.max(Number(cursor) || 0, 0));
+  const wanted = older.filter(
+    ({ at }) =>
+      (!after || Date.parse(at) > Date.parse(after)) && (!before || Date.parse(at) < Date.parse(before)),
+  );
+  const page = wanted.slice(-limit);
+  const oldest = page[0];
+  const more = wanted.length > page.length && oldest;
+  const items = page.reverse().map((delivery) => listed(delivery));
+  return {
+    status: 200,
+    body: { object: 'MessageList', items, cursor: more ? String(sent.indexOf(oldest)) : null },
+  };
+}
+
+const listed = (delivery: Delivery) => ({
+  object: 'Message',
+  id: delivery.id,
+  chat_id: chatId(delivery),
+  account_id: delivery.account,
+  text: delivery.text,
+  timestamp: delivery.at,
+  is_sender: 1,
+});

@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import type { Answer } from './answer';
+import type { Asked, Reading, Shape } from './shape';
+
+export const SANDBOX_ACCESS_TOKEN = 'sandbox-token';
+
+const error = (status: number, code: number, message: string, headers?: Record<string, string>): Answer => ({
+  status,
+  headers,
+  body: {
+    error: {
+      message: `(#${code}) ${message}`,
+      type: 'OAuthException',
+      code,
+      error_data: { messaging_product: 'whatsapp', details: 'Said by the sandbox.' },
+      fbtrace_id: 'sandbox',
+    },
+  },
+});
+
+export const whatsappShape: Shape = {
+  accepted: ({ id, recipient }) => ({
+    status: 200,
+    body: {
+      messaging_product: 'whatsapp',
+      contacts: [{ input: recipient, wa_id: recipient.replace(/^\+/, '') }],
+      messages: [{ id }],
+    },
+  }),
+  rateLimited: (seconds) => error(429, 130429, 'Rate limit hit', { 'retry-after': String(seconds) }),
+  failed: () => error(500, 131000, 'Something went wrong'),
+  tooLong: () => error(413, 100, 'The body is larger than 1 MB'),
+};
+
+const message = z.object({
+  messaging_product: z.literal('whatsapp'),
+  to: z.string().min(1),
+  type: z.string(),
+  text: z.object({ body: z.string().min(1) }).optional(),
+  biz_opaque_callback_data: z.string().optional(),
+});
+
+/** Reads a request below `/v<version>` as the WhatsApp Cloud API would. */
+export function readWhatsapp(asked: Asked): Reading {
+  if (asked.header('authorization') !== `Bearer ${SANDBOX_ACCESS_TOKEN}`) {
+    return { answer: error(401, 190, 'Invalid OAuth access token') };
+  }
+  const account = /^\/v[\d.]+\/([^/]+)\/messages\/?$/.exec(asked.url.pathname)?.[1];
+  if (!account || asked.method !== 'POST') return { answer: error(404, 2500, 'Unknown path components') };
+  const parsed = message.safeParse(readJson(asked.body));
+  if (!parsed.success) return { answer: error(400, 100, 'Invalid parameter') };
+  const { to, type, text, biz_opaque_callback_data: reference } = parsed.data;
+  if (type !== 'text' || !text) return { answer: error(400, 131051, 'Unsupported message type') };
+  return {
+    send: { provider: 'whatsapp-cloud', account, recipient: to, text: text.body, reference },
+    shape: whatsappShape,
+    refusal: to.startsWith('+000') ? error(400, 131026, 'Message undeliverable') : null,
+  };
+}
+
+function readJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return null;
+  }
+}

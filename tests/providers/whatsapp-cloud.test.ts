@@ -1,0 +1,112 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { whatsappCloud } from '../../lib/providers/whatsapp-cloud';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
+import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/whatsapp-shape';
+import { httpAnswer, loopback } from './loopback';
+
+const net = loopback();
+let sandbox: Sandbox;
+beforeAll(async () => {
+  sandbox = await startSandbox();
+});
+afterAll(() => sandbox.close());
+afterEach(() => net.closeAll());
+
+const apiVersion = 'v23.0';
+const client = (accessToken = SANDBOX_ACCESS_TOKEN) =>
+  whatsappCloud({ accessToken, apiVersion, baseUrl: sandbox.url });
+const told = (text: string) => sandbox.deliveries().filter((delivery) => delivery.text === text);
+const message = (text: string, to = '+4915100000001') => ({
+  phoneNumberId: '1001',
+  to,
+  text,
+  reference: 'row-7',
+});
+
+/** The answer `status` with `body` to a text, and the request as it was sent. */
+async function answeredBy(status: number, body: unknown) {
+  let raw = '';
+  const baseUrl = await net.answering((socket, sent) => {
+    raw = sent;
+    socket.end(httpAnswer(status, JSON.stringify(body)));
+  });
+  const sending = whatsappCloud({ accessToken: 'token-1', apiVersion, baseUrl }).sendText(message('hi'));
+  return { sending, raw: () => raw };
+}
+
+describe('a text', () => {
+  it('is delivered once, with its reference, and its id is given back', async () => {
+    const { messageId } = await client().sendText(message('two\nlines 👋'));
+    expect(told('two\nlines 👋')).toMatchObject([
+      { id: messageId, account: '1001', recipient: '+4915100000001', reference: 'row-7' },
+    ]);
+  });
+
+  it('is sent in the shape of the Cloud API', async () => {
+    const { sending, raw } = await answeredBy(200, { messages: [{ id: 'wamid.1' }] });
+    expect(await sending).toEqual({ messageId: 'wamid.1' });
+    const [head, body] = raw().split('\r\n\r\n');
+    expect(head).toMatch(/^POST \/v23\.0\/1001\/messages HTTP/);
+    expect(head).toMatch(/^authorization: Bearer token-1\r$/im);
+    expect(JSON.parse(body ?? '')).toEqual({
+      messaging_product: 'whatsapp',
+      recipient_type: 'individual',
+      to: '+4915100000001',
+      type: 'text',
+      text: { body: 'hi' },
+      biz_opaque_callback_data: 'row-7',
+    });
+  });
+});
+
+describe('a failure', () => {
+  it.each([
+    [400, 4, 'rate_limited'],
+    [400, 80007, 'rate_limited'],
+    [429, 130429, 'rate_limited'],
+    [400, 131056, 'rate_limited'],
+    [429, 131048, 'rejected'],
+    [400, 131051, 'rejected'],
+    [400, 131026, 'rejected'],
+    [403, 10, 'rejected'],
+    [400, 190, 'unauthorised'],
+    [401, 0, 'unauthorised'],
+    [500, 131000, 'uncertain'],
+    [503, 131016, 'uncertain'],
+  ])('of status %d with code %d is %s', async (status, code, kind) => {
+    const { sending } = await answeredBy(status, { error: { code, message: 'No' } });
+    await expect(sending).rejects.toMatchObject({ kind, code, status, provider: 'whatsapp-cloud' });
+  });
+
+  it('never shows the token that the provider quotes', async () => {
+    const { sending } = await answeredBy(400, { error: { code: 190, message: 'Malformed token-1' } });
+    await expect(sending).rejects.toThrow('whatsapp-cloud answered 400 (190): Malformed ***');
+  });
+
+  it('to answer in the agreed shape leaves it uncertain', async () => {
+    const { sending } = await answeredBy(200, { messages: [] });
+    await expect(sending).rejects.toMatchObject({ kind: 'uncertain', code: 'unexpected_answer' });
+  });
+
+  it.each([
+    ['[[500-after]]', 'uncertain', 1],
+    ['[[drop-before]]', 'uncertain', 0],
+    ['[[drop-after]]', 'uncertain', 1],
+    ['[[html]]', 'uncertain', 0],
+    ['[[429:3]]', 'rate_limited', 0],
+  ])('%s is %s, delivered %d times', async (text, kind, times) => {
+    await expect(client().sendText(message(text))).rejects.toMatchObject({ kind });
+    expect(told(text)).toHaveLength(times);
+  });
+
+  it('of a number that no one has is rejected, of a wrong token unauthorised', async () => {
+    const unreachable = client().sendText(message('x', '+000123'));
+    await expect(unreachable).rejects.toMatchObject({ kind: 'rejected', code: 131026 });
+    await expect(client('wrong').sendText(message('x'))).rejects.toMatchObject({ kind: 'unauthorised' });
+  });
+
+  it('of a provider that hangs is uncertain when the signal fires', async () => {
+    const sending = client().sendText({ ...message('[[hang]]'), signal: AbortSignal.timeout(60) });
+    await expect(sending).rejects.toMatchObject({ kind: 'uncertain', code: 'aborted' });
+  });
+});

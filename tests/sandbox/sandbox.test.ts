@@ -1,0 +1,166 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, describe, expect, it } from 'vitest';
+import { DeliveryLog } from '../../sandbox/delivery-log';
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox';
+
+const open: Sandbox[] = [];
+afterEach(async () => {
+  for (const sandbox of open.splice(0)) await sandbox.close();
+});
+
+async function start(options?: SandboxOptions): Promise<Sandbox> {
+  const sandbox = await startSandbox(options);
+  open.push(sandbox);
+  return sandbox;
+}
+
+/** Posts a text to a chat by hand; answers the status, or null when the connection was lost. */
+async function say(sandbox: Sandbox, text: string, chat = 'acc1__ada', signal?: AbortSignal) {
+  const body = new FormData();
+  body.append('text', text);
+  const headers = { 'x-api-key': 'sandbox-key' };
+  const url = `${sandbox.url}/api/v1/chats/${chat}/messages`;
+  return fetch(url, { method: 'POST', body, headers, signal }).then(
+    (response) => response.status,
+    () => null,
+  );
+}
+
+const texts = (count: number) => Array.from({ length: count }, (_, number) => `text ${number}`);
+const json = async (url: string, init?: RequestInit) => (await fetch(url, init)).json();
+
+describe('the log', () => {
+  it('tells over HTTP what was really delivered', async () => {
+    const sandbox = await start();
+    await say(sandbox, 'one');
+    await say(sandbox, 'two', 'acc2__bob');
+    await say(sandbox, 'three', 'acc2__gone-bob');
+    expect(await json(`${sandbox.url}/deliveries`)).toMatchObject([
+      { account: 'acc1', recipient: 'ada', text: 'one', at: expect.stringMatching(/^\d{4}-.*T.*Z$/) },
+      { account: 'acc2', recipient: 'bob', text: 'two' },
+    ]);
+  });
+
+  it.each([0, 1, 1000, 2001])('of %d deliveries is one JSON array', (count) => {
+    const log = new DeliveryLog();
+    for (const text of texts(count)) log.take({ provider: 'unipile', account: 'a', recipient: 'b', text });
+    expect(JSON.parse([...log.json()].join(''))).toEqual(log.all());
+    expect(new Set(log.all().map(({ id }) => id)).size).toBe(count);
+  });
+
+  it('of a chat is listed newest first, page by page', async () => {
+    const sandbox = await start();
+    for (const text of ['a', 'b', 'c']) await say(sandbox, text);
+    await say(sandbox, 'elsewhere', 'acc1__bob');
+    const headers = { 'x-api-key': 'sandbox-key' };
+    const url = `${sandbox.url}/api/v1/chats/acc1__ada/messages?limit=2`;
+    const first = await json(url, { headers });
+    expect(first.items).toMatchObject([
+      { text: 'c', account_id: 'acc1', is_sender: 1, id: sandbox.deliveries()[2]?.id },
+      { text: 'b', timestamp: sandbox.deliveries()[1]?.at },
+    ]);
+    const second = await json(`${url}&cursor=${first.cursor}`, { headers });
+    expect(second).toMatchObject({ items: [{ text: 'a' }], cursor: null });
+  });
+});
+
+describe('faults', () => {
+  it('repeat with the seed, whatever the order of arrival', async () => {
+    const rates = { seed: 5, rateLimited: 0.3 };
+    const fates = async (order: string[]) => {
+      const sandbox = await start(rates);
+      const entries = await Promise.all(order.map(async (text) => [text, await say(sandbox, text)] as const));
+      return new Map(entries.sort());
+    };
+    const forwards = await fates(texts(40));
+    expect(await fates(texts(40).reverse())).toEqual(forwards);
+    expect(new Set(forwards.values())).toEqual(new Set([201, 429]));
+  });
+
+  it('lose half of the lost answers before the message is taken, and half after', async () => {
+    const sandbox = await start({ lost: 0.5 });
+    const all = await Promise.all(texts(60).map((text) => say(sandbox, text)));
+    const lost = all.filter((status) => status === null).length;
+    const takenAndLost = sandbox.deliveries().length - all.filter((status) => status === 201).length;
+    expect(lost).toBeGreaterThan(15);
+    expect(takenAndLost).toBe(Math.floor(lost / 2));
+  });
+
+  it('can be changed while it runs, and nonsense changes nothing', async () => {
+    const sandbox = await start();
+    const change = (body: string) => fetch(`${sandbox.url}/faults`, { method: 'POST', body });
+    expect((await change('{"rateLimited":1}')).status).toBe(200);
+    expect(await say(sandbox, 'limited')).toBe(429);
+    for (const body of ['{"rateLimited":2}', '{"typo":1}', '{"latencyMs":[9,1]}', 'x']) {
+      expect((await change(body)).status).toBe(400);
+    }
+    expect(await json(`${sandbox.url}/faults`)).toEqual({ latencyMs: [0, 0], rateLimited: 1, lost: 0 });
+  });
+
+  it('never fall upon a message that is refused anyway', async () => {
+    const sandbox = await start({ lost: 1 });
+    expect(await say(sandbox, '[[drop-after]]', 'acc1__gone-x')).toBe(422);
+    expect(sandbox.deliveries()).toHaveLength(0);
+  });
+});
+
+describe('a message', () => {
+  it('is taken at its turn even when the client has gone by then', async () => {
+    const sandbox = await start();
+    expect(await say(sandbox, '[[slow:150]]', 'acc1__ada', AbortSignal.timeout(50))).toBeNull();
+    expect(sandbox.deliveries()).toHaveLength(0);
+    await expect.poll(() => sandbox.deliveries()).toHaveLength(1);
+  });
+
+  it('that trickles to a client that has gone does not bring the sandbox down', async () => {
+    const sandbox = await start();
+    await say(sandbox, '[[slow:80]] [[trickle]]', 'acc1__ada', AbortSignal.timeout(20));
+    await expect.poll(() => sandbox.deliveries()).toHaveLength(1);
+    expect(await say(sandbox, 'next')).toBe(201);
+  });
+
+  it('waits for its latency', async () => {
+    const sandbox = await start({ latencyMs: [60, 80] });
+    const began = performance.now();
+    await say(sandbox, 'later');
+    expect(performance.now() - began).toBeGreaterThanOrEqual(58);
+  });
+
+  it.each([
+    ['without the key', '/api/v1/chats/a__b/messages', {}, 'x', 401],
+    ['of an unknown chat', '/api/v1/chats/nobody/messages', { 'x-api-key': 'sandbox-key' }, 'form', 404],
+    ['that is no form', '/api/v1/chats/a__b/messages', { 'x-api-key': 'sandbox-key' }, '{', 400],
+    ['above 1 MB', '/v23.0/1/messages', {}, 'x'.repeat(1024 * 1024 + 1), 413],
+    ['without the token', '/v23.0/1/messages', {}, '{}', 401],
+    ['of another type', '/v23.0/1/messages', { authorization: 'Bearer sandbox-token' }, 'sticker', 400],
+  ])('%s is refused', async (_, path, headers, content, status) => {
+    const sandbox = await start();
+    const form = new FormData();
+    form.append('text', 'hi');
+    const sticker = JSON.stringify({ messaging_product: 'whatsapp', to: '+49', type: 'sticker' });
+    const body = content === 'form' ? form : content === 'sticker' ? sticker : content;
+    const response = await fetch(sandbox.url + path, { method: 'POST', headers, body });
+    expect(response.status).toBe(status);
+    expect(sandbox.deliveries()).toHaveLength(0);
+  });
+});
+
+describe('the process', () => {
+  const run = (...args: string[]) =>
+    spawn(process.execPath, ['--import', 'tsx', 'sandbox/main.ts', ...args], { stdio: 'pipe' });
+  const firstLine = async (stream: ChildProcess['stdout']) =>
+    String((await once(stream as never, 'data'))[0]);
+
+  it('says where it listens, says so when the port is taken, and ends when told', async () => {
+    const sandbox = await start();
+    const busy = run('--port', new URL(sandbox.url).port);
+    const child = run('--port', '0', '--quiet', '--latency', '1-2', '--seed', '9');
+    const [complaint, line] = await Promise.all([firstLine(busy.stderr), firstLine(child.stdout)]);
+    expect(complaint).toMatch(/^Port \d+ is in use/);
+    const url = /^sandbox listening on (http:\/\/127\.0\.0\.1:\d+)\n$/.exec(line)?.[1];
+    expect(await (await fetch(`${url}/`)).text()).toContain('sandbox');
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+});
