@@ -1,0 +1,117 @@
+import type { Clock } from './clock';
+import type { Outcome } from './outcome';
+
+/** An attempt's outcome, and what it says of the account and the provider. */
+export interface Verdict {
+  outcome: Outcome;
+  /** The provider told the whole account to wait. */
+  accountPauseSeconds?: number;
+  /** `failed`: no usable answer, which may be the provider's fault as a whole. Null where it says nothing. */
+  provider: 'answered' | 'failed' | null;
+}
+
+/** A provider's limit without a time of its own. */
+const defaultPauseSeconds = 60;
+/** A rejected key or a lost account is looked at again after this: a person has to act. */
+const unauthorisedPauseSeconds = 300;
+/** An attempt that saw its signal may say what it was doing; after this it is left behind. */
+export const graceMs = 250;
+
+/**
+ * What a thrown error means, by its `kind` and never by its message. What nobody classified is uncertain: it may have had
+ * its effect.
+ */
+export function classifyError(error: unknown, delivery: 'at-most-once' | 'at-least-once'): Verdict {
+  const { kind, retryAfterSeconds } = (typeof error === 'object' && error !== null ? error : {}) as {
+    kind?: unknown;
+    retryAfterSeconds?: unknown;
+  };
+  const message = error instanceof Error ? error.message : String(error);
+  const after =
+    typeof retryAfterSeconds === 'number' && retryAfterSeconds >= 0 ? retryAfterSeconds : undefined;
+  switch (kind) {
+    case 'rejected':
+      return { outcome: { kind: 'dead', error: message }, provider: 'answered' };
+    case 'rate_limited': {
+      const pause = after ?? defaultPauseSeconds;
+      return {
+        outcome: { kind: 'retry', error: message, afterSeconds: pause, rateLimited: true },
+        accountPauseSeconds: pause,
+        provider: 'answered',
+      };
+    }
+    case 'not_sent':
+      return { outcome: { kind: 'retry', error: message, afterSeconds: after }, provider: 'failed' };
+    case 'unauthorised':
+      return {
+        outcome: { kind: 'retry', error: message, afterSeconds: unauthorisedPauseSeconds, rateLimited: true },
+        accountPauseSeconds: unauthorisedPauseSeconds,
+        provider: 'failed',
+      };
+    case 'uncertain':
+      return { outcome: uncertain(message, delivery), provider: 'failed' };
+    default:
+      return { outcome: uncertain(message, delivery), provider: null };
+  }
+}
+
+function uncertain(error: string, delivery: 'at-most-once' | 'at-least-once'): Outcome {
+  return delivery === 'at-most-once' ? { kind: 'unknown', error } : { kind: 'retry', error };
+}
+
+const outcomeKinds = new Set(['done', 'retry', 'again', 'dead', 'unknown']);
+
+/** What `perform` returned, taken for what it is: anything but an outcome is uncertain. */
+function judgeReturned(value: unknown, delivery: 'at-most-once' | 'at-least-once'): Verdict {
+  const outcome = value as Outcome | undefined;
+  if (typeof outcome !== 'object' || outcome === null || !outcomeKinds.has(outcome.kind)) {
+    return { outcome: uncertain('perform returned no outcome', delivery), provider: null };
+  }
+  if (outcome.kind === 'again' && !(outcome.afterSeconds > 0 && Number.isFinite(outcome.afterSeconds))) {
+    return {
+      outcome: { kind: 'dead', error: 'perform returned `again` without a positive afterSeconds' },
+      provider: null,
+    };
+  }
+  return { outcome, provider: 'answered' };
+}
+
+/**
+ * Runs one attempt, and answers in time whether or not it does: its signal fires after `timeoutMs`; `graceMs` later it is left
+ * behind, and what it may have done is uncertain. `onLate` hears what it came to in the end, if it ever ends.
+ */
+export function runAttempt(
+  perform: (signal: AbortSignal) => Promise<Outcome> | Outcome,
+  options: {
+    clock: Clock;
+    timeoutMs: number;
+    delivery: 'at-most-once' | 'at-least-once';
+    onLate(verdict: Verdict): void;
+  },
+): Promise<Verdict> {
+  const { clock, timeoutMs, delivery } = options;
+  return new Promise((resolve) => {
+    const controller = new AbortController();
+    let leftBehind = false;
+    let cancel = clock.timer(timeoutMs, () => {
+      controller.abort(new DOMException(`the attempt's ${timeoutMs} ms are over`, 'TimeoutError'));
+      cancel = clock.timer(graceMs, () => {
+        leftBehind = true;
+        const error = `no answer within ${timeoutMs} ms`;
+        resolve({ outcome: uncertain(error, delivery), provider: 'failed' });
+      });
+    });
+    const settle = (verdict: Verdict) => {
+      cancel();
+      if (leftBehind) options.onLate(verdict);
+      else resolve(verdict);
+    };
+    // An attempt that throws before its first await is an attempt that failed, like any other.
+    Promise.resolve()
+      .then(() => perform(controller.signal))
+      .then(
+        (value) => settle(judgeReturned(value, delivery)),
+        (error) => settle(classifyError(error, delivery)),
+      );
+  });
+}

@@ -1,0 +1,47 @@
+import type { Clock } from './clock';
+
+/**
+ * Kept free at the end of a tick: 3 s for a cold start that the platform counted before our first line, two
+ * exchanges of 5 s, and the answer.
+ */
+export const marginMs = 15_000;
+
+/** How long a tick of this limit works before it only ends. */
+export const workMs = (limitMs: number): number => limitMs - marginMs;
+
+/** How much of a tick is left, and what still fits into it. All times in milliseconds. */
+export interface Budget {
+  limitMs: number;
+  /** Nothing may be under way after this. */
+  abortAt: number;
+  /** The platform ends the function here. */
+  limitAt: number;
+  usedMs(): number;
+  /** Whether an attempt that may take `timeoutMs` still fits, started `laterMs` from now. */
+  admits(timeoutMs: number, laterMs?: number): boolean;
+}
+
+/** `startedAt` is the first line of the handler; `limitMs` the platform's limit, counted from there. */
+export function startBudget(clock: Clock, startedAt: number, limitMs: number): Budget {
+  const abortAt = startedAt + workMs(limitMs);
+  return {
+    limitMs,
+    abortAt,
+    limitAt: startedAt + limitMs,
+    usedMs: () => Math.round(clock.now() - startedAt),
+    admits: (timeoutMs, laterMs = 0) => clock.now() + laterMs + timeoutMs <= abortAt,
+  };
+}
+
+/**
+ * Whether a row may still start under its lease. Counted from when the claim was *requested*: the lease began
+ * at some later moment, so this never starts a row whose lease could end before it does.
+ */
+export function leaseAdmits(
+  clock: Clock,
+  claimRequestedAt: number,
+  leaseMs: number,
+  timeoutMs: number,
+): boolean {
+  return clock.now() - claimRequestedAt + timeoutMs < leaseMs;
+}

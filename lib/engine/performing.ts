@@ -1,0 +1,152 @@
+import pLimit, { type LimitFunction } from 'p-limit';
+import { runAttempt, type Verdict } from './attempt';
+import { backoffSeconds } from './backoff';
+import type { Breaker } from './breaker';
+import { type Budget, leaseAdmits } from './budget';
+import type { Clock, Random } from './clock';
+import type { Log } from './log';
+import type { Queue } from './queue';
+import type { ClaimedRow, QueueSettings, Settlement } from './queue-store';
+import type { Settling } from './settling';
+
+/** Under which claim a row was taken, and when that claim was requested. */
+export interface Claim {
+  id: string;
+  requestedAt: number;
+}
+
+/**
+ * The slots of one tick: performs claimed rows side by side, starts none that the budget, the lease or the breaker does not admit,
+ * and hands every outcome to `settling`.
+ */
+export class Performing<Row, Deps, Env> {
+  /** How long each attempt took, in milliseconds. */
+  readonly durationsMs: number[] = [];
+  /** Set when nothing may start any more; what has not started is released. */
+  halted = false;
+  /** Set when the tick has ended: what an attempt left behind comes to can only be logged. */
+  closed = false;
+  private readonly slots: LimitFunction = pLimit(1);
+  private settings!: QueueSettings;
+
+  constructor(
+    private readonly queue: Queue<Row, Deps, Env>,
+    private readonly deps: Deps,
+    private readonly ports: { clock: Clock; log: Log; random: Random },
+    private readonly budget: Budget,
+    private readonly breaker: Breaker,
+    private readonly settling: Settling,
+    /** Called each time an attempt has ended. */
+    private readonly onEnd: () => void,
+  ) {}
+
+  /** Rows under way and rows waiting for a slot. */
+  get busy(): number {
+    return this.slots.activeCount + this.slots.pendingCount;
+  }
+
+  get free(): number {
+    return this.slots.concurrency - this.slots.activeCount;
+  }
+
+  start(rows: ClaimedRow[], claim: Claim, settings: QueueSettings): void {
+    this.settings = settings;
+    this.slots.concurrency = settings.concurrency;
+    for (const row of rows) void this.slots(() => this.perform(row, claim)).then(this.onEnd);
+  }
+
+  /** The queue's timeout, or the row's where it is shorter. In milliseconds. */
+  timeoutMs(row: ClaimedRow | null, settings = this.settings): number {
+    const seconds = Math.min(settings.timeoutSeconds, row?.timeoutSeconds ?? Number.POSITIVE_INFINITY);
+    return Math.min(this.queue.timeoutMs, seconds * 1_000);
+  }
+
+  private async perform(claimed: ClaimedRow, claim: Claim): Promise<void> {
+    const { clock, log } = this.ports;
+    const timeoutMs = this.timeoutMs(claimed);
+    const provider = claimed.account?.provider ?? null;
+    if (!this.mayStart(provider, claim, timeoutMs)) {
+      this.settling.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
+      return;
+    }
+    const parsed = this.queue.row.safeParse(claimed.row);
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0];
+      const error = `the row does not fit its schema: ${issue?.path.join('.') || 'row'}: ${issue?.message}`;
+      this.settling.add({ id: claimed.id, claimId: claim.id, outcome: 'dead', error });
+      return;
+    }
+
+    const startedAt = clock.now();
+    const context = { deps: this.deps, log, attempt: claimed.attempt, account: claimed.account };
+    const verdict = await runAttempt((signal) => this.queue.perform(parsed.data, { ...context, signal }), {
+      clock,
+      timeoutMs,
+      delivery: this.queue.delivery,
+      onLate: (late) => this.hearLate(claimed, claim, late),
+    });
+    this.durationsMs.push(clock.now() - startedAt);
+    if (provider && verdict.provider === 'answered') this.breaker.answered(provider);
+    if (provider && verdict.provider === 'failed') {
+      this.breaker.failed(provider, 'error' in verdict.outcome ? verdict.outcome.error : 'failed');
+    }
+    this.settling.add(this.settlement(claimed, claim, verdict));
+  }
+
+  private mayStart(provider: string | null, claim: Claim, timeoutMs: number): boolean {
+    return (
+      !this.halted &&
+      this.budget.admits(timeoutMs) &&
+      leaseAdmits(this.ports.clock, claim.requestedAt, this.settings.leaseSeconds * 1_000, timeoutMs) &&
+      !(provider && this.breaker.isOpen(provider))
+    );
+  }
+
+  /** Proof that comes late is still proof, where it is proof: the database takes it for a row that is unknown by now. */
+  private hearLate(claimed: ClaimedRow, claim: Claim, late: Verdict): void {
+    const settlement = this.settlement(claimed, claim, late);
+    if (settlement.outcome === 'unknown') return;
+    if (!this.closed) {
+      this.settling.add(settlement);
+      return;
+    }
+    this.ports.log.warn(
+      { ...settlement, queue: this.queue.name },
+      'an attempt that was left behind ended after its tick',
+    );
+  }
+
+  private settlement(
+    claimed: ClaimedRow,
+    claim: Claim,
+    { outcome, accountPauseSeconds }: Verdict,
+  ): Settlement {
+    const settlement: Settlement = {
+      id: claimed.id,
+      claimId: claim.id,
+      outcome: outcome.kind,
+      result: outcome.result,
+    };
+    if ('error' in outcome) settlement.error = outcome.error;
+    if (outcome.kind === 'again') settlement.delaySeconds = outcome.afterSeconds;
+    if (outcome.kind === 'retry') {
+      settlement.rateLimited = outcome.rateLimited;
+      settlement.delaySeconds = outcome.rateLimited
+        ? outcome.afterSeconds
+        : backoffSeconds(
+            claimed.attempt,
+            {
+              baseSeconds: this.settings.backoffBaseSeconds,
+              capSeconds: this.settings.backoffCapSeconds,
+              retryAfterSeconds: outcome.afterSeconds,
+            },
+            this.ports.random,
+          );
+    }
+    if (accountPauseSeconds && claimed.account) {
+      settlement.accountId = claimed.account.id;
+      settlement.accountPauseSeconds = accountPauseSeconds;
+    }
+    return settlement;
+  }
+}

@@ -1,0 +1,116 @@
+/** What the engine asks of the database: one exchange at a time. Implemented over SQL by `lib/store`. */
+export interface QueueStore {
+  /**
+   * Settles outcomes, claims due rows and closes the tick, in one transaction.
+   *
+   * Throws errors whose `kind` is `unavailable` (no answer; it may have been carried out), `refused` (nothing
+   * was carried out) or `misconfigured` (it never can be).
+   */
+  exchange(request: ExchangeRequest): Promise<ExchangeReply>;
+}
+
+export interface ExchangeRequest {
+  tick: TickIdentity;
+  /** New for each exchange. Sent again after a lost answer, it claims nothing new. */
+  claimId: string;
+  settlements: Settlement[];
+  providers: ProviderNote[];
+  /** Claims of this tick whose rows never arrived: they are given back. */
+  releaseClaims: string[];
+  /** The most rows to claim; null for as many as the registry lets run side by side. */
+  want: number | null;
+  close: 'no' | 'if_drained' | 'yes';
+  /** Kept in the ledger if this exchange closes the tick. */
+  report: object | null;
+}
+
+export interface TickIdentity {
+  id: string;
+  queue: string;
+  partition: string;
+  clock: string;
+  slot: string | null;
+  lap: number;
+  limitSeconds: number;
+  lock: 'acquired' | 'held' | 'unavailable' | 'none';
+  /** The providers that are configured, for a queue with accounts. */
+  providers: string[];
+}
+
+/** One outcome on its way to its row, with durations and never instants: the database knows what time it is. */
+export interface Settlement {
+  id: string;
+  /** The claim the row was taken under: the fence. */
+  claimId: string;
+  outcome: 'done' | 'retry' | 'again' | 'dead' | 'unknown' | 'release';
+  error?: string;
+  result?: Record<string, unknown>;
+  delaySeconds?: number;
+  rateLimited?: boolean;
+  accountId?: string;
+  accountPauseSeconds?: number;
+}
+
+export interface ProviderNote {
+  name: string;
+  ok: boolean;
+  error?: string;
+}
+
+export interface ExchangeReply {
+  /** False: another tick of this partition is running, and this one is to leave. */
+  admitted: boolean;
+  duplicate: boolean;
+  /** Why the queue or the partition is paused; null when it is not. */
+  paused: string | null;
+  settings: QueueSettings;
+  rows: ClaimedRow[];
+  /** What did not go as it was asked; everything else was applied. */
+  exceptions: SettlementException[];
+  swept: number;
+  closed: boolean;
+  /** Providers that failed as a whole and are tried with one row at a time. */
+  probing: string[];
+  /** When the tick was closed: due rows left, counted to 10,000. */
+  due: number | null;
+  nextDueInMs: number | null;
+}
+
+/** The registry's settings, as they are now. */
+export interface QueueSettings {
+  delivery: 'at-most-once' | 'at-least-once';
+  /** The most rows of one tick; null is unlimited. */
+  batchLimit: number | null;
+  concurrency: number;
+  maxTicks: number;
+  timeoutSeconds: number;
+  leaseSeconds: number;
+  backoffBaseSeconds: number;
+  backoffCapSeconds: number;
+}
+
+export interface ClaimedRow {
+  id: string;
+  /** 1 for the first. */
+  attempt: number;
+  /** Shorter than the queue's, where the row sets one. */
+  timeoutSeconds: number | null;
+  /** The row as it stands in its table. */
+  row: Record<string, unknown>;
+  account: Account | null;
+}
+
+/** Who the row is sent as. */
+export interface Account {
+  id: string;
+  provider: string;
+  providerAccountId: string;
+  name: string;
+}
+
+export interface SettlementException {
+  id: string;
+  /** `already`: applied before, by an exchange whose answer was lost. `lost`: the row was no longer ours. */
+  verdict: 'applied' | 'already' | 'lost';
+  outcome: Settlement['outcome'];
+}

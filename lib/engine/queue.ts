@@ -1,0 +1,67 @@
+import type { z } from 'zod';
+import { marginMs, workMs } from './budget';
+import type { Log } from './log';
+import type { Outcome } from './outcome';
+import type { Account } from './queue-store';
+
+/** What a queue is besides its table: how one row's work is done. */
+export interface Queue<Row, Deps, Env> {
+  /** As in the registry: `dm_queue`. */
+  name: string;
+  /** What of the row `perform` needs. A row that does not fit is `dead`, with the reason. */
+  row: z.ZodType<Row>;
+  /** As in the registry; a tick refuses to run where the two differ. */
+  delivery: 'at-most-once' | 'at-least-once';
+  /** The longest one attempt may take. The registry and the row may set less. */
+  timeoutMs: number;
+  /** Makes what `perform` needs. Throws `NotConfiguredError` when what it needs is not set. */
+  connect(env: Env): Deps;
+  /** For a queue with accounts: the providers that `deps` can reach. Rows of others wait. */
+  providers?(deps: Deps): string[];
+  /**
+   * Does the row's work once. May throw: an error is classified by its `kind` (`rejected`, `rate_limited`,
+   * `not_sent`, `unauthorised`, `uncertain`), and one without a kind counts as uncertain.
+   */
+  perform(row: Row, context: PerformContext<Deps>): Promise<Outcome> | Outcome;
+}
+
+export interface PerformContext<Deps> {
+  deps: Deps;
+  /** Fires when the attempt's time is over. */
+  signal: AbortSignal;
+  log: Log;
+  /** 1 for the first. */
+  attempt: number;
+  /** Who the row is sent as; null in a queue without accounts. */
+  account: Account | null;
+}
+
+/** Something has to be set before this can run. Nothing was claimed. */
+export class NotConfiguredError extends Error {
+  override readonly name = 'NotConfiguredError';
+  readonly kind = 'not_configured';
+  constructor(
+    message: string,
+    /** The variables to set. */
+    readonly variables: string[],
+  ) {
+    super(message);
+  }
+}
+
+/** The shortest limit that a route of ours declares. */
+const shortestLimitMs = 60_000;
+
+/** Checks what can be checked before any row is claimed. Throws a RangeError or TypeError that says what to change. */
+export function defineQueue<Row, Deps, Env>(queue: Queue<Row, Deps, Env>): Queue<Row, Deps, Env> {
+  if (!/^[a-z][a-z0-9_]{0,39}$/.test(queue.name)) {
+    throw new TypeError(`"${queue.name}" is no name for a queue: lower-case letters, digits and _`);
+  }
+  if (!(queue.timeoutMs > 0 && queue.timeoutMs <= workMs(shortestLimitMs))) {
+    throw new RangeError(
+      `${queue.name}: a timeout of ${queue.timeoutMs} ms does not fit into a tick of ${shortestLimitMs} ms, ` +
+        `which keeps ${marginMs} ms for its end; ${workMs(shortestLimitMs)} ms is the most`,
+    );
+  }
+  return queue;
+}

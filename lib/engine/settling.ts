@@ -1,0 +1,220 @@
+import type { Breaker } from './breaker';
+import type { Budget } from './budget';
+import { type Clock, type NewId, sleep } from './clock';
+import type { Log } from './log';
+import type {
+  ExchangeReply,
+  ExchangeRequest,
+  ProviderNote,
+  QueueStore,
+  Settlement,
+  TickIdentity,
+} from './queue-store';
+import type { TickCounts } from './tick-report';
+
+/** The longest one call to the database takes: the transports give up then. */
+export const exchangeMs = 5_000;
+/** Between a call that failed and the same call again. */
+const pauseMs = 200;
+
+/** The database could not be talked to, or would not do what was asked; what the tick did by then is in `counts`. */
+export class TickStoreError extends Error {
+  override readonly name = 'TickStoreError';
+  constructor(
+    readonly kind: 'unavailable' | 'refused' | 'misconfigured',
+    message: string,
+    readonly counts: TickCounts | null = null,
+  ) {
+    super(message);
+  }
+}
+
+/**
+ * One tick's side of the protocol: keeps outcomes until the database has them, repeats what may have been lost on its way, and
+ * counts what was applied.
+ */
+export class Settling {
+  readonly counts: TickCounts = {
+    claimed: 0,
+    done: 0,
+    retried: 0,
+    again: 0,
+    dead: 0,
+    unknown: 0,
+    released: 0,
+    lost: 0,
+    swept: 0,
+  };
+  /** Calls made to the database, repeats included. */
+  exchanges = 0;
+  /** When the claim of the latest exchange was first requested. */
+  requestedAt = 0;
+
+  private readonly waiting = new Map<string, Settlement>();
+  private oldestAt: number | null = null;
+  private readonly unansweredClaims: string[] = [];
+  private lastError: TickStoreError | null = null;
+
+  constructor(
+    private readonly tick: TickIdentity,
+    private readonly ports: { store: QueueStore; clock: Clock; log: Log; newId: NewId },
+    private readonly breaker: Breaker,
+    private readonly budget: Budget,
+  ) {}
+
+  /** Keeps an outcome for the next exchange. A later word on the same row takes the place of an earlier one. */
+  add(settlement: Settlement): void {
+    this.waiting.set(settlement.id, settlement);
+    this.oldestAt ??= this.ports.clock.now();
+  }
+
+  get size(): number {
+    return this.waiting.size;
+  }
+
+  /** How long the oldest outcome has waited. */
+  get ageMs(): number {
+    return this.oldestAt === null ? 0 : this.ports.clock.now() - this.oldestAt;
+  }
+
+  /**
+   * One exchange; when no answer comes, once more with the same claim, so that what a lost answer did is neither lost nor done
+   * again. Throws a `TickStoreError`; the outcomes are kept then.
+   */
+  async exchange(
+    call: Pick<ExchangeRequest, 'want' | 'close' | 'report'>,
+  ): Promise<ExchangeReply & { claimId: string }> {
+    const claimId = this.ports.newId();
+    const settlements = [...this.waiting.values()];
+    const notes = this.breaker.takeNotes();
+    const releaseClaims = [...this.unansweredClaims];
+    this.waiting.clear();
+    this.oldestAt = null;
+    this.requestedAt = this.ports.clock.now();
+    const request = { ...call, tick: this.tick, claimId, settlements, providers: notes, releaseClaims };
+    try {
+      const reply = await this.sendTwice(request);
+      this.unansweredClaims.splice(0, releaseClaims.length);
+      this.count(settlements, reply);
+      this.breaker.setProbing(reply.probing);
+      return { ...reply, claimId };
+    } catch (error) {
+      this.keep(settlements, notes);
+      if (call.want !== 0) this.unansweredClaims.push(claimId);
+      throw error;
+    }
+  }
+
+  /**
+   * Settles what is left and closes the tick, again and again while time is left. Throws a `TickStoreError` when it could not; what
+   * was not written is logged then, and its rows are swept after their lease.
+   */
+  async finish(report: () => object): Promise<ExchangeReply> {
+    for (;;) {
+      try {
+        return await this.exchange({ want: 0, close: 'yes', report: report() });
+      } catch (error) {
+        const { kind } = error as TickStoreError;
+        const canRetry = kind === 'unavailable' || (kind === 'refused' && this.waiting.size > 0);
+        if (!canRetry || !this.timeFor(exchangeMs + 1_000)) {
+          for (const settlement of this.waiting.values())
+            this.logUnwritten(settlement, error as TickStoreError);
+          throw error;
+        }
+        if (kind === 'refused') await this.isolate();
+        else await sleep(this.ports.clock, 1_000);
+      }
+    }
+  }
+
+  /**
+   * Writes what the database refused in one piece: without a claim, then outcome by outcome, so that one that cannot be written
+   * does not take the others with it. What is refused on its own is logged and given up. Never throws.
+   */
+  async isolate(): Promise<void> {
+    if ((await this.attempt()) !== 'refused') return;
+    const settlements = [...this.waiting.values()];
+    this.waiting.clear();
+    for (const [index, settlement] of settlements.entries()) {
+      this.waiting.set(settlement.id, settlement);
+      const written = this.timeFor(exchangeMs + 1_000) ? await this.attempt() : 'unavailable';
+      if (written === 'refused') {
+        this.waiting.delete(settlement.id);
+        this.logUnwritten(settlement, this.lastError);
+      } else if (written !== 'written') return this.keep(settlements.slice(index), []);
+    }
+  }
+
+  /** One exchange without a claim; what came of it. Never throws. */
+  async attempt(
+    call: Pick<ExchangeRequest, 'close' | 'report'> = { close: 'no', report: null },
+  ): Promise<'written' | TickStoreError['kind']> {
+    try {
+      await this.exchange({ want: 0, ...call });
+      return 'written';
+    } catch (error) {
+      this.lastError = error as TickStoreError;
+      return this.lastError.kind;
+    }
+  }
+
+  private logUnwritten(settlement: Settlement, error: TickStoreError | null): void {
+    this.ports.log.error(
+      { ...settlement, queue: this.tick.queue, reason: error?.message },
+      'an outcome could not be written; its row stays running until its lease ends',
+    );
+  }
+
+  private async sendTwice(request: ExchangeRequest): Promise<ExchangeReply> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        this.exchanges++;
+        return await this.ports.store.exchange(request);
+      } catch (error) {
+        const kind = storeErrorKind(error);
+        const message = error instanceof Error ? error.message : String(error);
+        this.ports.log.warn({ tick: this.tick.id, attempt, kind, reason: message }, 'an exchange failed');
+        if (attempt === 2 || kind !== 'unavailable' || !this.timeFor(exchangeMs + pauseMs)) {
+          throw new TickStoreError(kind, message, this.counts);
+        }
+        await sleep(this.ports.clock, pauseMs);
+      }
+    }
+  }
+
+  private count(settlements: Settlement[], reply: ExchangeReply): void {
+    const exceptions = new Map(reply.exceptions.map((exception) => [exception.id, exception]));
+    for (const settlement of settlements) {
+      const exception = exceptions.get(settlement.id);
+      if (exception?.verdict === 'lost') {
+        // A row that was not started may well be somebody else's by now.
+        if (settlement.outcome === 'release') this.counts.released++;
+        else this.counts.lost++;
+        continue;
+      }
+      const outcome = exception?.outcome ?? settlement.outcome;
+      if (outcome === 'retry') this.counts.retried++;
+      else if (outcome === 'release') this.counts.released++;
+      else this.counts[outcome]++;
+    }
+    this.counts.swept += reply.swept;
+    this.counts.claimed += reply.rows.length;
+  }
+
+  private keep(settlements: Settlement[], notes: ProviderNote[]): void {
+    for (const settlement of settlements) {
+      // A late word that came in while the call was under way is the newer one.
+      if (!this.waiting.has(settlement.id)) this.add(settlement);
+    }
+    this.breaker.giveBack(notes);
+  }
+
+  private timeFor(ms: number): boolean {
+    return this.ports.clock.now() + ms <= this.budget.limitAt - 1_000;
+  }
+}
+
+function storeErrorKind(error: unknown): TickStoreError['kind'] {
+  const kind = (error as { kind?: unknown } | null)?.kind;
+  return kind === 'refused' || kind === 'misconfigured' ? kind : 'unavailable';
+}

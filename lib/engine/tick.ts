@@ -1,0 +1,321 @@
+import { Breaker } from './breaker';
+import { type Budget, startBudget, workMs } from './budget';
+import type { Clock, NewId, Random } from './clock';
+import type { Log } from './log';
+import type { HeldLock, OverlapLock } from './overlap-lock';
+import { Performing } from './performing';
+import type { Queue } from './queue';
+import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity } from './queue-store';
+import { Settling, TickStoreError } from './settling';
+import type { TickReport } from './tick-report';
+
+export interface TickPorts {
+  store: QueueStore;
+  clock: Clock;
+  log: Log;
+  random: Random;
+  newId: NewId;
+  /** Null where there is none: the exchange alone keeps ticks apart then. */
+  lock: OverlapLock | null;
+}
+
+export interface TickOptions<Deps> {
+  deps: Deps;
+  /** `main` where the queue has no partitions. */
+  partition?: string;
+  /** The platform's limit in milliseconds, counted from `startedAt`. */
+  limitMs: number;
+  /** The first line of the handler, in the clock's milliseconds; now if not given. */
+  startedAt?: number;
+  /** What called. */
+  clockName: string;
+  /** The instant of the schedule that this tick answers, ISO 8601, where it is known. */
+  slot?: string | null;
+}
+
+/** Enough for a cron event that is delivered twice; a tick with work to do makes it longer. */
+const lockLifetimeMs = 5_000;
+/** How long an outcome waits at most for others to share its call. Quick rows do not wait for slow ones. */
+const groupMs = { 'at-most-once': 250, 'at-least-once': 20 };
+/** What a claim takes before its rows can start. */
+const claimMs = 500;
+
+/**
+ * One tick: claims due rows of one partition, performs them side by side, settles what they came to, and ends before the
+ * platform would end it.
+ *
+ * Throws a `TickStoreError` when the database cannot be reached or refuses, a RangeError when the registry's timeout does not
+ * fit into the limit.
+ */
+export async function tick<Row, Deps, Env>(
+  queue: Queue<Row, Deps, Env>,
+  ports: TickPorts,
+  options: TickOptions<Deps>,
+): Promise<TickReport> {
+  return new Tick(queue, ports, options).run();
+}
+
+class Tick<Row, Deps, Env> {
+  private readonly budget: Budget;
+  private readonly identity: TickIdentity;
+  private readonly breaker = new Breaker();
+  private readonly settling: Settling;
+  private readonly performing: Performing<Row, Deps, Env>;
+  private settings!: QueueSettings;
+  private held: HeldLock | null = null;
+  private duplicate = false;
+  private outcome: TickReport['outcome'] = 'ran';
+  /** Why nothing more is claimed. */
+  private ended: TickReport['ended'] = null;
+  /** The latest claim got less than it asked for. */
+  private drained = false;
+  private storeError: TickStoreError | null = null;
+  private wake: () => void = () => {};
+
+  constructor(
+    private readonly queue: Queue<Row, Deps, Env>,
+    private readonly ports: TickPorts,
+    private readonly options: TickOptions<Deps>,
+  ) {
+    this.budget = startBudget(ports.clock, options.startedAt ?? ports.clock.now(), options.limitMs);
+    this.identity = {
+      id: ports.newId(),
+      queue: queue.name,
+      partition: options.partition ?? 'main',
+      clock: options.clockName,
+      slot: options.slot ?? null,
+      lap: 0,
+      limitSeconds: options.limitMs / 1_000,
+      lock: 'none',
+      providers: queue.providers?.(options.deps) ?? [],
+    };
+    this.settling = new Settling(this.identity, ports, this.breaker, this.budget);
+    this.performing = new Performing(
+      queue,
+      options.deps,
+      ports,
+      this.budget,
+      this.breaker,
+      this.settling,
+      () => this.wake(),
+    );
+  }
+
+  async run(): Promise<TickReport> {
+    this.checkTimeout(this.queue.timeoutMs);
+    await this.takeLock();
+    try {
+      const first = await this.open();
+      const last = first.closed ? this.endUnworked(first) : await this.pump();
+      this.performing.closed = true;
+      const report = this.report(last);
+      this.ports.log.info({ ...report }, 'tick');
+      return report;
+    } finally {
+      this.performing.closed = true;
+      // An idle tick lets its lock run out: giving it back would cost a second command.
+      if (this.settling.counts.claimed > 0) await this.held?.release();
+    }
+  }
+
+  private async open(): Promise<ExchangeReply> {
+    const first = await this.exchange(null, 'if_drained').catch(async (error: TickStoreError) => {
+      // The claim may have been carried out with its answer lost: if the database is there again, its rows go back.
+      if (error.kind === 'unavailable') await this.settling.attempt({ close: 'yes', report: this.report() });
+      throw error;
+    });
+    const { delivery, timeoutSeconds, maxTicks } = first.settings;
+    this.duplicate = first.duplicate;
+    const fault =
+      delivery !== this.queue.delivery
+        ? `${this.queue.name} is ${this.queue.delivery} in the code and ${delivery} in the registry`
+        : timeoutSeconds * 1_000 > workMs(this.options.limitMs)
+          ? `${this.queue.name}: the registry's timeout of ${timeoutSeconds} s does not fit into a tick of ${this.options.limitMs / 1_000} s`
+          : null;
+    if (fault) {
+      this.performing.halted = true;
+      while (this.performing.busy > 0) await this.somethingHappens();
+      await this.settling.finish(() => this.report());
+      throw new TickStoreError('misconfigured', fault);
+    }
+    // Where more than one tick may run, the lock only stands in the others' way.
+    if (maxTicks > 1) {
+      await this.held?.release();
+      this.held = null;
+    } else if (first.rows.length > 0) await this.held?.extend(this.options.limitMs);
+    return first;
+  }
+
+  /** Until nothing is left to start, under way or to be settled. Answers the exchange that closed the tick. */
+  private async pump(): Promise<ExchangeReply> {
+    for (;;) {
+      if (this.ended === null && !this.budget.admits(this.performing.timeoutMs(null), claimMs))
+        this.ended = 'budget';
+      const { busy } = this.performing;
+      if (busy === 0 && (this.ended !== null || this.storeError)) {
+        const last = await this.settling.finish(() => this.report());
+        if (this.storeError) throw this.storeError;
+        return last;
+      }
+      if (busy > 0 && !this.isTimeToExchange()) {
+        await this.somethingHappens();
+        continue;
+      }
+      const reply = await this.exchange(this.want(), busy === 0 ? 'if_drained' : 'no').catch((error) =>
+        this.recover(error),
+      );
+      if (reply?.closed) {
+        this.ended ??= this.drainedBy();
+        return reply;
+      }
+    }
+  }
+
+  private async exchange(want: number | null, close: 'no' | 'if_drained'): Promise<ExchangeReply> {
+    const reply = await this.settling.exchange({
+      want,
+      close,
+      report: close === 'no' ? null : this.report(),
+    });
+    this.settings = reply.settings;
+    this.drained = reply.rows.length < (want ?? reply.settings.concurrency);
+    this.performing.start(
+      reply.rows,
+      { id: reply.claimId, requestedAt: this.settling.requestedAt },
+      reply.settings,
+    );
+    const { batchLimit } = reply.settings;
+    if (reply.paused !== null) this.ended ??= 'paused';
+    else if (batchLimit !== null && this.settling.counts.claimed >= batchLimit) this.ended ??= 'batch limit';
+    return reply;
+  }
+
+  /** After an exchange that failed twice: what is under way ends, nothing more is claimed, everything is settled at the end. */
+  private async recover(error: TickStoreError): Promise<null> {
+    if (error.kind === 'refused' && this.settling.size > 0) await this.settling.isolate();
+    else {
+      this.storeError = error;
+      this.performing.halted = true;
+    }
+    return null;
+  }
+
+  /** Rows to ask for. Under at-most-once only what can start at once: a crash leaves no more than those uncertain. */
+  private want(): number {
+    if (this.ended !== null || this.storeError) return 0;
+    const { batchLimit, concurrency, delivery } = this.settings;
+    const room = (delivery === 'at-most-once' ? concurrency : this.prefetch()) - this.performing.busy;
+    return Math.max(
+      0,
+      Math.min(room, (batchLimit ?? Number.POSITIVE_INFINITY) - this.settling.counts.claimed),
+    );
+  }
+
+  /** Enough rows at hand that slots never wait for a call, and no more than the rest of the budget can finish. */
+  private prefetch(): number {
+    const { concurrency } = this.settings;
+    const typicalMs = Math.max(
+      1,
+      percentile(this.performing.durationsMs, 0.95) ?? this.performing.timeoutMs(null),
+    );
+    const finishable = Math.floor((this.budget.abortAt - this.ports.clock.now()) / typicalMs) * concurrency;
+    return Math.max(concurrency, Math.min(3 * concurrency, finishable));
+  }
+
+  private isTimeToExchange(): boolean {
+    const { concurrency, delivery } = this.settings;
+    const claims = this.want() > 0;
+    if (claims && delivery === 'at-least-once' && !this.drained && this.want() >= concurrency) return true;
+    if (this.settling.size === 0) return false;
+    if (claims && delivery === 'at-most-once' && this.performing.free >= Math.ceil(concurrency / 2))
+      return true;
+    return this.settling.ageMs >= groupMs[delivery];
+  }
+
+  /** Until an attempt ends, or the oldest outcome has waited long enough. */
+  private somethingHappens(): Promise<void> {
+    return new Promise((resolve) => {
+      const waitMs =
+        this.settling.size > 0 ? Math.max(0, groupMs[this.queue.delivery] - this.settling.ageMs) : null;
+      const cancel = waitMs === null ? () => {} : this.ports.clock.timer(waitMs, () => this.wake());
+      this.wake = () => {
+        this.wake = () => {};
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  private checkTimeout(timeoutMs: number): void {
+    const most = workMs(this.options.limitMs);
+    if (timeoutMs <= most) return;
+    throw new RangeError(
+      `${this.queue.name}: a timeout of ${timeoutMs} ms does not fit into a tick of ${this.options.limitMs} ms: ${most} ms is the most`,
+    );
+  }
+
+  private async takeLock(): Promise<void> {
+    if (!this.ports.lock) return;
+    const attempt = await this.ports.lock.acquire(
+      `${this.queue.name}:${this.identity.partition}`,
+      lockLifetimeMs,
+    );
+    this.identity.lock = attempt.state;
+    if (attempt.state === 'acquired') this.held = attempt.lock;
+    if (attempt.state === 'unavailable') {
+      this.ports.log.warn(
+        { tick: this.identity.id, reason: attempt.reason },
+        'the lock is unavailable; the tick goes on without it',
+      );
+    }
+  }
+
+  private endUnworked(first: ExchangeReply): ExchangeReply {
+    this.outcome = !first.admitted
+      ? 'skipped'
+      : first.paused !== null
+        ? 'paused'
+        : first.swept > 0
+          ? 'ran'
+          : 'idle';
+    this.ended = !first.admitted ? null : first.paused !== null ? 'paused' : 'drained';
+    return first;
+  }
+
+  private drainedBy(): TickReport['ended'] {
+    return this.breaker.everOpened ? 'breaker' : 'drained';
+  }
+
+  private report(
+    last: Pick<ExchangeReply, 'due' | 'nextDueInMs'> = { due: null, nextDueInMs: null },
+  ): TickReport {
+    return {
+      queue: this.queue.name,
+      partition: this.identity.partition,
+      tick: this.identity.id,
+      clock: this.identity.clock,
+      slot: this.identity.slot,
+      outcome: this.outcome,
+      // A report that travels with a call is read if that call finds nothing more.
+      ended: this.outcome === 'skipped' ? null : (this.ended ?? this.drainedBy()),
+      counts: { ...this.settling.counts },
+      budgetMs: workMs(this.options.limitMs),
+      usedMs: this.budget.usedMs(),
+      lock: this.identity.lock,
+      backlogDue: last.due,
+      nextDueInMs: last.nextDueInMs,
+      performMs: {
+        p50: percentile(this.performing.durationsMs, 0.5),
+        p95: percentile(this.performing.durationsMs, 0.95),
+      },
+      exchanges: this.settling.exchanges,
+      duplicate: this.duplicate,
+    };
+  }
+}
+
+function percentile(values: number[], share: number): number | null {
+  if (values.length === 0) return null;
+  const sorted = [...values].sort((a, b) => a - b);
+  return Math.round(sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] as number);
+}

@@ -1,0 +1,71 @@
+import { Client } from 'pg';
+import { type ApplyOptions, applyMigrations, type MigrationFile } from './migrations';
+
+/** The database could not be reached or refused the connection. The message holds no password. */
+export class ConnectError extends Error {
+  override readonly name = 'ConnectError';
+}
+
+/**
+ * Applies `files` to the Postgres at `databaseUrl`, by one connection that it opens and closes.
+ *
+ * Throws `ConnectError`, and what `applyMigrations` throws.
+ */
+export async function migratePostgres(
+  databaseUrl: string,
+  files: MigrationFile[],
+  options: ApplyOptions = {},
+): Promise<MigrationFile[]> {
+  const client = await connect(databaseUrl);
+  try {
+    const port = {
+      exec: (sql: string) => client.query(sql),
+      query: async (sql: string, params: unknown[]) => (await client.query(sql, params)).rows,
+    };
+    return await applyMigrations(port, files, options);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function connect(databaseUrl: string): Promise<Client> {
+  const place = describe(databaseUrl);
+  try {
+    const client = new Client({
+      connectionString: databaseUrl,
+      application_name: 'punctual migrate',
+      connectionTimeoutMillis: 10_000,
+    });
+    // A connection that breaks is reported by the query it breaks; unheard, the event would end the process.
+    client.on('error', () => {});
+    await client.connect();
+    return client;
+  } catch (error) {
+    throw new ConnectError(`Cannot connect to ${place}: ${reason(error, databaseUrl)}`);
+  }
+}
+
+/** `host:port/database`, without credentials. Throws `ConnectError` where the text is no Postgres URL. */
+function describe(databaseUrl: string): string {
+  if (!URL.canParse(databaseUrl) || !/^postgres(ql)?:/.test(databaseUrl)) {
+    throw new ConnectError(
+      'The database URL is not of the form postgres://user:password@host:5432/database ' +
+        '(characters such as @ : / # in the password must be percent-encoded)',
+    );
+  }
+  const url = new URL(databaseUrl);
+  return `${url.host || 'the local socket'}${url.pathname}`;
+}
+
+function reason(error: unknown, databaseUrl: string): string {
+  const { message, code, errors } = error as {
+    message?: string;
+    code?: string;
+    errors?: { message: string }[];
+  };
+  // A host with several addresses fails with an AggregateError that has no message of its own.
+  const text = message || errors?.map((one) => one.message).join('; ') || code || String(error);
+  const url = new URL(databaseUrl);
+  const secrets = [url.password, decodeURIComponent(url.password), url.searchParams.get('password') ?? ''];
+  return secrets.filter(Boolean).reduce((shown, secret) => shown.replaceAll(secret, '…'), text);
+}

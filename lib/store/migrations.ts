@@ -1,0 +1,210 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type SqlStatement, splitStatements } from './sql-statements';
+
+export interface MigrationFile {
+  /** Fourteen digits, `YYYYMMDDhhmmss`. */
+  version: string;
+  name: string;
+  /** The file's name without its folder. */
+  file: string;
+  statements: SqlStatement[];
+}
+
+/** One connection, used by nobody else meanwhile: `pg`'s client and PGlite both fit in a line each. */
+export interface MigrationPort {
+  exec(sql: string): Promise<unknown>;
+  query(sql: string, params: unknown[]): Promise<Record<string, unknown>[]>;
+}
+
+/** The folder or a file of it is not as it must be, or its SQL failed. Nothing of that file was applied. */
+export class MigrationError extends Error {
+  override readonly name = 'MigrationError';
+  constructor(
+    message: string,
+    readonly file: string | null = null,
+    /** Line of the file, from 1. */
+    readonly line: number | null = null,
+    /** The SQLSTATE, where it was Postgres that refused. */
+    readonly code: string | null = null,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/**
+ * Reads `<14 digits>_<name>.sql`, in order of version. Other files are left alone, except `.sql` files under
+ * any other name: they would be skipped in silence.
+ *
+ * Throws `MigrationError`.
+ */
+export async function readMigrations(
+  folder = path.join(process.cwd(), 'supabase/migrations'),
+): Promise<MigrationFile[]> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    throw new MigrationError(`The migrations folder ${folder} cannot be read`, null, null, null, {
+      cause: error,
+    });
+  });
+  const files: MigrationFile[] = [];
+  for (const file of names.filter((name) => name.endsWith('.sql')).sort()) {
+    const [, version, name] = /^(\d{14})_(.+)\.sql$/.exec(file) ?? [];
+    if (!version || !name) {
+      throw new MigrationError(`${file}: the name must be <YYYYMMDDhhmmss>_<name>.sql`, file);
+    }
+    const twin = files.at(-1);
+    if (twin?.version === version) {
+      throw new MigrationError(`${twin.file} and ${file} have the same version`, file);
+    }
+    const sql = (await readFile(path.join(folder, file), 'utf8')).replace(/^\uFEFF/, '');
+    files.push({ version, name, file, statements: splitStatements(sql) });
+  }
+  if (files.length === 0) throw new MigrationError(`The migrations folder ${folder} holds no migrations`);
+  return files;
+}
+
+export interface ApplyOptions {
+  /** Only says what would be applied; writes nothing. */
+  dryRun?: boolean;
+  /** Called after each file's commit. */
+  onApplied?: (file: MigrationFile) => void;
+}
+
+/**
+ * Applies the files that the database has not had yet, each in one transaction together with its row in
+ * `supabase_migrations.schema_migrations`, the history of `supabase db push`: either tool carries on where
+ * the other stopped. Versions in the history that are not among `files` belong to someone else.
+ *
+ * Safe to run twice at once: the second runner waits and finds the work done.
+ *
+ * Resolves to the files it applied. Throws `MigrationError` for a file; other errors as the port throws them.
+ */
+export async function applyMigrations(
+  port: MigrationPort,
+  files: MigrationFile[],
+  { dryRun = false, onApplied }: ApplyOptions = {},
+): Promise<MigrationFile[]> {
+  const pending = pendingFiles(files, await readHistory(port));
+  if (dryRun || pending.length === 0) return pending;
+
+  await transaction(port, () => port.exec(createHistory));
+  const applied: MigrationFile[] = [];
+  for (const file of pending) {
+    const ours = await transaction(port, () => applyFile(port, file));
+    if (!ours) continue;
+    applied.push(file);
+    onApplied?.(file);
+  }
+  // PostgREST keeps the list of functions that it found when it started.
+  if (applied.length > 0) await port.exec(`notify pgrst, 'reload schema'`);
+  return applied;
+}
+
+const history = 'supabase_migrations.schema_migrations';
+
+/** Column for column what `supabase db push` creates. */
+const createHistory = `
+  create schema if not exists supabase_migrations;
+  create table if not exists ${history} (version text not null primary key);
+  alter table ${history} add column if not exists statements text[];
+  alter table ${history} add column if not exists name text;`;
+
+/** By version, the statements that were applied, where the history has them. */
+async function readHistory(port: MigrationPort): Promise<Map<string, string[] | null>> {
+  const [table] = await port.query('select to_regclass($1)::text as name', [history]);
+  if (!table?.name) return new Map();
+  const rows = await port.query(
+    `select version, to_jsonb(m) -> 'statements' as statements from ${history} m`,
+    [],
+  );
+  return new Map(rows.map((row) => [String(row.version), row.statements as string[] | null]));
+}
+
+function pendingFiles(files: MigrationFile[], applied: Map<string, string[] | null>): MigrationFile[] {
+  const last = files.findLast((file) => applied.has(file.version));
+  const pending: MigrationFile[] = [];
+  for (const file of files) {
+    const statements = applied.get(file.version);
+    if (statements === undefined) {
+      if (last && file.version < last.version) {
+        throw new MigrationError(
+          `${file.file} comes before ${last.file}, which is already applied: give it a later version`,
+          file.file,
+        );
+      }
+      pending.push(file);
+    } else if (statements?.length && essence(statements) !== essence(file.statements.map((s) => s.text))) {
+      throw new MigrationError(
+        `${file.file} was changed after it was applied: put it back, and write the change as a new migration`,
+        file.file,
+      );
+    }
+  }
+  return pending;
+}
+
+/** What is left when two tools' ways of cutting a file into statements are taken out. */
+function essence(statements: string[]): string {
+  return statements.join('').replace(/[\s;]+/g, '');
+}
+
+/** False where another runner was first. */
+async function applyFile(port: MigrationPort, file: MigrationFile): Promise<boolean> {
+  const had = await port.query(`select 1 from ${history} where version = $1`, [file.version]);
+  if (had.length > 0) return false;
+  for (const statement of file.statements) {
+    if (/^(begin|start|commit|end|rollback|abort)$/.test(statement.verb)) {
+      throw new MigrationError(
+        `${file.file}, line ${statement.line}: ${statement.verb.toUpperCase()}: each file already runs in one transaction`,
+        file.file,
+        statement.line,
+      );
+    }
+    await port.exec(statement.text).catch((error: unknown) => {
+      throw failure(file, statement, error);
+    });
+  }
+  await port.query(`insert into ${history} (version, name, statements) values ($1, $2, $3)`, [
+    file.version,
+    file.name,
+    file.statements.map((statement) => statement.text),
+  ]);
+  return true;
+}
+
+/** What Postgres tells of an error; `pg` and PGlite have the same fields. */
+interface PostgresError {
+  message: string;
+  code?: string;
+  /** Code points into the statement, from 1. */
+  position?: string;
+  detail?: string;
+  hint?: string;
+  where?: string;
+}
+
+function failure(file: MigrationFile, statement: SqlStatement, cause: unknown): MigrationError {
+  const error = cause as PostgresError;
+  const before = error.position ? [...statement.text].slice(0, Number(error.position) - 1).join('') : null;
+  const line = before === null ? statement.line : statement.textLine + before.split('\n').length - 1;
+  const column = before === null ? null : before.length - before.lastIndexOf('\n');
+  const place = column === null ? `line ${line}` : `line ${line}, column ${column}`;
+  const more = [error.detail, error.hint, error.where].filter(Boolean).map((text) => `\n  ${text}`);
+  const message = `${file.file}, ${place}: ${error.message}${error.code ? ` (${error.code})` : ''}${more.join('')}`;
+  return new MigrationError(message, file.file, line, error.code ?? null, { cause });
+}
+
+/** The lock lives as long as the transaction, so that it holds behind a pooler of transactions as well. */
+async function transaction<T>(port: MigrationPort, work: () => Promise<T>): Promise<T> {
+  await port.exec('begin');
+  try {
+    await port.query(`select pg_advisory_xact_lock(hashtext('punctual migrations'))`, []);
+    const result = await work();
+    await port.exec('commit');
+    return result;
+  } catch (error) {
+    await port.exec('rollback').catch(() => {}); // the connection may be what failed
+    throw error;
+  }
+}

@@ -1,0 +1,27 @@
+import type { PGlite } from '@electric-sql/pglite';
+import { type Rpc, StoreError } from './rpc';
+import { storeErrorKind } from './store-error-kind';
+
+/** `Rpc` over an embedded Postgres in this process. */
+export function pgliteRpc(db: PGlite): Rpc {
+  return async (fn, args) => {
+    const names = Object.keys(args);
+    const call = `select punctual.${identifier(fn)}(${names.map((name, i) => `${identifier(name)} => $${i + 1}`).join(', ')}) as answer`;
+    try {
+      const { rows } = await db.query<{ answer: unknown }>(call, Object.values(args));
+      return rows[0]?.answer;
+    } catch (error) {
+      const { code, message, hint } = error as { code?: string; message: string; hint?: string };
+      throw new StoreError(
+        storeErrorKind(code ?? null),
+        hint ? `${message} (${hint})` : message,
+        code ?? null,
+      );
+    }
+  };
+}
+
+function identifier(name: string): string {
+  if (!/^[a-z_]+$/.test(name)) throw new TypeError(`"${name}" is no name of a function or a parameter`);
+  return name;
+}

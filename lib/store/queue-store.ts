@@ -1,0 +1,137 @@
+import { z } from 'zod';
+import type { ExchangeReply, ExchangeRequest, QueueStore, Settlement } from '../engine/queue-store';
+import type { Rpc } from './rpc';
+import { storable } from './storable';
+
+const account = z
+  .object({ id: z.string(), provider: z.string(), provider_account_id: z.string(), name: z.string() })
+  .transform((a) => ({
+    id: a.id,
+    provider: a.provider,
+    providerAccountId: a.provider_account_id,
+    name: a.name,
+  }));
+
+const outcome = z.enum(['done', 'retry', 'again', 'dead', 'unknown', 'release']);
+
+const reply = z.object({
+  admitted: z.boolean(),
+  duplicate: z.boolean(),
+  paused: z.string().nullable(),
+  settings: z
+    .object({
+      delivery: z.enum(['at-most-once', 'at-least-once']),
+      batch_limit: z.number().nullable(),
+      concurrency: z.number(),
+      max_ticks: z.number(),
+      timeout_seconds: z.number(),
+      lease_seconds: z.number(),
+      backoff_base_seconds: z.number(),
+      backoff_cap_seconds: z.number(),
+    })
+    .transform((s) => ({
+      delivery: s.delivery,
+      batchLimit: s.batch_limit,
+      concurrency: s.concurrency,
+      maxTicks: s.max_ticks,
+      timeoutSeconds: s.timeout_seconds,
+      leaseSeconds: s.lease_seconds,
+      backoffBaseSeconds: s.backoff_base_seconds,
+      backoffCapSeconds: s.backoff_cap_seconds,
+    })),
+  rows: z.array(
+    z
+      .object({
+        id: z.string(),
+        attempt: z.number(),
+        timeout_seconds: z.number().nullable(),
+        row: z.record(z.string(), z.unknown()),
+        account: account.nullish(),
+      })
+      .transform((r) => ({
+        id: r.id,
+        attempt: r.attempt,
+        timeoutSeconds: r.timeout_seconds,
+        row: r.row,
+        account: r.account ?? null,
+      })),
+  ),
+  settled: z.object({
+    exceptions: z.array(
+      z.object({ id: z.string(), verdict: z.enum(['applied', 'already', 'lost']), outcome }),
+    ),
+  }),
+  swept: z.number(),
+  closed: z.boolean(),
+  probing: z.array(z.string()),
+  due: z.number().nullable(),
+  next_due_in_ms: z.number().nullable(),
+});
+
+/**
+ * The engine's store over the SQL function `exchange`. `now` is for tests and simulations, where time is moved; without it the
+ * database's own clock rules.
+ */
+export function queueStore(rpc: Rpc, now?: () => Date): QueueStore {
+  return {
+    async exchange(request): Promise<ExchangeReply> {
+      const answer = reply.parse(
+        await rpc('exchange', {
+          p_tick: {
+            id: request.tick.id,
+            queue: request.tick.queue,
+            partition: request.tick.partition,
+            clock: storable(request.tick.clock),
+            slot: request.tick.slot,
+            lap: request.tick.lap,
+            limit_seconds: request.tick.limitSeconds,
+            lock: request.tick.lock,
+            providers: request.tick.providers,
+          },
+          p_claim_id: request.claimId,
+          p_outcomes: outcomes(request),
+          p_want: request.want,
+          p_close: request.close,
+          p_report: storable(request.report),
+          ...(now && { p_now: now().toISOString() }),
+        }),
+      );
+      const { settled, next_due_in_ms, ...rest } = answer;
+      return { ...rest, exceptions: settled.exceptions, nextDueInMs: next_due_in_ms };
+    },
+  };
+}
+
+/** The common outcome travels as ids under its fence, the others as records. */
+function outcomes({ settlements, providers, releaseClaims }: ExchangeRequest): object {
+  const done = new Map<string, string[]>();
+  const records: object[] = [];
+  for (const settlement of settlements) {
+    if (settlement.outcome === 'done' && settlement.result === undefined) {
+      const ids = done.get(settlement.claimId);
+      if (ids) ids.push(settlement.id);
+      else done.set(settlement.claimId, [settlement.id]);
+    } else records.push(record(settlement));
+  }
+  return {
+    done: [...done].map(([claim_id, ids]) => ({ claim_id, ids })),
+    records,
+    providers: storable(providers),
+    release_claims: releaseClaims,
+  };
+}
+
+/** JSON leaves out what is undefined. */
+function record(settlement: Settlement): object {
+  return {
+    id: settlement.id,
+    claim_id: settlement.claimId,
+    outcome: settlement.outcome,
+    error: storable(settlement.error),
+    result: storable(settlement.result),
+    delay_seconds: settlement.delaySeconds,
+    rate_limited: settlement.rateLimited,
+    account_id: settlement.accountId,
+    account_pause_seconds: settlement.accountPauseSeconds,
+  };
+}

@@ -1,0 +1,73 @@
+import { parseArgs } from 'node:util';
+import { ConnectError, migratePostgres } from '../lib/store/migrate-postgres';
+import { MigrationError, readMigrations } from '../lib/store/migrations';
+
+const usage = `npm run migrate -- [--url postgres://…] [--folder supabase/migrations] [--dry-run]
+
+Applies the migrations that the database has not had yet. The database is --url, else DATABASE_URL from the
+environment, .env.local or .env. The history is the one that \`supabase db push\` keeps.
+
+Exit codes: 0 applied or nothing to do, 1 a migration failed, 2 no usable database or wrong arguments.
+`;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      url: { type: 'string' },
+      folder: { type: 'string' },
+      'dry-run': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  loadEnvFiles();
+  const databaseUrl = values.url ?? process.env.DATABASE_URL;
+  if (!databaseUrl) {
+    throw new ConnectError(
+      'No database: set DATABASE_URL, or pass --url postgres://user:password@host:5432/database. ' +
+        'Without Supabase there is nothing to migrate: the embedded database does it when it starts.',
+    );
+  }
+  const files = await readMigrations(values.folder);
+  const dryRun = values['dry-run'];
+  const applied = await migratePostgres(databaseUrl, files, {
+    dryRun,
+    onApplied: (file) => console.log(`applied ${file.file}`),
+  });
+  if (dryRun) for (const file of applied) console.log(`would apply ${file.file}`);
+  console.log(
+    applied.length === 0
+      ? `Nothing to do: all ${files.length} migrations are applied.`
+      : `${applied.length} of ${files.length} migrations ${dryRun ? 'would be applied' : 'applied'}.`,
+  );
+  return 0;
+}
+
+/** Next reads these two for the app; what is set already wins over them. */
+function loadEnvFiles(): void {
+  for (const file of ['.env.local', '.env']) {
+    try {
+      process.loadEnvFile?.(file); // from Node 20.12
+    } catch {
+      // not there
+    }
+  }
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exitCode = error instanceof ConnectError || isUsage(error) ? 2 : 1;
+    if (!(error instanceof MigrationError) && process.exitCode === 1) console.error((error as Error).stack);
+  },
+);
+
+function isUsage(error: unknown): boolean {
+  return String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
+}

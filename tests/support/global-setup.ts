@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import type { TestProject } from 'vitest/node';
+import { applyMigrations, readMigrations } from '../../lib/store/migrations';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** A migrated, empty database, to be loaded by each test file. */
+    snapshot: string;
+  }
+}
+
+/** Making a database and migrating it takes seconds; loading one that was made takes one. */
+export default async function setup(project: TestProject) {
+  const files = await readMigrations();
+  const hash = createHash('sha256').update(JSON.stringify(files)).digest('hex').slice(0, 16);
+  const file = path.resolve('.data/test-snapshots', `${hash}.tar`);
+  if (!existsSync(file)) {
+    const db = await PGlite.create();
+    await applyMigrations(
+      {
+        exec: (sql) => db.exec(sql),
+        query: async (sql, params) => (await db.query<Record<string, unknown>>(sql, params)).rows,
+      },
+      files,
+    );
+    const dump = await db.dumpDataDir('none');
+    await db.close();
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(`${file}.${process.pid}`, Buffer.from(await dump.arrayBuffer()));
+    renameSync(`${file}.${process.pid}`, file);
+  }
+  project.provide('snapshot', file);
+}

@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { silentLog } from '../../lib/engine/log';
+import type { Outcome } from '../../lib/engine/outcome';
+import type { OverlapLock } from '../../lib/engine/overlap-lock';
+import type { PerformContext, Queue } from '../../lib/engine/queue';
+import { type TickOptions, tick } from '../../lib/engine/tick';
+import { queueStore } from '../../lib/store/queue-store';
+import type { Rpc } from '../../lib/store/rpc';
+import type { TestDatabase } from './test-database';
+import { VirtualClock } from './virtual-clock';
+
+const row = z.object({ id: z.coerce.string(), body: z.string(), attempts: z.number() });
+export type TestRow = z.infer<typeof row>;
+export type Perform = (row: TestRow, context: PerformContext<null>) => Promise<Outcome> | Outcome;
+
+/** Ticks of `dm_queue` over a test database under a virtual clock, with a `perform` of the test's own. */
+export function tickBench(database: TestDatabase, start?: string) {
+  const clock = new VirtualClock(start);
+  const calls: { fn: string; args: Record<string, unknown> }[] = [];
+  let fault: (
+    call: { fn: string; args: Record<string, unknown> },
+    go: () => Promise<unknown>,
+  ) => Promise<unknown> = (_call, go) => go();
+  const rpc: Rpc = (fn, args) => {
+    const call = { fn, args };
+    calls.push(call);
+    return clock.busy(fault(call, () => database.rpc(fn, args)));
+  };
+  const logged: { level: string; fields: object; message: string }[] = [];
+  const log = (level: string) => (fields: object, message: string) =>
+    void logged.push({ level, fields, message });
+
+  return {
+    clock,
+    calls,
+    logged,
+    /** Puts something between the tick and the database. */
+    setFault(next: typeof fault) {
+      fault = next;
+    },
+    queue(
+      perform: Perform,
+      changes: Partial<Queue<TestRow, null, unknown>> = {},
+    ): Queue<TestRow, null, unknown> {
+      return {
+        name: 'dm_queue',
+        row,
+        delivery: 'at-most-once',
+        timeoutMs: 15_000,
+        connect: () => null,
+        providers: () => ['unipile', 'whatsapp_cloud'],
+        perform,
+        ...changes,
+      };
+    },
+    tick(
+      queue: Queue<TestRow, null, unknown>,
+      options: Partial<TickOptions<null>> & { lock?: OverlapLock; random?: () => number } = {},
+    ) {
+      const { lock = null, random = () => 0.5, ...rest } = options;
+      return clock.run(
+        tick(
+          queue,
+          {
+            store: queueStore(rpc, clock.date),
+            clock,
+            log: { ...silentLog, warn: log('warn'), error: log('error') },
+            random,
+            newId: () => crypto.randomUUID(),
+            lock,
+          },
+          { deps: null, limitMs: 60_000, clockName: 'test', ...rest },
+        ),
+      );
+    },
+    /** `count` due messages, `each` of one account, oldest first. */
+    async addDms(count: number, { accounts = count, dailyLimit = 1_000 } = {}) {
+      await database.sql(
+        `insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
+         select 'unipile', 'account-' || n, 'Account ' || n, $2 from generate_series(1, $1::integer) n`,
+        [accounts, dailyLimit],
+      );
+      await database.sql(
+        `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at)
+         select a.id, 'linkedin', 'chat-' || n, 'message ' || n, $2::timestamptz - make_interval(secs => $1::integer - n)
+           from generate_series(1, $1::integer) n
+           join punctual.accounts a on a.provider_account_id = 'account-' || (1 + (n - 1) % $3::integer)`,
+        [count, clock.date().toISOString(), accounts],
+      );
+    },
+    async states(): Promise<Record<string, number>> {
+      const rows = await database.sql(
+        'select status, count(*)::integer as n from punctual.dm_queue group by 1',
+      );
+      return Object.fromEntries(rows.map((r) => [r.status, r.n]));
+    },
+    sleep: (ms: number) => new Promise<void>((resolve) => void clock.timer(ms, resolve)),
+  };
+}
