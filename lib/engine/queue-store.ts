@@ -71,7 +71,7 @@ export interface ExchangeReply {
   closed: boolean;
   /** Providers that failed as a whole and are tried with one row at a time. */
   probing: string[];
-  /** When the tick was closed: due rows left, counted to 10,000. */
+  /** When the tick was closed: due rows left, counted to 1,000. */
   due: number | null;
   nextDueInMs: number | null;
 }

@@ -14,7 +14,7 @@ export interface TickReport {
   budgetMs: number;
   usedMs: number;
   lock: 'acquired' | 'held' | 'unavailable' | 'none';
-  /** Rows of the partition that are due as the tick ends, counted to 10,000 at most; null if not counted. */
+  /** Rows of the partition that are due as the tick ends, counted to 1,000 at most; null if not counted. */
   backlogDue: number | null;
   /** Until the next row falls due; null when none waits. */
   nextDueInMs: number | null;

@@ -28,6 +28,8 @@ create table punctual.queues (
   unknown_word text not null,
   cancelled_word text not null,
   delivery text not null check (delivery in ('at-most-once', 'at-least-once')),
+  -- Columns (text) that take what an outcome's result says under their names.
+  result_columns text[] not null default '{}',
   -- A function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle.
   after_settle text,
 

@@ -59,6 +59,9 @@ $$;
 -- p_table      the table, with its schema: 'public.free_trials'. It has one primary key `id`, bigint or uuid.
 -- p_due_column the column (timestamptz) that says when a row falls due; null is never.
 -- p_words      the table's own words for the six states, where they differ from the usual ones.
+-- p_result_columns text columns that take what an outcome's result says under their names: provider ids.
+-- p_after_settle  a function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle, for what goes
+--              beyond the row. p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id}].
 -- p_settings   the first values of settings (columns of punctual.queues).
 --
 -- Answers {queue, table, added: [columns], anon: what anon may do there, row_level_security, notes}.
@@ -70,6 +73,7 @@ create function punctual.add_queue(
   p_words jsonb default '{}',
   p_partition_column text default null,
   p_account_column text default null,
+  p_result_columns text[] default '{}',
   p_after_settle text default null,
   p_settings jsonb default '{}'
 ) returns jsonb
@@ -140,6 +144,7 @@ begin
   for v_column in
     select * from (values ('partition', p_partition_column, 'text'), ('account', p_account_column, 'uuid')) c (role, name, type)
      where c.name is not null
+    union all select 'result', r, 'text' from unnest(p_result_columns) r
   loop
     select format_type(a.atttypid, null) into v_key from pg_catalog.pg_attribute a
      where a.attrelid = v_table and a.attname = v_column.name and not a.attisdropped;
@@ -220,8 +225,9 @@ begin
   end if;
 
   -- The indexes. Each is partial: what is settled costs the claim nothing.
-  execute format('create index if not exists %I on %s (%spriority, (%s), id) where status = %L',
-                 v_prefix || '_due', v_table, v_partition, v_due, v_words->>'pending');
+  execute format('create index if not exists %I on %s (%s%s(%s), id) where status = %L',
+                 v_prefix || '_due', v_table, v_partition, case when p_account_column is null then 'priority, ' else '' end,
+                 v_due, v_words->>'pending');
   execute format('create index if not exists %I on %s (lease_expires_at) where status = %L',
                  v_prefix || '_lease', v_table, v_words->>'running');
   execute format('create index if not exists %I on %s (expires_at) where status = %L and expires_at is not null',
@@ -240,12 +246,12 @@ begin
                  'autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)', v_table);
 
   insert into punctual.queues as q (name, table_schema, table_name, id_type, due_column, partition_column, account_column,
-    pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, after_settle,
+    pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, after_settle,
     batch_limit, concurrency, max_ticks, timeout_seconds, lease_seconds, max_attempts,
     backoff_base_seconds, backoff_cap_seconds, retention_days)
   select p_name, v_schema, v_relation, v_id_type, p_due_column, p_partition_column, p_account_column,
          v_words->>'pending', v_words->>'running', v_words->>'done', v_words->>'dead', v_words->>'unknown', v_words->>'cancelled',
-         p_delivery, p_after_settle,
+         p_delivery, p_result_columns, p_after_settle,
          s.batch_limit, s.concurrency, s.max_ticks, s.timeout_seconds, s.lease_seconds, s.max_attempts,
          s.backoff_base_seconds, s.backoff_cap_seconds, s.retention_days
     from jsonb_to_record(jsonb_build_object(
@@ -257,7 +263,8 @@ begin
     id_type = excluded.id_type, due_column = excluded.due_column, partition_column = excluded.partition_column,
     account_column = excluded.account_column, pending_word = excluded.pending_word, running_word = excluded.running_word,
     done_word = excluded.done_word, dead_word = excluded.dead_word, unknown_word = excluded.unknown_word,
-    cancelled_word = excluded.cancelled_word, delivery = excluded.delivery, after_settle = excluded.after_settle;
+    cancelled_word = excluded.cancelled_word, delivery = excluded.delivery, result_columns = excluded.result_columns,
+    after_settle = excluded.after_settle;
 
   if p_partition_column is null then
     insert into punctual.partitions (queue, partition) values (p_name, 'main') on conflict do nothing;

@@ -40,14 +40,24 @@ exception when invalid_parameter_value then
 end
 $$;
 
--- SQL: one row (id, due) for each priority level in turn, the first level that has one winning.
--- p_where is what the row has to fulfil besides its level; the text refers to the table as t.
-create function punctual.head_query(q punctual.queues, p_where text, p_lock text) returns text
+-- The levels to look through one by one, as a FROM item called level, and the condition on t that goes with them. The index on due
+-- times of a queue with accounts has no levels: there the order is each account's own.
+create function punctual.due_levels(q punctual.queues) returns text
+language sql stable set search_path = '' as $$
+  select case when q.account_column is null then 'generate_series(0, 3) level' else 'generate_series(0, 0) level' end
+$$;
+create function punctual.level_condition(q punctual.queues) returns text
+language sql stable set search_path = '' as $$
+  select case when q.account_column is null then 't.priority = level' else 'true' end
+$$;
+
+-- SQL: an account's first row (id, due) that fulfils p_where (SQL on t), level by level: the first that has one wins.
+create function punctual.head_query(q punctual.queues, p_account text, p_where text, p_lock text) returns text
 language sql stable set search_path = '' as $$
   select '(' || string_agg(format(
-    'select * from (select t.id, coalesce(t.next_attempt_at, t.%I) as due from %I.%I t where t.status = %L and t.priority = %s and %s '
-    'order by coalesce(t.next_attempt_at, t.%I), t.id limit 1 %s) level_%s',
-    q.due_column, q.table_schema, q.table_name, q.pending_word, level, p_where, q.due_column, p_lock, level),
+    'select * from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.status = %4$L and t.%5$I = %6$s '
+    'and t.priority = %7$s and %8$s order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1 %9$s) level_%7$s',
+    q.due_column, q.table_schema, q.table_name, q.pending_word, q.account_column, p_account, level, p_where, p_lock),
     ' union all ' order by level) || ' limit 1)'
   from generate_series(0, 3) level
 $$;
@@ -161,7 +171,8 @@ declare
 begin
   v_claim := format($sql$
     with candidate as materialized (
-      select c.account_id, c.ready_at, a.provider, a.provider_account_id, a.name, a.time_zone, o.open_at, o.reason
+      select c.account_id, c.ready_at, a.time_zone, o.open_at, o.reason, jsonb_build_object(
+               'id', a.id, 'provider', a.provider, 'provider_account_id', a.provider_account_id, 'name', a.name) as account
         from unnest($1::text[], $2::integer[]) v (provider, most)
        cross join lateral (
          select p.* from punctual.pace p
@@ -172,44 +183,38 @@ begin
        order by c.ready_at limit $5
     ),
     head as materialized (
-      select c.account_id, h.id from candidate c cross join lateral %1$s h where c.open_at <= $4
+      select c.*, h.id, case when h.id is not null then ($4 at time zone c.time_zone)::date end as today
+        from candidate c left join lateral %1$s h on c.open_at <= $4
     ),
     taken as (
       update %2$I.%3$I t set status = %4$L, attempts = t.attempts + 1, claim_id = $6, lease_expires_at = $7
-        from head h where t.id = h.id returning t.*, h.account_id as paced_account_id
+        from head h where t.id = h.id
+      returning t.id, h.ready_at, jsonb_build_object('id', t.id::text, 'attempt', t.attempts, 'timeout_seconds', t.timeout_seconds,
+                                               'account', h.account, 'row', to_jsonb(t)) as answer
     ),
     paced as (
       update punctual.pace p set
-        used = case when h.id is null then p.used when p.used_on >= d.today then p.used + 1 else 1 end,
-        used_on = case when h.id is null then p.used_on else greatest(p.used_on, d.today) end,
+        used = case when h.id is null then p.used when p.used_on >= h.today then p.used + 1 else 1 end,
+        used_on = greatest(p.used_on, h.today),
         claim_id = case when h.id is null then p.claim_id else $6 end,
         busy_until = case when h.id is null then p.busy_until else $7 end,
-        next_ok_at = case when c.open_at > $4 then c.open_at else '-infinity' end,
-        waiting_for = c.reason,
-        ready_at = case when c.open_at > $4 then c.open_at when h.id is not null then $7 else n.due end
-        from candidate c
-        left join head h on h.account_id = c.account_id
-        -- An account whose time zone is unknown never opens, and has no today.
-        left join lateral (select ($4 at time zone c.time_zone)::date as today where h.id is not null) d on true
+        next_ok_at = case when h.open_at > $4 then h.open_at else '-infinity' end,
+        waiting_for = h.reason,
+        ready_at = case when h.open_at > $4 then h.open_at when h.id is not null then $7 else n.due end
+        from head h
         -- Nothing due: look again when its next row falls due.
         left join lateral (select min(f.due) as due from unnest(array[0, 1, 2, 3]) level cross join lateral (
           select coalesce(t.next_attempt_at, t.%5$I) as due from %2$I.%3$I t
-           where t.status = %6$L and t.%7$I = c.account_id and t.priority = level and coalesce(t.next_attempt_at, t.%5$I) > $4
+           where t.status = %6$L and t.%7$I = h.account_id and t.priority = level and coalesce(t.next_attempt_at, t.%5$I) > $4
            order by coalesce(t.next_attempt_at, t.%5$I), t.id limit 1) f
-          where c.open_at <= $4 and h.id is null) n on true
-       where p.queue = $3 and p.account_id = c.account_id
+          where h.open_at <= $4 and h.id is null) n on true
+       where p.queue = $3 and p.account_id = h.account_id
     )
-    select (select count(*) from candidate),
-           (select jsonb_agg(jsonb_build_object('id', t.id::text, 'attempt', t.attempts, 'timeout_seconds', t.timeout_seconds,
-                     'row', to_jsonb(t) - 'paced_account_id',
-                     'account', jsonb_build_object('id', c.account_id, 'provider', c.provider,
-                                                   'provider_account_id', c.provider_account_id, 'name', c.name))
-                   order by c.ready_at, t.id)
-              from taken t join candidate c on c.account_id = t.paced_account_id)
+    select (select count(*) from candidate), (select jsonb_agg(t.answer order by t.ready_at, t.id) from taken t)
     $sql$,
-    punctual.head_query(q, format(
-      't.%I = c.account_id and coalesce(t.next_attempt_at, t.%I) <= $4 and (t.expires_at is null or t.expires_at > $4)',
-      q.account_column, q.due_column), 'for no key update skip locked'),
+    punctual.head_query(q, 'c.account_id', format(
+      'coalesce(t.next_attempt_at, t.%I) <= $4 and (t.expires_at is null or t.expires_at > $4)', q.due_column),
+      'for no key update skip locked'),
     q.table_schema, q.table_name, q.running_word, q.due_column, q.pending_word, q.account_column);
 
   -- Accounts that turn out to have nothing to do, or not to be open, cost a further round; there is an end to it,
@@ -238,16 +243,15 @@ declare
   v_due timestamptz[];
   v_count integer;
 begin
-  execute format('select exists (select from %s h)', punctual.head_query(q, format(
-    'coalesce(t.next_attempt_at, t.%I) <= $1', q.due_column), '')) into v_any using p_now;
+  execute format('select exists (select from %I.%I t where t.status = %L and coalesce(t.next_attempt_at, t.%I) <= $1)',
+                 q.table_schema, q.table_name, q.pending_word, q.due_column) into v_any using p_now;
   if not v_any then return 0; end if;
 
   execute format(
     'select array_agg(p.account_id order by p.account_id), array_agg(h.due order by p.account_id) from punctual.pace p '
     'cross join lateral %s h where p.queue = $2 and p.next_ok_at <= $1 and (p.ready_at is null or p.ready_at > $1) '
     'and (p.busy_until is null or p.busy_until <= $1)',
-    punctual.head_query(q, format('t.%I = p.account_id and coalesce(t.next_attempt_at, t.%I) <= $1',
-                                  q.account_column, q.due_column), ''))
+    punctual.head_query(q, 'p.account_id', format('coalesce(t.next_attempt_at, t.%I) <= $1', q.due_column), ''))
   into v_found, v_due using p_now, q.name;
 
   with locked as materialized (

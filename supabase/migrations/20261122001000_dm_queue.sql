@@ -10,26 +10,17 @@ create table punctual.dm_queue (
   body text not null,
   send_at timestamptz not null default now(),
   provider_message_id text,
-  sent_at timestamptz,
   created_at timestamptz not null default now(),
   constraint dm_queue_has_addressee check (chat_id is not null or recipient is not null)
 );
 
--- What the provider said of the messages it took.
-create function punctual.settle_dms(p_applied jsonb, p_now timestamptz) returns void
-language sql set search_path = '' as $$
-  update punctual.dm_queue d set
-    sent_at = p_now,
-    provider_message_id = a->'result'->>'provider_message_id',
-    chat_id = coalesce(d.chat_id, a->'result'->>'chat_id')
-    from jsonb_array_elements(p_applied) a
-   where a->>'outcome' = 'done' and d.id = (a->>'id')::bigint
-$$;
-
 select punctual.add_queue('dm_queue', 'punctual.dm_queue', 'send_at', 'at-most-once',
   p_words => '{"running": "sending", "done": "sent", "dead": "failed"}',
   p_account_column => 'account_id',
-  p_after_settle => 'punctual.settle_dms');
+  p_result_columns => '{provider_message_id, chat_id}');
+
+-- When it went out, for those that did. Kept by Postgres, so that it can never disagree with the state.
+alter table punctual.dm_queue add column sent_at timestamptz generated always as (case when status = 'sent' then finished_at end) stored;
 
 -- Takes messages in, all or none of them. p_rows: [{account_id, channel, chat_id, recipient, body, send_at, priority, expires_at,
 -- idempotency_key}], already checked for form. A key that is there already answers the row that is there.

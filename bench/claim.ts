@@ -1,0 +1,84 @@
+/**
+ * What a claim of 100 costs at 10,000 and at 1,000,000 due rows, on real Postgres: `npm run bench:claim`.
+ *
+ * Two databases stand side by side and are asked in turn, so that a slow moment of the machine meets both. Prints medians, their ratio,
+ * and the plans of the claim's own statements at the larger size.
+ */
+import { parseArgs } from 'node:util';
+import { Client } from 'pg';
+import { type Stack, startStack } from '../tests/stack/start-stack';
+import { addDueDms, median, plansOf } from './due-dms';
+
+const { values: flags } = parseArgs({
+  options: {
+    small: { type: 'string', default: '10000' },
+    large: { type: 'string', default: '1000000' },
+    accounts: { type: 'string', default: '10000' },
+    settled: { type: 'string', default: '0' },
+    rounds: { type: 'string', default: '40' },
+    postgres: { type: 'string', default: '15' },
+  },
+});
+
+interface Side {
+  rows: number;
+  stack: Stack;
+  client: Client;
+  claimMs: number[];
+  settleAndClaimMs: number[];
+  idleMs: number[];
+}
+
+async function side(rows: number): Promise<Side> {
+  const stack = await startStack({ postgres: flags.postgres as '15' | '18' });
+  const client = new Client({ connectionString: stack.databaseUrl });
+  await client.connect();
+  await addDueDms(client, { rows, accounts: Number(flags.accounts), settled: Number(flags.settled) });
+  return { rows, stack, client, claimMs: [], settleAndClaimMs: [], idleMs: [] };
+}
+
+/** One tick of two exchanges: a claim of 100, and a settle of those with the next claim of 100. */
+async function round(one: Side): Promise<void> {
+  const tick = { id: crypto.randomUUID(), queue: 'dm_queue', partition: 'main', clock: 'bench', limit_seconds: 60, providers: ['unipile'] };
+  const exchange = async (outcomes: object, want: number, close: string) => {
+    const claimId = crypto.randomUUID();
+    const startedAt = performance.now();
+    const { rows } = await one.client.query('select punctual.exchange($1, $2, $3, $4, $5) as reply', [tick, claimId, outcomes, want, close]);
+    const ms = performance.now() - startedAt;
+    const reply = rows[0].reply as { rows: { id: string }[] };
+    if (reply.rows.length !== want) throw new Error(`asked for ${want} rows and got ${reply.rows.length}`);
+    const records = reply.rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'done', result: { provider_message_id: id } }));
+    return { ms, outcomes: { records } };
+  };
+  const first = await exchange({}, 100, 'no');
+  const second = await exchange(first.outcomes, 100, 'no');
+  await exchange(second.outcomes, 0, 'yes');
+  one.claimMs.push(first.ms);
+  one.settleAndClaimMs.push(second.ms);
+}
+
+const sides = [await side(Number(flags.small)), await side(Number(flags.large))] as const;
+try {
+  for (let n = 0; n < Number(flags.rounds); n++) for (const one of sides) await round(one);
+  const [small, large] = sides;
+  const line = (what: string, key: 'claimMs' | 'settleAndClaimMs') => {
+    // The first rounds fill caches on either side.
+    const [a, b] = [median(small[key].slice(5)), median(large[key].slice(5))];
+    console.log(`${what.padEnd(34)} ${a.toFixed(1).padStart(8)} ms ${b.toFixed(1).padStart(8)} ms   ratio ${(b / a).toFixed(2)}`);
+    return b / a;
+  };
+  console.log(`\nPostgres ${flags.postgres}, ${flags.accounts} accounts, ${flags.settled} settled rows, medians of ${Number(flags.rounds) - 5} rounds`);
+  console.log(`${''.padEnd(34)} ${`${small.rows} due`.padStart(11)} ${`${large.rows} due`.padStart(11)}`);
+  const ratios = [line('first claim of 100 of a tick', 'claimMs'), line('settle 100 and claim 100', 'settleAndClaimMs')];
+  console.log('\nPlans of the claim at the larger size:\n');
+  console.log(await plansOf(large.client, () => round(large)));
+  if (ratios.some((ratio) => ratio > 5)) {
+    console.error('A claim costs more than five times as much at the larger size.');
+    process.exitCode = 1;
+  }
+} finally {
+  for (const one of sides) {
+    await one.client.end();
+    await one.stack.stop();
+  }
+}

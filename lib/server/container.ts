@@ -1,0 +1,49 @@
+import { systemClock } from '../engine/clock';
+import type { Log } from '../engine/log';
+import type { OverlapLock } from '../engine/overlap-lock';
+import type { TickPorts } from '../engine/tick';
+import { upstashLock } from '../locks/upstash-lock';
+import { openEmbeddedDatabase } from '../store/embedded-database';
+import { queueStore } from '../store/queue-store';
+import type { Rpc } from '../store/rpc';
+import { supabaseRpc } from '../store/supabase-rpc';
+import { type ServerEnv, serverEnv } from './env';
+import { serverLog } from './log';
+
+/** What the server's parts share: made from the environment on first use, never at build time. */
+export interface Container {
+  env: ServerEnv;
+  log: Log;
+  rpc: Rpc;
+  lock: OverlapLock | null;
+  ports: TickPorts;
+}
+
+/** Shared by pages and routes, which Next bundles apart, and kept through hot reloads: there is one embedded database. */
+const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+
+/** Throws an `EnvError` when something has to be set, a `StoreError` when the database cannot be opened; the next call tries anew. */
+export function container(): Promise<Container> {
+  shared.punctual ??= makeContainer(serverEnv()).catch((error) => {
+    shared.punctual = undefined;
+    throw error;
+  });
+  return shared.punctual;
+}
+
+export async function makeContainer(env: ServerEnv): Promise<Container> {
+  const log = serverLog(env.logLevel);
+  const newId = () => crypto.randomUUID();
+  const rpc =
+    env.store.kind === 'supabase'
+      ? supabaseRpc(env.store)
+      : (await openEmbeddedDatabase(env.store.directory)).rpc;
+  const lock = env.upstash ? upstashLock({ ...env.upstash, clock: systemClock, log, newId }) : null;
+  return {
+    env,
+    log,
+    rpc,
+    lock,
+    ports: { store: queueStore(rpc), clock: systemClock, log, random: Math.random, newId, lock },
+  };
+}

@@ -1,0 +1,64 @@
+import { systemClock } from '../engine/clock';
+import type { Queue } from '../engine/queue';
+import { tick } from '../engine/tick';
+import { container } from './container';
+import { accessEnv, type ServerEnv } from './env';
+import { failure } from './failure';
+import { json, problem } from './respond';
+import { bearerToken, secretsEqual } from './secrets';
+import { readClock, readSlot } from './slot';
+
+/** Why a call of a cron endpoint is refused; null when it bears the secret. */
+export function refuseCron(request: Request): Response | null {
+  const { cronSecrets } = accessEnv();
+  if (cronSecrets.length === 0) {
+    return problem(503, 'not_configured', 'CRON_SECRET is not set: nothing runs until it is', {
+      variables: ['CRON_SECRET'],
+    });
+  }
+  const token = bearerToken(request);
+  // Every secret is compared, so that the time tells nothing about which one it was.
+  const matches = token === null ? [] : cronSecrets.filter((secret) => secretsEqual(token, secret));
+  return matches.length > 0
+    ? null
+    : problem(401, 'unauthorised', 'send "Authorization: Bearer <CRON_SECRET>"');
+}
+
+/**
+ * The handler of a queue's cron endpoint: one tick a call. `maxDuration` is the route's, in seconds.
+ *
+ * 200 with the `TickReport` (`skipped` where another tick is running), 401 without the secret, 503 with what to set or when to come
+ * again.
+ */
+export function cronRoute<Row, Deps>(
+  queue: Queue<Row, Deps, ServerEnv>,
+  { maxDuration }: { maxDuration: number },
+) {
+  return async (request: Request): Promise<Response> => {
+    const startedAt = systemClock.now();
+    const refused = refuseCron(request);
+    if (refused) return refused;
+    try {
+      const { env, ports } = await container();
+      const report = await tick(queue, ports, {
+        deps: queue.connect(env),
+        limitMs: maxDuration * 1_000,
+        startedAt,
+        clockName: readClock(request.headers),
+        slot: readSlot(request.headers, Date.now()),
+      });
+      return json(200, report);
+    } catch (error) {
+      return failed(error);
+    }
+  };
+}
+
+/** Answers an error of ours, and logs one that is not before it goes on its way. */
+export async function failed(error: unknown): Promise<Response> {
+  const answer = failure(error);
+  if (answer) return answer;
+  const { log } = await container();
+  log.error({ err: error }, 'a request failed');
+  return problem(500, 'internal', 'something went wrong that should not have; the log says what');
+}

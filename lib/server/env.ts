@@ -1,0 +1,143 @@
+import { z } from 'zod';
+
+/**
+ * The only reader of `process.env`. What is set wrongly is said at once, by name and never by value; what is not set keeps the part
+ * that needs it closed.
+ */
+export class EnvError extends Error {
+  override readonly name = 'EnvError';
+  readonly kind = 'not_configured';
+  constructor(
+    message: string,
+    readonly variables: string[],
+  ) {
+    super(message);
+  }
+}
+
+/** Unset and empty are the same: hosting dashboards keep empty variables. */
+const text = z.preprocess((value) => (value === '' ? undefined : value), z.string().trim().optional());
+const url = z.preprocess(
+  (value) => (value === '' ? undefined : value),
+  z.url({ protocol: /^https?$/ }).optional(),
+);
+const flag = z.preprocess((value) => value === '1' || value === 'true', z.boolean());
+
+const variables = z.object({
+  VERCEL: flag,
+  STORE: z.preprocess(
+    (value) => (value === '' ? undefined : value),
+    z.enum(['embedded', 'supabase']).optional(),
+  ),
+  PUNCTUAL_DATA: text,
+  LOG_LEVEL: text,
+  SUPABASE_URL: url,
+  SUPABASE_SERVICE_ROLE_KEY: text,
+  UPSTASH_REDIS_REST_URL: url,
+  UPSTASH_REDIS_REST_TOKEN: text,
+  KV_REST_API_URL: url,
+  KV_REST_API_TOKEN: text,
+  UNIPILE_DSN: text,
+  UNIPILE_API_KEY: text,
+  WHATSAPP_ACCESS_TOKEN: text,
+  WHATSAPP_API_VERSION: text,
+  WHATSAPP_BASE_URL: url,
+});
+
+export interface ServerEnv {
+  logLevel: string;
+  /** The current secret first; the one before it is accepted while it is being changed. */
+  cronSecrets: string[];
+  apiKey?: string;
+  dashboardPassword?: string;
+  /** Development without a password: whoever reaches the server may look. */
+  dashboardOpen: boolean;
+  store: { kind: 'supabase'; url: string; serviceRoleKey: string } | { kind: 'embedded'; directory: string };
+  upstash?: { url: string; token: string };
+  unipile?: { dsn: string; apiKey: string };
+  whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string };
+}
+
+/** Who may come in: what has to be known before anything else, and is there however wrong the rest is. */
+export function accessEnv(
+  source: Record<string, string | undefined> = process.env,
+): Pick<ServerEnv, 'cronSecrets' | 'apiKey' | 'dashboardPassword' | 'dashboardOpen'> {
+  const set = (name: string) => source[name]?.trim() || undefined;
+  const dashboardPassword = set('DASHBOARD_PASSWORD');
+  return {
+    cronSecrets: [set('CRON_SECRET'), set('CRON_SECRET_PREVIOUS')].filter((secret) => secret !== undefined),
+    apiKey: set('API_KEY'),
+    dashboardPassword,
+    dashboardOpen: !isProduction(source) && !dashboardPassword,
+  };
+}
+
+/** The demo is a production build on loopback, with nothing in it that is anybody's. */
+function isProduction(source: Record<string, string | undefined>): boolean {
+  return Boolean(source.VERCEL) || (source.NODE_ENV === 'production' && source.PUNCTUAL_DEMO !== '1');
+}
+
+/** Reads and checks the environment. Throws an `EnvError` that names what to set. */
+export function serverEnv(source: Record<string, string | undefined> = process.env): ServerEnv {
+  const parsed = variables.safeParse(source);
+  if (!parsed.success) {
+    const wrong = [...new Set(parsed.error.issues.map((issue) => String(issue.path[0])))];
+    const hints = parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
+    throw new EnvError(`the environment is not as it should be: ${hints.join('; ')}`, wrong);
+  }
+  const env = parsed.data;
+  return {
+    ...accessEnv(source),
+    logLevel: env.LOG_LEVEL ?? 'info',
+    store: chooseStore(env, isProduction(source)),
+    upstash:
+      pair(env, 'UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN', (url, token) => ({ url, token })) ??
+      pair(env, 'KV_REST_API_URL', 'KV_REST_API_TOKEN', (url, token) => ({ url, token })),
+    unipile: pair(env, 'UNIPILE_DSN', 'UNIPILE_API_KEY', (dsn, apiKey) => ({ dsn, apiKey })),
+    whatsappCloud: env.WHATSAPP_ACCESS_TOKEN
+      ? {
+          accessToken: env.WHATSAPP_ACCESS_TOKEN,
+          apiVersion: env.WHATSAPP_API_VERSION ?? 'v23.0',
+          baseUrl: env.WHATSAPP_BASE_URL ?? 'https://graph.facebook.com',
+        }
+      : undefined,
+  };
+}
+
+type Variables = z.infer<typeof variables>;
+
+function chooseStore(env: Variables, production: boolean): ServerEnv['store'] {
+  const supabase = pair(env, 'SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', (url, serviceRoleKey) => ({
+    url,
+    serviceRoleKey,
+  }));
+  if (supabase && env.STORE !== 'embedded') return { kind: 'supabase', ...supabase };
+  if (env.STORE === 'supabase' || env.VERCEL || (production && env.STORE !== 'embedded')) {
+    throw new EnvError(
+      `no database: set SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY${
+        env.VERCEL
+          ? '; the embedded database does not outlive a function on Vercel'
+          : ', or STORE=embedded if that is what you mean'
+      }`,
+      ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY'],
+    );
+  }
+  return { kind: 'embedded', directory: env.PUNCTUAL_DATA ?? '.data/punctual' };
+}
+
+/** Two variables that are of use only together. */
+function pair<T>(
+  env: Variables,
+  first: keyof Variables,
+  second: keyof Variables,
+  make: (a: string, b: string) => T,
+): T | undefined {
+  const [a, b] = [env[first] as string | undefined, env[second] as string | undefined];
+  if (a !== undefined && b !== undefined) return make(a, b);
+  if (a === undefined && b === undefined) return undefined;
+  const missing = a === undefined ? first : second;
+  throw new EnvError(
+    `${a === undefined ? second : first} is set, and ${missing} is not: set both or neither`,
+    [missing],
+  );
+}

@@ -1,0 +1,39 @@
+import { NotConfiguredError } from '../engine/queue';
+import { TickStoreError } from '../engine/settling';
+import { MigrationError } from '../store/migrations';
+import { StoreError } from '../store/rpc';
+import { EnvError } from './env';
+import { problem } from './respond';
+
+/** Until a database or a lock is worth asking again. */
+const retryAfterSeconds = 5;
+
+/** The answer for an error of ours: what is wrong and what to do. Null for an error that is none of ours. */
+export function failure(error: unknown): Response | null {
+  if (error instanceof EnvError || error instanceof NotConfiguredError) {
+    return problem(503, 'not_configured', error.message, { variables: error.variables });
+  }
+  if (error instanceof TickStoreError) {
+    return problem(503, `database_${error.kind}`, databaseMessage(error.kind, error.message), {
+      retryAfterSeconds,
+      ...(error.counts && { counts: error.counts }),
+    });
+  }
+  if (error instanceof StoreError) {
+    return problem(503, `database_${error.kind}`, databaseMessage(error.kind, error.message), {
+      retryAfterSeconds,
+    });
+  }
+  if (error instanceof MigrationError) return problem(503, 'database_misconfigured', error.message);
+  if (error instanceof RangeError) return problem(500, 'misconfigured', error.message);
+  return null;
+}
+
+function databaseMessage(kind: StoreError['kind'], reason: string): string {
+  if (kind === 'misconfigured') {
+    return `the database is not set up for Punctual: ${reason}. Run \`npm run migrate\`, expose the schema "punctual" in the Data API, and check the key.`;
+  }
+  return kind === 'unavailable'
+    ? `the database cannot be reached: ${reason}`
+    : `the database refused: ${reason}`;
+}

@@ -1,0 +1,32 @@
+import { Cron } from 'croner';
+
+/**
+ * The instant of the schedule that a request answers, ISO 8601: what a clock of ours says in `x-punctual-slot`, else the latest instant
+ * of the expression that Vercel sends in `x-vercel-cron-schedule` that is not after now (a guess: Vercel names no slot). Null where
+ * neither is there or makes sense.
+ */
+export function readSlot(headers: Headers, nowMs: number): string | null {
+  const named = headers.get('x-punctual-slot');
+  if (named && /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}/.test(named) && !Number.isNaN(Date.parse(named))) {
+    return new Date(named).toISOString();
+  }
+  const schedule = headers.get('x-vercel-cron-schedule');
+  if (!schedule) return null;
+  try {
+    // The library looks strictly before the instant it is given.
+    const [slot] = new Cron(schedule, { timezone: 'UTC', paused: true }).previousRuns(
+      1,
+      new Date(nowMs + 1_000),
+    );
+    return slot && slot.getTime() <= nowMs ? slot.toISOString() : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What called: a clock of ours says so itself. */
+export function readClock(headers: Headers): string {
+  const named = headers.get('x-punctual-clock');
+  if (named && /^[a-z][a-z0-9-]{0,19}$/.test(named)) return named;
+  return headers.get('user-agent')?.startsWith('vercel-cron/') ? 'vercel' : 'http';
+}

@@ -1,0 +1,192 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+});
+
+const ids = (reply: { rows: { id: string }[] }) => reply.rows.map((row) => row.id).sort();
+
+const dms = async (count: number) => {
+  const ids: string[] = [];
+  for (let n = 0; n < count; n++) ids.push(await sql.addDm(await sql.addAccount()));
+  return ids;
+};
+
+describe('a repeated exchange', () => {
+  it('answers the rows that still run under its claim, and claims no others', async () => {
+    await dms(6);
+    const tick = sql.tick();
+    const first = await tick.claim(3);
+    const again = await tick.claim(3, first.claimId);
+    expect(ids(again)).toEqual(ids(first));
+    expect(again.rows.find((row) => row.id === first.rows[0]?.id)).toEqual(first.rows[0]);
+    expect(
+      await database.sql(`select count(*)::integer as n from punctual.dm_queue where status = 'sending'`),
+    ).toEqual([{ n: 3 }]);
+  });
+
+  it('leaves out rows that were settled since', async () => {
+    await dms(3);
+    const tick = sql.tick();
+    const first = await tick.claim(3);
+    await tick.settle([{ id: first.rows[0]?.id ?? '', claim_id: first.claimId, outcome: 'done' }]);
+    expect(ids(await tick.claim(3, first.claimId))).toEqual(ids({ rows: first.rows.slice(1) }));
+  });
+
+  it('that settles as well changes nothing the second time, and does not count it', async () => {
+    await dms(4);
+    const tick = sql.tick();
+    const first = await tick.claim(2);
+    const records = first.rows.map((row) => ({ id: row.id, claim_id: first.claimId, outcome: 'done' }));
+    const call = { claimId: crypto.randomUUID(), outcomes: { records }, want: 2 };
+    const second = await tick.exchange(call);
+    const repeated = await tick.exchange(call);
+    expect(ids(repeated)).toEqual(ids(second));
+    expect(repeated.settled).toMatchObject({ done: 0, lost: 0 });
+    expect(await database.sql('select claimed, done from punctual.ticks')).toEqual([{ claimed: 4, done: 2 }]);
+  });
+
+  it('that closed the tick says so again', async () => {
+    const tick = sql.tick();
+    const call = { claimId: crypto.randomUUID(), want: 5, close: 'if_drained' };
+    expect(await tick.exchange(call)).toMatchObject({ closed: true, outcome: 'idle', due: 0 });
+    expect(await tick.exchange(call)).toMatchObject({ closed: true, outcome: 'idle', due: 0 });
+  });
+
+  it('whose answers were all lost has its rows given back by the next', async () => {
+    const [id = ''] = await dms(1);
+    const tick = sql.tick();
+    const lost = await tick.claim(1);
+    const reply = await tick.exchange({ outcomes: { release_claims: [lost.claimId, crypto.randomUUID()] } });
+    expect(reply.settled).toMatchObject({ released: 1 });
+    expect(await sql.dm(id)).toMatchObject({ status: 'pending', attempts: 0 });
+  });
+});
+
+describe('ticks of one partition', () => {
+  it('are one at a time: the second is told to leave, claims nothing, and stands in the ledger', async () => {
+    await dms(2);
+    await sql.tick().claim(1);
+    const second = await sql.tick().claim(1);
+    expect(second).toMatchObject({ admitted: false, rows: [], closed: true, outcome: 'skipped' });
+  });
+
+  it('may be more where the registry says so, and no more than that', async () => {
+    await database.sql('update punctual.queues set max_ticks = 2');
+    await dms(3);
+    expect(await sql.tick().claim(1)).toMatchObject({ admitted: true });
+    expect(await sql.tick().claim(1)).toMatchObject({ admitted: true });
+    expect(await sql.tick().claim(1)).toMatchObject({ admitted: false });
+  });
+
+  it('count until their limit has passed when they died, and then as died', async () => {
+    await dms(1);
+    const dead = sql.tick();
+    await dead.claim(0);
+    sql.pass(59);
+    expect(await sql.tick().claim()).toMatchObject({ admitted: false });
+    sql.pass(2);
+    expect(await sql.tick().claim()).toMatchObject({ admitted: true });
+    expect(await database.sql('select outcome from punctual.ticks where id = $1', [dead.id])).toEqual([
+      { outcome: 'died' },
+    ]);
+  });
+
+  it('get nothing more after they were closed or their limit has passed', async () => {
+    await dms(2);
+    const closed = sql.tick();
+    await closed.close();
+    expect((await closed.claim()).rows).toEqual([]);
+    const late = sql.tick();
+    await late.claim(0);
+    sql.pass(61);
+    expect((await late.claim()).rows).toEqual([]);
+  });
+
+  it('that answer a slot twice are both let in turn, and the second is marked', async () => {
+    const slot = '2026-03-02T12:00:00Z';
+    expect(await sql.tick({ slot }).exchange({ want: 1, close: 'if_drained' })).toMatchObject({
+      duplicate: false,
+    });
+    await dms(1);
+    const second = await sql.tick({ slot }).claim();
+    expect(second).toMatchObject({ duplicate: true, admitted: true });
+    expect(second.rows).toHaveLength(1);
+  });
+
+  it('see a held lock respected where one tick is the most, and ignored where more may run', async () => {
+    await dms(1);
+    expect(await sql.tick({ lock: 'held' }).claim()).toMatchObject({ admitted: false, outcome: 'skipped' });
+    await database.sql('update punctual.queues set max_ticks = 2');
+    expect(await sql.tick({ lock: 'held' }).claim()).toMatchObject({ admitted: true });
+  });
+});
+
+describe('the registry', () => {
+  it('is obeyed by the next exchange: batch limit, pause, and its reason', async () => {
+    await dms(6);
+    await database.sql('update punctual.queues set batch_limit = 3');
+    const tick = sql.tick();
+    expect((await tick.claim(2)).rows).toHaveLength(2);
+    expect((await tick.claim(5)).rows).toHaveLength(1);
+    await tick.close();
+    await database.sql(
+      `update punctual.queues set batch_limit = null, paused_at = $1, paused_reason = 'holiday'`,
+      [sql.now],
+    );
+    expect(await sql.tick().claim()).toMatchObject({
+      paused: 'holiday',
+      rows: [],
+      closed: true,
+      outcome: 'paused',
+    });
+  });
+
+  it('gives as many rows as may run side by side to a tick that does not know yet', async () => {
+    await dms(8);
+    expect((await sql.tick().exchange({ want: null })).rows).toHaveLength(5);
+  });
+
+  it('refuses a queue or a partition that it does not know, and says what to do', async () => {
+    await expect(sql.tick({ queue: 'nothing' }).claim()).rejects.toMatchObject({
+      kind: 'misconfigured',
+      message: expect.stringContaining('add_queue'),
+    });
+    await expect(sql.tick({ partition: 'mars' }).claim()).rejects.toThrow(/no partition "mars"/);
+  });
+});
+
+describe('the report', () => {
+  it('is kept in the ledger with the counts that the database knows', async () => {
+    await dms(2);
+    const tick = sql.tick();
+    const { rows, claimId } = await tick.claim(2);
+    const records = rows.map((row) => ({ id: row.id, claim_id: claimId, outcome: 'done' }));
+    await tick.exchange({
+      outcomes: { records },
+      close: 'yes',
+      report: { usedMs: 12, ended: 'drained', counts: { done: 0 } },
+    });
+    const [row] = await database.sql('select outcome, report from punctual.ticks');
+    expect(row).toMatchObject({
+      outcome: 'ran',
+      report: {
+        usedMs: 12,
+        ended: 'drained',
+        outcome: 'ran',
+        backlogDue: 0,
+        counts: { claimed: 2, done: 2 },
+      },
+    });
+  });
+});

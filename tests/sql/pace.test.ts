@@ -1,0 +1,199 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+});
+
+/** Claims and settles one row at a time until none is given, answering the accounts in order. */
+async function drain(outcome = 'done', most = 50): Promise<string[]> {
+  const order: string[] = [];
+  await database.sql('update punctual.queues set batch_limit = null');
+  const tick = sql.tick();
+  for (let n = 0; n < most; n++) {
+    const { rows, claimId } = await tick.claim(1);
+    const row = rows[0];
+    if (!row) break;
+    order.push(`${row.account?.name}:${row.row.body}`);
+    await tick.settle([{ id: row.id, claim_id: claimId, outcome, error: 'e', delay_seconds: 1 }]);
+  }
+  await tick.close();
+  return order;
+}
+
+describe('an account', () => {
+  it('has one row running at a time, and its rows go in order of due time', async () => {
+    const account = await sql.addAccount();
+    await sql.addDm(account, { body: 'second', send_at: sql.at(-5) });
+    await sql.addDm(account, { body: 'first', send_at: sql.at(-10) });
+    await sql.addDm(account, { body: 'third', send_at: sql.at(-5) });
+    const tick = sql.tick();
+    const { rows } = await tick.claim(10);
+    expect(rows.map((row) => row.row.body)).toEqual(['first']);
+    expect((await tick.claim(10)).rows).toEqual([]);
+    await tick.settle([{ id: rows[0]?.id ?? '', claim_id: rows[0]?.row.claim_id, outcome: 'done' }], {
+      close: 'yes',
+    });
+    expect(await drain()).toEqual(['A:second', 'A:third']);
+  });
+
+  it('sends the more urgent first among what is due, whatever waits in the future', async () => {
+    const account = await sql.addAccount();
+    await sql.addDm(account, { body: 'normal', send_at: sql.at(-10) });
+    await sql.addDm(account, { body: 'urgent', send_at: sql.at(-1), priority: 0 });
+    await sql.addDm(account, { body: 'urgent, later', send_at: sql.at(60), priority: 0 });
+    await sql.addDm(account, { body: 'low', send_at: sql.at(-20), priority: 3 });
+    expect(await drain()).toEqual(['A:urgent', 'A:normal', 'A:low']);
+  });
+
+  it('does not starve the others with its backlog', async () => {
+    const busy = await sql.addAccount({ name: 'busy' });
+    for (let n = 0; n < 20; n++) await sql.addDm(busy, { body: `${n}`, send_at: sql.at(-1_000) });
+    const quiet = await sql.addAccount({ name: 'quiet' });
+    await sql.addDm(quiet, { body: 'new' });
+    expect((await drain('done', 2)).at(-1)).toBe('quiet:new');
+  });
+
+  it('passes its daily limit by no message, and goes on the next day of its own time zone', async () => {
+    const account = await sql.addAccount({ daily_limit: 2, time_zone: 'Asia/Tokyo' });
+    for (let n = 0; n < 5; n++) await sql.addDm(account, { body: `${n}` });
+    expect(await drain()).toEqual(['A:0', 'A:1']);
+    const waiting = (await database.sql('select waiting_for, next_ok_at from punctual.pace'))[0];
+    expect(waiting).toMatchObject({ waiting_for: 'daily limit reached' });
+    // Midnight in Tokyo is 15:00 UTC.
+    expect(Date.parse(waiting.next_ok_at)).toBe(Date.parse('2026-03-02T15:00:00Z'));
+    sql.setNow('2026-03-02T14:59:59Z');
+    expect(await drain()).toEqual([]);
+    sql.setNow('2026-03-02T15:00:00Z');
+    expect(await drain()).toEqual(['A:2', 'A:3']);
+  });
+
+  it('gets its place back for what had no effect, and not for what may have had one', async () => {
+    const account = await sql.addAccount({ daily_limit: 2 });
+    for (let n = 0; n < 9; n++) await sql.addDm(account, { body: `${n}` });
+    const used = async () => (await database.sql('select used from punctual.pace'))[0].used;
+    for (const [outcome, after] of [
+      ['retry', 0],
+      ['dead', 0],
+      ['release', 0],
+      ['unknown', 1],
+      ['done', 2],
+    ] as const) {
+      const tick = sql.tick();
+      const { rows, claimId } = await tick.claim(1);
+      await tick.settle(
+        [{ id: rows[0]?.id ?? '', claim_id: claimId, outcome, error: 'e', delay_seconds: 9_999 }],
+        { close: 'yes' },
+      );
+      expect([outcome, await used()]).toEqual([outcome, after]);
+    }
+    expect(await drain()).toEqual([]);
+  });
+
+  it('keeps the place of a row that was swept as unknown', async () => {
+    const account = await sql.addAccount({ daily_limit: 1 });
+    await sql.addDm(account);
+    await sql.addDm(account);
+    await sql.tick().claim(1);
+    sql.pass(100);
+    expect(await drain()).toEqual([]);
+  });
+
+  it('waits while it is paused, or its limit is 0, and goes on when that is changed', async () => {
+    const account = await sql.addAccount({ paused_until: sql.at(600), paused_reason: 'rest' });
+    await sql.addDm(account, { body: 'x' });
+    expect(await drain()).toEqual([]);
+    expect((await database.sql('select waiting_for from punctual.pace'))[0].waiting_for).toBe('paused: rest');
+    await database.sql('update punctual.accounts set paused_until = null, daily_limit = 0');
+    expect(await drain()).toEqual([]);
+    await database.sql('update punctual.accounts set daily_limit = 5');
+    expect(await drain()).toEqual(['A:x']);
+  });
+
+  it('wakes for a row that came while it had none, or that came before its next', async () => {
+    const account = await sql.addAccount();
+    await sql.addDm(account, { body: 'much later', send_at: sql.at(3_600) });
+    expect(await drain()).toEqual([]);
+    await sql.addDm(account, { body: 'now' });
+    expect(await drain()).toEqual(['A:now']);
+    sql.pass(3_600);
+    expect(await drain()).toEqual(['A:much later']);
+  });
+
+  it('whose time zone Postgres has forgotten stops nobody else', async () => {
+    await database.sql('alter table punctual.accounts drop constraint accounts_time_zone_exists');
+    const lost = await sql.addAccount({ name: 'lost', time_zone: 'Mars/Olympus' });
+    await sql.addDm(lost);
+    const fine = await sql.addAccount({ name: 'fine' });
+    await sql.addDm(fine, { body: 'x' });
+    expect(await drain()).toEqual(['fine:x']);
+    expect(
+      (await database.sql('select waiting_for from punctual.pace where account_id = $1', [lost]))[0]
+        .waiting_for,
+    ).toBe('time zone "Mars/Olympus" is unknown');
+    await database.sql('delete from punctual.dm_queue');
+    await database.sql('delete from punctual.accounts');
+    await database.sql(
+      'alter table punctual.accounts add constraint accounts_time_zone_exists check (punctual.is_time_zone(time_zone))',
+    );
+  });
+
+  it('cannot be given a time zone that does not exist', async () => {
+    for (const time_zone of [
+      'Mars/Olympus',
+      'UTC+99:99',
+      '',
+      "Europe/Berlin'; drop table x; --",
+      'Europe/Berlin ',
+    ]) {
+      await expect(sql.addAccount({ time_zone })).rejects.toThrow(/accounts_time_zone_exists/);
+    }
+  });
+});
+
+describe('a provider', () => {
+  it('that is not configured is not claimed for', async () => {
+    const account = await sql.addAccount({ provider: 'whatsapp_cloud' });
+    await sql.addDm(account);
+    expect(
+      (await sql.tick({ providers: ['unipile'] }).exchange({ want: 5, close: 'if_drained' })).rows,
+    ).toEqual([]);
+    expect((await sql.tick().claim()).rows).toHaveLength(1);
+  });
+
+  it('that failed as a whole rests, is then tried with one row, and an answer opens it', async () => {
+    for (let n = 0; n < 6; n++) await sql.addDm(await sql.addAccount());
+    const tick = sql.tick({ limit_seconds: 800 });
+    const failed = { providers: [{ name: 'unipile', ok: false, error: 'down' }] };
+    expect((await tick.exchange({ outcomes: failed, want: 5 })).rows).toEqual([]);
+    sql.pass(31);
+    const trial = await tick.claim(5);
+    expect(trial).toMatchObject({ probing: ['unipile'], rows: [expect.anything()] });
+    expect((await tick.claim(5)).rows).toEqual([]);
+    await tick.exchange({ outcomes: { providers: [{ name: 'unipile', ok: true }] } });
+    expect((await tick.claim(5)).rows).toHaveLength(5);
+  });
+
+  it('rests the longer the more often it fails in a row', async () => {
+    const pauses: number[] = [];
+    for (let n = 0; n < 9; n++) {
+      await sql
+        .tick({ limit_seconds: 1 })
+        .exchange({ outcomes: { providers: [{ name: 'unipile', ok: false, error: 'down' }] } });
+      const [provider] = await database.sql('select paused_until from punctual.providers');
+      const seconds = (Date.parse(provider.paused_until) - Date.parse(sql.now)) / 1_000;
+      pauses.push(seconds);
+      sql.pass(seconds + 1);
+    }
+    expect(pauses).toEqual([30, 60, 120, 240, 480, 960, 1_800, 1_800, 1_800]);
+  });
+});

@@ -1,0 +1,221 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+});
+
+/** One running row under a claim. */
+async function running(dm: Record<string, unknown> = {}) {
+  const account = await sql.addAccount();
+  const id = await sql.addDm(account, dm);
+  const tick = sql.tick();
+  const { claimId } = await tick.claim();
+  return { account, id, claim_id: claimId, tick };
+}
+
+describe('each outcome', () => {
+  it('done: the row is sent, with what the provider said of it', async () => {
+    const { id, claim_id, tick } = await running();
+    const reply = await tick.settle([
+      { id, claim_id, outcome: 'done', result: { provider_message_id: 'm1', chat_id: 'other' } },
+    ]);
+    expect(reply.settled).toMatchObject({ done: 1, exceptions: [] });
+    expect(await sql.dm(id)).toMatchObject({
+      status: 'sent',
+      provider_message_id: 'm1',
+      chat_id: 'other',
+      sent_at: expect.any(String),
+      lease_expires_at: null,
+      attempts: 1,
+      last_error: null,
+    });
+  });
+
+  it('retry: due again after the delay, at no other column of the user’s, with its error', async () => {
+    const { id, claim_id, tick } = await running();
+    const before = await sql.dm(id);
+    await tick.settle([{ id, claim_id, outcome: 'retry', error: 'no connection', delay_seconds: 40 }]);
+    const after = await sql.dm(id);
+    expect(after).toMatchObject({
+      status: 'pending',
+      attempts: 1,
+      last_error: 'no connection',
+      send_at: before.send_at,
+    });
+    expect(Date.parse(after.next_attempt_at) - Date.parse(sql.now)).toBe(40_000);
+    sql.pass(39);
+    expect(
+      (await sql.tick({ partition: 'main' }).exchange({ want: 5, close: 'if_drained' })).rows,
+    ).toHaveLength(0);
+  });
+
+  it('retry of the last attempt: dead, and says so', async () => {
+    const { id, claim_id, tick } = await running({ max_attempts: 1 });
+    const { settled } = await tick.settle([
+      { id, claim_id, outcome: 'retry', error: 'no connection', delay_seconds: 40 },
+    ]);
+    expect(settled).toMatchObject({
+      dead: 1,
+      retried: 0,
+      exceptions: [{ id, verdict: 'applied', outcome: 'dead' }],
+    });
+    expect(await sql.dm(id)).toMatchObject({ status: 'failed', last_error: 'no connection' });
+  });
+
+  it('retry after a provider’s limit: costs no attempt, and the whole account waits', async () => {
+    const { id, account, claim_id, tick } = await running({ max_attempts: 1 });
+    await sql.addDm(account);
+    const slow = {
+      outcome: 'retry',
+      error: 'too many',
+      delay_seconds: 30,
+      rate_limited: true,
+      account_id: account,
+      account_pause_seconds: 30,
+    };
+    const reply = await tick.settle([{ id, claim_id, ...slow }], { want: 5 });
+    expect(reply.settled).toMatchObject({ retried: 1, dead: 0 });
+    expect(reply.rows).toEqual([]);
+    expect(await sql.dm(id)).toMatchObject({ status: 'pending', attempts: 0 });
+    sql.pass(29);
+    expect((await tick.claim()).rows).toHaveLength(0);
+    sql.pass(2);
+    expect((await tick.claim()).rows).toHaveLength(1);
+  });
+
+  it('dead and unknown: ended, with the reason', async () => {
+    for (const [outcome, status] of [
+      ['dead', 'failed'],
+      ['unknown', 'unknown'],
+    ] as const) {
+      const { id, claim_id, tick } = await running();
+      await tick.settle([{ id, claim_id, outcome, error: 'so it was' }], { close: 'yes' });
+      expect(await sql.dm(id)).toMatchObject({
+        status,
+        last_error: 'so it was',
+        finished_at: expect.any(String),
+        sent_at: null,
+      });
+    }
+  });
+
+  it('release: pending as before, and no attempt is counted', async () => {
+    const { id, claim_id, tick } = await running();
+    await tick.settle([{ id, claim_id, outcome: 'release' }]);
+    expect(await sql.dm(id)).toMatchObject({ status: 'pending', attempts: 0, next_attempt_at: null });
+  });
+
+  it.each([
+    ['on time', 0, 60],
+    ['a little late', 10, 60],
+    ['late by several rounds', 150, 180],
+  ])('again, %s: due on its own grid, not counted from now', async (_case, lateSeconds, dueAfter) => {
+    const sendAt = sql.now;
+    const { id, claim_id, tick } = await running();
+    sql.pass(lateSeconds);
+    await tick.settle([{ id, claim_id, outcome: 'again', delay_seconds: 60 }]);
+    const row = await sql.dm(id);
+    expect(row).toMatchObject({ status: 'pending', attempts: 0 });
+    expect((Date.parse(row.send_at) - Date.parse(sendAt)) / 1_000).toBe(dueAfter);
+  });
+});
+
+describe('the fence', () => {
+  it('takes an outcome once; the same again is `already`', async () => {
+    for (const outcome of ['done', 'retry', 'dead', 'unknown', 'release']) {
+      const { id, claim_id, tick } = await running();
+      const record = { id, claim_id, outcome, error: 'e', delay_seconds: 1_000 };
+      await tick.settle([record]);
+      const before = await sql.dm(id);
+      sql.pass(5);
+      const again = await tick.settle([record], { close: 'yes' });
+      expect(again.settled.exceptions).toEqual([{ id, verdict: 'already', outcome }]);
+      expect(await sql.dm(id)).toEqual(before);
+    }
+  });
+
+  it('refuses the outcome of a claim whose row another tick has taken since', async () => {
+    const { id, claim_id, tick } = await running();
+    await tick.settle([{ id, claim_id, outcome: 'retry', error: 'e', delay_seconds: 1 }]);
+    sql.pass(2);
+    const { claimId: second } = await tick.claim();
+    const late = await tick.settle([
+      { id, claim_id, outcome: 'done', result: { provider_message_id: 'late' } },
+    ]);
+    expect(late.settled).toMatchObject({ done: 0, lost: 1, exceptions: [{ id, verdict: 'lost' }] });
+    expect(await sql.dm(id)).toMatchObject({
+      status: 'sending',
+      claim_id: second,
+      provider_message_id: null,
+    });
+  });
+
+  it('refuses the outcome of a row that is not there, and settles the others of the call', async () => {
+    const { id, claim_id, tick } = await running();
+    const { settled } = await tick.settle([
+      { id: '999999', claim_id, outcome: 'done' },
+      { id, claim_id, outcome: 'done' },
+    ]);
+    expect(settled).toMatchObject({ done: 1, lost: 1 });
+  });
+
+  it('takes late proof for a row that has become unknown, once', async () => {
+    const { id, claim_id, tick } = await running();
+    await tick.settle([{ id, claim_id, outcome: 'unknown', error: 'timeout' }]);
+    await tick.settle([{ id, claim_id, outcome: 'done', result: { provider_message_id: 'm9' } }]);
+    expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm9', last_error: null });
+    const third = await tick.settle([{ id, claim_id, outcome: 'dead', error: 'no' }]);
+    expect(third.settled.exceptions[0]).toMatchObject({ verdict: 'already', outcome: 'done' });
+    expect(await sql.dm(id)).toMatchObject({ status: 'sent' });
+  });
+
+  it('an operator’s hand on the row ends the claim', async () => {
+    const { id, claim_id, tick } = await running();
+    await tick.settle([{ id, claim_id, outcome: 'unknown', error: 'timeout' }]);
+    await database.sql(`update punctual.dm_queue set status = 'cancelled', claim_id = null where id = $1`, [
+      id,
+    ]);
+    const { settled } = await tick.settle([{ id, claim_id, outcome: 'done' }]);
+    expect(settled).toMatchObject({ done: 0, lost: 1 });
+    expect(await sql.dm(id)).toMatchObject({ status: 'cancelled' });
+  });
+});
+
+describe('a lease that has passed', () => {
+  it('makes the row unknown under at-most-once, and never pending', async () => {
+    const { id } = await running();
+    sql.pass(91);
+    const next = await sql.tick().claim();
+    expect(next).toMatchObject({ swept: 1, rows: [] });
+    expect(await sql.dm(id)).toMatchObject({
+      status: 'unknown',
+      last_error: 'the tick died while this row was running',
+    });
+  });
+
+  it('still takes the late outcome of the tick that was thought dead', async () => {
+    const { id, claim_id, tick } = await running();
+    sql.pass(91);
+    await sql.tick().claim();
+    await tick.settle([{ id, claim_id, outcome: 'done', result: { provider_message_id: 'late' } }]);
+    expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'late' });
+  });
+
+  it('lasts 30 s longer than the longest run of the function', async () => {
+    const account = await sql.addAccount();
+    const id = await sql.addDm(account);
+    await sql.tick({ limit_seconds: 300 }).claim();
+    const { lease_expires_at } = await sql.dm(id);
+    expect((Date.parse(lease_expires_at) - Date.parse(sql.now)) / 1_000).toBe(330);
+  });
+});
