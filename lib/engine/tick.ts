@@ -107,6 +107,7 @@ class Tick<Row, Deps, Env> {
     try {
       const first = await this.open();
       const last = first.closed ? this.endUnworked(first) : await this.pump();
+      if (this.storeError) throw this.storeError;
       this.performing.closed = true;
       const report = this.report(last);
       this.ports.log.info({ ...report }, 'tick');
@@ -124,20 +125,8 @@ class Tick<Row, Deps, Env> {
       if (error.kind === 'unavailable') await this.settling.attempt({ close: 'yes', report: this.report() });
       throw error;
     });
-    const { delivery, timeoutSeconds, maxTicks } = first.settings;
+    const { maxTicks } = first.settings;
     this.duplicate = first.duplicate;
-    const fault =
-      delivery !== this.queue.delivery
-        ? `${this.queue.name} is ${this.queue.delivery} in the code and ${delivery} in the registry`
-        : timeoutSeconds * 1_000 > workMs(this.options.limitMs)
-          ? `${this.queue.name}: the registry's timeout of ${timeoutSeconds} s does not fit into a tick of ${this.options.limitMs / 1_000} s`
-          : null;
-    if (fault) {
-      this.performing.halted = true;
-      while (this.performing.busy > 0) await this.somethingHappens();
-      await this.settling.finish(() => this.report());
-      throw new TickStoreError('misconfigured', fault);
-    }
     // Where more than one tick may run, the lock only stands in the others' way.
     if (maxTicks > 1) {
       await this.held?.release();
@@ -149,13 +138,12 @@ class Tick<Row, Deps, Env> {
   /** Until nothing is left to start, under way or to be settled. Answers the exchange that closed the tick. */
   private async pump(): Promise<ExchangeReply> {
     for (;;) {
-      if (this.ended === null && !this.budget.admits(this.performing.timeoutMs(null), claimMs))
-        this.ended = 'budget';
+      if (this.ended === null && !this.budget.admits(this.performing.timeoutMs(null), claimMs)) {
+        this.ended = this.breaker.everOpened ? 'breaker' : 'budget';
+      }
       const { busy } = this.performing;
       if (busy === 0 && (this.ended !== null || this.storeError)) {
-        const last = await this.settling.finish(() => this.report());
-        if (this.storeError) throw this.storeError;
-        return last;
+        return this.settling.finish(() => this.report());
       }
       if (busy > 0 && !this.isTimeToExchange()) {
         await this.somethingHappens();
@@ -179,6 +167,8 @@ class Tick<Row, Deps, Env> {
     });
     this.settings = reply.settings;
     this.drained = reply.rows.length < (want ?? reply.settings.concurrency);
+    const fault = this.faultOf(reply.settings);
+    if (fault) this.stop(new TickStoreError('misconfigured', fault));
     this.performing.start(
       reply.rows,
       { id: reply.claimId, requestedAt: this.settling.requestedAt },
@@ -190,14 +180,26 @@ class Tick<Row, Deps, Env> {
     return reply;
   }
 
-  /** After an exchange that failed twice: what is under way ends, nothing more is claimed, everything is settled at the end. */
   private async recover(error: TickStoreError): Promise<null> {
     if (error.kind === 'refused' && this.settling.size > 0) await this.settling.isolate();
-    else {
-      this.storeError = error;
-      this.performing.halted = true;
-    }
+    else this.stop(error);
     return null;
+  }
+
+  /** What is under way ends, nothing more is started, everything is settled; then the error is told. */
+  private stop(error: TickStoreError): void {
+    this.storeError ??= error;
+    this.performing.halted = true;
+  }
+
+  /** What in the registry goes against the code, or against the limit. */
+  private faultOf({ delivery, timeoutSeconds }: QueueSettings): string | null {
+    const { name } = this.queue;
+    if (delivery !== this.queue.delivery) {
+      return `${name} is ${this.queue.delivery} in the code and ${delivery} in the registry`;
+    }
+    if (timeoutSeconds * 1_000 <= workMs(this.options.limitMs)) return null;
+    return `${name}: the registry's timeout of ${timeoutSeconds} s does not fit into a tick of ${this.options.limitMs / 1_000} s`;
   }
 
   /** Rows to ask for. Under at-most-once only what can start at once: a crash leaves no more than those uncertain. */
