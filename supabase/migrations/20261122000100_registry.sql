@@ -19,6 +19,8 @@ create table punctual.queues (
   table_name text not null,
   id_type text not null check (id_type in ('bigint', 'uuid')),
   due_column text not null,
+  -- The type of the column status: text, or an enum of the table's own.
+  status_type text not null,
   partition_column text,
   account_column text,
   pending_word text not null,

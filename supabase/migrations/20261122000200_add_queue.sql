@@ -133,7 +133,7 @@ begin
    where i.indrelid = v_table and i.indisprimary and i.indnkeyatts = 1 and a.attname = 'id';
   if v_id_type is null or v_id_type not in ('bigint', 'uuid') then
     raise exception 'add_queue: the primary key of % has to be one column id, bigint or uuid', p_table
-      using errcode = '22023', hint = case when v_id_type = 'integer' then 'alter table … alter column id type bigint' end;
+      using errcode = '22023', hint = 'An integer key becomes one by: alter table … alter column id type bigint.';
   end if;
   select format_type(a.atttypid, null) into v_due_type from pg_catalog.pg_attribute a
    where a.attrelid = v_table and a.attname = p_due_column and not a.attisdropped;
@@ -245,11 +245,13 @@ begin
   execute format('alter table %s set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, '
                  'autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)', v_table);
 
-  insert into punctual.queues as q (name, table_schema, table_name, id_type, due_column, partition_column, account_column,
+  insert into punctual.queues as q (name, table_schema, table_name, id_type, due_column, status_type, partition_column, account_column,
     pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, after_settle,
     batch_limit, concurrency, max_ticks, timeout_seconds, lease_seconds, max_attempts,
     backoff_base_seconds, backoff_cap_seconds, retention_days)
-  select p_name, v_schema, v_relation, v_id_type, p_due_column, p_partition_column, p_account_column,
+  select p_name, v_schema, v_relation, v_id_type, p_due_column,
+         (select format_type(a.atttypid, null) from pg_catalog.pg_attribute a where a.attrelid = v_table and a.attname = 'status'),
+         p_partition_column, p_account_column,
          v_words->>'pending', v_words->>'running', v_words->>'done', v_words->>'dead', v_words->>'unknown', v_words->>'cancelled',
          p_delivery, p_result_columns, p_after_settle,
          s.batch_limit, s.concurrency, s.max_ticks, s.timeout_seconds, s.lease_seconds, s.max_attempts,
@@ -260,7 +262,8 @@ begin
       as s (batch_limit integer, concurrency integer, max_ticks integer, timeout_seconds integer, lease_seconds integer,
             max_attempts integer, backoff_base_seconds integer, backoff_cap_seconds integer, retention_days integer)
   on conflict (name) do update set
-    id_type = excluded.id_type, due_column = excluded.due_column, partition_column = excluded.partition_column,
+    id_type = excluded.id_type, due_column = excluded.due_column, status_type = excluded.status_type,
+    partition_column = excluded.partition_column,
     account_column = excluded.account_column, pending_word = excluded.pending_word, running_word = excluded.running_word,
     done_word = excluded.done_word, dead_word = excluded.dead_word, unknown_word = excluded.unknown_word,
     cancelled_word = excluded.cancelled_word, delivery = excluded.delivery, result_columns = excluded.result_columns,

@@ -76,13 +76,14 @@ declare
   v_count integer;
 begin
   execute format(
-    'update %1$I.%2$I t set status = case when %3$L = ''at-most-once'' then %4$L '
-    'when t.attempts >= coalesce(t.max_attempts, $2) then %5$L else %6$L end, '
+    'update %1$I.%2$I t set status = (case when %3$L = ''at-most-once'' then %4$L '
+    'when t.attempts >= coalesce(t.max_attempts, $2) then %5$L else %6$L end)::%8$s, '
     'last_error = ''the tick died while this row was running'', '
     'finished_at = case when %3$L = ''at-most-once'' or t.attempts >= coalesce(t.max_attempts, $2) then $1 end '
     'where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %7$L and s.lease_expires_at <= $1 '
     'order by s.lease_expires_at limit 200 for no key update skip locked))',
-    q.table_schema, q.table_name, q.delivery, q.unknown_word, q.dead_word, q.pending_word, q.running_word)
+    q.table_schema, q.table_name, q.delivery, q.unknown_word, q.dead_word, q.pending_word, q.running_word,
+    q.status_type)
   using p_now, q.max_attempts;
   get diagnostics v_count = row_count;
   return v_count;

@@ -80,7 +80,7 @@ begin
     ),
     applied as (
       update %3$I.%4$I t set
-        status = case j.outcome when 'done' then %6$L when 'dead' then %7$L when 'unknown' then %5$L else %8$L end,
+        status = (case j.outcome when 'done' then %6$L when 'dead' then %7$L when 'unknown' then %5$L else %8$L end)::%11$s,
         lease_expires_at = null,
         attempts = case when j.outcome = 'release' or (j.outcome = 'retry' and j.rate_limited) then greatest(t.attempts - 1, 0)
                         when j.outcome = 'again' then 0 else t.attempts end,
@@ -107,7 +107,8 @@ begin
     $sql$,
     q.id_type, q.due_column, q.table_schema, q.table_name, q.unknown_word, q.done_word, q.dead_word, q.pending_word,
     case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end,
-    (select string_agg(format(', %1$I = coalesce(j.result->>%1$L, t.%1$I)', c), '') from unnest(q.result_columns) c))
+    (select string_agg(format(', %1$I = coalesce(j.result->>%1$L, t.%1$I)', c), '') from unnest(q.result_columns) c),
+    q.status_type)
   into v_judged, v_applied using v_records, q.max_attempts, p_now;
 
   v_judged := coalesce(v_judged, '[]');

@@ -1,0 +1,154 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { statsSchema } from '../../lib/store/stats';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+});
+
+const read = async (configured: string[] | null = ['unipile']) => {
+  const stats = statsSchema.parse(
+    await database.rpc('read_stats', { p_configured: configured, p_now: sql.now }),
+  );
+  const queue = stats.queues.find((one) => one.name === 'dm_queue');
+  if (!queue) throw new Error('dm_queue is missing');
+  return { ...stats, queue };
+};
+
+describe('the stats', () => {
+  it('of an empty queue are all nothing', async () => {
+    const { queue } = await read();
+    expect(queue).toMatchObject({
+      states: { pending: { count: 0, approximate: false }, done: { count: 0 } },
+      due_now: { count: 0 },
+      oldest_due_seconds: null,
+      next_due_seconds: null,
+      waiting: [],
+      unreachable: [],
+      ticks: [],
+    });
+  });
+
+  it('count each state under the queue’s own words, what is due, and for how long', async () => {
+    const account = await sql.addAccount();
+    for (const status of ['sent', 'sent', 'failed', 'unknown', 'cancelled', 'sending'])
+      await sql.addDm(account, { status });
+    await sql.addDm(account, { send_at: sql.at(-90) });
+    await sql.addDm(account, { send_at: sql.at(-10) });
+    await sql.addDm(account, { send_at: sql.at(120) });
+    const { queue } = await read();
+    expect(queue.words).toMatchObject({ running: 'sending', done: 'sent', dead: 'failed' });
+    expect(
+      Object.fromEntries(Object.entries(queue.states).map(([state, { count }]) => [state, count])),
+    ).toEqual({
+      pending: 3,
+      running: 1,
+      done: 2,
+      dead: 1,
+      unknown: 1,
+      cancelled: 1,
+    });
+    expect(queue).toMatchObject({ due_now: { count: 2 }, oldest_due_seconds: 90, next_due_seconds: 120 });
+  });
+
+  it('say of every row that no tick can reach why that is', async () => {
+    const fine = await sql.addAccount();
+    const zero = await sql.addAccount({ daily_limit: 0 });
+    const other = await sql.addAccount({ provider: 'whatsapp_cloud' });
+    await sql.addDm(fine, { send_at: 'infinity' });
+    await sql.addDm(zero);
+    await sql.addDm(zero);
+    await sql.addDm(other);
+    expect((await read()).queue.unreachable).toEqual(
+      expect.arrayContaining([
+        { reason: 'send_at is infinity', rows: 1 },
+        { reason: "the account's daily limit is 0", rows: 2 },
+        { reason: 'the provider whatsapp_cloud is not configured', rows: 1 },
+      ]),
+    );
+  });
+
+  it('say which accounts wait, for what and until when', async () => {
+    for (let n = 0; n < 2; n++) {
+      const account = await sql.addAccount({ daily_limit: 1 });
+      await sql.addDm(account);
+      await sql.addDm(account);
+    }
+    const tick = sql.tick();
+    const { rows, claimId } = await tick.claim();
+    await tick.settle(
+      rows.map((row) => ({ id: row.id, claim_id: claimId, outcome: 'done' })),
+      { want: 10 },
+    );
+    expect((await read()).queue.waiting).toEqual([
+      { reason: 'daily limit reached', accounts: 2, until: '2026-03-03T00:00:00+00:00' },
+    ]);
+  });
+
+  it('show the ledger: running, ran, died, and of idle ticks only the newest', async () => {
+    const account = await sql.addAccount();
+    await sql.addDm(account);
+    await sql.tick().exchange({ want: 0, close: 'yes' });
+    sql.pass(60);
+    await sql.tick().claim();
+    sql.pass(100);
+    await sql.tick().exchange({ want: 5, close: 'if_drained' });
+    expect((await read()).queue.ticks.map((tick) => tick.outcome)).toEqual(['ran', 'died']);
+    sql.pass(60);
+    await sql.tick().exchange({ want: 5, close: 'if_drained' });
+    expect((await read()).queue.ticks.map((tick) => tick.outcome)).toEqual(['idle', 'ran', 'died']);
+  });
+
+  it('estimate beyond 10,000, and say so', async () => {
+    const account = await sql.addAccount();
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at)
+       select $1, 'linkedin', 'c', 'b', 'sent', now() from generate_series(1, 12000)`,
+      [account],
+    );
+    expect((await read()).queue.states.done).toMatchObject({ approximate: true, count: 10_000 });
+    await database.sql('analyze punctual.dm_queue');
+    expect((await read()).queue.states.done).toEqual({ approximate: true, count: 12_000 });
+  });
+});
+
+describe('retention', () => {
+  it('prunes settled rows past their days and old ledger entries, in steps, and nothing that is open', async () => {
+    const account = await sql.addAccount();
+    const old = sql.at(-31 * 86_400);
+    for (const status of ['sent', 'sent', 'failed', 'cancelled', 'unknown'])
+      await sql.addDm(account, { status, finished_at: old });
+    await sql.addDm(account, { status: 'sent', finished_at: sql.at(-27 * 86_400) });
+    await sql.addDm(account, { send_at: old });
+    await sql.tick().exchange({ want: 0, close: 'yes' });
+    sql.pass(49 * 3_600);
+    await sql.tick().exchange({ want: 0, close: 'yes' });
+    const prune = () => database.rpc('prune', { p_limit: 1, p_now: sql.now });
+    expect(await prune()).toEqual({ rows: 3, ticks: 1, more: true });
+    expect(await prune()).toMatchObject({ rows: 1, more: true });
+    expect(await prune()).toEqual({ rows: 0, ticks: 0, more: false });
+    const left = await database.sql(
+      'select status, count(*)::integer as n from punctual.dm_queue group by 1 order by 1',
+    );
+    expect(left).toEqual([
+      { status: 'pending', n: 1 },
+      { status: 'sent', n: 1 },
+      { status: 'unknown', n: 1 },
+    ]);
+  });
+
+  it('keeps everything where retention_days is null', async () => {
+    await database.sql('update punctual.queues set retention_days = null');
+    await sql.addDm(await sql.addAccount(), { status: 'sent', finished_at: '2020-01-01' });
+    expect(await database.rpc('prune', { p_now: sql.now })).toMatchObject({ rows: 0 });
+  });
+});
