@@ -1,0 +1,10 @@
+// Every minute, by vercel.json.
+import { dmQueue } from '@/lib/queues/dm-queue';
+import { cronRoute } from '@/lib/server/cron-route';
+
+export const dynamic = 'force-dynamic';
+export const maxDuration = 60;
+
+const tick = cronRoute(dmQueue, { maxDuration });
+export const GET = tick;
+export const POST = tick;

@@ -1,0 +1,33 @@
+import { apiAccess } from '@/lib/server/access';
+import { container } from '@/lib/server/container';
+import { failed } from '@/lib/server/cron-route';
+import { accessEnv } from '@/lib/server/env';
+import { enqueueDms } from '@/lib/server/new-dms';
+import { readJson } from '@/lib/server/read-json';
+import { json, problem } from '@/lib/server/respond';
+
+export const dynamic = 'force-dynamic';
+export const maxDuration = 15;
+
+/**
+ * Takes in one message or up to 1,000, all or none. 201 with `{ rows: [{ id, status, created }] }`, 200 where every key was there
+ * already; 422 with `{ errors: [{ index, field, message }] }`.
+ */
+export async function POST(request: Request): Promise<Response> {
+  const access = apiAccess(request, accessEnv(), Date.now());
+  if (!access.allowed) return problem(access.status, access.kind, access.message);
+  const body = await readJson(request);
+  if ('refused' in body) return body.refused;
+  try {
+    const { rpc } = await container();
+    const taken = await enqueueDms(rpc, body.value);
+    if ('errors' in taken) {
+      return problem(422, 'invalid', 'nothing was taken in; mend these and send all of it again', {
+        errors: taken.errors,
+      });
+    }
+    return json(taken.rows.some((row) => row.created) ? 201 : 200, taken);
+  } catch (error) {
+    return failed(error);
+  }
+}

@@ -1,0 +1,10 @@
+import { readHealth } from '@/lib/server/health';
+import { json } from '@/lib/server/respond';
+
+export const dynamic = 'force-dynamic';
+export const maxDuration = 15;
+
+export async function GET(): Promise<Response> {
+  const health = await readHealth();
+  return json(health.status === 'ok' ? 200 : 503, health);
+}

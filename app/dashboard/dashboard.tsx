@@ -1,0 +1,70 @@
+'use client';
+
+import useSWR from 'swr';
+import type { Stats } from '@/lib/store/stats';
+import { BrandMark } from './brand-mark';
+import { fetchStats } from './fetch-stats';
+import { FirstSteps } from './first-steps';
+import { Freshness } from './freshness';
+import { PausedProviders } from './paused-providers';
+import { QueuePanel } from './queue-panel';
+import { ServerNow } from './server-now';
+import { StaleNotice } from './stale-notice';
+
+const POLL_MS = 2_000;
+
+/** What the server knew as it rendered the page. */
+export type FirstReading = { stats: Stats; failure?: undefined } | { stats?: undefined; failure: string };
+
+interface DashboardProps {
+  first: FirstReading;
+  /** Scheme and host of this app. */
+  address: string;
+  signedIn: boolean;
+}
+
+export function Dashboard({ first, address, signedIn }: DashboardProps) {
+  const { data: stats, error } = useSWR<Stats, Error>('/api/stats', fetchStats, {
+    fallbackData: first.stats,
+    refreshInterval: POLL_MS,
+    dedupingInterval: POLL_MS / 2,
+    // SWR stops its interval while there is an error; this keeps the pace without its growing pauses.
+    onErrorRetry: (_error, _key, _config, revalidate, { retryCount }) => {
+      setTimeout(() => void revalidate({ retryCount }), POLL_MS);
+    },
+  });
+  const failure = error?.message ?? (stats ? null : (first.failure ?? null));
+  const readAt = stats?.now ?? null;
+
+  return (
+    <ServerNow reading={readAt ?? '1970-01-01T00:00:00Z'}>
+      <header className="border-b border-line bg-surface">
+        <div className="mx-auto flex min-h-14 max-w-6xl items-center gap-4 px-4 sm:px-6">
+          <h1 className="flex">
+            <BrandMark />
+          </h1>
+          <Freshness failing={failure !== null} />
+          {signedIn && (
+            <form action="/api/session/end" method="post" className="ml-auto">
+              <button type="submit" className="cursor-pointer rounded-md py-2 text-muted hover:text-ink">
+                Sign out
+              </button>
+            </form>
+          )}
+        </div>
+      </header>
+      <main className="mx-auto grid max-w-6xl grid-cols-[minmax(0,1fr)] gap-6 px-4 py-6 sm:px-6 sm:py-8">
+        {failure !== null && <StaleNotice failure={failure} readAt={readAt} />}
+        {stats && (
+          <>
+            <PausedProviders providers={stats.providers} />
+            <FirstSteps queues={stats.queues} address={address} />
+            {stats.queues.map((queue) => (
+              <QueuePanel key={queue.name} queue={queue} now={stats.now} />
+            ))}
+          </>
+        )}
+      </main>
+    </ServerNow>
+  );
+}

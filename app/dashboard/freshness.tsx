@@ -1,0 +1,9 @@
+/** Whether what stands below is of now. */
+export function Freshness({ failing }: { failing: boolean }) {
+  return (
+    <p role="status" className="inline-flex items-center gap-2 text-muted">
+      <span aria-hidden="true" className={`size-2 rounded-full ${failing ? 'bg-warn-bar' : 'bg-good-bar'}`} />
+      {failing ? 'Stale' : 'Live'}
+    </p>
+  );
+}

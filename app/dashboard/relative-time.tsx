@@ -1,0 +1,14 @@
+import { useServerNow } from './server-now';
+import { shortDuration } from './short-duration';
+
+/** `12 s ago` or `in 5 min`, with the exact instant to be had by pointing at it. */
+export function RelativeTime({ at }: { at: string }) {
+  const seconds = (useServerNow() - Date.parse(at)) / 1_000;
+  const words = seconds >= 0 ? `${shortDuration(seconds)} ago` : `in ${shortDuration(-seconds)}`;
+  const exact = new Date(at).toISOString();
+  return (
+    <time dateTime={exact} title={exact} className="whitespace-nowrap">
+      {words}
+    </time>
+  );
+}

@@ -1,0 +1,17 @@
+import Link from 'next/link';
+import { CenteredCard } from './dashboard/centered-card';
+
+export const metadata = { title: 'Not found' };
+
+export default function NotFound() {
+  return (
+    <CenteredCard heading="There is nothing here">
+      <p className="text-muted">The address names no page of this app.</p>
+      <p>
+        <Link href="/" className="font-medium text-accent underline underline-offset-4">
+          To the dashboard
+        </Link>
+      </p>
+    </CenteredCard>
+  );
+}

@@ -1,0 +1,48 @@
+import { cookies, headers } from 'next/headers';
+import { redirect } from 'next/navigation';
+import { dashboardDoor } from '@/lib/server/access';
+import { failed } from '@/lib/server/cron-route';
+import { accessEnv } from '@/lib/server/env';
+import { SESSION_COOKIE } from '@/lib/server/session';
+import { readStats } from '@/lib/server/stats';
+import { CenteredCard } from './dashboard/centered-card';
+import { Dashboard, type FirstReading } from './dashboard/dashboard';
+
+export default async function DashboardPage() {
+  const cookie = (await cookies()).get(SESSION_COOKIE)?.value ?? null;
+  const door = dashboardDoor(accessEnv(), cookie, Date.now());
+  if (door === 'sign in') redirect('/login');
+  if (door === 'not configured') return <NotConfigured />;
+  return (
+    <Dashboard first={await firstReading()} address={await ownAddress()} signedIn={door === 'session'} />
+  );
+}
+
+function NotConfigured() {
+  return (
+    <CenteredCard heading="The dashboard is closed">
+      <p className="text-muted">
+        No password is set on this server, so nobody can sign in. Set the environment variable{' '}
+        <code className="font-mono text-ink">DASHBOARD_PASSWORD</code> and start it again.
+      </p>
+    </CenteredCard>
+  );
+}
+
+/** The page comes with its figures; the browser then keeps them fresh. */
+async function firstReading(): Promise<FirstReading> {
+  try {
+    return { stats: await readStats() };
+  } catch (error) {
+    const answer = await failed(error);
+    return { failure: (await answer.json()).error.message };
+  }
+}
+
+/** As the visitor's browser knows it, for the commands to copy. */
+async function ownAddress(): Promise<string> {
+  const asked = await headers();
+  const host = asked.get('x-forwarded-host') ?? asked.get('host') ?? 'localhost:3000';
+  const scheme = asked.get('x-forwarded-proto')?.split(',')[0]?.trim() ?? 'http';
+  return `${scheme}://${host}`;
+}
