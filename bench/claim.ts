@@ -39,15 +39,33 @@ async function side(rows: number): Promise<Side> {
 
 /** One tick of two exchanges: a claim of 100, and a settle of those with the next claim of 100. */
 async function round(one: Side): Promise<void> {
-  const tick = { id: crypto.randomUUID(), queue: 'dm_queue', partition: 'main', clock: 'bench', limit_seconds: 60, providers: ['unipile'] };
+  const tick = {
+    id: crypto.randomUUID(),
+    queue: 'dm_queue',
+    partition: 'main',
+    clock: 'bench',
+    limit_seconds: 60,
+    providers: ['unipile'],
+  };
   const exchange = async (outcomes: object, want: number, close: string) => {
     const claimId = crypto.randomUUID();
     const startedAt = performance.now();
-    const { rows } = await one.client.query('select punctual.exchange($1, $2, $3, $4, $5) as reply', [tick, claimId, outcomes, want, close]);
+    const { rows } = await one.client.query('select punctual.exchange($1, $2, $3, $4, $5) as reply', [
+      tick,
+      claimId,
+      outcomes,
+      want,
+      close,
+    ]);
     const ms = performance.now() - startedAt;
     const reply = rows[0].reply as { rows: { id: string }[] };
     if (reply.rows.length !== want) throw new Error(`asked for ${want} rows and got ${reply.rows.length}`);
-    const records = reply.rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'done', result: { provider_message_id: id } }));
+    const records = reply.rows.map(({ id }) => ({
+      id,
+      claim_id: claimId,
+      outcome: 'done',
+      result: { provider_message_id: id },
+    }));
     return { ms, outcomes: { records } };
   };
   const first = await exchange({}, 100, 'no');
@@ -64,12 +82,19 @@ try {
   const line = (what: string, key: 'claimMs' | 'settleAndClaimMs') => {
     // The first rounds fill caches on either side.
     const [a, b] = [median(small[key].slice(5)), median(large[key].slice(5))];
-    console.log(`${what.padEnd(34)} ${a.toFixed(1).padStart(8)} ms ${b.toFixed(1).padStart(8)} ms   ratio ${(b / a).toFixed(2)}`);
+    console.log(
+      `${what.padEnd(34)} ${a.toFixed(1).padStart(8)} ms ${b.toFixed(1).padStart(8)} ms   ratio ${(b / a).toFixed(2)}`,
+    );
     return b / a;
   };
-  console.log(`\nPostgres ${flags.postgres}, ${flags.accounts} accounts, ${flags.settled} settled rows, medians of ${Number(flags.rounds) - 5} rounds`);
+  console.log(
+    `\nPostgres ${flags.postgres}, ${flags.accounts} accounts, ${flags.settled} settled rows, medians of ${Number(flags.rounds) - 5} rounds`,
+  );
   console.log(`${''.padEnd(34)} ${`${small.rows} due`.padStart(11)} ${`${large.rows} due`.padStart(11)}`);
-  const ratios = [line('first claim of 100 of a tick', 'claimMs'), line('settle 100 and claim 100', 'settleAndClaimMs')];
+  const ratios = [
+    line('first claim of 100 of a tick', 'claimMs'),
+    line('settle 100 and claim 100', 'settleAndClaimMs'),
+  ];
   console.log('\nPlans of the claim at the larger size:\n');
   console.log(await plansOf(large.client, () => round(large)));
   if (ratios.some((ratio) => ratio > 5)) {

@@ -33,7 +33,8 @@ export function median(values: number[]): number {
 export async function plansOf(client: Client, run: () => Promise<unknown>): Promise<string> {
   const plans: string[] = [];
   const hear = (notice: { message?: string }) => {
-    if (notice.message?.includes('plan:')) plans.push(notice.message.replace(/Query Text:[\s\S]*?\n(?=\S.*\(cost)/, ''));
+    if (notice.message?.includes('plan:'))
+      plans.push(notice.message.replace(/Query Text:[\s\S]*?\n(?=\S.*\(cost)/, ''));
   };
   client.on('notice', hear);
   await client.query("load 'auto_explain'");

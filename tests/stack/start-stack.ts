@@ -1,0 +1,100 @@
+import { fileURLToPath } from 'node:url';
+import { Pool } from 'pg';
+import { migratePostgres } from '../../lib/store/migrate-postgres';
+import { readMigrations } from '../../lib/store/migrations';
+import { type PostgresVersion, startPostgresServer } from './postgres-server';
+import { startPostgrestServer } from './postgrest-server';
+import { type RestGateway, startRestGateway } from './rest-gateway';
+import { signJwt } from './sign-jwt';
+import { supabaseRoles } from './supabase-roles';
+
+export interface StackOptions {
+  /** Default: the variable STACK_POSTGRES, else 15. */
+  postgres?: PostgresVersion;
+  /** Folder of migrations, null for none and no REST. Default: the project's own. */
+  migrations?: string | null;
+  /** Settings of the Postgres server, such as `shared_preload_libraries`. */
+  settings?: Record<string, string>;
+}
+
+export interface Stack {
+  /** The superuser's connection. */
+  databaseUrl: string;
+  /** The connection that Supabase gives its customers: owns the database, is no superuser. */
+  ownerUrl: string;
+  /** Bare PostgREST: `rpc/…` at the root. */
+  restUrl: string;
+  /** PostgREST as Supabase shows it, at `/rest/v1`: what goes into SUPABASE_URL. */
+  supabaseUrl: string;
+  gateway: RestGateway;
+  serviceRoleKey: string;
+  anonKey: string;
+  authenticatedKey: string;
+  /** Runs one statement as the superuser. */
+  // biome-ignore lint/suspicious/noExplicitAny: rows of any shape, for assertions
+  sql(text: string, params?: unknown[]): Promise<any[]>;
+  /** The database goes away, as by loss of power. */
+  killPostgres(): Promise<void>;
+  /**
+   * It comes back, on the same port with what was committed. PostgREST serves it at once, but answers 400 with
+   * an empty `code` for each broken connection of its pool; it drops those when it has reconnected (0, 1, 2,
+   * 4, … s after the loss), which is waited for unless `reconnected` is false.
+   */
+  startPostgres(options?: { reconnected?: boolean }): Promise<void>;
+  postgrestLog(): string;
+  postgresLog(): string;
+  stop(): Promise<void>;
+}
+
+const projectMigrations = fileURLToPath(new URL('../../supabase/migrations', import.meta.url));
+
+/** Starts Postgres with Supabase's roles and the migrations applied, and PostgREST before it. */
+export async function startStack({
+  postgres: version = (process.env.STACK_POSTGRES as PostgresVersion | undefined) ?? '15',
+  migrations = projectMigrations,
+  settings,
+}: StackOptions = {}): Promise<Stack> {
+  const postgres = await startPostgresServer(version, settings);
+  const pool = new Pool({ connectionString: postgres.url, max: 8 });
+  pool.on('error', () => {}); // idle connections break when the server is killed
+  const stops = [() => pool.end(), () => postgres.stop()];
+  const stop = async () => {
+    for (const one of stops.splice(0)) await one();
+  };
+  try {
+    const urlOf = (role: string) =>
+      `postgres://${role}:${postgres.password}@127.0.0.1:${postgres.port}/postgres`;
+    await pool.query(supabaseRoles(postgres.password));
+    if (migrations === null) await pool.query('create schema punctual');
+    else await migratePostgres(urlOf('postgres'), await readMigrations(migrations));
+
+    const jwtSecret = crypto.randomUUID() + crypto.randomUUID();
+    const postgrest = await startPostgrestServer(urlOf('authenticator'), jwtSecret);
+    stops.unshift(() => postgrest.stop());
+    const gateway = await startRestGateway(postgrest.url);
+    stops.unshift(() => gateway.stop());
+
+    return {
+      databaseUrl: postgres.url,
+      ownerUrl: urlOf('postgres'),
+      restUrl: postgrest.url,
+      supabaseUrl: gateway.url,
+      gateway,
+      serviceRoleKey: signJwt(jwtSecret, 'service_role'),
+      anonKey: signJwt(jwtSecret, 'anon'),
+      authenticatedKey: signJwt(jwtSecret, 'authenticated'),
+      sql: async (text, params) => (await pool.query(text, params)).rows,
+      killPostgres: () => postgres.kill(),
+      async startPostgres({ reconnected = true } = {}) {
+        await postgres.start();
+        if (reconnected) await postgrest.ready();
+      },
+      postgrestLog: postgrest.tail,
+      postgresLog: postgres.tail,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,0 +1,116 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { migratePostgres } from '@/lib/store/migrate-postgres';
+import { readMigrations } from '@/lib/store/migrations';
+import { type Stack, startStack } from '../stack/start-stack';
+
+let stack: Stack;
+let folder: string;
+const write = (file: string, sql: string) => writeFile(path.join(folder, file), sql);
+
+beforeAll(async () => {
+  stack = await startStack({ migrations: null });
+});
+afterAll(() => stack?.stop());
+beforeEach(async () => {
+  await stack.sql('drop schema if exists supabase_migrations, t cascade');
+  folder = await mkdtemp(path.join(tmpdir(), 'punctual-migrations-'));
+  return () => rm(folder, { recursive: true });
+});
+
+/** `npm run migrate` as a person runs it, in a folder without settings. */
+function migrate(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const script = path.resolve('scripts/migrate.ts');
+  const tsx = path.resolve('node_modules/.bin/tsx');
+  const { DATABASE_URL: _, ...env } = process.env;
+  return new Promise((resolve) => {
+    execFile(tsx, [script, '--folder', folder, ...args], { cwd: folder, env }, (error, stdout, stderr) => {
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
+    });
+  });
+}
+
+test('the command applies the folder once, as the owner that Supabase gives its customers', async () => {
+  await write('20260101000000_one.sql', 'create schema t;\ncreate table t.a (x int);');
+  await write(
+    '20260102000000_two.sql',
+    `-- why\ncreate function t.f() returns text language sql as $$ select 'a;b'; $$;`,
+  );
+  const dry = await migrate('--url', stack.ownerUrl, '--dry-run');
+  expect(dry).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('would apply 20260101000000_one.sql'),
+  });
+  expect(await stack.sql(`select to_regnamespace('t') as t`)).toEqual([{ t: null }]);
+
+  const first = await migrate('--url', stack.ownerUrl);
+  expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining('2 of 2 migrations applied.') });
+  const second = await migrate('--url', stack.ownerUrl);
+  expect(second).toMatchObject({ code: 0, stdout: expect.stringContaining('Nothing to do') });
+
+  expect(await stack.sql('select * from supabase_migrations.schema_migrations order by version')).toEqual([
+    { version: '20260101000000', name: 'one', statements: ['create schema t', 'create table t.a (x int)'] },
+    {
+      version: '20260102000000',
+      name: 'two',
+      statements: [`-- why\ncreate function t.f() returns text language sql as $$ select 'a;b'; $$`],
+    },
+  ]);
+  const columns = await stack.sql(
+    `select column_name as name, data_type as type, is_nullable as nullable from information_schema.columns
+     where table_schema = 'supabase_migrations' order by ordinal_position`,
+  );
+  expect(columns).toEqual([
+    { name: 'version', type: 'text', nullable: 'NO' },
+    { name: 'statements', type: 'ARRAY', nullable: 'YES' },
+    { name: 'name', type: 'text', nullable: 'YES' },
+  ]);
+});
+
+test('two runners at once share the work, and neither fails', async () => {
+  await write('20260101000000_one.sql', 'create schema t; select pg_sleep(0.3);');
+  for (let n = 2; n <= 9; n += 1) await write(`2026010${n}000000_step.sql`, `create table t.s${n} ();`);
+  const files = await readMigrations(folder);
+  const applied = await Promise.all([1, 2, 3].map(() => migratePostgres(stack.ownerUrl, files)));
+  expect(
+    applied
+      .flat()
+      .map((file) => file.file)
+      .sort(),
+  ).toEqual(files.map((file) => file.file));
+});
+
+test('bad SQL is named by file and line, and nothing of the file stays', async () => {
+  await write('20260101000000_one.sql', 'create schema t;\ncreate tabel t.a ();');
+  const run = await migrate('--url', stack.ownerUrl);
+  expect(run.code).toBe(1);
+  expect(run.stderr).toContain(
+    '20260101000000_one.sql, line 2, column 8: syntax error at or near "tabel" (42601)',
+  );
+  expect(await stack.sql(`select to_regnamespace('t') as t`)).toEqual([{ t: null }]);
+});
+
+test('a database that cannot be had is a clear answer without the password', async () => {
+  await write('20260101000000_one.sql', 'create schema t;');
+  const none = await migrate();
+  expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('set DATABASE_URL') });
+
+  const wrong = new URL(stack.ownerUrl);
+  wrong.password = 'open-sesame';
+  const refused = await migrate('--url', wrong.href);
+  expect(refused).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('password authentication failed'),
+  });
+  const nobody = await migrate('--url', 'postgres://me:open-sesame@127.0.0.1:1/db');
+  expect(nobody).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/127\.0\.0\.1:1\/db.*ECONNREFUSED/),
+  });
+  const malformed = await migrate('--url', 'postgres://me:open-sesame#/@host/db');
+  expect(malformed).toMatchObject({ code: 2, stderr: expect.stringContaining('percent-encoded') });
+  expect(refused.stderr + nobody.stderr + malformed.stderr).not.toContain('open-sesame');
+});
