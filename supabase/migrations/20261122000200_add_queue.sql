@@ -281,6 +281,10 @@ begin
     select p_name, a.id, a.provider from punctual.accounts a on conflict do nothing;
   end if;
 
+  -- The exchange runs as the service role, with no more rights than it has.
+  if not has_schema_privilege('service_role', v_schema, 'usage') then
+    execute format('grant usage on schema %I to service_role', v_schema);
+  end if;
   execute format('grant select, insert, update, delete on %s to service_role', v_table);
   return jsonb_build_object(
     'queue', p_name,

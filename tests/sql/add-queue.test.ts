@@ -133,7 +133,6 @@ describe('a table of a person’s own', () => {
     await database.sql('create table app.checks (trial bigint, outcome text, ms integer check (ms < 1000))');
     await database.sql(`create function app.keep_check(p_applied jsonb, p_now timestamptz) returns void language sql as $$
       insert into app.checks select (a->>'id')::bigint, a->>'outcome', (a->'result'->>'ms')::integer from jsonb_array_elements(p_applied) a $$`);
-    await database.sql('grant usage on schema app to service_role');
     await database.sql('grant all on all tables in schema app to service_role');
     await trials('', `, p_after_settle => 'app.keep_check'`);
     await addTrial(sql.at(-1));
