@@ -3,7 +3,6 @@ import type { Log } from '../engine/log';
 import type { OverlapLock } from '../engine/overlap-lock';
 import type { TickPorts } from '../engine/tick';
 import { upstashLock } from '../locks/upstash-lock';
-import { openEmbeddedDatabase } from '../store/embedded-database';
 import { queueStore } from '../store/queue-store';
 import type { Rpc } from '../store/rpc';
 import { supabaseRpc } from '../store/supabase-rpc';
@@ -35,9 +34,7 @@ export async function makeContainer(env: ServerEnv): Promise<Container> {
   const log = serverLog(env.logLevel);
   const newId = () => crypto.randomUUID();
   const rpc =
-    env.store.kind === 'supabase'
-      ? supabaseRpc(env.store)
-      : (await openEmbeddedDatabase(env.store.directory)).rpc;
+    env.store.kind === 'supabase' ? supabaseRpc(env.store) : await openEmbedded(env.store.directory);
   const lock = env.upstash ? upstashLock({ ...env.upstash, clock: systemClock, log, newId }) : null;
   return {
     env,
@@ -46,4 +43,10 @@ export async function makeContainer(env: ServerEnv): Promise<Container> {
     lock,
     ports: { store: queueStore(rpc), clock: systemClock, log, random: Math.random, newId, lock },
   };
+}
+
+/** Loaded only where it is used: 10 MB of WebAssembly that a function over Supabase never needs. */
+async function openEmbedded(directory: string): Promise<Rpc> {
+  const { openEmbeddedDatabase } = await import('../store/embedded-database');
+  return (await openEmbeddedDatabase(directory)).rpc;
 }

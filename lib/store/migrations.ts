@@ -42,7 +42,8 @@ export class MigrationError extends Error {
 export async function readMigrations(
   folder = path.join(process.cwd(), 'supabase/migrations'),
 ): Promise<MigrationFile[]> {
-  const names = await readdir(folder).catch((error: unknown) => {
+  // The bundler is not to follow these: on Vercel nothing migrates, and tracing them takes the whole project along.
+  const names = await readdir(/* turbopackIgnore: true */ folder).catch((error: unknown) => {
     throw new MigrationError(`The migrations folder ${folder} cannot be read`, null, null, null, {
       cause: error,
     });
@@ -57,7 +58,10 @@ export async function readMigrations(
     if (twin?.version === version) {
       throw new MigrationError(`${twin.file} and ${file} have the same version`, file);
     }
-    const sql = (await readFile(path.join(folder, file), 'utf8')).replace(/^\uFEFF/, '');
+    const sql = (await readFile(path.join(/* turbopackIgnore: true */ folder, file), 'utf8')).replace(
+      /^\uFEFF/,
+      '',
+    );
     files.push({ version, name, file, statements: splitStatements(sql) });
   }
   if (files.length === 0) throw new MigrationError(`The migrations folder ${folder} holds no migrations`);
