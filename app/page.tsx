@@ -1,8 +1,8 @@
 import { cookies, headers } from 'next/headers';
 import { redirect } from 'next/navigation';
 import { dashboardDoor } from '@/lib/server/access';
-import { failed } from '@/lib/server/cron-route';
 import { accessEnv } from '@/lib/server/env';
+import { failed } from '@/lib/server/failure';
 import { SESSION_COOKIE } from '@/lib/server/session';
 import { readStats } from '@/lib/server/stats';
 import { CenteredCard } from './dashboard/centered-card';
@@ -34,7 +34,7 @@ async function firstReading(): Promise<FirstReading> {
   try {
     return { stats: await readStats() };
   } catch (error) {
-    const answer = await failed(error);
+    const answer = failed(error);
     return { failure: (await answer.json()).error.message };
   }
 }

@@ -1,11 +1,9 @@
 import { z } from 'zod';
 import type { Outcome } from '../engine/outcome';
 import { defineQueue, NotConfiguredError, type PerformContext } from '../engine/queue';
+import { bodyLimits } from '../providers/body-limits';
 import { type Unipile, unipile } from '../providers/unipile';
 import { type WhatsappCloud, whatsappCloud } from '../providers/whatsapp-cloud';
-
-/** The longest text each channel takes, in characters. Source: LinkedIn's and WhatsApp's documented limits. */
-export const bodyLimits = { linkedin: 8_000, whatsapp: 4_096 } as const;
 
 const row = z
   .object({

@@ -45,7 +45,12 @@ export async function saveAccount(
       errors: parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), message: issue.message })),
     };
   }
-  return { account: accountSchema.parse(await rpc('save_account', { p_account: parsed.data })) };
+  try {
+    return { account: accountSchema.parse(await rpc('save_account', { p_account: parsed.data })) };
+  } catch (error) {
+    if ((error as { code?: string }).code !== '23514') throw error;
+    return { errors: [{ field: 'time_zone', message: 'is no time zone that the database knows' }] };
+  }
 }
 
 /** All accounts by name, 1,000 at most. Throws a `StoreError`. */

@@ -3,7 +3,7 @@ import type { Queue } from '../engine/queue';
 import { tick } from '../engine/tick';
 import { container } from './container';
 import { accessEnv, type ServerEnv } from './env';
-import { failure } from './failure';
+import { failed } from './failure';
 import { json, problem } from './respond';
 import { bearerToken, secretsEqual } from './secrets';
 import { readClock, readSlot } from './slot';
@@ -52,13 +52,4 @@ export function cronRoute<Row, Deps>(
       return failed(error);
     }
   };
-}
-
-/** Answers an error of ours, and logs one that is not before it goes on its way. */
-export async function failed(error: unknown): Promise<Response> {
-  const answer = failure(error);
-  if (answer) return answer;
-  const { log } = await container();
-  log.error({ err: error }, 'a request failed');
-  return problem(500, 'internal', 'something went wrong that should not have; the log says what');
 }

@@ -16,19 +16,16 @@ export class EnvError extends Error {
 }
 
 /** Unset and empty are the same: hosting dashboards keep empty variables. */
-const text = z.preprocess((value) => (value === '' ? undefined : value), z.string().trim().optional());
-const url = z.preprocess(
-  (value) => (value === '' ? undefined : value),
-  z.url({ protocol: /^https?$/ }).optional(),
-);
-const flag = z.preprocess((value) => value === '1' || value === 'true', z.boolean());
+const blankAsUnset = (value: unknown) =>
+  typeof value === 'string' && value.trim() === '' ? undefined : value;
+const text = z.preprocess(blankAsUnset, z.string().trim().optional());
+const url = z.preprocess(blankAsUnset, z.url({ protocol: /^https?$/ }).optional());
+const isSet = (value: unknown) => value === '1' || value === 'true';
+const flag = z.preprocess(isSet, z.boolean());
 
 const variables = z.object({
   VERCEL: flag,
-  STORE: z.preprocess(
-    (value) => (value === '' ? undefined : value),
-    z.enum(['embedded', 'supabase']).optional(),
-  ),
+  STORE: z.preprocess(blankAsUnset, z.enum(['embedded', 'supabase']).optional()),
   PUNCTUAL_DATA: text,
   LOG_LEVEL: text,
   SUPABASE_URL: url,
@@ -64,8 +61,12 @@ export function accessEnv(
 ): Pick<ServerEnv, 'cronSecrets' | 'apiKey' | 'dashboardPassword' | 'dashboardOpen'> {
   const set = (name: string) => source[name]?.trim() || undefined;
   const dashboardPassword = set('DASHBOARD_PASSWORD');
+  const cronSecret = set('CRON_SECRET');
   return {
-    cronSecrets: [set('CRON_SECRET'), set('CRON_SECRET_PREVIOUS')].filter((secret) => secret !== undefined),
+    // The one before opens nothing on its own: what is not configured is closed.
+    cronSecrets: cronSecret
+      ? [cronSecret, set('CRON_SECRET_PREVIOUS')].filter((secret) => secret !== undefined)
+      : [],
     apiKey: set('API_KEY'),
     dashboardPassword,
     dashboardOpen: !isProduction(source) && !dashboardPassword,
@@ -74,7 +75,7 @@ export function accessEnv(
 
 /** The demo is a production build on loopback, with nothing in it that is anybody's. */
 function isProduction(source: Record<string, string | undefined>): boolean {
-  return Boolean(source.VERCEL) || (source.NODE_ENV === 'production' && source.PUNCTUAL_DEMO !== '1');
+  return isSet(source.VERCEL) || (source.NODE_ENV === 'production' && !isSet(source.PUNCTUAL_DEMO));
 }
 
 /** Reads and checks the environment. Throws an `EnvError` that names what to set. */
@@ -116,7 +117,7 @@ function chooseStore(env: Variables, production: boolean): ServerEnv['store'] {
     throw new EnvError(
       `no database: set SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY${
         env.VERCEL
-          ? '; the embedded database does not outlive a function on Vercel'
+          ? ', and leave STORE unset: an embedded database does not outlive a function on Vercel'
           : ', or STORE=embedded if that is what you mean'
       }`,
       ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY'],

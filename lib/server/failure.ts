@@ -3,13 +3,21 @@ import { TickStoreError } from '../engine/settling';
 import { MigrationError } from '../store/migrations';
 import { StoreError } from '../store/rpc';
 import { EnvError } from './env';
+import { serverLog } from './log';
 import { problem } from './respond';
 
 /** Until a database or a lock is worth asking again. */
 const retryAfterSeconds = 5;
 
-/** The answer for an error of ours: what is wrong and what to do. Null for an error that is none of ours. */
-export function failure(error: unknown): Response | null {
+/** The answer for an error: what is wrong and what to do. One that is none of ours is logged, and answered without its text. */
+export function failed(error: unknown): Response {
+  const answer = ours(error);
+  if (answer) return answer;
+  serverLog('error').error({ err: error }, 'a request failed');
+  return problem(500, 'internal', 'something went wrong that should not have; the log says what');
+}
+
+function ours(error: unknown): Response | null {
   if (error instanceof EnvError || error instanceof NotConfiguredError) {
     return problem(503, 'not_configured', error.message, { variables: error.variables });
   }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { bodyLimits } from '../queues/dm-queue';
+import { bodyLimits } from '../providers/body-limits';
 import type { Rpc } from '../store/rpc';
+import { instant } from './instant';
 
 /** Postgres keeps neither; cutting them out would send something else than was asked. */
 const text = z
@@ -11,17 +12,17 @@ const text = z
 
 const newDm = z
   .strictObject({
-    account_id: z.uuid(),
+    account_id: z.guid(),
     channel: z.enum(['linkedin', 'whatsapp']),
     chat_id: text.max(500).optional(),
     recipient: text.max(500).optional(),
     body: text,
     /** Now, if not given. */
-    send_at: z.iso.datetime({ offset: true }).optional(),
+    send_at: instant.optional(),
     /** 0 goes before 1 (the default), 1 before 2, 2 before 3. */
     priority: z.int().min(0).max(3).optional(),
     /** Not sent after this. */
-    expires_at: z.iso.datetime({ offset: true }).optional(),
+    expires_at: instant.optional(),
     idempotency_key: text.max(200).optional(),
   })
   .superRefine((dm, context) => {
@@ -90,7 +91,22 @@ export async function enqueueDms(
         ...parsed.error.issues.map((issue) => ({ index, field: fieldOf(issue), message: issue.message })),
       );
   }
-  return errors.length > 0 ? { errors } : answer.parse(await rpc('enqueue_dms', { p_rows: rows }));
+  if (errors.length > 0) return { errors };
+  try {
+    return answer.parse(await rpc('enqueue_dms', { p_rows: rows }));
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'PT409') throw error;
+    // Two calls at once: the other was first, and its message is another one.
+    return {
+      errors: [
+        {
+          index: null,
+          field: 'idempotency_key',
+          message: 'another call has just used one of the keys for another message',
+        },
+      ],
+    };
+  }
 }
 
 function fieldOf(issue: z.core.$ZodIssue): string {

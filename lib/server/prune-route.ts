@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { startBudget } from '../engine/budget';
 import { systemClock } from '../engine/clock';
 import { container } from './container';
-import { failed, refuseCron } from './cron-route';
+import { refuseCron } from './cron-route';
+import { failed } from './failure';
 import { json } from './respond';
 
 const step = z.object({ rows: z.number(), ticks: z.number(), more: z.boolean() });

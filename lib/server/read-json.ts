@@ -1,7 +1,7 @@
 import { problem } from './respond';
 
 /** A thousand of the longest messages, and their punctuation. */
-const maxBytes = 20 * 1024 * 1024;
+const maxBytes = 32 * 1024 * 1024;
 
 /** The request's JSON, or the answer that says what is wrong with it. */
 export async function readJson(request: Request): Promise<{ value: unknown } | { refused: Response }> {

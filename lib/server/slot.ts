@@ -1,4 +1,5 @@
 import { Cron } from 'croner';
+import { instant } from './instant';
 
 /**
  * The instant of the schedule that a request answers, ISO 8601: what a clock of ours says in `x-punctual-slot`, else the latest instant
@@ -6,17 +7,15 @@ import { Cron } from 'croner';
  * neither is there or makes sense.
  */
 export function readSlot(headers: Headers, nowMs: number): string | null {
-  const named = headers.get('x-punctual-slot');
-  if (named && /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}/.test(named) && !Number.isNaN(Date.parse(named))) {
-    return new Date(named).toISOString();
-  }
+  const named = instant.safeParse(headers.get('x-punctual-slot'));
+  if (named.success) return new Date(named.data).toISOString();
   const schedule = headers.get('x-vercel-cron-schedule');
   if (!schedule) return null;
   try {
-    // The library looks strictly before the instant it is given.
+    // The library looks strictly before the whole second it is given.
     const [slot] = new Cron(schedule, { timezone: 'UTC', paused: true }).previousRuns(
       1,
-      new Date(nowMs + 1_000),
+      new Date(Math.floor(nowMs / 1_000) * 1_000 + 1_000),
     );
     return slot && slot.getTime() <= nowMs ? slot.toISOString() : null;
   } catch {

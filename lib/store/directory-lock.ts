@@ -1,4 +1,4 @@
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { StoreError } from './rpc';
 
@@ -32,15 +32,7 @@ export function lockDirectory(directory: string): () => void {
           `the database in ${directory} is in use by process ${pid}: end it first, or call it over HTTP`,
         );
       }
-      // The dead owner's file is moved away, not removed: should it be a live one's by now, it can be put back.
-      const moved = `${mine}.moved`;
-      try {
-        renameSync(file, moved);
-        if (read(moved) !== content) linkSync(moved, file);
-      } catch {
-        // Somebody else was quicker.
-      }
-      rmSync(moved, { force: true });
+      replaceDead(content);
     }
     throw new StoreError(
       'unavailable',
@@ -48,6 +40,21 @@ export function lockDirectory(directory: string): () => void {
     );
   } finally {
     rmSync(mine, { force: true });
+  }
+
+  /** One at a time: who looks and removes must not remove what came between. */
+  function replaceDead(content: string) {
+    const turn = `${file}.takeover`;
+    try {
+      linkSync(mine, turn);
+    } catch {
+      const holder = read(turn);
+      if (holder !== null && holder !== owner(Number(holder.split(' ')[0]))) rmSync(turn, { force: true });
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+      return;
+    }
+    if (read(file) === content) rmSync(file, { force: true });
+    rmSync(turn, { force: true });
   }
 
   function release() {
@@ -72,6 +79,7 @@ function owner(pid: number): string | null {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return null;
   }
   const stat = `/proc/${pid}/stat`;
-  const startedAt = existsSync(stat) ? read(stat)?.split(') ').at(-1)?.split(' ')[19] : '';
-  return startedAt === undefined ? null : `${pid} ${startedAt}`;
+  const fields = existsSync(stat) ? read(stat)?.split(') ').at(-1)?.split(' ') : [];
+  const startedAt = fields?.length === 0 ? '' : fields?.[19];
+  return startedAt === undefined || fields?.[0] === 'Z' ? null : `${pid} ${startedAt}`;
 }

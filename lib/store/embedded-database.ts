@@ -1,15 +1,16 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { PGlite } from '@electric-sql/pglite';
 import { lockDirectory } from './directory-lock';
-import { applyMigrations, readMigrations } from './migrations';
+import { applyMigrations, MigrationError, readMigrations } from './migrations';
 import { pgliteRpc } from './pglite-rpc';
-import type { Rpc } from './rpc';
+import { type Rpc, StoreError } from './rpc';
 
 /** An embedded Postgres in `directory`, made and migrated where that is needed. Throws a `StoreError` when another process uses it. */
 export async function openEmbeddedDatabase(directory: string): Promise<{ rpc: Rpc; close(): Promise<void> }> {
   const files = await readMigrations();
-  const unlock = lockDirectory(directory);
+  let unlock = () => {};
   try {
+    unlock = lockDirectory(directory);
     if (!existsSync(directory)) mkdirSync(directory, { recursive: true });
     const db = await PGlite.create(directory);
     await applyMigrations(
@@ -28,6 +29,8 @@ export async function openEmbeddedDatabase(directory: string): Promise<{ rpc: Rp
     };
   } catch (error) {
     unlock();
-    throw error;
+    if (error instanceof MigrationError || error instanceof StoreError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StoreError('unavailable', `the embedded database in ${directory} cannot be opened: ${reason}`);
   }
 }

@@ -111,12 +111,13 @@ create table punctual.providers (
   last_error text
 );
 
--- Raises 22023 for a time zone that Postgres does not know.
+-- Whether Postgres knows it by that name. It also takes made-up ones with an offset (Mars3): those are told from the few real names
+-- with digits (EST5EDT) by the list of them, which is slow to read.
 create function punctual.is_time_zone(p_name text) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin
-  return p_name ~ '^[A-Za-z]+([/_+-][A-Za-z0-9_+-]+)*$'
-     and timezone(p_name, timestamptz '2000-01-01 00:00:00+00') is not null;
+  return (p_name ~ '^[A-Za-z]+([/_+-][A-Za-z0-9_+-]+)*$' and timezone(p_name, timestamptz '2000-01-01 00:00:00+00') is not null)
+      or (p_name ~ '^[A-Z]{3}[0-9][A-Z]{0,3}$' and exists (select from pg_catalog.pg_timezone_names n where n.name = p_name));
 exception when invalid_parameter_value then
   return false;
 end

@@ -22,6 +22,24 @@ select punctual.add_queue('dm_queue', 'punctual.dm_queue', 'send_at', 'at-most-o
 -- When it went out, for those that did. Kept by Postgres, so that it can never disagree with the state.
 alter table punctual.dm_queue add column sent_at timestamptz generated always as (case when status = 'sent' then finished_at end) stored;
 
+-- Messages among p_asked whose key another message bears, there or in the same call: [{index, field, message}].
+create function punctual.find_key_conflicts(p_asked jsonb) returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_agg(distinct jsonb_build_object('index', r.index, 'field', 'idempotency_key', 'message',
+           'the key was used before, for a message that differs in account, channel, addressee or body'))
+    from jsonb_to_recordset(p_asked) r (index integer, account_id uuid, channel text, chat_id text, recipient text, body text, idempotency_key text)
+    join (
+      select d.idempotency_key, d.account_id, d.channel, d.chat_id, d.recipient, d.body
+        from punctual.dm_queue d where d.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_asked) i)
+      union all
+      select i.idempotency_key, i.account_id, i.channel, i.chat_id, i.recipient, i.body
+        from jsonb_to_recordset(p_asked) i (account_id uuid, channel text, chat_id text, recipient text, body text, idempotency_key text)
+    ) o on o.idempotency_key = r.idempotency_key
+   -- A sent message may have got the id of its chat since.
+   where (o.account_id, o.channel, o.recipient, o.body) is distinct from (r.account_id, r.channel, r.recipient, r.body)
+      or (r.chat_id is not null and o.chat_id is distinct from r.chat_id)
+$$;
+
 -- Takes messages in, all or none of them. p_rows: [{account_id, channel, chat_id, recipient, body, send_at, priority, expires_at,
 -- idempotency_key}], already checked for form. A key that is there already answers the row that is there.
 --
@@ -38,26 +56,12 @@ begin
   select jsonb_agg(r || jsonb_build_object('index', n - 1, 'id', nextval(pg_get_serial_sequence('punctual.dm_queue', 'id'))) order by n)
     into v_asked from jsonb_array_elements(p_rows) with ordinality e (r, n);
 
-  select jsonb_agg(jsonb_build_object('index', e.index, 'field', e.field, 'message', e.message) order by e.index) into v_errors
-    from (
-      select r.index, 'account_id' as field, 'there is no such account' as message
-        from jsonb_to_recordset(v_asked) r (index integer, account_id uuid)
-       where not exists (select from punctual.accounts a where a.id = r.account_id)
-      union all
-      select r.index, 'idempotency_key', 'the key was used before, for a message that differs in account, channel, addressee or body'
-        from jsonb_to_recordset(v_asked) r (index integer, account_id uuid, channel text, chat_id text, recipient text, body text, idempotency_key text)
-        join (
-          select d.idempotency_key, d.account_id, d.channel, d.chat_id, d.recipient, d.body
-            from punctual.dm_queue d where d.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(v_asked) i)
-          union all
-          select i.idempotency_key, i.account_id, i.channel, i.chat_id, i.recipient, i.body
-            from jsonb_to_recordset(v_asked) i (account_id uuid, channel text, chat_id text, recipient text, body text, idempotency_key text)
-        ) o on o.idempotency_key = r.idempotency_key
-       -- A sent message may have got the id of its chat since.
-       where (o.account_id, o.channel, o.recipient, o.body) is distinct from (r.account_id, r.channel, r.recipient, r.body)
-          or (r.chat_id is not null and o.chat_id is distinct from r.chat_id)
-       group by r.index) e;
-  if v_errors is not null then
+  select jsonb_agg(jsonb_build_object('index', r.index, 'field', 'account_id', 'message', 'there is no such account') order by r.index)
+    into v_errors
+    from jsonb_to_recordset(v_asked) r (index integer, account_id uuid)
+   where not exists (select from punctual.accounts a where a.id = r.account_id);
+  v_errors := coalesce(v_errors, '[]') || coalesce(punctual.find_key_conflicts(v_asked), '[]');
+  if v_errors <> '[]' then
     return jsonb_build_object('errors', v_errors);
   end if;
 
@@ -68,6 +72,12 @@ begin
            send_at timestamptz, priority smallint, expires_at timestamptz, idempotency_key text)
    order by r.index
   on conflict (idempotency_key) where idempotency_key is not null do nothing;
+
+  -- Another call may have brought the same key since we looked, and this one waited for it. All or none: nothing stays.
+  v_errors := punctual.find_key_conflicts(v_asked);
+  if v_errors is not null then
+    raise exception 'another call has just used the key' using errcode = 'PT409', detail = v_errors::text;
+  end if;
 
   select jsonb_agg(jsonb_build_object('id', d.id::text, 'status', d.status, 'created', d.id = r.id) order by r.index) into v_answer
     from jsonb_to_recordset(v_asked) r (index integer, id bigint, idempotency_key text)

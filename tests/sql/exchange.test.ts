@@ -103,14 +103,16 @@ describe('ticks of one partition', () => {
   });
 
   it('get nothing more after they were closed or their limit has passed', async () => {
-    await dms(2);
+    await dms(4);
     const closed = sql.tick();
+    await closed.claim(1);
     await closed.close();
     expect((await closed.claim()).rows).toEqual([]);
     const late = sql.tick();
-    await late.claim(0);
+    expect((await late.claim(1)).rows).toHaveLength(1);
     sql.pass(61);
     expect((await late.claim()).rows).toEqual([]);
+    expect((await sql.tick().claim()).rows).toHaveLength(2);
   });
 
   it('that answer a slot twice are both let in turn, and the second is marked', async () => {

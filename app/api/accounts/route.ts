@@ -1,8 +1,8 @@
 import { apiAccess } from '@/lib/server/access';
 import { listAccounts, saveAccount } from '@/lib/server/accounts';
 import { container } from '@/lib/server/container';
-import { failed } from '@/lib/server/cron-route';
 import { accessEnv } from '@/lib/server/env';
+import { failed } from '@/lib/server/failure';
 import { readJson } from '@/lib/server/read-json';
 import { json, problem } from '@/lib/server/respond';
 

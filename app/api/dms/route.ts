@@ -1,7 +1,7 @@
 import { apiAccess } from '@/lib/server/access';
 import { container } from '@/lib/server/container';
-import { failed } from '@/lib/server/cron-route';
 import { accessEnv } from '@/lib/server/env';
+import { failed } from '@/lib/server/failure';
 import { enqueueDms } from '@/lib/server/new-dms';
 import { readJson } from '@/lib/server/read-json';
 import { json, problem } from '@/lib/server/respond';

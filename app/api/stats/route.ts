@@ -1,6 +1,6 @@
 import { apiAccess } from '@/lib/server/access';
-import { failed } from '@/lib/server/cron-route';
 import { accessEnv } from '@/lib/server/env';
+import { failed } from '@/lib/server/failure';
 import { json, problem } from '@/lib/server/respond';
 import { readStats } from '@/lib/server/stats';
 

@@ -1,0 +1,125 @@
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Cron } from 'croner';
+import { describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
+
+/** Every file below the folder, as a path in the repository. */
+function filesOf(folder: string): string[] {
+  if (!existsSync(path.join(root, folder))) return [];
+  return readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+    .map((file) => `${folder}/${file.split(path.sep).join('/')}`)
+    .filter((file) => !file.includes('node_modules/') && statSync(path.join(root, file)).isFile());
+}
+
+const crons: { path: string; schedule: string }[] = JSON.parse(read('vercel.json')).crons;
+const routes = filesOf('app/api').filter((file) => /\/route\.tsx?$/.test(file));
+const cronRoutes = routes.filter((file) => file.startsWith('app/api/cron/'));
+
+/** `[name]` of a folder stands for any one part of the path. */
+function serves(route: string, url: string): boolean {
+  const pattern = route.replace(/^app|\/route\.tsx?$/g, '').replace(/\[\w+\]/g, '[^/]+');
+  return new RegExp(`^${pattern}$`).test(url.split('?')[0] ?? '');
+}
+
+/** Vercel reads the limit from the text: it has to be a number there. */
+function maxDurationOf(route: string): number | null {
+  const literal = /^export const maxDuration = (\d+);$/m.exec(read(route))?.[1];
+  return literal === undefined ? null : Number(literal);
+}
+
+interface QueueLimits {
+  name: string;
+  timeoutMs: number;
+}
+
+/** The queues that the route's file imports. */
+async function queuesOf(route: string): Promise<QueueLimits[]> {
+  const modules = await Promise.all(
+    [...read(route).matchAll(/from '@\/(lib\/queues\/[\w-]+)'/g)].map(
+      ([, file]) => import(path.join(root, `${file}.ts`)),
+    ),
+  );
+  return modules.flatMap((module) =>
+    Object.values(module).filter(
+      (value): value is QueueLimits => typeof value === 'object' && value !== null && 'timeoutMs' in value,
+    ),
+  );
+}
+
+describe('vercel.json', () => {
+  it('names crons, each path and schedule once', () => {
+    expect(crons.length).toBeGreaterThan(0);
+    const entries = crons.map(({ path: url, schedule }) => `${url} ${schedule}`);
+    expect(new Set(entries).size).toBe(entries.length);
+  });
+
+  it.each(crons)('has a route for $path', ({ path: url }) => {
+    expect(cronRoutes.filter((route) => serves(route, url))).toHaveLength(1);
+  });
+
+  it.each(crons)('has a schedule of five fields for $path that comes to pass: $schedule', ({ schedule }) => {
+    expect(schedule.trim().split(/\s+/)).toHaveLength(5);
+    expect(new Cron(schedule, { timezone: 'UTC', paused: true }).nextRun()).toBeInstanceOf(Date);
+  });
+});
+
+describe.each(cronRoutes)('%s', (route) => {
+  it('is called by vercel.json', () => {
+    expect(crons.filter(({ path: url }) => serves(route, url))).not.toEqual([]);
+  });
+
+  it('says its limit as a number, of 300 s at most', () => {
+    expect(maxDurationOf(route)).toBeGreaterThan(0);
+    expect(maxDurationOf(route)).toBeLessThanOrEqual(300);
+  });
+
+  it('has a limit that its queue’s timeout fits into, with 15 s for the end', async () => {
+    const queues = await queuesOf(route);
+    if (read(route).includes('cronRoute(')) expect(queues).not.toEqual([]);
+    const mostMs = (maxDurationOf(route) ?? 0) * 1_000 - 15_000;
+    for (const { name, timeoutMs } of queues)
+      expect(timeoutMs, `the timeout of ${name}`).toBeLessThanOrEqual(mostMs);
+  });
+
+  it('answers GET, which Vercel sends, and POST, which other clocks send', async () => {
+    const { GET, POST } = await import(path.join(root, route));
+    expect(GET).toBeTypeOf('function');
+    expect(POST).toBeTypeOf('function');
+  });
+});
+
+describe('every other route', () => {
+  it.each(routes)('%s says a limit as a number, if it says one', (route) => {
+    if (/\bmaxDuration\s*=/.test(read(route))) expect(maxDurationOf(route)).toBeLessThanOrEqual(300);
+  });
+});
+
+describe('names', () => {
+  const files = ['lib', 'app', 'worker', 'sandbox', 'scripts', 'bench', 'tests'].flatMap(filesOf);
+
+  it('tell what a file holds: none is a drawer for all sorts', () => {
+    const drawers = /\/(utils?|helpers?|common|types|index)(\.[\w.]+)?(\/|$)/;
+    expect(files.filter((file) => drawers.test(file))).toEqual([]);
+  });
+
+  it('are in kebab-case', () => {
+    const kebab = /^[a-z0-9]+(-[a-z0-9]+)*$/;
+    const folder = /^(\[(\.\.\.)?[a-z0-9]+(-[a-z0-9]+)*\]|\([a-z0-9-]+\))$/;
+    const wrong = files.filter((file) => {
+      const parts = file.split('/');
+      const name = (parts.pop() ?? '').split('.')[0] ?? '';
+      return !kebab.test(name) || !parts.every((part) => kebab.test(part) || folder.test(part));
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('of migrations begin with fourteen digits, each its own', () => {
+    const migrations = readdirSync(path.join(root, 'supabase/migrations'));
+    expect(migrations.filter((file) => !/^\d{14}_[a-z0-9_]+\.sql$/.test(file))).toEqual([]);
+    expect(new Set(migrations.map((file) => file.slice(0, 14))).size).toBe(migrations.length);
+  });
+});

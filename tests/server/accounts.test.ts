@@ -1,0 +1,207 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { GET, POST } from '../../app/api/accounts/route';
+import { type Container, makeContainer } from '../../lib/server/container';
+import { serverEnv } from '../../lib/server/env';
+import { queueStore } from '../../lib/store/queue-store';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+const API_KEY = 'api-key-of-this-server';
+
+const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  const made = await makeContainer(
+    serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
+  );
+  const ports = { ...made.ports, store: queueStore(database.rpc) };
+  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+});
+afterAll(async () => {
+  shared.punctual = undefined;
+  await database.close();
+});
+beforeEach(async () => {
+  vi.stubEnv('API_KEY', API_KEY);
+  vi.stubEnv('DASHBOARD_PASSWORD', '');
+  await database.sql('delete from punctual.accounts');
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+const withKey: Record<string, string> = { authorization: `Bearer ${API_KEY}` };
+const address = 'http://app.test/api/accounts';
+
+function save(body: unknown, headers = withKey): Promise<Response> {
+  return POST(new Request(address, { method: 'POST', headers, body: JSON.stringify(body) }));
+}
+
+async function saved(body: unknown) {
+  const response = await save(body);
+  const answer = await response.json();
+  expect(answer.error).toBeUndefined();
+  expect(response.status).toBe(200);
+  return answer.account;
+}
+
+async function refusedFields(body: unknown): Promise<string[]> {
+  const response = await save(body);
+  const { error } = await response.json();
+  expect({ status: response.status, kind: error?.kind }).toEqual({ status: 422, kind: 'invalid' });
+  expect(await stored()).toEqual([]);
+  // A field may be wrong in two ways.
+  return [...new Set<string>(error.errors.map(({ field }: { field: string }) => field))];
+}
+
+async function list() {
+  const response = await GET(new Request(address, { headers: withKey }));
+  expect(response.status).toBe(200);
+  return (await response.json()).accounts;
+}
+
+const ann = (changes: object = {}) => ({
+  provider: 'unipile',
+  provider_account_id: 'ann-1',
+  name: 'Ann',
+  ...changes,
+});
+const stored = () => database.sql('select * from punctual.accounts');
+
+describe('POST /api/accounts', () => {
+  it('adds an account, with 30 messages a day in UTC unless it says otherwise', async () => {
+    expect(await saved(ann())).toEqual({
+      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      provider: 'unipile',
+      provider_account_id: 'ann-1',
+      name: 'Ann',
+      time_zone: 'UTC',
+      daily_limit: 30,
+      paused_until: null,
+      paused_reason: null,
+    });
+    expect(
+      await saved(ann({ provider_account_id: 'bo', time_zone: 'Europe/Berlin', daily_limit: 0 })),
+    ).toMatchObject({
+      time_zone: 'Europe/Berlin',
+      daily_limit: 0,
+    });
+  });
+
+  it('changes the account that the provider knows by the same id, and keeps what is not named', async () => {
+    const first = await saved(ann({ time_zone: 'Asia/Tokyo', daily_limit: 5 }));
+    expect(await saved(ann({ name: 'Ann B.' }))).toEqual({ ...first, name: 'Ann B.' });
+    expect(await saved(ann({ daily_limit: 7 }))).toEqual({ ...first, daily_limit: 7 });
+    expect(await stored()).toHaveLength(1);
+  });
+
+  it('leaves a pause as it is', async () => {
+    await saved(ann());
+    await database.sql(
+      `update punctual.accounts set paused_until = '2030-01-01T00:00:00Z', paused_reason = 'asked to'`,
+    );
+    expect(await saved(ann({ name: 'Ann B.' }))).toMatchObject({ paused_reason: 'asked to' });
+  });
+
+  it('keeps accounts of two providers apart, whatever their ids', async () => {
+    const one = await saved(ann());
+    const two = await saved(ann({ provider: 'whatsapp_cloud' }));
+    expect(two.id).not.toBe(one.id);
+  });
+
+  it('makes one account of two identical calls at once', async () => {
+    const [one, two] = await Promise.all([saved(ann()), saved(ann())]);
+    expect(one.id).toBe(two.id);
+  });
+
+  const wrong: [what: string, changes: object, fields: string[]][] = [
+    ['a provider that nobody speaks', { provider: 'telex' }, ['provider']],
+    ['no id', { provider_account_id: undefined }, ['provider_account_id']],
+    ['an empty id', { provider_account_id: '' }, ['provider_account_id']],
+    ['an id that is a number', { provider_account_id: 100200300 }, ['provider_account_id']],
+    ['no name', { name: undefined }, ['name']],
+    ['NUL in the name', { name: 'An\0n' }, ['name']],
+    ['half an emoji in the name', { name: 'Ann \ud83d' }, ['name']],
+    ['a name of 201 characters', { name: 'x'.repeat(201) }, ['name']],
+    ['a time zone that does not exist', { time_zone: 'Europe/Atlantis' }, ['time_zone']],
+    ['an empty time zone', { time_zone: '' }, ['time_zone']],
+    ['a time zone that is null', { time_zone: null }, ['time_zone']],
+    ['SQL for a time zone', { time_zone: "UTC'; drop table x; --" }, ['time_zone']],
+    ['a limit below 0', { daily_limit: -1 }, ['daily_limit']],
+    ['half a message a day', { daily_limit: 1.5 }, ['daily_limit']],
+    ['a limit beyond a hundred thousand', { daily_limit: 100_001 }, ['daily_limit']],
+    ['a limit that is a text', { daily_limit: '30' }, ['daily_limit']],
+    ['an unknown field', { paused_until: null }, ['']],
+  ];
+  it.each(wrong)('refuses %s, by field', async (_what, changes, fields) => {
+    expect(await refusedFields(ann(changes))).toEqual(fields);
+  });
+
+  it.each([null, [], [ann()], 'Ann', 7])('refuses %j, which is no account', async (value) => {
+    expect(await refusedFields(value)).toEqual(['']);
+  });
+
+  it('answers every name of a time zone with yes or no, never with a 5xx', async () => {
+    // Node and Postgres do not know the same names; these are where they differ.
+    const doubtful = [
+      'EST5EDT',
+      'GMT0',
+      'AET',
+      'PNT',
+      'US/Pacific-New',
+      'GMT+1',
+      '+01:00',
+      'Factory',
+      'europe/BERLIN',
+    ];
+    const wrongly: object[] = [];
+    const known = Intl.supportedValuesOf('timeZone').filter((_name, n) => n % 10 === 0);
+    for (const time_zone of [...known, ...doubtful]) {
+      const response = await save(ann({ time_zone }));
+      if (response.status === 200) expect((await response.json()).account.time_zone).toBe(time_zone);
+      else if (response.status !== 422) wrongly.push({ time_zone, status: response.status });
+    }
+    expect(wrongly).toEqual([]);
+  });
+
+  it('answers 400 to what is no JSON', async () => {
+    const response = await POST(new Request(address, { method: 'POST', headers: withKey, body: '{' }));
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { kind: 'invalid_json' } });
+  });
+});
+
+describe('GET /api/accounts', () => {
+  it('lists the accounts by name', async () => {
+    expect(await list()).toEqual([]);
+    const carol = await saved(ann({ name: 'Carol', provider_account_id: 'c' }));
+    const bob = await saved(ann({ name: 'Bob', provider_account_id: 'b' }));
+    expect(await list()).toEqual([bob, carol]);
+  });
+
+  it('tells of a pause and its reason', async () => {
+    await saved(ann());
+    await database.sql(`update punctual.accounts set paused_until = 'infinity', paused_reason = 'asked to'`);
+    expect(await list()).toMatchObject([{ paused_until: 'infinity', paused_reason: 'asked to' }]);
+  });
+});
+
+describe('accounts', () => {
+  it('are closed to who has no key', async () => {
+    await saved(ann());
+    const guesses: (typeof withKey)[] = [{}, { authorization: 'Bearer guess' }];
+    for (const headers of guesses) {
+      expect((await GET(new Request(address, { headers }))).status).toBe(401);
+      expect((await save(ann({ name: 'Eve' }), headers)).status).toBe(401);
+    }
+    expect(await stored()).toMatchObject([{ name: 'Ann' }]);
+  });
+
+  it('are closed to everybody while there is no key, and the answer names it', async () => {
+    vi.stubEnv('API_KEY', '');
+    const response = await save(ann(), { authorization: 'Bearer ' });
+    expect(response.status).toBe(503);
+    expect((await response.json()).error.message).toContain('API_KEY');
+  });
+});

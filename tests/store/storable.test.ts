@@ -1,0 +1,102 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { storable } from '../../lib/store/storable';
+
+/** A run is repeated by FC_SEED=<the seed that it printed>. */
+const seed = Number(process.env.FC_SEED ?? Date.now() % 2 ** 31);
+
+/** Any sequence of UTF-16 units, with NUL and halves of pairs far more often than chance would have them. */
+const anyText = fc
+  .array(
+    fc.oneof(fc.integer({ min: 0, max: 0xffff }), fc.constantFrom(0, 0xd83d, 0xdc4b, 0xd800, 0xdfff, 0x61)),
+    { maxLength: 12 },
+  )
+  .map((units) => String.fromCharCode(...units));
+
+const { value: anyValue } = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    anyText,
+    fc.oneof(fc.boolean(), fc.double(), fc.integer(), fc.constant(null), fc.constant(undefined)),
+    fc.date(),
+    fc.array(tie('value'), { maxLength: 4 }),
+    fc.dictionary(anyText, tie('value'), { maxKeys: 4, noNullPrototype: false }),
+  ),
+}));
+
+/** Every string of the value as it travels: in JSON, keys included. */
+function stringsOf(value: unknown): string[] {
+  const strings: string[] = [];
+  JSON.stringify(value, (key, inner) => {
+    strings.push(key);
+    if (typeof inner === 'string') strings.push(inner);
+    return inner;
+  });
+  return strings;
+}
+
+describe(`what is made storable (FC_SEED=${seed})`, () => {
+  it('holds neither NUL nor half a character, in no string and no key', () => {
+    fc.assert(
+      fc.property(anyValue, (value) => {
+        for (const text of stringsOf(storable(value))) {
+          expect(text.includes('\0')).toBe(false);
+          expect(text.isWellFormed()).toBe(true);
+        }
+      }),
+      { seed, numRuns: 1_000 },
+    );
+  });
+
+  it('is not changed by being made so again', () => {
+    fc.assert(
+      fc.property(anyValue, (value) => {
+        const once = storable(value);
+        expect(storable(once)).toEqual(once);
+      }),
+      { seed, numRuns: 500 },
+    );
+  });
+
+  it('is equal to what it was where nothing was wrong with it', () => {
+    fc.assert(
+      fc.property(anyValue, (value) => {
+        const clean = stringsOf(value).every((text) => text.isWellFormed() && !text.includes('\0'));
+        fc.pre(clean);
+        expect(storable(value)).toEqual(value);
+      }),
+      { seed, numRuns: 500 },
+    );
+  });
+
+  it('is a copy: what was given stays as it was', () => {
+    const given = { text: 'a\0b', list: ['\ud83d'] };
+    storable(given);
+    expect(given).toEqual({ text: 'a\0b', list: ['\ud83d'] });
+  });
+
+  it.each([
+    ['a\0b', 'ab'],
+    ['\0', ''],
+    ['a\ud83d', 'a\ufffd'],
+    ['\udc4ba', '\ufffda'],
+    ['\udc4b\ud83d', '\ufffd\ufffd'],
+    ['👋', '👋'],
+    ['\ufffd', '\ufffd'],
+    ['\u0001\u007f\u2028\ufffe', '\u0001\u007f\u2028\ufffe'],
+  ])('turns the text %j into %j', (text, expected) => {
+    expect(storable(text)).toBe(expected);
+    expect(storable({ deep: [{ text }] })).toEqual({ deep: [{ text: expected }] });
+  });
+
+  it('may be a megabyte long', () => {
+    const text = 'x\0\ud83d'.repeat(350_000);
+    expect(storable(text)).toBe('x\ufffd'.repeat(350_000));
+  });
+
+  it('is left as it is where it is neither text nor plain data', () => {
+    const date = new Date();
+    for (const value of [null, undefined, 0, -0, Number.NaN, 1n, true, date])
+      expect(storable(value)).toBe(value);
+  });
+});
