@@ -1,0 +1,43 @@
+/** Settings that would lead the demo to somebody's real project, or change what it is. */
+const foreign = [
+  'SUPABASE_URL',
+  'SUPABASE_SERVICE_ROLE_KEY',
+  'DATABASE_URL',
+  'UPSTASH_REDIS_REST_URL',
+  'UPSTASH_REDIS_REST_TOKEN',
+  'KV_REST_API_URL',
+  'KV_REST_API_TOKEN',
+  'VERCEL',
+  'DASHBOARD_PASSWORD',
+  'CRON_SECRET',
+  'CRON_SECRET_PREVIOUS',
+  'API_KEY',
+  'WORKER_SECRET',
+  'UNIPILE_DSN',
+  'UNIPILE_API_KEY',
+  'WHATSAPP_ACCESS_TOKEN',
+  'WHATSAPP_API_VERSION',
+  'WHATSAPP_BASE_URL',
+  'LOG_LEVEL',
+];
+const foreignPattern = /^(SUPABASE|UPSTASH|KV|VERCEL|UNIPILE|WHATSAPP)_/;
+
+/**
+ * The environment of the demo's processes: what this one inherited, without what is somebody's, and with `own`.
+ *
+ * What is taken out is set to an empty string, which the app reads as not set: what is merely missing Next would fill in from
+ * `.env.local`.
+ */
+export function childEnv(
+  inherited: Record<string, string | undefined>,
+  own: Record<string, string>,
+): Record<string, string | undefined> {
+  const names = [...foreign, ...Object.keys(inherited).filter((name) => foreignPattern.test(name))];
+  return {
+    ...inherited,
+    ...Object.fromEntries(names.map((name) => [name, ''])),
+    NODE_ENV: 'production',
+    NEXT_TELEMETRY_DISABLED: '1',
+    ...own,
+  };
+}

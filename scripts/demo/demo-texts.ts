@@ -1,0 +1,38 @@
+const first = ['Marta', 'Elif', 'Tomás', 'Grace', 'Noah', 'Aïcha', 'Lena', 'Kofi', 'Hana', 'Diego', 'Ingrid'];
+const last = ['Novak', 'Adeyemi', 'Costa', 'Lindqvist', 'Park', 'Haddad', 'Moreau', 'Singh', 'Kowalski'];
+
+const openings = [
+  'thanks for connecting!',
+  'it was good to meet you at the conference.',
+  'following up on our call last week:',
+  'a quick reminder:',
+  'I read your post on hiring with interest.',
+  'hope your week began well.',
+  'as promised,',
+];
+const messages = [
+  'the notes from the workshop are ready; shall I send them over?',
+  'your table for four on Friday at 19:30 is booked.',
+  'would Tuesday or Thursday suit you for twenty minutes?',
+  'the parcel is out for delivery and arrives between 14:00 and 16:00.',
+  'we opened two places in the spring cohort, and I thought of you.',
+  'your invoice for October is attached to your account.',
+  'here is the case study that you asked for 🙂',
+  'could you tell me who looks after purchasing at your end?',
+];
+
+/** Names repeat after 99 rows. */
+export function personName(index: number): string {
+  return `${first[index % first.length]} ${last[index % last.length]}`;
+}
+
+export function firstNameOf(name: string): string {
+  return name.split(/[ ,]/)[0] as string;
+}
+
+/** `reference` makes the text unlike any other, so that the sandbox's log shows when one is delivered twice. */
+export function messageText(index: number, sender: string, reference: string): string {
+  const opening = openings[index % openings.length];
+  const message = messages[(index * 3) % messages.length];
+  return `Hi ${firstNameOf(personName(index))}, ${opening} ${message}\n${sender} (ref. ${reference})`;
+}

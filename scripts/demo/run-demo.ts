@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { lockDirectory } from '../../lib/store/directory-lock';
+import { StoreError } from '../../lib/store/rpc';
+import { SANDBOX_API_KEY } from '../../sandbox/unipile-shape';
+import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/whatsapp-shape';
+import { readCrons, startLocalClock } from '../../worker/local-clock';
+import { isBuilt, stampBuild } from './build-stamp';
+import { checkPort } from './check-port';
+import { Child, projectFolder } from './child';
+import { childEnv } from './child-env';
+import { demoAccounts } from './demo-accounts';
+import { DemoClient } from './demo-client';
+import { DemoError } from './demo-error';
+import type { DemoOptions } from './demo-options';
+import { demoRows } from './demo-rows';
+import { showProgress } from './progress';
+
+const everyMs = 10_000;
+/** The first start makes and migrates the database: some 6 s, more on a slow machine. */
+const healthyWithinMs = 90_000;
+const dataFolder = path.join(projectFolder, '.data/demo');
+const logFolder = path.join(projectFolder, '.data/demo-logs');
+const nextCommand = path.join(projectFolder, 'node_modules/next/dist/bin/next');
+
+/** Runs until a child dies or `onEnd`'s functions were called, in the reverse of their order. Rejects with a `DemoError`. */
+export async function runDemo(
+  options: DemoOptions,
+  onEnd: (end: () => Promise<void>) => void,
+): Promise<never> {
+  const app = `http://127.0.0.1:${options.port}`;
+  const sandbox = `http://127.0.0.1:${options.sandboxPort}`;
+  await checkPort(options.port, '--port');
+  await checkPort(options.sandboxPort, '--sandbox-port');
+  mkdirSync(logFolder, { recursive: true });
+  prepareData(options.fresh);
+  await build(onEnd);
+
+  const [cronSecret, apiKey] = [newSecret(), newSecret()];
+  console.log('Starting the sandbox, the app and its database …');
+  const sandboxChild = startSandbox(options.sandboxPort);
+  onEnd(() => sandboxChild.end());
+  const appChild = startApp(options.port, sandbox, { CRON_SECRET: cronSecret, API_KEY: apiKey });
+  onEnd(() => appChild.end());
+  const died = Promise.race([sandboxChild.died(), appChild.died()]);
+
+  const client = new DemoClient(app, sandbox, apiKey);
+  const before = await Promise.race([load(client, options.rows), died]);
+  console.log(`
+  Dashboard          ${app}
+  Delivery log       ${sandbox}/deliveries   (what the sandbox really delivered)
+  CRON_SECRET        ${cronSecret}
+  API_KEY            ${apiKey}
+
+  Fire a tick yourself (the local clock does it every ${everyMs / 1_000} s):
+  curl -H 'Authorization: Bearer ${cronSecret}' ${app}/api/cron/dm-queue
+
+  Logs: .data/demo-logs/   Data: .data/demo (kept; --fresh starts anew)   Ctrl-C ends all of it.
+`);
+  const stopClock = startLocalClock({
+    crons: readCrons(path.join(projectFolder, 'vercel.json')),
+    baseUrl: app,
+    cronSecret,
+    everyMs,
+    onError: (message) => console.error(`\nlocal clock: ${message}`),
+  });
+  // A tick under way settles its rows first; left in mid-air they would stand as unknown.
+  onEnd(() => Promise.race([stopClock(), new Promise<void>((resolve) => setTimeout(resolve, 10_000))]));
+  const stopProgress = showProgress(client, before, process.stdout);
+  onEnd(async () => stopProgress());
+  return died;
+}
+
+/** Nobody else may use the database meanwhile, and with `fresh` it goes. */
+function prepareData(fresh: boolean): void {
+  try {
+    const unlock = lockDirectory(dataFolder);
+    if (fresh) rmSync(dataFolder, { recursive: true, force: true });
+    unlock();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    throw new DemoError(`Another demo seems to be running: ${error.message}`);
+  }
+}
+
+async function build(onEnd: (end: () => Promise<void>) => void): Promise<void> {
+  if (isBuilt(projectFolder)) return;
+  console.log('Building the app (about 20 s; once, until its sources change) …');
+  const child = new Child('The build', [nextCommand, 'build'], childEnv(process.env, {}), logOf('build'));
+  onEnd(() => child.end());
+  const { code } = await child.exited;
+  if (code !== 0) {
+    throw new DemoError(`The build failed; its last output, from ${logOf('build')}:\n${child.lastOutput()}`);
+  }
+  stampBuild(projectFolder);
+}
+
+function startSandbox(port: number): Child {
+  const faults = ['--latency', '100-800', '--rate-limited', '0.04', '--lost', '0.03'];
+  const args = ['--import', 'tsx', 'sandbox/main.ts', '--port', String(port), ...faults];
+  return new Child('The sandbox', args, childEnv(process.env, {}), logOf('sandbox'));
+}
+
+function startApp(port: number, sandbox: string, secrets: Record<string, string>): Child {
+  const env = childEnv(process.env, {
+    // Allows the embedded database and an open dashboard in a production build: on loopback only.
+    PUNCTUAL_DEMO: '1',
+    STORE: 'embedded',
+    PUNCTUAL_DATA: dataFolder,
+    UNIPILE_DSN: sandbox,
+    UNIPILE_API_KEY: SANDBOX_API_KEY,
+    WHATSAPP_ACCESS_TOKEN: SANDBOX_ACCESS_TOKEN,
+    WHATSAPP_BASE_URL: sandbox,
+    ...secrets,
+  });
+  const args = [nextCommand, 'start', '-H', '127.0.0.1', '-p', String(port)];
+  return new Child('The app', args, env, logOf('app'));
+}
+
+/** Waits for the app, loads accounts and messages, and answers how the queue stood before. */
+async function load(client: DemoClient, count: number) {
+  await client.healthy(healthyWithinMs);
+  const before = await client.stats();
+  const accounts = await Promise.all(demoAccounts.map((account) => client.saveAccount(account)));
+  await client.enqueue(demoRows(count, accounts, newRunId(), Date.now()));
+  console.log(`Loaded ${count} direct messages for ${accounts.length} accounts.`);
+  return before;
+}
+
+const logOf = (name: string) => path.join(logFolder, `${name}.log`);
+const newSecret = () => randomBytes(24).toString('base64url');
+const newRunId = () => Date.now().toString(36);

@@ -1,0 +1,179 @@
+/**
+ * The demo as a newcomer meets it, in Chromium: `npm run test:browser`. Starts `npm run demo`, watches the dashboard and the sandbox's own
+ * log for 90 s, looks at the page on a desk and on a phone, in light and in dark, and ends it with Ctrl-C's signal.
+ *
+ * `--keep` writes the dashboard's picture to docs/dashboard.png.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { type Browser, chromium } from 'playwright-core';
+
+const port = 4_320;
+const sandboxPort = 4_321;
+const address = `http://127.0.0.1:${port}`;
+const pictures = 'test-results';
+let passed = 0;
+const failures: string[] = [];
+
+function check(promise: string, holds: boolean, found?: unknown): void {
+  if (holds) passed++;
+  else failures.push(promise);
+  console.log(`${holds ? '✓' : '✗'} ${promise}${holds ? '' : ` (found ${JSON.stringify(found)})`}`);
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function chromiumPath(): string {
+  const found = [
+    process.env.CHROMIUM_PATH,
+    '/usr/bin/chromium',
+    '/usr/bin/chromium-browser',
+    '/usr/bin/google-chrome',
+  ].find((path) => path && existsSync(path));
+  if (!found) throw new Error('Chromium is missing: npm run stack:install, or set CHROMIUM_PATH');
+  return found;
+}
+
+/** Starts the demo, and answers what it printed when its address is there. */
+async function startDemo(): Promise<{ demo: ChildProcess; secret: string; apiKey: string }> {
+  const args = ['run', 'demo', '--', '--port', `${port}`, '--sandbox-port', `${sandboxPort}`, '--fresh'];
+  const demo = spawn('npm', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let printed = '';
+  demo.stdout?.on('data', (chunk) => {
+    printed += chunk;
+  });
+  for (let waited = 0; waited < 240_000; waited += 250) {
+    const secret = /CRON_SECRET\s+(\S+)/.exec(printed)?.[1];
+    const apiKey = /API_KEY\s+(\S+)/.exec(printed)?.[1];
+    if (secret && apiKey && printed.includes(address)) return { demo, secret, apiKey };
+    if (demo.exitCode !== null) break;
+    await sleep(250);
+  }
+  throw new Error(`the demo did not start:\n${printed}`);
+}
+
+interface Figures {
+  sent: number;
+  unknown: number;
+  delivered: { account: string; recipient: string; text: string; at: string }[];
+}
+
+async function figures(apiKey: string): Promise<Figures> {
+  const stats = await (
+    await fetch(`${address}/api/stats`, { headers: { authorization: `Bearer ${apiKey}` } })
+  ).json();
+  const { states } = stats.queues.find((queue: { name: string }) => queue.name === 'dm_queue');
+  const delivered = await (await fetch(`http://127.0.0.1:${sandboxPort}/deliveries`)).json();
+  return { sent: states.done.count, unknown: states.unknown.count, delivered };
+}
+
+async function checkCurl(secret: string): Promise<void> {
+  const cron = `${address}/api/cron/dm-queue`;
+  const call = (token?: string) =>
+    fetch(cron, { headers: token ? { authorization: `Bearer ${token}` } : {} });
+  check('without the secret a cron endpoint refuses', (await call()).status === 401);
+  check('with a wrong secret it refuses as well', (await call(`${secret}x`)).status === 401);
+  const report = await call(secret);
+  const body = await report.json();
+  check('with it, it answers a report', report.status === 200 && body.queue === 'dm_queue', body);
+  const many = await Promise.all(Array.from({ length: 100 }, async () => (await call(secret)).status));
+  check(
+    'a hundred at once all answer 200',
+    many.every((status) => status === 200),
+    many,
+  );
+  check(
+    'the stats are closed to a wrong key',
+    (await fetch(`${address}/api/dms`, { method: 'POST' })).status === 401,
+  );
+}
+
+async function look(browser: Browser): Promise<void> {
+  for (const [name, width, height, colorScheme] of [
+    ['desk-light', 1_280, 900, 'light'],
+    ['desk-dark', 1_280, 900, 'dark'],
+    ['phone-light', 390, 844, 'light'],
+    ['phone-dark', 390, 844, 'dark'],
+  ] as const) {
+    const page = await browser.newPage({ viewport: { width, height }, colorScheme });
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(error.message));
+    page.on('console', (line) => line.type() === 'error' && errors.push(line.text()));
+    await page.goto(address, { waitUntil: 'load' });
+    const text = await page.locator('body').innerText();
+    check(
+      `${name}: the dashboard shows the queue and its words`,
+      /dm_queue/.test(text) && /sent/i.test(text) && /unknown/i.test(text),
+    );
+    const overflow = await page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
+    check(`${name}: nothing runs over the edge`, overflow <= 0, overflow);
+    const before = await page.locator('body').innerText();
+    await page
+      .waitForFunction((old) => document.body.innerText !== old, before, { timeout: 15_000 })
+      .catch(() => {});
+    check(`${name}: it moves without a reload`, (await page.locator('body').innerText()) !== before);
+    check(`${name}: the page has no errors`, errors.length === 0, errors);
+    await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true });
+    if (name === 'desk-light' && process.argv.includes('--keep'))
+      await page.screenshot({ path: 'docs/dashboard.png' });
+    await page.close();
+  }
+}
+
+async function main(): Promise<void> {
+  mkdirSync(pictures, { recursive: true });
+  const executablePath = chromiumPath();
+  const { demo, secret, apiKey } = await startDemo();
+  const startedAt = Date.now();
+  let browser: Browser | null = null;
+  try {
+    await checkCurl(secret);
+    browser = await chromium.launch({
+      executablePath,
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    });
+    await sleep(30_000);
+    await look(browser);
+    let now = await figures(apiKey);
+    while (now.sent < 150 && Date.now() - startedAt < 90_000) {
+      await sleep(2_000);
+      now = await figures(apiKey);
+    }
+    check('at least 150 of 200 messages are sent within 90 s', now.sent >= 150, now.sent);
+    const twice = now.delivered.length - new Set(now.delivered.map((one) => one.text)).size;
+    check('the sandbox delivered no message twice', twice === 0 && now.delivered.length > 0, twice);
+    check('every message that is sent was delivered', now.delivered.length >= now.sent, now.delivered.length);
+    check('the ones whose answer was lost stand as unknown', now.unknown > 0, now.unknown);
+    console.log(
+      `  ${now.sent} sent, ${now.unknown} unknown, ${now.delivered.length} delivered after ${Math.round((Date.now() - startedAt) / 1_000)} s`,
+    );
+  } finally {
+    await browser?.close();
+    const ended = new Promise<number | null>((resolve) => demo.once('exit', resolve));
+    demo.kill('SIGINT');
+    const code = await Promise.race([ended, sleep(30_000).then(() => 'still running')]);
+    check('Ctrl-C ends all of it', code === 0, code);
+    const after = await fetch(address).then(
+      () => 'answers',
+      () => 'gone',
+    );
+    check('nothing of it answers any more', after === 'gone', after);
+  }
+}
+
+await main().catch((error) => {
+  console.error(error);
+  failures.push(String(error));
+});
+console.log(`\nbrowser: ${passed} passed, ${failures.length} failed`);
+process.exit(failures.length > 0 ? 1 : 0);

@@ -1,0 +1,186 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type ClockCall, nextSlot, readCrons, startLocalClock } from '@/worker/local-clock';
+
+const everyMinute = { path: '/api/cron/dm-queue', schedule: '* * * * *' };
+const onceADay = { path: '/api/cron/prune', schedule: '17 3 * * *' };
+const at = (time: string) => Date.parse(`2030-01-15T${time}Z`);
+const slot = (entry: typeof everyMinute, after: string, everyMs?: number) => {
+  const ms = nextSlot(entry, at(after), everyMs);
+  return ms === null ? null : new Date(ms).toISOString().slice(0, 19);
+};
+
+describe('nextSlot', () => {
+  it('is the next instant of the schedule, in UTC, and never the present one', () => {
+    expect(slot(everyMinute, '12:00:00')).toBe('2030-01-15T12:01:00');
+    expect(slot(everyMinute, '11:59:59.999')).toBe('2030-01-15T12:00:00');
+    expect(slot(onceADay, '03:17:00')).toBe('2030-01-16T03:17:00');
+  });
+
+  it('follows a quicker pace, on its round instants', () => {
+    expect(slot(everyMinute, '12:00:03', 10_000)).toBe('2030-01-15T12:00:10');
+    expect(slot(everyMinute, '12:00:10', 10_000)).toBe('2030-01-15T12:00:20');
+  });
+
+  it('keeps what is due once a day at its schedule, whatever the pace', () => {
+    expect(slot(onceADay, '12:00:00', 10_000)).toBe('2030-01-16T03:17:00');
+  });
+
+  it('knows a schedule that never comes', () => {
+    expect(slot({ path: '/', schedule: '0 0 30 2 *' }, '12:00:00')).toBeNull();
+  });
+});
+
+describe('readCrons', () => {
+  it('reads the entries of this project', () => {
+    expect(readCrons()).toContainEqual(everyMinute);
+  });
+
+  it.each([
+    ['{"crons":[{"path":"api","schedule":"* * * * *"}]}', 'crons.0.path must start with /'],
+    ['{"crons":[{"path":"/a","schedule":"* * * * * *"}]}', 'crons.0.schedule is no cron expression'],
+    ['{"crons":[{"path":"/a","schedule":"every minute"}]}', 'crons.0.schedule is no cron expression'],
+  ])('refuses %s', async (json, message) => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'punctual-crons-'));
+    await writeFile(path.join(folder, 'vercel.json'), json);
+    expect(() => readCrons(path.join(folder, 'vercel.json'))).toThrow(message);
+    await rm(folder, { recursive: true });
+  });
+});
+
+describe('the local clock', () => {
+  const headersSeen: IncomingHttpHeaders[] = [];
+  let server: Server;
+  let answer: { status: number; body: string; afterMs: number };
+  let stop: () => Promise<void> = async () => {};
+
+  const listen = (port = 0) => new Promise<void>((done) => void server.listen(port, '127.0.0.1', done));
+  const port = () => (server.address() as AddressInfo).port;
+
+  function start(everyMs: number, crons = [everyMinute]) {
+    const said = { reports: [] as ClockCall[], errors: [] as string[] };
+    stop = startLocalClock({
+      crons,
+      baseUrl: `http://127.0.0.1:${port()}`,
+      cronSecret: 'secret',
+      everyMs,
+      onReport: (call) => said.reports.push(call),
+      onError: (message) => said.errors.push(message),
+    });
+    return said;
+  }
+
+  beforeEach(async () => {
+    headersSeen.length = 0;
+    answer = { status: 200, body: '{"outcome":"idle"}', afterMs: 0 };
+    server = createServer((request, response) => {
+      headersSeen.push({ ...request.headers, path: request.url });
+      const { status, body, afterMs } = answer;
+      setTimeout(() => response.writeHead(status, { connection: 'close' }).end(body), afterMs);
+    });
+    await listen();
+  });
+
+  afterEach(async () => {
+    await stop();
+    vi.useRealTimers();
+    server.closeAllConnections();
+    server.close();
+  });
+
+  it('says who calls and for which instant, fires at once, and names no instant twice', async () => {
+    const { reports } = start(40);
+    await vi.waitFor(() => expect(reports.length).toBeGreaterThanOrEqual(4));
+    expect(headersSeen[0]).toMatchObject({
+      path: '/api/cron/dm-queue',
+      authorization: 'Bearer secret',
+      'x-punctual-clock': 'local',
+      'x-punctual-slot': reports[0]?.slot,
+    });
+    expect(reports[0]?.body).toEqual({ outcome: 'idle' });
+    const slots = headersSeen.map((headers) => headers['x-punctual-slot']);
+    expect(new Set(slots).size).toBe(slots.length);
+    for (const instant of slots) expect(Date.parse(String(instant)) % 40).toBe(0);
+  });
+
+  it('fires the true schedule as its minute comes', async () => {
+    vi.useFakeTimers({ now: at('12:00:30'), toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+    const calls: string[] = [];
+    const fetch = async (_url: unknown, init?: RequestInit) => {
+      calls.push(new Headers(init?.headers).get('x-punctual-slot') ?? '');
+      return Response.json({});
+    };
+    stop = startLocalClock({
+      crons: [everyMinute, onceADay],
+      baseUrl: 'http://app.test',
+      cronSecret: 's',
+      fetch,
+    });
+    await vi.advanceTimersByTimeAsync(29_999);
+    expect(calls).toEqual([]);
+    await vi.advanceTimersByTimeAsync(120_001);
+    expect(calls).toEqual([
+      '2030-01-15T12:01:00.000Z',
+      '2030-01-15T12:02:00.000Z',
+      '2030-01-15T12:03:00.000Z',
+    ]);
+  });
+
+  it('makes up for one instant after the machine slept through many', async () => {
+    vi.useFakeTimers({ now: at('12:00:30'), toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+    const calls: string[] = [];
+    const fetch = async (_url: unknown, init?: RequestInit) => {
+      calls.push(new Headers(init?.headers).get('x-punctual-slot') ?? '');
+      return Response.json({});
+    };
+    stop = startLocalClock({ crons: [everyMinute], baseUrl: 'http://app.test', cronSecret: 's', fetch });
+    vi.setSystemTime(at('14:30:10'));
+    await vi.advanceTimersByTimeAsync(110_000);
+    expect(calls).toEqual([
+      '2030-01-15T12:01:00.000Z',
+      '2030-01-15T14:31:00.000Z',
+      '2030-01-15T14:32:00.000Z',
+    ]);
+  });
+
+  it('says once that the app is away, goes on, and says it again only after it was back', async () => {
+    const { reports, errors } = start(25);
+    await vi.waitFor(() => expect(reports.length).toBeGreaterThan(0));
+    const samePort = port();
+    const away = () => new Promise((done) => server.close(done));
+    await away();
+    await vi.waitFor(() => expect(errors).toEqual(['/api/cron/dm-queue could not be called: ECONNREFUSED']));
+    await new Promise((done) => setTimeout(done, 100));
+    expect(errors.length).toBe(1);
+    const before = reports.length;
+    await listen(samePort);
+    await vi.waitFor(() => expect(reports.length).toBeGreaterThan(before));
+    await away();
+    await vi.waitFor(() => expect(errors.length).toBe(2));
+    await listen();
+  });
+
+  it('says what an answer that is no success said', async () => {
+    answer = { status: 401, body: '{"error":{"kind":"unauthorised","message":"no"}}', afterMs: 0 };
+    const { errors, reports } = start(25);
+    await vi.waitFor(() => expect(headersSeen.length).toBeGreaterThan(2));
+    expect(errors).toEqual(['/api/cron/dm-queue answered 401: no']);
+    expect(reports).toEqual([]);
+  });
+
+  it('fires on while a call is slow, and stops when what is under way is answered', async () => {
+    answer.afterMs = 150;
+    const { reports } = start(30);
+    await vi.waitFor(() => expect(headersSeen.length).toBeGreaterThanOrEqual(3));
+    expect(reports.length).toBeLessThan(headersSeen.length);
+    await stop();
+    const fired = headersSeen.length;
+    expect(reports.length).toBe(fired);
+    await new Promise((done) => setTimeout(done, 80));
+    expect(headersSeen.length).toBe(fired);
+  });
+});

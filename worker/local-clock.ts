@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs';
+import { Cron } from 'croner';
+import { z } from 'zod';
+
+const vercelJson = z.object({
+  crons: z
+    .array(
+      z.object({
+        path: z.string().startsWith('/', 'must start with /'),
+        schedule: z.string().refine(isSchedule, 'is no cron expression'),
+      }),
+    )
+    .default([]),
+});
+
+export type CronEntry = z.infer<typeof vercelJson>['crons'][number];
+
+/** The cron entries of a `vercel.json`. Throws an `Error` that says what is wrong with the file. */
+export function readCrons(file = 'vercel.json'): CronEntry[] {
+  const parsed = vercelJson.safeParse(JSON.parse(readFileSync(file, 'utf8')));
+  if (parsed.success) return parsed.data.crons;
+  const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
+  throw new Error(`${file}: ${faults.join('; ')}`);
+}
+
+export interface ClockCall {
+  path: string;
+  /** The instant it was fired for, ISO 8601. */
+  slot: string;
+  /** The answer's JSON: of a queue its `TickReport`. Null where it was none. */
+  body: unknown;
+}
+
+export interface LocalClockOptions {
+  crons: CronEntry[];
+  /** The app's address, such as `http://127.0.0.1:3000`. */
+  baseUrl: string;
+  cronSecret: string;
+  /** Fires entries that are due every hour or oftener at this pace instead, and once at the start. */
+  everyMs?: number;
+  /** How ticks name what called them; `local` unless given. */
+  clockName?: string;
+  /** Told of every call that was answered by 2xx. */
+  onReport?: (call: ClockCall) => void;
+  /** Told what is wrong with an entry's calls, once for as long as it stays the same. */
+  onError?: (message: string) => void;
+  fetch?: typeof globalThis.fetch;
+}
+
+/** The routes' `maxDuration` of 60 s, and some. A call that takes longer has no answer to wait for. */
+const callTimeoutMs = 75_000;
+/** Timers are set anew at least this often, so that a machine that slept or was set right is noticed. */
+const longestWaitMs = 60_000;
+const hourMs = 3_600_000;
+
+/**
+ * Calls what `vercel.json` names at the times it names, in UTC, as Vercel Cron does in production. Calls are not held apart: the
+ * endpoint copes with two at once. Of the instants that the machine slept through one is made up for.
+ *
+ * The returned function ends it, and resolves when the calls under way are answered.
+ */
+export function startLocalClock(options: LocalClockOptions): () => Promise<void> {
+  const { everyMs, clockName = 'local', fetch = globalThis.fetch } = options;
+  const timers = new Map<CronEntry, NodeJS.Timeout>();
+  const underWay = new Set<Promise<void>>();
+  const faults = new Map<CronEntry, string>();
+
+  function schedule(entry: CronEntry, afterMs: number): void {
+    const slotMs = nextSlot(entry, afterMs, everyMs);
+    if (slotMs !== null) wait(entry, slotMs);
+  }
+
+  function wait(entry: CronEntry, slotMs: number): void {
+    const leftMs = slotMs - Date.now();
+    if (leftMs > 0) {
+      timers.set(
+        entry,
+        setTimeout(() => wait(entry, slotMs), Math.min(leftMs, longestWaitMs)),
+      );
+      return;
+    }
+    const call = fire(entry, new Date(slotMs).toISOString()).finally(() => underWay.delete(call));
+    underWay.add(call);
+    schedule(entry, Math.max(slotMs, Date.now()));
+  }
+
+  async function fire(entry: CronEntry, slot: string): Promise<void> {
+    const fault = await call(entry, slot).catch((error) => `could not be called: ${reasonOf(error)}`);
+    if (fault === null) faults.delete(entry);
+    else if (faults.get(entry) !== fault) {
+      faults.set(entry, fault);
+      options.onError?.(`${entry.path} ${fault}`);
+    }
+  }
+
+  /** Answers what was wrong with the answer. */
+  async function call(entry: CronEntry, slot: string): Promise<string | null> {
+    const response = await fetch(new URL(entry.path, options.baseUrl), {
+      headers: {
+        authorization: `Bearer ${options.cronSecret}`,
+        'x-punctual-clock': clockName,
+        'x-punctual-slot': slot,
+      },
+      cache: 'no-store',
+      redirect: 'manual',
+      signal: AbortSignal.timeout(callTimeoutMs),
+    });
+    const body: unknown = await response.json().catch(() => null);
+    if (!response.ok) return `answered ${response.status}${messageOf(body)}`;
+    options.onReport?.({ path: entry.path, slot, body });
+    return null;
+  }
+
+  for (const entry of options.crons) {
+    // One pace back, so that the first slot is the present one.
+    const startMs = Date.now();
+    schedule(entry, everyMs !== undefined && isFrequent(entry, startMs) ? startMs - everyMs : startMs);
+  }
+
+  return async () => {
+    for (const timer of timers.values()) clearTimeout(timer);
+    timers.clear();
+    await Promise.all(underWay);
+  };
+}
+
+/** The first instant after `afterMs` that an entry is due, in milliseconds since the epoch; null when there is none. */
+export function nextSlot(entry: CronEntry, afterMs: number, everyMs?: number): number | null {
+  if (everyMs !== undefined && isFrequent(entry, afterMs))
+    return (Math.floor(afterMs / everyMs) + 1) * everyMs;
+  return cronOf(entry.schedule).nextRun(new Date(afterMs))?.getTime() ?? null;
+}
+
+function isFrequent(entry: CronEntry, afterMs: number): boolean {
+  const [first, second] = cronOf(entry.schedule).nextRuns(2, new Date(afterMs));
+  return first !== undefined && second !== undefined && second.getTime() - first.getTime() <= hourMs;
+}
+
+function cronOf(schedule: string): Cron {
+  // Vercel takes five fields; croner would read six as well, with seconds.
+  return new Cron(schedule, { timezone: 'UTC', paused: true, mode: '5-part' });
+}
+
+function isSchedule(schedule: string): boolean {
+  try {
+    return Boolean(cronOf(schedule));
+  } catch {
+    return false;
+  }
+}
+
+function messageOf(body: unknown): string {
+  const message = (body as { error?: { message?: unknown } } | null)?.error?.message;
+  return typeof message === 'string' ? `: ${message}` : '';
+}
+
+/** `fetch failed` says nothing; its cause does. */
+function reasonOf(error: unknown): string {
+  const { name, message, cause } = error as Error & { cause?: { code?: string } };
+  if (name === 'TimeoutError') return `no answer within ${callTimeoutMs / 1_000} s`;
+  return cause?.code ?? message;
+}
