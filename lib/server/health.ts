@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { container } from './container';
+import { serverLog } from './log';
 
 export interface Health {
   status: 'ok' | 'failing';
@@ -46,8 +47,8 @@ async function askHealth(): Promise<Health> {
         queues.map((queue) => [queue.name, queue.last_tick_seconds]),
       );
     }
-  } catch {
-    // Not configured: the log of the first cron call says what to set.
+  } catch (error) {
+    serverLog('error').error({ err: error }, 'the server is not set up');
   }
   return health;
 }

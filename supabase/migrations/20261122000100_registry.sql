@@ -156,6 +156,8 @@ create table punctual.pace (
   -- The claim of the row that is running now, and the end of its lease.
   claim_id uuid,
   busy_until timestamptz,
+  -- Its head failed and is tried again then; the rows behind it wait, since they go in order.
+  retry_at timestamptz,
   primary key (queue, account_id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500);
 create index pace_ready on punctual.pace (queue, provider, ready_at);

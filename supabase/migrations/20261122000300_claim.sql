@@ -30,6 +30,10 @@ begin
     open_at := p_account.paused_until;
     reason := coalesce('paused: ' || p_account.paused_reason, 'paused');
   end if;
+  if p_pace.retry_at > open_at then
+    open_at := p_pace.retry_at;
+    reason := 'its next row failed and is tried again';
+  end if;
   if p_pace.busy_until > open_at then
     open_at := p_pace.busy_until;
     reason := 'a row is running';

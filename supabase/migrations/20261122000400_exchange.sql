@@ -84,8 +84,7 @@ begin
         lease_expires_at = null,
         attempts = case when j.outcome = 'release' or (j.outcome = 'retry' and j.rate_limited) then greatest(t.attempts - 1, 0)
                         when j.outcome = 'again' then 0 else t.attempts end,
-        next_attempt_at = case j.outcome when 'retry' then $3 + make_interval(secs => coalesce(j.delay_seconds, 0))
-                                         when 'again' then null else t.next_attempt_at end,
+        next_attempt_at = case j.outcome when 'retry' then %12$s when 'again' then null else t.next_attempt_at end,
         -- Anchored on the last due time: lateness does not add up, and slots that were missed are not made up for.
         %2$I = case when j.outcome = 'again'
                     then t.%2$I + make_interval(secs => j.delay_seconds
@@ -96,7 +95,7 @@ begin
                           when j.outcome = 'release' then t.last_error end
         %10$s
         from judged j where t.id = j.id and j.verdict = 'applied'
-      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited %9$s
+      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.delay_seconds %9$s
     )
     select (select jsonb_agg(jsonb_build_object('id', j.id::text, 'verdict', j.verdict,
                       'outcome', case when j.verdict = 'already' then
@@ -108,7 +107,9 @@ begin
     q.id_type, q.due_column, q.table_schema, q.table_name, q.unknown_word, q.done_word, q.dead_word, q.pending_word,
     case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end,
     (select string_agg(format(', %1$I = coalesce(j.result->>%1$L, t.%1$I)', c), '') from unnest(q.result_columns) c),
-    q.status_type)
+    q.status_type,
+    -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
+    case when q.account_column is null then '$3 + make_interval(secs => coalesce(j.delay_seconds, 0))' else 't.next_attempt_at' end)
   into v_judged, v_applied using v_records, q.max_attempts, p_now;
 
   v_judged := coalesce(v_judged, '[]');
@@ -118,13 +119,15 @@ begin
     -- The account is free again. What for certain had no effect gives its place under the cap back: as long as the account
     -- bears this claim no later one has counted, so `used` is of the claim's day.
     with freed as materialized (
-      select p.account_id, r->>'outcome' as outcome
+      select p.account_id, r->>'outcome' as outcome,
+             case when r->>'outcome' = 'retry' then p_now + make_interval(secs => coalesce((r->>'delay_seconds')::double precision, 0)) end as retry_at
         from jsonb_array_elements(v_applied) r
         join punctual.pace p on p.queue = q.name and p.account_id = (r->>'account_id')::uuid and p.claim_id = (r->>'claim_id')::uuid
        order by p.account_id for no key update of p)
     update punctual.pace p set
       used = case when f.outcome in ('retry', 'dead', 'release') then greatest(p.used - 1, 0) else p.used end,
-      next_ok_at = '-infinity', waiting_for = null, claim_id = null, busy_until = null, ready_at = p_now
+      next_ok_at = '-infinity', waiting_for = null, claim_id = null, busy_until = null, retry_at = f.retry_at,
+      ready_at = greatest(p_now, f.retry_at)
       from freed f where p.queue = q.name and p.account_id = f.account_id;
   end if;
 

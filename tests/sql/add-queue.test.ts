@@ -115,6 +115,23 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
+  it('tries a row again after its delay, at no other column of the owner’s', async () => {
+    await trials();
+    await addTrial(sql.at(-1));
+    const one = tick();
+    const { rows, claimId } = await one.claim();
+    await one.settle([
+      { id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'retry', error: 'e', delay_seconds: 40 },
+    ]);
+    const [row] = await database.sql('select next_at, next_attempt_at from app.trials');
+    expect(Date.parse(row.next_attempt_at)).toBe(Date.parse(sql.at(40)));
+    expect(Date.parse(row.next_at)).toBe(Date.parse(sql.at(-1)));
+    sql.pass(39);
+    expect((await one.claim()).rows).toEqual([]);
+    sql.pass(1);
+    expect((await one.claim()).rows).toHaveLength(1);
+  });
+
   it('that is settled as a group answers the ones that were not as asked', async () => {
     await trials();
     for (let n = 0; n < 4; n++) await addTrial(sql.at(-1));

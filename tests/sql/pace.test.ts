@@ -91,7 +91,7 @@ describe('an account', () => {
       const tick = sql.tick();
       const { rows, claimId } = await tick.claim(1);
       await tick.settle(
-        [{ id: rows[0]?.id ?? '', claim_id: claimId, outcome, error: 'e', delay_seconds: 9_999 }],
+        [{ id: rows[0]?.id ?? '', claim_id: claimId, outcome, error: 'e', delay_seconds: 0 }],
         { close: 'yes' },
       );
       expect([outcome, await used()]).toEqual([outcome, after]);
