@@ -67,7 +67,7 @@ const queueStats = z.object({
       unknown: z.number(),
     }),
   ),
-  /** The last ticks, newest first. Idle ones are left out except the newest. */
+  /** The last ticks, newest first. Idle and skipped ones are left out, except for the newest tick. */
   ticks: z.array(ledgerTick),
 });
 

@@ -89,6 +89,7 @@ language sql stable set search_path = '' as $$
            where p.queue = q.name and p.ready_at <= p_now and v.paused_until > p_now group by v.name) w
 $$;
 
+-- The latest ticks that did something, and the very latest whatever it did.
 create function punctual.list_ticks(q punctual.queues, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object(
@@ -100,7 +101,7 @@ language sql stable set search_path = '' as $$
     from (select * from (select x.*, row_number() over (order by x.started_at desc) as n
                            from punctual.ticks x where x.queue = q.name and x.started_at > p_now - interval '2 days'
                           order by x.started_at desc limit 500) recent
-           where recent.n = 1 or recent.outcome is null or recent.outcome <> 'idle' order by recent.started_at desc limit 12) t
+           where recent.n = 1 or recent.outcome is null or recent.outcome not in ('idle', 'skipped') order by recent.started_at desc limit 12) t
 $$;
 
 create function punctual.list_throughput(q punctual.queues, p_now timestamptz) returns jsonb
