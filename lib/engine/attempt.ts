@@ -1,17 +1,13 @@
 import type { Clock } from './clock';
 import type { Outcome } from './outcome';
 
-/** An attempt's outcome, and what it says of the account and the provider. */
+/** An attempt's outcome, and what it says of the provider. */
 export interface Verdict {
   outcome: Outcome;
-  /** The provider told the whole account to wait. */
-  accountPauseSeconds?: number;
   /** `failed`: no usable answer, which may be the provider's fault as a whole. Null where it says nothing. */
   provider: 'answered' | 'failed' | null;
 }
 
-/** A provider's limit without a time of its own. */
-const defaultPauseSeconds = 60;
 /** A rejected key or a lost account is looked at again after this: a person has to act. */
 const unauthorisedPauseSeconds = 300;
 /** An attempt that saw its signal may say what it was doing; after this it is left behind. */
@@ -33,10 +29,8 @@ export function classifyError(error: unknown, delivery: 'at-most-once' | 'at-lea
     case 'rejected':
       return { outcome: { kind: 'dead', error: message }, provider: 'answered' };
     case 'rate_limited': {
-      const pause = after ?? defaultPauseSeconds;
       return {
-        outcome: { kind: 'retry', error: message, afterSeconds: pause, rateLimited: true },
-        accountPauseSeconds: pause,
+        outcome: { kind: 'retry', error: message, afterSeconds: after, rateLimited: true },
         provider: 'answered',
       };
     }
@@ -45,7 +39,6 @@ export function classifyError(error: unknown, delivery: 'at-most-once' | 'at-lea
     case 'unauthorised':
       return {
         outcome: { kind: 'retry', error: message, afterSeconds: unauthorisedPauseSeconds, rateLimited: true },
-        accountPauseSeconds: unauthorisedPauseSeconds,
         provider: 'failed',
       };
     case 'uncertain':

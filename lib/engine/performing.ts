@@ -9,6 +9,11 @@ import type { Queue } from './queue';
 import type { ClaimedRow, QueueSettings, Settlement } from './queue-store';
 import type { Settling } from './settling';
 
+/** A provider's limit without a time of its own. */
+const defaultPauseSeconds = 60;
+/** A provider that says "now" after "too many" is not taken at its word: it costs no attempt, and would go round for ever. */
+const leastPauseSeconds = 5;
+
 /** Under which claim a row was taken, and when that claim was requested. */
 export interface Claim {
   id: string;
@@ -52,7 +57,17 @@ export class Performing<Row, Deps, Env> {
   start(rows: ClaimedRow[], claim: Claim, settings: QueueSettings): void {
     this.settings = settings;
     this.slots.concurrency = settings.concurrency;
-    for (const row of rows) void this.slots(() => this.perform(row, claim)).then(this.onEnd);
+    for (const row of rows) {
+      void this.slots(() => this.perform(row, claim))
+        // Nothing below is to throw; if it does, the row stays under its lease, and the tick goes on.
+        .catch((error) =>
+          this.ports.log.error(
+            { err: error, id: row.id, queue: this.queue.name },
+            'a row could not be handled',
+          ),
+        )
+        .finally(this.onEnd);
+    }
   }
 
   /** The queue's timeout, or the row's where it is shorter. In milliseconds. */
@@ -69,17 +84,15 @@ export class Performing<Row, Deps, Env> {
       this.settling.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
       return;
     }
-    const parsed = this.queue.row.safeParse(claimed.row);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      const error = `the row does not fit its schema: ${issue?.path.join('.') || 'row'}: ${issue?.message}`;
-      this.settling.add({ id: claimed.id, claimId: claim.id, outcome: 'dead', error });
+    const parsed = this.parse(claimed);
+    if ('error' in parsed) {
+      this.settling.add({ id: claimed.id, claimId: claim.id, outcome: 'dead', error: parsed.error });
       return;
     }
 
     const startedAt = clock.now();
     const context = { deps: this.deps, log, attempt: claimed.attempt, account: claimed.account };
-    const verdict = await runAttempt((signal) => this.queue.perform(parsed.data, { ...context, signal }), {
+    const verdict = await runAttempt((signal) => this.queue.perform(parsed.row, { ...context, signal }), {
       clock,
       timeoutMs,
       delivery: this.queue.delivery,
@@ -91,6 +104,20 @@ export class Performing<Row, Deps, Env> {
       this.breaker.failed(provider, 'error' in verdict.outcome ? verdict.outcome.error : 'failed');
     }
     this.settling.add(this.settlement(claimed, claim, verdict));
+  }
+
+  /** A schema may bear code of the queue's own, which may throw. */
+  private parse(claimed: ClaimedRow): { row: Row } | { error: string } {
+    try {
+      const parsed = this.queue.row.safeParse(claimed.row);
+      if (parsed.success) return { row: parsed.data };
+      const issue = parsed.error.issues[0];
+      return {
+        error: `the row does not fit its schema: ${issue?.path.join('.') || 'row'}: ${issue?.message}`,
+      };
+    } catch (error) {
+      return { error: `the row's schema threw: ${error instanceof Error ? error.message : String(error)}` };
+    }
   }
 
   private mayStart(provider: string | null, claim: Claim, timeoutMs: number): boolean {
@@ -116,11 +143,7 @@ export class Performing<Row, Deps, Env> {
     );
   }
 
-  private settlement(
-    claimed: ClaimedRow,
-    claim: Claim,
-    { outcome, accountPauseSeconds }: Verdict,
-  ): Settlement {
+  private settlement(claimed: ClaimedRow, claim: Claim, { outcome }: Verdict): Settlement {
     const settlement: Settlement = {
       id: claimed.id,
       claimId: claim.id,
@@ -129,23 +152,22 @@ export class Performing<Row, Deps, Env> {
     };
     if ('error' in outcome) settlement.error = outcome.error;
     if (outcome.kind === 'again') settlement.delaySeconds = outcome.afterSeconds;
-    if (outcome.kind === 'retry') {
-      settlement.rateLimited = outcome.rateLimited;
-      settlement.delaySeconds = outcome.rateLimited
-        ? outcome.afterSeconds
-        : backoffSeconds(
-            claimed.attempt,
-            {
-              baseSeconds: this.settings.backoffBaseSeconds,
-              capSeconds: this.settings.backoffCapSeconds,
-              retryAfterSeconds: outcome.afterSeconds,
-            },
-            this.ports.random,
-          );
-    }
-    if (accountPauseSeconds && claimed.account) {
-      settlement.accountId = claimed.account.id;
-      settlement.accountPauseSeconds = accountPauseSeconds;
+    if (outcome.kind === 'retry' && outcome.rateLimited) {
+      const pauseSeconds = Math.max(leastPauseSeconds, outcome.afterSeconds ?? defaultPauseSeconds);
+      settlement.rateLimited = true;
+      settlement.delaySeconds = pauseSeconds;
+      if (claimed.account) {
+        settlement.accountId = claimed.account.id;
+        settlement.accountPauseSeconds = pauseSeconds;
+      }
+    } else if (outcome.kind === 'retry') {
+      const { backoffBaseSeconds: baseSeconds, backoffCapSeconds: capSeconds } = this.settings;
+      const retryAfterSeconds = outcome.afterSeconds;
+      settlement.delaySeconds = backoffSeconds(
+        claimed.attempt,
+        { baseSeconds, capSeconds, retryAfterSeconds },
+        this.ports.random,
+      );
     }
     return settlement;
   }

@@ -11,6 +11,8 @@ export interface QueueStore {
 
 export interface ExchangeRequest {
   tick: TickIdentity;
+  /** 1 for the tick's first exchange, one more for each. One that arrives late, or twice, claims nothing. */
+  seq: number;
   /** New for each exchange. Sent again after a lost answer, it claims nothing new. */
   claimId: string;
   settlements: Settlement[];

@@ -14,8 +14,13 @@ import type { TickCounts } from './tick-report';
 
 /** The longest one call to the database takes: the transports give up then. */
 export const exchangeMs = 5_000;
+/** What the platform may have counted before the first line of the handler, and what the answer takes. */
+const coldStartMs = 3_000;
+const answerMs = 500;
 /** Between a call that failed and the same call again. */
 const pauseMs = 200;
+/** Between the tries to end a tick. */
+const retryMs = 1_000;
 
 /** The database could not be talked to, or would not do what was asked; what the tick did by then is in `counts`. */
 export class TickStoreError extends Error {
@@ -51,6 +56,7 @@ export class Settling {
   requestedAt = 0;
 
   private readonly waiting = new Map<string, Settlement>();
+  private seq = 0;
   private oldestAt: number | null = null;
   private readonly unansweredClaims: string[] = [];
   private lastError: TickStoreError | null = null;
@@ -64,7 +70,7 @@ export class Settling {
 
   /** Keeps an outcome for the next exchange. A later word on the same row takes the place of an earlier one. */
   add(settlement: Settlement): void {
-    this.waiting.set(settlement.id, settlement);
+    this.waiting.set(settlement.id, { ...settlement, result: this.transportable(settlement) });
     this.oldestAt ??= this.ports.clock.now();
   }
 
@@ -91,7 +97,15 @@ export class Settling {
     this.waiting.clear();
     this.oldestAt = null;
     this.requestedAt = this.ports.clock.now();
-    const request = { ...call, tick: this.tick, claimId, settlements, providers: notes, releaseClaims };
+    const request = {
+      ...call,
+      tick: this.tick,
+      seq: ++this.seq,
+      claimId,
+      settlements,
+      providers: notes,
+      releaseClaims,
+    };
     try {
       const reply = await this.sendTwice(request);
       this.unansweredClaims.splice(0, releaseClaims.length);
@@ -116,13 +130,13 @@ export class Settling {
       } catch (error) {
         const { kind } = error as TickStoreError;
         const canRetry = kind === 'unavailable' || (kind === 'refused' && this.waiting.size > 0);
-        if (!canRetry || !this.timeFor(exchangeMs + 1_000)) {
+        if (!canRetry || !this.timeFor(exchangeMs + retryMs)) {
           for (const settlement of this.waiting.values())
             this.logUnwritten(settlement, error as TickStoreError);
           throw error;
         }
         if (kind === 'refused') await this.isolate();
-        else await sleep(this.ports.clock, 1_000);
+        else await sleep(this.ports.clock, retryMs);
       }
     }
   }
@@ -137,7 +151,7 @@ export class Settling {
     this.waiting.clear();
     for (const [index, settlement] of settlements.entries()) {
       this.waiting.set(settlement.id, settlement);
-      const written = this.timeFor(exchangeMs + 1_000) ? await this.attempt() : 'unavailable';
+      const written = await this.attempt();
       if (written === 'refused') {
         this.waiting.delete(settlement.id);
         this.logUnwritten(settlement, this.lastError);
@@ -158,6 +172,12 @@ export class Settling {
     }
   }
 
+  /** What came in too late for the tick's last exchange. */
+  async settleLate(): Promise<void> {
+    if (this.waiting.size > 0 && (await this.attempt()) === 'written') return;
+    for (const settlement of this.waiting.values()) this.logUnwritten(settlement, this.lastError);
+  }
+
   private logUnwritten(settlement: Settlement, error: TickStoreError | null): void {
     this.ports.log.error(
       { ...settlement, queue: this.tick.queue, reason: error?.message },
@@ -167,6 +187,7 @@ export class Settling {
 
   private async sendTwice(request: ExchangeRequest): Promise<ExchangeReply> {
     for (let attempt = 1; ; attempt++) {
+      if (!this.timeFor(exchangeMs)) throw new TickStoreError('unavailable', 'the time is over', this.counts);
       try {
         this.exchanges++;
         return await this.ports.store.exchange(request);
@@ -174,7 +195,7 @@ export class Settling {
         const kind = storeErrorKind(error);
         const message = error instanceof Error ? error.message : String(error);
         this.ports.log.warn({ tick: this.tick.id, attempt, kind, reason: message }, 'an exchange failed');
-        if (attempt === 2 || kind !== 'unavailable' || !this.timeFor(exchangeMs + pauseMs)) {
+        if (attempt === 2 || kind !== 'unavailable') {
           throw new TickStoreError(kind, message, this.counts);
         }
         await sleep(this.ports.clock, pauseMs);
@@ -201,6 +222,22 @@ export class Settling {
     this.counts.claimed += reply.rows.length;
   }
 
+  /** A result that JSON cannot carry must not keep the outcome, and all others with it, from being written. */
+  private transportable({ id, result }: Settlement): Settlement['result'] {
+    try {
+      return (
+        result &&
+        JSON.parse(JSON.stringify(result, (_key, value) => (typeof value === 'bigint' ? `${value}` : value)))
+      );
+    } catch (error) {
+      this.ports.log.error(
+        { id, queue: this.tick.queue, reason: (error as Error).message },
+        'a result is no JSON, and was left out',
+      );
+      return undefined;
+    }
+  }
+
   private keep(settlements: Settlement[], notes: ProviderNote[]): void {
     for (const settlement of settlements) {
       // A late word that came in while the call was under way is the newer one.
@@ -209,8 +246,9 @@ export class Settling {
     this.breaker.giveBack(notes);
   }
 
+  /** Whether what takes `ms` ends in time for the answer, on a platform that began to count before our first line. */
   private timeFor(ms: number): boolean {
-    return this.ports.clock.now() + ms <= this.budget.limitAt - 1_000;
+    return this.ports.clock.now() + ms <= this.budget.limitAt - coldStartMs - answerMs;
   }
 }
 

@@ -109,6 +109,7 @@ class Tick<Row, Deps, Env> {
       const last = first.closed ? this.endUnworked(first) : await this.pump();
       if (this.storeError) throw this.storeError;
       this.performing.closed = true;
+      await this.settling.settleLate();
       const report = this.report(last);
       this.ports.log.info({ ...report }, 'tick');
       return report;

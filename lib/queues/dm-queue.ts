@@ -75,7 +75,12 @@ async function sendByUnipile(
 ): Promise<Outcome> {
   if (!deps.unipile || !account) return notReachable(account?.provider);
   const sent = dm.chat_id
-    ? await deps.unipile.sendMessage({ chatId: dm.chat_id, text: dm.body, signal })
+    ? await deps.unipile.sendMessage({
+        accountId: account.providerAccountId,
+        chatId: dm.chat_id,
+        text: dm.body,
+        signal,
+      })
     : await deps.unipile.startChat({
         accountId: account.providerAccountId,
         recipient: dm.recipient ?? '',

@@ -87,6 +87,7 @@ export function queueStore(rpc: Rpc, now?: () => Date): QueueStore {
             limit_seconds: request.tick.limitSeconds,
             lock: request.tick.lock,
             providers: request.tick.providers,
+            seq: request.seq,
           },
           p_claim_id: request.claimId,
           p_outcomes: outcomes(request),

@@ -92,6 +92,8 @@ create table punctual.ticks (
   released integer not null default 0,
   lost integer not null default 0,
   swept integer not null default 0,
+  -- The number of the latest exchange that may have claimed: one that comes after a later one, or twice, claims nothing.
+  last_seq integer not null default 0,
   -- The latest claims that took rows, newest first: [{claim_id, lease_expires_at}]. A repeated exchange
   -- finds its rows by them.
   claims jsonb not null default '[]',
@@ -175,22 +177,27 @@ $$;
 create trigger add_account_pace after insert on punctual.accounts
   for each row execute function punctual.add_account_pace();
 
--- What was reckoned from the old settings no longer holds: the next claim judges anew.
-create function punctual.forget_account_wait() returns trigger
+-- What was reckoned from the old settings no longer holds: the next tick judges anew. One statement locks its paces in the order that
+-- settles do.
+create function punctual.forget_account_waits() returns trigger
 language plpgsql set search_path = '' as $$
 begin
   update punctual.pace p
-     set provider = new.provider, next_ok_at = '-infinity', waiting_for = null,
-         ready_at = case when p.claim_id is null then null else p.ready_at end
-   where p.account_id = new.id;
+     set provider = l.provider, next_ok_at = '-infinity', waiting_for = null, ready_at = null
+    from (select x.queue, x.account_id, n.provider
+            from new_accounts n
+            join old_accounts o on o.id = n.id
+            join punctual.pace x on x.account_id = n.id
+           where (o.provider, o.time_zone, o.daily_limit, o.paused_until)
+                 is distinct from (n.provider, n.time_zone, n.daily_limit, n.paused_until)
+           order by x.queue, x.account_id for no key update of x) l
+   where p.queue = l.queue and p.account_id = l.account_id;
   return null;
 end
 $$;
-create trigger forget_account_wait after update of provider, time_zone, daily_limit, paused_until on punctual.accounts
-  for each row
-  when ((old.provider, old.time_zone, old.daily_limit, old.paused_until)
-        is distinct from (new.provider, new.time_zone, new.daily_limit, new.paused_until))
-  execute function punctual.forget_account_wait();
+create trigger forget_account_waits after update on punctual.accounts
+  referencing old table as old_accounts new table as new_accounts
+  for each statement execute function punctual.forget_account_waits();
 
 -- Closed to everybody but the service role. Called at the end of every migration that adds functions:
 -- default privileges would have to be changed for the whole database, and that is not ours to do.

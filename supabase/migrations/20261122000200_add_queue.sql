@@ -1,35 +1,51 @@
 -- add_queue: turns a table into a queue. Owner only. Running it again is harmless: what is there stays,
 -- settings that an operator changed stay.
 
--- Refuses unless the column `status` takes each of the words.
+-- Refuses unless the column `status` takes each of the words: by its type, its length, its checks and what it references.
 create function punctual.check_status_words(p_table regclass, p_words text[]) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_type oid;
+  v_type text;
+  v_attnum smallint;
   v_word text;
   v_check record;
+  v_text text;
   v_ok boolean;
 begin
-  select a.atttypid into v_type from pg_catalog.pg_attribute a
+  select format_type(a.atttypid, a.atttypmod), a.attnum into v_type, v_attnum from pg_catalog.pg_attribute a
    where a.attrelid = p_table and a.attname = 'status' and not a.attisdropped;
   foreach v_word in array p_words loop
     begin
-      execute format('select %L::%s', v_word, format_type(v_type, null));
+      execute format('select (%L::%s)::text', v_word, v_type) into v_text;
     exception when others then
-      raise exception 'add_queue: the column status of % (%) does not take the word "%"', p_table, format_type(v_type, null), v_word
-        using errcode = '22023', hint = 'Add it to the type, or name the word your table uses in p_words.';
+      v_text := null;
     end;
+    -- A cast cuts what is too long without a word.
+    if v_text is distinct from v_word then
+      raise exception 'add_queue: the column status of % (%) does not take the word "%"', p_table, v_type, v_word
+        using errcode = '22023', hint = 'Add it to the type, or name the word your table uses in p_words.';
+    end if;
     -- Only checks on status alone can be tried without a row.
     for v_check in
       select c.conname, pg_get_expr(c.conbin, c.conrelid) as expression
-        from pg_catalog.pg_constraint c
-       where c.conrelid = p_table and c.contype = 'c'
-         and c.conkey = array[(select a.attnum from pg_catalog.pg_attribute a where a.attrelid = p_table and a.attname = 'status')]
+        from pg_catalog.pg_constraint c where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[v_attnum]
     loop
-      execute format('select (%s) from (select %L::%s as status) s', v_check.expression, v_word, format_type(v_type, null)) into v_ok;
+      execute format('select (%s) from (select %L::%s as status) s', v_check.expression, v_word, v_type) into v_ok;
       if v_ok is false then
         raise exception 'add_queue: the check "%" of % does not take the word "%"', v_check.conname, p_table, v_word
           using errcode = '22023', hint = 'Widen the check, or name the word your table uses in p_words.';
+      end if;
+    end loop;
+    for v_check in
+      select c.conname, c.confrelid::regclass as target, a.attname as target_column
+        from pg_catalog.pg_constraint c
+        join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = c.confkey[1]
+       where c.conrelid = p_table and c.contype = 'f' and c.conkey = array[v_attnum]
+    loop
+      execute format('select exists (select from %s where %I::text = %L)', v_check.target, v_check.target_column, v_word) into v_ok;
+      if not v_ok then
+        raise exception 'add_queue: "%" of % does not take the word "%": it is not in %', v_check.conname, p_table, v_word, v_check.target
+          using errcode = '22023', hint = 'Insert it there, or name the word your table uses in p_words.';
       end if;
     end loop;
   end loop;
@@ -95,6 +111,8 @@ declare
   v_prefix text := 'punctual_' || p_name;
   v_default text;
   v_column record;
+  v_standard text[] := array['id', 'status', 'priority', 'attempts', 'max_attempts', 'next_attempt_at', 'claim_id', 'lease_expires_at',
+                             'timeout_seconds', 'last_error', 'finished_at', 'expires_at', 'idempotency_key'];
 begin
   if p_name is null or p_name !~ '^[a-z][a-z0-9_]{0,39}$' then
     raise exception 'add_queue: "%" is no name for a queue', p_name
@@ -163,6 +181,16 @@ begin
       using errcode = '22023';
   end if;
 
+  -- One column, one role: a settle writes each of them once.
+  select c into v_key
+    from unnest(array[p_due_column, p_partition_column, p_account_column] || p_result_columns) c where c is not null
+     and (c = any (v_standard) or (select count(*) from unnest(array[p_due_column, p_partition_column, p_account_column] || p_result_columns) x
+                                    where x = c) > 1) limit 1;
+  if v_key is not null then
+    raise exception 'add_queue: the column % has another role already', v_key
+      using errcode = '22023', hint = 'Standard columns cannot be due, partition, account or result columns, nor one column two of these.';
+  end if;
+
   -- The words.
   select array_agg(w.value order by w.key) into v_list from jsonb_each_text(v_words) w;
   if (select count(*) from jsonb_object_keys(v_words)) <> 6 then
@@ -225,9 +253,15 @@ begin
   end if;
 
   -- The indexes. Each is partial: what is settled costs the claim nothing.
-  execute format('create index if not exists %I on %s (%s%s(%s), id) where status = %L',
-                 v_prefix || '_due', v_table, v_partition, case when p_account_column is null then 'priority, ' else '' end,
-                 v_due, v_words->>'pending');
+  if p_account_column is null then
+    execute format('create index if not exists %I on %s (%spriority, (%s), id) where status = %L',
+                   v_prefix || '_due', v_table, v_partition, v_due, v_words->>'pending');
+  else
+    -- For the queue as a whole, and never for one account's rows: with stale statistics the planner would walk it once an account. The
+    -- condition is always true, and no look-up of an account's rows states it.
+    execute format('create index if not exists %I on %s (%s(%s), id) where status = %L and priority + 0 >= 0',
+                   v_prefix || '_due', v_table, v_partition, v_due, v_words->>'pending');
+  end if;
   execute format('create index if not exists %I on %s (lease_expires_at) where status = %L',
                  v_prefix || '_lease', v_table, v_words->>'running');
   execute format('create index if not exists %I on %s (expires_at) where status = %L and expires_at is not null',

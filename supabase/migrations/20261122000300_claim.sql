@@ -45,14 +45,14 @@ end
 $$;
 
 -- The levels to look through one by one, as a FROM item called level, and the condition on t that goes with them. The index on due
--- times of a queue with accounts has no levels: there the order is each account's own.
+-- times of a queue with accounts has no levels, as the order there is each account's own; add_queue says what its condition is for.
 create function punctual.due_levels(q punctual.queues) returns text
 language sql stable set search_path = '' as $$
   select case when q.account_column is null then 'generate_series(0, 3) level' else 'generate_series(0, 0) level' end
 $$;
 create function punctual.level_condition(q punctual.queues) returns text
 language sql stable set search_path = '' as $$
-  select case when q.account_column is null then 't.priority = level' else 'true' end
+  select case when q.account_column is null then 't.priority = level' else 't.priority + 0 >= 0' end
 $$;
 
 -- SQL: an account's first row (id, due) that fulfils p_where (SQL on t), level by level: the first that has one wins.
@@ -72,43 +72,55 @@ language sql stable set search_path = '' as $$
   select case when q.partition_column is null then 'true' else format('t.%I = %L', q.partition_column, p_partition) end
 $$;
 
--- Rows whose lease has passed: their tick died. What it did is unknown under at-most-once; otherwise the row is due
--- again. The mark of the claim and the lease stay, so that a late proof of what happened is still accepted.
-create function punctual.sweep_leases(q punctual.queues, p_now timestamptz) returns integer
+-- Updates the rows that p_where picks (SQL on s), p_limit at most, skipping those that are locked. A row that cannot be written (a trigger
+-- or a check of its table refuses) is left as it is, and does not keep the others. p_now is $1 in p_set and p_where.
+create function punctual.update_rows(q punctual.queues, p_set text, p_where text, p_limit integer, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
-  v_count integer;
+  v_ids text[];
+  v_id text;
+  v_update text := format('update %I.%I t set %s where t.id = any (array(select unnest($2)::%s))', q.table_schema, q.table_name, p_set, q.id_type);
+  v_count integer := 0;
 begin
-  execute format(
-    'update %1$I.%2$I t set status = (case when %3$L = ''at-most-once'' then %4$L '
-    'when t.attempts >= coalesce(t.max_attempts, $2) then %5$L else %6$L end)::%8$s, '
-    'last_error = ''the tick died while this row was running'', '
-    'finished_at = case when %3$L = ''at-most-once'' or t.attempts >= coalesce(t.max_attempts, $2) then $1 end '
-    'where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %7$L and s.lease_expires_at <= $1 '
-    'order by s.lease_expires_at limit 200 for no key update skip locked))',
-    q.table_schema, q.table_name, q.delivery, q.unknown_word, q.dead_word, q.pending_word, q.running_word,
-    q.status_type)
-  using p_now, q.max_attempts;
-  get diagnostics v_count = row_count;
-  return v_count;
+  execute format('select array(select s.id::text from %I.%I s where %s limit %s for no key update skip locked)',
+                 q.table_schema, q.table_name, p_where, p_limit) into v_ids using p_now;
+  if v_ids = '{}' then return 0; end if;
+  begin
+    execute v_update using p_now, v_ids;
+    return array_length(v_ids, 1);
+  exception when others then
+    foreach v_id in array v_ids loop
+      begin
+        execute v_update using p_now, array[v_id];
+        v_count := v_count + 1;
+      exception when others then
+        raise warning 'row % of %.% cannot be written: %', v_id, q.table_schema, q.table_name, sqlerrm;
+      end;
+    end loop;
+    return v_count;
+  end;
 end
+$$;
+
+-- Rows whose lease has passed: their tick died. What it did is unknown under at-most-once; otherwise the row is due again. The mark of
+-- the claim and the lease stay, so that a late proof of what happened is still accepted.
+create function punctual.sweep_leases(q punctual.queues, p_now timestamptz) returns integer
+language sql set search_path = '' as $$
+  select punctual.update_rows(q,
+    case when q.delivery = 'at-most-once' then format('status = %L, finished_at = $1', q.unknown_word)
+         else format('status = (case when t.attempts >= coalesce(t.max_attempts, %1$s) then %2$L else %3$L end)::%4$s, '
+                     'finished_at = case when t.attempts >= coalesce(t.max_attempts, %1$s) then $1 end',
+                     q.max_attempts, q.dead_word, q.pending_word, q.status_type) end
+    || ', last_error = ''the tick died while this row was running''',
+    format('s.status = %L and s.lease_expires_at <= $1 order by s.lease_expires_at', q.running_word), 200, p_now)
 $$;
 
 -- Rows that nobody wants any more.
 create function punctual.expire_rows(q punctual.queues, p_now timestamptz) returns integer
-language plpgsql set search_path = '' as $$
-declare
-  v_count integer;
-begin
-  execute format(
-    'update %1$I.%2$I t set status = %3$L, last_error = ''expired before it could start'', finished_at = $1 '
-    'where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %4$L and s.expires_at <= $1 '
-    'order by s.expires_at limit 200 for no key update skip locked))',
-    q.table_schema, q.table_name, q.dead_word, q.pending_word)
-  using p_now;
-  get diagnostics v_count = row_count;
-  return v_count;
-end
+language sql set search_path = '' as $$
+  select punctual.update_rows(q,
+    format('status = %L, last_error = ''expired before it could start'', finished_at = $1', q.dead_word),
+    format('s.status = %L and s.expires_at <= $1 order by s.expires_at', q.pending_word), 1000, p_now)
 $$;
 
 -- Due rows, oldest first within one priority. Answers [{id, attempt, timeout_seconds, row}].
@@ -163,17 +175,20 @@ $$;
 
 -- Due rows of accounts that may go: the longest-ready account first, one row of each, so that an account's rows go out in
 -- order and one account's backlog starves no other. The account's state is judged and written under its lock:
--- no number of ticks passes a cap.
+-- no number of ticks passes a cap. `more`: there are accounts that it has not come to.
 create function punctual.claim_paced_rows(
-  q punctual.queues, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_configured text[], p_now timestamptz) returns jsonb
+  q punctual.queues, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_configured text[], p_now timestamptz,
+  out claimed jsonb, out more boolean)
 language plpgsql set search_path = '' as $$
 declare
-  v_rows jsonb := '[]';
   v_taken jsonb;
   v_seen integer;
+  v_look integer := p_want;
   v_open record;
   v_claim text;
 begin
+  claimed := '[]';
+  more := false;
   v_claim := format($sql$
     with candidate as materialized (
       select c.account_id, c.ready_at, a.time_zone, o.open_at, o.reason, jsonb_build_object(
@@ -183,13 +198,19 @@ begin
          select p.* from punctual.pace p
           where p.queue = $3 and p.provider = v.provider and p.ready_at <= $4
           order by p.ready_at limit v.most for no key update skip locked) c
-        join punctual.accounts a on a.id = c.account_id
+       -- One by one: the planner takes an unknown LIMIT for a tenth of the table, and would hash all accounts.
+       cross join lateral (select x.* from punctual.accounts x where x.id = c.account_id limit 1) a
        cross join lateral punctual.account_opening(a, c, $4) o
        order by c.ready_at limit $5
     ),
-    head as materialized (
-      select c.*, h.id, case when h.id is not null then ($4 at time zone c.time_zone)::date end as today
+    found as materialized (
+      select c.*, h.id, row_number() over (partition by h.id is null order by c.ready_at, h.id) as place
         from candidate c left join lateral %1$s h on c.open_at <= $4
+    ),
+    -- An account that has a row beyond what is wanted stays as it is.
+    head as materialized (
+      select f.*, case when f.id is not null then ($4 at time zone f.time_zone)::date end as today
+        from found f where f.id is null or f.place <= $8
     ),
     taken as (
       update %2$I.%3$I t set status = %4$L, attempts = t.attempts + 1, claim_id = $6, lease_expires_at = $7
@@ -222,18 +243,19 @@ begin
       'for no key update skip locked'),
     q.table_schema, q.table_name, q.running_word, q.due_column, q.pending_word, q.account_column);
 
-  -- Accounts that turn out to have nothing to do, or not to be open, cost a further round; there is an end to it,
-  -- and the next exchange goes on from where this one stopped.
-  for v_round in 1..10 loop
-    select * into v_open from punctual.open_providers(q, p_configured, p_want - jsonb_array_length(v_rows), p_now);
+  -- Accounts that turn out to have nothing to do, or not to be open, are put where they belong, many in a round: there may be
+  -- thousands of them before the first that has. There is an end to it, and the next exchange goes on from where this one stopped.
+  for v_round in 1..8 loop
+    select * into v_open from punctual.open_providers(q, p_configured, v_look, p_now);
     execute v_claim into v_seen, v_taken
-      using v_open.names, v_open.limits, q.name, p_now, p_want - jsonb_array_length(v_rows), p_claim_id, p_lease_until;
-    v_rows := v_rows || coalesce(v_taken, '[]');
+      using v_open.names, v_open.limits, q.name, p_now, v_look, p_claim_id, p_lease_until, p_want - jsonb_array_length(claimed);
+    claimed := claimed || coalesce(v_taken, '[]');
     update punctual.providers v set probing_until = p_now + make_interval(secs => q.timeout_seconds + 5)
      where v.failures > 0 and v.name in (select r->'account'->>'provider' from jsonb_array_elements(coalesce(v_taken, '[]')) r);
-    exit when v_seen = 0 or jsonb_array_length(v_rows) >= p_want;
+    more := v_seen > 0 and jsonb_array_length(claimed) < p_want;
+    exit when not more;
+    v_look := 500;
   end loop;
-  return v_rows;
 end
 $$;
 
@@ -243,21 +265,35 @@ $$;
 create function punctual.wake_accounts(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
-  v_any boolean;
+  v_due_accounts uuid[];
+  v_rows integer;
   v_found uuid[];
   v_due timestamptz[];
   v_count integer;
 begin
-  execute format('select exists (select from %I.%I t where t.status = %L and coalesce(t.next_attempt_at, t.%I) <= $1)',
-                 q.table_schema, q.table_name, q.pending_word, q.due_column) into v_any using p_now;
-  if not v_any then return 0; end if;
+  -- Where few rows are due, they say whose they are; else each account without known work is asked for its first.
+  execute format(
+    'select array_agg(distinct r.account_id) filter (where r.account_id is not null), count(*) from (select t.%I as account_id from %I.%I t '
+    'where t.status = %L and %s and coalesce(t.next_attempt_at, t.%I) <= $1 limit 1000) r',
+    q.account_column, q.table_schema, q.table_name, q.pending_word, punctual.level_condition(q), q.due_column)
+  into v_due_accounts, v_rows using p_now;
+  if v_rows = 0 then return 0; end if;
+  if v_rows = 1000 then v_due_accounts := null; end if;
+
+  -- An account that came into being unseen (triggers off, a restore) is taken in here.
+  insert into punctual.pace (queue, account_id, provider)
+  select q.name, a.id, a.provider from punctual.accounts a
+   where (v_due_accounts is null or a.id = any (v_due_accounts))
+     and not exists (select from punctual.pace p where p.queue = q.name and p.account_id = a.id)
+  on conflict do nothing;
 
   execute format(
     'select array_agg(p.account_id order by p.account_id), array_agg(h.due order by p.account_id) from punctual.pace p '
-    'cross join lateral %s h where p.queue = $2 and p.next_ok_at <= $1 and (p.ready_at is null or p.ready_at > $1) '
+    'cross join lateral %s h where p.queue = $2 and %s and p.next_ok_at <= $1 and (p.ready_at is null or p.ready_at > $1) '
     'and (p.busy_until is null or p.busy_until <= $1)',
-    punctual.head_query(q, 'p.account_id', format('coalesce(t.next_attempt_at, t.%I) <= $1', q.due_column), ''))
-  into v_found, v_due using p_now, q.name;
+    punctual.head_query(q, 'p.account_id', format('coalesce(t.next_attempt_at, t.%I) <= $1', q.due_column), ''),
+    case when v_due_accounts is null then 'true' else 'p.account_id = any ($3)' end)
+  into v_found, v_due using p_now, q.name, v_due_accounts;
 
   with locked as materialized (
     select p.account_id from punctual.pace p

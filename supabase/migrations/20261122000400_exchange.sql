@@ -69,9 +69,14 @@ begin
     judged as materialized (
       select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, b.attempts, b.due,
              case when b.claim_id is distinct from a.claim_id then 'lost'
-                  when b.lease_expires_at is not null then 'applied'
+                  when b.status = %13$L then 'applied'
                   when b.status = %5$L and a.outcome not in ('unknown', 'release') then 'applied'
-                  else 'already' end as verdict,
+                  -- Settled before: the lease is gone.
+                  when b.lease_expires_at is null then 'already'
+                  -- Swept, or an operator's hand was on it meanwhile. Proof that it was done is the truth all the same.
+                  when a.outcome = 'done' then 'applied'
+                  when b.status = %8$L and a.outcome in ('dead', 'again') then 'applied'
+                  else 'lost' end as verdict,
              case when a.outcome = 'retry' and not a.rate_limited and b.attempts >= coalesce(b.max_attempts, $2) then 'dead'
                   else a.outcome end as outcome,
              a.outcome as asked_outcome,
@@ -109,7 +114,8 @@ begin
     (select string_agg(format(', %1$I = coalesce(j.result->>%1$L, t.%1$I)', c), '') from unnest(q.result_columns) c),
     q.status_type,
     -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
-    case when q.account_column is null then '$3 + make_interval(secs => coalesce(j.delay_seconds, 0))' else 't.next_attempt_at' end)
+    case when q.account_column is null then '$3 + make_interval(secs => coalesce(j.delay_seconds, 0))' else 't.next_attempt_at' end,
+    q.running_word)
   into v_judged, v_applied using v_records, q.max_attempts, p_now;
 
   v_judged := coalesce(v_judged, '[]');
@@ -253,14 +259,15 @@ begin
 end
 $$;
 
--- p_tick      {id, queue, partition, clock, slot, lap, limit_seconds, lock, providers}: the same in every call of a tick.
+-- p_tick      {id, queue, partition, clock, slot, lap, limit_seconds, lock, providers, seq}.
 --             providers: the ones that are configured, for queues with accounts.
+--             seq: 1 for a tick's first exchange, one more for each; a repeated exchange bears its old one.
 -- p_claim_id  new for every exchange; a repeated one answers the rows that still run under it, and claims nothing.
 -- p_outcomes  as settle_outcomes takes them, and besides
 --             providers: as note_providers takes them;
 --             release_claims: [claim_id] of this tick whose rows never arrived, to be given back.
 -- p_want      the most rows to claim; null for as many as may run side by side. The batch limit holds in any case.
--- p_close     'no'; 'if_drained': close the tick if nothing was claimed; 'yes'.
+-- p_close     'no'; 'if_drained': close the tick if there was nothing to claim; 'yes'.
 -- p_report    kept in the ledger when the tick is closed.
 -- p_now       for tests; production never sends it.
 --
@@ -300,6 +307,9 @@ declare
   v_repeated jsonb;
   v_release jsonb;
   v_paused text;
+  v_seq integer;
+  v_claimed record;
+  v_more boolean := false;
   v_batch_limit integer;
   v_want integer;
   v_close boolean;
@@ -338,6 +348,7 @@ begin
   v_settled := punctual.settle_outcomes(q, v_outcomes, v_now);
   perform punctual.note_providers(v_outcomes->'providers', v_now);
 
+  v_seq := coalesce((p_tick->>'seq')::integer, v_tick.last_seq + 1);
   v_batch_limit := coalesce(v_partition.batch_limit, q.batch_limit);
   v_want := least(coalesce(p_want, v_partition.concurrency, q.concurrency), v_batch_limit - v_tick.claimed);
   select c into v_repeated from jsonb_array_elements(v_tick.claims) c where c->>'claim_id' = p_claim_id::text;
@@ -347,7 +358,7 @@ begin
       else format('jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', to_jsonb(t), '
                   '''account'', (select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', a.provider_account_id, '
                   '''name'', a.name) from punctual.accounts a where a.id = t.%I))', q.account_column) end);
-  elsif v_want > 0 and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now and v_paused is null then
+  elsif v_want > 0 and v_seq > v_tick.last_seq and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now and v_paused is null then
     v_swept := punctual.sweep_leases(q, v_now);
     perform punctual.expire_rows(q, v_now);
     -- Longer than any run of the function can be, so that a fenced row is never still being performed.
@@ -356,8 +367,10 @@ begin
       v_rows := punctual.claim_rows(q, v_partition.partition, p_claim_id, v_want, v_lease_until, v_now);
     else
       if v_opened.is_new then perform punctual.wake_accounts(q, v_now); end if;
-      v_rows := punctual.claim_paced_rows(q, p_claim_id, v_want, v_lease_until,
+      select * into v_claimed from punctual.claim_paced_rows(q, p_claim_id, v_want, v_lease_until,
         array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]'))), v_now);
+      v_rows := v_claimed.claimed;
+      v_more := v_claimed.more;
     end if;
     if v_rows <> '[]' then
       v_tick.claims := (select jsonb_agg(c order by n) from jsonb_array_elements(
@@ -368,13 +381,14 @@ begin
   end if;
 
   v_close := v_tick.closed_at is null and (p_close = 'yes' or not v_tick.admitted or (v_opened.is_new and v_paused is not null)
-                                           or (p_close = 'if_drained' and v_rows = '[]'));
+                                           or (p_close = 'if_drained' and v_rows = '[]' and not v_more));
   if v_close or v_tick.closed_at is not null then
     v_due := punctual.count_due(q, v_partition.partition, v_now);
     v_next_due_in_ms := round(extract(epoch from punctual.next_due_at(q, v_partition.partition, v_now) - v_now) * 1000);
   end if;
   update punctual.ticks t set
     claims = v_tick.claims,
+    last_seq = greatest(t.last_seq, v_seq),
     claimed = v_tick.claimed,
     done = t.done + (v_settled->>'done')::integer,
     retried = t.retried + (v_settled->>'retried')::integer,

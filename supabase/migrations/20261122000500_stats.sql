@@ -22,6 +22,12 @@ begin
 end
 $$;
 
+-- All levels, said so that the index on due times serves.
+create function punctual.any_level_condition(q punctual.queues) returns text
+language sql stable set search_path = '' as $$
+  select case when q.account_column is null then 't.priority in (0, 1, 2, 3)' else punctual.level_condition(q) end
+$$;
+
 create function punctual.count_states(q punctual.queues) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_object_agg(s.state, punctual.count_rows(q, format('t.status = %L', s.word), s.word))
@@ -29,33 +35,38 @@ language sql stable set search_path = '' as $$
                  ('unknown', q.unknown_word), ('cancelled', q.cancelled_word)) s (state, word)
 $$;
 
--- Pending rows that no tick can reach as things stand: [{reason, rows}]. p_configured: the providers that are configured;
+-- Rows that no tick can reach as things stand, counted to 10,000: [{reason, rows}]. p_configured: the providers that are configured;
 -- null where that is not known.
 create function punctual.list_unreachable(q punctual.queues, p_configured text[]) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_reasons jsonb := '[]';
+  v_level text := punctual.any_level_condition(q);
   v_account record;
-  v_rows jsonb := '{}';
+  v_rows bigint;
   v_partition text;
 begin
   v_reasons := v_reasons
     || jsonb_build_object('reason', format('%s is null', q.due_column), 'rows', punctual.count_rows(q, format(
-         't.status = %L and t.priority in (0, 1, 2, 3) and coalesce(t.next_attempt_at, t.%I) is null', q.pending_word, q.due_column))->'count')
+         't.status = %L and %s and coalesce(t.next_attempt_at, t.%I) is null', q.pending_word, v_level, q.due_column))->'count')
     || jsonb_build_object('reason', format('%s is infinity', q.due_column), 'rows', punctual.count_rows(q, format(
-         't.status = %L and t.priority in (0, 1, 2, 3) and coalesce(t.next_attempt_at, t.%I) = ''infinity''', q.pending_word, q.due_column))->'count');
+         't.status = %L and %s and coalesce(t.next_attempt_at, t.%I) = ''infinity''', q.pending_word, v_level, q.due_column))->'count');
+  v_reasons := v_reasons || jsonb_build_object('reason', format('%s without a lease: set by hand, or by another program', q.running_word), 'rows',
+    punctual.count_rows(q, format('t.status = %L and t.lease_expires_at is null', q.running_word))->'count');
   if q.account_column is not null then
     v_reasons := v_reasons || jsonb_build_object('reason', 'no account', 'rows', punctual.count_rows(q, format(
       't.status = %L and t.%I is null', q.pending_word, q.account_column))->'count');
     for v_account in
-      select a.id, case when a.provider <> all (p_configured) then format('the provider %s is not configured', a.provider)
-                        else 'the account''s daily limit is 0' end as reason
-        from punctual.accounts a where a.provider <> all (p_configured) or a.daily_limit = 0 limit 1000
+      select * from (
+        select a.provider, 'a.provider = ' || quote_literal(a.provider) as condition, format('the provider %s is not configured', a.provider) as reason
+          from punctual.accounts a where a.provider <> all (p_configured) group by 1
+        union all select null, 'a.daily_limit = 0', 'the account''s daily limit is 0') c
     loop
-      v_rows := v_rows || jsonb_build_object(v_account.reason, coalesce((v_rows->>v_account.reason)::bigint, 0) + (punctual.count_rows(q,
-        format('t.status = %L and t.%I = %L', q.pending_word, q.account_column, v_account.id))->>'count')::bigint);
+      execute format('select count(*) from (select from punctual.accounts a cross join lateral (select from %I.%I t '
+                     'where t.status = %L and t.%I = a.id limit 10000) r where %s limit 10000) c',
+                     q.table_schema, q.table_name, q.pending_word, q.account_column, v_account.condition) into v_rows;
+      v_reasons := v_reasons || jsonb_build_object('reason', v_account.reason, 'rows', v_rows);
     end loop;
-    v_reasons := v_reasons || (select coalesce(jsonb_agg(jsonb_build_object('reason', r.key, 'rows', r.value)), '[]') from jsonb_each(v_rows) r);
   end if;
   if q.partition_column is not null then
     -- From one partition to the next by the index, not over all rows.
@@ -151,8 +162,8 @@ begin
       'words', jsonb_build_object('pending', q.pending_word, 'running', q.running_word, 'done', q.done_word, 'dead', q.dead_word,
                                   'unknown', q.unknown_word, 'cancelled', q.cancelled_word),
       'states', punctual.count_states(q),
-      'due_now', punctual.count_rows(q, format('t.status = %L and t.priority in (0, 1, 2, 3) and coalesce(t.next_attempt_at, t.%I) <= %L',
-                                               q.pending_word, q.due_column, v_now), q.pending_word),
+      'due_now', punctual.count_rows(q, format('t.status = %L and %s and coalesce(t.next_attempt_at, t.%I) <= %L',
+                                               q.pending_word, punctual.any_level_condition(q), q.due_column, v_now), q.pending_word),
       'oldest_due_seconds', case when v_oldest > '-infinity' then round(extract(epoch from v_now - v_oldest)) end,
       'next_due_seconds', round(extract(epoch from v_next - v_now)),
       'waiting', punctual.list_waiting(q, v_now),
@@ -190,7 +201,7 @@ begin
   if p_limit is null or p_limit not between 1 and 10000 then
     raise exception 'p_limit is between 1 and 10000' using errcode = '22023';
   end if;
-  for q in select * from punctual.queues where retention_days is not null order by name loop
+  for q in select * from punctual.queues order by name loop
     foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
       execute format(
         'delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %3$L and s.finished_at < $1 '

@@ -70,7 +70,8 @@ begin
          r.idempotency_key, v_now
     from jsonb_to_recordset(v_asked) r (index integer, id bigint, account_id uuid, channel text, chat_id text, recipient text, body text,
            send_at timestamptz, priority smallint, expires_at timestamptz, idempotency_key text)
-   order by r.index
+   -- In the order of their keys, so that two calls with the same keys wait for each other, and not each for the other.
+   order by r.idempotency_key, r.index
   on conflict (idempotency_key) where idempotency_key is not null do nothing;
 
   -- Another call may have brought the same key since we looked, and this one waited for it. All or none: nothing stays.

@@ -227,6 +227,64 @@ describe('time', () => {
   });
 });
 
+describe('a database that is slow or refuses at the end', () => {
+  const hang = () =>
+    new Promise<never>((_resolve, reject) => {
+      bench.clock.timer(5_000, () => reject(new StoreError('unavailable', 'no answer within 5 s')));
+    });
+  const slowRefusal = () =>
+    new Promise<never>((_resolve, reject) => {
+      bench.clock.timer(4_900, () => reject(new StoreError('refused', 'no', '22P02')));
+    });
+
+  it.each([
+    ['hangs from the end of the work on', 40_000, hang],
+    ['hangs from the last seconds of the work on', 43_000, hang],
+    ['refuses everything, slowly', 40_000, slowRefusal],
+    ['refuses slowly from the start', 1_000, slowRefusal],
+  ])('%s: the tick ends 3.5 s before its limit', async (_case, afterMs, fault) => {
+    await bench.addDms(60);
+    await database.sql('update punctual.queues set batch_limit = null');
+    const from = bench.clock.now();
+    let real = true;
+    bench.setFault((_call, go) => {
+      if (!real || bench.clock.now() - from < afterMs) return go();
+      const answer = fault();
+      answer.catch(() => {});
+      return answer;
+    });
+    await bench
+      .tick(bench.queue(async () => (await bench.sleep(14_000), done())))
+      .catch((error) => expect(error.kind).toBeDefined());
+    expect(bench.clock.now() - from).toBeLessThanOrEqual(56_500);
+    real = false;
+  });
+});
+
+describe('late proof', () => {
+  it('that comes while the tick is being closed is still written', async () => {
+    await bench.addDms(1);
+    await database.sql('update punctual.dm_queue set timeout_seconds = 1');
+    let prove: () => void = () => {};
+    bench.setFault(async (call, go) => {
+      if (call.args.p_close === 'if_drained' && JSON.stringify(call.args).includes('"unknown"')) {
+        prove();
+        await bench.clock.busy(new Promise((resolve) => setImmediate(resolve)));
+      }
+      return go();
+    });
+    await bench.tick(
+      bench.queue(
+        () =>
+          new Promise((resolve) => {
+            prove = () => resolve(done({ provider_message_id: 'late' }));
+          }),
+      ),
+    );
+    expect(await bench.states()).toEqual({ sent: 1 });
+  });
+});
+
 describe('what perform does', () => {
   const cases: [string, unknown, string, Record<string, unknown>][] = [
     ['returns done', () => done(), 'sent', {}],
@@ -279,6 +337,51 @@ describe('what perform does', () => {
       `select retry_at from punctual.pace where retry_at is not null order by retry_at`,
     );
     expect(waits.map((wait) => Date.parse(wait.retry_at) - bench.clock.now())).toEqual([15_000, 600_000]);
+  });
+
+  it.each([0, -30])(
+    'is not taken at its word when the provider says "too many" and "again in %i seconds"',
+    async (retryAfterSeconds) => {
+      await bench.addDms(1);
+      await database.sql('update punctual.queues set batch_limit = null');
+      let calls = 0;
+      await bench.tick(
+        bench.queue(() => {
+          calls++;
+          throw kindOfError('rate_limited', { retryAfterSeconds });
+        }),
+      );
+      expect(calls).toBe(1);
+    },
+  );
+
+  it('spoils nothing but its own row: a schema that throws, a result that no JSON can carry', async () => {
+    await bench.addDms(4);
+    const { z } = await import('zod');
+    const throwing = z.object({
+      id: z.coerce.string(),
+      attempts: z.number(),
+      body: z.string().transform((body) => {
+        if (body === 'message 1') throw new Error('bug in a transform');
+        return body;
+      }),
+    });
+    const circle: Record<string, unknown> = {};
+    circle.self = circle;
+    const results = [circle, { provider_message_id: 10n }, { provider_message_id: 'fine' }];
+    await bench.tick(bench.queue((row) => done(results[Number(row.body.at(-1)) - 2]), { row: throwing }));
+    expect(
+      await database.sql('select status, provider_message_id, last_error from punctual.dm_queue order by id'),
+    ).toEqual([
+      {
+        status: 'failed',
+        provider_message_id: null,
+        last_error: "the row's schema threw: bug in a transform",
+      },
+      { status: 'sent', provider_message_id: null, last_error: null },
+      { status: 'sent', provider_message_id: 10, last_error: null },
+      { status: 'sent', provider_message_id: 'fine', last_error: null },
+    ]);
   });
 
   it('spoils nothing but its own row: a row that does not fit its schema, NUL, half an emoji, 100 KB', async () => {

@@ -324,6 +324,30 @@ describe('add_queue refuses', () => {
       /priority is not between 0 and 3/,
     ],
     [
+      'a due column that is a standard one',
+      `${key}, next_attempt_at timestamptz`,
+      `'t', 'app.t', 'next_attempt_at', 'at-least-once'`,
+      /next_attempt_at has another role already/,
+    ],
+    [
+      'a result column that is a standard one',
+      `${key}, due timestamptz, last_error text`,
+      `'t', 'app.t', 'due', 'at-least-once', p_result_columns => '{last_error}'`,
+      /last_error has another role already/,
+    ],
+    [
+      'a word that is too long for the column',
+      `${key}, due timestamptz, status varchar(8)`,
+      `'t', 'app.t', 'due', 'at-least-once'`,
+      /\(character varying\(8\)\) does not take the word "cancelled"/,
+    ],
+    [
+      'a word that the table of states does not know',
+      `${key}, due timestamptz, status text references app.states`,
+      `'t', 'app.t', 'due', 'at-least-once'`,
+      /does not take the word "unknown": it is not in app.states/,
+    ],
+    [
       'the table of another queue',
       `${key}, due timestamptz`,
       `'t', 'punctual.dm_queue', 'send_at', 'at-least-once'`,
@@ -331,6 +355,10 @@ describe('add_queue refuses', () => {
     ],
   ];
   it.each(cases)('%s', async (_case, columns, call, message) => {
+    await database.sql('create table app.states (name text primary key)');
+    await database.sql(
+      `insert into app.states values ('pending'), ('running'), ('done'), ('dead'), ('cancelled')`,
+    );
     await database.sql(`create table app.t (${columns})`);
     if (columns.includes('priority')) await database.sql('insert into app.t (id, priority) values (1, 7)');
     await expect(database.sql(`select punctual.add_queue(${call})`)).rejects.toThrow(message);

@@ -56,6 +56,19 @@ describe('a repeated exchange', () => {
     expect(await database.sql('select claimed, done from punctual.ticks')).toEqual([{ claimed: 4, done: 2 }]);
   });
 
+  it('that comes late, after a later one, claims nothing', async () => {
+    await dms(1);
+    const tick = sql.tick();
+    const early = { claimId: crypto.randomUUID(), want: 5, seq: 2 };
+    expect((await tick.exchange({ want: 1, seq: 1 })).rows).toHaveLength(1);
+    expect((await tick.exchange(early)).rows).toEqual([]);
+    await dms(1);
+    await database.sql(`update punctual.pace set ready_at = '2026-01-01' where claim_id is null`);
+    // The same call once more, arrived twice: it found nothing the first time, and takes nothing that nobody would hear of.
+    expect((await tick.exchange(early)).rows).toEqual([]);
+    expect((await tick.exchange({ want: 5, seq: 3 })).rows).toHaveLength(1);
+  });
+
   it('that closed the tick says so again', async () => {
     const tick = sql.tick();
     const call = { claimId: crypto.randomUUID(), want: 5, close: 'if_drained' };

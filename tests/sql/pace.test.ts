@@ -129,6 +129,54 @@ describe('an account', () => {
     expect(await drain()).toEqual(['A:much later']);
   });
 
+  it('is found behind hundreds that were ready and have nothing any more, in the same exchange or the next', async () => {
+    await database.sql(
+      `insert into punctual.accounts (provider, provider_account_id, name) select 'unipile', 'many-' || n, 'many' from generate_series(1, 3000) n`,
+    );
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at) select id, 'linkedin', 'c', 'x', $1 from punctual.accounts`,
+      [sql.at(-60)],
+    );
+    await sql.tick({ limit_seconds: 1 }).claim(1);
+    await database.sql(`update punctual.dm_queue set send_at = $1 where status = 'pending'`, [
+      sql.at(86_400),
+    ]);
+    const late = await sql.addAccount({ name: 'late' });
+    await sql.addDm(late, { body: 'now' });
+    sql.pass(5);
+    const { rows } = await sql.tick().exchange({ want: 5, close: 'if_drained' });
+    expect(rows.map((row) => row.account?.name)).toEqual(['late']);
+  });
+
+  it('that a tick has not come to keeps the tick open', async () => {
+    await database.sql(
+      `insert into punctual.accounts (provider, provider_account_id, name) select 'unipile', 'many-' || n, 'many' from generate_series(1, 6000) n`,
+    );
+    await database.sql(`update punctual.pace set ready_at = '2026-01-01'`);
+    const tick = sql.tick();
+    expect(await tick.exchange({ want: 5, close: 'if_drained' })).toMatchObject({ rows: [], closed: false });
+    expect(await tick.exchange({ want: 5, close: 'if_drained' })).toMatchObject({ rows: [], closed: true });
+  });
+
+  it('that came into being unseen is found all the same', async () => {
+    const account = await sql.addAccount();
+    await sql.addDm(account, { body: 'x' });
+    await database.sql('delete from punctual.pace');
+    expect(await drain()).toEqual(['A:x']);
+  });
+
+  it('is judged anew when an operator changes it, whatever a dead tick has left on it', async () => {
+    const account = await sql.addAccount();
+    await sql.addDm(account, { body: 'lost' });
+    await sql.addDm(account, { body: 'next' });
+    await sql.tick({ limit_seconds: 1 }).claim(1);
+    await database.sql('update punctual.accounts set daily_limit = 0');
+    sql.pass(100);
+    expect(await drain()).toEqual([]);
+    await database.sql('update punctual.accounts set daily_limit = 30');
+    expect(await drain()).toEqual(['A:next']);
+  });
+
   it('whose time zone Postgres has forgotten stops nobody else', async () => {
     await database.sql('alter table punctual.accounts drop constraint accounts_time_zone_exists');
     const lost = await sql.addAccount({ name: 'lost', time_zone: 'Mars/Olympus' });
@@ -158,6 +206,18 @@ describe('an account', () => {
       await expect(sql.addAccount({ time_zone })).rejects.toThrow(/accounts_time_zone_exists/);
     }
   });
+});
+
+it('real time zones are taken, with digits in their names too', async () => {
+  for (const time_zone of [
+    'Europe/Berlin',
+    'EST5EDT',
+    'Etc/GMT+5',
+    'UTC',
+    'America/Argentina/Buenos_Aires',
+  ]) {
+    expect(await sql.addAccount({ time_zone })).toBeTypeOf('string');
+  }
 });
 
 describe('a provider', () => {

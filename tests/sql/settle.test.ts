@@ -178,6 +178,31 @@ describe('the fence', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'sent' });
   });
 
+  it.each([
+    // What the row was, what a person then made of it by plain SQL, the outcome that came after, and what stands in the end.
+    ['running', 'cancelled', 'retry', 'cancelled'],
+    ['running', 'cancelled', 'release', 'cancelled'],
+    ['running', 'cancelled', 'unknown', 'cancelled'],
+    ['running', 'cancelled', 'done', 'sent'],
+    ['swept', 'cancelled', 'retry', 'cancelled'],
+    ['swept', 'cancelled', 'dead', 'cancelled'],
+    ['swept', 'sent', 'retry', 'sent'],
+    ['swept', 'sent', 'unknown', 'sent'],
+    ['swept', 'failed', 'done', 'sent'],
+  ])(
+    'over a %s row that an operator made %s, only proof of the send prevails: %s leaves it %s',
+    async (was, made, outcome, stands) => {
+      const { id, claim_id, tick } = await running();
+      if (was === 'swept') {
+        sql.pass(91);
+        await sql.tick().claim();
+      }
+      await database.sql('update punctual.dm_queue set status = $2 where id = $1', [id, made]);
+      await tick.settle([{ id, claim_id, outcome, error: 'late', delay_seconds: 0 }]);
+      expect((await sql.dm(id)).status).toBe(stands);
+    },
+  );
+
   it('an operator’s hand on the row ends the claim', async () => {
     const { id, claim_id, tick } = await running();
     await tick.settle([{ id, claim_id, outcome: 'unknown', error: 'timeout' }]);
@@ -200,6 +225,23 @@ describe('a lease that has passed', () => {
       status: 'unknown',
       last_error: 'the tick died while this row was running',
     });
+  });
+
+  it('is swept for the others, too, when one row cannot be written', async () => {
+    await running();
+    sql.pass(200);
+    const good = await running();
+    await database.sql(`create function punctual.refuse_first() returns trigger language plpgsql as $$
+      begin if new.id = 1 and new.status = 'unknown' then raise exception 'not this one'; end if; return new; end $$`);
+    await database.sql(
+      'create trigger refuse_first before update on punctual.dm_queue for each row execute function punctual.refuse_first()',
+    );
+    sql.pass(91);
+    const next = await sql.tick().claim();
+    await database.sql('drop trigger refuse_first on punctual.dm_queue');
+    await database.sql('drop function punctual.refuse_first()');
+    expect(next).toMatchObject({ swept: 1, admitted: true });
+    expect(await sql.dm(good.id)).toMatchObject({ status: 'unknown' });
   });
 
   it('still takes the late outcome of the tick that was thought dead', async () => {

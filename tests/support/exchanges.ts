@@ -50,6 +50,7 @@ export function exchanges(database: TestDatabase) {
       const exchange = async (
         call: {
           claimId?: string;
+          seq?: number;
           outcomes?: object;
           want?: number | null;
           close?: string;
@@ -58,7 +59,7 @@ export function exchanges(database: TestDatabase) {
       ): Promise<Reply & { claimId: string }> => {
         const claimId = call.claimId ?? crypto.randomUUID();
         const reply = (await database.rpc('exchange', {
-          p_tick: tick,
+          p_tick: { ...tick, seq: call.seq },
           p_claim_id: claimId,
           p_outcomes: call.outcomes ?? {},
           p_want: call.want === undefined ? 0 : call.want,

@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { done } from '../../lib/engine/outcome';
+import { supabaseRpc } from '../../lib/store/supabase-rpc';
+import { startSandbox } from '../../sandbox/sandbox';
+import { type Stack, startStack } from '../stack/start-stack';
+import { tickBench } from '../support/tick-bench';
+import { dmTick, stackTick, type TickSettings } from './tick-process';
+
+let stack: Stack;
+let settings: TickSettings;
+let bench: ReturnType<typeof tickBench>;
+
+const newRpc = () => supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
+
+beforeAll(async () => {
+  stack = await startStack();
+  settings = { supabaseUrl: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey };
+});
+afterAll(() => stack?.stop());
+beforeEach(async () => {
+  await stack.sql(
+    'truncate punctual.ticks, punctual.dm_queue, punctual.pace, punctual.accounts restart identity',
+  );
+  await stack.sql('update punctual.queues set batch_limit = 30, concurrency = 5');
+  bench = tickBench(
+    { ...stack, rpc: newRpc(), reset: async () => {}, close: stack.stop },
+    new Date().toISOString(),
+  );
+  stack.gateway.resetCalls();
+});
+
+it('an idle tick costs one call, with settled rows and rows of tomorrow in the table', async () => {
+  await bench.addDms(40);
+  await stack.sql(`update punctual.dm_queue set status = 'sent', finished_at = now() where id <= 20`);
+  await stack.sql(`update punctual.dm_queue set send_at = now() + interval '1 day' where id > 20`);
+  const report = await stackTick(
+    bench.queue(() => done()),
+    null,
+    settings,
+  );
+  expect(report).toMatchObject({ outcome: 'idle', exchanges: 1 });
+  expect(stack.gateway.calls()).toEqual(['rpc/exchange']);
+});
+
+it('a tick that sends 30 rows, five at a time, costs no more than twenty calls', async () => {
+  const sandbox = await startSandbox({ latencyMs: [300, 600] });
+  try {
+    await bench.addDms(30);
+    await stack.sql(`update punctual.dm_queue set chat_id = null, recipient = 'person-' || id`);
+    const report = await dmTick({ ...settings, unipile: { dsn: sandbox.url, apiKey: 'sandbox-key' } });
+    const calls = stack.gateway.calls().length;
+    console.log(
+      `30 rows at concurrency 5: ${calls} calls in ${report.usedMs} ms, p50 ${report.performMs.p50} ms a row`,
+    );
+    expect(report).toMatchObject({ outcome: 'ran', exchanges: calls, counts: { claimed: 30, done: 30 } });
+    expect(sandbox.deliveries()).toHaveLength(30);
+    expect(await bench.states()).toEqual({ sent: 30 });
+    expect(calls).toBeLessThanOrEqual(20);
+    // Five slots are used: one after the other the rows would take 13 s.
+    expect(report.usedMs).toBeLessThan(6_000);
+  } finally {
+    await sandbox.close();
+  }
+});
+
+it('a small tick costs two calls: one that claims, one that settles and closes', async () => {
+  await bench.addDms(3);
+  const report = await stackTick(
+    bench.queue(() => done()),
+    null,
+    settings,
+  );
+  expect(report).toMatchObject({ outcome: 'ran', ended: 'drained', counts: { claimed: 3, done: 3 } });
+  expect(stack.gateway.calls()).toEqual(['rpc/exchange', 'rpc/exchange']);
+});
+
+it('an answer with 1,500 claimed rows arrives whole, past PostgREST’s 1,000', async () => {
+  await stack.sql('update punctual.queues set batch_limit = null');
+  await bench.addDms(1_500);
+  const [tickId, claimId] = [crypto.randomUUID(), crypto.randomUUID()];
+  const exchange = () =>
+    newRpc()('exchange', {
+      p_tick: {
+        id: tickId,
+        queue: 'dm_queue',
+        partition: 'main',
+        clock: 'test',
+        limit_seconds: 60,
+        providers: ['unipile'],
+      },
+      p_claim_id: claimId,
+      p_want: 1_500,
+    }) as Promise<{ rows: { id: string }[] }>;
+  const { rows } = await exchange();
+  expect(new Set(rows.map((row) => row.id)).size).toBe(1_500);
+  expect(await bench.states()).toEqual({ sending: 1_500 });
+  expect(await stack.sql('select claimed from punctual.ticks')).toEqual([{ claimed: 1_500 }]);
+  // So does the same answer to the same call, sent again.
+  expect((await exchange()).rows.map((row) => row.id).sort()).toEqual(rows.map((row) => row.id).sort());
+});
+
+it('a tick at concurrency 1,000 performs 1,500 rows, each once', async () => {
+  await stack.sql('update punctual.queues set batch_limit = null, concurrency = 1000');
+  await bench.addDms(1_500);
+  const performed: string[] = [];
+  const report = await stackTick(
+    bench.queue(async (row) => {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      performed.push(row.id);
+      return done();
+    }),
+    null,
+    settings,
+  );
+  console.log(
+    `1,500 rows at concurrency 1,000: ${stack.gateway.calls().length} calls in ${report.usedMs} ms`,
+  );
+  expect(report).toMatchObject({ ended: 'drained', counts: { claimed: 1_500, done: 1_500, lost: 0 } });
+  expect(new Set(performed).size).toBe(1_500);
+  expect(performed).toHaveLength(1_500);
+  expect(await bench.states()).toEqual({ sent: 1_500 });
+});

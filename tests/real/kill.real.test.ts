@@ -1,0 +1,171 @@
+import { once } from 'node:events';
+import { createServer, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { supabaseRpc } from '../../lib/store/supabase-rpc';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
+import { type Stack, startStack } from '../stack/start-stack';
+import { tickBench } from '../support/tick-bench';
+import { dmTick, startTickProcess, type TickSettings } from './tick-process';
+
+const kills = 20;
+const rows = 400;
+const concurrency = 5;
+/** Longer than a lease, and than the limit after which a tick that never ended counts as dead. */
+const leaseMs = 120_000;
+
+let stack: Stack;
+let sandbox: Sandbox;
+let road: Road;
+
+beforeAll(async () => {
+  stack = await startStack();
+  sandbox = await startSandbox({ latencyMs: [50, 350] });
+  road = await openRoad(sandbox.url);
+});
+afterAll(async () => {
+  await road?.close();
+  await sandbox?.close();
+  await stack?.stop();
+});
+
+interface Road {
+  url: string;
+  /** The texts of requests that arrived in full and are not answered. */
+  inFlight(): string[];
+  /** The next time a request is in flight. */
+  busy(): Promise<void>;
+  idle(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The way to the provider, where it can be seen what is under way. A request goes on even if its sender dies. */
+async function openRoad(to: string): Promise<Road> {
+  const waiting = new Set<string>();
+  const until = async (isSo: () => boolean) => {
+    while (!isSo()) await sleep(1);
+  };
+  const server: Server = createServer(async (incoming, outgoing) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    const body = Buffer.concat(chunks);
+    const text = /message \d+/.exec(body.toString())?.[0] ?? '';
+    const { method, headers } = incoming;
+    waiting.add(text);
+    const onward = request(new URL(incoming.url ?? '/', to), { method, headers }, (answer) => {
+      waiting.delete(text);
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    });
+    onward.end(body);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    inFlight: () => [...waiting],
+    busy: () => until(() => waiting.size > 0),
+    idle: () => until(() => waiting.size === 0),
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Chance that can be repeated: mulberry32. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+it('a tick killed twenty times with requests in flight loses nothing, sends nothing twice, and leaves what is uncertain unknown', async () => {
+  const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  console.log(`KILL_SEED=${seed}`);
+  const random = seeded(seed);
+  const rpc = supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
+  const bench = tickBench(
+    { ...stack, rpc, reset: async () => {}, close: stack.stop },
+    new Date().toISOString(),
+  );
+  await bench.addDms(rows, { accounts: 40 });
+  await stack.sql(`update punctual.dm_queue set chat_id = null, recipient = 'person-' || id`);
+  await stack.sql(`update punctual.queues set batch_limit = null, concurrency = $1`, [concurrency]);
+
+  // Instead of waiting for leases, each tick tells the database that it is later by one lease than the tick
+  // before. Every instant in SQL is compared with the one that the call brings, so no row is touched by hand; and
+  // what the dead tick still had under way, at the provider or in the database, arrives among the next tick's
+  // work, which a real wait would have kept apart.
+  const settings = (aheadMs: number): TickSettings => ({
+    supabaseUrl: stack.supabaseUrl,
+    serviceRoleKey: stack.serviceRoleKey,
+    unipile: { dsn: road.url, apiKey: 'sandbox-key' },
+    aheadMs,
+  });
+
+  const cutOff = new Set<string>();
+  for (let kill = 0; kill < kills; kill++) {
+    await road.idle();
+    const child = startTickProcess(settings(kill * leaseMs));
+    const ended = once(child, 'exit');
+    await Promise.race([road.busy(), ended]);
+    await sleep(random() * 1_000);
+    await Promise.race([road.busy(), ended]);
+    const inFlight = road.inFlight();
+    child.kill('SIGKILL');
+    expect(await ended).toEqual([null, 'SIGKILL']);
+    expect(inFlight).not.toEqual([]);
+    for (const text of inFlight) cutOff.add(text);
+  }
+
+  await road.idle();
+  const beforeEnd = await bench.states();
+  await stack.sql('update punctual.queues set concurrency = 40');
+  let aheadMs = kills * leaseMs;
+  for (;;) {
+    const report = await dmTick(settings(aheadMs));
+    if (report.outcome === 'idle') break;
+    aheadMs += leaseMs;
+  }
+
+  const delivered = sandbox.deliveries().map((delivery) => delivery.text);
+  const standing = await stack.sql(
+    'select body, status, attempts, provider_message_id, last_error from punctual.dm_queue order by id',
+  );
+  const unknown = standing.filter((row) => row.status === 'unknown').map((row) => row.body);
+  console.log(
+    `${kills} kills, ${cutOff.size} requests cut off, ${beforeEnd.sent} sent by ticks that died; at the end ` +
+      `${await bench.states().then(JSON.stringify)}, of the unknown ${unknown.filter((text) => delivered.includes(text)).length} delivered`,
+  );
+
+  // Nothing is delivered twice.
+  expect(new Set(delivered).size).toBe(delivered.length);
+  // Nothing is lost: every row is sent, or stands where an operator sees why not.
+  expect(standing).toHaveLength(rows);
+  for (const row of standing) {
+    expect(row).toMatchObject(
+      row.status === 'sent'
+        ? { attempts: 1, provider_message_id: expect.any(String), last_error: null }
+        : { attempts: 1, status: 'unknown', last_error: 'the tick died while this row was running' },
+    );
+  }
+  // Every row whose request was under way at a kill is unknown, and so is every delivery that was not written down.
+  expect(unknown).toEqual(expect.arrayContaining([...cutOff]));
+  const sent = new Map(standing.map((row) => [row.body, row.provider_message_id]));
+  for (const { text, id } of sandbox.deliveries()) {
+    if (!unknown.includes(text)) expect(sent.get(text)).toBe(id);
+  }
+  for (const row of standing) if (row.status === 'sent') expect(delivered).toContain(row.body);
+  // A crash leaves no more uncertain than what was running.
+  expect(unknown.length).toBeLessThanOrEqual(kills * concurrency);
+  expect(
+    await stack.sql('select outcome, count(*)::integer from punctual.ticks group by 1 order by 1'),
+  ).toContainEqual({ outcome: 'died', count: kills });
+});

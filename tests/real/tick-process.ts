@@ -1,0 +1,62 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../lib/engine/clock';
+import { silentLog } from '../../lib/engine/log';
+import type { Queue } from '../../lib/engine/queue';
+import { tick } from '../../lib/engine/tick';
+import type { TickReport } from '../../lib/engine/tick-report';
+import { upstashLock } from '../../lib/locks/upstash-lock';
+import { dmQueue } from '../../lib/queues/dm-queue';
+import { queueStore } from '../../lib/store/queue-store';
+import { supabaseRpc } from '../../lib/store/supabase-rpc';
+
+/** Where a tick finds what it talks to. */
+export interface TickSettings {
+  supabaseUrl: string;
+  serviceRoleKey: string;
+  redis?: { url: string; token: string };
+  unipile?: { dsn: string; apiKey: string };
+  limitMs?: number;
+  /** The database is told that it is so much later: leases and deadlines pass without a wait. */
+  aheadMs?: number;
+}
+
+/** One tick of `queue` over supabase-js, with connections, a clock and a lock as in production. */
+export function stackTick<Row, Deps, Env>(
+  queue: Queue<Row, Deps, Env>,
+  deps: Deps,
+  settings: TickSettings,
+  fetch?: typeof globalThis.fetch,
+): Promise<TickReport> {
+  const { supabaseUrl: url, serviceRoleKey, redis, limitMs = 60_000, aheadMs } = settings;
+  const now = aheadMs === undefined ? undefined : () => new Date(Date.now() + aheadMs);
+  return tick(
+    queue,
+    {
+      store: queueStore(supabaseRpc({ url, serviceRoleKey, fetch }), now),
+      clock: systemClock,
+      log: silentLog,
+      random: Math.random,
+      newId: () => crypto.randomUUID(),
+      lock: redis ? upstashLock({ ...redis, clock: systemClock, log: silentLog }) : null,
+    },
+    { deps, limitMs, clockName: 'test' },
+  );
+}
+
+/** One tick of the real `dmQueue`, by its real providers. */
+export function dmTick(settings: TickSettings): Promise<TickReport> {
+  return stackTick(dmQueue, dmQueue.connect({ unipile: settings.unipile }), settings);
+}
+
+const file = fileURLToPath(import.meta.url);
+
+/** `dmTick` in a process of its own, to be killed; there is no process between, which would take the signal for it. */
+export function startTickProcess(settings: TickSettings): ChildProcess {
+  return spawn(process.execPath, ['--import', 'tsx', file], {
+    env: { ...process.env, TICK_SETTINGS: JSON.stringify(settings) },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+}
+
+if (process.argv[1] === file) await dmTick(JSON.parse(process.env.TICK_SETTINGS ?? ''));
