@@ -151,15 +151,16 @@ begin
 end
 $$;
 
--- Which providers may be used now and for how many rows: [name, limit].
+-- Which providers may be used now, and for how many rows each; probing: one of them is being tried.
 -- One that failed as a whole is tried with one row at a time after its pause.
 create function punctual.open_providers(
-  q punctual.queues, p_configured text[], p_want integer, p_now timestamptz, out names text[], out limits integer[])
+  q punctual.queues, p_configured text[], p_want integer, p_now timestamptz, out names text[], out limits integer[], out probing boolean)
 language plpgsql set search_path = '' as $$
 declare
   v_provider punctual.providers;
 begin
   names := p_configured;
+  probing := false;
   limits := array_fill(p_want, array[coalesce(array_length(p_configured, 1), 0)]);
   for v_provider in
     select * from punctual.providers v where v.failures > 0 and v.name = any (p_configured) order by v.name for no key update
@@ -167,6 +168,7 @@ begin
     if v_provider.paused_until > p_now or v_provider.probing_until > p_now then
       limits[array_position(names, v_provider.name)] := 0;
     else
+      probing := true;
       limits[array_position(names, v_provider.name)] := 1;
     end if;
   end loop;
@@ -250,8 +252,10 @@ begin
     execute v_claim into v_seen, v_taken
       using v_open.names, v_open.limits, q.name, p_now, v_look, p_claim_id, p_lease_until, p_want - jsonb_array_length(claimed);
     claimed := claimed || coalesce(v_taken, '[]');
-    update punctual.providers v set probing_until = p_now + make_interval(secs => q.timeout_seconds + 5)
-     where v.failures > 0 and v.name in (select r->'account'->>'provider' from jsonb_array_elements(coalesce(v_taken, '[]')) r);
+    if v_open.probing then
+      update punctual.providers v set probing_until = p_now + make_interval(secs => q.timeout_seconds + 5)
+       where v.failures > 0 and v.name in (select r->'account'->>'provider' from jsonb_array_elements(coalesce(v_taken, '[]')) r);
+    end if;
     more := v_seen > 0 and jsonb_array_length(claimed) < p_want;
     exit when not more;
     v_look := 500;
@@ -281,11 +285,14 @@ begin
   if v_rows = 1000 then v_due_accounts := null; end if;
 
   -- An account that came into being unseen (triggers off, a restore) is taken in here.
-  insert into punctual.pace (queue, account_id, provider)
-  select q.name, a.id, a.provider from punctual.accounts a
-   where (v_due_accounts is null or a.id = any (v_due_accounts))
-     and not exists (select from punctual.pace p where p.queue = q.name and p.account_id = a.id)
-  on conflict do nothing;
+  if v_due_accounts is not null
+     or (select count(*) from punctual.accounts) <> (select count(*) from punctual.pace p where p.queue = q.name) then
+    insert into punctual.pace (queue, account_id, provider)
+    select q.name, a.id, a.provider from punctual.accounts a
+     where (v_due_accounts is null or a.id = any (v_due_accounts))
+       and not exists (select from punctual.pace p where p.queue = q.name and p.account_id = a.id)
+    on conflict do nothing;
+  end if;
 
   execute format(
     'select array_agg(p.account_id order by p.account_id), array_agg(h.due order by p.account_id) from punctual.pace p '
