@@ -184,7 +184,8 @@ create function punctual.claim_paced_rows(
 language plpgsql set search_path = '' as $$
 declare
   v_taken jsonb;
-  v_seen integer;
+  v_accounts uuid[];
+  v_ready timestamptz[];
   v_look integer := p_want;
   v_open record;
   v_claim text;
@@ -195,15 +196,11 @@ begin
     with candidate as materialized (
       select c.account_id, c.ready_at, a.time_zone, o.open_at, o.reason, jsonb_build_object(
                'id', a.id, 'provider', a.provider, 'provider_account_id', a.provider_account_id, 'name', a.name) as account
-        from unnest($1::text[], $2::integer[]) v (provider, most)
-       cross join lateral (
-         select p.* from punctual.pace p
-          where p.queue = $3 and p.provider = v.provider and p.ready_at <= $4
-          order by p.ready_at limit v.most for no key update skip locked) c
-       -- One by one: the planner takes an unknown LIMIT for a tenth of the table, and would hash all accounts.
+        from unnest($1::uuid[], $2::timestamptz[]) c (account_id, ready_at)
+       -- One by one, by the key: the planner knows nothing of the arrays, and would hash all accounts.
+       cross join lateral (select x.* from punctual.pace x where x.queue = $3 and x.account_id = c.account_id limit 1) p
        cross join lateral (select x.* from punctual.accounts x where x.id = c.account_id limit 1) a
-       cross join lateral punctual.account_opening(a, c, $4) o
-       order by c.ready_at limit $5
+       cross join lateral punctual.account_opening(a, p, $4) o
     ),
     found as materialized (
       select c.*, h.id, row_number() over (partition by h.id is null order by c.ready_at, h.id) as place
@@ -212,10 +209,10 @@ begin
     -- An account that has a row beyond what is wanted stays as it is.
     head as materialized (
       select f.*, case when f.id is not null then ($4 at time zone f.time_zone)::date end as today
-        from found f where f.id is null or f.place <= $8
+        from found f where f.id is null or f.place <= $7
     ),
     taken as (
-      update %2$I.%3$I t set status = %4$L, attempts = t.attempts + 1, claim_id = $6, lease_expires_at = $7
+      update %2$I.%3$I t set status = %4$L, attempts = t.attempts + 1, claim_id = $5, lease_expires_at = $6
         from head h where t.id = h.id
       returning t.id, h.ready_at, jsonb_build_object('id', t.id::text, 'attempt', t.attempts, 'timeout_seconds', t.timeout_seconds,
                                                'account', h.account, 'row', to_jsonb(t)) as answer
@@ -224,11 +221,11 @@ begin
       update punctual.pace p set
         used = case when h.id is null then p.used when p.used_on >= h.today then p.used + 1 else 1 end,
         used_on = greatest(p.used_on, h.today),
-        claim_id = case when h.id is null then p.claim_id else $6 end,
-        busy_until = case when h.id is null then p.busy_until else $7 end,
+        claim_id = case when h.id is null then p.claim_id else $5 end,
+        busy_until = case when h.id is null then p.busy_until else $6 end,
         next_ok_at = case when h.open_at > $4 then h.open_at else '-infinity' end,
         waiting_for = h.reason,
-        ready_at = case when h.open_at > $4 then h.open_at when h.id is not null then $7 else n.due end
+        ready_at = case when h.open_at > $4 then h.open_at when h.id is not null then $6 else n.due end
         from head h
         -- Nothing due: look again when its next row falls due.
         left join lateral (select min(f.due) as due from unnest(array[0, 1, 2, 3]) level cross join lateral (
@@ -238,7 +235,7 @@ begin
           where h.open_at <= $4 and h.id is null) n on true
        where p.queue = $3 and p.account_id = h.account_id
     )
-    select (select count(*) from candidate), (select jsonb_agg(t.answer order by t.ready_at, t.id) from taken t)
+    select jsonb_agg(t.answer order by t.ready_at, t.id) from taken t
     $sql$,
     punctual.head_query(q, 'c.account_id', format(
       'coalesce(t.next_attempt_at, t.%I) <= $4 and (t.expires_at is null or t.expires_at > $4)', q.due_column),
@@ -249,14 +246,26 @@ begin
   -- thousands of them before the first that has. There is an end to it, and the next exchange goes on from where this one stopped.
   for v_round in 1..8 loop
     select * into v_open from punctual.open_providers(q, p_configured, v_look, p_now);
-    execute v_claim into v_seen, v_taken
-      using v_open.names, v_open.limits, q.name, p_now, v_look, p_claim_id, p_lease_until, p_want - jsonb_array_length(claimed);
+    -- First the locks, then, in a statement of its own, the look: what a settle that held an account wrote meanwhile is seen. In one
+    -- statement an account's second row could go before its first.
+    select array_agg(c.account_id order by c.ready_at), array_agg(c.ready_at order by c.ready_at) into v_accounts, v_ready
+      from (select c.account_id, c.ready_at
+              from unnest(v_open.names, v_open.limits) v (provider, most)
+             cross join lateral (
+               select p.account_id, p.ready_at from punctual.pace p
+                where p.queue = q.name and p.provider = v.provider and p.ready_at <= p_now
+                order by p.ready_at limit v.most for no key update skip locked) c
+             order by c.ready_at limit v_look) c;
+    more := v_accounts is not null;
+    exit when not more;
+    execute v_claim into v_taken
+      using v_accounts, v_ready, q.name, p_now, p_claim_id, p_lease_until, p_want - jsonb_array_length(claimed);
     claimed := claimed || coalesce(v_taken, '[]');
     if v_open.probing then
       update punctual.providers v set probing_until = p_now + make_interval(secs => q.timeout_seconds + 5)
        where v.failures > 0 and v.name in (select r->'account'->>'provider' from jsonb_array_elements(coalesce(v_taken, '[]')) r);
     end if;
-    more := v_seen > 0 and jsonb_array_length(claimed) < p_want;
+    more := jsonb_array_length(claimed) < p_want;
     exit when not more;
     v_look := 500;
   end loop;

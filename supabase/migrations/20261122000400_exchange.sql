@@ -221,6 +221,14 @@ begin
 end
 $$;
 
+-- Whether an account of a usable provider is ready to be looked at now.
+create function punctual.is_account_ready(q punctual.queues, p_configured text[], p_now timestamptz) returns boolean
+language sql stable set search_path = '' as $$
+  select exists (select from unnest(p_configured) c (provider)
+                  cross join lateral (select from punctual.pace p where p.queue = q.name and p.provider = c.provider and p.ready_at <= p_now limit 1) r
+                  where not exists (select from punctual.providers v where v.name = c.provider and v.paused_until > p_now))
+$$;
+
 -- The tick's row in the ledger, locked; written on first sight.
 create function punctual.open_tick(
   q punctual.queues, p_partition punctual.partitions, p_tick jsonb, p_now timestamptz, out tick punctual.ticks, out is_new boolean)
@@ -309,6 +317,8 @@ declare
   v_paused text;
   v_seq integer;
   v_claimed record;
+  v_configured text[] := array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]')));
+  v_claims boolean := false;
   v_more boolean := false;
   v_batch_limit integer;
   v_want integer;
@@ -358,9 +368,13 @@ begin
       else format('jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', to_jsonb(t), '
                   '''account'', (select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', a.provider_account_id, '
                   '''name'', a.name) from punctual.accounts a where a.id = t.%I))', q.account_column) end);
-  elsif v_want > 0 and v_seq > v_tick.last_seq and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now and v_paused is null then
+  elsif v_want > 0 and v_seq > v_tick.last_seq and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now then
+    -- In a paused queue, too: what died there is not to look as if it still ran.
     v_swept := punctual.sweep_leases(q, v_now);
     perform punctual.expire_rows(q, v_now);
+    v_claims := v_paused is null;
+  end if;
+  if v_claims then
     -- Longer than any run of the function can be, so that a fenced row is never still being performed.
     v_lease_until := v_now + make_interval(secs => greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30));
     if q.account_column is null then
@@ -368,7 +382,7 @@ begin
     else
       if v_opened.is_new then perform punctual.wake_accounts(q, v_now); end if;
       select * into v_claimed from punctual.claim_paced_rows(q, p_claim_id, v_want, v_lease_until,
-        array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]'))), v_now);
+        v_configured, v_now);
       v_rows := v_claimed.claimed;
       v_more := v_claimed.more;
     end if;
@@ -384,7 +398,9 @@ begin
                                            or (p_close = 'if_drained' and v_rows = '[]' and not v_more));
   if v_close or v_tick.closed_at is not null then
     v_due := punctual.count_due(q, v_partition.partition, v_now);
-    v_next_due_in_ms := round(extract(epoch from punctual.next_due_at(q, v_partition.partition, v_now) - v_now) * 1000);
+    v_next_due_in_ms := case when v_paused is null
+        and case when q.account_column is null then v_due > 0 else punctual.is_account_ready(q, v_configured, v_now) end then 0
+      else round(extract(epoch from punctual.next_due_at(q, v_partition.partition, v_now) - v_now) * 1000) end;
   end if;
   update punctual.ticks t set
     claims = v_tick.claims,
