@@ -76,7 +76,10 @@ describe('a tick', () => {
     await bench.addDms(30);
     let n = 0;
     const report = await bench.tick(
-      bench.queue(async () => (await bench.sleep(100 + (n++ % 8) * 100), done())),
+      bench.queue(async () => {
+        await bench.sleep(100 + (n++ % 8) * 100);
+        return done();
+      }),
     );
     expect(report.counts.done).toBe(30);
     expect(bench.calls.length).toBeLessThanOrEqual(14);
@@ -254,7 +257,12 @@ describe('a database that is slow or refuses at the end', () => {
       return answer;
     });
     await bench
-      .tick(bench.queue(async () => (await bench.sleep(14_000), done())))
+      .tick(
+        bench.queue(async () => {
+          await bench.sleep(14_000);
+          return done();
+        }),
+      )
       .catch((error) => expect(error.kind).toBeDefined());
     expect(bench.clock.now() - from).toBeLessThanOrEqual(56_500);
     real = false;
@@ -482,7 +490,11 @@ describe('a database that fails', () => {
       });
       const performed: string[] = [];
       const report = await bench.tick(
-        bench.queue(async (row) => (performed.push(row.body), await bench.sleep(300), done())),
+        bench.queue(async (row) => {
+          performed.push(row.body);
+          await bench.sleep(300);
+          return done();
+        }),
       );
       expect(new Set(performed).size).toBe(14);
       expect(performed).toHaveLength(14);
