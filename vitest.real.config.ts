@@ -8,7 +8,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   resolve: { alias: { '@': fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '') } },
   test: {
-    include: ['tests/**/*.real.test.ts', 'tests/sql/**/*.test.ts', 'tests/engine/tick.test.ts'],
+    include: ['tests/**/*.real.test.ts', 'tests/sql/**/*.test.ts', 'tests/engine/tick*.test.ts'],
     pool: 'forks',
     fileParallelism: false,
     testTimeout: 120_000,

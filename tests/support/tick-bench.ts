@@ -27,7 +27,6 @@ export function tickBench(database: TestDatabase, start?: string) {
     // Only the database's own work stops the clock: a fault may take its time.
     return fault(call, () => clock.busy(database.rpc(fn, args)));
   };
-  const faultsTakeTime = false;
   const logged: { level: string; fields: object; message: string }[] = [];
   const log = (level: string) => (fields: object, message: string) =>
     void logged.push({ level, fields, message });

@@ -1,0 +1,187 @@
+-- Writing outcomes back, and what they say of the providers.
+
+-- Writes outcomes back, fenced by the claim that each row was taken under.
+--
+-- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited,
+--             account_id, account_pause_seconds}]}; outcome is done, retry, again, dead, unknown or release.
+--
+-- Answers {done, retried, again, dead, unknown, released, lost, exceptions}: the counts of what was applied, and
+-- [{id, verdict, outcome}] of all that did not go as it was asked. `already`: applied before, by an exchange whose answer
+-- was lost. `lost`: another claim or an operator has the row. An exhausted retry is applied as `dead`.
+create function punctual.settle_outcomes(q punctual.queues, p_outcomes jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_records jsonb := coalesce(p_outcomes->'records', '[]');
+  v_group record;
+  v_done integer := 0;
+  v_count integer;
+  v_judged jsonb;
+  v_applied jsonb;
+begin
+  for v_group in
+    select (g->>'claim_id')::uuid as claim_id, g->'ids' as ids, jsonb_array_length(g->'ids') as asked
+      from jsonb_array_elements(coalesce(p_outcomes->'done', '[]')) g
+  loop
+    if q.account_column is null and q.after_settle is null then
+      -- The common outcome of a plain queue: one fence and the primary key, no look at the row before.
+      execute format(
+        'update %I.%I t set status = %L, lease_expires_at = null, finished_at = $1, last_error = null '
+        'where t.id = any (array(select jsonb_array_elements_text($2)::%s)) and t.claim_id = $3 and t.lease_expires_at is not null',
+        q.table_schema, q.table_name, q.done_word, q.id_type)
+      using p_now, v_group.ids, v_group.claim_id;
+      get diagnostics v_count = row_count;
+      v_done := v_done + v_count;
+      continue when v_count = v_group.asked;
+      -- Some were not ours any more, or done before: find out which, row by row. Those just done are `already` then.
+      v_records := v_records || (select jsonb_agg(jsonb_build_object('id', i, 'claim_id', v_group.claim_id, 'outcome', 'done'))
+                                   from jsonb_array_elements_text(v_group.ids) i);
+    else
+      v_records := v_records || (select coalesce(jsonb_agg(jsonb_build_object('id', i, 'claim_id', v_group.claim_id, 'outcome', 'done')), '[]')
+                                   from jsonb_array_elements_text(v_group.ids) i);
+    end if;
+  end loop;
+
+  if v_records = '[]' then
+    return jsonb_build_object('done', v_done, 'retried', 0, 'again', 0, 'dead', 0, 'unknown', 0, 'released', 0, 'lost', 0,
+                              'exceptions', jsonb '[]');
+  end if;
+
+  -- A provider's limit holds for the whole account, whoever's the row is by now. Before the rows: accounts are locked first.
+  update punctual.accounts a set paused_until = s.until, paused_reason = s.reason
+    from (select l.id, l.reason, p_now + make_interval(secs => l.seconds) as until
+            from (select (r->>'account_id')::uuid as id, max((r->>'account_pause_seconds')::double precision) as seconds,
+                         max(r->>'error') as reason
+                    from jsonb_array_elements(v_records) r where r->'account_pause_seconds' is not null group by 1) l
+            join punctual.accounts x on x.id = l.id order by l.id for no key update of x) s
+   where a.id = s.id and s.until > coalesce(a.paused_until, '-infinity');
+
+  execute format($sql$
+    with asked as materialized (
+      select distinct on (id) (r->>'id')::%1$s as id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome, r->>'error' as error,
+             r->'result' as result, (r->>'delay_seconds')::double precision as delay_seconds,
+             coalesce((r->>'rate_limited')::boolean, false) as rate_limited
+        from jsonb_array_elements($1) r order by id
+    ),
+    before as materialized (
+      select t.id, t.status, t.claim_id, t.lease_expires_at, t.attempts, t.max_attempts, t.%2$I as due
+        from asked a join %3$I.%4$I t on t.id = a.id order by t.id for no key update of t
+    ),
+    judged as materialized (
+      select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, b.attempts, b.due,
+             case when b.claim_id is distinct from a.claim_id then 'lost'
+                  when b.status = %13$L then 'applied'
+                  when b.status = %5$L and a.outcome not in ('unknown', 'release') then 'applied'
+                  -- Settled before: the lease is gone.
+                  when b.lease_expires_at is null then 'already'
+                  -- Swept, or an operator's hand was on it meanwhile. Proof that it was done is the truth all the same.
+                  when a.outcome = 'done' then 'applied'
+                  when b.status = %8$L and a.outcome in ('dead', 'again') then 'applied'
+                  else 'lost' end as verdict,
+             case when a.outcome = 'retry' and not a.rate_limited and b.attempts >= coalesce(b.max_attempts, $2) then 'dead'
+                  else a.outcome end as outcome,
+             a.outcome as asked_outcome,
+             b.status as status_before
+        from asked a left join before b on b.id = a.id
+    ),
+    applied as (
+      update %3$I.%4$I t set
+        status = (case j.outcome when 'done' then %6$L when 'dead' then %7$L when 'unknown' then %5$L else %8$L end)::%11$s,
+        lease_expires_at = null,
+        attempts = case when j.outcome = 'release' or (j.outcome = 'retry' and j.rate_limited) then greatest(t.attempts - 1, 0)
+                        when j.outcome = 'again' then 0 else t.attempts end,
+        next_attempt_at = case j.outcome when 'retry' then %12$s when 'again' then null else t.next_attempt_at end,
+        -- Anchored on the last due time: lateness does not add up, and slots that were missed are not made up for.
+        %2$I = case when j.outcome = 'again'
+                    then t.%2$I + make_interval(secs => j.delay_seconds
+                         * (1 + greatest(0, floor(extract(epoch from $3 - t.%2$I) / j.delay_seconds))))
+                    else t.%2$I end,
+        finished_at = case when j.outcome in ('done', 'dead', 'unknown') then $3 end,
+        last_error = case when j.outcome in ('retry', 'dead', 'unknown') then left(j.error, 2000)
+                          when j.outcome = 'release' then t.last_error end
+        %10$s
+        from judged j where t.id = j.id and j.verdict = 'applied'
+      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.delay_seconds %9$s
+    )
+    select (select jsonb_agg(jsonb_build_object('id', j.id::text, 'verdict', j.verdict,
+                      'outcome', case when j.verdict = 'already' then
+                        case j.status_before when %6$L then 'done' when %7$L then 'dead' when %5$L then 'unknown' else j.asked_outcome end
+                        else j.outcome end))
+              from judged j where j.verdict <> 'applied' or j.outcome <> j.asked_outcome),
+           (select jsonb_agg(to_jsonb(a)) from applied a)
+    $sql$,
+    q.id_type, q.due_column, q.table_schema, q.table_name, q.unknown_word, q.done_word, q.dead_word, q.pending_word,
+    case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end,
+    (select string_agg(format(', %1$I = coalesce(j.result->>%1$L, t.%1$I)', c), '') from unnest(q.result_columns) c),
+    q.status_type,
+    -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
+    case when q.account_column is null then '$3 + make_interval(secs => coalesce(j.delay_seconds, 0))' else 't.next_attempt_at' end,
+    q.running_word)
+  into v_judged, v_applied using v_records, q.max_attempts, p_now;
+
+  v_judged := coalesce(v_judged, '[]');
+  v_applied := coalesce(v_applied, '[]');
+
+  if q.account_column is not null then
+    -- The account is free again. What for certain had no effect gives its place under the cap back: as long as the account
+    -- bears this claim no later one has counted, so `used` is of the claim's day.
+    with freed as materialized (
+      select p.account_id, r->>'outcome' as outcome,
+             case when r->>'outcome' = 'retry' then p_now + make_interval(secs => coalesce((r->>'delay_seconds')::double precision, 0)) end as retry_at
+        from jsonb_array_elements(v_applied) r
+        join punctual.pace p on p.queue = q.name and p.account_id = (r->>'account_id')::uuid and p.claim_id = (r->>'claim_id')::uuid
+       order by p.account_id for no key update of p)
+    update punctual.pace p set
+      used = case when f.outcome in ('retry', 'dead', 'release') then greatest(p.used - 1, 0) else p.used end,
+      next_ok_at = '-infinity', waiting_for = null, claim_id = null, busy_until = null, retry_at = f.retry_at,
+      ready_at = greatest(p_now, f.retry_at)
+      from freed f where p.queue = q.name and p.account_id = f.account_id;
+  end if;
+
+  if q.after_settle is not null and v_applied <> '[]' then
+    execute format('select %s($1, $2)', q.after_settle) using v_applied, p_now;
+  end if;
+
+  return (
+    select jsonb_build_object(
+      'done', v_done + count(*) filter (where r->>'outcome' = 'done'),
+      'retried', count(*) filter (where r->>'outcome' = 'retry'),
+      'again', count(*) filter (where r->>'outcome' = 'again'),
+      'dead', count(*) filter (where r->>'outcome' = 'dead'),
+      'unknown', count(*) filter (where r->>'outcome' = 'unknown'),
+      'released', count(*) filter (where r->>'outcome' = 'release'),
+      'lost', (select count(*) from jsonb_array_elements(v_judged) j where j->>'verdict' = 'lost'),
+      'exceptions', v_judged)
+    from jsonb_array_elements(v_applied) r);
+end
+$$;
+
+-- How a provider does, as this tick saw it: [{name, ok, error}]. Each failure as a whole doubles the pause, from 30 seconds
+-- to half an hour; one answer ends it.
+create function punctual.note_providers(p_providers jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_note record;
+begin
+  for v_note in
+    select n->>'name' as name, (n->>'ok')::boolean as ok, n->>'error' as error
+      from jsonb_array_elements(coalesce(p_providers, '[]')) n order by 1
+  loop
+    if v_note.ok then
+      update punctual.providers v set failures = 0, paused_until = null, probing_until = null
+       where v.name = v_note.name and v.failures > 0;
+    else
+      insert into punctual.providers as v (name, failures, paused_until, last_error)
+      values (v_note.name, 1, p_now + interval '30 seconds', left(v_note.error, 2000))
+      on conflict (name) do update set
+        failures = v.failures + 1,
+        paused_until = p_now + least(interval '30 seconds' * power(2, least(v.failures, 10)), interval '30 minutes'),
+        probing_until = null,
+        last_error = excluded.last_error
+       -- Ticks that failed side by side saw one failure.
+       where v.paused_until is null or v.paused_until <= p_now;
+    end if;
+  end loop;
+end
+$$;
+
+select punctual.close_to_public();

@@ -1,0 +1,179 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { done } from '../../lib/engine/outcome';
+import { StoreError } from '../../lib/store/rpc';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { tickBench } from '../support/tick-bench';
+
+let database: TestDatabase;
+let bench: ReturnType<typeof tickBench>;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  bench = tickBench(database);
+});
+
+const _kindOfError = (kind: string, more: object = {}) =>
+  Object.assign(new Error(`it was ${kind}`), { kind, ...more });
+const _rowsWith = (status: string) =>
+  database.sql(
+    'select id::text as id, attempts, last_error, next_attempt_at, status from punctual.dm_queue where status = $1 order by id',
+    [status],
+  );
+
+describe('a database that is slow or refuses at the end', () => {
+  const hang = () =>
+    new Promise<never>((_resolve, reject) => {
+      bench.clock.timer(5_000, () => reject(new StoreError('unavailable', 'no answer within 5 s')));
+    });
+  const slowRefusal = () =>
+    new Promise<never>((_resolve, reject) => {
+      bench.clock.timer(4_900, () => reject(new StoreError('refused', 'no', '22P02')));
+    });
+
+  it.each([
+    ['hangs from the end of the work on', 40_000, hang],
+    ['hangs from the last seconds of the work on', 43_000, hang],
+    ['refuses everything, slowly', 40_000, slowRefusal],
+    ['refuses slowly from the start', 1_000, slowRefusal],
+  ])('%s: the tick ends 3.5 s before its limit', async (_case, afterMs, fault) => {
+    await bench.addDms(60);
+    await database.sql('update punctual.queues set batch_limit = null');
+    const from = bench.clock.now();
+    let real = true;
+    bench.setFault((_call, go) => {
+      if (!real || bench.clock.now() - from < afterMs) return go();
+      const answer = fault();
+      answer.catch(() => {});
+      return answer;
+    });
+    await bench
+      .tick(
+        bench.queue(async () => {
+          await bench.sleep(14_000);
+          return done();
+        }),
+      )
+      .catch((error) => expect(error.kind).toBeDefined());
+    expect(bench.clock.now() - from).toBeLessThanOrEqual(56_500);
+    real = false;
+  });
+});
+
+describe('a database that fails', () => {
+  const gone = () => Promise.reject(new StoreError('unavailable', 'connection lost'));
+
+  it('before anything was claimed: an error that says so, at once', async () => {
+    await bench.addDms(3);
+    bench.setFault(gone);
+    await expect(bench.tick(bench.queue(() => done()))).rejects.toMatchObject({ kind: 'unavailable' });
+    expect(bench.calls.length).toBeLessThanOrEqual(4);
+  });
+
+  it('loses the answer to the first claim, twice: the rows are given back when it is there again', async () => {
+    await bench.addDms(3);
+    let calls = 0;
+    bench.setFault(async (_call, go) => {
+      const answer = await go();
+      return ++calls <= 2 ? gone() : answer;
+    });
+    await expect(bench.tick(bench.queue(() => done()))).rejects.toMatchObject({ kind: 'unavailable' });
+    expect(await bench.states()).toEqual({ pending: 3 });
+  });
+
+  it.each([2, 3, 4, 5])(
+    'loses the answer to call %i after the commit: nothing is done twice, and nothing is lost',
+    async (lost) => {
+      await bench.addDms(14);
+      let calls = 0;
+      bench.setFault(async (_call, go) => {
+        const answer = await go();
+        return ++calls === lost ? gone() : answer;
+      });
+      const performed: string[] = [];
+      const report = await bench.tick(
+        bench.queue(async (row) => {
+          performed.push(row.body);
+          await bench.sleep(300);
+          return done();
+        }),
+      );
+      expect(new Set(performed).size).toBe(14);
+      expect(performed).toHaveLength(14);
+      expect(report.counts).toMatchObject({ claimed: 14, done: 14, lost: 0 });
+      expect(await bench.states()).toEqual({ sent: 14 });
+    },
+  );
+
+  it('goes away in the middle and comes back in time: everything is settled, and the answer says what happened', async () => {
+    await bench.addDms(20);
+    let down = false;
+    bench.setFault((_call, go) => (down ? gone() : go()));
+    const ticking = bench.tick(
+      bench.queue(async () => {
+        bench.clock.timer(100, () => {
+          down = true;
+        });
+        await bench.sleep(1_000);
+        bench.clock.timer(5_000, () => {
+          down = false;
+        });
+        return done();
+      }),
+    );
+    await expect(ticking).rejects.toMatchObject({ kind: 'unavailable', counts: { claimed: 5, done: 5 } });
+    expect(await bench.states()).toEqual({ sent: 5, pending: 15 });
+    bench.setFault((_call, go) => go());
+    expect(await bench.tick(bench.queue(() => done()))).toMatchObject({
+      outcome: 'ran',
+      counts: { done: 15 },
+    });
+  });
+
+  it('goes away for good: the tick ends within its limit and logs every outcome it could not write', async () => {
+    await bench.addDms(20);
+    let down = false;
+    bench.setFault((_call, go) => (down ? gone() : go()));
+    const from = bench.clock.now();
+    const ticking = bench.tick(
+      bench.queue(async () => {
+        down = true;
+        await bench.sleep(1_000);
+        return done({ provider_message_id: 'p1' });
+      }),
+    );
+    await expect(ticking).rejects.toMatchObject({ kind: 'unavailable' });
+    expect(bench.clock.now() - from).toBeLessThan(60_000);
+    const unwritten = bench.logged.filter((line) => line.level === 'error');
+    expect(unwritten).toHaveLength(5);
+    expect(unwritten[0]?.fields).toMatchObject({ outcome: 'done', result: { provider_message_id: 'p1' } });
+    // What was running is unknown once its lease has passed, and nothing is sent again.
+    bench.setFault((_call, go) => go());
+    bench.clock.skip(91_000);
+    await bench.tick(bench.queue(() => done()));
+    expect(await bench.states()).toEqual({ unknown: 5, sent: 15 });
+  });
+
+  it('refuses one outcome of a group: the others are written, and the tick goes on', async () => {
+    await bench.addDms(12);
+    bench.setFault((call, go) =>
+      JSON.stringify(call.args).includes('poison')
+        ? Promise.reject(new StoreError('refused', 'poisoned', '22P02'))
+        : go(),
+    );
+    const report = await bench.tick(
+      bench.queue(async (row) => {
+        await bench.sleep(100);
+        return done({ provider_message_id: row.body === 'message 2' ? 'poison' : 'fine' });
+      }),
+    );
+    expect(report.counts).toMatchObject({ claimed: 12, done: 11 });
+    expect(await bench.states()).toEqual({ sent: 11, sending: 1 });
+    expect(
+      bench.logged.some((line) => line.level === 'error' && line.message.includes('could not be written')),
+    ).toBe(true);
+  });
+});

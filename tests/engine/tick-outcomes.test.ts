@@ -1,0 +1,189 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { again, dead, done, retry, unknown } from '../../lib/engine/outcome';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { tickBench } from '../support/tick-bench';
+
+let database: TestDatabase;
+let bench: ReturnType<typeof tickBench>;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  bench = tickBench(database);
+});
+
+const kindOfError = (kind: string, more: object = {}) =>
+  Object.assign(new Error(`it was ${kind}`), { kind, ...more });
+const rowsWith = (status: string) =>
+  database.sql(
+    'select id::text as id, attempts, last_error, next_attempt_at, status from punctual.dm_queue where status = $1 order by id',
+    [status],
+  );
+
+describe('what perform does', () => {
+  const cases: [string, unknown, string, Record<string, unknown>][] = [
+    ['returns done', () => done(), 'sent', {}],
+    ['returns dead', () => dead('wrong number'), 'failed', { last_error: 'wrong number' }],
+    ['returns unknown', () => unknown('who knows'), 'unknown', { last_error: 'who knows' }],
+    ['returns retry', () => retry('later'), 'pending', { last_error: 'later', attempts: 1 }],
+    ['returns again', () => again(60), 'pending', { attempts: 0 }],
+    ['returns again after nothing', () => again(0), 'failed', {}],
+    ['returns nothing', () => undefined, 'unknown', { last_error: 'perform returned no outcome' }],
+    [
+      'throws before its first await',
+      () => {
+        throw new Error('bug');
+      },
+      'unknown',
+      { last_error: 'bug' },
+    ],
+    ['throws no error at all', () => Promise.reject('text'), 'unknown', { last_error: 'text' }],
+    [
+      'throws rejected',
+      () => Promise.reject(kindOfError('rejected')),
+      'failed',
+      { last_error: 'it was rejected' },
+    ],
+    ['throws not_sent', () => Promise.reject(kindOfError('not_sent')), 'pending', { attempts: 1 }],
+    ['throws uncertain', () => Promise.reject(kindOfError('uncertain')), 'unknown', {}],
+    [
+      'throws rate_limited',
+      () => Promise.reject(kindOfError('rate_limited', { retryAfterSeconds: 7 })),
+      'pending',
+      { attempts: 0 },
+    ],
+    ['throws unauthorised', () => Promise.reject(kindOfError('unauthorised')), 'pending', { attempts: 0 }],
+  ];
+  it.each(cases)('when it %s', async (_case, perform, status, row) => {
+    await bench.addDms(1);
+    await bench.tick(bench.queue(perform as never));
+    expect(await rowsWith(status)).toEqual([expect.objectContaining(row)]);
+  });
+
+  it('backs off with jitter, and not before the provider says', async () => {
+    await bench.addDms(2);
+    await bench.tick(
+      bench.queue((row) => {
+        throw kindOfError('not_sent', row.body === 'message 2' ? { retryAfterSeconds: 600 } : {});
+      }),
+      { random: () => 0.5 },
+    );
+    const waits = await database.sql(
+      `select retry_at from punctual.pace where retry_at is not null order by retry_at`,
+    );
+    expect(waits.map((wait) => Date.parse(wait.retry_at) - bench.clock.now())).toEqual([15_000, 600_000]);
+  });
+
+  it.each([0, -30])(
+    'is not taken at its word when the provider says "too many" and "again in %i seconds"',
+    async (retryAfterSeconds) => {
+      await bench.addDms(1);
+      await database.sql('update punctual.queues set batch_limit = null');
+      let calls = 0;
+      await bench.tick(
+        bench.queue(() => {
+          calls++;
+          throw kindOfError('rate_limited', { retryAfterSeconds });
+        }),
+      );
+      expect(calls).toBe(1);
+    },
+  );
+
+  it('spoils nothing but its own row: a schema that throws, a result that no JSON can carry', async () => {
+    await bench.addDms(4);
+    const { z } = await import('zod');
+    const throwing = z.object({
+      id: z.coerce.string(),
+      attempts: z.number(),
+      body: z.string().transform((body) => {
+        if (body === 'message 1') throw new Error('bug in a transform');
+        return body;
+      }),
+    });
+    const circle: Record<string, unknown> = {};
+    circle.self = circle;
+    const results = [circle, { provider_message_id: 10n }, { provider_message_id: 'fine' }];
+    await bench.tick(bench.queue((row) => done(results[Number(row.body.at(-1)) - 2]), { row: throwing }));
+    expect(
+      await database.sql('select status, provider_message_id, last_error from punctual.dm_queue order by id'),
+    ).toEqual([
+      {
+        status: 'failed',
+        provider_message_id: null,
+        last_error: "the row's schema threw: bug in a transform",
+      },
+      { status: 'sent', provider_message_id: null, last_error: null },
+      { status: 'sent', provider_message_id: 10, last_error: null },
+      { status: 'sent', provider_message_id: 'fine', last_error: null },
+    ]);
+  });
+
+  it('spoils nothing but its own row: a row that does not fit its schema, NUL, half an emoji, 100 KB', async () => {
+    await bench.addDms(5);
+    await database.sql(`update punctual.dm_queue set body = '' where body = 'message 1'`);
+    const { z } = await import('zod');
+    const strict = z.object({
+      id: z.coerce.string(),
+      body: z.string().min(1, 'is empty'),
+      attempts: z.number(),
+    });
+    const errors = ['\0 NUL', 'half \ud83d', 'x'.repeat(100_000)];
+    await bench.tick(
+      bench.queue(
+        (row) => {
+          const error = errors[Number(row.body.at(-1)) - 2];
+          return error ? { kind: 'dead', error, result: { provider_message_id: error.slice(0, 9) } } : done();
+        },
+        { row: strict },
+      ),
+    );
+    expect(await bench.states()).toEqual({ failed: 4, sent: 1 });
+    const failed = await rowsWith('failed');
+    expect(failed.map((row) => row.last_error.slice(0, 50))).toEqual([
+      'the row does not fit its schema: body: is empty',
+      ' NUL',
+      'half \ufffd',
+      'x'.repeat(50),
+    ]);
+    expect(failed[3].last_error).toHaveLength(2_000);
+  });
+});
+
+describe('a provider that fails as a whole', () => {
+  it('is left alone after five failures in a row: no further row is spent on it', async () => {
+    await bench.addDms(30);
+    let calls = 0;
+    const report = await bench.tick(
+      bench.queue(() => {
+        calls++;
+        throw kindOfError('uncertain');
+      }),
+    );
+    expect(calls).toBeLessThanOrEqual(9);
+    expect(report.ended).toBe('breaker');
+    expect(await bench.states()).toEqual({ unknown: calls, pending: 30 - calls });
+    const next = await bench.tick(bench.queue(() => done()));
+    expect(next.counts.claimed).toBe(0);
+  });
+
+  it('is tried with one row after its pause', async () => {
+    await bench.addDms(10);
+    const failing = bench.queue(() => {
+      throw kindOfError('not_sent');
+    });
+    await bench.tick(failing);
+    bench.clock.skip(31_000);
+    let calls = 0;
+    await bench.tick(
+      bench.queue(() => {
+        calls++;
+        throw kindOfError('not_sent');
+      }),
+    );
+    expect(calls).toBe(1);
+  });
+});
