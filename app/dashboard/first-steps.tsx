@@ -22,8 +22,20 @@ export function FirstSteps({ queues, address }: FirstStepsProps) {
       ) : (
         <ol className="mt-4 grid grid-cols-[minmax(0,1fr)] gap-5">
           <Step
+            title="Add an account to send as"
+            note="The answer bears its id. Posting the same one again changes it."
+            command={`curl -X POST ${address}/api/accounts \\
+  -H "Authorization: Bearer $API_KEY" \\
+  -H 'Content-Type: application/json' \\
+  -d '{
+    "provider": "whatsapp_cloud",
+    "provider_account_id": "106540352242922",
+    "name": "Support"
+  }'`}
+          />
+          <Step
             title="Queue a direct message"
-            note="From an account that is in the table accounts. It falls due at once; give it a send_at for later."
+            note="It falls due at once; give it a send_at for later."
             command={`curl -X POST ${address}/api/dms \\
   -H "Authorization: Bearer $API_KEY" \\
   -H 'Content-Type: application/json' \\

@@ -16,14 +16,6 @@ beforeEach(async () => {
   bench = tickBench(database);
 });
 
-const _kindOfError = (kind: string, more: object = {}) =>
-  Object.assign(new Error(`it was ${kind}`), { kind, ...more });
-const _rowsWith = (status: string) =>
-  database.sql(
-    'select id::text as id, attempts, last_error, next_attempt_at, status from punctual.dm_queue where status = $1 order by id',
-    [status],
-  );
-
 describe('a tick', () => {
   it('performs every due row once, as many side by side as the registry says', async () => {
     await bench.addDms(12);
