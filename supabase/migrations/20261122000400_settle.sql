@@ -71,10 +71,11 @@ begin
              case when b.claim_id is distinct from a.claim_id then 'lost'
                   when b.status = %13$L then 'applied'
                   when b.status = %5$L and a.outcome not in ('unknown', 'release') then 'applied'
+                  -- Proof that it was done is the truth, whatever a sweep or an operator has made of the row meanwhile.
+                  when a.outcome = 'done' and (b.status <> %6$L or b.lease_expires_at is not null) then 'applied'
                   -- Settled before: the lease is gone.
                   when b.lease_expires_at is null then 'already'
-                  -- Swept, or an operator's hand was on it meanwhile. Proof that it was done is the truth all the same.
-                  when a.outcome = 'done' then 'applied'
+                  -- Swept, or an operator's hand was on it.
                   when b.status = %8$L and a.outcome in ('dead', 'again') then 'applied'
                   else 'lost' end as verdict,
              case when a.outcome = 'retry' and not a.rate_limited and b.attempts >= coalesce(b.max_attempts, $2) then 'dead'

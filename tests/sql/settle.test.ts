@@ -189,10 +189,13 @@ describe('the fence', () => {
     ['swept', 'sent', 'retry', 'sent'],
     ['swept', 'sent', 'unknown', 'sent'],
     ['swept', 'failed', 'done', 'sent'],
+    ['unknown', 'pending', 'done', 'sent'],
+    ['unknown', 'pending', 'dead', 'pending'],
   ])(
     'over a %s row that an operator made %s, only proof of the send prevails: %s leaves it %s',
     async (was, made, outcome, stands) => {
       const { id, claim_id, tick } = await running();
+      if (was === 'unknown') await tick.settle([{ id, claim_id, outcome: 'unknown', error: 'timeout' }]);
       if (was === 'swept') {
         sql.pass(91);
         await sql.tick().claim();
