@@ -16,25 +16,28 @@ begin
 end
 $$;
 
--- When the next row that is not due yet falls due, or an account that waits may go on; null when none waits.
-create function punctual.next_due_at(q punctual.queues, p_partition text, p_now timestamptz) returns timestamptz
+-- The first due time before now, or after it; null when there is none.
+create function punctual.first_due_at(q punctual.queues, p_partition text, p_past boolean, p_now timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
   v_at timestamptz;
 begin
   execute format(
     'select min(r.due) from %6$s cross join lateral (select coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t '
-    'where t.status = %4$L and %5$s and %7$s and coalesce(t.next_attempt_at, t.%1$I) > $1 '
+    'where t.status = %4$L and %5$s and %7$s and coalesce(t.next_attempt_at, t.%1$I) %8$s $1 '
     'order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1) r where r.due < ''infinity''',
     q.due_column, q.table_schema, q.table_name, q.pending_word, punctual.partition_condition(q, p_partition),
-    punctual.due_levels(q), punctual.level_condition(q))
+    punctual.due_levels(q), punctual.level_condition(q), case when p_past then '<=' else '>' end)
   into v_at using p_now;
-  if q.account_column is not null then
-    v_at := least(v_at, (select min(p.ready_at) from punctual.pace p
-                          where p.queue = q.name and p.ready_at > p_now and p.ready_at < 'infinity'));
-  end if;
   return v_at;
 end
+$$;
+
+-- When the next row that is not due yet falls due, or an account that waits may go on; null when none waits.
+create function punctual.next_due_at(q punctual.queues, p_partition text, p_now timestamptz) returns timestamptz
+language sql stable set search_path = '' as $$
+  select least(punctual.first_due_at(q, p_partition, false, p_now),
+               (select min(p.ready_at) from punctual.pace p where p.queue = q.name and p.ready_at > p_now and p.ready_at < 'infinity'))
 $$;
 
 -- Whether an account of a usable provider is ready to be looked at now.

@@ -125,22 +125,6 @@ language sql stable set search_path = '' as $$
            group by 1 having sum(t.done + t.again + t.retried + t.dead + t.unknown) > 0) m
 $$;
 
-create function punctual.oldest_due_at(q punctual.queues, p_partition text, p_now timestamptz) returns timestamptz
-language plpgsql stable set search_path = '' as $$
-declare
-  v_at timestamptz;
-begin
-  execute format(
-    'select min(r.due) from %6$s cross join lateral (select coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t '
-    'where t.status = %4$L and %5$s and %7$s and coalesce(t.next_attempt_at, t.%1$I) <= $1 '
-    'order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1) r',
-    q.due_column, q.table_schema, q.table_name, q.pending_word, punctual.partition_condition(q, p_partition),
-    punctual.due_levels(q), punctual.level_condition(q))
-  into v_at using p_now;
-  return v_at;
-end
-$$;
-
 -- The dashboard's figures. p_configured as in list_unreachable.
 create function punctual.read_stats(p_configured text[] default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
@@ -152,7 +136,7 @@ declare
   v_next timestamptz;
 begin
   for q in select * from punctual.queues order by name loop
-    v_oldest := (select min(punctual.oldest_due_at(q, p.partition, v_now)) from punctual.partitions p where p.queue = q.name);
+    v_oldest := (select min(punctual.first_due_at(q, p.partition, true, v_now)) from punctual.partitions p where p.queue = q.name);
     v_next := (select min(punctual.next_due_at(q, p.partition, v_now)) from punctual.partitions p where p.queue = q.name);
     v_queues := v_queues || jsonb_build_object(
       'name', q.name,
