@@ -11,13 +11,13 @@ export interface Verdict {
 /** A rejected key or a lost account is looked at again after this: a person has to act. */
 const unauthorisedPauseSeconds = 300;
 /** An attempt that saw its signal may say what it was doing; after this it is left behind. */
-export const graceMs = 250;
+const graceMs = 250;
 
 /**
  * What a thrown error means, by its `kind` and never by its message. What nobody classified is uncertain: it may have had
  * its effect.
  */
-export function classifyError(error: unknown, delivery: 'at-most-once' | 'at-least-once'): Verdict {
+function classifyError(error: unknown, delivery: 'at-most-once' | 'at-least-once'): Verdict {
   const { kind, retryAfterSeconds } = (typeof error === 'object' && error !== null ? error : {}) as {
     kind?: unknown;
     retryAfterSeconds?: unknown;

@@ -17,7 +17,7 @@ export type Outcome =
   /** May or may not have had its effect. Never tried again by itself. */
   | { kind: 'unknown'; error: string; result?: Result };
 
-/** What the queue's `after_settle` function is told of the attempt: provider ids, measurements. */
+/** What is kept of the attempt: the queue's result columns take their part by name, its `after_settle` function all of it. */
 export type Result = Record<string, unknown>;
 
 export const done = (result?: Result): Outcome => ({ kind: 'done', result });

@@ -71,8 +71,8 @@ export class Performing<Row, Deps, Env> {
   }
 
   /** The queue's timeout, or the row's where it is shorter. In milliseconds. */
-  timeoutMs(row: ClaimedRow | null, settings = this.settings): number {
-    const seconds = Math.min(settings.timeoutSeconds, row?.timeoutSeconds ?? Number.POSITIVE_INFINITY);
+  timeoutMs(row: ClaimedRow | null): number {
+    const seconds = Math.min(this.settings.timeoutSeconds, row?.timeoutSeconds ?? Number.POSITIVE_INFINITY);
     return Math.min(this.queue.timeoutMs, seconds * 1_000);
   }
 

@@ -22,11 +22,14 @@ const pauseMs = 200;
 /** Between the tries to end a tick. */
 const retryMs = 1_000;
 
-/** The database could not be talked to, or would not do what was asked; what the tick did by then is in `counts`. */
+/**
+ * The database could not be talked to, or would not do what was asked; what the tick did by then is in `counts`. `registry`: what
+ * `punctual.queues` says goes against the code or the limit, and has to be changed there.
+ */
 export class TickStoreError extends Error {
   override readonly name = 'TickStoreError';
   constructor(
-    readonly kind: 'unavailable' | 'refused' | 'misconfigured',
+    readonly kind: 'unavailable' | 'refused' | 'misconfigured' | 'registry',
     message: string,
     readonly counts: TickCounts | null = null,
   ) {

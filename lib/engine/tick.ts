@@ -44,8 +44,8 @@ const claimMs = 500;
  * One tick: claims due rows of one partition, performs them side by side, settles what they came to, and ends before the
  * platform would end it.
  *
- * Throws a `TickStoreError` when the database cannot be reached or refuses, a RangeError when the registry's timeout does not
- * fit into the limit.
+ * Throws a `TickStoreError` when the database cannot be reached or refuses, or the registry goes against the code; a RangeError when
+ * the queue's own timeout does not fit into the limit.
  */
 export async function tick<Row, Deps, Env>(
   queue: Queue<Row, Deps, Env>,
@@ -169,7 +169,7 @@ class Tick<Row, Deps, Env> {
     this.settings = reply.settings;
     this.drained = reply.rows.length < (want ?? reply.settings.concurrency);
     const fault = this.faultOf(reply.settings);
-    if (fault) this.stop(new TickStoreError('misconfigured', fault));
+    if (fault) this.stop(new TickStoreError('registry', fault));
     this.performing.start(
       reply.rows,
       { id: reply.claimId, requestedAt: this.settling.requestedAt },
@@ -289,9 +289,8 @@ class Tick<Row, Deps, Env> {
     return this.breaker.everOpened ? 'breaker' : 'drained';
   }
 
-  private report(
-    last: Pick<ExchangeReply, 'due' | 'nextDueInMs'> = { due: null, nextDueInMs: null },
-  ): TickReport {
+  /** Without `last` it is one that travels with a call, for the ledger, and is kept if that call is the last. */
+  private report(last?: ExchangeReply): TickReport {
     return {
       queue: this.queue.name,
       partition: this.identity.partition,
@@ -299,19 +298,18 @@ class Tick<Row, Deps, Env> {
       clock: this.identity.clock,
       slot: this.identity.slot,
       outcome: this.outcome,
-      // A report that travels with a call is read if that call finds nothing more.
       ended: this.outcome === 'skipped' ? null : (this.ended ?? this.drainedBy()),
       counts: { ...this.settling.counts },
       budgetMs: workMs(this.options.limitMs),
       usedMs: this.budget.usedMs(),
       lock: this.identity.lock,
-      backlogDue: last.due,
-      nextDueInMs: last.nextDueInMs,
+      backlogDue: last?.due ?? null,
+      nextDueInMs: last?.nextDueInMs ?? null,
       performMs: {
         p50: percentile(this.performing.durationsMs, 0.5),
         p95: percentile(this.performing.durationsMs, 0.95),
       },
-      exchanges: this.settling.exchanges,
+      exchanges: this.settling.exchanges + (last ? 0 : 1),
       duplicate: this.duplicate,
     };
   }

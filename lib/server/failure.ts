@@ -22,6 +22,9 @@ function ours(error: unknown): Response | null {
     return problem(503, 'not_configured', error.message, { variables: error.variables });
   }
   if (error instanceof TickStoreError) {
+    if (error.kind === 'registry') {
+      return problem(503, 'registry', `${error.message}: change it in punctual.queues`);
+    }
     return problem(503, `database_${error.kind}`, databaseMessage(error.kind, error.message), {
       retryAfterSeconds,
       ...(error.counts && { counts: error.counts }),

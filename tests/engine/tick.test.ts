@@ -134,7 +134,7 @@ describe('a tick', () => {
   it('refuses to run where code and registry promise different deliveries, and gives back what it took', async () => {
     await bench.addDms(3);
     await expect(bench.tick(bench.queue(() => done(), { delivery: 'at-least-once' }))).rejects.toMatchObject({
-      kind: 'misconfigured',
+      kind: 'registry',
       message: expect.stringContaining('at-least-once in the code'),
     });
     expect(await bench.states()).toEqual({ pending: 3 });

@@ -375,6 +375,22 @@ describe('a server that is not set up', () => {
     });
   });
 
+  it('with a setting that does not fit its limit says what to change and where, and gives back what it claimed', async () => {
+    await addDms(2, 'too long');
+    await database.sql('update punctual.queues set timeout_seconds = 46');
+    const response = await tick();
+    expect(response.status).toBe(503);
+    const { error } = await response.json();
+    expect(error.kind).toBe('registry');
+    expect(error.message).toMatch(
+      /timeout of 46 s does not fit into a tick of 60 s: change it in punctual\.queues$/,
+    );
+    expect(await messages()).toMatchObject([
+      { status: 'pending', attempts: 0 },
+      { status: 'pending', attempts: 0 },
+    ]);
+  });
+
   it('answers, and does not throw, when its embedded database cannot be opened', async () => {
     shared.punctual = undefined;
     vi.stubEnv('STORE', 'embedded');
