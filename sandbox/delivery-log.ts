@@ -44,6 +44,14 @@ export class DeliveryLog {
     return (this.#byChat.get(chatKey(chat)) ?? []).flatMap((number) => this.#all[number] ?? []);
   }
 
+  /** Who has written to whom. */
+  chats(): Pick<Send, 'provider' | 'account' | 'recipient'>[] {
+    return [...this.#byChat.keys()].map((key) => {
+      const [provider, account, recipient] = JSON.parse(key);
+      return { provider, account, recipient };
+    });
+  }
+
   /** All of it as a JSON array, in pieces: the log of a long run need not fit into one string. */
   *json(): Generator<string> {
     const step = 1000;

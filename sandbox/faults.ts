@@ -16,11 +16,20 @@ export const faultSettings = z.strictObject({
 
 export type FaultSettings = z.infer<typeof faultSettings>;
 
+/** Limits that a text can ask for, by provider: WhatsApp's error codes, and names for Unipile's error types. */
+const LIMITS = {
+  'whatsapp-cloud': ['131056', '131048', '130429', '80007', '131051'],
+  unipile: ['limit', 'resend-yet'],
+} as const;
+
+export type Limit = (typeof LIMITS)[keyof typeof LIMITS][number];
+
 /** What becomes of one message when its turn comes. `taken` says whether it is delivered. */
 export type Fault =
   | { kind: 'none' | 'trickle'; taken: true }
   | { kind: 'refused'; taken: false }
   | { kind: 'rate limited'; taken: false; seconds: number }
+  | { kind: 'limited'; taken: false; limit: Limit }
   | { kind: 'dropped' | 'error' | 'hang' | 'html'; taken: boolean };
 
 export interface Turn {
@@ -45,11 +54,11 @@ export class Faults {
 
   /** What becomes of `send`, which its shape may have `refused` already: then only the latency is drawn. */
   next(send: Send, refused = false): Turn {
-    const [chance, latency, pause] = this.#draw(send);
+    const { times, chance, latency, pause } = this.#draw(send);
     const [least, most] = this.settings.latencyMs;
     const waitMs = slowness(send.text) ?? Math.round(least + latency * (most - least));
     if (refused) return { waitMs, fault: { kind: 'refused', taken: false } };
-    const told = directive(send.text);
+    const told = (times === 1 && limitDirective(send)) || directive(send.text);
     if (told) return { waitMs, fault: told };
     const { rateLimited, lost } = this.settings;
     if (chance < rateLimited) {
@@ -63,20 +72,30 @@ export class Faults {
     return { waitMs, fault: { kind: 'none', taken: true } };
   }
 
-  #draw(send: Send): [number, number, number] {
+  #draw(send: Send): { times: number; chance: number; latency: number; pause: number } {
     const message = [this.#seed, send.provider, send.account, send.recipient, send.text];
     const key = createHash('sha256').update(JSON.stringify(message)).digest('base64');
     const times = (this.#seen.get(key) ?? 0) + 1;
     this.#seen.set(key, times);
     const bytes = createHash('sha256').update(`${key} ${times}`).digest();
     const fraction = (offset: number) => bytes.readUInt32BE(offset) / 2 ** 32;
-    return [fraction(0), fraction(4), fraction(8)];
+    return { times, chance: fraction(0), latency: fraction(4), pause: fraction(8) };
   }
 }
 
 function slowness(text: string): number | null {
   const match = /\[\[slow:(\d{1,6})\]\]/.exec(text);
   return match ? Number(match[1]) : null;
+}
+
+/**
+ * A limit that the text asks for: `[[131056]]`, `[[131048]]`, `[[130429]]`, `[[80007]]` and `[[131051]]` over
+ * WhatsApp, `[[limit]]` and `[[resend-yet]]` over Unipile. Not taken, and only once: a message that always met
+ * its limit would go round for ever.
+ */
+function limitDirective({ provider, text }: Send): Fault | null {
+  const limit = LIMITS[provider].find((name) => text.includes(`[[${name}]]`));
+  return limit ? { kind: 'limited', taken: false, limit } : null;
 }
 
 /**

@@ -8,6 +8,8 @@ const USAGE = `Usage: npm run sandbox -- [options]
   --latency A-B      milliseconds before an answer (100-800)
   --rate-limited R   share of messages answered by 429 (0.04)
   --lost R           share of messages whose answer is lost (0.03)
+  --whatsapp-webhook URL  told of sent and delivered, signed with WHATSAPP_APP_SECRET of the environment
+  --unipile-webhook URL   told of messages, with UNIPILE_WEBHOOK_SECRET of the environment
   --quiet            print nothing per message`;
 
 function fail(message: string): never {
@@ -25,6 +27,8 @@ function readArguments() {
         latency: { type: 'string', default: '100-800' },
         'rate-limited': { type: 'string', default: '0.04' },
         lost: { type: 'string', default: '0.03' },
+        'whatsapp-webhook': { type: 'string' },
+        'unipile-webhook': { type: 'string' },
         quiet: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -51,6 +55,18 @@ const [least, most] = [Number(latency?.[1]), Number(latency?.[2])];
 if (!latency || least > most) fail(`--latency must look like 100-800, not "${values.latency}".`);
 const port = numberOf('port', values.port, 65_535);
 
+/** The webhook's address and secret; undefined where there is no address. */
+function webhookOf(option: 'whatsapp-webhook' | 'unipile-webhook', variable: string) {
+  const url = values[option];
+  if (url === undefined) return undefined;
+  if (!/^https?:/.test(url) || !URL.canParse(url)) fail(`--${option} must be an address, not "${url}".`);
+  const secret = process.env[variable]?.trim();
+  return secret ? { url, secret } : fail(`--${option} needs ${variable} in the environment.`);
+}
+
+const whatsapp = webhookOf('whatsapp-webhook', 'WHATSAPP_APP_SECRET');
+const unipile = webhookOf('unipile-webhook', 'UNIPILE_WEBHOOK_SECRET');
+
 const sandbox = await startSandbox({
   port,
   host: values.host,
@@ -58,6 +74,11 @@ const sandbox = await startSandbox({
   latencyMs: [least, most],
   rateLimited: numberOf('rate-limited', values['rate-limited'], 1),
   lost: numberOf('lost', values.lost, 1),
+  webhooks: {
+    whatsapp: whatsapp && { url: whatsapp.url, appSecret: whatsapp.secret },
+    unipile,
+    onGivenUp: (url, reason) => console.error(`${url} was not told of a message: ${reason}`),
+  },
   onTurn: values.quiet
     ? undefined
     : ({ provider, account, recipient }, fate, taken) => {

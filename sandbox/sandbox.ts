@@ -7,6 +7,7 @@ import { type Fault, type FaultSettings, Faults, faultSettings } from './faults'
 import { readBody } from './read-body';
 import type { Reading, Shape } from './shape';
 import { readUnipile, unipileShape } from './unipile-shape';
+import { type WebhookSettings, Webhooks } from './webhooks';
 import { readWhatsapp, whatsappShape } from './whatsapp-shape';
 
 export interface SandboxOptions extends Partial<FaultSettings> {
@@ -18,13 +19,15 @@ export interface SandboxOptions extends Partial<FaultSettings> {
   seed?: number;
   /** Told of each message when its turn came. */
   onTurn?: (send: Send, fate: Fault['kind'], taken: boolean) => void;
+  /** Whom to tell what became of messages. Nobody unless given. */
+  webhooks?: WebhookSettings;
 }
 
 export interface Sandbox {
   url: string;
   /** What was really delivered, oldest first. */
   deliveries(): Delivery[];
-  /** Stops listening and cuts every connection. Messages whose turn has not come are not taken. */
+  /** Stops listening and cuts every connection. Messages whose turn has not come are not taken, and no webhook is sent any more. */
   close(): Promise<void>;
 }
 
@@ -50,6 +53,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const { port = 0, host = '127.0.0.1', seed = 1, latencyMs = [0, 0], rateLimited = 0, lost = 0 } = options;
   const log = new DeliveryLog();
   const faults = new Faults(seed, faultSettings.parse({ latencyMs, rateLimited, lost }));
+  const webhooks = new Webhooks(options.webhooks ?? {});
   const waiting = new Set<NodeJS.Timeout>();
 
   function queueTurn({ send, shape, refusal }: Extract<Reading, { send: Send }>, response: ServerResponse) {
@@ -58,6 +62,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       waiting.delete(timer);
       options.onTurn?.(send, fault.kind, fault.taken);
       const delivery = fault.taken ? log.take(send) : null;
+      if (delivery) webhooks.announce(delivery);
       if (refusal) writeAnswer(response, refusal);
       else answerTurn(response, shape, fault, delivery);
     }, waitMs);
@@ -110,6 +115,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     close: () =>
       new Promise((resolve) => {
         for (const timer of waiting) clearTimeout(timer);
+        webhooks.close();
         server.close(() => resolve());
         server.closeAllConnections();
       }),
@@ -127,6 +133,9 @@ function answerTurn(response: ServerResponse, shape: Shape, fault: Fault, delive
       break;
     case 'rate limited':
       writeAnswer(response, shape.rateLimited(fault.seconds));
+      break;
+    case 'limited':
+      writeAnswer(response, shape.limited(fault.limit));
       break;
     case 'error':
       writeAnswer(response, shape.failed());

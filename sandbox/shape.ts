@@ -1,10 +1,13 @@
 import type { Answer } from './answer';
 import type { Delivery, Send } from './delivery-log';
+import type { Limit } from './faults';
 
 /** How one provider words its answers to a message. */
 export interface Shape {
   accepted(delivery: Delivery): Answer;
   rateLimited(seconds: number): Answer;
+  /** Refuses by a limit of the provider's own, named as in its directive. */
+  limited(limit: Limit): Answer;
   failed(): Answer;
   tooLong(): Answer;
 }

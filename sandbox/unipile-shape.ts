@@ -14,6 +14,10 @@ const messageShape: Shape = {
   accepted: ({ id }) => ({ status: 201, body: { object: 'MessageSent', message_id: id } }),
   rateLimited: (seconds) =>
     error(429, 'too_many_requests', 'Too many requests', { 'retry-after': String(seconds) }),
+  limited: (limit) =>
+    limit === 'resend-yet'
+      ? error(422, 'cannot_resend_yet', 'The person cannot be written to again yet')
+      : error(422, 'limit_exceeded', 'The account has sent too much'),
   failed: () => error(500, 'unexpected_error', 'Unexpected error'),
   tooLong: () => error(413, 'content_too_large', 'The body is larger than 1 MB'),
 };
@@ -33,6 +37,8 @@ export async function readUnipile(asked: Asked, log: DeliveryLog): Promise<Readi
   if (asked.header('x-api-key') !== SANDBOX_API_KEY) {
     return { answer: error(401, 'missing_credentials', 'Missing or wrong X-API-KEY') };
   }
+  const attendee = /^\/api\/v1\/chat_attendees\/([^/]+)\/chats\/?$/.exec(asked.url.pathname)?.[1];
+  if (attendee && asked.method === 'GET') return { answer: listChats(asked, decode(attendee), log) };
   const chat = /^\/api\/v1\/chats\/([^/]+)\/messages\/?$/.exec(asked.url.pathname)?.[1];
   const route = chat ? 'messages' : /^\/api\/v1\/chats\/?$/.test(asked.url.pathname) ? 'chats' : null;
   if (route === 'messages' && asked.method === 'GET') return { answer: listMessages(asked, chat ?? '', log) };
@@ -116,6 +122,49 @@ function listMessages(asked: Asked, encodedId: string, log: DeliveryLog): Answer
   return {
     status: 200,
     body: { object: 'MessageList', items, cursor: more ? String(sent.indexOf(oldest)) : null },
+  };
+}
+
+/** `GET …/chat_attendees/{id}/chats`: a chat is there once a message was delivered in it. */
+function listChats(asked: Asked, attendee: string, log: DeliveryLog): Answer {
+  const chats = log
+    .chats()
+    .filter(({ provider, recipient }) => provider === 'unipile' && recipient === attendee);
+  if (chats.length === 0) return error(404, 'resource_not_found', 'No such attendee');
+  const accounts = asked.url.searchParams.get('account_id')?.split(',');
+  const items = chats
+    .filter(({ account }) => !accounts || accounts.includes(account))
+    .map((chat) => ({
+      object: 'Chat',
+      id: chatId(chat),
+      account_id: chat.account,
+      attendee_provider_id: attendee,
+      type: 0,
+    }));
+  return { status: 200, body: { object: 'ChatList', items, cursor: null } };
+}
+
+/** The event `message_received` of the source `messaging`; Unipile sends it of an account's own messages too. */
+export function receivedEvent(delivery: Delivery) {
+  const self = `self-of-${delivery.account}`;
+  return {
+    event: 'message_received',
+    webhook_name: 'sandbox',
+    account_id: delivery.account,
+    account_type: 'LINKEDIN',
+    account_info: { type: 'LINKEDIN', feature: 'classic', user_id: self },
+    chat_id: chatId(delivery),
+    message_id: delivery.id,
+    message: delivery.text,
+    timestamp: delivery.at,
+    sender: { attendee_id: `att_${self}`, attendee_name: delivery.account, attendee_provider_id: self },
+    attendees: [
+      {
+        attendee_id: `att_${delivery.recipient}`,
+        attendee_name: delivery.recipient,
+        attendee_provider_id: delivery.recipient,
+      },
+    ],
   };
 }
 

@@ -1,5 +1,7 @@
+import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 import type { Answer } from './answer';
+import type { Delivery } from './delivery-log';
 import type { Asked, Reading, Shape } from './shape';
 
 export const SANDBOX_ACCESS_TOKEN = 'sandbox-token';
@@ -18,6 +20,14 @@ const error = (status: number, code: number, message: string, headers?: Record<s
   },
 });
 
+const LIMITS: Record<string, string> = {
+  '80007': 'Rate limit issues',
+  '130429': 'Rate limit hit',
+  '131048': 'Spam rate limit hit',
+  '131051': 'Unsupported message type',
+  '131056': 'Pair rate limit hit',
+};
+
 export const whatsappShape: Shape = {
   accepted: ({ id, recipient }) => ({
     status: 200,
@@ -28,6 +38,7 @@ export const whatsappShape: Shape = {
     },
   }),
   rateLimited: (seconds) => error(429, 130429, 'Rate limit hit', { 'retry-after': String(seconds) }),
+  limited: (limit) => error(400, Number(limit), LIMITS[limit] ?? ''),
   failed: () => error(500, 131000, 'Something went wrong'),
   tooLong: () => error(413, 100, 'The body is larger than 1 MB'),
 };
@@ -56,6 +67,32 @@ export function readWhatsapp(asked: Asked): Reading {
     shape: whatsappShape,
     refusal: to.startsWith('+000') ? error(400, 131026, 'Message undeliverable') : null,
   };
+}
+
+/** What Meta says in a webhook of one message, now. */
+export function statusEvent({ id, account, recipient, reference }: Delivery, status: 'sent' | 'delivered') {
+  const value = {
+    messaging_product: 'whatsapp',
+    metadata: { display_phone_number: account, phone_number_id: account },
+    statuses: [
+      {
+        id,
+        status,
+        timestamp: String(Math.floor(Date.now() / 1000)),
+        recipient_id: recipient.replace(/^\+/, ''),
+        biz_opaque_callback_data: reference,
+      },
+    ],
+  };
+  return {
+    object: 'whatsapp_business_account',
+    entry: [{ id: 'sandbox', changes: [{ field: 'messages', value }] }],
+  };
+}
+
+/** The header `X-Hub-Signature-256`. */
+export function signature(body: string, appSecret: string): string {
+  return `sha256=${createHmac('sha256', appSecret).update(body).digest('hex')}`;
 }
 
 function readJson(body: Buffer): unknown {

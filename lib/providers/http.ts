@@ -4,6 +4,8 @@ import { networkCode, provesNothingWasSent } from './network-error';
 /** What is known after a call that failed. Only `uncertain` leaves open whether the provider acted. */
 export type ProviderErrorKind = 'rejected' | 'rate_limited' | 'not_sent' | 'uncertain' | 'unauthorised';
 
+export type RateLimitScope = 'account' | 'pair';
+
 interface Failure {
   kind: ProviderErrorKind;
   provider: string;
@@ -13,6 +15,8 @@ interface Failure {
   code: string | number | null;
   /** Seconds the provider asked us to wait, 0 to 604,800; null when it did not say. */
   retryAfterSeconds: number | null;
+  /** Of `rate_limited` only: whether the whole account has to wait, or only its messages to this recipient. */
+  scope: RateLimitScope;
 }
 
 /** Everything that `request` throws. The engine reads `kind`; the message is for a person. */
@@ -23,6 +27,7 @@ export class ProviderError extends Error implements Failure {
   readonly status: number | null;
   readonly code: string | number | null;
   readonly retryAfterSeconds: number | null;
+  readonly scope: RateLimitScope;
 
   constructor(message: string, failure: Partial<Failure> & Pick<Failure, 'kind' | 'provider'>) {
     super(message);
@@ -31,6 +36,7 @@ export class ProviderError extends Error implements Failure {
     this.status = failure.status ?? null;
     this.code = failure.code ?? null;
     this.retryAfterSeconds = failure.retryAfterSeconds ?? null;
+    this.scope = failure.scope ?? 'account';
   }
 }
 
@@ -47,6 +53,10 @@ export interface ErrorReading {
   kind?: ProviderErrorKind;
   code?: string | number | null;
   detail?: string;
+  /** `account` where it says nothing. */
+  scope?: RateLimitScope;
+  /** Where there is no `retry-after` header. */
+  retryAfterSeconds?: number;
 }
 
 export interface HttpRequest {
@@ -169,6 +179,7 @@ function refusal(call: HttpRequest, answer: HttpAnswer): ProviderError {
   const reading = call.readError?.(answer) ?? {};
   const code =
     typeof reading.code === 'string' ? presentable(reading.code, call.headers) : (reading.code ?? null);
+  const told = retryAfterSeconds(answer.headers.get('retry-after'), (call.now ?? Date.now)());
   const detail = reading.detail ? `: ${presentable(reading.detail, call.headers)}` : '';
   return new ProviderError(
     `${call.provider} answered ${answer.status}${code === null ? '' : ` (${code})`}${detail}`,
@@ -177,7 +188,8 @@ function refusal(call: HttpRequest, answer: HttpAnswer): ProviderError {
       provider: call.provider,
       status: answer.status,
       code,
-      retryAfterSeconds: retryAfterSeconds(answer.headers.get('retry-after'), (call.now ?? Date.now)()),
+      retryAfterSeconds: told ?? reading.retryAfterSeconds ?? null,
+      scope: reading.scope,
     },
   );
 }

@@ -1,8 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { type ErrorReading, type HttpAnswer, request, unexpectedAnswer } from './http';
+import { type ErrorReading, type HttpAnswer, ProviderError, request, unexpectedAnswer } from './http';
 
 const PROVIDER = 'unipile';
+
+/**
+ * How late after its call a message can still show up in the chat, in ms. Unipile documents no such time: a
+ * cautious choice of ours. What is not there by then was not sent.
+ */
+export const unipileMaxLateMs = 10 * 60_000;
+
+export interface ChatMessage {
+  id: string;
+  chatId: string;
+  /** Empty where there is none: only an attachment, or a message that was deleted. */
+  text: string;
+  /** ISO 8601, UTC. */
+  at: string;
+  /** The account itself sent it, by us or from another device. */
+  fromUs: boolean;
+}
 
 export interface Unipile {
   /**
@@ -27,6 +44,26 @@ export interface Unipile {
     text: string;
     signal?: AbortSignal;
   }): Promise<{ messageId: string | null; chatId: string | null }>;
+  /**
+   * The messages of a chat from the instant `since` (ISO 8601) on, oldest first. `complete` is false where
+   * there may be more of them than were read, so that what is missing here may still be there.
+   * @throws ProviderError
+   */
+  listMessages(query: {
+    chatId: string;
+    since: string;
+    signal?: AbortSignal;
+  }): Promise<{ messages: ChatMessage[]; complete: boolean }>;
+  /**
+   * All chats that the account has with one person alone; none for a person whom Unipile does not know.
+   * `attendeeId` is Unipile's id or the provider's.
+   * @throws ProviderError
+   */
+  listChats(query: {
+    attendeeId: string;
+    accountId: string;
+    signal?: AbortSignal;
+  }): Promise<{ id: string }[]>;
 }
 
 const messageSent = z.object({ object: z.literal('MessageSent'), message_id: z.string().nullish() });
@@ -44,16 +81,54 @@ const errorBody = z.object({
   detail: z.string().nullish(),
 });
 
-// 422s that are about how much was sent, not about this message.
-const RATE_TYPES = new Set([
-  'errors/cannot_resend_yet',
-  'errors/cannot_resend_within_24hrs',
-  'errors/limit_exceeded',
+// 422s that are about how much was sent, not about this message. None comes with a header that says how long.
+const READING_OF_TYPE = new Map<string, ErrorReading>([
+  ['errors/limit_exceeded', { kind: 'rate_limited', scope: 'account', retryAfterSeconds: 3_600 }],
+  ['errors/cannot_resend_yet', { kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 3_600 }],
+  ['errors/cannot_resend_within_24hrs', { kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 86_400 }],
 ]);
+
+const list = z.object({ items: z.array(z.unknown()), cursor: z.string().nullish() });
+const listedMessage = z.object({
+  id: z.string().min(1),
+  text: z.string().nullish(),
+  timestamp: z.string().refine((text) => !Number.isNaN(Date.parse(text)), 'is no instant'),
+  is_sender: z.union([z.boolean(), z.literal(0), z.literal(1)]),
+});
+const listedChat = z.object({ id: z.string().min(1), account_id: z.string().nullish() });
+
+const PAGE_SIZE = 100;
+const MOST_PAGES = 5;
 
 /** Messaging by Unipile's API v1. `dsn` is a host (`api1.unipile.com:13111`) or an address with its scheme. */
 export function unipile({ dsn, apiKey }: { dsn: string; apiKey: string }): Unipile {
   const base = (/^https?:\/\//i.test(dsn) ? dsn : `https://${dsn}`).replace(/\/+$/, '');
+
+  /** Hands out page after page, until `take` has enough. False where pages were left unread. */
+  async function readPages(
+    path: string,
+    query: Record<string, string>,
+    take: (items: unknown[], answer: HttpAnswer) => 'enough' | 'more',
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    let cursor = '';
+    for (let page = 1; page <= MOST_PAGES; page += 1) {
+      const search = new URLSearchParams({ ...query, limit: String(PAGE_SIZE), ...(cursor && { cursor }) });
+      const answer = await request({
+        provider: PROVIDER,
+        method: 'GET',
+        url: `${base}/api/v1${path}?${search}`,
+        headers: { 'x-api-key': apiKey, accept: 'application/json' },
+        signal,
+        readError,
+      });
+      const parsed = list.safeParse(answer.body);
+      if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
+      cursor = parsed.data.cursor ?? '';
+      if (take(parsed.data.items, answer) === 'enough' || !cursor) return true;
+    }
+    return false;
+  }
 
   async function post<T>(
     path: string,
@@ -87,7 +162,63 @@ export function unipile({ dsn, apiKey }: { dsn: string; apiKey: string }): Unipi
       const started = await post('/chats', fields, startAnswer, signal);
       return { messageId: started.message_id ?? null, chatId: started.chat_id ?? null };
     },
+    async listMessages({ chatId, since, signal }) {
+      const sinceMs = Date.parse(since);
+      // `after` leaves out the instant itself, and nobody promises that it is heeded: all is looked at again.
+      const query = { after: new Date(sinceMs - 1).toISOString() };
+      const found = new Map<string, ChatMessage>();
+      let allReadable = true;
+      const path = `/chats/${encodeURIComponent(chatId)}/messages`;
+      const take = (items: unknown[]) => {
+        const read = items.flatMap((item) => listedMessage.safeParse(item).data ?? []);
+        // One that cannot be read may be the one that is looked for.
+        if (read.length < items.length) allReadable = false;
+        for (const { id, text, timestamp, is_sender } of read) {
+          if (Date.parse(timestamp) < sinceMs) continue;
+          const at = new Date(timestamp).toISOString();
+          found.set(id, { id, chatId, text: text ?? '', at, fromUs: Boolean(is_sender) });
+        }
+        return passes(sinceMs, read) ? 'enough' : 'more';
+      };
+      const allRead = await readPages(path, query, take, signal);
+      const messages = [...found.values()].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+      return { messages, complete: allRead && allReadable };
+    },
+    async listChats({ attendeeId, accountId, signal }) {
+      const path = `/chat_attendees/${encodeURIComponent(attendeeId)}/chats`;
+      const found = new Set<string>();
+      const take = (items: unknown[], answer: HttpAnswer) => {
+        const chats = z.array(listedChat).safeParse(items);
+        if (!chats.success) throw unexpectedAnswer(PROVIDER, answer);
+        for (const { id, account_id } of chats.data)
+          if ((account_id ?? accountId) === accountId) found.add(id);
+        return 'more' as const;
+      };
+      const allRead = await readPages(path, { account_id: accountId }, take, signal).catch((error) => {
+        if (isUnknownThere(error) && found.size === 0) return true;
+        throw error;
+      });
+      if (!allRead) {
+        const message = `${PROVIDER} has more chats with one person than were read`;
+        throw new ProviderError(message, { kind: 'uncertain', provider: PROVIDER, code: 'too_many_chats' });
+      }
+      return [...found].map((id) => ({ id }));
+    },
   };
+}
+
+/** Newest first, which is how Unipile lists them but does not promise: older pages hold nothing that is wanted. */
+function passes(sinceMs: number, page: { timestamp: string }[]): boolean {
+  const instants = page.map(({ timestamp }) => Date.parse(timestamp));
+  const [first = 0, last = 0] = [instants[0], instants.at(-1)];
+  return (
+    first > last && last < sinceMs && instants.every((at, index) => at <= (instants[index - 1] ?? Infinity))
+  );
+}
+
+/** A 404 in Unipile's own shape; one of something in between proves nothing. */
+function isUnknownThere(error: unknown): boolean {
+  return error instanceof ProviderError && error.status === 404 && String(error.code).startsWith('errors/');
 }
 
 function readError(answer: HttpAnswer): ErrorReading | null {
@@ -95,7 +226,7 @@ function readError(answer: HttpAnswer): ErrorReading | null {
   if (!parsed.success) return null;
   const { type, title, detail } = parsed.data;
   return {
-    kind: answer.status === 422 && type && RATE_TYPES.has(type) ? 'rate_limited' : undefined,
+    ...(answer.status === 422 && type ? READING_OF_TYPE.get(type) : undefined),
     code: type ?? null,
     detail: [title, detail].filter(Boolean).join(': '),
   };

@@ -1,11 +1,5 @@
 import { z } from 'zod';
-import {
-  type ErrorReading,
-  type HttpAnswer,
-  type ProviderErrorKind,
-  request,
-  unexpectedAnswer,
-} from './http';
+import { type ErrorReading, type HttpAnswer, request, unexpectedAnswer } from './http';
 
 const PROVIDER = 'whatsapp-cloud';
 
@@ -34,19 +28,22 @@ const errorBody = z.object({
   }),
 });
 
+const DAY_SECONDS = 24 * 3600;
+
 /**
- * Codes that say what happened whatever the status is; any other code leaves it to the status. 131048
- * looks like a rate limit but is the spam limit: going on makes it worse. 131051 is "unsupported message
- * type", though many guides call it a rate limit.
+ * Codes that say what happened whatever the status is; any other code leaves it to the status. 131056 is of
+ * one recipient (a message in 6 s), and the others may go on. 131048 is the spam limit: going on makes it
+ * worse, so the account rests for a day, and an operator sees why. 131051 is "unsupported message type",
+ * though many guides call it a rate limit.
  */
-const KIND_OF_CODE = new Map<number, ProviderErrorKind>([
-  [4, 'rate_limited'],
-  [80007, 'rate_limited'],
-  [130429, 'rate_limited'],
-  [131056, 'rate_limited'],
-  [131048, 'rejected'],
-  [131051, 'rejected'],
-  [190, 'unauthorised'],
+const READING_OF_CODE = new Map<number, ErrorReading>([
+  [4, { kind: 'rate_limited' }],
+  [80007, { kind: 'rate_limited' }],
+  [130429, { kind: 'rate_limited' }],
+  [131056, { kind: 'rate_limited', scope: 'pair' }],
+  [131048, { kind: 'rate_limited', retryAfterSeconds: DAY_SECONDS }],
+  [131051, { kind: 'rejected' }],
+  [190, { kind: 'unauthorised' }],
 ]);
 
 /**
@@ -89,7 +86,7 @@ function readError(answer: HttpAnswer): ErrorReading | null {
   if (!parsed.success) return null;
   const { code, message, error_data } = parsed.data.error;
   return {
-    kind: KIND_OF_CODE.get(code),
+    ...READING_OF_CODE.get(code),
     code,
     detail: [message, error_data?.details].filter(Boolean).join(': '),
   };

@@ -219,6 +219,24 @@ describe('the rate is limited', () => {
     expect(error).toMatchObject({ kind: 'rate_limited', status: 429, retryAfterSeconds: seconds });
   });
 
+  it('for the whole account and no time that is known, where the provider says nothing more', async () => {
+    const url = await net.answering((socket) => socket.end(httpAnswer(429, '')));
+    expect(await failure(post(url))).toMatchObject({ scope: 'account', retryAfterSeconds: null });
+  });
+
+  it('for as long, and for whom, the provider’s own words say', async () => {
+    const url = await net.answering((socket) => socket.end(httpAnswer(422, '')));
+    const readError = () => ({ kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 60 }) as const;
+    const error = await failure(post(url, { readError }));
+    expect(error).toMatchObject({ kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 60 });
+  });
+
+  it('for as long as the header says, whatever the words say', async () => {
+    const url = await net.answering((socket) => socket.end(httpAnswer(429, '', { 'retry-after': '7' })));
+    const error = await failure(post(url, { readError: () => ({ retryAfterSeconds: 60 }) }));
+    expect(error).toMatchObject({ retryAfterSeconds: 7 });
+  });
+
   it('and without a retry-after no wait is made up', () => {
     expect(retryAfterSeconds(null, now())).toBeNull();
     expect(retryAfterSeconds(' ', now())).toBeNull();

@@ -108,18 +108,31 @@ describe('a failure', () => {
     await expect(sending).rejects.toMatchObject({ kind: 'rate_limited', retryAfterSeconds: 17 });
   });
 
-  it.each(['errors/cannot_resend_yet', 'errors/limit_exceeded'])(
-    '%s at 422 is a rate limit without a known wait',
-    async (type) => {
-      const { client } = await answeredBy(422, { status: 422, type, title: 'Limit', detail: 'Too many' });
-      await expect(client.sendMessage(toAda)).rejects.toMatchObject({
-        kind: 'rate_limited',
-        code: type,
-        retryAfterSeconds: null,
-        message: `unipile answered 422 (${type}): Limit: Too many`,
-      });
-    },
-  );
+  it.each([
+    ['errors/limit_exceeded', 'account', 3_600],
+    ['errors/cannot_resend_yet', 'pair', 3_600],
+    ['errors/cannot_resend_within_24hrs', 'pair', 86_400],
+  ])('%s at 422 is a rate limit for the %s, for %d s', async (type, scope, seconds) => {
+    const { client } = await answeredBy(422, { status: 422, type, title: 'Limit', detail: 'Too many' });
+    await expect(client.sendMessage(toAda)).rejects.toMatchObject({
+      kind: 'rate_limited',
+      scope,
+      code: type,
+      retryAfterSeconds: seconds,
+      message: `unipile answered 422 (${type}): Limit: Too many`,
+    });
+  });
+
+  it.each([
+    ['[[limit]]', 'account'],
+    ['[[resend-yet]]', 'pair'],
+  ])('%s of the sandbox is a rate limit for the %s, and only the first time', async (text, scope) => {
+    const sending = client().sendMessage({ chatId: 'acc1__ada', text });
+    await expect(sending).rejects.toMatchObject({ kind: 'rate_limited', scope });
+    expect(told(text)).toHaveLength(0);
+    await client().sendMessage({ chatId: 'acc1__ada', text });
+    expect(told(text)).toHaveLength(1);
+  });
 
   it('of a disconnected account, or of our key, is unauthorised', async () => {
     const { client } = await answeredBy(401, { status: 401, type: 'errors/disconnected_account' });
@@ -142,5 +155,202 @@ describe('a failure', () => {
     await net.closeAll();
     const sending = unipile({ dsn: host, apiKey: 'k' }).sendMessage(toAda);
     await expect(sending).rejects.toMatchObject({ kind: 'not_sent', code: 'ECONNREFUSED' });
+  });
+});
+
+/** A client of a provider whose pages are given, by cursor (the first by ''), and the paths it was asked. */
+async function paged(pages: Record<string, { items: unknown[]; cursor?: string | null }>) {
+  const asked: URL[] = [];
+  const dsn = await net.answering((socket, raw) => {
+    const url = new URL(/^GET (\S+) /.exec(raw)?.[1] ?? '/not-a-get', 'http://unipile');
+    asked.push(url);
+    const page = pages[url.searchParams.get('cursor') ?? ''];
+    socket.end(httpAnswer(page ? 200 : 500, JSON.stringify({ object: 'MessageList', ...page })));
+  });
+  return { asked, client: unipile({ dsn, apiKey: 'k' }) };
+}
+
+const since = '2026-11-22T10:00:00.000Z';
+const second = (number: number) => new Date(Date.parse(since) + number * 1_000).toISOString();
+const item = (number: number, more: object = {}) => ({
+  object: 'Message',
+  id: `m${number}`,
+  text: `text ${number}`,
+  timestamp: second(number),
+  is_sender: 1,
+  ...more,
+});
+/** Pages of two that go on as long as anybody asks, newest first. */
+const endless = Object.fromEntries(
+  Array.from({ length: 20 }, (_, page) => [
+    page === 0 ? '' : String(page),
+    { items: [item(100 - 2 * page), item(99 - 2 * page)], cursor: String(page + 1) },
+  ]),
+);
+
+describe('the messages of a chat', () => {
+  it('are found as they were sent, oldest first', async () => {
+    const from = new Date().toISOString();
+    for (const text of ['one', 'two\r\nlines 👋', 'one'])
+      await client().sendMessage({ chatId: 'acc1__list', text });
+    const listed = await client().listMessages({ chatId: 'acc1__list', since: from });
+    const sent = sandbox.deliveries().filter(({ recipient }) => recipient === 'list');
+    expect(listed).toEqual({
+      complete: true,
+      messages: sent.map(({ id, text, at }) => ({ id, chatId: 'acc1__list', text, at, fromUs: true })),
+    });
+  });
+
+  it('are none in a chat that nobody has written in, and a refusal in one that is not there', async () => {
+    expect(await client().listMessages({ chatId: 'acc1__nobody', since })).toEqual({
+      messages: [],
+      complete: true,
+    });
+    const listing = client().listMessages({ chatId: 'nothing', since });
+    await expect(listing).rejects.toMatchObject({ kind: 'rejected', status: 404 });
+  });
+
+  it('are asked for from the instant on, that instant included, with the key', async () => {
+    const { asked, client } = await paged({ '': { items: [item(0)] } });
+    const listed = await client.listMessages({ chatId: 'c/1', since: '2026-11-22 11:00:00.000999+01:00' });
+    expect(listed.messages).toHaveLength(1);
+    expect(asked[0]?.pathname).toBe('/api/v1/chats/c%2F1/messages');
+    expect(Object.fromEntries(asked[0]?.searchParams ?? [])).toEqual({
+      limit: '100',
+      after: '2026-11-22T09:59:59.999Z',
+    });
+  });
+
+  it('from before the instant are left out even where Unipile gives them', async () => {
+    const { client } = await paged({ '': { items: [item(-1), item(1), item(-2)] } });
+    const { messages } = await client.listMessages({ chatId: 'c', since });
+    expect(messages.map(({ id }) => id)).toEqual(['m1']);
+  });
+
+  it('come from page after page, each once, whatever their order', async () => {
+    const { asked, client } = await paged({
+      '': { items: [item(1), item(2)], cursor: 'x' },
+      x: { items: [item(2), item(3)], cursor: 'y' },
+      y: { items: [], cursor: null },
+    });
+    const { messages, complete } = await client.listMessages({ chatId: 'c', since });
+    expect(messages.map(({ id }) => id)).toEqual(['m1', 'm2', 'm3']);
+    expect({ complete, pages: asked.length }).toEqual({ complete: true, pages: 3 });
+  });
+
+  it('are not complete where there are more pages than are read', async () => {
+    const { asked, client } = await paged(endless);
+    const { messages, complete } = await client.listMessages({ chatId: 'c', since });
+    expect({ complete, pages: asked.length, count: messages.length }).toEqual({
+      complete: false,
+      pages: 5,
+      count: 10,
+    });
+  });
+
+  it('are complete as soon as pages that come newest first are past the instant', async () => {
+    const { asked, client } = await paged(endless);
+    const listed = await client.listMessages({ chatId: 'c', since: second(96) });
+    expect(listed.messages.map(({ id }) => id)).toEqual(['m96', 'm97', 'm98', 'm99', 'm100']);
+    expect({ complete: listed.complete, pages: asked.length }).toEqual({ complete: true, pages: 3 });
+  });
+
+  it('that come oldest first are read to the end', async () => {
+    const { client } = await paged({
+      '': { items: [item(-3), item(-2)], cursor: 'x' },
+      x: { items: [item(-1), item(1)], cursor: null },
+    });
+    const { messages, complete } = await client.listMessages({ chatId: 'c', since });
+    expect(messages.map(({ id }) => id)).toEqual(['m1']);
+    expect(complete).toBe(true);
+  });
+
+  it('on pages of one, whose order nobody can tell, are read to the end', async () => {
+    const { client } = await paged({
+      '': { items: [item(-1)], cursor: 'x' },
+      x: { items: [item(1)], cursor: null },
+    });
+    const { messages } = await client.listMessages({ chatId: 'c', since });
+    expect(messages.map(({ id }) => id)).toEqual(['m1']);
+  });
+
+  it.each([
+    ['without an instant', { timestamp: null }],
+    ['without an id', { id: null }],
+    ['that does not say whose it is', { is_sender: null }],
+  ])('are not complete with one %s', async (_, broken) => {
+    const { client } = await paged({ '': { items: [item(1), item(2, broken)] } });
+    const listed = await client.listMessages({ chatId: 'c', since });
+    expect(listed.messages.map(({ id }) => id)).toEqual(['m1']);
+    expect(listed.complete).toBe(false);
+  });
+
+  it('say whose they are, and have an empty text where there is none', async () => {
+    const { client } = await paged({ '': { items: [item(1, { is_sender: 0, text: null }), item(2)] } });
+    const { messages } = await client.listMessages({ chatId: 'c', since });
+    expect(messages).toMatchObject([
+      { id: 'm1', text: '', fromUs: false },
+      { id: 'm2', text: 'text 2', fromUs: true },
+    ]);
+  });
+
+  it('are unknown where the answer is no list, or one page of it fails', async () => {
+    const { client: odd } = await answeredBy(200, { object: 'MessageList' });
+    const listing = odd.listMessages({ chatId: 'c', since });
+    await expect(listing).rejects.toMatchObject({ code: 'unexpected_answer' });
+    const { client: failing } = await paged({ '': { items: [item(1)], cursor: 'gone' } });
+    await expect(failing.listMessages({ chatId: 'c', since })).rejects.toMatchObject({ status: 500 });
+  });
+
+  it('are given up when the signal fires', async () => {
+    const dsn = await net.answering(() => {});
+    const signal = AbortSignal.timeout(50);
+    const listing = unipile({ dsn, apiKey: 'k' }).listMessages({ chatId: 'c', since, signal });
+    await expect(listing).rejects.toMatchObject({ code: 'aborted' });
+  });
+});
+
+describe('the chats with a person', () => {
+  it('are there once a message was delivered, each account’s its own', async () => {
+    expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc1' })).toEqual([]);
+    const { chatId } = await client().startChat({ accountId: 'acc1', recipient: 'dora', text: 'hi dora' });
+    expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc1' })).toEqual([{ id: chatId }]);
+    expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc2' })).toEqual([]);
+  });
+
+  it('are asked for at the address that Unipile v1 has', async () => {
+    const { asked, client } = await paged({ '': { items: [{ object: 'Chat', id: 'c1' }] } });
+    expect(await client.listChats({ attendeeId: 'ACo/1', accountId: 'a1' })).toEqual([{ id: 'c1' }]);
+    expect(asked[0]?.pathname).toBe('/api/v1/chat_attendees/ACo%2F1/chats');
+    expect(asked[0]?.searchParams.get('account_id')).toBe('a1');
+  });
+
+  it('of another account are left out even where Unipile gives them', async () => {
+    const { client } = await paged({
+      '': { items: [{ id: 'c1', account_id: 'a1' }], cursor: 'x' },
+      x: { items: [{ id: 'c2', account_id: 'a2' }, { id: 'c3' }] },
+    });
+    expect(await client.listChats({ attendeeId: 'p', accountId: 'a1' })).toEqual([
+      { id: 'c1' },
+      { id: 'c3' },
+    ]);
+  });
+
+  it.each([
+    [404, '<html>', 'rejected'],
+    [404, { message: 'no such host' }, 'rejected'],
+    [401, { type: 'errors/disconnected_account' }, 'unauthorised'],
+    [429, { type: 'errors/too_many_requests' }, 'rate_limited'],
+    [503, { type: 'errors/service_unavailable' }, 'uncertain'],
+    [200, { object: 'ChatList', items: [{ id: null }] }, 'uncertain'],
+  ])('are unknown, not none, at %d with %j', async (status, body, kind) => {
+    const { client } = await answeredBy(status, body);
+    await expect(client.listChats({ attendeeId: 'p', accountId: 'a1' })).rejects.toMatchObject({ kind });
+  });
+
+  it('are unknown where there are more than are read', async () => {
+    const { client } = await paged(endless);
+    const listing = client.listChats({ attendeeId: 'p', accountId: 'a1' });
+    await expect(listing).rejects.toMatchObject({ kind: 'uncertain', code: 'too_many_chats' });
   });
 });

@@ -61,11 +61,6 @@ describe('a text', () => {
 
 describe('a failure', () => {
   it.each([
-    [400, 4, 'rate_limited'],
-    [400, 80007, 'rate_limited'],
-    [429, 130429, 'rate_limited'],
-    [400, 131056, 'rate_limited'],
-    [429, 131048, 'rejected'],
     [400, 131051, 'rejected'],
     [400, 131026, 'rejected'],
     [403, 10, 'rejected'],
@@ -76,6 +71,31 @@ describe('a failure', () => {
   ])('of status %d with code %d is %s', async (status, code, kind) => {
     const { sending } = await answeredBy(status, { error: { code, message: 'No' } });
     await expect(sending).rejects.toMatchObject({ kind, code, status, provider: 'whatsapp-cloud' });
+  });
+
+  it.each([
+    [400, 4, 'account', null],
+    [400, 80007, 'account', null],
+    [429, 130429, 'account', null],
+    [400, 131056, 'pair', null],
+    [400, 131048, 'account', 86_400],
+  ])('of status %d with code %d is a limit for the %s, for %s s', async (status, code, scope, seconds) => {
+    const { sending } = await answeredBy(status, { error: { code, message: 'Slow down' } });
+    const limit = { kind: 'rate_limited', scope, retryAfterSeconds: seconds };
+    await expect(sending).rejects.toMatchObject({ ...limit, code, status });
+  });
+
+  it.each([
+    ['[[131056]]', 'rate_limited', 'pair'],
+    ['[[131048]]', 'rate_limited', 'account'],
+    ['[[130429]]', 'rate_limited', 'account'],
+    ['[[80007]]', 'rate_limited', 'account'],
+    ['[[131051]]', 'rejected', 'account'],
+  ])('%s of the sandbox is %s for the %s, and only the first time', async (text, kind, scope) => {
+    await expect(client().sendText(message(text))).rejects.toMatchObject({ kind, scope });
+    expect(told(text)).toHaveLength(0);
+    await client().sendText(message(text));
+    expect(told(text)).toHaveLength(1);
   });
 
   it('never shows the token that the provider quotes', async () => {

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { DeliveryLog } from '../../sandbox/delivery-log';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox';
@@ -146,9 +148,38 @@ describe('a message', () => {
   });
 });
 
+describe('the chats with a person', () => {
+  const chats = async (sandbox: Sandbox, attendee: string, query = '') => {
+    const headers = { 'x-api-key': 'sandbox-key' };
+    const url = `${sandbox.url}/api/v1/chat_attendees/${attendee}/chats${query}`;
+    const response = await fetch(url, { headers });
+    return { status: response.status, ...(await response.json()) };
+  };
+
+  it('are those in which a message was delivered', async () => {
+    const sandbox = await start();
+    await say(sandbox, 'hi', 'acc1__ada');
+    await say(sandbox, 'hi', 'acc2__ada');
+    await say(sandbox, '[[500]]', 'acc3__ada');
+    expect(await chats(sandbox, 'ada', '?account_id=acc2')).toMatchObject({
+      status: 200,
+      object: 'ChatList',
+      items: [{ object: 'Chat', id: 'acc2__ada', account_id: 'acc2' }],
+      cursor: null,
+    });
+    expect((await chats(sandbox, 'ada')).items).toHaveLength(2);
+    expect(await chats(sandbox, 'ada', '?account_id=acc3')).toMatchObject({ status: 200, items: [] });
+    expect(await chats(sandbox, 'bob')).toMatchObject({ status: 404, type: 'errors/resource_not_found' });
+  });
+});
+
 describe('the process', () => {
-  const run = (...args: string[]) =>
-    spawn(process.execPath, ['--import', 'tsx', 'sandbox/main.ts', ...args], { stdio: 'pipe' });
+  const run = (...args: string[]) => runIn({}, ...args);
+  const runIn = (env: Record<string, string>, ...args: string[]) =>
+    spawn(process.execPath, ['--import', 'tsx', 'sandbox/main.ts', ...args], {
+      stdio: 'pipe',
+      env: { ...process.env, WHATSAPP_APP_SECRET: '', UNIPILE_WEBHOOK_SECRET: '', ...env },
+    });
   const firstLine = async (stream: ChildProcess['stdout']) =>
     String((await once(stream as never, 'data'))[0]);
 
@@ -162,5 +193,36 @@ describe('the process', () => {
     expect(await (await fetch(`${url}/`)).text()).toContain('sandbox');
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+
+  it('sends webhooks with the secrets of its environment, and does not start without them', async () => {
+    const secretless = run('--port', '0', '--unipile-webhook', 'http://127.0.0.1:9/');
+    const misled = runIn({ WHATSAPP_APP_SECRET: 's' }, '--port', '0', '--whatsapp-webhook', 'nowhere');
+    const heard: { secret: unknown; raw: string }[] = [];
+    const hook = createServer(async (request, response) => {
+      let raw = '';
+      for await (const chunk of request) raw += chunk;
+      heard.push({ secret: request.headers['unipile-auth'], raw });
+      response.end();
+    });
+    await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve));
+    const address = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`;
+    const flags = ['--port', '0', '--latency', '0-1', '--unipile-webhook', address];
+    const child = runIn({ UNIPILE_WEBHOOK_SECRET: 'u' }, ...flags);
+    const [complaint, other, line] = await Promise.all([
+      firstLine(secretless.stderr),
+      firstLine(misled.stderr),
+      firstLine(child.stdout),
+    ]);
+    expect(complaint).toContain('UNIPILE_WEBHOOK_SECRET');
+    expect(other).toContain('--whatsapp-webhook must be an address');
+    const url = line.trim().split(' ').at(-1) ?? '';
+    // The shares of faults are as by default: one of these comes through.
+    for (const text of texts(5)) await say({ url } as Sandbox, text);
+    await expect.poll(() => heard.length, { timeout: 5_000 }).toBeGreaterThan(0);
+    expect(heard[0]).toMatchObject({ secret: 'u', raw: expect.stringContaining('"message":"text ') });
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    await new Promise((resolve) => hook.close(resolve));
   });
 });

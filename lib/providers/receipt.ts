@@ -1,0 +1,35 @@
+/** What a provider told us of a message by webhook: how ours fared, or that there is one in a chat. */
+export interface Receipt {
+  kind: 'status' | 'message';
+  /** Of a `message`: `sent` by the account itself (by us, or from another device), or `received`. */
+  status: 'sent' | 'delivered' | 'read' | 'failed' | 'received';
+  message_id: string;
+  /** What we gave the message on its way, echoed. */
+  reference?: string;
+  /** As in `punctual.accounts`. */
+  provider_account_id?: string;
+  chat_id?: string;
+  /** The other side, as the provider names it. */
+  recipient?: string;
+  /** The text, of a `message`. */
+  body?: string;
+  /** Of a `failed`. */
+  error?: string;
+  /** When the provider says it was; ISO 8601, UTC. */
+  said_at?: string;
+}
+
+export interface WebhookReading {
+  receipts: Receipt[];
+  /** Events that are none of ours, or not in the shape agreed. */
+  ignored: number;
+}
+
+/** The longest id that is taken, in characters: two of them fit into one entry of an index. The providers' have less than 200. */
+export const MAX_ID_LENGTH = 255;
+
+/** The instant as ISO 8601; undefined where it is none, or so far off that it means nothing. */
+export function saidAt(epochMs: number): string | undefined {
+  const sane = epochMs >= Date.UTC(2000, 0) && epochMs < Date.UTC(2200, 0);
+  return sane ? new Date(epochMs).toISOString() : undefined;
+}

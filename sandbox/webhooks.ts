@@ -1,0 +1,101 @@
+import type { Delivery } from './delivery-log';
+import { receivedEvent } from './unipile-shape';
+import { signature, statusEvent } from './whatsapp-shape';
+
+export interface WebhookSettings {
+  whatsapp?: { url: string; appSecret: string };
+  unipile?: { url: string; secret: string };
+  /** Least and most milliseconds between a message, or the event before, and an event. 100 to 1500 unless given. */
+  delayMs?: [number, number];
+  /** Milliseconds before the first repetition; each later one is twice as long. 1000 unless given. */
+  pauseMs?: number;
+  /** Told of each event that was given up. */
+  onGivenUp?: (url: string, reason: string) => void;
+}
+
+interface Event {
+  url: string;
+  headers: Record<string, string>;
+  body: string;
+}
+
+const MOST_REPETITIONS = 5;
+const ANSWER_WITHIN_MS = 30_000;
+
+/** Tells what became of messages, as the providers do: late, and again where the answer is not 200. Nobody waits for it. */
+export class Webhooks {
+  readonly #settings: WebhookSettings;
+  readonly #waiting = new Set<NodeJS.Timeout>();
+  readonly #closed = new AbortController();
+
+  constructor(settings: WebhookSettings) {
+    this.#settings = settings;
+  }
+
+  /** WhatsApp: `sent`, then `delivered`. Unipile: `message_received`, as of every message in a chat. */
+  announce(delivery: Delivery): void {
+    const { whatsapp, unipile } = this.#settings;
+    if (delivery.provider === 'unipile') {
+      if (!unipile) return;
+      const headers = { 'unipile-auth': unipile.secret };
+      this.#plan([{ url: unipile.url, headers, body: JSON.stringify(receivedEvent(delivery)) }]);
+    } else if (whatsapp) {
+      const events = (['sent', 'delivered'] as const).map((status) => {
+        const body = JSON.stringify(statusEvent(delivery, status));
+        const headers = { 'x-hub-signature-256': signature(body, whatsapp.appSecret) };
+        return { url: whatsapp.url, headers, body };
+      });
+      this.#plan(events);
+    }
+  }
+
+  /** What was not told by now never will be. */
+  close(): void {
+    for (const timer of this.#waiting) clearTimeout(timer);
+    this.#closed.abort();
+  }
+
+  #plan(events: Event[]): void {
+    const [least, most] = this.#settings.delayMs ?? [100, 1500];
+    let afterMs = 0;
+    for (const event of events) {
+      afterMs += least + Math.random() * (most - least);
+      this.#later(afterMs, () => this.#post(event, 0));
+    }
+  }
+
+  #later(ms: number, act: () => Promise<void>): void {
+    if (this.#closed.signal.aborted) return;
+    const timer = setTimeout(() => {
+      this.#waiting.delete(timer);
+      void act();
+    }, ms);
+    this.#waiting.add(timer);
+  }
+
+  async #post(event: Event, repetitions: number): Promise<void> {
+    const reason = await this.#refusal(event);
+    if (reason === null || this.#closed.signal.aborted) return;
+    if (repetitions === MOST_REPETITIONS) return this.#settings.onGivenUp?.(event.url, reason);
+    const pauseMs = (this.#settings.pauseMs ?? 1000) * 2 ** repetitions;
+    this.#later(pauseMs, () => this.#post(event, repetitions + 1));
+  }
+
+  /** Null for a 200, else what it was instead. */
+  async #refusal({ url, headers, body }: Event): Promise<string | null> {
+    try {
+      const response = await fetch(url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body,
+        redirect: 'manual',
+        signal: AbortSignal.any([this.#closed.signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]),
+      });
+      await response.body?.cancel();
+      return response.status === 200 ? null : `status ${response.status}`;
+    } catch (error) {
+      const { message, cause } = error as Error;
+      return cause instanceof Error ? cause.message : message;
+    }
+  }
+}

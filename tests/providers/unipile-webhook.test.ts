@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest';
+import { readUnipileWebhook } from '../../lib/providers/unipile-webhook';
+
+const ada = { attendee_id: 'u1', attendee_name: 'Ada', attendee_provider_id: 'ACoAda' };
+const bob = { attendee_id: 'u2', attendee_name: 'Bob', attendee_provider_id: 'ACoBob' };
+const message = (more: object = {}) => ({
+  event: 'message_received',
+  account_id: 'acc1',
+  account_type: 'LINKEDIN',
+  account_info: { type: 'LINKEDIN', feature: 'classic', user_id: 'ACoAda' },
+  chat_id: 'chat1',
+  timestamp: '2026-11-22T10:00:00.123Z',
+  message_id: 'm1',
+  message: 'Hello\nBob',
+  sender: ada,
+  attendees: [bob],
+  ...more,
+});
+
+describe('a webhook of Unipile', () => {
+  it('tells of a message that the account itself sent', () => {
+    expect(readUnipileWebhook(message())).toEqual({
+      ignored: 0,
+      receipts: [
+        {
+          kind: 'message',
+          status: 'sent',
+          message_id: 'm1',
+          provider_account_id: 'acc1',
+          chat_id: 'chat1',
+          recipient: 'ACoBob',
+          body: 'Hello\nBob',
+          said_at: '2026-11-22T10:00:00.123Z',
+        },
+      ],
+    });
+  });
+
+  it('tells of a message that the other side sent', () => {
+    const { receipts } = readUnipileWebhook(message({ sender: bob, attendees: [bob] }));
+    expect(receipts).toMatchObject([{ kind: 'message', status: 'received', recipient: 'ACoBob' }]);
+  });
+
+  it.each([
+    ['as the attendees name both sides', { attendees: [ada, bob] }, 'sent', 'ACoBob'],
+    [
+      'as one of a group, to nobody alone',
+      { attendees: [bob, { attendee_provider_id: 'ACoCarl' }] },
+      'sent',
+      undefined,
+    ],
+    [
+      'as a group’s from who wrote it',
+      { sender: bob, attendees: [ada, bob, { attendee_provider_id: 'C' }] },
+      'received',
+      'ACoBob',
+    ],
+    [
+      'as an organisation’s by its mailbox',
+      { sender: { attendee_provider_id: 'box' }, account_info: { user_id: 'ACoAda', mailbox_id: 'box' } },
+      'sent',
+      'ACoBob',
+    ],
+    ['as it says itself', { is_sender: true, account_info: undefined }, 'sent', 'ACoBob'],
+    ['as it says itself, over what is compared', { is_sender: 0 }, 'received', 'ACoAda'],
+  ])('is read %s', (_, more, status, recipient) => {
+    expect(readUnipileWebhook(message(more)).receipts).toMatchObject([{ status, recipient }]);
+  });
+
+  it.each([
+    ['another event', message({ event: 'message_read' })],
+    ['an event yet unknown', { event: 'message_teleported' }],
+    ['a message without an id', message({ message_id: null })],
+    ['a message with an id that no index holds', message({ message_id: 'm'.repeat(300) })],
+    ['a message without an account', message({ account_id: '' })],
+    ['a message that does not say who the account is', message({ account_info: undefined })],
+    ['a message that does not say who sent it', message({ sender: null })],
+    ['a list', [message()]],
+    ['nothing', null],
+    ['a text', 'message_received'],
+  ])('ignores %s', (_, body) => {
+    expect(readUnipileWebhook(body)).toEqual({ receipts: [], ignored: 1 });
+  });
+
+  it('is taken without what is not needed', () => {
+    const bare = message({ chat_id: 7, message: null, timestamp: 'soon', attendees: 'none' });
+    expect(readUnipileWebhook(bare).receipts).toEqual([
+      { kind: 'message', status: 'sent', message_id: 'm1', provider_account_id: 'acc1' },
+    ]);
+  });
+});

@@ -1,0 +1,166 @@
+import { createHmac } from 'node:crypto';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
+import type { WebhookSettings } from '../../sandbox/webhooks';
+
+const servers: Server[] = [];
+const sandboxes: Sandbox[] = [];
+afterEach(async () => {
+  for (const sandbox of sandboxes.splice(0)) await sandbox.close();
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+});
+
+interface Told {
+  headers: IncomingHttpHeaders;
+  raw: string;
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape, for assertions
+  body: any;
+}
+
+/** Hears webhooks, and answers each with the next status, the last one for ever; null cuts the connection. */
+async function hear(...statuses: (number | null)[]) {
+  const told: Told[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const raw = Buffer.concat(chunks).toString('utf8');
+    const status = statuses[Math.min(told.length, statuses.length - 1)] ?? null;
+    told.push({ headers: request.headers, raw, body: JSON.parse(raw) });
+    if (status === null) response.destroy();
+    else response.writeHead(status).end('heard');
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { told, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook` };
+}
+
+async function start(webhooks: WebhookSettings): Promise<Sandbox> {
+  const sandbox = await startSandbox({ webhooks: { delayMs: [1, 20], pauseMs: 5, ...webhooks } });
+  sandboxes.push(sandbox);
+  return sandbox;
+}
+
+function sendByWhatsapp(sandbox: Sandbox, text: string) {
+  return fetch(`${sandbox.url}/v23.0/1001/messages`, {
+    method: 'POST',
+    headers: { authorization: 'Bearer sandbox-token' },
+    body: JSON.stringify({
+      messaging_product: 'whatsapp',
+      to: '+4915100000001',
+      type: 'text',
+      text: { body: text },
+      biz_opaque_callback_data: 'dm_queue/7/c1',
+    }),
+  });
+}
+
+function sendByUnipile(sandbox: Sandbox, text: string) {
+  const body = new FormData();
+  body.append('text', text);
+  const headers = { 'x-api-key': 'sandbox-key' };
+  return fetch(`${sandbox.url}/api/v1/chats/acc1__ada/messages`, { method: 'POST', headers, body });
+}
+
+describe('the sandbox', () => {
+  it('tells that a WhatsApp message was sent, then delivered, signed and with its reference', async () => {
+    const { told, url } = await hear(200);
+    const sandbox = await start({ whatsapp: { url, appSecret: 's' } });
+    await sendByWhatsapp(sandbox, 'hi 👋');
+    await expect.poll(() => told.length).toBe(2);
+    const id = sandbox.deliveries()[0]?.id;
+    expect(told.map(({ body }) => body.entry[0].changes[0])).toMatchObject(
+      ['sent', 'delivered'].map((status) => ({
+        field: 'messages',
+        value: {
+          metadata: { phone_number_id: '1001' },
+          statuses: [
+            { id, status, recipient_id: '4915100000001', biz_opaque_callback_data: 'dm_queue/7/c1' },
+          ],
+        },
+      })),
+    );
+    for (const { raw, headers } of told) {
+      const hex = createHmac('sha256', 's').update(raw).digest('hex');
+      expect(headers['x-hub-signature-256']).toBe(`sha256=${hex}`);
+    }
+  });
+
+  it('tells of a message in a chat of Unipile as of one that the account itself sent, with the secret', async () => {
+    const { told, url } = await hear(200);
+    const sandbox = await start({ unipile: { url, secret: 'u' } });
+    await sendByUnipile(sandbox, 'hi ada');
+    await expect.poll(() => told.length).toBe(1);
+    expect(told[0]?.headers['unipile-auth']).toBe('u');
+    const { body } = told[0] ?? {};
+    expect(body).toMatchObject({
+      event: 'message_received',
+      account_id: 'acc1',
+      chat_id: 'acc1__ada',
+      message_id: sandbox.deliveries()[0]?.id,
+      message: 'hi ada',
+      attendees: [{ attendee_provider_id: 'ada' }],
+    });
+    expect(body.sender.attendee_provider_id).toBe(body.account_info.user_id);
+  });
+
+  it('tells of a message whose answer was lost, and of none that was not taken', async () => {
+    const { told, url } = await hear(200);
+    const sandbox = await start({ unipile: { url, secret: 'u' } });
+    await sendByUnipile(sandbox, '[[drop-before]]').catch(() => null);
+    await sendByUnipile(sandbox, '[[limit]]');
+    await sendByUnipile(sandbox, '[[drop-after]]').catch(() => null);
+    await expect.poll(() => told.length).toBe(1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(told.map(({ body }) => body.message)).toEqual(['[[drop-after]]']);
+  });
+
+  it('tells it again, in the same words, until the answer is 200', async () => {
+    const { told, url } = await hear(503, null, 302, 201, 200);
+    const sandbox = await start({ unipile: { url, secret: 'u' } });
+    await sendByUnipile(sandbox, 'again');
+    await expect.poll(() => told.length).toBe(5);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(new Set(told.map(({ raw }) => raw)).size).toBe(1);
+    expect(told).toHaveLength(5);
+  });
+
+  it('gives up after five repetitions, and goes on taking messages', async () => {
+    const { told, url } = await hear(500);
+    const givenUp: string[] = [];
+    const sandbox = await start({
+      unipile: { url, secret: 'u' },
+      onGivenUp: (_url, reason) => givenUp.push(reason),
+    });
+    await sendByUnipile(sandbox, 'in vain');
+    await expect.poll(() => givenUp).toEqual(['status 500']);
+    expect(told).toHaveLength(6);
+    expect((await sendByUnipile(sandbox, 'next')).status).toBe(201);
+  });
+
+  it('does not mind that nobody listens', async () => {
+    const { url } = await hear(200);
+    await new Promise((resolve) => servers.pop()?.close(resolve));
+    const givenUp: string[] = [];
+    const sandbox = await start({
+      whatsapp: { url, appSecret: 's' },
+      onGivenUp: (_url, reason) => givenUp.push(reason),
+    });
+    expect((await sendByWhatsapp(sandbox, 'to nobody')).status).toBe(200);
+    await expect.poll(() => givenUp).toHaveLength(2);
+    expect(givenUp.join()).toContain('ECONNREFUSED');
+  });
+
+  it('tells nothing more once it is closed', async () => {
+    const { told, url } = await hear(200);
+    const sandbox = await start({ unipile: { url, secret: 'u' }, delayMs: [60, 60] });
+    await sendByUnipile(sandbox, 'too late');
+    await sandbox.close();
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    expect(told).toEqual([]);
+  });
+});
