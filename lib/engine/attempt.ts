@@ -18,9 +18,10 @@ const graceMs = 250;
  * its effect.
  */
 function classifyError(error: unknown, delivery: 'at-most-once' | 'at-least-once'): Verdict {
-  const { kind, retryAfterSeconds } = (typeof error === 'object' && error !== null ? error : {}) as {
+  const { kind, retryAfterSeconds, scope } = (typeof error === 'object' && error !== null ? error : {}) as {
     kind?: unknown;
     retryAfterSeconds?: unknown;
+    scope?: unknown;
   };
   const message = error instanceof Error ? error.message : String(error);
   const after =
@@ -30,7 +31,13 @@ function classifyError(error: unknown, delivery: 'at-most-once' | 'at-least-once
       return { outcome: { kind: 'dead', error: message }, provider: 'answered' };
     case 'rate_limited': {
       return {
-        outcome: { kind: 'retry', error: message, afterSeconds: after, rateLimited: true },
+        outcome: {
+          kind: 'retry',
+          error: message,
+          afterSeconds: after,
+          rateLimited: true,
+          scope: scope === 'pair' ? 'pair' : 'account',
+        },
         provider: 'answered',
       };
     }

@@ -6,8 +6,10 @@ export type Outcome =
       kind: 'retry';
       error: string;
       afterSeconds?: number;
-      /** The provider asked us to slow down: costs no attempt, and the whole account waits. */
+      /** The provider asked us to slow down: costs no attempt, and the account waits, or the addressee. */
       rateLimited?: boolean;
+      /** Whom the provider limits: the account (unless said), or only this addressee of it. */
+      scope?: 'account' | 'pair';
       result?: Result;
     }
   /** A recurring row did its work: due again `afterSeconds` after its last due time, never in the past. */

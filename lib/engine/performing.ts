@@ -9,7 +9,7 @@ import type { Queue } from './queue';
 import type { ClaimedRow, QueueSettings, Settlement } from './queue-store';
 import type { Settling } from './settling';
 
-/** A provider's limit without a time of its own. */
+/** A provider's limit without a time of its own, for a row without an account. */
 const defaultPauseSeconds = 60;
 /** A provider that says "now" after "too many" is not taken at its word: it costs no attempt, and would go round for ever. */
 const leastPauseSeconds = 5;
@@ -91,7 +91,8 @@ export class Performing<Row, Deps, Env> {
     }
 
     const startedAt = clock.now();
-    const context = { deps: this.deps, log, attempt: claimed.attempt, account: claimed.account };
+    const { attempt, account } = claimed;
+    const context = { deps: this.deps, log, attempt, account, claimId: claim.id };
     const verdict = await runAttempt((signal) => this.queue.perform(parsed.row, { ...context, signal }), {
       clock,
       timeoutMs,
@@ -153,12 +154,14 @@ export class Performing<Row, Deps, Env> {
     if ('error' in outcome) settlement.error = outcome.error;
     if (outcome.kind === 'again') settlement.delaySeconds = outcome.afterSeconds;
     if (outcome.kind === 'retry' && outcome.rateLimited) {
-      const pauseSeconds = Math.max(leastPauseSeconds, outcome.afterSeconds ?? defaultPauseSeconds);
+      const { afterSeconds } = outcome;
+      const told = afterSeconds === undefined ? undefined : Math.max(leastPauseSeconds, afterSeconds);
       settlement.rateLimited = true;
-      settlement.delaySeconds = pauseSeconds;
+      settlement.delaySeconds = told ?? (claimed.account ? undefined : defaultPauseSeconds);
       if (claimed.account) {
+        settlement.limitScope = outcome.scope ?? 'account';
         settlement.accountId = claimed.account.id;
-        settlement.accountPauseSeconds = pauseSeconds;
+        if (settlement.limitScope === 'account') settlement.accountPauseSeconds = told;
       }
     } else if (outcome.kind === 'retry') {
       const { backoffBaseSeconds: baseSeconds, backoffCapSeconds: capSeconds } = this.settings;

@@ -1,3 +1,5 @@
+import type { Finding } from './queue';
+
 /** What the engine asks of the database: one exchange at a time. Implemented over SQL by `lib/store`. */
 export interface QueueStore {
   /**
@@ -19,6 +21,10 @@ export interface ExchangeRequest {
   providers: ProviderNote[];
   /** Claims of this tick whose rows never arrived: they are given back. */
   releaseClaims: string[];
+  /** What was found of unknown rows. */
+  looks: LookSettlement[];
+  /** The most unknown rows to hand out for a look, where there is nothing to claim. */
+  wantLooks: number;
   /** The most rows to claim; null for as many as the registry lets run side by side. */
   want: number | null;
   close: 'no' | 'if_drained' | 'yes';
@@ -37,6 +43,19 @@ export interface TickIdentity {
   lock: 'acquired' | 'held' | 'unavailable' | 'none';
   /** The providers that are configured, for a queue with accounts. */
   providers: string[];
+  /** It claims nothing, and only asks what became of unknown rows. */
+  looksOnly: boolean;
+}
+
+/** What was found of one unknown row, on its way to the row. */
+export interface LookSettlement {
+  id: string;
+  /** The claim of the uncertain attempt: the fence. */
+  claimId: string;
+  overSeconds: number;
+  finding: Finding;
+  /** The provider could not be asked. */
+  failed: boolean;
 }
 
 /** One outcome on its way to its row, with durations and never instants: the database knows what time it is. */
@@ -49,6 +68,8 @@ export interface Settlement {
   result?: Record<string, unknown>;
   delaySeconds?: number;
   rateLimited?: boolean;
+  /** Whom the provider limits. Without `accountPauseSeconds` the database knows how long an account waits. */
+  limitScope?: 'account' | 'pair';
   accountId?: string;
   accountPauseSeconds?: number;
 }
@@ -67,6 +88,10 @@ export interface ExchangeReply {
   paused: string | null;
   settings: QueueSettings;
   rows: ClaimedRow[];
+  /** Unknown rows to look at. */
+  looks: UnknownRow[];
+  /** Of the looks that came with this exchange: those whose row came to an end. */
+  resolved: number;
   /** What did not go as it was asked; everything else was applied. */
   exceptions: SettlementException[];
   swept: number;
@@ -100,6 +125,19 @@ export interface ClaimedRow {
   /** The row as it stands in its table. */
   row: Record<string, unknown>;
   account: Account | null;
+}
+
+/** A row whose attempt is uncertain. */
+export interface UnknownRow {
+  id: string;
+  claimId: string;
+  /** ISO 8601, by the database's clock. */
+  attemptedAt: string;
+  /** For how long the attempt has been over for certain; negative while it is not. */
+  overSeconds: number;
+  row: Record<string, unknown>;
+  account: Account | null;
+  evidence: unknown;
 }
 
 /** Who the row is sent as. */

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { marginMs, workMs } from './budget';
 import type { Log } from './log';
-import type { Outcome } from './outcome';
+import type { Outcome, Result } from './outcome';
 import type { Account } from './queue-store';
 
 /** What a queue is besides its table: how one row's work is done. */
@@ -23,6 +23,39 @@ export interface Queue<Row, Deps, Env> {
    * `not_sent`, `unauthorised`, `uncertain`), and one without a kind counts as uncertain.
    */
   perform(row: Row, context: PerformContext<Deps>): Promise<Outcome> | Outcome;
+  /**
+   * For at-most-once: asks the provider what became of a row whose attempt is uncertain. Changes nothing, and may be called any
+   * number of times, within `timeoutMs` each. May throw: it is asked again later. Without it an operator decides.
+   */
+  reconcile?(row: Row, context: ReconcileContext<Deps>): Promise<Finding>;
+}
+
+export interface ReconcileContext<Deps> {
+  deps: Deps;
+  /** Fires when the look's time is over. */
+  signal: AbortSignal;
+  log: Log;
+  /** Who the row was sent as; null in a queue without accounts. */
+  account: Account | null;
+  /** When the attempt's claim was made, ISO 8601, by the database's clock: nothing of it is older. */
+  attemptedAt: string;
+  /** What the queue's SQL function `evidence` knows of the row; null where there is none. */
+  evidence: unknown;
+}
+
+/** What was found of an uncertain attempt. The database judges by it, under the row's lock. */
+export interface Finding {
+  /**
+   * Messages that are for certain what the attempt left at the provider, the likeliest first. Each proves one row at most: the
+   * first counts that no other row bears.
+   */
+  proofs: { messageId: string; result?: Result }[];
+  /** Messages that may be of the attempt: one that no other row bears stands in the way of sending again. */
+  doubts: string[];
+  /** With nothing found: how long after the attempt is over, in milliseconds, that proves that nothing was sent. Null: it never does. */
+  absentAfterMs: number | null;
+  /** For a person. */
+  text: string;
 }
 
 export interface PerformContext<Deps> {
@@ -32,6 +65,8 @@ export interface PerformContext<Deps> {
   log: Log;
   /** 1 for the first. */
   attempt: number;
+  /** Of this attempt and no other: what a provider echoes can be told by it. */
+  claimId: string;
   /** Who the row is sent as; null in a queue without accounts. */
   account: Account | null;
 }

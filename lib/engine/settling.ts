@@ -5,6 +5,7 @@ import type { Log } from './log';
 import type {
   ExchangeReply,
   ExchangeRequest,
+  LookSettlement,
   ProviderNote,
   QueueStore,
   Settlement,
@@ -52,6 +53,8 @@ export class Settling {
     released: 0,
     lost: 0,
     swept: 0,
+    looked: 0,
+    resolved: 0,
   };
   /** Calls made to the database, repeats included. */
   exchanges = 0;
@@ -59,6 +62,7 @@ export class Settling {
   requestedAt = 0;
 
   private readonly waiting = new Map<string, Settlement>();
+  private readonly findings = new Map<string, LookSettlement>();
   private seq = 0;
   private oldestAt: number | null = null;
   private readonly unansweredClaims: string[] = [];
@@ -77,6 +81,20 @@ export class Settling {
     this.oldestAt ??= this.ports.clock.now();
   }
 
+  /** Keeps what was found of an unknown row for the next exchange. */
+  addFinding(look: LookSettlement): void {
+    this.findings.set(look.id, {
+      ...look,
+      finding: {
+        ...look.finding,
+        proofs: look.finding.proofs.map((proof) => ({
+          ...proof,
+          result: this.transportable({ id: look.id, result: proof.result }),
+        })),
+      },
+    });
+  }
+
   get size(): number {
     return this.waiting.size;
   }
@@ -91,12 +109,14 @@ export class Settling {
    * again. Throws a `TickStoreError`; the outcomes are kept then.
    */
   async exchange(
-    call: Pick<ExchangeRequest, 'want' | 'close' | 'report'>,
+    call: Pick<ExchangeRequest, 'want' | 'wantLooks' | 'close' | 'report'>,
   ): Promise<ExchangeReply & { claimId: string }> {
     const claimId = this.ports.newId();
     const settlements = [...this.waiting.values()];
     const notes = this.breaker.takeNotes();
     const releaseClaims = [...this.unansweredClaims];
+    const looks = [...this.findings.values()];
+    this.findings.clear();
     this.waiting.clear();
     this.oldestAt = null;
     this.requestedAt = this.ports.clock.now();
@@ -108,15 +128,19 @@ export class Settling {
       settlements,
       providers: notes,
       releaseClaims,
+      looks,
     };
     try {
       const reply = await this.sendTwice(request);
       this.unansweredClaims.splice(0, releaseClaims.length);
       this.count(settlements, reply);
+      this.counts.looked += looks.length;
+      this.counts.resolved += reply.resolved;
       this.breaker.setProbing(reply.probing);
       return { ...reply, claimId };
     } catch (error) {
       this.keep(settlements, notes);
+      for (const look of looks) this.findings.set(look.id, look);
       if (call.want !== 0) this.unansweredClaims.push(claimId);
       throw error;
     }
@@ -129,10 +153,11 @@ export class Settling {
   async finish(report: () => object): Promise<ExchangeReply> {
     for (;;) {
       try {
-        return await this.exchange({ want: 0, close: 'yes', report: report() });
+        return await this.exchange({ want: 0, wantLooks: 0, close: 'yes', report: report() });
       } catch (error) {
         const { kind } = error as TickStoreError;
-        const canRetry = kind === 'unavailable' || (kind === 'refused' && this.waiting.size > 0);
+        const canRetry =
+          kind === 'unavailable' || (kind === 'refused' && this.waiting.size + this.findings.size > 0);
         if (!canRetry || !this.timeFor(exchangeMs + retryMs)) {
           for (const settlement of this.waiting.values())
             this.logUnwritten(settlement, error as TickStoreError);
@@ -150,6 +175,15 @@ export class Settling {
    */
   async isolate(): Promise<void> {
     if ((await this.attempt()) !== 'refused') return;
+    if (this.findings.size > 0) {
+      // Nothing is lost with these: the provider is asked again.
+      this.ports.log.error(
+        { ids: [...this.findings.keys()], reason: this.lastError?.message },
+        'findings could not be written',
+      );
+      this.findings.clear();
+      if ((await this.attempt()) !== 'refused') return;
+    }
     const settlements = [...this.waiting.values()];
     this.waiting.clear();
     for (const [index, settlement] of settlements.entries()) {
@@ -167,7 +201,7 @@ export class Settling {
     call: Pick<ExchangeRequest, 'close' | 'report'> = { close: 'no', report: null },
   ): Promise<'written' | TickStoreError['kind']> {
     try {
-      await this.exchange({ want: 0, ...call });
+      await this.exchange({ want: 0, wantLooks: 0, ...call });
       return 'written';
     } catch (error) {
       this.lastError = error as TickStoreError;
@@ -226,7 +260,7 @@ export class Settling {
   }
 
   /** A result that JSON cannot carry must not keep the outcome, and all others with it, from being written. */
-  private transportable({ id, result }: Settlement): Settlement['result'] {
+  private transportable({ id, result }: Pick<Settlement, 'id' | 'result'>): Settlement['result'] {
     try {
       return (
         result &&

@@ -37,4 +37,7 @@ export interface TickCounts {
   lost: number;
   /** Rows whose tick had died, taken out of `running` by this one. */
   swept: number;
+  /** Unknown rows that the provider was asked about, and those of them that came to an end. */
+  looked: number;
+  resolved: number;
 }

@@ -5,7 +5,8 @@ import type { Log } from './log';
 import type { HeldLock, OverlapLock } from './overlap-lock';
 import { Performing } from './performing';
 import type { Queue } from './queue';
-import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity } from './queue-store';
+import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity, UnknownRow } from './queue-store';
+import { Reconciling } from './reconciling';
 import { Settling, TickStoreError } from './settling';
 import type { TickReport } from './tick-report';
 
@@ -31,12 +32,16 @@ export interface TickOptions<Deps> {
   clockName: string;
   /** The instant of the schedule that this tick answers, ISO 8601, where it is known. */
   slot?: string | null;
+  /** Claims nothing, and only asks what became of unknown rows. Runs beside the queue's other ticks. */
+  looksOnly?: boolean;
 }
 
 /** Enough for a cron event that is delivered twice; a tick with work to do makes it longer. */
 const lockLifetimeMs = 5_000;
 /** How long an outcome waits at most for others to share its call. Quick rows do not wait for slow ones. */
 const groupMs = { 'at-most-once': 250, 'at-least-once': 20 };
+/** Unknown rows to look at, before the registry has said how many rows run side by side. */
+const firstLooks = 5;
 /** What a claim takes before its rows can start. */
 const claimMs = 500;
 
@@ -61,7 +66,10 @@ class Tick<Row, Deps, Env> {
   private readonly breaker = new Breaker();
   private readonly settling: Settling;
   private readonly performing: Performing<Row, Deps, Env>;
+  private readonly reconciling: Reconciling<Row, Deps, Env>;
   private settings!: QueueSettings;
+  /** Unknown rows that were handed out. */
+  private readonly looks: UnknownRow[] = [];
   private held: HeldLock | null = null;
   private duplicate = false;
   private outcome: TickReport['outcome'] = 'ran';
@@ -88,6 +96,7 @@ class Tick<Row, Deps, Env> {
       limitSeconds: options.limitMs / 1_000,
       lock: 'none',
       providers: queue.providers?.(options.deps) ?? [],
+      looksOnly: options.looksOnly ?? false,
     };
     this.settling = new Settling(this.identity, ports, this.breaker, this.budget);
     this.performing = new Performing(
@@ -99,6 +108,7 @@ class Tick<Row, Deps, Env> {
       this.settling,
       () => this.wake(),
     );
+    this.reconciling = new Reconciling(queue, options.deps, ports, this.settling);
   }
 
   async run(): Promise<TickReport> {
@@ -116,12 +126,13 @@ class Tick<Row, Deps, Env> {
     } finally {
       this.performing.closed = true;
       // An idle tick lets its lock run out: giving it back would cost a second command.
-      if (this.settling.counts.claimed > 0) await this.held?.release();
+      if (this.settling.counts.claimed + this.settling.counts.looked > 0) await this.held?.release();
     }
   }
 
   private async open(): Promise<ExchangeReply> {
-    const first = await this.exchange(null, 'if_drained').catch(async (error: TickStoreError) => {
+    const want = this.identity.looksOnly ? 0 : null;
+    const first = await this.exchange(want, 'if_drained').catch(async (error: TickStoreError) => {
       // The claim may have been carried out with its answer lost: if the database is there again, its rows go back.
       if (error.kind === 'unavailable') await this.settling.attempt({ close: 'yes', report: this.report() });
       throw error;
@@ -132,7 +143,7 @@ class Tick<Row, Deps, Env> {
     if (maxTicks > 1) {
       await this.held?.release();
       this.held = null;
-    } else if (first.rows.length > 0) await this.held?.extend(this.options.limitMs);
+    } else if (first.rows.length + first.looks.length > 0) await this.held?.extend(this.options.limitMs);
     return first;
   }
 
@@ -143,7 +154,11 @@ class Tick<Row, Deps, Env> {
         this.ended = this.breaker.everOpened ? 'breaker' : 'budget';
       }
       const { busy } = this.performing;
-      if (busy === 0 && (this.ended !== null || this.storeError)) {
+      if (this.looks.length > 0 && !this.storeError) {
+        await this.reconciling.lookAt(this.looks.splice(0));
+        continue;
+      }
+      if (busy === 0 && (this.storeError || (this.ended !== null && this.wantLooks() === 0))) {
         return this.settling.finish(() => this.report());
       }
       if (busy > 0 && !this.isTimeToExchange()) {
@@ -163,11 +178,13 @@ class Tick<Row, Deps, Env> {
   private async exchange(want: number | null, close: 'no' | 'if_drained'): Promise<ExchangeReply> {
     const reply = await this.settling.exchange({
       want,
+      wantLooks: close === 'no' ? 0 : this.wantLooks(),
       close,
       report: close === 'no' ? null : this.report(),
     });
     this.settings = reply.settings;
     this.drained = reply.rows.length < (want ?? reply.settings.concurrency);
+    this.looks.push(...reply.looks);
     const fault = this.faultOf(reply.settings);
     if (fault) this.stop(new TickStoreError('registry', fault));
     this.performing.start(
@@ -205,13 +222,20 @@ class Tick<Row, Deps, Env> {
 
   /** Rows to ask for. Under at-most-once only what can start at once: a crash leaves no more than those uncertain. */
   private want(): number {
-    if (this.ended !== null || this.storeError) return 0;
+    if (this.ended !== null || this.storeError || this.identity.looksOnly) return 0;
     const { batchLimit, concurrency, delivery } = this.settings;
     const room = (delivery === 'at-most-once' ? concurrency : this.prefetch()) - this.performing.busy;
     return Math.max(
       0,
       Math.min(room, (batchLimit ?? Number.POSITIVE_INFINITY) - this.settling.counts.claimed),
     );
+  }
+
+  /** Unknown rows to ask about, in what the budget leaves. */
+  private wantLooks(): number {
+    if (!this.queue.reconcile || this.storeError || !this.budget.admits(this.queue.timeoutMs, claimMs))
+      return 0;
+    return this.settings?.concurrency ?? firstLooks;
   }
 
   /** Enough rows at hand that slots never wait for a call, and no more than the rest of the budget can finish. */
@@ -260,7 +284,7 @@ class Tick<Row, Deps, Env> {
   private async takeLock(): Promise<void> {
     if (!this.ports.lock) return;
     const attempt = await this.ports.lock.acquire(
-      `${this.queue.name}:${this.identity.partition}`,
+      `${this.queue.name}:${this.identity.partition}${this.identity.looksOnly ? ':looks' : ''}`,
       lockLifetimeMs,
     );
     this.identity.lock = attempt.state;

@@ -1,9 +1,16 @@
 import { z } from 'zod';
 import type { Outcome } from '../engine/outcome';
-import { defineQueue, NotConfiguredError, type PerformContext } from '../engine/queue';
+import {
+  defineQueue,
+  type Finding,
+  NotConfiguredError,
+  type PerformContext,
+  type ReconcileContext,
+} from '../engine/queue';
 import { bodyLimits } from '../providers/body-limits';
-import { type Unipile, unipile } from '../providers/unipile';
+import { type Unipile, unipile, unipileMaxLateMs } from '../providers/unipile';
 import { type WhatsappCloud, whatsappCloud } from '../providers/whatsapp-cloud';
+import { doubtMs, judgeMessages, type SeenMessage } from './judge-messages';
 
 const row = z
   .object({
@@ -30,13 +37,24 @@ const row = z
 
 type Dm = z.infer<typeof row>;
 
+const receipts = z.array(
+  z.object({
+    message_id: z.string(),
+    chat_id: z.string().nullable(),
+    body: z.string().nullable(),
+    said_at: z.string().nullable(),
+  }),
+);
+
 export interface DmProviders {
   unipile?: Unipile;
   whatsapp_cloud?: WhatsappCloud;
+  /** How late after its attempt a message can still show up in its chat. */
+  unipileMaxLateMs: number;
 }
 
 export interface DmEnv {
-  unipile?: { dsn: string; apiKey: string };
+  unipile?: { dsn: string; apiKey: string; maxLateMs?: number };
   whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string };
 }
 
@@ -57,15 +75,24 @@ export const dmQueue = defineQueue<Dm, DmProviders, DmEnv>({
     return {
       ...(env.unipile && { unipile: unipile(env.unipile) }),
       ...(env.whatsappCloud && { whatsapp_cloud: whatsappCloud(env.whatsappCloud) }),
+      unipileMaxLateMs: env.unipile?.maxLateMs ?? unipileMaxLateMs,
     };
   },
 
-  providers: (deps) => Object.keys(deps),
+  providers: (deps) => (['unipile', 'whatsapp_cloud'] as const).filter((name) => deps[name]),
 
   perform(dm, context) {
     return context.account?.provider === 'whatsapp_cloud'
       ? sendByWhatsAppCloud(dm, context)
       : sendByUnipile(dm, context);
+  },
+
+  async reconcile(dm, context) {
+    // There is nothing to ask there: its webhooks bear our reference, and the database reads those by itself.
+    if (context.account?.provider === 'whatsapp_cloud') {
+      return { proofs: [], doubts: [], absentAfterMs: null, text: 'no webhook has told of it yet' };
+    }
+    return findInChat(dm, context);
   },
 });
 
@@ -92,7 +119,7 @@ async function sendByUnipile(
 
 async function sendByWhatsAppCloud(
   dm: Dm,
-  { deps, account, signal }: PerformContext<DmProviders>,
+  { deps, account, claimId, signal }: PerformContext<DmProviders>,
 ): Promise<Outcome> {
   if (!deps.whatsapp_cloud || !account) return notReachable(account?.provider);
   if (dm.channel !== 'whatsapp')
@@ -104,10 +131,59 @@ async function sendByWhatsAppCloud(
     to: dm.recipient,
     text: dm.body,
     // Echoed in the status webhooks: which row and which attempt a message belongs to.
-    reference: `${dm.id}.${dm.attempts}`,
+    reference: `dm_queue/${dm.id}/${claimId}`,
     signal,
   });
   return { kind: 'done', result: { provider_message_id: messageId } };
+}
+
+/**
+ * Looks through the chat, or the chats with the person, for what the attempt left there. A chat that it should have opened may come into
+ * being later, or under another id: not finding it proves nothing.
+ */
+async function findInChat(
+  dm: Dm,
+  { deps, account, attemptedAt, evidence, signal }: ReconcileContext<DmProviders>,
+): Promise<Finding> {
+  if (!deps.unipile || !account)
+    throw new Error(`no messages are read at ${account?.provider ?? '(no provider)'}`);
+  const { unipile } = deps;
+  const chats = dm.chat_id
+    ? [dm.chat_id]
+    : (
+        await unipile.listChats({
+          attendeeId: dm.recipient ?? '',
+          accountId: account.providerAccountId,
+          signal,
+        })
+      ).map(({ id }) => id);
+  const since = new Date(Date.parse(attemptedAt) - doubtMs).toISOString();
+  const lists = await Promise.all(chats.map((chatId) => unipile.listMessages({ chatId, since, signal })));
+  const seen = new Map<string, SeenMessage>();
+  for (const receipt of receipts.catch([]).parse(evidence)) {
+    const { message_id: id, chat_id: chatId, body, said_at: at } = receipt;
+    if (body !== null && at !== null) seen.set(id, { id, chatId, text: body, at });
+  }
+  for (const message of lists.flatMap(({ messages }) => messages)) {
+    if (message.fromUs) seen.set(message.id, message);
+  }
+
+  const { proofs, doubts } = judgeMessages(dm.body, attemptedAt, [...seen.values()]);
+  const complete = lists.every((list) => list.complete);
+  const authoritative = dm.chat_id !== null && complete;
+  return {
+    proofs,
+    doubts,
+    absentAfterMs: authoritative ? deps.unipileMaxLateMs : null,
+    text: tellFinding(proofs.length, doubts.length, dm.chat_id !== null, complete),
+  };
+}
+
+function tellFinding(proofs: number, doubts: number, knowsChat: boolean, complete: boolean): string {
+  if (proofs > 0) return 'it is in the chat';
+  if (doubts > 0) return 'the chat has a message that may be it: look there';
+  if (!knowsChat) return 'no chat with this person has it; one that was to be opened may not be listed';
+  return complete ? 'it is not in the chat' : 'it is not in the latest messages of the chat; there are more';
 }
 
 /** The claim takes only accounts of configured providers, so this is for those that no release of ours knows. */

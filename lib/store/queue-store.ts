@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import type { ExchangeReply, ExchangeRequest, QueueStore, Settlement } from '../engine/queue-store';
+import type {
+  ExchangeReply,
+  ExchangeRequest,
+  LookSettlement,
+  QueueStore,
+  Settlement,
+} from '../engine/queue-store';
 import type { Rpc } from './rpc';
 import { storable } from './storable';
 
@@ -56,6 +62,30 @@ const reply = z.object({
         account: r.account ?? null,
       })),
   ),
+  looks: z.array(
+    z
+      .object({
+        id: z.string(),
+        claim_id: z.string(),
+        attempted_at: z.string(),
+        over_seconds: z.number(),
+        row: z.record(z.string(), z.unknown()),
+        account: account.nullish(),
+        evidence: z.unknown(),
+      })
+      .transform((l) => ({
+        id: l.id,
+        claimId: l.claim_id,
+        attemptedAt: l.attempted_at,
+        overSeconds: l.over_seconds,
+        row: l.row,
+        account: l.account ?? null,
+        evidence: l.evidence ?? null,
+      })),
+  ),
+  resolved: z
+    .object({ done: z.number(), absent: z.number(), dead: z.number() })
+    .transform((r) => r.done + r.absent + r.dead),
   settled: z.object({
     exceptions: z.array(
       z.object({ id: z.string(), verdict: z.enum(['applied', 'already', 'lost']), outcome }),
@@ -87,6 +117,8 @@ export function queueStore(rpc: Rpc, now?: () => Date): QueueStore {
             limit_seconds: request.tick.limitSeconds,
             lock: request.tick.lock,
             providers: request.tick.providers,
+            looks_only: request.tick.looksOnly,
+            looks: request.wantLooks,
             seq: request.seq,
           },
           p_claim_id: request.claimId,
@@ -104,7 +136,7 @@ export function queueStore(rpc: Rpc, now?: () => Date): QueueStore {
 }
 
 /** The common outcome travels as ids under its fence, the others as records. */
-function outcomes({ settlements, providers, releaseClaims }: ExchangeRequest): object {
+function outcomes({ settlements, providers, releaseClaims, looks }: ExchangeRequest): object {
   const done = new Map<string, string[]>();
   const records: object[] = [];
   for (const settlement of settlements) {
@@ -119,6 +151,7 @@ function outcomes({ settlements, providers, releaseClaims }: ExchangeRequest): o
     records,
     providers: storable(providers),
     release_claims: releaseClaims,
+    looks: looks.map(look),
   };
 }
 
@@ -132,7 +165,24 @@ function record(settlement: Settlement): object {
     result: storable(settlement.result),
     delay_seconds: settlement.delaySeconds,
     rate_limited: settlement.rateLimited,
+    limit_scope: settlement.limitScope,
     account_id: settlement.accountId,
     account_pause_seconds: settlement.accountPauseSeconds,
+  };
+}
+
+function look({ id, claimId, overSeconds, finding, failed }: LookSettlement): object {
+  return {
+    id,
+    claim_id: claimId,
+    over_seconds: overSeconds,
+    proofs: finding.proofs.map(({ messageId, result }) => ({
+      message_id: storable(messageId),
+      result: storable(result),
+    })),
+    doubts: storable(finding.doubts),
+    absent_after_seconds: finding.absentAfterMs === null ? null : finding.absentAfterMs / 1_000,
+    text: storable(finding.text),
+    failed,
   };
 }

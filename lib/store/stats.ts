@@ -22,6 +22,10 @@ const ledgerTick = z.object({
   released: z.number(),
   lost: z.number(),
   swept: z.number(),
+  /** Unknown rows that it asked the provider about, and those of them that came to an end. */
+  looked: z.number(),
+  resolved: z.number(),
+  looks_only: z.boolean(),
   /** The tick's report; null while it runs, and when it died. */
   report: z.record(z.string(), z.unknown()).nullable(),
 });

@@ -32,6 +32,12 @@ create table punctual.queues (
   delivery text not null check (delivery in ('at-most-once', 'at-least-once')),
   -- Columns (text) that take what an outcome's result says under their names.
   result_columns text[] not null default '{}',
+  -- The one of them that bears the provider's id of what was sent: a message proves one row at most.
+  proof_column text,
+  -- The column that says to whom: a provider may limit one pair of account and addressee.
+  pair_column text,
+  -- A function (p_ids text[], p_now timestamptz) -> {id: evidence}: what is known here of rows that are reconciled.
+  evidence text,
   -- A function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle.
   after_settle text,
 
@@ -77,6 +83,8 @@ create table punctual.ticks (
   lap integer not null default 0,
   -- The slot had been delivered before: this delivery is one too many, and harmless.
   duplicate boolean not null default false,
+  -- It claims nothing, and only asks what became of unknown rows.
+  looks_only boolean not null default false,
   -- False where another tick was running and this one was told to leave.
   admitted boolean not null,
   started_at timestamptz not null,
@@ -92,6 +100,9 @@ create table punctual.ticks (
   released integer not null default 0,
   lost integer not null default 0,
   swept integer not null default 0,
+  -- Unknown rows that it asked about, and those of them that came to an end.
+  looked integer not null default 0,
+  resolved integer not null default 0,
   -- The number of the latest exchange that may have claimed: one that comes after a later one, or twice, claims nothing.
   last_seq integer not null default 0,
   -- The latest claims that took rows, newest first: [{claim_id, lease_expires_at}]. A repeated exchange
@@ -99,7 +110,7 @@ create table punctual.ticks (
   claims jsonb not null default '[]',
   report jsonb
 );
-create unique index ticks_slot on punctual.ticks (queue, partition, slot, lap) where slot is not null and not duplicate;
+create unique index ticks_slot on punctual.ticks (queue, partition, looks_only, slot, lap) where slot is not null and not duplicate;
 create index ticks_recent on punctual.ticks (queue, started_at desc);
 create index ticks_open on punctual.ticks (queue, partition) where closed_at is null;
 
@@ -125,14 +136,44 @@ exception when invalid_parameter_value then
 end
 $$;
 
--- Who rows are sent as.
+-- Hours by weekday, {"mon": ["09:00-12:00", "13:00-24:00"]}: each span from before its end. A day that is left out is closed.
+create function punctual.is_hours(p_hours jsonb) returns boolean
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_day record;
+  v_span jsonb;
+begin
+  if jsonb_typeof(p_hours) <> 'object' then return false; end if;
+  for v_day in select * from jsonb_each(p_hours) d (name, spans) loop
+    if v_day.name not in ('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun') or jsonb_typeof(v_day.spans) <> 'array' then return false; end if;
+    for v_span in select * from jsonb_array_elements(v_day.spans) loop
+      if jsonb_typeof(v_span) <> 'string' or v_span #>> '{}' !~ '^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'
+         or split_part(v_span #>> '{}', '-', 1) >= split_part(v_span #>> '{}', '-', 2) then return false; end if;
+    end loop;
+  end loop;
+  return true;
+end
+$$;
+
+-- Who rows are sent as, and how much is sent: null is no limit. Every queue with accounts keeps to it by itself.
 create table punctual.accounts (
   id uuid primary key default gen_random_uuid(),
   provider text not null check (provider <> ''),
   provider_account_id text not null check (provider_account_id <> ''),
   name text not null,
   time_zone text not null default 'UTC',
+  -- A day is the account's own.
   daily_limit integer not null default 30 check (daily_limit >= 0),
+  -- In any sixty minutes.
+  hourly_limit integer check (hourly_limit between 1 and 1000),
+  -- From one claim to the next at least this, and a share of the jitter, another each time.
+  gap_seconds integer check (gap_seconds between 0 and 86400),
+  gap_jitter_seconds integer not null default 0 check (gap_jitter_seconds between 0 and 86400),
+  hours jsonb check (punctual.is_hours(hours)),
+  -- A new account's daily limit grows from ramp_from_percent on this day to all of it, ramp_days days in all.
+  ramp_started_on date,
+  ramp_days integer not null default 14 check (ramp_days between 1 and 365),
+  ramp_from_percent integer not null default 20 check (ramp_from_percent between 1 and 100),
   paused_until timestamptz,
   paused_reason text,
   created_at timestamptz not null default now(),
@@ -140,7 +181,7 @@ create table punctual.accounts (
   constraint accounts_time_zone_exists check (punctual.is_time_zone(time_zone))
 );
 
--- What each account has done and may do next, per queue.
+-- What each account has done and may do next, per queue. The settings here, where they are set, are the queue's own for this account.
 --
 -- ready_at is only where a claim looks first: whether the account may go is judged by account_opening()
 -- under the lock of this row, at the claim.
@@ -148,8 +189,19 @@ create table punctual.pace (
   queue text not null references punctual.queues on delete cascade,
   account_id uuid not null references punctual.accounts on delete cascade,
   provider text not null,
+  daily_limit integer check (daily_limit >= 0),
+  hourly_limit integer check (hourly_limit between 1 and 1000),
+  gap_seconds integer check (gap_seconds between 0 and 86400),
+  gap_jitter_seconds integer check (gap_jitter_seconds between 0 and 86400),
+  hours jsonb check (punctual.is_hours(hours)),
   used integer not null default 0,
   used_on date,
+  -- When its latest claims were made, oldest first: as many as its hourly limit, and 30 at least. One that had no effect is taken out.
+  recent timestamptz[] not null default '{}',
+  -- How often in a row the provider said that it is too much.
+  limited integer not null default 0,
+  -- Addressees that the provider holds back: {addressee: {until, count, said}}.
+  held jsonb,
   -- Not worth a look before this; '-infinity' where nobody knows better.
   next_ok_at timestamptz not null default '-infinity',
   waiting_for text,
@@ -188,8 +240,11 @@ begin
             from new_accounts n
             join old_accounts o on o.id = n.id
             join punctual.pace x on x.account_id = n.id
-           where (o.provider, o.time_zone, o.daily_limit, o.paused_until)
-                 is distinct from (n.provider, n.time_zone, n.daily_limit, n.paused_until)
+           where (o.provider, o.time_zone, o.daily_limit, o.hourly_limit, o.gap_seconds, o.gap_jitter_seconds, o.hours,
+                  o.ramp_started_on, o.ramp_days, o.ramp_from_percent, o.paused_until)
+                 is distinct from
+                 (n.provider, n.time_zone, n.daily_limit, n.hourly_limit, n.gap_seconds, n.gap_jitter_seconds, n.hours,
+                  n.ramp_started_on, n.ramp_days, n.ramp_from_percent, n.paused_until)
            order by x.queue, x.account_id for no key update of x) l
    where p.queue = l.queue and p.account_id = l.account_id;
   return null;
@@ -198,6 +253,60 @@ $$;
 create trigger forget_account_waits after update on punctual.accounts
   referencing old table as old_accounts new table as new_accounts
   for each statement execute function punctual.forget_account_waits();
+
+-- The same for a queue's own settings. The columns are named, so that it costs claims and settles nothing.
+create function punctual.forget_pace_wait() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.next_ok_at := '-infinity';
+  new.waiting_for := null;
+  new.ready_at := null;
+  return new;
+end
+$$;
+create trigger forget_pace_wait before update of daily_limit, hourly_limit, gap_seconds, gap_jitter_seconds, hours on punctual.pace
+  for each row execute function punctual.forget_pace_wait();
+
+-- What became of rows other than being done at once: failures, uncertainty, and every step of finding out.
+create table punctual.history (
+  id bigint generated always as identity primary key,
+  queue text not null references punctual.queues on delete cascade,
+  row_id text not null,
+  at timestamptz not null,
+  -- retry, dead, unknown, expired, looked, proved, absent, receipt, decided, late
+  event text not null,
+  text text
+);
+create index history_row on punctual.history (queue, row_id, id);
+create index history_old on punctual.history (queue, at);
+
+-- What providers tell by webhook. Ticks read it; a webhook touches no row. A message says each thing once, however often it is sent.
+create table punctual.receipts (
+  id bigint generated always as identity primary key,
+  provider text not null,
+  kind text not null check (kind in ('status', 'message')),
+  status text not null check (status in ('sent', 'delivered', 'read', 'failed', 'received')),
+  message_id text not null,
+  -- What we gave along, and what it names: queue/row id/claim id.
+  reference text,
+  queue text,
+  row_id text,
+  provider_account_id text,
+  chat_id text,
+  recipient text,
+  body text,
+  error text,
+  -- By the provider's clock.
+  said_at timestamptz,
+  received_at timestamptz not null,
+  -- When a tick made use of it.
+  applied_at timestamptz,
+  unique (provider, message_id, kind, status)
+);
+create index receipts_new on punctual.receipts (queue, row_id) where applied_at is null and queue is not null;
+create index receipts_recipient on punctual.receipts (provider_account_id, recipient) where kind = 'message' and status = 'sent';
+create index receipts_chat on punctual.receipts (provider_account_id, chat_id) where kind = 'message' and status = 'sent';
+create index receipts_old on punctual.receipts (received_at);
 
 -- Closed to everybody but the service role. Called at the end of every migration that adds functions:
 -- default privileges would have to be changed for the whole database, and that is not ours to do.

@@ -78,6 +78,9 @@ $$;
 -- p_result_columns text columns that take what an outcome's result says under their names: provider ids.
 -- p_after_settle  a function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle, for what goes
 --              beyond the row. p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id}].
+-- p_proof_column  the result column that bears the provider's id of what was sent; reconcile lets each prove one row.
+-- p_pair_column   the text column that says to whom, where a provider may limit one addressee of an account.
+-- p_evidence   a function (p_ids text[], p_now timestamptz) that answers {id: evidence} for rows that are reconciled.
 -- p_settings   the first values of settings (columns of punctual.queues).
 --
 -- Answers {queue, table, added: [columns], anon: what anon may do there, row_level_security, notes}.
@@ -91,6 +94,9 @@ create function punctual.add_queue(
   p_account_column text default null,
   p_result_columns text[] default '{}',
   p_after_settle text default null,
+  p_proof_column text default null,
+  p_pair_column text default null,
+  p_evidence text default null,
   p_settings jsonb default '{}'
 ) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -112,7 +118,8 @@ declare
   v_default text;
   v_column record;
   v_standard text[] := array['id', 'status', 'priority', 'attempts', 'max_attempts', 'next_attempt_at', 'claim_id', 'lease_expires_at',
-                             'timeout_seconds', 'last_error', 'finished_at', 'expires_at', 'idempotency_key'];
+                             'timeout_seconds', 'last_error', 'finished_at', 'expires_at', 'idempotency_key', 'claimed_at', 'reconcile_at',
+                             'reconcile'];
 begin
   if p_name is null or p_name !~ '^[a-z][a-z0-9_]{0,39}$' then
     raise exception 'add_queue: "%" is no name for a queue', p_name
@@ -160,7 +167,8 @@ begin
       using errcode = '22023', hint = 'A timestamp without time zone means another instant to every reader.';
   end if;
   for v_column in
-    select * from (values ('partition', p_partition_column, 'text'), ('account', p_account_column, 'uuid')) c (role, name, type)
+    select * from (values ('partition', p_partition_column, 'text'), ('account', p_account_column, 'uuid'), ('pair', p_pair_column, 'text'))
+      c (role, name, type)
      where c.name is not null
     union all select 'result', r, 'text' from unnest(p_result_columns) r
   loop
@@ -179,6 +187,14 @@ begin
     -- Without it a row could name an account that is not there, and wait for ever.
     raise exception 'add_queue: the account column % of % has to reference punctual.accounts (id)', p_account_column, p_table
       using errcode = '22023';
+  end if;
+
+  if p_proof_column is not null and not p_proof_column = any (p_result_columns) then
+    raise exception 'add_queue: the proof column % is none of the result columns', p_proof_column
+      using errcode = '22023', hint = 'Name it in p_result_columns as well.';
+  end if;
+  if p_pair_column is not null and p_account_column is null then
+    raise exception 'add_queue: a pair is an account and an addressee, and there is no account column' using errcode = '22023';
   end if;
 
   -- One column, one role: a settle writes each of them once.
@@ -207,6 +223,10 @@ begin
     raise exception 'add_queue: there is no function %(p_applied jsonb, p_now timestamptz)', p_after_settle
       using errcode = '42883', hint = 'Create it first, and name it with its schema.';
   end if;
+  if p_evidence is not null and to_regprocedure(p_evidence || '(text[], timestamptz)') is null then
+    raise exception 'add_queue: there is no function %(p_ids text[], p_now timestamptz)', p_evidence
+      using errcode = '42883', hint = 'Create it first, and name it with its schema.';
+  end if;
 
   -- The standard columns.
   if not exists (select from pg_catalog.pg_attribute a where a.attrelid = v_table and a.attname = 'status' and not a.attisdropped) then
@@ -216,7 +236,7 @@ begin
   end if;
   perform punctual.check_status_words(v_table, v_list);
   for v_column in
-    select * from (values
+    select c.name, c.type, c.definition from (values
       ('priority', 'smallint', 'smallint not null default 1 check (priority between 0 and 3)'),
       ('attempts', 'integer', 'integer not null default 0'),
       ('max_attempts', 'integer', 'integer check (max_attempts > 0)'),
@@ -227,7 +247,12 @@ begin
       ('last_error', 'text', 'text'),
       ('finished_at', 'timestamp with time zone', 'timestamptz'),
       ('expires_at', 'timestamp with time zone', 'timestamptz'),
-      ('idempotency_key', 'text', 'text')) c (name, type, definition)
+      ('idempotency_key', 'text', 'text'),
+      ('claimed_at', 'timestamp with time zone', 'timestamptz'),
+      -- When the provider is asked next what became of an unknown row, and what is known by then.
+      ('reconcile_at', 'timestamp with time zone', 'timestamptz'),
+      ('reconcile', 'jsonb', 'jsonb')) c (name, type, definition)
+     where p_delivery = 'at-most-once' or c.name not in ('reconcile_at', 'reconcile')
   loop
     if punctual.add_column(v_table, v_column.name, v_column.type, v_column.definition) then
       v_added := v_added || v_column.name::text;
@@ -272,6 +297,13 @@ begin
     execute format('create index if not exists %I on %s (%I, priority, (%s), id) where status = %L',
                    v_prefix || '_account', v_table, p_account_column, v_due, v_words->>'pending');
   end if;
+  if p_delivery = 'at-most-once' then
+    execute format('create index if not exists %I on %s (reconcile_at) where status = %L and reconcile_at is not null',
+                   v_prefix || '_reconcile', v_table, v_words->>'unknown');
+  end if;
+  if p_proof_column is not null then
+    execute format('create index if not exists %I on %s (%I) where %3$I is not null', v_prefix || '_proof', v_table, p_proof_column);
+  end if;
   execute format('create unique index if not exists %I on %s (idempotency_key) where idempotency_key is not null',
                  v_prefix || '_key', v_table);
 
@@ -281,13 +313,13 @@ begin
 
   insert into punctual.queues as q (name, table_schema, table_name, id_type, due_column, status_type, partition_column, account_column,
     pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, after_settle,
-    batch_limit, concurrency, max_ticks, timeout_seconds, lease_seconds, max_attempts,
+    proof_column, pair_column, evidence, batch_limit, concurrency, max_ticks, timeout_seconds, lease_seconds, max_attempts,
     backoff_base_seconds, backoff_cap_seconds, retention_days)
   select p_name, v_schema, v_relation, v_id_type, p_due_column,
          (select format_type(a.atttypid, null) from pg_catalog.pg_attribute a where a.attrelid = v_table and a.attname = 'status'),
          p_partition_column, p_account_column,
          v_words->>'pending', v_words->>'running', v_words->>'done', v_words->>'dead', v_words->>'unknown', v_words->>'cancelled',
-         p_delivery, p_result_columns, p_after_settle,
+         p_delivery, p_result_columns, p_after_settle, p_proof_column, p_pair_column, p_evidence,
          s.batch_limit, s.concurrency, s.max_ticks, s.timeout_seconds, s.lease_seconds, s.max_attempts,
          s.backoff_base_seconds, s.backoff_cap_seconds, s.retention_days
     from jsonb_to_record(jsonb_build_object(
@@ -301,7 +333,8 @@ begin
     account_column = excluded.account_column, pending_word = excluded.pending_word, running_word = excluded.running_word,
     done_word = excluded.done_word, dead_word = excluded.dead_word, unknown_word = excluded.unknown_word,
     cancelled_word = excluded.cancelled_word, delivery = excluded.delivery, result_columns = excluded.result_columns,
-    after_settle = excluded.after_settle;
+    after_settle = excluded.after_settle, proof_column = excluded.proof_column, pair_column = excluded.pair_column,
+    evidence = excluded.evidence;
 
   if p_partition_column is null then
     insert into punctual.partitions (queue, partition) values (p_name, 'main') on conflict do nothing;

@@ -4,46 +4,6 @@
 -- USING, so that each is planned for what it is asked and the partial indexes serve. Words as parameters
 -- were 150 times slower at 1,000,000 rows.
 
--- When an account may go, and what it waits for until then. The one definition: claims obey it, people read it.
--- 'infinity' is: not before somebody changes something.
-create function punctual.account_opening(
-  p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz, out open_at timestamptz, out reason text)
-language plpgsql stable set search_path = '' as $$
-declare
-  v_today date;
-begin
-  open_at := p_now;
-  if p_account.daily_limit = 0 then
-    open_at := 'infinity';
-    reason := 'daily limit is 0';
-    return;
-  end if;
-  v_today := (p_now at time zone p_account.time_zone)::date;
-  -- A day that lies ahead counts as today: a change of time zone does not win a second helping.
-  if p_pace.used_on >= v_today and p_pace.used >= p_account.daily_limit then
-    open_at := (p_pace.used_on + 1)::timestamp at time zone p_account.time_zone;
-    -- Where clocks go back over midnight, the next day begins twice.
-    if open_at <= p_now then open_at := p_now + interval '15 minutes'; end if;
-    reason := 'daily limit reached';
-  end if;
-  if p_account.paused_until > open_at then
-    open_at := p_account.paused_until;
-    reason := coalesce('paused: ' || p_account.paused_reason, 'paused');
-  end if;
-  if p_pace.retry_at > open_at then
-    open_at := p_pace.retry_at;
-    reason := 'its next row failed and is tried again';
-  end if;
-  if p_pace.busy_until > open_at then
-    open_at := p_pace.busy_until;
-    reason := 'a row is running';
-  end if;
-exception when invalid_parameter_value then
-  open_at := 'infinity';
-  reason := format('time zone "%s" is unknown', p_account.time_zone);
-end
-$$;
-
 -- The levels to look through one by one, as a FROM item called level, and the condition on t that goes with them. The index on due
 -- times of a queue with accounts has no levels, as the order there is each account's own; add_queue says what its condition is for.
 create function punctual.due_levels(q punctual.queues) returns text
@@ -72,14 +32,26 @@ language sql stable set search_path = '' as $$
   select case when q.partition_column is null then 'true' else format('t.%I = %L', q.partition_column, p_partition) end
 $$;
 
--- Updates the rows that p_where picks (SQL on s), p_limit at most, skipping those that are locked. A row that cannot be written (a trigger
--- or a check of its table refuses) is left as it is, and does not keep the others. p_now is $1 in p_set and p_where.
-create function punctual.update_rows(q punctual.queues, p_set text, p_where text, p_limit integer, p_now timestamptz) returns integer
+-- SQL on t: its addressee is not held back by the provider. p_held: the account's pace.held; p_now: the instant; both as SQL.
+create function punctual.pair_condition(q punctual.queues, p_held text, p_now text) returns text
+language sql stable set search_path = '' as $$
+  select case when q.pair_column is null then 'true'
+              else format('coalesce((%s -> t.%I ->> ''until'')::timestamptz <= %s, true)', p_held, q.pair_column, p_now) end
+$$;
+
+-- Updates the rows that p_where picks (SQL on s), p_limit at most, skipping those that are locked, and notes p_event in their history. A
+-- row that cannot be written (a trigger or a check of its table refuses) is left as it is, and does not keep the others. p_now is $1 in
+-- p_set and p_where.
+create function punctual.update_rows(
+  q punctual.queues, p_set text, p_where text, p_limit integer, p_event text, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
   v_ids text[];
   v_id text;
-  v_update text := format('update %I.%I t set %s where t.id = any (array(select unnest($2)::%s))', q.table_schema, q.table_name, p_set, q.id_type);
+  v_update text := format(
+    'with updated as (update %I.%I t set %s where t.id = any (array(select unnest($2)::%s)) returning t.id, t.last_error) '
+    'insert into punctual.history (queue, row_id, at, event, text) select %L, u.id::text, $1, %L, u.last_error from updated u order by u.id',
+    q.table_schema, q.table_name, p_set, q.id_type, q.name, p_event);
   v_count integer := 0;
 begin
   execute format('select array(select s.id::text from %I.%I s where %s limit %s for no key update skip locked)',
@@ -102,17 +74,31 @@ begin
 end
 $$;
 
+-- What is known of a row that has just become unknown: from p_over_at on its attempt is over for certain, whoever made it.
+create function punctual.begin_reconcile(p_over_at timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_build_object('over_at', p_over_at, 'looks', 0)
+$$;
+
+-- When an unknown row is looked at next, after so many looks: in 30 s, then twice as long each time, an hour at most.
+create function punctual.next_look_at(p_looks integer, p_now timestamptz) returns timestamptz
+language sql immutable set search_path = '' as $$
+  select p_now + make_interval(secs => least(3600, 30 * power(2, least(p_looks, 10))))
+$$;
+
 -- Rows whose lease has passed: their tick died. What it did is unknown under at-most-once; otherwise the row is due again. The mark of
 -- the claim and the lease stay, so that a late proof of what happened is still accepted.
 create function punctual.sweep_leases(q punctual.queues, p_now timestamptz) returns integer
 language sql set search_path = '' as $$
   select punctual.update_rows(q,
-    case when q.delivery = 'at-most-once' then format('status = %L, finished_at = $1', q.unknown_word)
+    case when q.delivery = 'at-most-once' then
+           format('status = %L, finished_at = $1, reconcile_at = punctual.next_look_at(0, $1), '
+                  'reconcile = punctual.begin_reconcile(t.lease_expires_at)', q.unknown_word)
          else format('status = (case when t.attempts >= coalesce(t.max_attempts, %1$s) then %2$L else %3$L end)::%4$s, '
                      'finished_at = case when t.attempts >= coalesce(t.max_attempts, %1$s) then $1 end',
                      q.max_attempts, q.dead_word, q.pending_word, q.status_type) end
     || ', last_error = ''the tick died while this row was running''',
-    format('s.status = %L and s.lease_expires_at <= $1 order by s.lease_expires_at', q.running_word), 200, p_now)
+    format('s.status = %L and s.lease_expires_at <= $1 order by s.lease_expires_at', q.running_word), 200, 'swept', p_now)
 $$;
 
 -- Rows that nobody wants any more.
@@ -120,7 +106,7 @@ create function punctual.expire_rows(q punctual.queues, p_now timestamptz) retur
 language sql set search_path = '' as $$
   select punctual.update_rows(q,
     format('status = %L, last_error = ''expired before it could start'', finished_at = $1', q.dead_word),
-    format('s.status = %L and s.expires_at <= $1 order by s.expires_at', q.pending_word), 1000, p_now)
+    format('s.status = %L and s.expires_at <= $1 order by s.expires_at', q.pending_word), 1000, 'expired', p_now)
 $$;
 
 -- Due rows, oldest first within one priority. Answers [{id, attempt, timeout_seconds, row}].
@@ -136,7 +122,7 @@ begin
     exit when jsonb_array_length(v_rows) >= p_want;
     execute format(
       'with taken as ('
-      '  update %1$I.%2$I t set status = %3$L, attempts = t.attempts + 1, claim_id = $1, lease_expires_at = $2 '
+      '  update %1$I.%2$I t set status = %3$L, attempts = t.attempts + 1, claim_id = $1, lease_expires_at = $2, claimed_at = $3 '
       '   where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %4$L and s.priority = %5$s and %6$s '
       '     and coalesce(s.next_attempt_at, s.%7$I) <= $3 and (s.expires_at is null or s.expires_at > $3) '
       '     order by coalesce(s.next_attempt_at, s.%7$I), s.id limit $4 for no key update skip locked)) returning t.*) '
@@ -194,7 +180,8 @@ begin
   more := false;
   v_claim := format($sql$
     with candidate as materialized (
-      select c.account_id, c.ready_at, a.time_zone, o.open_at, o.reason, jsonb_build_object(
+      select c.account_id, c.ready_at, a.time_zone, o.open_at, o.reason, p.held,
+             greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, jsonb_build_object(
                'id', a.id, 'provider', a.provider, 'provider_account_id', a.provider_account_id, 'name', a.name) as account
         from unnest($1::uuid[], $2::timestamptz[]) c (account_id, ready_at)
        -- One by one, by the key: the planner knows nothing of the arrays, and would hash all accounts.
@@ -212,7 +199,7 @@ begin
         from found f where f.id is null or f.place <= $7
     ),
     taken as (
-      update %2$I.%3$I t set status = %4$L, attempts = t.attempts + 1, claim_id = $5, lease_expires_at = $6
+      update %2$I.%3$I t set status = %4$L, attempts = t.attempts + 1, claim_id = $5, lease_expires_at = $6, claimed_at = $4
         from head h where t.id = h.id
       returning t.id, h.ready_at, jsonb_build_object('id', t.id::text, 'attempt', t.attempts, 'timeout_seconds', t.timeout_seconds,
                                                'account', h.account, 'row', to_jsonb(t)) as answer
@@ -221,14 +208,17 @@ begin
       update punctual.pace p set
         used = case when h.id is null then p.used when p.used_on >= h.today then p.used + 1 else 1 end,
         used_on = greatest(p.used_on, h.today),
+        recent = case when h.id is null then p.recent
+                      else (p.recent || $4)[greatest(1, cardinality(p.recent) + 2 - h.remembered):] end,
         claim_id = case when h.id is null then p.claim_id else $5 end,
         busy_until = case when h.id is null then p.busy_until else $6 end,
         next_ok_at = case when h.open_at > $4 then h.open_at else '-infinity' end,
         waiting_for = h.reason,
-        ready_at = case when h.open_at > $4 then h.open_at when h.id is not null then $6 else n.due end
+        ready_at = case when h.open_at > $4 then h.open_at when h.id is not null then $6 else least(n.due, n.held_until) end
         from head h
-        -- Nothing due: look again when its next row falls due.
-        left join lateral (select min(f.due) as due from unnest(array[0, 1, 2, 3]) level cross join lateral (
+        -- Nothing to do: look again when its next row falls due, or the first addressee is free.
+        left join lateral (select min(f.due) as due,
+                                  (select min((v->>'until')::timestamptz) from jsonb_each(h.held) e (k, v) where (v->>'until')::timestamptz > $4) as held_until from unnest(array[0, 1, 2, 3]) level cross join lateral (
           select coalesce(t.next_attempt_at, t.%5$I) as due from %2$I.%3$I t
            where t.status = %6$L and t.%7$I = h.account_id and t.priority = level and coalesce(t.next_attempt_at, t.%5$I) > $4
            order by coalesce(t.next_attempt_at, t.%5$I), t.id limit 1) f
@@ -238,7 +228,8 @@ begin
     select jsonb_agg(t.answer order by t.ready_at, t.id) from taken t
     $sql$,
     punctual.head_query(q, 'c.account_id', format(
-      'coalesce(t.next_attempt_at, t.%I) <= $4 and (t.expires_at is null or t.expires_at > $4)', q.due_column),
+      'coalesce(t.next_attempt_at, t.%I) <= $4 and (t.expires_at is null or t.expires_at > $4) and %s', q.due_column,
+      punctual.pair_condition(q, 'c.held', '$4')),
       'for no key update skip locked'),
     q.table_schema, q.table_name, q.running_word, q.due_column, q.pending_word, q.account_column);
 
@@ -307,7 +298,8 @@ begin
     'select array_agg(p.account_id order by p.account_id), array_agg(h.due order by p.account_id) from punctual.pace p '
     'cross join lateral %s h where p.queue = $2 and %s and p.next_ok_at <= $1 and (p.ready_at is null or p.ready_at > $1) '
     'and (p.busy_until is null or p.busy_until <= $1)',
-    punctual.head_query(q, 'p.account_id', format('coalesce(t.next_attempt_at, t.%I) <= $1', q.due_column), ''),
+    punctual.head_query(q, 'p.account_id', format('coalesce(t.next_attempt_at, t.%I) <= $1 and %s', q.due_column,
+                                                  punctual.pair_condition(q, 'p.held', '$1')), ''),
     case when v_due_accounts is null then 'true' else 'p.account_id = any ($3)' end)
   into v_found, v_due using p_now, q.name, v_due_accounts;
 

@@ -1,9 +1,45 @@
 -- Writing outcomes back, and what they say of the providers.
 
+-- The accounts of settled rows are free again. What for certain had no effect gives its place back: as long as the account bears this
+-- claim no later one has counted, so `used` is of the claim's day, and the latest of `recent` is this claim's.
+--
+-- p_applied: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, pair, error}].
+create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+language sql set search_path = '' as $$
+  with freed as materialized (
+    select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
+           coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as holds_pair,
+           coalesce((p.held -> r.pair ->> 'count')::integer, 0) + 1 as held_count
+      from jsonb_to_recordset(p_applied) r (account_id uuid, claim_id uuid, claimed_at timestamptz, outcome text, delay_seconds double precision,
+             limit_scope text, pair text, error text)
+      join punctual.pace p on p.queue = q.name and p.account_id = r.account_id and p.claim_id = r.claim_id
+     order by p.account_id for no key update of p)
+  update punctual.pace p set
+    used = case when f.refund then greatest(p.used - 1, 0) else p.used end,
+    recent = case when f.refund and p.recent[cardinality(p.recent)] = f.claimed_at then p.recent[:cardinality(p.recent) - 1] else p.recent end,
+    limited = case when f.limit_scope = 'account' then p.limited + 1 when f.outcome = 'done' then 0 else p.limited end,
+    held = case
+      when f.holds_pair then
+        coalesce((select jsonb_object_agg(h.key, h.value) from jsonb_each(p.held) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour'), '{}')
+        || jsonb_build_object(f.pair, jsonb_build_object('count', f.held_count, 'said', left(f.error, 2000), 'until',
+             p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.held_count, 10)))))))
+      when f.outcome = 'done' and p.held ? f.pair then nullif(p.held - f.pair, '{}')
+      else p.held end,
+    next_ok_at = '-infinity', waiting_for = null, claim_id = null, busy_until = null,
+    -- Its rows go in order: the whole account waits for the one that is tried again, but for another's addressee.
+    retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)
+    from freed f
+   cross join lateral (select case when f.outcome = 'retry' and not coalesce(f.holds_pair, false)
+                                   then p_now + make_interval(secs => f.delay_seconds) end as retry_at) v
+   where p.queue = q.name and p.account_id = f.account_id
+$$;
+
 -- Writes outcomes back, fenced by the claim that each row was taken under.
 --
 -- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited,
---             account_id, account_pause_seconds}]}; outcome is done, retry, again, dead, unknown or release.
+--             limit_scope, account_id, account_pause_seconds}]}; outcome is done, retry, again, dead, unknown or release. limit_scope
+--             account: the provider limits the account, for account_pause_seconds, else for as long as it did twice over, from 60 s to
+--             1 h; pair: only this addressee, for the longer of delay_seconds and 4^n s, n being how often in a row.
 --
 -- Answers {done, retried, again, dead, unknown, released, lost, exceptions}: the counts of what was applied, and
 -- [{id, verdict, outcome}] of all that did not go as it was asked. `already`: applied before, by an exchange whose answer
@@ -48,18 +84,20 @@ begin
 
   -- A provider's limit holds for the whole account, whoever's the row is by now. Before the rows: accounts are locked first.
   update punctual.accounts a set paused_until = s.until, paused_reason = s.reason
-    from (select l.id, l.reason, p_now + make_interval(secs => l.seconds) as until
+    from (select l.id, l.reason, p_now + make_interval(secs => coalesce(l.seconds, least(3600, 60 * power(2, least(p.limited, 10))))) as until
             from (select (r->>'account_id')::uuid as id, max((r->>'account_pause_seconds')::double precision) as seconds,
                          max(r->>'error') as reason
-                    from jsonb_array_elements(v_records) r where r->'account_pause_seconds' is not null group by 1) l
-            join punctual.accounts x on x.id = l.id order by l.id for no key update of x) s
+                    from jsonb_array_elements(v_records) r where r->>'limit_scope' = 'account' group by 1) l
+            join punctual.accounts x on x.id = l.id
+            left join punctual.pace p on p.queue = q.name and p.account_id = l.id
+           order by l.id for no key update of x) s
    where a.id = s.id and s.until > coalesce(a.paused_until, '-infinity');
 
   execute format($sql$
     with asked as materialized (
       select distinct on (id) (r->>'id')::%1$s as id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome, r->>'error' as error,
              r->'result' as result, (r->>'delay_seconds')::double precision as delay_seconds,
-             coalesce((r->>'rate_limited')::boolean, false) as rate_limited
+             coalesce((r->>'rate_limited')::boolean, false) as rate_limited, r->>'limit_scope' as limit_scope
         from jsonb_array_elements($1) r order by id
     ),
     before as materialized (
@@ -67,7 +105,7 @@ begin
         from asked a join %3$I.%4$I t on t.id = a.id order by t.id for no key update of t
     ),
     judged as materialized (
-      select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, b.attempts, b.due,
+      select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, a.limit_scope, b.attempts, b.due,
              case when b.claim_id is distinct from a.claim_id then 'lost'
                   when b.status = %13$L then 'applied'
                   when b.status = %5$L and a.outcome not in ('unknown', 'release') then 'applied'
@@ -99,9 +137,9 @@ begin
         finished_at = case when j.outcome in ('done', 'dead', 'unknown') then $3 end,
         last_error = case when j.outcome in ('retry', 'dead', 'unknown') then left(j.error, 2000)
                           when j.outcome = 'release' then t.last_error end
-        %10$s
+        %10$s %14$s
         from judged j where t.id = j.id and j.verdict = 'applied'
-      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.delay_seconds %9$s
+      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.limit_scope, j.delay_seconds, t.claimed_at %9$s
     )
     select (select jsonb_agg(jsonb_build_object('id', j.id::text, 'verdict', j.verdict,
                       'outcome', case when j.verdict = 'already' then
@@ -111,31 +149,31 @@ begin
            (select jsonb_agg(to_jsonb(a)) from applied a)
     $sql$,
     q.id_type, q.due_column, q.table_schema, q.table_name, q.unknown_word, q.done_word, q.dead_word, q.pending_word,
-    case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end,
+    case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end
+      || case when q.pair_column is null then ', null as pair' else format(', t.%I as pair', q.pair_column) end,
     (select string_agg(format(', %1$I = coalesce(j.result->>%1$L, t.%1$I)', c), '') from unnest(q.result_columns) c),
     q.status_type,
     -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
     case when q.account_column is null then '$3 + make_interval(secs => coalesce(j.delay_seconds, 0))' else 't.next_attempt_at' end,
-    q.running_word)
+    q.running_word,
+    case when q.delivery = 'at-most-once' then
+      ', reconcile_at = case when j.outcome = ''unknown'' then punctual.next_look_at(0, $3) end, '
+      'reconcile = case when j.outcome = ''unknown'' then punctual.begin_reconcile(coalesce(t.lease_expires_at, $3)) else t.reconcile end' end)
   into v_judged, v_applied using v_records, q.max_attempts, p_now;
 
   v_judged := coalesce(v_judged, '[]');
   v_applied := coalesce(v_applied, '[]');
 
+  insert into punctual.history (queue, row_id, at, event, text)
+  select q.name, r->>'id', p_now, r->>'outcome', left(r->>'error', 2000)
+    from jsonb_array_elements(v_applied) r where r->>'outcome' in ('retry', 'dead', 'unknown');
   if q.account_column is not null then
-    -- The account is free again. What for certain had no effect gives its place under the cap back: as long as the account
-    -- bears this claim no later one has counted, so `used` is of the claim's day.
-    with freed as materialized (
-      select p.account_id, r->>'outcome' as outcome,
-             case when r->>'outcome' = 'retry' then p_now + make_interval(secs => coalesce((r->>'delay_seconds')::double precision, 0)) end as retry_at
-        from jsonb_array_elements(v_applied) r
-        join punctual.pace p on p.queue = q.name and p.account_id = (r->>'account_id')::uuid and p.claim_id = (r->>'claim_id')::uuid
-       order by p.account_id for no key update of p)
-    update punctual.pace p set
-      used = case when f.outcome in ('retry', 'dead', 'release') then greatest(p.used - 1, 0) else p.used end,
-      next_ok_at = '-infinity', waiting_for = null, claim_id = null, busy_until = null, retry_at = f.retry_at,
-      ready_at = greatest(p_now, f.retry_at)
-      from freed f where p.queue = q.name and p.account_id = f.account_id;
+    perform punctual.free_accounts(q, v_applied, p_now);
+  end if;
+  if q.delivery = 'at-most-once' then
+    -- A webhook may have been here first: what it told is known now, and nobody has to look.
+    perform punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_applied) r
+                                              where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now);
   end if;
 
   if q.after_settle is not null and v_applied <> '[]' then

@@ -54,6 +54,7 @@ create function punctual.open_tick(
 language plpgsql set search_path = '' as $$
 declare
   v_max integer := coalesce(p_partition.max_ticks, q.max_ticks);
+  v_looks_only boolean := coalesce((p_tick->>'looks_only')::boolean, false);
   v_now timestamptz;
   v_live integer;
 begin
@@ -71,38 +72,45 @@ begin
    where t.id in (select d.id from punctual.ticks d where d.queue = q.name and d.partition = p_partition.partition
                      and d.closed_at is null and d.deadline_at <= v_now for no key update skip locked);
   select count(*) into v_live from punctual.ticks t
-   where t.queue = q.name and t.partition = p_partition.partition and t.closed_at is null and t.admitted and t.deadline_at > v_now;
+   where t.queue = q.name and t.partition = p_partition.partition and t.closed_at is null and t.admitted and t.deadline_at > v_now
+     -- One that only looks stands in nobody's way, but its like's.
+     and t.looks_only = v_looks_only;
 
-  insert into punctual.ticks as t (id, queue, partition, clock, slot, lap, duplicate, admitted, started_at, deadline_at)
+  insert into punctual.ticks as t (id, queue, partition, clock, slot, lap, looks_only, duplicate, admitted, started_at, deadline_at)
   values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'clock', 'http'), (p_tick->>'slot')::timestamptz,
-          coalesce((p_tick->>'lap')::integer, 0),
+          coalesce((p_tick->>'lap')::integer, 0), v_looks_only,
           exists (select from punctual.ticks s where s.queue = q.name and s.partition = p_partition.partition and not s.duplicate
+                     and s.looks_only = v_looks_only
                      and s.slot = (p_tick->>'slot')::timestamptz and s.lap = coalesce((p_tick->>'lap')::integer, 0)),
           v_live < v_max and (p_tick->>'lock' is distinct from 'held' or v_max > 1),
           v_now, v_now + make_interval(secs => (p_tick->>'limit_seconds')::double precision))
   returning t.* into tick;
-  update punctual.partitions p set last_tick_at = v_now where p.queue = q.name and p.partition = p_partition.partition;
+  if not v_looks_only then
+    update punctual.partitions p set last_tick_at = v_now where p.queue = q.name and p.partition = p_partition.partition;
+  end if;
   is_new := true;
 end
 $$;
 
--- p_tick      {id, queue, partition, clock, slot, lap, limit_seconds, lock, providers, seq}.
+-- p_tick      {id, queue, partition, clock, slot, lap, limit_seconds, lock, providers, seq, looks, looks_only}.
 --             providers: the ones that are configured, for queues with accounts.
+--             looks: the most unknown rows to hand out for a look, when there is nothing to claim; looks_only: claim nothing.
 --             seq: 1 for a tick's first exchange, one more for each; a repeated exchange bears its old one.
 -- p_claim_id  new for every exchange; a repeated one answers the rows that still run under it, and claims nothing.
 -- p_outcomes  as settle_outcomes takes them, and besides
 --             providers: as note_providers takes them;
---             release_claims: [claim_id] of this tick whose rows never arrived, to be given back.
+--             release_claims: [claim_id] of this tick whose rows never arrived, to be given back;
+--             looks: as settle_looks takes them.
 -- p_want      the most rows to claim; null for as many as may run side by side. The batch limit holds in any case.
--- p_close     'no'; 'if_drained': close the tick if there was nothing to claim; 'yes'.
+-- p_close     'no'; 'if_drained': close the tick if there was nothing to claim and nothing to look at; 'yes'.
 -- p_report    kept in the ledger when the tick is closed.
 -- p_now       for tests; production never sends it.
 --
--- Answers {admitted, duplicate, paused, settings, rows, settled, swept, closed, outcome, probing, due, next_due_in_ms}. due and
+-- Answers {admitted, duplicate, paused, settings, rows, looks, settled, resolved, swept, closed, outcome, probing, due, next_due_in_ms}. due and
 -- next_due_in_ms are there when this call closed the tick.
 --
--- Locks, in this order: tick, partition (when the tick is new), accounts by id, rows by id, pace by account. Claims wait for
--- nobody: they skip what is locked.
+-- Locks, in this order: tick, partition (when the tick is new), accounts by id, rows by id, pace by account. Claims, and whoever reads
+-- receipts, wait for nobody: they skip what is locked.
 create function punctual.exchange(
   p_tick jsonb,
   p_claim_id uuid,
@@ -128,6 +136,8 @@ declare
   v_now timestamptz;
   v_outcomes jsonb := coalesce(p_outcomes, '{}');
   v_settled jsonb;
+  v_looked jsonb;
+  v_looks jsonb := '[]';
   v_rows jsonb := '[]';
   v_swept integer := 0;
   v_lease_until timestamptz;
@@ -175,6 +185,7 @@ begin
       || punctual.list_claimed(q, v_release, 'jsonb_build_object(''id'', t.id::text, ''claim_id'', t.claim_id, ''outcome'', ''release'')'));
   end loop;
   v_settled := punctual.settle_outcomes(q, v_outcomes, v_now);
+  v_looked := punctual.settle_looks(q, coalesce(v_outcomes->'looks', '[]'), v_now);
   perform punctual.note_providers(v_outcomes->'providers', v_now);
 
   v_seq := coalesce((p_tick->>'seq')::integer, v_tick.last_seq + 1);
@@ -187,11 +198,14 @@ begin
       else format('jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', to_jsonb(t), '
                   '''account'', (select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', a.provider_account_id, '
                   '''name'', a.name) from punctual.accounts a where a.id = t.%I))', q.account_column) end);
-  elsif v_want > 0 and v_seq > v_tick.last_seq and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now then
-    -- In a paused queue, too: what died there is not to look as if it still ran.
-    v_swept := punctual.sweep_leases(q, v_now);
-    perform punctual.expire_rows(q, v_now);
-    v_claims := v_paused is null;
+  elsif v_seq > v_tick.last_seq and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now then
+    if q.delivery = 'at-most-once' and v_opened.is_new then perform punctual.apply_receipts(q, null, v_now); end if;
+    if v_want > 0 and not v_tick.looks_only then
+      -- In a paused queue, too: what died there is not to look as if it still ran.
+      v_swept := punctual.sweep_leases(q, v_now);
+      perform punctual.expire_rows(q, v_now);
+      v_claims := v_paused is null;
+    end if;
   end if;
   if v_claims then
     -- Longer than any run of the function can be, so that a fenced row is never still being performed.
@@ -212,9 +226,13 @@ begin
       v_tick.claimed := v_tick.claimed + jsonb_array_length(v_rows);
     end if;
   end if;
+  if (p_tick->>'looks')::integer > 0 and q.delivery = 'at-most-once' and v_rows = '[]' and not v_more and p_close = 'if_drained'
+     and v_repeated is null and v_seq > v_tick.last_seq and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now then
+    v_looks := punctual.claim_looks(q, (p_tick->>'looks')::integer, v_configured, (p_tick->>'limit_seconds')::double precision + 30, v_now);
+  end if;
 
-  v_close := v_tick.closed_at is null and (p_close = 'yes' or not v_tick.admitted or (v_opened.is_new and v_paused is not null)
-                                           or (p_close = 'if_drained' and v_rows = '[]' and not v_more));
+  v_close := v_tick.closed_at is null and (p_close = 'yes' or not v_tick.admitted
+    or (v_looks = '[]' and ((v_opened.is_new and v_paused is not null) or (p_close = 'if_drained' and v_rows = '[]' and not v_more))));
   if v_close or v_tick.closed_at is not null then
     v_due := punctual.count_due(q, v_partition.partition, v_now);
     v_next_due_in_ms := case when v_paused is null
@@ -233,10 +251,12 @@ begin
     released = t.released + (v_settled->>'released')::integer,
     lost = t.lost + (v_settled->>'lost')::integer,
     swept = t.swept + v_swept,
+    looked = t.looked + (v_looked->>'looked')::integer,
+    resolved = t.resolved + (v_looked->>'done')::integer + (v_looked->>'absent')::integer + (v_looked->>'dead')::integer,
     closed_at = case when v_close then v_now else t.closed_at end,
     outcome = case when not v_close then t.outcome when not t.admitted then 'skipped'
                    when v_paused is not null and v_tick.claimed = 0 then 'paused'
-                   when v_tick.claimed = 0 and v_swept + t.swept = 0 then 'idle' else 'ran' end
+                   when v_tick.claimed = 0 and v_swept + t.swept = 0 and t.looked + (v_looked->>'looked')::integer = 0 then 'idle' else 'ran' end
    where t.id = v_tick.id
   returning t.* into v_tick;
   if v_close and p_report is not null then
@@ -245,7 +265,8 @@ begin
         'outcome', t.outcome, 'duplicate', t.duplicate, 'backlogDue', v_due, 'nextDueInMs', v_next_due_in_ms,
         'ended', case t.outcome when 'skipped' then null when 'paused' then 'paused' else p_report->>'ended' end,
         'counts', jsonb_build_object('claimed', t.claimed, 'done', t.done, 'retried', t.retried, 'again', t.again, 'dead', t.dead,
-                                     'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept))
+                                     'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept,
+                                     'looked', t.looked, 'resolved', t.resolved))
      where t.id = v_tick.id;
   end if;
 
@@ -263,7 +284,9 @@ begin
       'backoff_base_seconds', q.backoff_base_seconds,
       'backoff_cap_seconds', q.backoff_cap_seconds),
     'rows', v_rows,
+    'looks', v_looks,
     'settled', v_settled,
+    'resolved', v_looked,
     'swept', v_swept,
     'closed', v_tick.closed_at is not null,
     'outcome', v_tick.outcome,

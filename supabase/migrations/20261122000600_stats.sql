@@ -107,7 +107,8 @@ language sql stable set search_path = '' as $$
            'id', t.id, 'partition', t.partition, 'clock', t.clock, 'slot', t.slot, 'started_at', t.started_at, 'closed_at', t.closed_at,
            'outcome', case when t.closed_at is not null then t.outcome when t.deadline_at > p_now then 'running' else 'died' end,
            'duplicate', t.duplicate, 'claimed', t.claimed, 'done', t.done, 'retried', t.retried, 'again', t.again, 'dead', t.dead,
-           'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept, 'report', t.report)
+           'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept, 'looked', t.looked, 'resolved', t.resolved, 'looks_only', t.looks_only,
+           'report', t.report)
            order by t.started_at desc), '[]')
     from (select * from (select x.*, row_number() over (order by x.started_at desc) as n
                            from punctual.ticks x where x.queue = q.name and x.started_at > p_now - interval '2 days'
@@ -170,7 +171,8 @@ language sql stable set search_path = '' set statement_timeout = '4s' as $$
 $$;
 
 -- One bounded step of retention: settled rows past their queue's retention_days, idle ticks after 48 hours, others after 30 days.
--- Unknown rows stay: they wait for a decision. Answers {rows, ticks, more}.
+-- Receipts go after 30 days, a row's history with its queue's retention. Unknown rows stay: they wait for a decision. Answers {rows, ticks,
+-- more}.
 create function punctual.prune(p_limit integer default 1000, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
@@ -203,7 +205,17 @@ begin
     get diagnostics v_count = row_count;
     v_ticks := v_ticks + v_count;
     v_more := v_more or v_count = p_limit;
+
+    delete from punctual.history h where h.id in (
+      select s.id from punctual.history s where s.queue = q.name and s.at < v_now - make_interval(days => q.retention_days)
+       order by s.at limit p_limit for update skip locked);
+    get diagnostics v_count = row_count;
+    v_more := v_more or v_count = p_limit;
   end loop;
+  delete from punctual.receipts r where r.id in (
+    select s.id from punctual.receipts s where s.received_at < v_now - interval '30 days' order by s.received_at limit p_limit for update skip locked);
+  get diagnostics v_count = row_count;
+  v_more := v_more or v_count = p_limit;
   return jsonb_build_object('rows', v_rows, 'ticks', v_ticks, 'more', v_more);
 end
 $$;

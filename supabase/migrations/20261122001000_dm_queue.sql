@@ -7,6 +7,8 @@ create table punctual.dm_queue (
   -- An existing chat, or whom to open one with: the provider's id of the person, or a telephone number.
   chat_id text,
   recipient text,
+  -- To whom, for a provider that limits one of them.
+  addressee text generated always as (coalesce(recipient, chat_id)) stored,
   body text not null,
   send_at timestamptz not null default now(),
   provider_message_id text,
@@ -14,10 +16,31 @@ create table punctual.dm_queue (
   constraint dm_queue_has_addressee check (chat_id is not null or recipient is not null)
 );
 
+-- What webhooks told of messages that the account sent to the same chat or person since an attempt began: {id: [receipt]}. The
+-- provider's clock may be wrong by a little.
+create function punctual.find_dm_evidence(p_ids text[], p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select jsonb_object_agg(d.id::text, r.receipts)
+    from punctual.dm_queue d
+    join punctual.accounts a on a.id = d.account_id
+   cross join lateral (
+     select jsonb_agg(jsonb_build_object('message_id', x.message_id, 'chat_id', x.chat_id, 'body', x.body, 'said_at', x.said_at) order by x.id) as receipts
+       from punctual.receipts x
+      where x.provider = a.provider and x.provider_account_id = a.provider_account_id and x.kind = 'message' and x.status = 'sent'
+        and (x.chat_id = d.chat_id or x.recipient = d.recipient)
+        and x.received_at > d.claimed_at - interval '1 hour') r
+   where d.id = any (array(select unnest(p_ids)::bigint)) and r.receipts is not null);
+end
+$$;
+
 select punctual.add_queue('dm_queue', 'punctual.dm_queue', 'send_at', 'at-most-once',
   p_words => '{"running": "sending", "done": "sent", "dead": "failed"}',
   p_account_column => 'account_id',
-  p_result_columns => '{provider_message_id, chat_id}');
+  p_result_columns => '{provider_message_id, chat_id}',
+  p_proof_column => 'provider_message_id',
+  p_pair_column => 'addressee',
+  p_evidence => 'punctual.find_dm_evidence');
 
 -- When it went out, for those that did. Kept by Postgres, so that it can never disagree with the state.
 alter table punctual.dm_queue add column sent_at timestamptz generated always as (case when status = 'sent' then finished_at end) stored;

@@ -28,7 +28,7 @@ export async function openTestDatabase(): Promise<TestDatabase> {
     ...database,
     async reset() {
       await database.sql(
-        'truncate punctual.ticks, punctual.dm_queue, punctual.pace, punctual.accounts, punctual.providers restart identity',
+        'truncate punctual.ticks, punctual.dm_queue, punctual.pace, punctual.accounts, punctual.providers, punctual.history, punctual.receipts restart identity',
       );
       await database.sql(`delete from punctual.queues where name <> 'dm_queue'`);
       const columns = Object.keys(registry[0]).join(', ');

@@ -1,0 +1,140 @@
+-- When an account may go. Plpgsql throughout: it keeps its plans, where a function in SQL that cannot be inlined is planned at each
+-- call, a hundred times a claim. Everything here is asked at the claim, under the lock of the account's pace, and by people who want to know
+-- why a row has not gone out: there is no other definition.
+
+-- Whether an account is open at this local time.
+create function punctual.is_open(p_hours jsonb, p_local timestamp) returns boolean
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_spans jsonb := p_hours -> (array['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'])[extract(isodow from p_local)::integer];
+  -- Times of the day of one form compare as text; 24:00 comes after all of them.
+  v_time text := to_char(p_local, 'HH24:MI');
+begin
+  for n in 0 .. coalesce(jsonb_array_length(v_spans), 0) - 1 loop
+    if v_time >= left(v_spans->>n, 5) and v_time < right(v_spans->>n, 5) then return true; end if;
+  end loop;
+  return false;
+end
+$$;
+
+-- The first instant from p_from on at which the hours are open; 'infinity' when they never are.
+create function punctual.next_open_at(p_hours jsonb, p_zone text, p_from timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+declare
+  v_date date := (p_from at time zone p_zone)::date;
+  v_span record;
+  v_at timestamptz;
+begin
+  if punctual.is_open(p_hours, p_from at time zone p_zone) then return p_from; end if;
+  -- A week and the rest of today, in the order of the local clock.
+  for v_span in
+    select (v_date + n) + split_part(s, '-', 1)::time as start
+      from generate_series(0, 8) n
+     cross join lateral jsonb_array_elements_text(
+       p_hours -> (array['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'])[extract(isodow from v_date + n)::integer]) s
+     order by 1
+  loop
+    v_at := v_span.start at time zone p_zone;
+    -- Where the clocks are changed a local time may come twice, or never: there the minutes are tried one by one.
+    if (v_at - interval '3 hours') at time zone p_zone + interval '6 hours' <> (v_at + interval '3 hours') at time zone p_zone then
+      select min(m) into v_at
+        from generate_series(v_at - interval '3 hours', v_at + interval '3 hours', interval '1 minute') m
+       where m >= p_from and punctual.is_open(p_hours, m at time zone p_zone);
+    end if;
+    if v_at >= p_from then return v_at; end if;
+  end loop;
+  return 'infinity';
+end
+$$;
+
+-- The daily limit on a day, in a queue: the account's or the queue's own, grown so far.
+create function punctual.daily_limit_on(p_account punctual.accounts, p_pace punctual.pace, p_day date) returns integer
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_full integer := coalesce(p_pace.daily_limit, p_account.daily_limit);
+  v_last integer := p_account.ramp_days - 1;
+  v_day integer := greatest(0, p_day - p_account.ramp_started_on);
+begin
+  if v_full = 0 or p_account.ramp_started_on is null or v_day >= v_last then return v_full; end if;
+  -- In whole numbers, so that no rounding takes a message away.
+  return greatest(1, v_full::bigint * (p_account.ramp_from_percent * v_last + (100 - p_account.ramp_from_percent) * v_day) / (100 * v_last));
+end
+$$;
+
+-- When an account may go, and all that it waits for until then: [{kind, until, text}]; reason is the last of them in time. open_at is
+-- p_now for an account that may go now, and 'infinity' for one that may not before somebody changes something.
+create function punctual.account_opening(
+  p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz, out open_at timestamptz, out reason text, out waits jsonb)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_today date;
+  v_limit integer;
+  v_claims integer := cardinality(p_pace.recent);
+  v_last timestamptz := p_pace.recent[v_claims];
+  v_hours jsonb := coalesce(p_pace.hours, p_account.hours);
+  v_wait record;
+  v_until timestamptz;
+begin
+  open_at := p_now;
+  waits := '[]';
+  v_today := (p_now at time zone p_account.time_zone)::date;
+
+  -- A day that lies ahead counts as today: a change of time zone does not win a second helping.
+  v_limit := punctual.daily_limit_on(p_account, p_pace, greatest(v_today, p_pace.used_on));
+  if v_limit = 0 then
+    waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', timestamptz 'infinity', 'text', 'daily limit is 0');
+  elsif p_pace.used_on >= v_today and p_pace.used >= v_limit then
+    v_until := (p_pace.used_on + 1)::timestamp at time zone p_account.time_zone;
+    -- Where clocks go back over midnight, the next day begins twice.
+    if v_until <= p_now then v_until := p_now + interval '15 minutes'; end if;
+    waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', v_until, 'text', 'daily limit reached');
+  end if;
+
+  v_limit := coalesce(p_pace.hourly_limit, p_account.hourly_limit);
+  v_until := p_pace.recent[v_claims - v_limit + 1] + interval '1 hour';
+  if v_until > p_now then
+    waits := waits || jsonb_build_object('kind', 'hourly_limit', 'until', v_until, 'text', 'hourly limit reached');
+  end if;
+
+  -- The share of the jitter comes from the claim that the gap begins with, so that it is the same whoever asks.
+  v_until := v_last + make_interval(secs => coalesce(p_pace.gap_seconds, p_account.gap_seconds)
+    + coalesce(p_pace.gap_jitter_seconds, p_account.gap_jitter_seconds)
+      * (hashtextextended(p_account.id::text || extract(epoch from v_last), 0) & 65535) / 65536.0);
+  if v_until > p_now then
+    waits := waits || jsonb_build_object('kind', 'gap', 'until', v_until, 'text', 'keeps the gap between two messages');
+  end if;
+
+  if p_account.paused_until > p_now then
+    waits := waits || jsonb_build_object('kind', 'paused', 'until', p_account.paused_until,
+                                         'text', coalesce('paused: ' || p_account.paused_reason, 'paused'));
+  end if;
+  if p_pace.retry_at > p_now then
+    waits := waits || jsonb_build_object('kind', 'account_retry', 'until', p_pace.retry_at, 'text', 'its next row failed and is tried again');
+  end if;
+  if p_pace.busy_until > p_now then
+    waits := waits || jsonb_build_object('kind', 'running', 'until', p_pace.busy_until, 'text', 'a row is running');
+  end if;
+
+  for v_wait in select (w->>'until')::timestamptz as until, w->>'text' as text from jsonb_array_elements(waits) w loop
+    if v_wait.until > open_at then
+      open_at := v_wait.until;
+      reason := v_wait.text;
+    end if;
+  end loop;
+  -- All else has passed by then; whether the account is open at that hour is another question.
+  if v_hours is not null and open_at < 'infinity' then
+    v_until := punctual.next_open_at(v_hours, p_account.time_zone, open_at);
+    if v_until > open_at then
+      open_at := v_until;
+      reason := case when v_until < 'infinity' then 'outside its hours' else 'it has no hours' end;
+      waits := waits || jsonb_build_object('kind', 'hours', 'until', v_until, 'text', reason);
+    end if;
+  end if;
+exception when invalid_parameter_value then
+  open_at := 'infinity';
+  reason := format('time zone "%s" is unknown', p_account.time_zone);
+  waits := jsonb_build_array(jsonb_build_object('kind', 'time_zone', 'until', open_at, 'text', reason));
+end
+$$;
+
+select punctual.close_to_public();

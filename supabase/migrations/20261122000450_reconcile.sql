@@ -1,0 +1,298 @@
+-- What became of rows whose attempt is uncertain: by what webhooks told, by asking the provider, by an operator. The mark of the attempt
+-- (claim_id) stays on the row through all of it, so that whoever comes with proof of that attempt is heard, and nobody is once
+-- another attempt has begun.
+
+-- Settles a row otherwise than by its attempt: done, dead, pending or cancelled. The caller holds its lock and has judged.
+create function punctual.settle_otherwise(
+  q punctual.queues, p_id text, p_outcome text, p_error text, p_result jsonb, p_event text, p_text text, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_applied jsonb;
+begin
+  execute format(
+    'update %I.%I t set status = $1::%s, lease_expires_at = null, finished_at = case when $2 = ''pending'' then null else $3 end, '
+    'last_error = $4, reconcile_at = null %s where t.id = $5::%s '
+    'returning jsonb_build_array(jsonb_build_object(''id'', t.id, ''claim_id'', t.claim_id, ''outcome'', $2, ''result'', $6, ''error'', $4, '
+    '''rate_limited'', false, ''account_id'', %s))',
+    q.table_schema, q.table_name, q.status_type,
+    (select string_agg(format(', %1$I = coalesce($6->>%1$L, t.%1$I)', c), '') from unnest(q.result_columns) c),
+    q.id_type, case when q.account_column is null then 'null' else format('t.%I', q.account_column) end)
+  into v_applied
+  using case p_outcome when 'done' then q.done_word when 'dead' then q.dead_word when 'cancelled' then q.cancelled_word else q.pending_word end,
+        p_outcome, p_now, left(p_error, 2000), p_id, p_result;
+  insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_id, p_now, p_event, left(p_text, 2000));
+  if q.after_settle is not null and p_outcome in ('done', 'dead') then
+    execute format('select %s($1, $2)', q.after_settle) using v_applied, p_now;
+  end if;
+end
+$$;
+
+-- A row as the functions here judge it, locked; nothing where there is none, or somebody else has it and p_wait is false.
+create function punctual.lock_row(
+  q punctual.queues, p_id text, p_wait boolean, out id text, out status text, out state text, out claim_id uuid, out claimed_at timestamptz, out attempts integer,
+  out max_attempts integer, out account_id uuid, out reconcile jsonb)
+language plpgsql set search_path = '' as $$
+begin
+  execute format(
+    'select t.id::text, t.status::text, case t.status when %L then ''pending'' when %L then ''running'' when %L then ''done'' when %L then ''dead'' '
+    'when %L then ''unknown'' when %L then ''cancelled'' end, t.claim_id, t.claimed_at, t.attempts, coalesce(t.max_attempts, %s), %s, %s '
+    'from %I.%I t where t.id = $1::%s for no key update %s',
+    q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.max_attempts,
+    case when q.account_column is null then 'null::uuid' else format('t.%I', q.account_column) end,
+    case when q.delivery = 'at-most-once' then 't.reconcile' else 'null::jsonb' end,
+    q.table_schema, q.table_name, q.id_type, case when p_wait then '' else 'skip locked' end)
+  into id, status, state, claim_id, claimed_at, attempts, max_attempts, account_id, reconcile using p_id;
+end
+$$;
+
+-- Takes in what a provider told by webhook. p_receipts: [{kind, status, message_id, reference, provider_account_id, chat_id, recipient,
+-- body, error, said_at}]. What was told before, or twice in one call, is left as it is. Answers {received, new}.
+create function punctual.receive_receipts(p_provider text, p_receipts jsonb, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_new integer;
+begin
+  insert into punctual.receipts (provider, kind, status, message_id, reference, queue, row_id, provider_account_id, chat_id, recipient, body,
+                                 error, said_at, received_at)
+  select p_provider, r.kind, r.status, r.message_id, r.reference, q.name, case when q.name is not null then split_part(r.reference, '/', 2) end,
+         r.provider_account_id, r.chat_id, r.recipient, r.body, left(r.error, 2000), r.said_at, coalesce(p_now, clock_timestamp())
+    from jsonb_to_recordset(p_receipts) r (kind text, status text, message_id text, reference text, provider_account_id text, chat_id text,
+           recipient text, body text, error text, said_at timestamptz)
+    -- A reference of somebody else's names no row of ours; an id in the form of the queue's is one that can be looked up.
+    left join punctual.queues q on q.name = split_part(r.reference, '/', 1)
+      and split_part(r.reference, '/', 2) ~ case q.id_type when 'bigint' then '^[0-9]{1,18}$' else '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' end
+   -- In one order, so that two calls with the same receipts wait for each other, and not each for the other.
+   order by r.message_id, r.kind, r.status
+  on conflict (provider, message_id, kind, status) do nothing;
+  get diagnostics v_new = row_count;
+  return jsonb_build_object('received', jsonb_array_length(p_receipts), 'new', v_new);
+end
+$$;
+
+-- Makes use of receipts that name rows: of these rows (p_ids), or, when null, of all that nobody has made use of yet, a bounded number. Rows
+-- that are running are left to their own settle, which comes here.
+create function punctual.apply_receipts(q punctual.queues, p_ids text[], p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_receipt punctual.receipts;
+  v_row record;
+  v_count integer := 0;
+begin
+  if p_ids = '{}' then return 0; end if;
+  for v_receipt in
+    select * from punctual.receipts r
+     where r.queue = q.name and r.applied_at is null and (p_ids is null or r.row_id = any (p_ids))
+     order by r.row_id, r.id limit 200 for no key update skip locked
+  loop
+    select * into v_row from punctual.lock_row(q, v_receipt.row_id, false);
+    -- Locked by a settle, or running: there will be a next time.
+    continue when v_row.state = 'running' or (v_row.id is null and punctual.row_exists(q, v_receipt.row_id));
+    if v_receipt.status = 'failed' then
+      -- The provider took it and could not deliver it. Where it was delivered all the same, that is the later word.
+      if v_row.state in ('unknown', 'done') and not exists (
+        select from punctual.receipts d where d.provider = v_receipt.provider and d.message_id = v_receipt.message_id
+           and d.status in ('delivered', 'read'))
+      then
+        perform punctual.settle_otherwise(q, v_row.id, 'dead', coalesce(v_receipt.error, 'the provider could not deliver it'), null, 'receipt',
+          format('the provider says that it could not deliver it: %s', coalesce(v_receipt.error, 'no reason given')), p_now);
+        v_count := v_count + 1;
+      end if;
+    elsif v_row.state in ('unknown', 'pending', 'dead', 'cancelled') and (v_receipt.status <> 'sent' or not exists (
+      select from punctual.receipts f where f.provider = v_receipt.provider and f.message_id = v_receipt.message_id and f.status = 'failed'))
+    then
+      perform punctual.settle_otherwise(q, v_row.id, 'done', null, case when q.proof_column is not null then
+          jsonb_build_object(q.proof_column, v_receipt.message_id) end, 'receipt',
+        format('the provider says that it is %s', v_receipt.status), p_now);
+      v_count := v_count + 1;
+    end if;
+    update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id;
+  end loop;
+  return v_count;
+end
+$$;
+
+create function punctual.row_exists(q punctual.queues, p_id text) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_exists boolean;
+begin
+  execute format('select exists (select from %I.%I t where t.id = $1::%s)', q.table_schema, q.table_name, q.id_type) into v_exists using p_id;
+  return v_exists;
+end
+$$;
+
+-- Hands out unknown rows whose provider is to be asked: [{id, claim_id, attempted_at, over_seconds, row, account, evidence}]. over_seconds
+-- is how long ago the attempt was over for certain, negative while it is not. Each is handed out again after p_lease_seconds, if nobody
+-- has come back with an answer by then.
+create function punctual.claim_looks(
+  q punctual.queues, p_want integer, p_configured text[], p_lease_seconds double precision, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_looks jsonb;
+  v_evidence jsonb := '{}';
+begin
+  execute format($sql$
+    with taken as (
+      update %1$I.%2$I t set reconcile_at = $1 + make_interval(secs => $2)
+       where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %3$L and s.reconcile_at <= $1 and %4$s
+                                order by s.reconcile_at, s.id limit $3 for no key update skip locked))
+      returning t.*)
+    select jsonb_agg(jsonb_build_object('id', t.id::text, 'claim_id', t.claim_id, 'attempted_at', t.claimed_at,
+                       'over_seconds', extract(epoch from $1 - (t.reconcile->>'over_at')::timestamptz), 'row', to_jsonb(t), 'account', %5$s)
+                     order by t.claimed_at, t.id) from taken t
+    $sql$,
+    q.table_schema, q.table_name, q.unknown_word,
+    case when q.account_column is null then 'true'
+         else format('exists (select from punctual.accounts a where a.id = s.%I and a.provider = any ($4))', q.account_column) end,
+    case when q.account_column is null then 'null'
+         else format('(select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', a.provider_account_id, '
+                     '''name'', a.name) from punctual.accounts a where a.id = t.%I)', q.account_column) end)
+  into v_looks using p_now, p_lease_seconds, p_want,
+    (select array_agg(c) from unnest(p_configured) c
+      where not exists (select from punctual.providers v where v.name = c and v.paused_until > p_now));
+  if v_looks is null then return '[]'; end if;
+  if q.evidence is not null then
+    execute format('select coalesce(%s($1, $2), ''{}'')', q.evidence)
+    into v_evidence using array(select l->>'id' from jsonb_array_elements(v_looks) l), p_now;
+  end if;
+  return (select jsonb_agg(l || jsonb_build_object('evidence', v_evidence->(l->>'id')) order by n)
+            from jsonb_array_elements(v_looks) with ordinality e (l, n));
+end
+$$;
+
+-- Judges what was found of unknown rows. p_looks: [{id, claim_id, over_seconds, proofs: [{message_id, result}], doubts: [message_id],
+-- absent_after_seconds, text, failed}]; over_seconds as it was handed out, absent_after_seconds null where finding nothing proves nothing;
+-- failed: the provider could not be asked.
+--
+-- Answers {looked, done, absent, dead}.
+create function punctual.settle_looks(q punctual.queues, p_looks jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_look record;
+  v_row record;
+  v_message text;
+  v_proof jsonb;
+  v_doubt text;
+  v_absent boolean;
+  v_looks integer;
+  v_operator boolean;
+  v_counts jsonb := '{"looked": 0, "done": 0, "absent": 0, "dead": 0}';
+begin
+  -- A message proves one row: whoever would prove another with it waits here.
+  for v_message in
+    select distinct m from jsonb_array_elements(p_looks) l cross join lateral (
+      select p->>'message_id' as m from jsonb_array_elements(l->'proofs') p union all select jsonb_array_elements_text(l->'doubts')) x order by 1
+  loop
+    perform pg_advisory_xact_lock(hashtextextended('punctual message ' || v_message, 0));
+  end loop;
+
+  for v_look in
+    select l.* from jsonb_to_recordset(p_looks) l (id text, claim_id uuid, over_seconds double precision, proofs jsonb, doubts jsonb,
+                      absent_after_seconds double precision, text text, failed boolean) order by l.id
+  loop
+    v_counts := v_counts || jsonb_build_object('looked', (v_counts->>'looked')::integer + 1);
+    select * into v_row from punctual.lock_row(q, v_look.id, true);
+    continue when v_row.id is null;
+    v_proof := (select p from jsonb_array_elements(v_look.proofs) with ordinality e (p, n)
+                 where not punctual.is_taken(q, p->>'message_id', v_look.id) order by n limit 1);
+    if v_row.claim_id is distinct from v_look.claim_id or v_row.state in ('running', 'done') then
+      -- Another attempt has begun, or the truth is known. A proof that comes too late is told to whoever reads the row's history.
+      if v_proof is not null and v_row.state <> 'done' then
+        insert into punctual.history (queue, row_id, at, event, text)
+        values (q.name, v_look.id, p_now, 'late', format('an earlier attempt was delivered after all, as %s', v_proof->>'message_id'));
+      end if;
+      continue;
+    end if;
+    if v_proof is not null then
+      perform punctual.settle_otherwise(q, v_row.id, 'done', null,
+        coalesce(v_proof->'result', '{}') || case when q.proof_column is null then '{}' else jsonb_build_object(q.proof_column, v_proof->>'message_id') end,
+        'proved', v_look.text, p_now);
+      v_counts := v_counts || jsonb_build_object('done', (v_counts->>'done')::integer + 1);
+      continue;
+    end if;
+    -- An operator was here meanwhile, and there is no proof against the decision.
+    continue when v_row.state <> 'unknown';
+
+    select d into v_doubt from jsonb_array_elements_text(v_look.doubts) d where not punctual.is_taken(q, d, v_look.id) limit 1;
+    v_absent := v_doubt is null and coalesce(v_look.over_seconds >= v_look.absent_after_seconds, false);
+    if v_absent then
+      perform punctual.give_place_back(q, v_row.account_id, v_row.claimed_at);
+      if v_row.attempts >= v_row.max_attempts then
+        perform punctual.settle_otherwise(q, v_row.id, 'dead', 'it was not sent, and its attempts are used up', null, 'absent', v_look.text, p_now);
+        v_counts := v_counts || jsonb_build_object('dead', (v_counts->>'dead')::integer + 1);
+      else
+        perform punctual.settle_otherwise(q, v_row.id, 'pending', 'it was not sent: the provider knows nothing of it', null, 'absent', v_look.text, p_now);
+        v_counts := v_counts || jsonb_build_object('absent', (v_counts->>'absent')::integer + 1);
+      end if;
+      continue;
+    end if;
+
+    v_looks := (v_row.reconcile->>'looks')::integer + 1;
+    -- A look-up that never proves an absence is not worth a day of asking; receipts are still heard.
+    v_operator := v_doubt is not null or (v_look.absent_after_seconds is null and not v_look.failed and v_look.over_seconds > 3600);
+    execute format('update %I.%I t set reconcile_at = $1, reconcile = t.reconcile || $2 where t.id = $3::%s', q.table_schema, q.table_name, q.id_type)
+    using case when v_operator and v_look.over_seconds > 86400 then null else punctual.next_look_at(v_looks, p_now) end,
+          jsonb_build_object('looks', v_looks, 'looked_at', p_now, 'found', v_look.text, 'waits_for_operator', v_operator), v_row.id;
+    -- A person reads this: the same finding is not told twice.
+    if v_look.text is distinct from v_row.reconcile->>'found' then
+      insert into punctual.history (queue, row_id, at, event, text) values (q.name, v_row.id, p_now, 'looked', left(v_look.text, 2000));
+    end if;
+  end loop;
+  return v_counts;
+end
+$$;
+
+-- Whether another row bears this message.
+create function punctual.is_taken(q punctual.queues, p_message_id text, p_id text) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_taken boolean := false;
+begin
+  if q.proof_column is not null then
+    execute format('select exists (select from %I.%I t where t.%I = $1 and t.id <> $2::%s)', q.table_schema, q.table_name, q.proof_column, q.id_type)
+    into v_taken using p_message_id, p_id;
+  end if;
+  return v_taken;
+end
+$$;
+
+-- A claim proved to have had no effect: its place under the account's limits is free again.
+create function punctual.give_place_back(q punctual.queues, p_account_id uuid, p_claimed_at timestamptz) returns void
+language sql set search_path = '' as $$
+  update punctual.pace p set
+    used = case when p.used_on = (p_claimed_at at time zone a.time_zone)::date then greatest(p.used - 1, 0) else p.used end,
+    recent = coalesce(p.recent[:array_position(p.recent, p_claimed_at) - 1] || p.recent[array_position(p.recent, p_claimed_at) + 1:], p.recent),
+    next_ok_at = '-infinity', waiting_for = null, ready_at = case when p.busy_until is null then null else p.ready_at end
+    from punctual.accounts a where p.queue = q.name and p.account_id = p_account_id and a.id = p.account_id
+$$;
+
+-- An operator's decision on an unknown row: done, pending (it is sent again), dead or cancelled. A pending row may be cancelled as well.
+-- Proof that comes later still prevails, as long as no other attempt has begun. Answers {status}.
+create function punctual.resolve_row(
+  p_queue text, p_id text, p_decision text, p_by text default null, p_note text default null, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  q punctual.queues;
+  v_row record;
+begin
+  if p_decision is null or p_decision not in ('done', 'pending', 'dead', 'cancelled') then
+    raise exception 'the decision is "%"', p_decision using errcode = '22023', hint = 'It is done, pending, dead or cancelled.';
+  end if;
+  select * into q from punctual.queues where name = p_queue;
+  if not found then raise exception 'there is no queue "%"', p_queue using errcode = 'PT404'; end if;
+  select * into v_row from punctual.lock_row(q, p_id, true);
+  if v_row.id is null then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
+  if v_row.state <> 'unknown' and not (v_row.state = 'pending' and p_decision = 'cancelled') then
+    raise exception 'the row is %', v_row.status using errcode = 'PT409', detail = v_row.status;
+  end if;
+  perform punctual.settle_otherwise(q, p_id, p_decision,
+    case when p_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end, null, 'decided',
+    format('%s decided: %s%s', coalesce(p_by, 'an operator'), case p_decision when 'done' then 'it was sent' when 'pending' then 'send it again'
+           when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', '')), v_now);
+  return jsonb_build_object('status', case p_decision when 'done' then q.done_word when 'pending' then q.pending_word
+                                      when 'dead' then q.dead_word else q.cancelled_word end);
+end
+$$;
+
+select punctual.close_to_public();

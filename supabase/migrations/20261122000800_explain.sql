@@ -1,0 +1,226 @@
+-- Why a row has not gone out, from the same predicates that claims obey: account_opening() and what stands in pace, queues, providers.
+
+create function punctual.wait_of(p_kind text, p_until timestamptz, p_text text) returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_build_array(jsonb_build_object('kind', p_kind, 'until', case when p_until < 'infinity' then p_until end, 'text', p_text))
+$$;
+
+-- The rows of its account that go before a pending row: {count, ids}, counted to 1,000, the first ten named.
+create function punctual.list_ahead(q punctual.queues, p_row jsonb, p_held jsonb, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_ahead jsonb;
+begin
+  -- By the time this one is due: what is more urgent, or as urgent and due before.
+  execute format($sql$
+    select jsonb_build_object('count', count(*), 'ids', coalesce(jsonb_agg(a.id::text order by a.priority, a.due, a.id) filter (where a.n <= 10), '[]'))
+      from (select o.*, row_number() over (order by o.priority, o.due, o.id) as n
+              from generate_series(0, $1) level cross join lateral (
+                select t.id, t.priority, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t
+                 where t.status = %4$L and t.%5$I = $2 and t.priority = level and t.id <> $3::%6$s
+                   and (t.expires_at is null or t.expires_at > $5)
+                   and (coalesce(t.next_attempt_at, t.%1$I), t.id) < (case when level = $1 then $4 else greatest($4, $5) end, $3::%6$s)
+                   and %7$s
+                 order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1000) o limit 1000) a
+    $sql$,
+    q.due_column, q.table_schema, q.table_name, q.pending_word, q.account_column, q.id_type, punctual.pair_condition(q, '$6', '$5'))
+  into v_ahead
+  using (p_row->>'priority')::integer, (p_row->>q.account_column)::uuid, p_row->>'id',
+        coalesce((p_row->>'next_attempt_at')::timestamptz, (p_row->>q.due_column)::timestamptz), p_now, p_held;
+  return v_ahead;
+end
+$$;
+
+-- When an account that goes on claiming would come to the row with p_ahead rows before it, at the earliest: each step is a claim as the claim
+-- itself would be judged. Null when never, as things stand, or when it is more than 500 claims away.
+create function punctual.expect_claim_at(
+  p_account punctual.accounts, p_pace punctual.pace, p_ahead integer, p_from timestamptz, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+declare
+  v_at timestamptz := p_now;
+  v_open timestamptz;
+  v_day date;
+begin
+  if p_ahead > 500 then return null; end if;
+  for n in 0..p_ahead loop
+    if n = p_ahead then v_at := greatest(v_at, p_from); end if;
+    loop
+      select o.open_at into v_open from punctual.account_opening(p_account, p_pace, v_at) o;
+      if v_open = 'infinity' then return null; end if;
+      exit when v_open <= v_at;
+      v_at := v_open;
+    end loop;
+    v_day := (v_at at time zone p_account.time_zone)::date;
+    p_pace.used := case when p_pace.used_on >= v_day then p_pace.used + 1 else 1 end;
+    p_pace.used_on := greatest(p_pace.used_on, v_day);
+    p_pace.recent := p_pace.recent || v_at;
+    p_pace.retry_at := null;
+    p_pace.busy_until := null;
+  end loop;
+  return v_at;
+end
+$$;
+
+-- Everything that stands in a pending row's way, or says where it is: {id, queue, status, state, due_at, attempts, max_attempts, last_error,
+-- finished_at, waits: [{kind, until, text}], ahead, expected_at, tick, lease_expires_at, reconcile, history}; null where there is no such
+-- row. p_configured: the providers that are configured; null where that is not known. expected_at is the earliest, given a tick then.
+create function punctual.explain_row(p_queue text, p_id text, p_configured text[] default null, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  q punctual.queues;
+  v_partition punctual.partitions;
+  v_account punctual.accounts;
+  v_pace punctual.pace;
+  v_provider punctual.providers;
+  v_row jsonb;
+  v_state text;
+  v_due timestamptz;
+  v_waits jsonb := '[]';
+  v_ahead jsonb;
+  v_opening record;
+  v_expected timestamptz;
+  v_tick jsonb;
+  v_held timestamptz;
+begin
+  select * into q from punctual.queues where name = p_queue;
+  if not found then raise exception 'there is no queue "%"', p_queue using errcode = 'PT404'; end if;
+  execute format('select to_jsonb(t) from %I.%I t where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) into v_row using p_id;
+  if v_row is null then return null; end if;
+  v_state := case v_row->>'status' when q.pending_word then 'pending' when q.running_word then 'running' when q.done_word then 'done'
+                                   when q.dead_word then 'dead' when q.unknown_word then 'unknown' when q.cancelled_word then 'cancelled' end;
+  v_due := coalesce((v_row->>'next_attempt_at')::timestamptz, (v_row->>q.due_column)::timestamptz);
+  if q.account_column is not null then
+    select * into v_account from punctual.accounts a where a.id = (v_row->>q.account_column)::uuid;
+    select * into v_pace from punctual.pace p where p.queue = q.name and p.account_id = v_account.id;
+    select * into v_provider from punctual.providers v where v.name = v_account.provider;
+  end if;
+  select * into v_partition from punctual.partitions p
+   where p.queue = q.name and p.partition = coalesce(case when q.partition_column is null then 'main' else v_row->>q.partition_column end, '');
+
+  if v_state = 'pending' then
+    if v_due is null or v_due = 'infinity' then
+      v_waits := v_waits || punctual.wait_of('never_due', null, format('%s is %s', q.due_column, coalesce(v_due::text, 'null')));
+    elsif v_due > v_now then
+      v_waits := v_waits || punctual.wait_of(case when v_row->>'next_attempt_at' is null then 'due' else 'retry' end, v_due,
+        case when v_row->>'next_attempt_at' is null then 'not due yet' else 'its last attempt failed; it is tried again' end);
+    end if;
+    if (v_row->>'expires_at')::timestamptz <= v_now then
+      v_waits := v_waits || punctual.wait_of('expired', null, 'expired: it will not be sent');
+    end if;
+    if v_partition.queue is null then
+      v_waits := v_waits || punctual.wait_of('partition_paused', null, format('the partition "%s" is unknown', v_row->>q.partition_column));
+    end if;
+    if q.paused_at <= v_now then
+      v_waits := v_waits || punctual.wait_of('queue_paused', null, 'the queue is paused' || coalesce(': ' || q.paused_reason, ''));
+    end if;
+    if v_partition.paused_at <= v_now then
+      v_waits := v_waits || punctual.wait_of('partition_paused', null, 'the partition is paused' || coalesce(': ' || v_partition.paused_reason, ''));
+    end if;
+    if q.account_column is not null and v_account.id is null then
+      v_waits := v_waits || punctual.wait_of('no_account', null, 'it has no account');
+    elsif v_account.id is not null then
+      if v_account.provider <> all (p_configured) then
+        v_waits := v_waits || punctual.wait_of('provider_not_configured', null, format('the provider %s is not configured', v_account.provider));
+      end if;
+      if v_provider.paused_until > v_now then
+        v_waits := v_waits || punctual.wait_of('provider_resting', v_provider.paused_until,
+          format('the provider %s failed and rests: %s', v_account.provider, v_provider.last_error));
+      end if;
+      if v_pace.queue is null then v_pace := jsonb_populate_record(null::punctual.pace, '{"recent": [], "used": 0}'); end if;
+      select * into v_opening from punctual.account_opening(v_account, v_pace, v_now);
+      v_waits := v_waits || coalesce((select jsonb_agg(case when w->>'until' = 'infinity' then jsonb_set(w, '{until}', 'null') else w end)
+                                        from jsonb_array_elements(v_opening.waits) w), '[]');
+      if q.pair_column is not null then
+        v_held := (v_pace.held -> (v_row->>q.pair_column) ->> 'until')::timestamptz;
+        if v_held > v_now then
+          v_waits := v_waits || punctual.wait_of('pair', v_held,
+            'the provider holds back messages to this addressee: ' || (v_pace.held -> (v_row->>q.pair_column) ->> 'said'));
+        end if;
+      end if;
+      v_ahead := punctual.list_ahead(q, v_row, v_pace.held, v_now);
+      if (v_ahead->>'count')::integer > 0 then
+        v_waits := v_waits || punctual.wait_of('behind', null, format('%s of its account before it', v_ahead->>'count'));
+      end if;
+      if not exists (select from jsonb_array_elements(v_waits) w where w->>'until' is null and w->>'kind' <> 'behind') then
+        v_expected := punctual.expect_claim_at(v_account, v_pace, (v_ahead->>'count')::integer,
+          greatest(v_due, v_held, v_provider.paused_until), v_now);
+      end if;
+    elsif not v_waits @> '[{"until": null}]' then
+      v_expected := greatest(v_due, v_now);
+    end if;
+    if v_waits = '[]' then
+      v_waits := punctual.wait_of('tick', null, case when v_partition.last_tick_at is null then 'no tick has come yet' else 'the next tick takes it' end);
+    end if;
+  elsif v_state = 'running' then
+    select jsonb_build_object('id', t.id, 'clock', t.clock, 'started_at', t.started_at, 'deadline_at', t.deadline_at) into v_tick
+      from (select * from punctual.ticks x where x.queue = q.name order by x.started_at desc limit 200) t
+     where t.claims @> jsonb_build_array(jsonb_build_object('claim_id', v_row->'claim_id')) limit 1;
+    v_waits := punctual.wait_of('lease', (v_row->>'lease_expires_at')::timestamptz, 'a tick is at work on it, or died; its lease ends then');
+  elsif v_state = 'unknown' then
+    v_waits := case when (v_row->>'reconcile_at') is null or (v_row->'reconcile'->>'waits_for_operator')::boolean
+      then punctual.wait_of('operator', null, 'it may have been sent: an operator has to decide')
+      else punctual.wait_of('reconcile', (v_row->>'reconcile_at')::timestamptz, 'it may have been sent: the provider is asked') end;
+  end if;
+
+  return jsonb_build_object(
+    'id', p_id, 'queue', q.name, 'status', v_row->>'status', 'state', v_state, 'due_at', case when v_due < 'infinity' and v_due > '-infinity' then v_due end,
+    'attempts', (v_row->>'attempts')::integer, 'max_attempts', coalesce((v_row->>'max_attempts')::integer, q.max_attempts),
+    'last_error', v_row->>'last_error', 'finished_at', v_row->>'finished_at',
+    'waits', v_waits, 'ahead', v_ahead, 'expected_at', v_expected, 'tick', v_tick, 'lease_expires_at', v_row->>'lease_expires_at',
+    'reconcile', case when v_state = 'unknown' then jsonb_build_object('looks', coalesce((v_row->'reconcile'->>'looks')::integer, 0),
+      'looked_at', v_row->'reconcile'->>'looked_at', 'next_look_at', v_row->>'reconcile_at', 'found', v_row->'reconcile'->>'found',
+      'waits_for_operator', v_row->>'reconcile_at' is null or coalesce((v_row->'reconcile'->>'waits_for_operator')::boolean, false)) end,
+    'history', (select coalesce(jsonb_agg(jsonb_build_object('at', h.at, 'event', h.event, 'text', h.text) order by h.id), '[]')
+                  from (select * from punctual.history x where x.queue = q.name and x.row_id = p_id order by x.id desc limit 200) h));
+end
+$$;
+
+-- SQL on t, an unknown row: it waits for an operator.
+create function punctual.operator_condition(q punctual.queues) returns text
+language sql stable set search_path = '' as $$
+  select case when q.delivery = 'at-most-once' then 't.reconcile_at is null or coalesce((t.reconcile->>''waits_for_operator'')::boolean, false)'
+              else 'true' end
+$$;
+
+-- Rows in one state, 200 at most: unknown ones that wait for an operator first, then the oldest first (settled ones: the latest first).
+create function punctual.list_rows(p_queue text, p_state text, p_limit integer default 50, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
+declare
+  q punctual.queues;
+  v_word text;
+  v_order text;
+  v_rows jsonb;
+begin
+  select * into q from punctual.queues where name = p_queue;
+  if not found then raise exception 'there is no queue "%"', p_queue using errcode = 'PT404'; end if;
+  v_word := case p_state when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
+                         when 'dead' then q.dead_word when 'unknown' then q.unknown_word when 'cancelled' then q.cancelled_word end;
+  if v_word is null or p_limit is null or p_limit not between 1 and 200 then
+    raise exception 'p_state is one of the six states, p_limit is 1 to 200' using errcode = '22023';
+  end if;
+  -- Each in the order of an index of the queue's.
+  v_order := case p_state when 'pending' then format('coalesce(t.next_attempt_at, t.%I), t.id', q.due_column) when 'running' then 't.lease_expires_at'
+                          when 'unknown' then format('(%s) desc, t.finished_at', punctual.operator_condition(q)) else 't.finished_at desc' end;
+  execute format($sql$
+    select coalesce(jsonb_agg(jsonb_build_object('id', r.id::text, 'status', r.status, 'due_at', coalesce(r.next_attempt_at, r.%1$I),
+             'attempts', r.attempts, 'last_error', r.last_error, 'finished_at', r.finished_at, 'account', r.account, 'reconcile', r.reconcile_now,
+             'row', to_jsonb(r) - 'account' - 'reconcile_now' - 'n') order by r.n), '[]')
+      from (select t.*, %2$s as account, %3$s as reconcile_now, row_number() over (order by %4$s) as n
+              from %5$I.%6$I t where t.status = %7$L %8$s order by %4$s limit $1) r
+    $sql$,
+    q.due_column,
+    case when q.account_column is null then 'null::jsonb' else format(
+      '(select jsonb_build_object(''id'', a.id, ''name'', a.name) from punctual.accounts a where a.id = t.%I)', q.account_column) end,
+    case when p_state = 'unknown' and q.delivery = 'at-most-once' then
+      'jsonb_build_object(''looks'', coalesce((t.reconcile->>''looks'')::integer, 0), ''looked_at'', t.reconcile->>''looked_at'', '
+      '''next_look_at'', t.reconcile_at, ''found'', t.reconcile->>''found'', ''waits_for_operator'', '
+      || punctual.operator_condition(q) || ')' else 'null::jsonb' end,
+    v_order, q.table_schema, q.table_name, v_word,
+    case when p_state = 'pending' then format('and %s', punctual.any_level_condition(q)) else '' end)
+  into v_rows using p_limit;
+  return v_rows;
+end
+$$;
+
+select punctual.close_to_public();
