@@ -3,15 +3,14 @@
 import useSWR from 'swr';
 import type { Stats } from '@/lib/store/stats';
 import { BrandMark } from './brand-mark';
-import { fetchStats } from './fetch-stats';
+import { fetchJson } from './fetch-json';
 import { FirstSteps } from './first-steps';
 import { Freshness } from './freshness';
 import { PausedProviders } from './paused-providers';
+import { polling } from './polling';
 import { QueuePanel } from './queue-panel';
 import { ServerNow } from './server-now';
 import { StaleNotice } from './stale-notice';
-
-const POLL_MS = 2_000;
 
 /** What the server knew as it rendered the page. */
 export type FirstReading = { stats: Stats; failure?: undefined } | { stats?: undefined; failure: string };
@@ -24,14 +23,9 @@ interface DashboardProps {
 }
 
 export function Dashboard({ first, address, signedIn }: DashboardProps) {
-  const { data: stats, error } = useSWR<Stats, Error>('/api/stats', fetchStats, {
+  const { data: stats, error } = useSWR<Stats, Error>('/api/stats', fetchJson, {
+    ...polling,
     fallbackData: first.stats,
-    refreshInterval: POLL_MS,
-    dedupingInterval: POLL_MS / 2,
-    // SWR stops its interval while there is an error; this keeps the pace without its growing pauses.
-    onErrorRetry: (_error, _key, _config, revalidate, { retryCount }) => {
-      setTimeout(() => void revalidate({ retryCount }), POLL_MS);
-    },
   });
   const failure = error?.message ?? (stats ? null : (first.failure ?? null));
   const readAt = stats?.now ?? null;
@@ -60,7 +54,13 @@ export function Dashboard({ first, address, signedIn }: DashboardProps) {
             <PausedProviders providers={stats.providers} />
             <FirstSteps queues={stats.queues} address={address} />
             {stats.queues.map((queue) => (
-              <QueuePanel key={queue.name} queue={queue} now={stats.now} />
+              <QueuePanel
+                key={queue.name}
+                queue={queue}
+                now={stats.now}
+                address={address}
+                signedIn={signedIn}
+              />
             ))}
           </>
         )}

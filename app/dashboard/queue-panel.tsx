@@ -1,14 +1,17 @@
 import type { QueueStats } from '@/lib/store/stats';
 import { DueFacts } from './due-facts';
 import { HeldBack } from './held-back';
+import { NeedsYou } from './needs-you';
 import { RelativeTime } from './relative-time';
+import { rowsPath } from './rows-path';
 import { StateTiles } from './state-tiles';
 import { ThroughputChart } from './throughput-chart';
 import { TickCards } from './tick-cards';
 import { TickTable } from './tick-table';
+import { WhyNotDone } from './why-not-done';
 
 const PROMISES = {
-  'at-most-once': 'An attempt that may or may not have worked is never repeated by itself.',
+  'at-most-once': 'An attempt that may or may not have worked is not repeated without proof that it did not.',
   'at-least-once':
     'An attempt that may or may not have worked is repeated: nothing is lost, something may be done twice.',
 } as const;
@@ -17,9 +20,13 @@ interface QueuePanelProps {
   queue: QueueStats;
   /** When the figures were read. */
   now: string;
+  /** Scheme and host of this app. */
+  address: string;
+  signedIn: boolean;
 }
 
-export function QueuePanel({ queue, now }: QueuePanelProps) {
+export function QueuePanel({ queue, now, address, signedIn }: QueuePanelProps) {
+  const path = rowsPath(queue.name);
   const headingId = `queue-${queue.name}`;
   return (
     <section aria-labelledby={headingId} className="rounded-xl border border-line bg-surface">
@@ -43,7 +50,9 @@ export function QueuePanel({ queue, now }: QueuePanelProps) {
       <div className="grid grid-cols-[minmax(0,1fr)] gap-8 px-4 py-5 sm:px-6 sm:py-6">
         <DueFacts queue={queue} readAt={now} />
         <StateTiles queue={queue} />
+        {path && <NeedsYou queue={queue} path={path} address={address} signedIn={signedIn} />}
         <HeldBack waiting={queue.waiting} unreachable={queue.unreachable} />
+        {path && <WhyNotDone queue={queue} path={path} />}
         <ThroughputChart throughput={queue.throughput} words={queue.words} now={now} />
         <section aria-labelledby={`${headingId}-ticks`}>
           <h3 id={`${headingId}-ticks`} className="font-semibold">

@@ -1,9 +1,10 @@
 import { useServerNow } from './server-now';
 import { shortDuration } from './short-duration';
 
-/** `12 s ago` or `in 5 min`, with the exact instant to be had by pointing at it. */
+/** `12 s ago` or `in 5 min`, with the exact instant to be had by pointing at it; `never` for Postgres' infinity. */
 export function RelativeTime({ at }: { at: string }) {
   const seconds = (useServerNow() - Date.parse(at)) / 1_000;
+  if (Number.isNaN(seconds)) return 'never';
   const words = seconds >= 0 ? `${shortDuration(seconds)} ago` : `in ${shortDuration(-seconds)}`;
   const exact = new Date(at).toISOString();
   return (

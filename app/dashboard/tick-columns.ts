@@ -1,6 +1,17 @@
 import type { LedgerTick, QueueStats } from '@/lib/store/stats';
 
-type CountKey = 'claimed' | 'done' | 'retried' | 'again' | 'dead' | 'unknown' | 'released' | 'lost' | 'swept';
+type CountKey =
+  | 'claimed'
+  | 'done'
+  | 'retried'
+  | 'again'
+  | 'dead'
+  | 'unknown'
+  | 'released'
+  | 'lost'
+  | 'swept'
+  | 'looked'
+  | 'resolved';
 
 export interface TickColumn {
   key: CountKey;
@@ -9,7 +20,7 @@ export interface TickColumn {
   tone: string;
 }
 
-/** The counts of a tick, in the queue's words. `again` and `swept` show only where some tick has them. */
+/** The counts of a tick, in the queue's words. The rare ones show only where some tick has them. */
 export function tickColumns(ticks: LedgerTick[], words: QueueStats['words']): TickColumn[] {
   const columns: TickColumn[] = [
     { key: 'claimed', label: 'claimed', meaning: 'rows the tick took', tone: 'text-ink' },
@@ -41,7 +52,19 @@ export function tickColumns(ticks: LedgerTick[], words: QueueStats['words']): Ti
       meaning: 'left behind by a tick that died, and taken up',
       tone: 'text-warn',
     },
+    {
+      key: 'looked',
+      label: 'asked about',
+      meaning: `rows of which the provider was asked whether they were ${words.done}`,
+      tone: 'text-ink',
+    },
+    {
+      key: 'resolved',
+      label: 'found out',
+      meaning: 'of those, the ones of which it is known now',
+      tone: 'text-good',
+    },
   ];
-  const rare = new Set<CountKey>(['again', 'swept']);
+  const rare = new Set<CountKey>(['again', 'swept', 'looked', 'resolved']);
   return columns.filter(({ key }) => !rare.has(key) || ticks.some((tick) => tick[key] > 0));
 }

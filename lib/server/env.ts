@@ -21,6 +21,17 @@ const blankAsUnset = (value: unknown) =>
 const text = z.preprocess(blankAsUnset, z.string().trim().optional());
 const url = z.preprocess(blankAsUnset, z.url({ protocol: /^https?$/ }).optional());
 const isSet = (value: unknown) => value === '1' || value === 'true';
+const seconds = (most: number) =>
+  z.preprocess(
+    blankAsUnset,
+    z
+      .string()
+      .trim()
+      .regex(/^\d{1,9}$/, 'is not a whole number of seconds')
+      .transform(Number)
+      .pipe(z.number().min(1).max(most))
+      .optional(),
+  );
 const flag = z.preprocess(isSet, z.boolean());
 
 const variables = z.object({
@@ -36,6 +47,7 @@ const variables = z.object({
   KV_REST_API_TOKEN: text,
   UNIPILE_DSN: text,
   UNIPILE_API_KEY: text,
+  UNIPILE_MAX_LATE_SECONDS: seconds(86_400),
   WHATSAPP_ACCESS_TOKEN: text,
   WHATSAPP_API_VERSION: text,
   WHATSAPP_BASE_URL: url,
@@ -49,16 +61,32 @@ export interface ServerEnv {
   dashboardPassword?: string;
   /** Development without a password: whoever reaches the server may look. */
   dashboardOpen: boolean;
+  /** What Meta signs its webhooks with. */
+  whatsappAppSecret?: string;
+  /** What Meta shows when the webhook's address is entered. */
+  whatsappVerifyToken?: string;
+  /** What Unipile sends along with its webhooks. */
+  unipileWebhookSecret?: string;
   store: { kind: 'supabase'; url: string; serviceRoleKey: string } | { kind: 'embedded'; directory: string };
   upstash?: { url: string; token: string };
-  unipile?: { dsn: string; apiKey: string };
+  /** `maxLateMs`: how late after its call a message can still show up in the chat. */
+  unipile?: { dsn: string; apiKey: string; maxLateMs?: number };
   whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string };
 }
 
+type AccessSettings = Pick<
+  ServerEnv,
+  | 'cronSecrets'
+  | 'apiKey'
+  | 'dashboardPassword'
+  | 'dashboardOpen'
+  | 'whatsappAppSecret'
+  | 'whatsappVerifyToken'
+  | 'unipileWebhookSecret'
+>;
+
 /** Who may come in: what has to be known before anything else, and is there however wrong the rest is. */
-export function accessEnv(
-  source: Record<string, string | undefined> = process.env,
-): Pick<ServerEnv, 'cronSecrets' | 'apiKey' | 'dashboardPassword' | 'dashboardOpen'> {
+export function accessEnv(source: Record<string, string | undefined> = process.env): AccessSettings {
   const set = (name: string) => source[name]?.trim() || undefined;
   const dashboardPassword = set('DASHBOARD_PASSWORD');
   const cronSecret = set('CRON_SECRET');
@@ -70,6 +98,9 @@ export function accessEnv(
     apiKey: set('API_KEY'),
     dashboardPassword,
     dashboardOpen: !isProduction(source) && !dashboardPassword,
+    whatsappAppSecret: set('WHATSAPP_APP_SECRET'),
+    whatsappVerifyToken: set('WHATSAPP_VERIFY_TOKEN'),
+    unipileWebhookSecret: set('UNIPILE_WEBHOOK_SECRET'),
   };
 }
 
@@ -94,7 +125,12 @@ export function serverEnv(source: Record<string, string | undefined> = process.e
     upstash:
       pair(env, 'UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN', (url, token) => ({ url, token })) ??
       pair(env, 'KV_REST_API_URL', 'KV_REST_API_TOKEN', (url, token) => ({ url, token })),
-    unipile: pair(env, 'UNIPILE_DSN', 'UNIPILE_API_KEY', (dsn, apiKey) => ({ dsn, apiKey })),
+    unipile: pair(env, 'UNIPILE_DSN', 'UNIPILE_API_KEY', (dsn, apiKey) => ({
+      dsn,
+      apiKey,
+      maxLateMs:
+        env.UNIPILE_MAX_LATE_SECONDS === undefined ? undefined : env.UNIPILE_MAX_LATE_SECONDS * 1_000,
+    })),
     whatsappCloud: env.WHATSAPP_ACCESS_TOKEN
       ? {
           accessToken: env.WHATSAPP_ACCESS_TOKEN,

@@ -78,8 +78,16 @@ describe('POST /api/accounts', () => {
       name: 'Ann',
       time_zone: 'UTC',
       daily_limit: 30,
+      hourly_limit: null,
+      gap_seconds: null,
+      gap_jitter_seconds: 0,
+      hours: null,
+      ramp_started_on: null,
+      ramp_days: 14,
+      ramp_from_percent: 20,
       paused_until: null,
       paused_reason: null,
+      queues: {},
     });
     expect(
       await saved(ann({ provider_account_id: 'bo', time_zone: 'Europe/Berlin', daily_limit: 0 })),
@@ -94,6 +102,63 @@ describe('POST /api/accounts', () => {
     expect(await saved(ann({ name: 'Ann B.' }))).toEqual({ ...first, name: 'Ann B.' });
     expect(await saved(ann({ daily_limit: 7 }))).toEqual({ ...first, daily_limit: 7 });
     expect(await stored()).toHaveLength(1);
+  });
+
+  const paced = {
+    hourly_limit: 6,
+    gap_seconds: 90,
+    gap_jitter_seconds: 60,
+    hours: { mon: ['09:00-12:00', '13:00-24:00'], tue: ['09:00-17:00'], sun: [] },
+    ramp_started_on: '2026-12-01',
+    ramp_days: 10,
+    ramp_from_percent: 5,
+    queues: { dm_queue: { daily_limit: 20, hours: { sat: ['10:00-11:00'] } } },
+  };
+
+  it('keeps every setting of the pace, and answers it', async () => {
+    const account = await saved(ann(paced));
+    expect(account).toMatchObject(paced);
+    expect(await list()).toEqual([account]);
+    expect(await saved(ann({ name: 'Ann B.' }))).toEqual({ ...account, name: 'Ann B.' });
+  });
+
+  it('switches off what is null', async () => {
+    await saved(ann(paced));
+    const off = { hourly_limit: null, gap_seconds: null, hours: null, ramp_started_on: null };
+    expect(await saved(ann({ ...off, gap_jitter_seconds: null }))).toMatchObject({
+      ...off,
+      gap_jitter_seconds: 0,
+      ramp_days: 10,
+      queues: paced.queues,
+    });
+  });
+
+  it('leaves a queue to what the account has, setting by setting', async () => {
+    const own = { daily_limit: 20, hourly_limit: 2, gap_seconds: 5, gap_jitter_seconds: 1 };
+    await saved(ann({ queues: { dm_queue: own } }));
+    expect(await saved(ann({ queues: { dm_queue: { hourly_limit: null, gap_seconds: 7 } } }))).toMatchObject({
+      queues: { dm_queue: { daily_limit: 20, gap_seconds: 7, gap_jitter_seconds: 1 } },
+    });
+    const none = { daily_limit: null, hourly_limit: null, gap_seconds: null, gap_jitter_seconds: null };
+    expect(await saved(ann({ queues: { dm_queue: { ...none, hours: null } } }))).toMatchObject({
+      queues: {},
+    });
+  });
+
+  it('knows 0 from null', async () => {
+    const zero = { gap_seconds: 0, gap_jitter_seconds: 0, queues: { dm_queue: { daily_limit: 0 } } };
+    expect(await saved(ann(zero))).toMatchObject(zero);
+  });
+
+  it('pauses an account, and lets it go on', async () => {
+    const pause = { paused_until: '2030-01-01T09:00:00+02:00', paused_reason: 'asked to' };
+    const account = await saved(ann(pause));
+    expect(account.paused_reason).toBe('asked to');
+    expect(Date.parse(account.paused_until)).toBe(Date.parse(pause.paused_until));
+    expect(await saved(ann({ paused_until: null, paused_reason: null }))).toMatchObject({
+      paused_until: null,
+      paused_reason: null,
+    });
   });
 
   it('leaves a pause as it is', async () => {
@@ -132,7 +197,39 @@ describe('POST /api/accounts', () => {
     ['half a message a day', { daily_limit: 1.5 }, ['daily_limit']],
     ['a limit beyond a hundred thousand', { daily_limit: 100_001 }, ['daily_limit']],
     ['a limit that is a text', { daily_limit: '30' }, ['daily_limit']],
-    ['an unknown field', { paused_until: null }, ['']],
+    ['a limit that is null', { daily_limit: null }, ['daily_limit']],
+    ['no message an hour', { hourly_limit: 0 }, ['hourly_limit']],
+    ['more than a thousand an hour', { hourly_limit: 1_001 }, ['hourly_limit']],
+    ['a gap below 0', { gap_seconds: -1 }, ['gap_seconds']],
+    ['a gap of more than a day', { gap_seconds: 86_401 }, ['gap_seconds']],
+    ['a jitter of half a second', { gap_jitter_seconds: 0.5 }, ['gap_jitter_seconds']],
+    ['a day that no week has', { hours: { monday: ['09:00-17:00'] } }, ['hours']],
+    ['hours that are a text', { hours: '09:00-17:00' }, ['hours']],
+    ['hours past midnight', { hours: { mon: ['22:00-02:00'] } }, ['hours.mon.0']],
+    ['hours that overlap', { hours: { mon: ['09:00-12:00', '11:00-13:00'] } }, ['hours.mon']],
+    ['a week without an hour', { hours: {} }, ['hours']],
+    ['a ramp from no day', { ramp_started_on: 'tomorrow' }, ['ramp_started_on']],
+    ['a ramp from an instant', { ramp_started_on: '2026-12-01T00:00:00Z' }, ['ramp_started_on']],
+    ['a ramp from the 30th of February', { ramp_started_on: '2026-02-30' }, ['ramp_started_on']],
+    ['a ramp from the year 0', { ramp_started_on: '0000-01-01' }, ['ramp_started_on']],
+    ['a ramp of no days', { ramp_days: 0 }, ['ramp_days']],
+    ['a ramp of more than a year', { ramp_days: 366 }, ['ramp_days']],
+    ['a ramp from nothing', { ramp_from_percent: 0 }, ['ramp_from_percent']],
+    ['a ramp from more than all', { ramp_from_percent: 101 }, ['ramp_from_percent']],
+    ['a pause until no instant', { paused_until: '2030-01-01' }, ['paused_until']],
+    ['NUL in the reason for a pause', { paused_reason: '\0' }, ['paused_reason']],
+    ['a queue that there is not', { queues: { posts: {} } }, ['queues']],
+    [
+      'a setting that no queue has of its own',
+      { queues: { dm_queue: { ramp_days: 3 } } },
+      ['queues.dm_queue'],
+    ],
+    [
+      'a queue’s hours that overlap',
+      { queues: { dm_queue: { hours: { fri: ['09:00-11:00', '10:00-12:00'] } } } },
+      ['queues.dm_queue.hours.fri'],
+    ],
+    ['an unknown field', { hourly: 3 }, ['']],
   ];
   it.each(wrong)('refuses %s, by field', async (_what, changes, fields) => {
     expect(await refusedFields(ann(changes))).toEqual(fields);

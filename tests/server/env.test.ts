@@ -55,6 +55,16 @@ describe('the environment chooses', () => {
       { unipile: { dsn: 'api1.unipile.com:13111', apiKey: 'unipile-key' } },
     ],
     [
+      'how late Unipile’s messages may show up',
+      { UNIPILE_DSN: 'd', UNIPILE_API_KEY: 'k', UNIPILE_MAX_LATE_SECONDS: ' 90 ' },
+      { unipile: { dsn: 'd', apiKey: 'k', maxLateMs: 90_000 } },
+    ],
+    [
+      'nothing of how late they may, where it is not set',
+      { UNIPILE_DSN: 'd', UNIPILE_API_KEY: 'k', UNIPILE_MAX_LATE_SECONDS: ' ' },
+      { unipile: { maxLateMs: undefined } },
+    ],
+    [
       'WhatsApp by its token alone',
       { WHATSAPP_ACCESS_TOKEN: 'whatsapp-token' },
       {
@@ -126,6 +136,11 @@ describe('the environment is refused', () => {
       { ...supabase, SUPABASE_URL: 'postgres://u:hush@db/p' },
       ['SUPABASE_URL'],
     ],
+    ...['0', '86401', '1.5', '-1', '1e3', 'hush', '10m'].map((late): [string, Variables, string[]] => [
+      `with messages that show up ${late} s late`,
+      { UNIPILE_MAX_LATE_SECONDS: late },
+      ['UNIPILE_MAX_LATE_SECONDS'],
+    ]),
     ['with a database that is unknown', { STORE: 'hush' }, ['STORE']],
     ['with two things wrong', { STORE: 'hush', KV_REST_API_URL: 'hush' }, ['STORE', 'KV_REST_API_URL']],
   ])('%s, by name and never by value', (_what, variables, named) => {
@@ -192,6 +207,20 @@ describe('who may come in', () => {
     ],
   ])('is %s', (_what, variables, expected) => {
     expect(accessEnv(variables)).toMatchObject(expected);
+  });
+
+  it('is a provider that knows its secret, and none whose secret is empty', () => {
+    const names = ['WHATSAPP_APP_SECRET', 'WHATSAPP_VERIFY_TOKEN', 'UNIPILE_WEBHOOK_SECRET'];
+    expect(accessEnv(Object.fromEntries(names.map((name) => [name, `${name}\n`])))).toMatchObject({
+      whatsappAppSecret: 'WHATSAPP_APP_SECRET',
+      whatsappVerifyToken: 'WHATSAPP_VERIFY_TOKEN',
+      unipileWebhookSecret: 'UNIPILE_WEBHOOK_SECRET',
+    });
+    expect(accessEnv(Object.fromEntries(names.map((name) => [name, ' '])))).toMatchObject({
+      whatsappAppSecret: undefined,
+      whatsappVerifyToken: undefined,
+      unipileWebhookSecret: undefined,
+    });
   });
 
   it('is not everybody with an empty key', () => {

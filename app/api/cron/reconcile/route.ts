@@ -1,0 +1,10 @@
+// Every five minutes, by vercel.json.
+import { dmQueue } from '@/lib/queues/dm-queue';
+import { reconcileRoute } from '@/lib/server/reconcile-route';
+
+export const dynamic = 'force-dynamic';
+export const maxDuration = 60;
+
+const reconcile = reconcileRoute([dmQueue], { maxDuration });
+export const GET = reconcile;
+export const POST = reconcile;

@@ -1,0 +1,7 @@
+import { answerChallenge, receiveFromWhatsapp } from '@/lib/server/webhook-whatsapp';
+
+export const dynamic = 'force-dynamic';
+export const maxDuration = 15;
+
+export const GET = answerChallenge;
+export const POST = receiveFromWhatsapp;

@@ -1,0 +1,99 @@
+import { useRef, useState } from 'react';
+import useSWR, { useSWRConfig } from 'swr';
+import type { ListedRow } from '@/lib/store/listed-row';
+import type { QueueStats } from '@/lib/store/stats';
+import { fetchJson } from './fetch-json';
+import { polling } from './polling';
+import { UnknownRow } from './unknown-row';
+
+const LIMIT = 50;
+
+interface NeedsYouProps {
+  queue: QueueStats;
+  /** Of the route that tells of its rows. */
+  path: string;
+  /** Scheme and host of this app. */
+  address: string;
+  signedIn: boolean;
+}
+
+/** Rows of which nobody can say whether they were done: what is known of each, and the decision that is a person's. */
+export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
+  const { count } = queue.states.unknown;
+  const { data, error } = useSWR<{ rows: ListedRow[] }, Error>(
+    count > 0 ? `${path}?status=${encodeURIComponent(queue.words.unknown)}&limit=${LIMIT}` : null,
+    fetchJson,
+    polling,
+  );
+  const { mutate } = useSWRConfig();
+  const [decided, setDecided] = useState('');
+  const heading = useRef<HTMLHeadingElement>(null);
+  const rows = count > 0 ? (data?.rows ?? []) : [];
+  const first = rows[0];
+  if (count === 0 && decided === '') return null;
+
+  function onDecided(id: string, status: string): void {
+    setDecided(`Row ${id} is ${status} now.`);
+    // The button that had the focus goes with its row.
+    heading.current?.focus();
+    void mutate(() => true);
+  }
+
+  const headingId = `needs-you-${queue.name}`;
+  return (
+    <section aria-labelledby={headingId}>
+      <div className="flex flex-wrap items-baseline gap-x-3 gap-y-1">
+        <h3 id={headingId} ref={heading} tabIndex={-1} className="font-semibold">
+          Needs you
+        </h3>
+        {rows.length > 0 && <p className="text-muted">{summary(rows, count)}</p>}
+        <p role="status" className="text-good">
+          {decided}
+        </p>
+      </div>
+      {error && <p className="mt-1 text-warn">The rows cannot be listed: {error.message}</p>}
+      {rows.length > 0 && (
+        <ul className="mt-2 divide-y divide-line border-y border-line">
+          {rows.map((row) => (
+            <UnknownRow
+              key={row.id}
+              queue={queue}
+              row={row}
+              path={path}
+              onDecided={signedIn ? onDecided : null}
+            />
+          ))}
+        </ul>
+      )}
+      {first && !signedIn && (
+        <>
+          <p className="mt-3 text-muted">
+            To decide on one: <code className="font-mono text-ink">sent</code>,{' '}
+            <code className="font-mono text-ink">pending</code> (it is sent again),{' '}
+            <code className="font-mono text-ink">failed</code> or{' '}
+            <code className="font-mono text-ink">cancelled</code>.
+          </p>
+          <pre
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
+            tabIndex={0}
+            className="mt-2 overflow-x-auto rounded-lg bg-sunken p-3 font-mono text-xs leading-relaxed"
+          >
+            <code className="select-all">
+              {`curl -X POST ${address}${path}/${first.id}/resolve -H "Authorization: Bearer $API_KEY" -H 'Content-Type: application/json' -d '{"decision": "sent"}'`}
+            </code>
+          </pre>
+        </>
+      )}
+    </section>
+  );
+}
+
+function summary(rows: ListedRow[], count: number): string {
+  const waiting = rows.filter(({ reconcile }) => reconcile?.waits_for_operator).length;
+  const parts = [
+    waiting > 0 && `${waiting} wait${waiting === 1 ? 's' : ''} for your decision`,
+    waiting < rows.length && `the provider is still asked about ${rows.length - waiting}`,
+    count > rows.length && `these are the first ${rows.length} of ${count.toLocaleString('en-US')}`,
+  ];
+  return parts.filter(Boolean).join('; ');
+}

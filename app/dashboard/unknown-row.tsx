@@ -1,0 +1,79 @@
+import type { ListedRow } from '@/lib/store/listed-row';
+import type { QueueStats } from '@/lib/store/stats';
+import { DecisionButtons } from './decision-buttons';
+import { RelativeTime } from './relative-time';
+import { RowLink } from './row-link';
+import { useServerNow } from './server-now';
+
+interface UnknownRowProps {
+  queue: QueueStats;
+  row: ListedRow;
+  path: string;
+  /** Null for who may only look. */
+  onDecided: ((id: string, status: string) => void) | null;
+}
+
+export function UnknownRow({ queue, row, path, onDecided }: UnknownRowProps) {
+  const addressee = text(row.row.recipient) ?? (text(row.row.chat_id) && `chat ${text(row.row.chat_id)}`);
+  const body = text(row.row.body);
+  return (
+    <li className="grid grid-cols-[minmax(0,1fr)] gap-x-6 gap-y-3 py-3 lg:grid-cols-[minmax(0,1fr)_auto]">
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-1">
+        <p className="flex flex-wrap items-baseline gap-x-3 gap-y-0.5">
+          <RowLink queue={queue.name} id={row.id} />
+          <span className="wrap-anywhere">
+            <span className="font-medium">{row.account?.name ?? 'no account'}</span>
+            {addressee && (
+              <>
+                {' '}
+                <span aria-hidden="true">→</span>
+                <span className="sr-only">to</span> {addressee}
+              </>
+            )}
+          </span>
+          {row.finished_at && (
+            <span className="text-muted">
+              {queue.words.unknown} since <RelativeTime at={row.finished_at} />
+            </span>
+          )}
+        </p>
+        {body && (
+          <p title={body} className="line-clamp-2 wrap-anywhere whitespace-pre-line text-muted">
+            {body}
+          </p>
+        )}
+        <p className="wrap-anywhere first-letter:uppercase">
+          {row.reconcile?.found ?? row.last_error ?? 'Nothing is known yet.'}
+        </p>
+        <NextLook reconcile={row.reconcile} />
+      </div>
+      {onDecided && <DecisionButtons row={row} path={path} onDecided={onDecided} />}
+    </li>
+  );
+}
+
+function NextLook({ reconcile }: Pick<ListedRow, 'reconcile'>) {
+  const nowMs = useServerNow();
+  const { looks = 0, looked_at, next_look_at } = reconcile ?? {};
+  const waits = !next_look_at || reconcile?.waits_for_operator;
+  return (
+    <p className="flex flex-wrap gap-x-2 text-muted">
+      {waits && <span className="font-medium text-warn">It waits for your decision.</span>}
+      {next_look_at && (
+        <span className={waits ? '' : 'text-busy'}>
+          The provider is asked{waits && ' again'}{' '}
+          {Date.parse(next_look_at) > nowMs ? <RelativeTime at={next_look_at} /> : 'with the next tick'}.
+        </span>
+      )}
+      {looked_at && (
+        <span>
+          Asked {looks === 1 ? 'once' : `${looks} times`}, last <RelativeTime at={looked_at} />.
+        </span>
+      )}
+    </p>
+  );
+}
+
+function text(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}

@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import type { WebhookReading } from '../providers/receipt';
+import { storable } from '../store/storable';
+import { container } from './container';
+import { failed } from './failure';
+import { json, problem } from './respond';
+import { readWebhookBody } from './webhook-body';
+
+interface Webhook {
+  /** As in `punctual.accounts`. */
+  provider: 'whatsapp_cloud' | 'unipile';
+  /** The setting that the caller proves to know, and how it is read. */
+  variable: string;
+  secret: () => string | undefined;
+  /** Says what the proof is, for the answer to who has none. */
+  proof: string;
+  isGenuine: (request: Request, body: Buffer, secret: string) => boolean;
+  read: (body: unknown) => WebhookReading;
+}
+
+const counted = z.object({ received: z.number(), new: z.number() });
+
+/**
+ * The handler of a provider's webhook. It writes receipts and nothing else; ticks read them. A receipt that is there already is not
+ * written twice, so a provider may send what it likes as often as it likes.
+ *
+ * 200 with `{ received, new, ignored }`; 401 without proof of who calls, 400 for what is no JSON, 413 above 3 MB; 503 with what to
+ * set, or when the database is away, so that the provider sends it again.
+ */
+export function webhookRoute({ provider, variable, secret: readSecret, proof, isGenuine, read }: Webhook) {
+  return async (request: Request): Promise<Response> => {
+    const secret = readSecret();
+    if (!secret) return notConfigured(variable);
+    const taken = await readWebhookBody(request);
+    if ('refused' in taken) return taken.refused;
+    if (!isGenuine(request, taken.bytes, secret)) return problem(401, 'unauthorised', proof);
+    const body = parse(taken.bytes);
+    if (body === undefined) return problem(400, 'invalid_json', 'the body is not JSON in UTF-8');
+    const { receipts, ignored } = read(body);
+    if (receipts.length === 0) return json(200, { received: 0, new: 0, ignored });
+    try {
+      const { rpc } = await container();
+      const written = await rpc('receive_receipts', { p_provider: provider, p_receipts: receipts });
+      return json(200, { ...counted.parse(written), ignored });
+    } catch (error) {
+      return failed(error);
+    }
+  };
+}
+
+export function notConfigured(variable: string): Response {
+  return problem(503, 'not_configured', `${variable} is not set: nothing is taken in until it is`, {
+    variables: [variable],
+  });
+}
+
+/** Undefined where it is no JSON; else with strings that the database can keep. */
+function parse(bytes: Buffer): unknown {
+  try {
+    return storable(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
+  } catch {
+    return undefined;
+  }
+}
