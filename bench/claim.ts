@@ -1,6 +1,8 @@
 /**
  * What a claim of 100 costs at 10,000 and at 1,000,000 due rows, on real Postgres: `npm run bench:claim`.
  *
+ * Every account has hours, limits by the day and the hour, a gap and a ramp; `--pace off` leaves the daily limit alone.
+ *
  * Two databases stand side by side and are asked in turn, so that a slow moment of the machine meets both. Prints medians, their ratio,
  * and the plans of the claim's own statements at the larger size.
  */
@@ -17,6 +19,7 @@ const { values: flags } = parseArgs({
     settled: { type: 'string', default: '0' },
     rounds: { type: 'string', default: '40' },
     postgres: { type: 'string', default: '15' },
+    pace: { type: 'string', default: 'on' },
   },
 });
 
@@ -33,7 +36,12 @@ async function side(rows: number): Promise<Side> {
   const stack = await startStack({ postgres: flags.postgres as '15' | '18' });
   const client = new Client({ connectionString: stack.databaseUrl });
   await client.connect();
-  await addDueDms(client, { rows, accounts: Number(flags.accounts), settled: Number(flags.settled) });
+  await addDueDms(client, {
+    rows,
+    accounts: Number(flags.accounts),
+    settled: Number(flags.settled),
+    paced: flags.pace === 'on',
+  });
   return { rows, stack, client, claimMs: [], settleAndClaimMs: [], idleMs: [] };
 }
 
@@ -88,7 +96,7 @@ try {
     return b / a;
   };
   console.log(
-    `\nPostgres ${flags.postgres}, ${flags.accounts} accounts, ${flags.settled} settled rows, medians of ${Number(flags.rounds) - 5} rounds`,
+    `\nPostgres ${flags.postgres}, ${flags.accounts} accounts, pace ${flags.pace}, ${flags.settled} settled rows, medians of ${Number(flags.rounds) - 5} rounds`,
   );
   console.log(`${''.padEnd(34)} ${`${small.rows} due`.padStart(11)} ${`${large.rows} due`.padStart(11)}`);
   const ratios = [

@@ -1,15 +1,30 @@
 import type { Client } from 'pg';
 
-/** `rows` due messages spread evenly over `accounts`, and `settled` sent ones; vacuumed, as autovacuum would leave them. */
+/** Settings that every account has: all of the pace is judged, and none of it ever stops an account for long. */
+const pace = `hourly_limit = 1000, gap_seconds = 1, gap_jitter_seconds = 1, ramp_started_on = current_date - 5,
+  hours = (select jsonb_object_agg(day, '["00:00-12:00", "12:00-24:00"]'::jsonb)
+             from unnest('{mon,tue,wed,thu,fri,sat,sun}'::text[]) day),
+  time_zone = (array['Europe/Berlin', 'America/New_York', 'Asia/Tokyo', 'Australia/Lord_Howe', 'UTC'])[1 + abs(hashtext(id::text)) % 5]`;
+
+/**
+ * `rows` due messages spread evenly over `accounts`, and `settled` sent ones; vacuumed, as autovacuum would leave them. `paced`: with
+ * hours, an hourly limit, a gap, a ramp and time zones, else with a daily limit alone.
+ */
 export async function addDueDms(
   client: Client,
-  { rows, accounts, settled }: { rows: number; accounts: number; settled: number },
+  {
+    rows,
+    accounts,
+    settled,
+    paced = false,
+  }: { rows: number; accounts: number; settled: number; paced?: boolean },
 ): Promise<void> {
   await client.query(
     `insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
      select 'unipile', 'account-' || n, 'Account ' || n, 100000 from generate_series(1, $1::integer) n`,
     [accounts],
   );
+  if (paced) await client.query(`update punctual.accounts set ${pace}`);
   const insert = (status: string) =>
     `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at, status, attempts, finished_at)
      select a.id, 'linkedin', 'chat-' || n, 'message ' || n, now() - make_interval(secs => ($1::integer - n) / 10.0), '${status}',

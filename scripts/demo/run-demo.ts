@@ -39,9 +39,10 @@ export async function runDemo(
 
   const [cronSecret, apiKey] = [newSecret(), newSecret()];
   console.log('Starting the sandbox, the app and its database …');
-  const sandboxChild = startSandbox(options.sandboxPort);
+  const webhooks = { WHATSAPP_APP_SECRET: newSecret(), UNIPILE_WEBHOOK_SECRET: newSecret() };
+  const sandboxChild = startSandbox(options.sandboxPort, app, webhooks);
   onEnd(() => sandboxChild.end());
-  const appChild = startApp(options.port, sandbox, { CRON_SECRET: cronSecret, API_KEY: apiKey });
+  const appChild = startApp(options.port, sandbox, { CRON_SECRET: cronSecret, API_KEY: apiKey, ...webhooks });
   onEnd(() => appChild.end());
   const died = Promise.race([sandboxChild.died(), appChild.died()]);
 
@@ -96,10 +97,14 @@ async function build(onEnd: (end: () => Promise<void>) => void): Promise<void> {
   stampBuild(projectFolder);
 }
 
-function startSandbox(port: number): Child {
-  const faults = ['--latency', '100-800', '--rate-limited', '0.04', '--lost', '0.03'];
-  const args = ['--import', 'tsx', 'sandbox/main.ts', '--port', String(port), ...faults];
-  return new Child('The sandbox', args, childEnv(process.env, {}), logOf('sandbox'));
+function startSandbox(port: number, app: string, secrets: Record<string, string>): Child {
+  const faults = ['--latency', '100-800', '--rate-limited', '0.04', '--lost', '0.05'];
+  const webhooks = ['whatsapp', 'unipile'].flatMap((name) => [
+    `--${name}-webhook`,
+    `${app}/api/webhooks/${name}`,
+  ]);
+  const args = ['--import', 'tsx', 'sandbox/main.ts', '--port', String(port), ...faults, ...webhooks];
+  return new Child('The sandbox', args, childEnv(process.env, secrets), logOf('sandbox'));
 }
 
 function startApp(port: number, sandbox: string, secrets: Record<string, string>): Child {
@@ -110,6 +115,8 @@ function startApp(port: number, sandbox: string, secrets: Record<string, string>
     PUNCTUAL_DATA: dataFolder,
     UNIPILE_DSN: sandbox,
     UNIPILE_API_KEY: SANDBOX_API_KEY,
+    // The sandbox shows a message at once; nobody wants to wait ten minutes to see one sent again.
+    UNIPILE_MAX_LATE_SECONDS: '20',
     WHATSAPP_ACCESS_TOKEN: SANDBOX_ACCESS_TOKEN,
     WHATSAPP_BASE_URL: sandbox,
     ...secrets,
