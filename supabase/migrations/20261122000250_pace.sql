@@ -26,10 +26,10 @@ declare
   v_at timestamptz;
 begin
   if punctual.is_open(p_hours, p_from at time zone p_zone) then return p_from; end if;
-  -- A week and the rest of today, in the order of the local clock.
+  -- In the order of the local clock. Two weeks: where clocks go forward, this week's hour may be the one that does not exist.
   for v_span in
     select (v_date + n) + split_part(s, '-', 1)::time as start
-      from generate_series(0, 8) n
+      from generate_series(0, 15) n
      cross join lateral jsonb_array_elements_text(
        p_hours -> (array['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'])[extract(isodow from v_date + n)::integer]) s
      order by 1

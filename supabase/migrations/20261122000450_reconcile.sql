@@ -75,7 +75,6 @@ create function punctual.apply_receipts(q punctual.queues, p_ids text[], p_now t
 language plpgsql set search_path = '' as $$
 declare
   v_receipt punctual.receipts;
-  v_row record;
   v_count integer := 0;
 begin
   if p_ids = '{}' then return 0; end if;
@@ -84,31 +83,53 @@ begin
      where r.queue = q.name and r.applied_at is null and (p_ids is null or r.row_id = any (p_ids))
      order by r.row_id, r.id limit 200 for no key update skip locked
   loop
-    select * into v_row from punctual.lock_row(q, v_receipt.row_id, false);
-    -- Locked by a settle, or running: there will be a next time.
-    continue when v_row.state = 'running' or (v_row.id is null and punctual.row_exists(q, v_receipt.row_id));
-    if v_receipt.status = 'failed' then
-      -- The provider took it and could not deliver it. Where it was delivered all the same, that is the later word.
-      if v_row.state in ('unknown', 'done') and not exists (
-        select from punctual.receipts d where d.provider = v_receipt.provider and d.message_id = v_receipt.message_id
-           and d.status in ('delivered', 'read'))
-      then
-        perform punctual.settle_otherwise(q, v_row.id, 'dead', coalesce(v_receipt.error, 'the provider could not deliver it'), null, 'receipt',
-          format('the provider says that it could not deliver it: %s', coalesce(v_receipt.error, 'no reason given')), p_now);
-        v_count := v_count + 1;
-      end if;
-    elsif v_row.state in ('unknown', 'pending', 'dead', 'cancelled') and (v_receipt.status <> 'sent' or not exists (
-      select from punctual.receipts f where f.provider = v_receipt.provider and f.message_id = v_receipt.message_id and f.status = 'failed'))
-    then
-      perform punctual.settle_otherwise(q, v_row.id, 'done', null, case when q.proof_column is not null then
-          jsonb_build_object(q.proof_column, v_receipt.message_id) end, 'receipt',
-        format('the provider says that it is %s', v_receipt.status), p_now);
-      v_count := v_count + 1;
-    end if;
-    update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id;
+    begin
+      v_count := v_count + punctual.apply_receipt(q, v_receipt, p_now)::integer;
+    exception when others then
+      -- A row that its table's own triggers or checks let nobody write must not keep the others.
+      raise warning 'receipt % of row % cannot be made use of: %', v_receipt.id, v_receipt.row_id, sqlerrm;
+    end;
   end loop;
   return v_count;
 end
+$$;
+
+-- Answers whether it settled the row.
+create function punctual.apply_receipt(q punctual.queues, p_receipt punctual.receipts, p_now timestamptz) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_row record;
+  v_settles boolean := false;
+begin
+  select * into v_row from punctual.lock_row(q, p_receipt.row_id, false);
+  -- Running, or locked by a settle: there will be a next time.
+  if v_row.state = 'running' or (v_row.id is null and punctual.row_exists(q, p_receipt.row_id)) then return false; end if;
+  if p_receipt.status = 'failed' then
+    -- The provider took it and could not deliver it. Where it was delivered all the same, that is the later word.
+    v_settles := v_row.state in ('unknown', 'done') and not punctual.is_told(p_receipt, '{delivered, read}');
+    if v_settles then
+      perform punctual.settle_otherwise(q, v_row.id, 'dead', coalesce(p_receipt.error, 'the provider could not deliver it'), null, 'receipt',
+        format('the provider says that it could not deliver it: %s', coalesce(p_receipt.error, 'no reason given')), p_now);
+    end if;
+  elsif p_receipt.status in ('sent', 'delivered', 'read') then
+    v_settles := v_row.state in ('unknown', 'pending', 'dead', 'cancelled')
+             and (p_receipt.status <> 'sent' or not punctual.is_told(p_receipt, '{failed}'));
+    if v_settles then
+      perform punctual.settle_otherwise(q, v_row.id, 'done', null, case when q.proof_column is not null then
+          jsonb_build_object(q.proof_column, p_receipt.message_id) end, 'receipt',
+        format('the provider says that it is %s', p_receipt.status), p_now);
+    end if;
+  end if;
+  update punctual.receipts r set applied_at = p_now where r.id = p_receipt.id;
+  return v_settles;
+end
+$$;
+
+-- Whether the provider has told one of p_statuses of the same message.
+create function punctual.is_told(p_receipt punctual.receipts, p_statuses text[]) returns boolean
+language sql stable set search_path = '' as $$
+  select exists (select from punctual.receipts r where r.provider = p_receipt.provider and r.message_id = p_receipt.message_id
+                    and r.kind = p_receipt.kind and r.status = any (p_statuses))
 $$;
 
 create function punctual.row_exists(q punctual.queues, p_id text) returns boolean
@@ -168,14 +189,9 @@ $$;
 create function punctual.settle_looks(q punctual.queues, p_looks jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_look record;
-  v_row record;
+  v_look jsonb;
   v_message text;
-  v_proof jsonb;
-  v_doubt text;
-  v_absent boolean;
-  v_looks integer;
-  v_operator boolean;
+  v_verdict text;
   v_counts jsonb := '{"looked": 0, "done": 0, "absent": 0, "dead": 0}';
 begin
   -- A message proves one row: whoever would prove another with it waits here.
@@ -185,60 +201,79 @@ begin
   loop
     perform pg_advisory_xact_lock(hashtextextended('punctual message ' || v_message, 0));
   end loop;
-
-  for v_look in
-    select l.* from jsonb_to_recordset(p_looks) l (id text, claim_id uuid, over_seconds double precision, proofs jsonb, doubts jsonb,
-                      absent_after_seconds double precision, text text, failed boolean) order by l.id
-  loop
+  -- In the order of the ids, as settles lock them.
+  for v_look in select l from jsonb_array_elements(p_looks) l order by length(l->>'id'), l->>'id' loop
+    begin
+      v_verdict := punctual.settle_look(q, v_look, p_now);
+    exception when others then
+      raise warning 'what was found of row % cannot be written: %', v_look->>'id', sqlerrm;
+      v_verdict := null;
+    end;
     v_counts := v_counts || jsonb_build_object('looked', (v_counts->>'looked')::integer + 1);
-    select * into v_row from punctual.lock_row(q, v_look.id, true);
-    continue when v_row.id is null;
-    v_proof := (select p from jsonb_array_elements(v_look.proofs) with ordinality e (p, n)
-                 where not punctual.is_taken(q, p->>'message_id', v_look.id) order by n limit 1);
-    if v_row.claim_id is distinct from v_look.claim_id or v_row.state in ('running', 'done') then
-      -- Another attempt has begun, or the truth is known. A proof that comes too late is told to whoever reads the row's history.
-      if v_proof is not null and v_row.state <> 'done' then
-        insert into punctual.history (queue, row_id, at, event, text)
-        values (q.name, v_look.id, p_now, 'late', format('an earlier attempt was delivered after all, as %s', v_proof->>'message_id'));
-      end if;
-      continue;
-    end if;
-    if v_proof is not null then
-      perform punctual.settle_otherwise(q, v_row.id, 'done', null,
-        coalesce(v_proof->'result', '{}') || case when q.proof_column is null then '{}' else jsonb_build_object(q.proof_column, v_proof->>'message_id') end,
-        'proved', v_look.text, p_now);
-      v_counts := v_counts || jsonb_build_object('done', (v_counts->>'done')::integer + 1);
-      continue;
-    end if;
-    -- An operator was here meanwhile, and there is no proof against the decision.
-    continue when v_row.state <> 'unknown';
-
-    select d into v_doubt from jsonb_array_elements_text(v_look.doubts) d where not punctual.is_taken(q, d, v_look.id) limit 1;
-    v_absent := v_doubt is null and coalesce(v_look.over_seconds >= v_look.absent_after_seconds, false);
-    if v_absent then
-      perform punctual.give_place_back(q, v_row.account_id, v_row.claimed_at);
-      if v_row.attempts >= v_row.max_attempts then
-        perform punctual.settle_otherwise(q, v_row.id, 'dead', 'it was not sent, and its attempts are used up', null, 'absent', v_look.text, p_now);
-        v_counts := v_counts || jsonb_build_object('dead', (v_counts->>'dead')::integer + 1);
-      else
-        perform punctual.settle_otherwise(q, v_row.id, 'pending', 'it was not sent: the provider knows nothing of it', null, 'absent', v_look.text, p_now);
-        v_counts := v_counts || jsonb_build_object('absent', (v_counts->>'absent')::integer + 1);
-      end if;
-      continue;
-    end if;
-
-    v_looks := (v_row.reconcile->>'looks')::integer + 1;
-    -- A look-up that never proves an absence is not worth a day of asking; receipts are still heard.
-    v_operator := v_doubt is not null or (v_look.absent_after_seconds is null and not v_look.failed and v_look.over_seconds > 3600);
-    execute format('update %I.%I t set reconcile_at = $1, reconcile = t.reconcile || $2 where t.id = $3::%s', q.table_schema, q.table_name, q.id_type)
-    using case when v_operator and v_look.over_seconds > 86400 then null else punctual.next_look_at(v_looks, p_now) end,
-          jsonb_build_object('looks', v_looks, 'looked_at', p_now, 'found', v_look.text, 'waits_for_operator', v_operator), v_row.id;
-    -- A person reads this: the same finding is not told twice.
-    if v_look.text is distinct from v_row.reconcile->>'found' then
-      insert into punctual.history (queue, row_id, at, event, text) values (q.name, v_row.id, p_now, 'looked', left(v_look.text, 2000));
+    if v_verdict is not null then
+      v_counts := v_counts || jsonb_build_object(v_verdict, (v_counts->>v_verdict)::integer + 1);
     end if;
   end loop;
   return v_counts;
+end
+$$;
+
+-- One of them. Answers done, absent or dead; null where the row stays as it is.
+create function punctual.settle_look(q punctual.queues, p_look jsonb, p_now timestamptz) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_row record;
+  v_proof jsonb;
+  v_doubted boolean;
+  v_looks integer;
+  v_operator boolean;
+  v_over_seconds double precision := (p_look->>'over_seconds')::double precision;
+  v_absent_after double precision := (p_look->>'absent_after_seconds')::double precision;
+  v_text text := left(p_look->>'text', 2000);
+begin
+  select * into v_row from punctual.lock_row(q, p_look->>'id', true);
+  if v_row.id is null then return null; end if;
+  v_proof := (select p from jsonb_array_elements(p_look->'proofs') with ordinality e (p, n)
+               where not punctual.is_taken(q, p->>'message_id', v_row.id) order by n limit 1);
+  if v_row.claim_id is distinct from (p_look->>'claim_id')::uuid or v_row.state in ('running', 'done') then
+    -- Another attempt has begun, or the truth is known. A proof that comes too late is told to whoever reads the row's history.
+    if v_proof is not null and v_row.state <> 'done' then
+      insert into punctual.history (queue, row_id, at, event, text)
+      values (q.name, v_row.id, p_now, 'late', format('an earlier attempt was delivered after all, as %s', v_proof->>'message_id'));
+    end if;
+    return null;
+  end if;
+  if v_proof is not null then
+    perform punctual.settle_otherwise(q, v_row.id, 'done', null,
+      coalesce(v_proof->'result', '{}') || case when q.proof_column is null then '{}' else jsonb_build_object(q.proof_column, v_proof->>'message_id') end,
+      'proved', v_text, p_now);
+    return 'done';
+  end if;
+  -- An operator was here meanwhile, and there is no proof against the decision.
+  if v_row.state <> 'unknown' then return null; end if;
+
+  v_doubted := exists (select from jsonb_array_elements_text(p_look->'doubts') d where not punctual.is_taken(q, d, v_row.id));
+  if not v_doubted and v_over_seconds >= v_absent_after then
+    perform punctual.give_place_back(q, v_row.account_id, v_row.claimed_at, p_now);
+    if v_row.attempts >= v_row.max_attempts then
+      perform punctual.settle_otherwise(q, v_row.id, 'dead', 'it was not sent, and its attempts are used up', null, 'absent', v_text, p_now);
+      return 'dead';
+    end if;
+    perform punctual.settle_otherwise(q, v_row.id, 'pending', 'it was not sent: the provider knows nothing of it', null, 'absent', v_text, p_now);
+    return 'absent';
+  end if;
+
+  v_looks := (v_row.reconcile->>'looks')::integer + 1;
+  -- A look-up that never proves an absence is not worth more than a day of asking; receipts are still heard.
+  v_operator := v_doubted or (v_absent_after is null and not (p_look->>'failed')::boolean and v_over_seconds > 3600);
+  execute format('update %I.%I t set reconcile_at = $1, reconcile = t.reconcile || $2 where t.id = $3::%s', q.table_schema, q.table_name, q.id_type)
+  using case when v_operator and v_over_seconds > 86400 then null else punctual.next_look_at(v_looks, p_now) end,
+        jsonb_build_object('looks', v_looks, 'looked_at', p_now, 'found', v_text, 'waits_for_operator', v_operator), v_row.id;
+  -- A person reads this: the same finding is not told twice.
+  if v_text is distinct from v_row.reconcile->>'found' then
+    insert into punctual.history (queue, row_id, at, event, text) values (q.name, v_row.id, p_now, 'looked', v_text);
+  end if;
+  return null;
 end
 $$;
 
@@ -257,12 +292,12 @@ end
 $$;
 
 -- A claim proved to have had no effect: its place under the account's limits is free again.
-create function punctual.give_place_back(q punctual.queues, p_account_id uuid, p_claimed_at timestamptz) returns void
+create function punctual.give_place_back(q punctual.queues, p_account_id uuid, p_claimed_at timestamptz, p_now timestamptz) returns void
 language sql set search_path = '' as $$
   update punctual.pace p set
     used = case when p.used_on = (p_claimed_at at time zone a.time_zone)::date then greatest(p.used - 1, 0) else p.used end,
     recent = coalesce(p.recent[:array_position(p.recent, p_claimed_at) - 1] || p.recent[array_position(p.recent, p_claimed_at) + 1:], p.recent),
-    next_ok_at = '-infinity', waiting_for = null, ready_at = case when p.busy_until is null then null else p.ready_at end
+    next_ok_at = '-infinity', waiting_for = null, ready_at = case when p.busy_until > p_now then p.ready_at else p_now end
     from punctual.accounts a where p.queue = q.name and p.account_id = p_account_id and a.id = p.account_id
 $$;
 
