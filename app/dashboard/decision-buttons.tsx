@@ -24,7 +24,10 @@ export function DecisionButtons({ row, path, onDecided }: DecisionButtonsProps) 
     setBusy(true);
     setFailure('');
     try {
-      const { status } = await fetchJson<{ status: string }>(`${path}/${row.id}/resolve`, { decision });
+      const { status } = await fetchJson<{ status: string }>(`${path}/${row.id}/resolve`, {
+        decision,
+        attempt: row.attempts,
+      });
       onDecided(row.id, status);
     } catch (error) {
       setFailure(error instanceof Error ? error.message : String(error));

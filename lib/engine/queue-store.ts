@@ -90,8 +90,8 @@ export interface ExchangeReply {
   rows: ClaimedRow[];
   /** Unknown rows to look at. */
   looks: UnknownRow[];
-  /** Of the looks that came with this exchange: those whose row came to an end. */
-  resolved: number;
+  /** What the tick has told of unknown rows so far, and how many of those came to an end by it. */
+  totals: { looked: number; resolved: number };
   /** What did not go as it was asked; everything else was applied. */
   exceptions: SettlementException[];
   swept: number;

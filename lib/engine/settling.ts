@@ -134,8 +134,7 @@ export class Settling {
       const reply = await this.sendTwice(request);
       this.unansweredClaims.splice(0, releaseClaims.length);
       this.count(settlements, reply);
-      this.counts.looked += looks.length;
-      this.counts.resolved += reply.resolved;
+      Object.assign(this.counts, reply.totals);
       this.breaker.setProbing(reply.probing);
       return { ...reply, claimId };
     } catch (error) {

@@ -5,6 +5,8 @@ import { dmStates } from './dm-states';
 const asked = z.strictObject({
   /** What became of it, or is to become of it. `pending` sends it again. */
   decision: z.enum(['sent', 'pending', 'failed', 'cancelled']),
+  /** The attempt that it is about, as the row's `attempts` says; nothing is decided of a later one. */
+  attempt: z.int().min(0).optional(),
   /** Kept beside the decision. */
   note: z
     .string()
@@ -49,6 +51,7 @@ export async function resolveDm(
         p_decision: dmStates[parsed.data.decision],
         p_by: by,
         p_note: parsed.data.note ?? null,
+        p_attempt: parsed.data.attempt ?? null,
       }),
     );
     return { row: { id, status } };

@@ -83,9 +83,7 @@ const reply = z.object({
         evidence: l.evidence ?? null,
       })),
   ),
-  resolved: z
-    .object({ done: z.number(), absent: z.number(), dead: z.number() })
-    .transform((r) => r.done + r.absent + r.dead),
+  totals: z.object({ looked: z.number(), resolved: z.number() }),
   settled: z.object({
     exceptions: z.array(
       z.object({ id: z.string(), verdict: z.enum(['applied', 'already', 'lost']), outcome }),

@@ -303,6 +303,11 @@ begin
   end if;
   if p_proof_column is not null then
     execute format('create index if not exists %I on %s (%I) where %3$I is not null', v_prefix || '_proof', v_table, p_proof_column);
+    -- What was sent without the provider saying as what, to be kept from proving another row.
+    if p_pair_column is not null then
+      execute format('create index if not exists %I on %s (%I, %I) where status = %L and %I is null',
+                     v_prefix || '_unproved', v_table, p_account_column, p_pair_column, v_words->>'done', p_proof_column);
+    end if;
   end if;
   execute format('create unique index if not exists %I on %s (idempotency_key) where idempotency_key is not null',
                  v_prefix || '_key', v_table);

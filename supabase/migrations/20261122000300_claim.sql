@@ -15,28 +15,37 @@ language sql stable set search_path = '' as $$
   select case when q.account_column is null then 't.priority = level' else 't.priority + 0 >= 0' end
 $$;
 
--- SQL: an account's first row (id, due) that fulfils p_where (SQL on t), level by level: the first that has one wins.
-create function punctual.head_query(q punctual.queues, p_account text, p_where text, p_lock text) returns text
+-- SQL: an account's first row (id, due) that fulfils p_where (SQL on t), level by level: the first that has one wins. Rows whose
+-- addressee is held back (p_held: the account's pace.held, p_now: the instant, both as SQL) are passed over, 200 of a level at most: an
+-- account with more than that for one addressee waits for the addressee.
+create function punctual.head_query(q punctual.queues, p_account text, p_where text, p_held text, p_now text, p_lock text) returns text
 language sql stable set search_path = '' as $$
-  select '(' || string_agg(format(
-    'select * from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.status = %4$L and t.%5$I = %6$s '
-    'and t.priority = %7$s and %8$s order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1 %9$s) level_%7$s',
-    q.due_column, q.table_schema, q.table_name, q.pending_word, q.account_column, p_account, level, p_where, p_lock),
-    ' union all ' order by level) || ' limit 1)'
+  select '(' || string_agg(format(case when q.pair_column is null then
+      'select * from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.status = %4$L and t.%5$I = %6$s '
+      'and t.priority = %7$s and %8$s order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1 %9$s) level_%7$s'
+    else
+      'select * from (select h.id, coalesce(h.next_attempt_at, h.%1$I) as due from %2$I.%3$I h where h.status = %4$L and h.id = ('
+      'select f.id from (select t.id, t.%10$I as pair from %2$I.%3$I t where t.status = %4$L and t.%5$I = %6$s and t.priority = %7$s and %8$s '
+      'order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 200) f '
+      'where coalesce((%11$s -> f.pair ->> ''until'')::timestamptz <= %12$s, true) limit 1) %9$s) level_%7$s'
+    end,
+    q.due_column, q.table_schema, q.table_name, q.pending_word, q.account_column, p_account, level, p_where, p_lock,
+    q.pair_column, p_held, p_now), ' union all ' order by level) || ' limit 1)'
   from generate_series(0, 3) level
+$$;
+
+-- SQL on p_alias: no receipt tells that an earlier attempt of the row was delivered; the next tick makes use of one that does.
+create function punctual.receipt_condition(q punctual.queues, p_alias text) returns text
+language sql stable set search_path = '' as $$
+  select case when q.delivery <> 'at-most-once' then 'true'
+              else format('(%1$s.claimed_at is null or not exists (select from punctual.receipts r where r.queue = %2$L and r.row_id = %1$s.id::text '
+                          'and r.applied_at is null and r.status in (''sent'', ''delivered'', ''read'')))', p_alias, q.name) end
 $$;
 
 -- What separates the partition's rows from the others', as SQL on t.
 create function punctual.partition_condition(q punctual.queues, p_partition text) returns text
 language sql stable set search_path = '' as $$
   select case when q.partition_column is null then 'true' else format('t.%I = %L', q.partition_column, p_partition) end
-$$;
-
--- SQL on t: its addressee is not held back by the provider. p_held: the account's pace.held; p_now: the instant; both as SQL.
-create function punctual.pair_condition(q punctual.queues, p_held text, p_now text) returns text
-language sql stable set search_path = '' as $$
-  select case when q.pair_column is null then 'true'
-              else format('coalesce((%s -> t.%I ->> ''until'')::timestamptz <= %s, true)', p_held, q.pair_column, p_now) end
 $$;
 
 -- Updates the rows that p_where picks (SQL on s), p_limit at most, skipping those that are locked, and notes p_event in their history. A
@@ -74,10 +83,30 @@ begin
 end
 $$;
 
--- What is known of a row that has just become unknown: from p_over_at on its attempt is over for certain, whoever made it.
-create function punctual.begin_reconcile(p_over_at timestamptz) returns jsonb
-language sql stable set search_path = '' as $$
-  select jsonb_build_object('over_at', p_over_at, 'looks', 0)
+-- What is known of a row that becomes unknown, by its state before (p_row): {over_at, looks, first_at, claims, account_id, digest}, beside
+-- what was known before. From over_at on its attempt is over for certain, whoever made it; first_at and claims are of all its
+-- uncertain attempts; account_id and digest are of the row as it was sent.
+create function punctual.begin_reconcile(p_queue text, p_row jsonb, p_over_at timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  q punctual.queues;
+  v_before jsonb := case when jsonb_typeof(p_row->'reconcile') = 'object' then p_row->'reconcile' else '{}' end;
+begin
+  select * into q from punctual.queues where name = p_queue;
+  return v_before - 'found' || jsonb_build_object(
+    'over_at', p_over_at, 'looks', 0, 'waits_for_operator', false,
+    'first_at', coalesce(v_before->'first_at', p_row->'claimed_at'),
+    'claims', coalesce(v_before->'claims', '[]') || jsonb_build_array(p_row->'claim_id'),
+    'account_id', p_row->q.account_column,
+    'digest', punctual.row_digest(q, p_row));
+end
+$$;
+
+-- Of what somebody asked for: the row without what the engine writes.
+create function punctual.row_digest(q punctual.queues, p_row jsonb) returns text
+language sql immutable set search_path = '' as $$
+  select md5((p_row - array['status', 'priority', 'attempts', 'max_attempts', 'next_attempt_at', 'claim_id', 'lease_expires_at', 'timeout_seconds',
+    'last_error', 'finished_at', 'expires_at', 'claimed_at', 'reconcile_at', 'reconcile', q.due_column] - q.result_columns)::text)
 $$;
 
 -- When an unknown row is looked at next, after so many looks: in 30 s, then twice as long each time, an hour at most.
@@ -93,7 +122,7 @@ language sql set search_path = '' as $$
   select punctual.update_rows(q,
     case when q.delivery = 'at-most-once' then
            format('status = %L, finished_at = $1, reconcile_at = punctual.next_look_at(0, $1), '
-                  'reconcile = punctual.begin_reconcile(t.lease_expires_at)', q.unknown_word)
+                  'reconcile = punctual.begin_reconcile(%L, to_jsonb(t), t.lease_expires_at)', q.unknown_word, q.name)
          else format('status = (case when t.attempts >= coalesce(t.max_attempts, %1$s) then %2$L else %3$L end)::%4$s, '
                      'finished_at = case when t.attempts >= coalesce(t.max_attempts, %1$s) then $1 end',
                      q.max_attempts, q.dead_word, q.pending_word, q.status_type) end
@@ -124,12 +153,12 @@ begin
       'with taken as ('
       '  update %1$I.%2$I t set status = %3$L, attempts = t.attempts + 1, claim_id = $1, lease_expires_at = $2, claimed_at = $3 '
       '   where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %4$L and s.priority = %5$s and %6$s '
-      '     and coalesce(s.next_attempt_at, s.%7$I) <= $3 and (s.expires_at is null or s.expires_at > $3) '
+      '     and coalesce(s.next_attempt_at, s.%7$I) <= $3 and (s.expires_at is null or s.expires_at > $3) and %8$s '
       '     order by coalesce(s.next_attempt_at, s.%7$I), s.id limit $4 for no key update skip locked)) returning t.*) '
       'select jsonb_agg(jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, '
       '  ''row'', to_jsonb(t)) order by coalesce(t.next_attempt_at, t.%7$I), t.id) from taken t',
       q.table_schema, q.table_name, q.running_word, q.pending_word, v_level,
-      replace(punctual.partition_condition(q, p_partition), 't.', 's.'), q.due_column)
+      replace(punctual.partition_condition(q, p_partition), 't.', 's.'), q.due_column, punctual.receipt_condition(q, 's'))
     into v_taken using p_claim_id, p_lease_until, p_now, p_want - jsonb_array_length(v_rows);
     v_rows := v_rows || coalesce(v_taken, '[]');
   end loop;
@@ -229,7 +258,7 @@ begin
     $sql$,
     punctual.head_query(q, 'c.account_id', format(
       'coalesce(t.next_attempt_at, t.%I) <= $4 and (t.expires_at is null or t.expires_at > $4) and %s', q.due_column,
-      punctual.pair_condition(q, 'c.held', '$4')),
+      punctual.receipt_condition(q, 't')), 'c.held', '$4',
       'for no key update skip locked'),
     q.table_schema, q.table_name, q.running_word, q.due_column, q.pending_word, q.account_column);
 
@@ -298,8 +327,7 @@ begin
     'select array_agg(p.account_id order by p.account_id), array_agg(h.due order by p.account_id) from punctual.pace p '
     'cross join lateral %s h where p.queue = $2 and %s and p.next_ok_at <= $1 and (p.ready_at is null or p.ready_at > $1) '
     'and (p.busy_until is null or p.busy_until <= $1)',
-    punctual.head_query(q, 'p.account_id', format('coalesce(t.next_attempt_at, t.%I) <= $1 and %s', q.due_column,
-                                                  punctual.pair_condition(q, 'p.held', '$1')), ''),
+    punctual.head_query(q, 'p.account_id', format('coalesce(t.next_attempt_at, t.%I) <= $1', q.due_column), 'p.held', '$1', ''),
     case when v_due_accounts is null then 'true' else 'p.account_id = any ($3)' end)
   into v_found, v_due using p_now, q.name, v_due_accounts;
 

@@ -21,7 +21,7 @@ language sql set search_path = '' as $$
     held = case
       when f.holds_pair then
         coalesce((select jsonb_object_agg(h.key, h.value) from jsonb_each(p.held) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour'), '{}')
-        || jsonb_build_object(f.pair, jsonb_build_object('count', f.held_count, 'said', left(f.error, 2000), 'until',
+        || jsonb_build_object(f.pair, jsonb_build_object('count', f.held_count, 'said', left(f.error, 200), 'until',
              p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.held_count, 10)))))))
       when f.outcome = 'done' and p.held ? f.pair then nullif(p.held - f.pair, '{}')
       else p.held end,
@@ -30,7 +30,7 @@ language sql set search_path = '' as $$
     retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)
     from freed f
    cross join lateral (select case when f.outcome = 'retry' and not coalesce(f.holds_pair, false)
-                                   then p_now + make_interval(secs => f.delay_seconds) end as retry_at) v
+      then p_now + make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)) end as retry_at) v
    where p.queue = q.name and p.account_id = f.account_id
 $$;
 
@@ -158,7 +158,8 @@ begin
     q.running_word,
     case when q.delivery = 'at-most-once' then
       ', reconcile_at = case when j.outcome = ''unknown'' then punctual.next_look_at(0, $3) end, '
-      'reconcile = case when j.outcome = ''unknown'' then punctual.begin_reconcile(coalesce(t.lease_expires_at, $3)) else t.reconcile end' end)
+      'reconcile = case when j.outcome = ''unknown'' then punctual.begin_reconcile(' || quote_literal(q.name)
+      || ', to_jsonb(t), coalesce(t.lease_expires_at, $3)) else t.reconcile end' end)
   into v_judged, v_applied using v_records, q.max_attempts, p_now;
 
   v_judged := coalesce(v_judged, '[]');
@@ -171,9 +172,12 @@ begin
     perform punctual.free_accounts(q, v_applied, p_now);
   end if;
   if q.delivery = 'at-most-once' then
-    -- A webhook may have been here first: what it told is known now, and nobody has to look.
+    -- A webhook or a look may have been here first: what is known by them is known now, and nobody has to look again.
     perform punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_applied) r
                                               where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now);
+    perform punctual.apply_late_proofs(q, array(select r->>'id' from jsonb_array_elements(v_applied) r
+                                                 where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now);
+    perform punctual.withdraw_proofs(q, v_applied, p_now);
   end if;
 
   if q.after_settle is not null and v_applied <> '[]' then

@@ -7,8 +7,10 @@ create function punctual.settle_otherwise(
   q punctual.queues, p_id text, p_outcome text, p_error text, p_result jsonb, p_event text, p_text text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
+  v_before jsonb;
   v_applied jsonb;
 begin
+  execute format('select to_jsonb(t) from %I.%I t where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) into v_before using p_id;
   execute format(
     'update %I.%I t set status = $1::%s, lease_expires_at = null, finished_at = case when $2 = ''pending'' then null else $3 end, '
     'last_error = $4, reconcile_at = null %s where t.id = $5::%s '
@@ -21,27 +23,30 @@ begin
   using case p_outcome when 'done' then q.done_word when 'dead' then q.dead_word when 'cancelled' then q.cancelled_word else q.pending_word end,
         p_outcome, p_now, left(p_error, 2000), p_id, p_result;
   insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_id, p_now, p_event, left(p_text, 2000));
+  -- One that had been tried and was to be tried again held its account.
+  if v_before->>'status' = q.pending_word and v_before->>'claimed_at' is not null then
+    update punctual.pace p set retry_at = null, next_ok_at = '-infinity', waiting_for = null, ready_at = p_now
+     where p.queue = q.name and p.account_id = (v_before->>q.account_column)::uuid and p.retry_at > p_now;
+  end if;
   if q.after_settle is not null and p_outcome in ('done', 'dead') then
     execute format('select %s($1, $2)', q.after_settle) using v_applied, p_now;
   end if;
 end
 $$;
 
--- A row as the functions here judge it, locked; nothing where there is none, or somebody else has it and p_wait is false.
+-- A row as the functions here judge it, locked; nothing where there is none, or somebody else has it and p_wait is false. content is all of
+-- its columns.
 create function punctual.lock_row(
-  q punctual.queues, p_id text, p_wait boolean, out id text, out status text, out state text, out claim_id uuid, out claimed_at timestamptz, out attempts integer,
-  out max_attempts integer, out account_id uuid, out reconcile jsonb)
+  q punctual.queues, p_id text, p_wait boolean, out id text, out state text, out claim_id uuid, out reconcile jsonb, out content jsonb)
 language plpgsql set search_path = '' as $$
 begin
-  execute format(
-    'select t.id::text, t.status::text, case t.status when %L then ''pending'' when %L then ''running'' when %L then ''done'' when %L then ''dead'' '
-    'when %L then ''unknown'' when %L then ''cancelled'' end, t.claim_id, t.claimed_at, t.attempts, coalesce(t.max_attempts, %s), %s, %s '
-    'from %I.%I t where t.id = $1::%s for no key update %s',
-    q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.max_attempts,
-    case when q.account_column is null then 'null::uuid' else format('t.%I', q.account_column) end,
-    case when q.delivery = 'at-most-once' then 't.reconcile' else 'null::jsonb' end,
-    q.table_schema, q.table_name, q.id_type, case when p_wait then '' else 'skip locked' end)
-  into id, status, state, claim_id, claimed_at, attempts, max_attempts, account_id, reconcile using p_id;
+  execute format('select t.id::text, to_jsonb(t) from %I.%I t where t.id = $1::%s for no key update %s',
+                 q.table_schema, q.table_name, q.id_type, case when p_wait then '' else 'skip locked' end)
+  into id, content using p_id;
+  state := case content->>'status' when q.pending_word then 'pending' when q.running_word then 'running' when q.done_word then 'done'
+                                   when q.dead_word then 'dead' when q.unknown_word then 'unknown' when q.cancelled_word then 'cancelled' end;
+  claim_id := (content->>'claim_id')::uuid;
+  reconcile := case when jsonb_typeof(content->'reconcile') = 'object' then content->'reconcile' else '{}' end;
 end
 $$;
 
@@ -78,10 +83,17 @@ declare
   v_count integer := 0;
 begin
   if p_ids = '{}' then return 0; end if;
+  if p_ids is null then
+    -- Most tell what is known already, three to a message: all of those at once.
+    execute format(
+      'update punctual.receipts r set applied_at = $1 where r.id = any (array(select x.id from punctual.receipts x '
+      'join %I.%I t on t.id = x.row_id::%s where x.queue = %L and x.applied_at is null and x.status <> ''failed'' and t.status = %L '
+      'limit 2000 for no key update of x skip locked))', q.table_schema, q.table_name, q.id_type, q.name, q.done_word) using p_now;
+  end if;
   for v_receipt in
     select * from punctual.receipts r
      where r.queue = q.name and r.applied_at is null and (p_ids is null or r.row_id = any (p_ids))
-     order by r.row_id, r.id limit 200 for no key update skip locked
+     order by r.id limit 200 for no key update skip locked
   loop
     begin
       v_count := v_count + punctual.apply_receipt(q, v_receipt, p_now)::integer;
@@ -104,24 +116,73 @@ begin
   select * into v_row from punctual.lock_row(q, p_receipt.row_id, false);
   -- Running, or locked by a settle: there will be a next time.
   if v_row.state = 'running' or (v_row.id is null and punctual.row_exists(q, p_receipt.row_id)) then return false; end if;
-  if p_receipt.status = 'failed' then
-    -- The provider took it and could not deliver it. Where it was delivered all the same, that is the later word.
-    v_settles := v_row.state in ('unknown', 'done') and not punctual.is_told(p_receipt, '{delivered, read}');
-    if v_settles then
-      perform punctual.settle_otherwise(q, v_row.id, 'dead', coalesce(p_receipt.error, 'the provider could not deliver it'), null, 'receipt',
-        format('the provider says that it could not deliver it: %s', coalesce(p_receipt.error, 'no reason given')), p_now);
-    end if;
-  elsif p_receipt.status in ('sent', 'delivered', 'read') then
-    v_settles := v_row.state in ('unknown', 'pending', 'dead', 'cancelled')
-             and (p_receipt.status <> 'sent' or not punctual.is_told(p_receipt, '{failed}'));
-    if v_settles then
-      perform punctual.settle_otherwise(q, v_row.id, 'done', null, case when q.proof_column is not null then
-          jsonb_build_object(q.proof_column, p_receipt.message_id) end, 'receipt',
-        format('the provider says that it is %s', p_receipt.status), p_now);
+  -- Another database behind the same provider has rows of the same ids: only an attempt of this row's counts, made as this account.
+  if v_row.id is not null and punctual.is_own(q, v_row.content, v_row.reconcile, p_receipt) then
+    if p_receipt.status = 'failed' then
+      -- The provider took the latest attempt and could not deliver it. Where it was delivered all the same, that is the later word.
+      v_settles := v_row.state in ('unknown', 'done') and v_row.claim_id::text = split_part(p_receipt.reference, '/', 3)
+               and coalesce(v_row.content->>q.proof_column = p_receipt.message_id, true) and not punctual.is_told(p_receipt, '{delivered, read}');
+      if v_settles then
+        perform punctual.settle_otherwise(q, v_row.id, 'dead', coalesce(p_receipt.error, 'the provider could not deliver it'), null, 'receipt',
+          format('the provider says that it could not deliver it: %s', coalesce(p_receipt.error, 'no reason given')), p_now);
+      end if;
+    elsif p_receipt.status in ('sent', 'delivered', 'read') then
+      v_settles := v_row.state in ('unknown', 'pending', 'dead', 'cancelled')
+               and (p_receipt.status <> 'sent' or not punctual.is_told(p_receipt, '{failed}'));
+      if v_settles then
+        perform punctual.settle_otherwise(q, v_row.id, 'done', null, case when q.proof_column is not null then
+            jsonb_build_object(q.proof_column, p_receipt.message_id) end, 'receipt',
+          format('the provider says that it is %s', p_receipt.status), p_now);
+      end if;
     end if;
   end if;
   update punctual.receipts r set applied_at = p_now where r.id = p_receipt.id;
-  return v_settles;
+  return coalesce(v_settles, false);
+end
+$$;
+
+-- Whether a receipt is of an attempt of this row: the latest, or one that was uncertain.
+create function punctual.is_own(q punctual.queues, p_content jsonb, p_reconcile jsonb, p_receipt punctual.receipts) returns boolean
+language sql stable set search_path = '' as $$
+  select coalesce(p_content->>'claim_id' = c.claim, false) or coalesce(p_reconcile->'claims' ? c.claim, false)
+     and (q.account_column is null or exists (
+       select from punctual.accounts a
+        where a.id = coalesce(p_reconcile->>'account_id', p_content->>q.account_column)::uuid and a.provider = p_receipt.provider
+          and coalesce(a.provider_account_id = p_receipt.provider_account_id, true)))
+    from (select split_part(p_receipt.reference, '/', 3) as claim) c
+$$;
+
+-- Proofs of an earlier attempt that came while a later one was under way: it has come to nothing certain, so they are the truth.
+create function punctual.apply_late_proofs(q punctual.queues, p_ids text[], p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_id text;
+  v_row record;
+begin
+  foreach v_id in array p_ids loop
+    select * into v_row from punctual.lock_row(q, v_id, false);
+    if v_row.reconcile ? 'late_proof' and v_row.state in ('pending', 'unknown', 'dead')
+       and not punctual.is_taken(q, v_row.reconcile->'late_proof'->>'message_id', v_id) then
+      perform punctual.settle_otherwise(q, v_id, 'done', null, v_row.reconcile->'late_proof'->'result', 'proved', 'an earlier attempt was delivered', p_now);
+    end if;
+  end loop;
+end
+$$;
+
+-- A row that a look proved by a message that, as it now turns out, is another's: it is unknown again.
+create function punctual.withdraw_proofs(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if q.proof_column is null then return; end if;
+  execute format(
+    'with withdrawn as (update %1$I.%2$I t set status = %3$L, %4$I = null, finished_at = $2, reconcile_at = punctual.next_look_at(0, $2), '
+    '  reconcile = t.reconcile || ''{"looks": 0}'', last_error = ''the message that proved it is another row''''s'' '
+    '  from jsonb_to_recordset($1) a (id text, outcome text, result jsonb) '
+    '  where a.outcome = ''done'' and t.%4$I = a.result->>%4$L and t.id <> a.id::%5$s and t.status = %6$L and t.reconcile is not null returning t.id) '
+    'insert into punctual.history (queue, row_id, at, event, text) '
+    'select %7$L, w.id::text, $2, ''withdrawn'', ''the message that proved it is another row''''s'' from withdrawn w',
+    q.table_schema, q.table_name, q.unknown_word, q.proof_column, q.id_type, q.done_word, q.name)
+  using p_applied, p_now;
 end
 $$;
 
@@ -142,7 +203,8 @@ begin
 end
 $$;
 
--- Hands out unknown rows whose provider is to be asked: [{id, claim_id, attempted_at, over_seconds, row, account, evidence}]. over_seconds
+-- Hands out unknown rows whose provider is to be asked: [{id, claim_id, attempted_at, over_seconds, row, account, evidence}]. attempted_at is
+-- of the first of its uncertain attempts, account is who it was sent as. over_seconds
 -- is how long ago the attempt was over for certain, negative while it is not. Each is handed out again after p_lease_seconds, if nobody
 -- has come back with an answer by then.
 create function punctual.claim_looks(
@@ -155,19 +217,21 @@ begin
   execute format($sql$
     with taken as (
       update %1$I.%2$I t set reconcile_at = $1 + make_interval(secs => $2)
-       where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %3$L and s.reconcile_at <= $1 and %4$s
+       where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %3$L and s.reconcile_at <= $1
+                                  and s.claim_id is not null and s.reconcile ? 'over_at' and %4$s
                                 order by s.reconcile_at, s.id limit $3 for no key update skip locked))
       returning t.*)
-    select jsonb_agg(jsonb_build_object('id', t.id::text, 'claim_id', t.claim_id, 'attempted_at', t.claimed_at,
+    select jsonb_agg(jsonb_build_object('id', t.id::text, 'claim_id', t.claim_id,
+                       'attempted_at', coalesce((t.reconcile->>'first_at')::timestamptz, t.claimed_at),
                        'over_seconds', extract(epoch from $1 - (t.reconcile->>'over_at')::timestamptz), 'row', to_jsonb(t), 'account', %5$s)
                      order by t.claimed_at, t.id) from taken t
     $sql$,
     q.table_schema, q.table_name, q.unknown_word,
     case when q.account_column is null then 'true'
-         else format('exists (select from punctual.accounts a where a.id = s.%I and a.provider = any ($4))', q.account_column) end,
+         else 'exists (select from punctual.accounts a where a.id = (s.reconcile->>''account_id'')::uuid and a.provider = any ($4))' end,
     case when q.account_column is null then 'null'
-         else format('(select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', a.provider_account_id, '
-                     '''name'', a.name) from punctual.accounts a where a.id = t.%I)', q.account_column) end)
+         else '(select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', a.provider_account_id, '
+              '''name'', a.name) from punctual.accounts a where a.id = (t.reconcile->>''account_id'')::uuid)' end)
   into v_looks using p_now, p_lease_seconds, p_want,
     (select array_agg(c) from unnest(p_configured) c
       where not exists (select from punctual.providers v where v.name = c and v.paused_until > p_now));
@@ -185,7 +249,7 @@ $$;
 -- absent_after_seconds, text, failed}]; over_seconds as it was handed out, absent_after_seconds null where finding nothing proves nothing;
 -- failed: the provider could not be asked.
 --
--- Answers {looked, done, absent, dead}.
+-- Waits for no row and no account: what is locked at the moment is asked about again. Answers {looked, done, absent, dead}.
 create function punctual.settle_looks(q punctual.queues, p_looks jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -209,6 +273,8 @@ begin
       raise warning 'what was found of row % cannot be written: %', v_look->>'id', sqlerrm;
       v_verdict := null;
     end;
+    -- One that comes a second time, since the answer to the first was lost, finds the row as it left it.
+    continue when v_verdict = 'stale';
     v_counts := v_counts || jsonb_build_object('looked', (v_counts->>'looked')::integer + 1);
     if v_verdict is not null then
       v_counts := v_counts || jsonb_build_object(v_verdict, (v_counts->>v_verdict)::integer + 1);
@@ -218,62 +284,90 @@ begin
 end
 $$;
 
--- One of them. Answers done, absent or dead; null where the row stays as it is.
+-- One of them. Answers done, absent or dead; stale where there is nothing to find out any more; null where the row stays unknown.
 create function punctual.settle_look(q punctual.queues, p_look jsonb, p_now timestamptz) returns text
 language plpgsql set search_path = '' as $$
 declare
   v_row record;
   v_proof jsonb;
+  v_result jsonb;
   v_doubted boolean;
-  v_looks integer;
-  v_operator boolean;
+  v_failed boolean := coalesce((p_look->>'failed')::boolean, false);
   v_over_seconds double precision := (p_look->>'over_seconds')::double precision;
   v_absent_after double precision := (p_look->>'absent_after_seconds')::double precision;
   v_text text := left(p_look->>'text', 2000);
+  v_operator boolean;
 begin
-  select * into v_row from punctual.lock_row(q, p_look->>'id', true);
+  select * into v_row from punctual.lock_row(q, p_look->>'id', false);
+  if v_row.state = 'done' then return 'stale'; end if;
   if v_row.id is null then return null; end if;
   v_proof := (select p from jsonb_array_elements(p_look->'proofs') with ordinality e (p, n)
                where not punctual.is_taken(q, p->>'message_id', v_row.id) order by n limit 1);
-  if v_row.claim_id is distinct from (p_look->>'claim_id')::uuid or v_row.state in ('running', 'done') then
-    -- Another attempt has begun, or the truth is known. A proof that comes too late is told to whoever reads the row's history.
-    if v_proof is not null and v_row.state <> 'done' then
-      insert into punctual.history (queue, row_id, at, event, text)
-      values (q.name, v_row.id, p_now, 'late', format('an earlier attempt was delivered after all, as %s', v_proof->>'message_id'));
-    end if;
+  -- A row of the same addressee that is running may be where the message comes from. It says so itself, in a moment.
+  if v_proof is not null and v_row.state <> 'running' and punctual.is_under_way(q, v_row.content) then
+    perform punctual.look_again(q, v_row.content, 0, 'a message like it is being sent at the moment', false, p_now);
     return null;
   end if;
+  v_doubted := exists (select from jsonb_array_elements_text(p_look->'doubts') d where not punctual.is_taken(q, d, v_row.id));
+  if v_proof is not null and punctual.is_unproved(q, v_row.content) then
+    v_proof := null;
+    v_doubted := true;
+    v_text := 'the message may be another row''s, of which the provider did not say as what it was sent: look there';
+  end if;
+
   if v_proof is not null then
-    perform punctual.settle_otherwise(q, v_row.id, 'done', null,
-      coalesce(v_proof->'result', '{}') || case when q.proof_column is null then '{}' else jsonb_build_object(q.proof_column, v_proof->>'message_id') end,
-      'proved', v_text, p_now);
+    v_result := coalesce(v_proof->'result', '{}')
+      || case when q.proof_column is null then '{}' else jsonb_build_object(q.proof_column, v_proof->>'message_id') end;
+    if v_row.state = 'running' then
+      -- Another attempt has begun. Should it come to nothing certain, this is the truth; else it went out twice, and the history says so.
+      execute format('update %I.%I t set reconcile = t.reconcile || $1 where t.id = $2::%s', q.table_schema, q.table_name, q.id_type)
+      using jsonb_build_object('late_proof', jsonb_build_object('message_id', v_proof->>'message_id', 'result', v_result)), v_row.id;
+      insert into punctual.history (queue, row_id, at, event, text)
+      values (q.name, v_row.id, p_now, 'late', format('an earlier attempt was delivered after all, as %s', v_proof->>'message_id'));
+      return null;
+    end if;
+    perform punctual.settle_otherwise(q, v_row.id, 'done', null, v_result, 'proved', v_text, p_now);
     return 'done';
   end if;
-  -- An operator was here meanwhile, and there is no proof against the decision.
-  if v_row.state <> 'unknown' then return null; end if;
+  -- Somebody was here meanwhile, and there is no proof against what they decided.
+  if v_row.state <> 'unknown' or v_row.claim_id is distinct from (p_look->>'claim_id')::uuid then return 'stale'; end if;
 
-  v_doubted := exists (select from jsonb_array_elements_text(p_look->'doubts') d where not punctual.is_taken(q, d, v_row.id));
+  if v_row.reconcile->>'digest' <> punctual.row_digest(q, v_row.content) then
+    v_doubted := true;
+    v_text := 'the row was changed since it was sent, so that nobody can look for what was sent';
+  end if;
   if not v_doubted and v_over_seconds >= v_absent_after then
-    perform punctual.give_place_back(q, v_row.account_id, v_row.claimed_at, p_now);
-    if v_row.attempts >= v_row.max_attempts then
+    if not punctual.give_place_back(q, v_row.content, p_now) then return null; end if;
+    if (v_row.content->>'attempts')::integer >= coalesce((v_row.content->>'max_attempts')::integer, q.max_attempts) then
       perform punctual.settle_otherwise(q, v_row.id, 'dead', 'it was not sent, and its attempts are used up', null, 'absent', v_text, p_now);
       return 'dead';
     end if;
     perform punctual.settle_otherwise(q, v_row.id, 'pending', 'it was not sent: the provider knows nothing of it', null, 'absent', v_text, p_now);
     return 'absent';
   end if;
-
-  v_looks := (v_row.reconcile->>'looks')::integer + 1;
-  -- A look-up that never proves an absence is not worth more than a day of asking; receipts are still heard.
-  v_operator := v_doubted or (v_absent_after is null and not (p_look->>'failed')::boolean and v_over_seconds > 3600);
-  execute format('update %I.%I t set reconcile_at = $1, reconcile = t.reconcile || $2 where t.id = $3::%s', q.table_schema, q.table_name, q.id_type)
-  using case when v_operator and v_over_seconds > 86400 then null else punctual.next_look_at(v_looks, p_now) end,
-        jsonb_build_object('looks', v_looks, 'looked_at', p_now, 'found', v_text, 'waits_for_operator', v_operator), v_row.id;
-  -- A person reads this: the same finding is not told twice.
-  if v_text is distinct from v_row.reconcile->>'found' then
-    insert into punctual.history (queue, row_id, at, event, text) values (q.name, v_row.id, p_now, 'looked', v_text);
+  -- A look-up that never proves an absence is not worth more than a day of asking; receipts are still heard. One that fails is repeated.
+  v_operator := v_doubted or (v_failed and v_over_seconds > 86400) or (not v_failed and v_absent_after is null and v_over_seconds > 3600);
+  perform punctual.look_again(q, v_row.content, (v_row.reconcile->>'looks')::integer + 1, v_text, v_operator, p_now);
+  if v_operator and not v_failed and v_over_seconds > 86400 then
+    execute format('update %I.%I t set reconcile_at = null where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) using v_row.id;
   end if;
   return null;
+end
+$$;
+
+-- Notes what was found of an unknown row, and when it is looked at next.
+create function punctual.look_again(
+  q punctual.queues, p_content jsonb, p_looks integer, p_text text, p_operator boolean, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if p_content->>'status' <> q.unknown_word then return; end if;
+  execute format('update %I.%I t set reconcile_at = $1, reconcile = t.reconcile || $2 where t.id = $3::%s', q.table_schema, q.table_name, q.id_type)
+  using punctual.next_look_at(p_looks, p_now),
+        jsonb_build_object('looks', p_looks, 'looked_at', p_now, 'found', p_text, 'waits_for_operator', p_operator), p_content->>'id';
+  -- A person reads this: the same finding is not told twice.
+  if p_text is distinct from p_content->'reconcile'->>'found' then
+    insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_content->>'id', p_now, 'looked', p_text);
+  end if;
 end
 $$;
 
@@ -291,20 +385,62 @@ begin
 end
 $$;
 
--- A claim proved to have had no effect: its place under the account's limits is free again.
-create function punctual.give_place_back(q punctual.queues, p_account_id uuid, p_claimed_at timestamptz, p_now timestamptz) returns void
-language sql set search_path = '' as $$
+-- Whether another row of the same account and addressee is being sent now.
+create function punctual.is_under_way(q punctual.queues, p_content jsonb) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_found boolean := false;
+begin
+  if q.pair_column is not null then
+    execute format('select exists (select from %I.%I t where t.status = %L and t.%I = $1 and t.%I = $2 and t.id <> $3::%s)',
+                   q.table_schema, q.table_name, q.running_word, q.account_column, q.pair_column, q.id_type)
+    into v_found using (p_content->>q.account_column)::uuid, p_content->>q.pair_column, p_content->>'id';
+  end if;
+  return v_found;
+end
+$$;
+
+-- Whether another row was sent to the same addressee since this one's attempt, and nobody knows as what.
+create function punctual.is_unproved(q punctual.queues, p_content jsonb) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_found boolean := false;
+begin
+  if q.pair_column is not null and q.proof_column is not null then
+    execute format('select exists (select from %I.%I t where t.status = %L and t.%I is null and t.%I = $1 and t.%I = $2 and t.id <> $3::%s '
+                   'and t.finished_at >= $4)',
+                   q.table_schema, q.table_name, q.done_word, q.proof_column, q.account_column, q.pair_column, q.id_type)
+    into v_found using (p_content->>q.account_column)::uuid, p_content->>q.pair_column, p_content->>'id',
+                       coalesce(p_content->'reconcile'->>'first_at', p_content->>'claimed_at')::timestamptz;
+  end if;
+  return v_found;
+end
+$$;
+
+-- A claim proved to have had no effect: its place under the account's limits is free again. False when the account is locked just now.
+create function punctual.give_place_back(q punctual.queues, p_content jsonb, p_now timestamptz) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_account uuid := (p_content->'reconcile'->>'account_id')::uuid;
+  v_claimed_at timestamptz := (p_content->>'claimed_at')::timestamptz;
+begin
+  if q.account_column is null then return true; end if;
+  perform from punctual.pace p where p.queue = q.name and p.account_id = v_account for no key update skip locked;
+  if not found then return not exists (select from punctual.pace p where p.queue = q.name and p.account_id = v_account); end if;
   update punctual.pace p set
-    used = case when p.used_on = (p_claimed_at at time zone a.time_zone)::date then greatest(p.used - 1, 0) else p.used end,
-    recent = coalesce(p.recent[:array_position(p.recent, p_claimed_at) - 1] || p.recent[array_position(p.recent, p_claimed_at) + 1:], p.recent),
+    used = case when p.used_on = (v_claimed_at at time zone a.time_zone)::date then greatest(p.used - 1, 0) else p.used end,
+    recent = coalesce(p.recent[:array_position(p.recent, v_claimed_at) - 1] || p.recent[array_position(p.recent, v_claimed_at) + 1:], p.recent),
     next_ok_at = '-infinity', waiting_for = null, ready_at = case when p.busy_until > p_now then p.ready_at else p_now end
-    from punctual.accounts a where p.queue = q.name and p.account_id = p_account_id and a.id = p.account_id
+    from punctual.accounts a where p.queue = q.name and p.account_id = v_account and a.id = p.account_id;
+  return true;
+end
 $$;
 
 -- An operator's decision on an unknown row: done, pending (it is sent again), dead or cancelled. A pending row may be cancelled as well.
--- Proof that comes later still prevails, as long as no other attempt has begun. Answers {status}.
+-- p_attempt: the attempt that it is about; of another one nothing is decided. Proof that comes later still prevails. Answers {status}.
 create function punctual.resolve_row(
-  p_queue text, p_id text, p_decision text, p_by text default null, p_note text default null, p_now timestamptz default null) returns jsonb
+  p_queue text, p_id text, p_decision text, p_by text default null, p_note text default null, p_attempt integer default null,
+  p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
@@ -318,8 +454,16 @@ begin
   if not found then raise exception 'there is no queue "%"', p_queue using errcode = 'PT404'; end if;
   select * into v_row from punctual.lock_row(q, p_id, true);
   if v_row.id is null then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
-  if v_row.state <> 'unknown' and not (v_row.state = 'pending' and p_decision = 'cancelled') then
-    raise exception 'the row is %', v_row.status using errcode = 'PT409', detail = v_row.status;
+  -- The truth may have come by webhook already. If so this call is refused, nothing of it stays, and the next tick writes it.
+  if q.delivery = 'at-most-once' and punctual.apply_receipts(q, array[p_id], v_now) > 0 then
+    select * into v_row from punctual.lock_row(q, p_id, true);
+  end if;
+  if v_row.state is distinct from 'unknown' and not (v_row.state = 'pending' and p_decision = 'cancelled') then
+    raise exception 'the row is %', v_row.content->>'status' using errcode = 'PT409', detail = v_row.content->>'status';
+  end if;
+  if p_attempt <> (v_row.content->>'attempts')::integer then
+    raise exception 'the row was attempted again since, and is %', v_row.content->>'status'
+      using errcode = 'PT409', detail = v_row.content->>'status';
   end if;
   perform punctual.settle_otherwise(q, p_id, p_decision,
     case when p_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end, null, 'decided',

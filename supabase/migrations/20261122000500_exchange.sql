@@ -106,7 +106,8 @@ $$;
 -- p_report    kept in the ledger when the tick is closed.
 -- p_now       for tests; production never sends it.
 --
--- Answers {admitted, duplicate, paused, settings, rows, looks, settled, resolved, swept, closed, outcome, probing, due, next_due_in_ms}. due and
+-- Answers {admitted, duplicate, paused, settings, rows, looks, settled, resolved, totals, swept, closed, outcome, probing, due,
+-- next_due_in_ms}; totals: {looked, resolved} of the tick so far. due and
 -- next_due_in_ms are there when this call closed the tick.
 --
 -- Locks, in this order: tick, partition (when the tick is new), accounts by id, rows by id, pace by account. Claims, and whoever reads
@@ -185,10 +186,11 @@ begin
       || punctual.list_claimed(q, v_release, 'jsonb_build_object(''id'', t.id::text, ''claim_id'', t.claim_id, ''outcome'', ''release'')'));
   end loop;
   v_settled := punctual.settle_outcomes(q, v_outcomes, v_now);
-  v_looked := punctual.settle_looks(q, coalesce(v_outcomes->'looks', '[]'), v_now);
+  v_seq := coalesce((p_tick->>'seq')::integer, v_tick.last_seq + 1);
+  -- A repeated exchange brings findings that were judged the first time.
+  v_looked := punctual.settle_looks(q, case when v_seq > v_tick.last_seq then coalesce(v_outcomes->'looks', '[]') else '[]' end, v_now);
   perform punctual.note_providers(v_outcomes->'providers', v_now);
 
-  v_seq := coalesce((p_tick->>'seq')::integer, v_tick.last_seq + 1);
   v_batch_limit := coalesce(v_partition.batch_limit, q.batch_limit);
   v_want := least(coalesce(p_want, v_partition.concurrency, q.concurrency), v_batch_limit - v_tick.claimed);
   select c into v_repeated from jsonb_array_elements(v_tick.claims) c where c->>'claim_id' = p_claim_id::text;
@@ -287,6 +289,7 @@ begin
     'looks', v_looks,
     'settled', v_settled,
     'resolved', v_looked,
+    'totals', jsonb_build_object('looked', v_tick.looked, 'resolved', v_tick.resolved),
     'swept', v_swept,
     'closed', v_tick.closed_at is not null,
     'outcome', v_tick.outcome,

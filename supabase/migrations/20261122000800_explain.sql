@@ -5,6 +5,13 @@ language sql immutable set search_path = '' as $$
   select jsonb_build_array(jsonb_build_object('kind', p_kind, 'until', case when p_until < 'infinity' then p_until end, 'text', p_text))
 $$;
 
+-- SQL on t: its addressee is not held back by the provider. p_held: the account's pace.held; p_now: the instant; both as SQL.
+create function punctual.pair_condition(q punctual.queues, p_held text, p_now text) returns text
+language sql stable set search_path = '' as $$
+  select case when q.pair_column is null then 'true'
+              else format('coalesce((%s -> t.%I ->> ''until'')::timestamptz <= %s, true)', p_held, q.pair_column, p_now) end
+$$;
+
 -- The rows of its account that go before a pending row: {count, ids}, counted to 1,000, the first ten named.
 create function punctual.list_ahead(q punctual.queues, p_row jsonb, p_held jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
@@ -19,7 +26,10 @@ begin
                 select t.id, t.priority, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t
                  where t.status = %4$L and t.%5$I = $2 and t.priority = level and t.id <> $3::%6$s
                    and (t.expires_at is null or t.expires_at > $5)
-                   and (coalesce(t.next_attempt_at, t.%1$I), t.id) < (case when level = $1 then $4 else greatest($4, $5) end, $3::%6$s)
+                   and case when level = $1 then (coalesce(t.next_attempt_at, t.%1$I), t.id) < ($4, $3::%6$s)
+                            else coalesce(t.next_attempt_at, t.%1$I) <= greatest($4, $5) end
+                   -- For the index: no later than that in either case.
+                   and coalesce(t.next_attempt_at, t.%1$I) <= greatest($4, $5)
                    and %7$s
                  order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1000) o limit 1000) a
     $sql$,
@@ -82,6 +92,7 @@ declare
   v_expected timestamptz;
   v_tick jsonb;
   v_held timestamptz;
+  v_operator boolean;
 begin
   select * into q from punctual.queues where name = p_queue;
   if not found then raise exception 'there is no queue "%"', p_queue using errcode = 'PT404'; end if;
@@ -158,7 +169,10 @@ begin
      where t.claims @> jsonb_build_array(jsonb_build_object('claim_id', v_row->'claim_id')) limit 1;
     v_waits := punctual.wait_of('lease', (v_row->>'lease_expires_at')::timestamptz, 'a tick is at work on it, or died; its lease ends then');
   elsif v_state = 'unknown' then
-    v_waits := case when (v_row->>'reconcile_at') is null or (v_row->'reconcile'->>'waits_for_operator')::boolean
+    v_operator := v_row->>'reconcile_at' is null or coalesce((v_row->'reconcile'->>'waits_for_operator')::boolean, false)
+               -- Nobody has come to ask: its provider is not configured, or its queue does not know how.
+               or (v_row->>'reconcile_at')::timestamptz < v_now - interval '1 hour';
+    v_waits := case when v_operator
       then punctual.wait_of('operator', null, 'it may have been sent: an operator has to decide')
       else punctual.wait_of('reconcile', (v_row->>'reconcile_at')::timestamptz, 'it may have been sent: the provider is asked') end;
   end if;
@@ -170,16 +184,17 @@ begin
     'waits', v_waits, 'ahead', v_ahead, 'expected_at', v_expected, 'tick', v_tick, 'lease_expires_at', v_row->>'lease_expires_at',
     'reconcile', case when v_state = 'unknown' then jsonb_build_object('looks', coalesce((v_row->'reconcile'->>'looks')::integer, 0),
       'looked_at', v_row->'reconcile'->>'looked_at', 'next_look_at', v_row->>'reconcile_at', 'found', v_row->'reconcile'->>'found',
-      'waits_for_operator', v_row->>'reconcile_at' is null or coalesce((v_row->'reconcile'->>'waits_for_operator')::boolean, false)) end,
+      'waits_for_operator', v_operator) end,
     'history', (select coalesce(jsonb_agg(jsonb_build_object('at', h.at, 'event', h.event, 'text', h.text) order by h.id), '[]')
                   from (select * from punctual.history x where x.queue = q.name and x.row_id = p_id order by x.id desc limit 200) h));
 end
 $$;
 
--- SQL on t, an unknown row: it waits for an operator.
+-- SQL on t, an unknown row: it waits for an operator. $2 is now.
 create function punctual.operator_condition(q punctual.queues) returns text
 language sql stable set search_path = '' as $$
-  select case when q.delivery = 'at-most-once' then 't.reconcile_at is null or coalesce((t.reconcile->>''waits_for_operator'')::boolean, false)'
+  select case when q.delivery = 'at-most-once' then 't.reconcile_at is null or coalesce((t.reconcile->>''waits_for_operator'')::boolean, false) '
+                                                    'or t.reconcile_at < $2 - interval ''1 hour'''
               else 'true' end
 $$;
 
@@ -218,7 +233,7 @@ begin
       || punctual.operator_condition(q) || ')' else 'null::jsonb' end,
     v_order, q.table_schema, q.table_name, v_word,
     case when p_state = 'pending' then format('and %s', punctual.any_level_condition(q)) else '' end)
-  into v_rows using p_limit;
+  into v_rows using p_limit, coalesce(p_now, clock_timestamp());
   return v_rows;
 end
 $$;

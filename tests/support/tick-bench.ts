@@ -13,6 +13,8 @@ const row = z.object({ id: z.coerce.string(), body: z.string(), attempts: z.numb
 export type TestRow = z.infer<typeof row>;
 export type Perform = (row: TestRow, context: PerformContext<null>) => Promise<Outcome> | Outcome;
 
+type BenchOptions = Partial<TickOptions<null>> & { lock?: OverlapLock; random?: () => number };
+
 /** Ticks of `dm_queue` over a test database under a virtual clock, with a `perform` of the test's own. */
 export function tickBench(database: TestDatabase, start?: string) {
   const clock = new VirtualClock(start);
@@ -54,24 +56,23 @@ export function tickBench(database: TestDatabase, start?: string) {
         ...changes,
       };
     },
-    tick(
-      queue: Queue<TestRow, null, unknown>,
-      options: Partial<TickOptions<null>> & { lock?: OverlapLock; random?: () => number } = {},
-    ) {
+    tick(queue: Queue<TestRow, null, unknown>, options: BenchOptions = {}) {
+      return clock.run(this.start(queue, options));
+    },
+    /** A tick beside one that runs: time passes as that one lets it. */
+    start(queue: Queue<TestRow, null, unknown>, options: BenchOptions = {}) {
       const { lock = null, random = () => 0.5, ...rest } = options;
-      return clock.run(
-        tick(
-          queue,
-          {
-            store: queueStore(rpc, clock.date),
-            clock,
-            log: { ...silentLog, warn: log('warn'), error: log('error') },
-            random,
-            newId: () => crypto.randomUUID(),
-            lock,
-          },
-          { deps: null, limitMs: 60_000, clockName: 'test', ...rest },
-        ),
+      return tick(
+        queue,
+        {
+          store: queueStore(rpc, clock.date),
+          clock,
+          log: { ...silentLog, warn: log('warn'), error: log('error') },
+          random,
+          newId: () => crypto.randomUUID(),
+          lock,
+        },
+        { deps: null, limitMs: 60_000, clockName: 'test', ...rest },
       );
     },
     /** `count` due messages, `each` of one account, oldest first. */

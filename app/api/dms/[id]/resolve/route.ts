@@ -7,7 +7,7 @@ export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /**
- * Decides on a message that stands as unknown: `{ "decision": "sent" | "pending" | "failed" | "cancelled", "note"? }`. 200 with `{ id,
+ * Decides on a message that stands as unknown: `{ "decision": "sent" | "pending" | "failed" | "cancelled", "attempt"?, "note"? }`. 200 with `{ id,
  * status }`; 409 with what it is, where there is nothing to decide (any more); 400, 404, 422.
  */
 export const POST = apiWrite<{ id: string }>(async ({ container: { rpc }, params, by, body }) => {

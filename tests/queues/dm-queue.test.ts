@@ -1,0 +1,205 @@
+import { describe, expect, it } from 'vitest';
+import { silentLog } from '../../lib/engine/log';
+import type { Finding } from '../../lib/engine/queue';
+import type { ChatMessage, Unipile } from '../../lib/providers/unipile';
+import type { WhatsappCloud } from '../../lib/providers/whatsapp-cloud';
+import { type DmProviders, dmQueue } from '../../lib/queues/dm-queue';
+
+const attemptedAt = '2026-03-02T12:00:00.000Z';
+const at = (seconds: number) => new Date(Date.parse(attemptedAt) + seconds * 1_000).toISOString();
+const maxLateMs = 600_000;
+
+interface Shown {
+  /** The chats with the person, and what each holds. */
+  chats: Record<string, ChatMessage[]>;
+  complete?: boolean;
+}
+const message = (id: string, text = 'hello', seconds = 5, fromUs = true): ChatMessage => ({
+  id,
+  chatId: 'chat',
+  text,
+  at: at(seconds),
+  fromUs,
+});
+
+function fakeUnipile({ chats, complete = true }: Shown): {
+  unipile: Unipile;
+  asked: Record<string, unknown>[];
+} {
+  const asked: Record<string, unknown>[] = [];
+  const unipile: Unipile = {
+    sendMessage: async (query) => {
+      asked.push(query);
+      return { messageId: 'sent', chatId: query.chatId };
+    },
+    startChat: async (query) => {
+      asked.push(query);
+      return { messageId: 'sent', chatId: 'new-chat' };
+    },
+    listMessages: async ({ chatId, since, signal }) => {
+      asked.push({ chatId, since, signal });
+      return { messages: (chats[chatId] ?? []).map((one) => ({ ...one, chatId })), complete };
+    },
+    listChats: async ({ attendeeId, accountId }) => {
+      asked.push({ attendeeId, accountId });
+      return Object.keys(chats).map((id) => ({ id }));
+    },
+  };
+  return { unipile, asked };
+}
+
+const dm = {
+  id: '7',
+  channel: 'linkedin' as const,
+  chat_id: 'chat' as string | null,
+  recipient: 'bob' as string | null,
+  body: 'hello',
+  attempts: 1,
+};
+const account = { id: 'a', provider: 'unipile', providerAccountId: 'acc', name: 'Ann' };
+const { signal } = new AbortController();
+
+function reconcile(deps: Partial<DmProviders>, row = dm, more: object = {}): Promise<Finding> {
+  const providers = { unipileMaxLateMs: maxLateMs, ...deps };
+  const context = { deps: providers, signal, log: silentLog, account, attemptedAt, evidence: null, ...more };
+  return dmQueue.reconcile?.(row, context) ?? Promise.reject(new Error('it has no reconcile'));
+}
+
+describe('what became of a message in a known chat', () => {
+  it('is proved by its text in the chat, asked from ten minutes before the attempt on', async () => {
+    const { unipile, asked } = fakeUnipile({ chats: { chat: [message('m1')] } });
+    expect(await reconcile({ unipile })).toEqual({
+      proofs: [{ messageId: 'm1', result: { chat_id: 'chat' } }],
+      doubts: [],
+      absentAfterMs: maxLateMs,
+      text: 'it is in the chat',
+    });
+    expect(asked).toEqual([{ chatId: 'chat', since: at(-600), signal }]);
+  });
+
+  it('is proved absent after the time that a message may be late, where all of the chat was read', async () => {
+    const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'something else')] } });
+    expect(await reconcile({ unipile })).toMatchObject({ proofs: [], doubts: [], absentAfterMs: maxLateMs });
+  });
+
+  it('is not proved absent where there may be more of the chat than was read', async () => {
+    const { unipile } = fakeUnipile({ chats: { chat: [] }, complete: false });
+    expect(await reconcile({ unipile })).toMatchObject({ proofs: [], absentAfterMs: null });
+  });
+
+  it('is not proved by what the other side wrote', async () => {
+    const { unipile } = fakeUnipile({
+      chats: { chat: [message('m1', 'hello', 5, false), message('m2', '', 5, false)] },
+    });
+    expect(await reconcile({ unipile })).toMatchObject({ proofs: [], doubts: [] });
+  });
+
+  it('is proved by what a webhook told, too, and each message counts once', async () => {
+    const { unipile } = fakeUnipile({ chats: { chat: [message('m2')] } });
+    const evidence = [
+      { message_id: 'm1', chat_id: 'chat', body: 'hello', said_at: at(2) },
+      { message_id: 'm2', chat_id: 'chat', body: 'hello', said_at: at(5) },
+    ];
+    const { proofs } = await reconcile({ unipile }, dm, { evidence });
+    expect(proofs.map(({ messageId }) => messageId)).toEqual(['m1', 'm2']);
+  });
+
+  it.each([
+    ['no list', { message_id: 'm1' }],
+    ['without a body', [{ message_id: 'm1', chat_id: 'chat', body: null, said_at: at(2) }]],
+    ['without an instant', [{ message_id: 'm1', chat_id: 'chat', body: 'hello', said_at: null }]],
+    ['nonsense', 'x'],
+  ])('is asked all the same where the evidence is %s', async (_what, evidence) => {
+    const { unipile } = fakeUnipile({ chats: { chat: [message('m2')] } });
+    const { proofs } = await reconcile({ unipile }, dm, { evidence });
+    expect(proofs.map(({ messageId }) => messageId)).toEqual(['m2']);
+  });
+});
+
+describe('what became of a message that was to open a chat', () => {
+  const opening = { ...dm, chat_id: null };
+
+  it('is looked for in every chat with the person, and its chat is kept', async () => {
+    const { unipile, asked } = fakeUnipile({
+      chats: { one: [message('m1', 'other')], two: [message('m2')] },
+    });
+    expect(await reconcile({ unipile }, opening)).toMatchObject({
+      proofs: [{ messageId: 'm2', result: { chat_id: 'two' } }],
+    });
+    expect(asked[0]).toEqual({ attendeeId: 'bob', accountId: 'acc' });
+    expect(asked.slice(1).map((query) => query.chatId)).toEqual(['one', 'two']);
+  });
+
+  it.each<[string, Shown['chats']]>([
+    ['there is no chat', {}],
+    ['it is in none of them', { one: [], two: [message('m1', 'other')] }],
+  ])('is never proved absent: %s', async (_what, chats) => {
+    const { unipile } = fakeUnipile({ chats });
+    const finding = await reconcile({ unipile }, opening);
+    expect(finding).toMatchObject({ proofs: [], doubts: [], absentAfterMs: null });
+    expect(finding.text).toMatch(/may not be listed/);
+  });
+});
+
+describe('what became of a message', () => {
+  it('over WhatsApp is never asked: only its webhooks tell', async () => {
+    const { unipile, asked } = fakeUnipile({ chats: { chat: [message('m1')] } });
+    const whatsapp = { ...account, provider: 'whatsapp_cloud' };
+    expect(await reconcile({ unipile }, dm, { account: whatsapp })).toMatchObject({
+      proofs: [],
+      absentAfterMs: null,
+    });
+    expect(asked).toEqual([]);
+  });
+
+  it('is not known where the provider is not configured, or cannot be asked', async () => {
+    await expect(reconcile({})).rejects.toThrow(/no messages are read at unipile/);
+    const { unipile } = fakeUnipile({ chats: {} });
+    const broken = { ...unipile, listMessages: () => Promise.reject(new Error('503')) };
+    await expect(reconcile({ unipile: broken })).rejects.toThrow('503');
+  });
+});
+
+describe('an attempt', () => {
+  const context = (deps: Partial<DmProviders>, provider: string) => ({
+    deps: { unipileMaxLateMs: maxLateMs, ...deps },
+    signal,
+    log: silentLog,
+    account: { ...account, provider },
+    attempt: 1,
+    claimId: 'claim-1',
+  });
+
+  it('over WhatsApp gives its row and claim along, which the status webhooks echo', async () => {
+    const asked: Parameters<WhatsappCloud['sendText']>[0][] = [];
+    const whatsapp_cloud: WhatsappCloud = {
+      sendText: async (query) => {
+        asked.push(query);
+        return { messageId: 'wamid-1' };
+      },
+    };
+    const row = { ...dm, channel: 'whatsapp' as const };
+    expect(await dmQueue.perform(row, context({ whatsapp_cloud }, 'whatsapp_cloud'))).toEqual({
+      kind: 'done',
+      result: { provider_message_id: 'wamid-1' },
+    });
+    expect(asked).toMatchObject([
+      { phoneNumberId: 'acc', to: 'bob', reference: 'dm_queue/7/claim-1', signal },
+    ]);
+  });
+
+  it.each([
+    ['in its chat', dm, { chatId: 'chat', accountId: 'acc' }, 'chat'],
+    [
+      'to a person, in a chat that is then known',
+      { ...dm, chat_id: null },
+      { recipient: 'bob', accountId: 'acc' },
+      'new-chat',
+    ],
+  ])('over LinkedIn goes out %s', async (_what, row, query, chatId) => {
+    const { unipile, asked } = fakeUnipile({ chats: {} });
+    const outcome = await dmQueue.perform(row, context({ unipile }, 'unipile'));
+    expect(asked).toEqual([{ ...query, text: 'hello', signal }]);
+    expect(outcome).toEqual({ kind: 'done', result: { provider_message_id: 'sent', chat_id: chatId } });
+  });
+});

@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { done } from '../../lib/engine/outcome';
+import { supabaseRpc } from '../../lib/store/supabase-rpc';
+import { type Stack, startStack } from '../stack/start-stack';
+import { tickBench } from '../support/tick-bench';
+import { stackTick, type TickSettings } from './tick-process';
+
+let stack: Stack;
+let settings: TickSettings;
+let bench: ReturnType<typeof tickBench>;
+
+beforeAll(async () => {
+  stack = await startStack();
+  settings = { supabaseUrl: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey };
+});
+afterAll(() => stack?.stop());
+beforeEach(async () => {
+  await stack.sql(
+    'truncate punctual.ticks, punctual.dm_queue, punctual.pace, punctual.accounts restart identity',
+  );
+  await stack.sql(
+    `update punctual.queues set max_ticks = 8, batch_limit = null, concurrency = 8 where name = 'dm_queue'`,
+  );
+  const rpc = supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
+  bench = tickBench({ ...stack, rpc, reset: async () => {}, close: stack.stop }, new Date().toISOString());
+});
+
+/** Where it is about noon now, so that no day ends while the test runs. */
+function zoneAtNoon(): string {
+  const east = 12 - new Date().getUTCHours();
+  return `Etc/GMT${east < 0 ? '+' : '-'}${Math.abs(east)}`;
+}
+
+interface Delivered {
+  account: string;
+  at: number;
+}
+
+/** Eight ticks at once; answers what was delivered. */
+async function eightTicks(perform?: () => Promise<void>): Promise<Delivered[]> {
+  const delivered: Delivered[] = [];
+  const queue = bench.queue(async (_row, { account }) => {
+    await perform?.();
+    delivered.push({ account: account?.id ?? '', at: Date.now() });
+    return done();
+  });
+  const reports = await Promise.all(Array.from({ length: 8 }, () => stackTick(queue, null, settings)));
+  for (const { outcome } of reports) expect(['ran', 'idle']).toContain(outcome);
+  return delivered;
+}
+
+const countBy = (delivered: Delivered[]) => {
+  const counts = new Map<string, number>();
+  for (const { account } of delivered) counts.set(account, (counts.get(account) ?? 0) + 1);
+  return counts;
+};
+
+describe('eight ticks at once over 500 accounts with more rows than they may send', () => {
+  it('take each to its own daily or hourly cap, and none beyond it', async () => {
+    // Caps of 3 to 7 a day; every fifth account may send two an hour; every seventh has fewer rows than its cap.
+    await bench.addDms(500 * 9, { accounts: 500 });
+    await stack.sql(
+      `update punctual.accounts set time_zone = $1, daily_limit = 3 + n % 5, hourly_limit = case when n % 5 = 0 then 2 end
+         from (select id as account_id, split_part(provider_account_id, '-', 2)::integer as n from punctual.accounts) x where x.account_id = id`,
+      [zoneAtNoon()],
+    );
+    await stack.sql(
+      `delete from punctual.dm_queue d using punctual.accounts a where a.id = d.account_id
+         and split_part(a.provider_account_id, '-', 2)::integer % 7 = 0 and d.id not in (
+           select id from punctual.dm_queue x where x.account_id = a.id order by x.id limit 2)`,
+    );
+    const accounts = await stack.sql(
+      `select a.id, least(a.daily_limit, a.hourly_limit, (select count(*) from punctual.dm_queue d where d.account_id = a.id))::integer as most
+         from punctual.accounts a`,
+    );
+    const counts = countBy(await eightTicks());
+    expect(counts.size).toBe(500);
+    for (const { id, most } of accounts) expect([id, counts.get(id)]).toEqual([id, most]);
+    const total = accounts.reduce((sum, { most }) => sum + most, 0);
+    expect(await bench.states()).toMatchObject({ sent: total });
+
+    // A second round right after finds all of them where they have to wait.
+    await stack.sql('truncate punctual.ticks');
+    const again = await stackTick(
+      bench.queue(() => done()),
+      null,
+      settings,
+    );
+    expect(again).toMatchObject({ outcome: 'idle', counts: { claimed: 0 } });
+  });
+
+  it('keep a gap between any two of one account, by the database’s own clock', async () => {
+    await bench.addDms(40 * 6, { accounts: 40 });
+    await stack.sql('update punctual.accounts set gap_seconds = 1, gap_jitter_seconds = 1');
+    const from = Date.now();
+    while (Date.now() - from < 6_000)
+      await eightTicks(() => new Promise((resolve) => setTimeout(resolve, 5)));
+    const gaps = await stack.sql(
+      `select extract(epoch from claimed_at - lag(claimed_at) over (partition by account_id order by claimed_at))::float8 as seconds
+         from punctual.dm_queue where status = 'sent'`,
+    );
+    const seconds = gaps.map((row) => row.seconds).filter((gap) => gap !== null);
+    expect(seconds.length).toBeGreaterThan(40);
+    expect(Math.min(...seconds)).toBeGreaterThanOrEqual(1);
+  });
+
+  it('obey a cap that is lowered while they run, from the next claim on', async () => {
+    await bench.addDms(100 * 8, { accounts: 100 });
+    await stack.sql('update punctual.accounts set time_zone = $1', [zoneAtNoon()]);
+    let lowered: Promise<{ at: string }[]> | null = null;
+    let n = 0;
+    const lower = async () => {
+      await stack.sql('update punctual.accounts set daily_limit = 3');
+      return stack.sql('select clock_timestamp()::text as at');
+    };
+    await eightTicks(async () => {
+      if (++n === 150) lowered = lower();
+      await lowered;
+    });
+    // Accounts that were being changed are looked at again by the next ticks.
+    await eightTicks();
+    const at = (await (lowered as Promise<{ at: string }[]> | null))?.[0]?.at;
+    const rows = await stack.sql(
+      `select account_id, count(*)::integer as sent, count(*) filter (where place > 3 and claimed_at > $1)::integer as beyond
+         from (select *, row_number() over (partition by account_id order by claimed_at) as place
+                 from punctual.dm_queue where status = 'sent') d group by 1`,
+      [at],
+    );
+    expect(rows).toHaveLength(100);
+    for (const { sent, beyond } of rows) {
+      expect(sent).toBeGreaterThanOrEqual(3);
+      expect(beyond).toBe(0);
+    }
+    expect(rows.some(({ sent }) => sent === 3)).toBe(true);
+  });
+});

@@ -1,0 +1,278 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges, finding, type Look } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+
+beforeAll(async () => {
+  process.env.STACK_POSTGRES ??= '15';
+  database = await openTestDatabase();
+});
+afterAll(() => database?.close());
+beforeEach(async () => {
+  await database.reset();
+  await database.sql(
+    `update punctual.queues set batch_limit = null, max_ticks = 100 where name = 'dm_queue'`,
+  );
+  sql = exchanges(database);
+});
+
+interface Unknown {
+  id: string;
+  claim_id: string;
+  account: string;
+}
+
+/** Unknown rows whose attempts are long over, each of an account of its own; `count` in the order of their ids. */
+async function addUnknown(count: number, body = 'hello'): Promise<Unknown[]> {
+  await database.sql(
+    `with a as (insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
+       select 'unipile', gen_random_uuid()::text, 'A', 1000 from generate_series(1, $1::integer) returning id)
+     insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at) select id, 'linkedin', 'c', $2, $3 from a`,
+    [count, body, sql.now],
+  );
+  const tick = sql.tick();
+  const { rows, claimId } = await tick.claim(count);
+  expect(rows).toHaveLength(count);
+  const records = rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'unknown', error: 'e' }));
+  await tick.settle(records, { close: 'yes' });
+  return rows
+    .map(({ id, account }) => ({ id, claim_id: claimId, account: account?.id ?? '' }))
+    .sort((a, b) => Number(a.id) - Number(b.id));
+}
+
+type Tick = ReturnType<typeof sql.tick>;
+/** Ticks that are open already: to open one takes the partition's lock, and calls that do would wait for each other. */
+async function openTicks(count: number, changes: object = { looks_only: true }): Promise<Tick[]> {
+  const ticks = Array.from({ length: count }, () => sql.tick({ limit_seconds: 800, ...changes }));
+  for (const tick of ticks) await tick.exchange();
+  return ticks;
+}
+const proof = (message_id: string) => ({ proofs: [{ message_id }], text: 'found' });
+const states = async () => {
+  const rows = await database.sql('select status, count(*)::integer as n from punctual.dm_queue group by 1');
+  return Object.fromEntries(rows.map((row) => [row.status, row.n]));
+};
+/** What went wrong, of calls that may: a conflict is an answer, a deadlock is not. */
+async function outcomesOf(calls: unknown[]): Promise<{ ok: number; conflicts: number; others: string[] }> {
+  const settled = await Promise.allSettled(calls);
+  const errors = settled.flatMap((one) =>
+    one.status === 'rejected' ? [one.reason as { code: string; message: string }] : [],
+  );
+  return {
+    ok: settled.length - errors.length,
+    conflicts: errors.filter(({ code }) => code === 'PT409').length,
+    others: errors.filter(({ code }) => code !== 'PT409').map(({ code, message }) => `${code}: ${message}`),
+  };
+}
+const deadlocks = async () =>
+  (
+    await database.sql(
+      'select deadlocks::integer as n from pg_stat_database where datname = current_database()',
+    )
+  )[0].n;
+/** Postgres' statistics come a little late. */
+async function expectNoDeadlock(before: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  expect(await deadlocks()).toBe(before);
+}
+
+describe('one message that two looks at once want for two rows', () => {
+  it('proves one of them, fifty times over', async () => {
+    await addUnknown(100);
+    sql.pass(60);
+    const looks = await sql.handOut({}, 100);
+    expect(looks).toHaveLength(100);
+    const pairs = Array.from({ length: 50 }, (_, n) => [looks[2 * n] as Look, looks[2 * n + 1] as Look]);
+    const ticks = await openTicks(2);
+    for (const [n, pair] of pairs.entries()) {
+      const told = pair.map((look) => finding(look, proof(`m${n}`)));
+      const replies = await Promise.all(ticks.map((tick, index) => tick.tell([told[index] as object])));
+      expect(replies.map(({ resolved }) => resolved.done).sort()).toEqual([0, 1]);
+    }
+    expect(await states()).toEqual({ sent: 50, unknown: 50 });
+    const [{ n }] = await database.sql(
+      'select count(distinct provider_message_id)::integer as n from punctual.dm_queue',
+    );
+    expect(n).toBe(50);
+  });
+
+  it('proves as many rows as there are messages, when each look saw all of them and another order', async () => {
+    await addUnknown(40);
+    sql.pass(60);
+    const looks = await sql.handOut({}, 100);
+    const messages = Array.from({ length: 25 }, (_, n) => ({ message_id: `m${n}` }));
+    const told = looks.map((look, n) =>
+      finding(look, {
+        proofs: n % 2 ? messages : [...messages].reverse(),
+        text: 'found',
+        ...(n % 3 === 0 && { doubts: ['m0'] }),
+      }),
+    );
+    const before = await deadlocks();
+    const ticks = await openTicks(8);
+    const calls = ticks.map((tick, n) => tick.tell(told.filter((_one, index) => index % 8 === n)));
+    expect((await outcomesOf(calls)).others).toEqual([]);
+    expect(await states()).toEqual({ sent: 25, unknown: 15 });
+    const rows = await database.sql(
+      `select distinct provider_message_id from punctual.dm_queue where status = 'sent'`,
+    );
+    expect(rows).toHaveLength(25);
+    await expectNoDeadlock(before);
+  });
+});
+
+describe('a look, a receipt, a late proof and an operator at once on the same rows', () => {
+  it('leave one truth each, fifty times over, and no deadlock', async () => {
+    const rows = await addUnknown(50);
+    sql.pass(60);
+    const looks = new Map((await sql.handOut({}, 100)).map((look) => [look.id, look]));
+    expect(looks.size).toBe(50);
+    const before = await deadlocks();
+    const [looking, sending] = [await openTicks(1), await openTicks(1, {})];
+    for (const row of rows) {
+      const look = looks.get(row.id) as Look;
+      const reference = `dm_queue/${row.id}/${row.claim_id}`;
+      const late = {
+        id: row.id,
+        claim_id: row.claim_id,
+        outcome: 'done',
+        result: { provider_message_id: `m${row.id}` },
+      };
+      const { others } = await outcomesOf([
+        looking[0]?.tell([finding(look, proof(`m${row.id}`))]),
+        sql.receive([{ kind: 'status', status: 'delivered', message_id: `m${row.id}`, reference }]),
+        sql.tick().exchange({ want: 0, close: 'yes' }),
+        sending[0]?.settle([late]),
+        sql.resolve(row.id, 'cancelled'),
+        sql.resolve(row.id, 'pending'),
+        sql.resolve(row.id, 'dead'),
+      ]);
+      expect(others).toEqual([]);
+    }
+    // Whoever came first, it was delivered, and that prevails in the end.
+    await sql.tick().exchange({ want: 0, close: 'yes' });
+    expect(await states()).toEqual({ sent: 50 });
+    const proofs = await database.sql('select id, provider_message_id from punctual.dm_queue order by id');
+    for (const { id, provider_message_id } of proofs) expect(provider_message_id).toBe(`m${id}`);
+    expect(await database.sql('select distinct attempts from punctual.dm_queue')).toEqual([{ attempts: 1 }]);
+    await expectNoDeadlock(before);
+  });
+
+  it('of two operators at once one decides, and the other is told so', async () => {
+    for (const row of await addUnknown(30)) {
+      const decisions = ['done', 'pending', 'dead', 'cancelled'];
+      const asked = decisions.map((decision) => sql.resolve(row.id, decision));
+      const settled = await Promise.allSettled(asked);
+      const won = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value.status] : []));
+      // Only a pending row can be decided once more: it may be cancelled.
+      expect(
+        won.length === 1 || (won.includes('pending') && won.includes('cancelled') && won.length === 2),
+      ).toBe(true);
+      const { status } = await sql.dm(row.id);
+      expect(won).toContain(status);
+      const decided = (await sql.history(row.id)).filter(([event]) => event === 'decided');
+      expect(decided).toHaveLength(won.length);
+    }
+  });
+
+  it('a look handed out to eight ticks at once is handed out to one', async () => {
+    const rows = await addUnknown(40);
+    sql.pass(60);
+    const given = await Promise.all(Array.from({ length: 8 }, () => sql.handOut({}, 10)));
+    const ids = given.flat().map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(ids.length).toBeGreaterThanOrEqual(10);
+    expect(ids.length).toBeLessThanOrEqual(rows.length);
+  });
+});
+
+describe('many rows in each call, in orders of their own', () => {
+  it.each<[what: string, beside: () => Promise<unknown>[]]>([
+    ['settles', () => []],
+    [
+      'settles, and an operator who changes them all',
+      () => [database.sql('update punctual.accounts set gap_jitter_seconds = gap_jitter_seconds + 1')],
+    ],
+  ])(
+    'looks that prove absence and %s of the same accounts do not wait for each other in a ring',
+    async (_what, beside) => {
+      const before = await deadlocks();
+      for (let round = 0; round < 8; round++) {
+        const unknown = await addUnknown(40);
+        sql.pass(800);
+        const looks = await sql.handOut({}, 100);
+        expect(looks).toHaveLength(40);
+        // The same accounts have another row each under way.
+        await database.sql(
+          `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at) select account_id, 'linkedin', 'c', 'next', $2
+           from punctual.dm_queue where id = any ($1)`,
+          [unknown.map(({ id }) => id), sql.now],
+        );
+        const looking = await openTicks(1);
+        const tick = sql.tick();
+        const { rows, claimId } = await tick.claim(100);
+        expect(rows).toHaveLength(40);
+        const records = rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'done' }));
+        const absent = looks.map((look) => finding(look, { absent_after_seconds: 1, text: 'not there' }));
+        const { others } = await outcomesOf([
+          looking[0]?.tell(absent),
+          tick.settle(records, { close: 'yes' }),
+          ...beside(),
+        ]);
+        expect(others).toEqual([]);
+        // Where the settle held an account, the look waited for nobody: it is told again.
+        await sql.tell(absent);
+        const settled = await database.sql(
+          `select status, count(*)::integer as n from punctual.dm_queue group by 1 order by 1`,
+        );
+        expect(settled).toEqual([
+          { status: 'pending', n: 40 },
+          { status: 'sent', n: 40 },
+        ]);
+        await database.sql('delete from punctual.dm_queue');
+        await database.sql('delete from punctual.accounts');
+      }
+      await expectNoDeadlock(before);
+    },
+  );
+
+  it('looks, late proofs, receipts and decisions of ids from 5 to 105 do not either', async () => {
+    const before = await deadlocks();
+    const rows = (await addUnknown(105)).slice(4);
+    sql.pass(60);
+    const looks = (await sql.handOut({}, 200)).filter(({ id }) => Number(id) >= 5);
+    const late = rows.map(({ id, claim_id }) => ({
+      id,
+      claim_id,
+      outcome: 'done',
+      result: { provider_message_id: `m${id}` },
+    }));
+    const told = looks.map((look) => finding(look, proof(`m${look.id}`)));
+    const receipts = rows.map(({ id, claim_id }) => ({
+      kind: 'status',
+      status: 'sent',
+      message_id: `m${id}`,
+      reference: `dm_queue/${id}/${claim_id}`,
+    }));
+    const half = told.length / 2;
+    const [looking, sending] = [await openTicks(2), await openTicks(1, {})];
+    const { others } = await outcomesOf([
+      looking[0]?.tell(told.slice(0, half)),
+      looking[1]?.tell([...told].reverse().slice(0, half + 20)),
+      sending[0]?.settle(late),
+      sql.receive(receipts),
+      sql.receive([...receipts].reverse()),
+      ...Array.from({ length: 4 }, () => sql.tick().exchange({ want: 0, close: 'yes' })),
+      ...rows.slice(0, 20).map(({ id }) => sql.resolve(id, 'dead')),
+    ]);
+    expect(others).toEqual([]);
+    await sql.tick().exchange({ want: 0, close: 'yes' });
+    const [{ n }] = await database.sql(
+      `select count(*)::integer as n from punctual.dm_queue where status = 'sent' and provider_message_id = 'm' || id`,
+    );
+    expect(n).toBe(101);
+    await expectNoDeadlock(before);
+  });
+});

@@ -1,0 +1,288 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let account: string;
+const seed = Number(process.env.SEED ?? 20260302);
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  console.log(`explain: SEED=${seed}`);
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  await database.sql('update punctual.queues set batch_limit = null');
+  sql = exchanges(database);
+  account = await sql.addAccount();
+});
+
+const set = (table: string, change: string) => () => database.sql(`update punctual.${table} set ${change}`);
+const iso = (at: string | null) => at && new Date(at).toISOString();
+const inAnHour = '2026-03-02T13:00:00.000Z';
+
+describe('a pending row', () => {
+  type Case = [kind: string, until: string | null, expectedAt: string | null, given: () => Promise<unknown>];
+  const cases: Case[] = [
+    ['tick', null, '2026-03-02T12:00:00.000Z', async () => {}],
+    ['due', inAnHour, inAnHour, set('dm_queue', `send_at = '${inAnHour}'`)],
+    ['retry', inAnHour, inAnHour, set('dm_queue', `next_attempt_at = '${inAnHour}'`)],
+    ['never_due', null, null, set('dm_queue', `send_at = 'infinity'`)],
+    ['expired', null, null, set('dm_queue', `expires_at = '2026-03-02T12:00:00Z'`)],
+    ['queue_paused', null, null, set('queues', `paused_at = '2026-03-01', paused_reason = 'holiday'`)],
+    ['partition_paused', null, null, set('partitions', `paused_at = '2026-03-01'`)],
+    ['provider_not_configured', null, null, set('accounts', `provider = 'carrier_pigeon'`)],
+    [
+      'provider_resting',
+      inAnHour,
+      inAnHour,
+      () => database.sql(`insert into punctual.providers values ('unipile', 3, $1)`, [inAnHour]),
+    ],
+    ['paused', inAnHour, inAnHour, set('accounts', `paused_until = '${inAnHour}'`)],
+    ['paused', null, null, set('accounts', `paused_until = 'infinity'`)],
+    [
+      'daily_limit',
+      '2026-03-03T00:00:00.000Z',
+      '2026-03-03T00:00:00.000Z',
+      set('pace', `used_on = '2026-03-02', used = 1000`),
+    ],
+    ['daily_limit', null, null, set('accounts', 'daily_limit = 0')],
+    [
+      'hourly_limit',
+      '2026-03-02T12:59:00.000Z',
+      '2026-03-02T12:59:00.000Z',
+      set('pace', `hourly_limit = 1, recent = '{2026-03-02T11:59:00Z}'`),
+    ],
+    ['gap', inAnHour, inAnHour, set('pace', `gap_seconds = 3660, recent = '{2026-03-02T11:59:00Z}'`)],
+    ['hours', inAnHour, inAnHour, set('accounts', `hours = '{"mon": ["13:00-14:00"]}'`)],
+    ['hours', null, null, set('accounts', `hours = '{}'`)],
+    ['account_retry', inAnHour, inAnHour, set('pace', `retry_at = '${inAnHour}'`)],
+    ['running', inAnHour, inAnHour, set('pace', `busy_until = '${inAnHour}'`)],
+    [
+      'pair',
+      inAnHour,
+      inAnHour,
+      set('pace', `held = '{"c": {"until": "${inAnHour}", "count": 1, "said": "slow down"}}'`),
+    ],
+  ];
+  it.each(cases)(
+    'waits for %s until %s, and is expected at %s, as the claim sees it',
+    async (kind, until, expectedAt, given) => {
+      const id = await sql.addDm(account);
+      await given();
+      const { state, waits, expected_at } = await sql.explain(id);
+      expect(state).toBe('pending');
+      expect(waits).toEqual([{ kind, until: until && expect.anything(), text: expect.any(String) }]);
+      expect(iso(waits[0].until)).toBe(until);
+      expect(iso(expected_at)).toBe(expectedAt);
+      // Not a millisecond before, and then at once.
+      if (expectedAt && kind !== 'tick') {
+        sql.setNow(new Date(Date.parse(expectedAt) - 1).toISOString());
+        expect(await sql.drain()).toEqual([]);
+      }
+      sql.setNow(expectedAt ?? '2027-03-02T12:00:00Z');
+      expect(await sql.drain()).toEqual(expectedAt ? [id] : []);
+    },
+  );
+
+  it('whose account’s time zone Postgres has forgotten waits for somebody to mend it', async () => {
+    const id = await sql.addDm(account);
+    await database.sql('alter table punctual.accounts drop constraint accounts_time_zone_exists');
+    try {
+      await set('accounts', `time_zone = 'Mars/Olympus'`)();
+      expect(await sql.explain(id)).toMatchObject({
+        waits: [{ kind: 'time_zone', until: null, text: 'time zone "Mars/Olympus" is unknown' }],
+        expected_at: null,
+      });
+    } finally {
+      await database.sql(`update punctual.accounts set time_zone = 'UTC'`);
+      await database.sql(
+        'alter table punctual.accounts add constraint accounts_time_zone_exists check (punctual.is_time_zone(time_zone))',
+      );
+    }
+  });
+
+  it('waits for several things at once, each with its end, and is expected after the last', async () => {
+    const id = await sql.addDm(account, { send_at: sql.at(600) });
+    await set('accounts', `paused_until = '2026-03-02T12:30:00Z', hours = '{"mon": ["14:00-15:00"]}'`)();
+    const { waits, expected_at } = await sql.explain(id);
+    expect(waits.map((wait: { kind: string }) => wait.kind)).toEqual(['due', 'paused', 'hours']);
+    expect(iso(expected_at)).toBe('2026-03-02T14:00:00.000Z');
+  });
+
+  it('names those that go before it, in their order: the more urgent, then the older, and nobody else’s', async () => {
+    const other = await sql.addAccount();
+    await sql.addDm(other, { send_at: sql.at(-900) });
+    const older = await sql.addDm(account, { send_at: sql.at(-20) });
+    await sql.addDm(account, { send_at: sql.at(10) });
+    const id = await sql.addDm(account, { send_at: sql.at(-10) });
+    const urgent = await sql.addDm(account, { priority: 0, send_at: sql.at(-1) });
+    await sql.addDm(account, { send_at: sql.at(-90), priority: 2 });
+    await sql.addDm(account, { send_at: sql.at(-90), status: 'cancelled' });
+    await sql.addDm(account, { send_at: sql.at(-90), expires_at: sql.at(-1) });
+    const twin = await sql.addDm(account, { send_at: sql.at(-10) });
+    expect((await sql.explain(id)).ahead).toEqual({ count: 2, ids: [urgent, older] });
+    expect((await sql.explain(twin)).ahead).toEqual({ count: 3, ids: [urgent, older, id] });
+  });
+
+  it('goes after a more urgent one that falls due at the same instant, and says so', async () => {
+    const id = await sql.addDm(account, { send_at: sql.at(60) });
+    const urgent = await sql.addDm(account, { send_at: sql.at(60), priority: 0 });
+    const { ahead } = await sql.explain(id);
+    sql.pass(60);
+    expect(await sql.drain()).toEqual([urgent, id]);
+    expect(ahead).toEqual({ count: 1, ids: [urgent] });
+  });
+
+  it('is behind so many to a thousand, and names the first ten', async () => {
+    const first = Number(await sql.addDm(account, { send_at: sql.at(-60) }));
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at) select $1, 'linkedin', 'c', 'x', $2 from generate_series(1, 1500)`,
+      [account, sql.at(-30)],
+    );
+    const { ahead, waits, expected_at } = await sql.explain(await sql.addDm(account));
+    expect(ahead).toEqual({ count: 1_000, ids: Array.from({ length: 10 }, (_, n) => String(first + n)) });
+    expect(waits).toContainEqual(expect.objectContaining({ kind: 'behind' }));
+    expect(expected_at).toBeNull();
+  });
+});
+
+describe('a row that is not pending', () => {
+  it('that runs names its tick, and waits for its lease at the longest', async () => {
+    const id = await sql.addDm(account);
+    const tick = sql.tick();
+    await tick.claim();
+    expect(await sql.explain(id)).toMatchObject({
+      state: 'running',
+      status: 'sending',
+      attempts: 1,
+      waits: [{ kind: 'lease', until: expect.any(String) }],
+      tick: { id: tick.id, clock: 'test' },
+      lease_expires_at: expect.any(String),
+      expected_at: null,
+    });
+  });
+
+  it('that is unknown waits for the next look, or for an operator', async () => {
+    const { id } = await sql.addUnknown(account);
+    const asked = await sql.explain(id);
+    expect(asked).toMatchObject({ state: 'unknown', waits: [{ kind: 'reconcile' }], expected_at: null });
+    expect(asked.reconcile).toMatchObject({ looks: 0, looked_at: null, waits_for_operator: false });
+    expect(iso(asked.reconcile.next_look_at)).toBe(iso(sql.at(30)));
+    await set('dm_queue', 'reconcile_at = null')();
+    expect(await sql.explain(id)).toMatchObject({
+      waits: [{ kind: 'operator', until: null }],
+      reconcile: { waits_for_operator: true },
+    });
+  });
+
+  it.each(['sent', 'failed', 'cancelled'])('that is %s waits for nothing', async (status) => {
+    const id = await sql.addDm(account, { status });
+    expect(await sql.explain(id)).toMatchObject({
+      status,
+      waits: [],
+      ahead: null,
+      expected_at: null,
+      reconcile: null,
+    });
+  });
+
+  it('that is not there is null', async () => {
+    expect(await sql.explain('987654')).toBeNull();
+  });
+});
+
+/** Random pace, kept to whole numbers that make waits of minutes to days. */
+const pace = fc.record({
+  daily_limit: fc.integer({ min: 1, max: 4 }),
+  hourly_limit: fc.option(fc.integer({ min: 1, max: 3 })),
+  gap_seconds: fc.option(fc.constantFrom(30, 60, 600, 5_400)),
+  // A share of 8,192 s is a whole number of eighths, so that no instant here is finer than a millisecond.
+  gap_jitter_seconds: fc.constantFrom(0, 8_192),
+  hours: fc.option(
+    fc.constantFrom(
+      '{"mon": ["09:00-12:30"], "tue": ["10:00-24:00"], "fri": ["00:00-03:00"]}',
+      '{"mon": ["00:00-24:00"], "wed": ["08:00-08:10"]}',
+    ),
+  ),
+  time_zone: fc.constantFrom('UTC', 'Europe/Berlin', 'Asia/Kolkata', 'Pacific/Auckland'),
+  ramp_started_on: fc.option(fc.constantFrom('2026-02-28', '2026-03-02', '2026-03-10')),
+  ramp_days: fc.constantFrom(1, 3, 14),
+});
+
+/** A random account with so many rows due now and one due later: the rows in the order they will go. */
+async function addPaced(settings: object, count: number, laterSeconds: number): Promise<string[]> {
+  await database.sql(`update punctual.accounts set paused_until = 'infinity'`);
+  const id = await sql.addAccount({ ...settings, name: 'paced' });
+  const ids: string[] = [];
+  for (let n = 0; n < count; n++) ids.push(await sql.addDm(id, { send_at: sql.at(n - count) }));
+  return [...ids, await sql.addDm(id, { send_at: sql.at(laterSeconds) })];
+}
+
+describe('the time a row is expected at', () => {
+  const later = fc.constantFrom(0, 90, 7_200, 200_000);
+
+  it('is when the claim takes it, given a tick whenever the account opens, for every row and any pace', async () => {
+    const property = fc.asyncProperty(
+      pace,
+      fc.integer({ min: 1, max: 5 }),
+      later,
+      async (settings, count, laterSeconds) => {
+        sql.setNow('2026-03-02T12:00:00Z');
+        const ids = await addPaced(settings, count, laterSeconds);
+        const expected = new Map<string, string>();
+        for (const id of ids) expected.set(id, iso((await sql.explain(id)).expected_at) ?? '');
+        const claimed = new Map<string, string>();
+        for (let n = 0; n < 60 && claimed.size < ids.length; n++) {
+          for (const id of await sql.drain()) claimed.set(id, new Date(sql.now).toISOString());
+          const idle = await sql.tick().exchange({ want: 1, close: 'yes' });
+          sql.pass(Math.max(1, idle.next_due_in_ms ?? 1) / 1_000);
+        }
+        expect(Object.fromEntries(claimed)).toEqual(Object.fromEntries(expected));
+      },
+    );
+    await fc.assert(property, { seed, numRuns: 40 });
+  }, 120_000);
+
+  it('is now exactly when the tick of this minute takes it, minute after minute', async () => {
+    const minutes = fc.integer({ min: 40, max: 60 });
+    const property = fc.asyncProperty(
+      pace,
+      fc.integer({ min: 1, max: 3 }),
+      later,
+      minutes,
+      async (settings, count, laterSeconds, steps) => {
+        sql.setNow('2026-03-02T12:00:00Z');
+        const waiting = await addPaced({ ...settings, gap_jitter_seconds: 77 }, count, laterSeconds);
+        for (let n = 0; n < steps && waiting.length > 0; n++) {
+          const due: string[] = [];
+          for (const id of waiting) {
+            const { expected_at } = await sql.explain(id);
+            if (Date.parse(expected_at) <= Date.parse(sql.now)) due.push(id);
+          }
+          expect(await sql.drain()).toEqual(due);
+          waiting.splice(0, due.length);
+          sql.pass(60);
+        }
+      },
+    );
+    await fc.assert(property, { seed, numRuns: 12 });
+  }, 120_000);
+
+  it('is never later than when it goes, also where those before it fall due later themselves', async () => {
+    await database.sql('update punctual.accounts set gap_seconds = 1800');
+    await sql.addDm(account, { send_at: sql.at(3_000) });
+    const id = await sql.addDm(account, { send_at: sql.at(3_600) });
+    const { expected_at } = await sql.explain(id);
+    sql.pass(3_000);
+    await sql.drain();
+    sql.pass(1_799);
+    expect(await sql.drain()).toEqual([]);
+    sql.pass(1);
+    expect(await sql.drain()).toEqual([id]);
+    expect(Date.parse(expected_at)).toBeLessThanOrEqual(Date.parse(sql.now));
+  });
+});

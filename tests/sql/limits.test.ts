@@ -1,0 +1,219 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  await database.sql('update punctual.queues set batch_limit = null');
+  sql = exchanges(database);
+  account = await sql.addAccount();
+});
+
+/** Claims the account's next row and lets the provider say that it is too much. */
+async function meetLimit(more: Record<string, unknown> = {}): Promise<string | null> {
+  const tick = sql.tick();
+  const { rows, claimId } = await tick.claim(1);
+  const row = rows[0];
+  const record = {
+    claim_id: claimId,
+    outcome: 'retry',
+    rate_limited: true,
+    account_id: account,
+    error: 'too much',
+  };
+  await tick.settle(row ? [{ ...record, id: row.id, limit_scope: 'account', ...more }] : [], {
+    close: 'yes',
+  });
+  return row?.id ?? null;
+}
+
+async function pausedSeconds(): Promise<number> {
+  const [row] = await database.sql('select paused_until from punctual.accounts where id = $1', [account]);
+  return (Date.parse(row.paused_until) - Date.parse(sql.now)) / 1_000;
+}
+
+describe('a provider that limits the account', () => {
+  it('and does not say for how long is left alone twice as long each time, from a minute to an hour', async () => {
+    await sql.addDm(account);
+    const pauses: number[] = [];
+    for (let n = 0; n < 8; n++) {
+      expect(await meetLimit()).not.toBeNull();
+      pauses.push(await pausedSeconds());
+      sql.pass((pauses.at(-1) ?? 0) - 1);
+      expect(await meetLimit()).toBeNull();
+      sql.pass(1);
+    }
+    expect(pauses).toEqual([60, 120, 240, 480, 960, 1_920, 3_600, 3_600]);
+  });
+
+  it('is left alone as long as it says, and what it said is kept for people', async () => {
+    const id = await sql.addDm(account);
+    await meetLimit({ account_pause_seconds: 777, delay_seconds: 777, error: 'wait 777 s, it said' });
+    expect(await pausedSeconds()).toBe(777);
+    const [row] = await database.sql('select paused_reason from punctual.accounts');
+    expect(row.paused_reason).toBe('wait 777 s, it said');
+    const { waits, last_error } = await sql.explain(id);
+    expect(waits).toContainEqual(
+      expect.objectContaining({ kind: 'paused', text: 'paused: wait 777 s, it said' }),
+    );
+    expect(last_error).toBe('wait 777 s, it said');
+    sql.pass(776);
+    expect(await meetLimit()).toBeNull();
+    sql.pass(1);
+    expect(await meetLimit()).toBe(id);
+  });
+
+  it('is believed again from the beginning after a success', async () => {
+    for (let n = 0; n < 4; n++) await sql.addDm(account);
+    for (const seconds of [60, 120]) {
+      await meetLimit();
+      expect(await pausedSeconds()).toBe(seconds);
+      sql.pass(seconds);
+    }
+    expect(await sql.drain()).toHaveLength(4);
+    await sql.addDm(account);
+    await meetLimit();
+    expect(await pausedSeconds()).toBe(60);
+  });
+
+  it('is not believed again from the beginning after a failure', async () => {
+    for (let n = 0; n < 3; n++) await sql.addDm(account);
+    await meetLimit();
+    sql.pass(60);
+    const tick = sql.tick();
+    const { rows, claimId } = await tick.claim(1);
+    await tick.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'dead', error: 'e' }], {
+      close: 'yes',
+    });
+    await meetLimit();
+    expect(await pausedSeconds()).toBe(120);
+  });
+
+  it('costs the row no attempt and no place, and keeps its place at the head', async () => {
+    const first = await sql.addDm(account);
+    await sql.addDm(account);
+    for (let n = 0; n < 9; n++) {
+      expect(await meetLimit({ account_pause_seconds: 10, delay_seconds: 10 })).toBe(first);
+      expect(await sql.dm(first)).toMatchObject({ status: 'pending', attempts: 0 });
+      sql.pass(10);
+    }
+    expect(await sql.pace(account)).toMatchObject({ used: 0, recent: [] });
+  });
+
+  it('never makes an operator’s longer pause shorter', async () => {
+    await sql.addDm(account);
+    const tick = sql.tick();
+    const { rows, claimId } = await tick.claim(1);
+    await database.sql(`update punctual.accounts set paused_until = $1, paused_reason = 'holiday'`, [
+      sql.at(86_400),
+    ]);
+    const limit = {
+      outcome: 'retry',
+      rate_limited: true,
+      limit_scope: 'account',
+      account_id: account,
+      error: 'too much',
+    };
+    await tick.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, ...limit, account_pause_seconds: 30 }]);
+    expect(await pausedSeconds()).toBe(86_400);
+    expect((await database.sql('select paused_reason from punctual.accounts'))[0].paused_reason).toBe(
+      'holiday',
+    );
+  });
+});
+
+describe('a provider that limits one addressee of the account', () => {
+  const pair = { limit_scope: 'pair', error: 'not so often' };
+  const heldSeconds = async (addressee: string) => {
+    const { held } = await sql.pace(account);
+    return (Date.parse(held[addressee].until) - Date.parse(sql.now)) / 1_000;
+  };
+
+  it('is asked again after 4, 16, 64, … seconds, an hour at most', async () => {
+    const id = await sql.addDm(account, { chat_id: 'bob' });
+    const waits: number[] = [];
+    for (let n = 0; n < 8; n++) {
+      expect(await meetLimit(pair)).toBe(id);
+      waits.push(await heldSeconds('bob'));
+      sql.pass((waits.at(-1) ?? 0) - 1);
+      expect(await meetLimit(pair)).toBeNull();
+      sql.pass(1);
+    }
+    expect(waits).toEqual([4, 16, 64, 256, 1_024, 3_600, 3_600, 3_600]);
+    expect(await sql.dm(id)).toMatchObject({ attempts: 0, status: 'pending' });
+  });
+
+  it('and says for how long is not asked sooner, and the others do not wait for it', async () => {
+    const id = await sql.addDm(account, { chat_id: 'bob' });
+    const eve = await sql.addDm(account, { chat_id: 'eve' });
+    await meetLimit({ ...pair, delay_seconds: 86_400 });
+    expect(await sql.drain()).toEqual([eve]);
+    expect(await heldSeconds('bob')).toBe(86_400);
+    expect((await sql.explain(id)).waits).toContainEqual({
+      kind: 'pair',
+      until: expect.stringContaining('2026-03-03T12:00:00'),
+      text: 'the provider holds back messages to this addressee: not so often',
+    });
+  });
+
+  it('lets all others go on at once, and keeps the addressee’s own in order, one that came meanwhile too', async () => {
+    const bob = [await sql.addDm(account, { chat_id: 'bob' }), await sql.addDm(account, { chat_id: 'bob' })];
+    const eve = await sql.addDm(account, { recipient: 'eve', chat_id: null });
+    const max = await sql.addDm(account, { chat_id: 'max' });
+    expect(await meetLimit(pair)).toBe(bob[0]);
+    bob.push(await sql.addDm(account, { chat_id: 'bob' }));
+    expect(await sql.drain()).toEqual([eve, max]);
+    sql.pass(3);
+    bob.push(await sql.addDm(account, { chat_id: 'bob' }));
+    expect(await sql.drain()).toEqual([]);
+    sql.pass(1);
+    expect(await sql.drain()).toEqual(bob);
+    expect((await sql.pace(account)).held).toBeNull();
+  });
+
+  it('holds him back in this account and in no other', async () => {
+    await sql.addDm(account, { chat_id: 'bob' });
+    const other = await sql.addAccount();
+    await meetLimit(pair);
+    const id = await sql.addDm(other, { chat_id: 'bob' });
+    expect(await sql.drain()).toEqual([id]);
+  });
+
+  it('may limit several, each for itself; a success frees only its own', async () => {
+    const bob = await sql.addDm(account, { chat_id: 'bob' });
+    const eve = await sql.addDm(account, { chat_id: 'eve' });
+    expect(await meetLimit(pair)).toBe(bob);
+    expect(await meetLimit(pair)).toBe(eve);
+    sql.pass(4);
+    expect(await meetLimit(pair)).toBe(bob);
+    expect(await sql.drain()).toEqual([eve]);
+    expect(Object.keys((await sql.pace(account)).held)).toEqual(['bob']);
+    expect(await heldSeconds('bob')).toBe(16);
+  });
+
+  it('costs no place: what goes on meets neither the gap nor the cap of what was held', async () => {
+    await database.sql('update punctual.accounts set daily_limit = 1, gap_seconds = 600, hourly_limit = 1');
+    await sql.addDm(account, { chat_id: 'bob' });
+    const eve = await sql.addDm(account, { chat_id: 'eve' });
+    await meetLimit(pair);
+    expect(await sql.drain()).toEqual([eve]);
+  });
+
+  it('does not pause the account, and a claim finds the row when its time has come', async () => {
+    const id = await sql.addDm(account, { chat_id: 'bob' });
+    await meetLimit(pair);
+    const idle = await sql.tick().exchange({ want: 5, close: 'if_drained' });
+    expect(idle).toMatchObject({ rows: [], closed: true, next_due_in_ms: 4_000 });
+    sql.pass(4);
+    expect(await sql.drain()).toEqual([id]);
+    expect((await database.sql('select paused_until from punctual.accounts'))[0].paused_until).toBeNull();
+  });
+});

@@ -1,0 +1,332 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  await database.sql('update punctual.queues set batch_limit = null');
+  sql = exchanges(database);
+  account = await sql.addAccount({ provider: 'whatsapp_cloud' });
+});
+
+interface Row {
+  id: string;
+  claim_id: string;
+}
+const referenceOf = ({ id, claim_id }: Row) => `dm_queue/${id}/${claim_id}`;
+const status = (row: Row, word: string, more: object = {}) => ({
+  kind: 'status',
+  status: word,
+  message_id: 'wamid-1',
+  reference: referenceOf(row),
+  recipient: 'bob',
+  said_at: sql.now,
+  ...more,
+});
+/** A tick that finds nothing else to do. */
+const idleTick = () => sql.tick().exchange({ want: 5, close: 'if_drained' });
+const receipts = () => database.sql('select * from punctual.receipts order by id');
+
+async function addRunning(): Promise<Row & { tick: ReturnType<ReturnType<typeof exchanges>['tick']> }> {
+  const id = await sql.addDm(account, { channel: 'whatsapp', recipient: 'bob' });
+  const tick = sql.tick();
+  const { claimId } = await tick.claim();
+  return { id, claim_id: claimId, tick };
+}
+
+async function addDone(messageId = 'wamid-1'): Promise<Row> {
+  const { id, claim_id, tick } = await addRunning();
+  const result = { provider_message_id: messageId };
+  await tick.settle([{ id, claim_id, outcome: 'done', result }], { close: 'yes' });
+  return { id, claim_id };
+}
+
+describe('a receipt', () => {
+  it('touches no row itself: the next tick makes use of it', async () => {
+    const row = await sql.addUnknown(account);
+    expect(await sql.receive([status(row, 'sent')])).toEqual({ received: 1, new: 1 });
+    expect(await sql.dm(row.id)).toMatchObject({ status: 'unknown' });
+    await idleTick();
+    expect(await sql.dm(row.id)).toMatchObject({
+      status: 'sent',
+      provider_message_id: 'wamid-1',
+      reconcile_at: null,
+    });
+    expect((await sql.history(row.id)).at(-1)).toEqual(['receipt', 'the provider says that it is sent']);
+  });
+
+  it('told again and again is told once, and changes nothing any more', async () => {
+    const row = await sql.addUnknown(account);
+    const told = [status(row, 'sent'), status(row, 'sent'), status(row, 'delivered')];
+    expect(await sql.receive(told)).toEqual({ received: 3, new: 2 });
+    await idleTick();
+    const [before, history] = [await sql.dm(row.id), await sql.history(row.id)];
+    for (let n = 0; n < 3; n++) {
+      sql.pass(60);
+      expect(await sql.receive(told)).toEqual({ received: 3, new: 0 });
+      await idleTick();
+    }
+    expect([await sql.dm(row.id), await sql.history(row.id)]).toEqual([before, history]);
+    expect(await receipts()).toHaveLength(2);
+  });
+
+  it.each(['unknown', 'retry', 'dead'])(
+    'that came while the row ran is heard when it is settled as %s',
+    async (outcome) => {
+      const { id, claim_id, tick } = await addRunning();
+      await sql.receive([status({ id, claim_id }, 'delivered')]);
+      await idleTick();
+      expect(await sql.dm(id)).toMatchObject({ status: 'sending' });
+      await tick.settle([{ id, claim_id, outcome, error: 'no answer', delay_seconds: 0 }]);
+      expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'wamid-1' });
+      expect((await tick.claim()).rows).toEqual([]);
+    },
+  );
+
+  it('is heard for a row whose tick died, once that row is swept', async () => {
+    const { id, claim_id } = await addRunning();
+    await sql.receive([status({ id, claim_id }, 'sent')]);
+    sql.pass(100);
+    await sql.tick().claim();
+    await idleTick();
+    sql.pass(100);
+    await idleTick();
+    expect(await sql.dm(id)).toMatchObject({ status: 'sent' });
+  });
+
+  it('keeps a row from being sent again that an operator made pending', async () => {
+    const row = await sql.addUnknown(account);
+    await sql.resolve(row.id, 'pending');
+    await sql.receive([status(row, 'sent')]);
+    expect((await sql.tick().claim()).rows).toEqual([]);
+    expect(await sql.dm(row.id)).toMatchObject({ status: 'sent', attempts: 1 });
+  });
+
+  it('keeps it from being sent again however many other receipts came before', async () => {
+    const done = await addDone();
+    const row = await sql.addUnknown(account);
+    await sql.resolve(row.id, 'pending');
+    const others = Array.from({ length: 250 }, (_, n) => status(done, 'read', { message_id: `other-${n}` }));
+    await sql.receive(others);
+    await sql.receive([status(row, 'sent', { message_id: 'its-own' })]);
+    expect((await sql.tick().claim()).rows).toEqual([]);
+    expect(await sql.dm(row.id)).toMatchObject({ status: 'sent', attempts: 1 });
+  });
+
+  it.each(['dead', 'cancelled'])(
+    'of its delivery prevails over an operator who decided %s',
+    async (decision) => {
+      const row = await sql.addUnknown(account);
+      await sql.resolve(row.id, decision);
+      await sql.receive([status(row, 'delivered')]);
+      await idleTick();
+      expect(await sql.dm(row.id)).toMatchObject({ status: 'sent', last_error: null });
+    },
+  );
+
+  it('of a failure makes a row failed that was done, with what the provider says', async () => {
+    const row = await addDone();
+    await sql.receive([status(row, 'failed', { error: '131026: not on WhatsApp' })]);
+    await idleTick();
+    expect(await sql.dm(row.id)).toMatchObject({ status: 'failed', last_error: '131026: not on WhatsApp' });
+    expect((await sql.history(row.id)).at(-1)?.[1]).toContain('131026: not on WhatsApp');
+  });
+
+  it('of a failure ends an unknown row: it is not asked about, nor sent again', async () => {
+    const row = await sql.addUnknown(account);
+    await sql.receive([status(row, 'failed')]);
+    await idleTick();
+    expect(await sql.dm(row.id)).toMatchObject({
+      status: 'failed',
+      reconcile_at: null,
+      last_error: expect.any(String),
+    });
+  });
+
+  it('of an earlier attempt’s failure changes nothing of a row that a later attempt sent', async () => {
+    const first = await sql.addUnknown(account);
+    await sql.resolve(first.id, 'pending');
+    const tick = sql.tick();
+    const { claimId } = await tick.claim();
+    await tick.settle(
+      [{ id: first.id, claim_id: claimId, outcome: 'done', result: { provider_message_id: 'wamid-2' } }],
+      { close: 'yes' },
+    );
+    await sql.receive([status(first, 'failed', { message_id: 'wamid-1', error: 'could not be delivered' })]);
+    await idleTick();
+    expect(await sql.dm(first.id)).toMatchObject({ status: 'sent', provider_message_id: 'wamid-2' });
+  });
+});
+
+describe('receipts out of order', () => {
+  it.each([
+    [['failed', 'sent'], 'failed'],
+    [['sent', 'failed'], 'failed'],
+    [['failed', 'delivered'], 'sent'],
+    [['delivered', 'failed'], 'sent'],
+    [['read', 'failed', 'sent'], 'sent'],
+    [['failed', 'sent', 'delivered', 'read'], 'sent'],
+  ])('%j, together or one a tick, leave the row %s', async (words, stands) => {
+    const [together, apart] = [await sql.addUnknown(account), await sql.addUnknown(account)];
+    await sql.receive(words.map((word) => status(together, word)));
+    await idleTick();
+    for (const word of words) {
+      await sql.receive([status(apart, word, { message_id: 'wamid-2' })]);
+      sql.pass(60);
+      await idleTick();
+    }
+    expect([(await sql.dm(together.id)).status, (await sql.dm(apart.id)).status]).toEqual([stands, stands]);
+  });
+});
+
+describe('what names no row of ours', () => {
+  const uuid = crypto.randomUUID();
+  it.each([
+    ['another system’s own', 'order-4711'],
+    ['no queue of ours', `invoices/1/${uuid}`],
+    ['no id', `dm_queue//${uuid}`],
+    ['an id in another form', `dm_queue/1e3/${uuid}`],
+    ['a negative id', `dm_queue/-1/${uuid}`],
+    ['an id beyond all numbers', `dm_queue/99999999999999999999999/${uuid}`],
+    ['SQL', `dm_queue/1; drop table punctual.receipts/${uuid}`],
+    ['nothing at all', ''],
+    ['null', null],
+    ['a row that there is not', `dm_queue/987654321/${uuid}`],
+  ])('is kept and does no harm: %s', async (_what, reference) => {
+    const row = await sql.addUnknown(account);
+    await sql.receive([status(row, 'sent', { reference })]);
+    expect(await idleTick()).toMatchObject({ admitted: true });
+    expect(await sql.dm(row.id)).toMatchObject({ status: 'unknown' });
+    expect(await receipts()).toMatchObject([{ message_id: 'wamid-1', status: 'sent', reference }]);
+  });
+
+  it('proves nothing of a row that bears the number by chance, and was never claimed', async () => {
+    const id = await sql.addDm(account, { recipient: 'bob' });
+    await sql.receive([status({ id, claim_id: uuid }, 'sent')]);
+    expect((await sql.tick().claim()).rows.map((row) => row.id)).toEqual([id]);
+  });
+
+  it('does not keep the rest of its call from being taken in', async () => {
+    const row = await sql.addUnknown(account);
+    await sql.receive([status(row, 'sent', { reference: 'order-1', message_id: 'x' }), status(row, 'sent')]);
+    await idleTick();
+    expect(await sql.dm(row.id)).toMatchObject({ status: 'sent' });
+  });
+});
+
+describe('messages told by webhook', () => {
+  const message = (more: object) => ({
+    kind: 'message',
+    status: 'sent',
+    message_id: 'm1',
+    body: 'hello',
+    said_at: sql.now,
+    ...more,
+  });
+  const evidence = async () => {
+    const tick = sql.tick({ looks_only: true });
+    const { looks } = await tick.look();
+    await tick.close();
+    return looks.map((look) => look.evidence);
+  };
+
+  it('of its account to its chat or person are a look’s evidence; no others are', async () => {
+    const unipile = await sql.addAccount({ provider_account_id: 'acc' });
+    await sql.addUnknown(unipile, { chat_id: 'chat', recipient: 'bob' });
+    await sql.receive(
+      [
+        message({ provider_account_id: 'acc', chat_id: 'chat' }),
+        message({ message_id: 'm2', provider_account_id: 'acc', chat_id: 'other', recipient: 'bob' }),
+        message({ message_id: 'm3', provider_account_id: 'acc', chat_id: 'other', recipient: 'eve' }),
+        message({ message_id: 'm4', provider_account_id: 'another', chat_id: 'chat' }),
+        message({ message_id: 'm5', status: 'received', provider_account_id: 'acc', chat_id: 'chat' }),
+      ],
+      'unipile',
+    );
+    sql.pass(30);
+    const [found] = (await evidence()) as { message_id: string; body: string }[][];
+    expect(found?.map(({ message_id }) => message_id)).toEqual(['m1', 'm2']);
+    expect(found?.[0]).toMatchObject({ chat_id: 'chat', body: 'hello' });
+  });
+
+  it('touch no row by themselves', async () => {
+    const unipile = await sql.addAccount({ provider_account_id: 'acc' });
+    const row = await sql.addUnknown(unipile, { chat_id: 'chat' });
+    await sql.receive([message({ provider_account_id: 'acc', chat_id: 'chat' })], 'unipile');
+    await idleTick();
+    expect(await sql.dm(row.id)).toMatchObject({ status: 'unknown' });
+    expect(await evidence()).toEqual([]);
+  });
+});
+
+it('receipts are kept for thirty days', async () => {
+  const row = await addDone();
+  await sql.receive([status(row, 'sent', { message_id: 'old' })]);
+  sql.pass(86_400);
+  await sql.receive([status(row, 'sent', { message_id: 'young' })]);
+  const prune = async () => database.rpc('prune', { p_limit: 100, p_now: sql.now });
+  sql.pass(29 * 86_400);
+  await prune();
+  expect(await receipts()).toHaveLength(2);
+  sql.pass(1);
+  await prune();
+  expect(await receipts()).toMatchObject([{ message_id: 'young' }]);
+});
+
+describe('an operator’s decision', () => {
+  it.each([
+    ['done', 'sent', null, 'it was sent'],
+    ['pending', 'pending', null, 'send it again'],
+    ['dead', 'failed', 'he said so', 'give it up'],
+    ['cancelled', 'cancelled', 'he said so', 'cancel it'],
+  ])('%s on an unknown row is carried out and told', async (decision, word, last_error, text) => {
+    const { id } = await sql.addUnknown(account);
+    expect(await sql.resolve(id, decision, 'he said so')).toEqual({ status: word });
+    expect(await sql.dm(id)).toMatchObject({
+      status: word,
+      last_error,
+      reconcile_at: null,
+      lease_expires_at: null,
+    });
+    expect((await sql.history(id)).at(-1)).toEqual(['decided', `Ann decided: ${text} (he said so)`]);
+    expect(await sql.drain()).toEqual(decision === 'pending' ? [id] : []);
+    // What may have been sent keeps its place, whatever people decide.
+    expect((await sql.pace(account)).used).toBe(decision === 'pending' ? 2 : 1);
+  });
+
+  it.each(['pending', 'sending', 'sent', 'failed', 'cancelled'])(
+    'on a row that is %s is refused, and changes nothing',
+    async (word) => {
+      const id = await sql.addDm(account, { status: word });
+      const before = await sql.dm(id);
+      for (const decision of ['done', 'pending', 'dead', ...(word === 'pending' ? [] : ['cancelled'])])
+        await expect(sql.resolve(id, decision)).rejects.toMatchObject({
+          code: 'PT409',
+          message: expect.stringContaining(word),
+        });
+      expect(await sql.dm(id)).toEqual(before);
+      expect(await sql.history(id)).toEqual([]);
+    },
+  );
+
+  it('cancels a pending row', async () => {
+    const id = await sql.addDm(account);
+    expect(await sql.resolve(id, 'cancelled')).toEqual({ status: 'cancelled' });
+    expect(await sql.drain()).toEqual([]);
+  });
+
+  it('on a row that there is not, or of a kind that there is not, is refused', async () => {
+    await expect(sql.resolve('987654', 'done')).rejects.toMatchObject({ code: 'PT404' });
+    const { id } = await sql.addUnknown(account);
+    for (const decision of ['sent', 'unknown', 'running', ''])
+      await expect(sql.resolve(id, decision)).rejects.toMatchObject({ code: '22023' });
+  });
+});

@@ -1,0 +1,117 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges, finding } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+  account = await sql.addAccount();
+});
+
+/** Finding nothing proves that nothing was sent, `seconds` after the attempt is over. */
+const absence = (seconds: number) => ({ absent_after_seconds: seconds, text: 'it is not there' });
+
+describe('an absence', () => {
+  it('counts from the end of the lease to when the look was handed out, and no second earlier', async () => {
+    const { id } = await sql.addUnknown(account);
+    // The lease ends 90 s after the claim; 600 s later nothing can turn up any more.
+    sql.pass(689);
+    const early = await sql.handOut();
+    expect(early[0]?.over_seconds).toBe(599);
+    sql.pass(5_000);
+    expect(await sql.tell(early.map((one) => finding(one, absence(600))))).toMatchObject({
+      looked: 1,
+      absent: 0,
+    });
+    expect(await sql.dm(id)).toMatchObject({ status: 'unknown' });
+    sql.pass(3_600);
+    expect(await sql.look(() => absence(600))).toMatchObject({ absent: 1 });
+    expect(await sql.dm(id)).toMatchObject({
+      status: 'pending',
+      attempts: 1,
+      reconcile_at: null,
+      finished_at: null,
+    });
+    expect((await sql.history(id)).at(-1)).toEqual(['absent', 'it is not there']);
+    expect(await sql.drain()).toEqual([id]);
+  });
+
+  it('at that very second is proof', async () => {
+    await sql.addUnknown(account);
+    sql.pass(690);
+    expect(await sql.look(() => absence(600))).toMatchObject({ absent: 1 });
+  });
+
+  it('gives back the place of the day, of the hour, and the gap', async () => {
+    await database.sql('update punctual.accounts set daily_limit = 2, hourly_limit = 2, gap_seconds = 86400');
+    const { id } = await sql.addUnknown(account);
+    sql.pass(700);
+    expect(await sql.pace(account)).toMatchObject({ used: 1, recent: [expect.any(String)] });
+    await sql.look(() => absence(600));
+    expect(await sql.pace(account)).toMatchObject({ used: 0, recent: [] });
+    expect(await sql.drain()).toEqual([id]);
+  });
+
+  it('gives back its own claim of the hour, and no place of a day that is over', async () => {
+    const { id } = await sql.addUnknown(account);
+    const later = sql.at(86_400);
+    sql.setNow(later);
+    await sql.addDm(account);
+    await sql.drain();
+    await sql.look(() => absence(600));
+    const pace = await sql.pace(account);
+    expect(pace.used).toBe(1);
+    expect(pace.recent.map((at: string) => Date.parse(at))).toEqual([Date.parse(later)]);
+    expect(await sql.dm(id)).toMatchObject({ status: 'pending' });
+  });
+
+  it('ends a row whose attempts are used up', async () => {
+    const { id } = await sql.addUnknown(account, { max_attempts: 1 });
+    sql.pass(700);
+    expect(await sql.look(() => absence(600))).toEqual({ looked: 1, done: 0, absent: 0, dead: 1 });
+    expect(await sql.dm(id)).toMatchObject({
+      status: 'failed',
+      last_error: 'it was not sent, and its attempts are used up',
+      finished_at: expect.any(String),
+    });
+    expect((await sql.pace(account)).used).toBe(0);
+  });
+
+  it('is never concluded where finding nothing proves nothing: after an hour an operator is called', async () => {
+    const { id } = await sql.addUnknown(account);
+    sql.pass(90 + 3_599);
+    await sql.look(() => ({ text: 'no webhook yet' }));
+    expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: false } });
+    sql.pass(3_600);
+    await sql.look(() => ({ text: 'no webhook yet' }));
+    expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: true } });
+    sql.pass(90_000);
+    await sql.look(() => ({ text: 'no webhook yet' }));
+    expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile_at: null });
+    // The same finding is told once.
+    expect((await sql.history(id)).filter(([event]) => event === 'looked')).toEqual([
+      ['looked', 'no webhook yet'],
+    ]);
+  });
+});
+
+it('a look that failed proves nothing, calls nobody, and is repeated', async () => {
+  const { id } = await sql.addUnknown(account);
+  sql.pass(90 + 7_200);
+  await sql.look(() => ({ failed: true, text: 'it could not be found out: down' }));
+  expect(await sql.dm(id)).toMatchObject({
+    status: 'unknown',
+    reconcile: { looks: 1, waits_for_operator: false, found: 'it could not be found out: down' },
+    reconcile_at: expect.any(String),
+  });
+  sql.pass(60);
+  expect(await sql.handOut()).toHaveLength(1);
+});

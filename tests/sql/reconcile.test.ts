@@ -1,0 +1,299 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges, finding } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+  account = await sql.addAccount();
+});
+
+const proof = (messageId: string, result: object = {}) => ({
+  proofs: [{ message_id: messageId, result }],
+  text: `found ${messageId}`,
+});
+/** Finding nothing proves that nothing was sent, `seconds` after the attempt is over. */
+const absence = (seconds: number) => ({ absent_after_seconds: seconds, text: 'it is not there' });
+
+describe('an unknown row', () => {
+  it('is looked at first after 30 s, then after 60, 120, … s, an hour at most', async () => {
+    const { id } = await sql.addUnknown(account);
+    const waits: number[] = [];
+    for (let n = 0; n < 10; n++) {
+      const seconds = (Date.parse((await sql.dm(id)).reconcile_at) - Date.parse(sql.now)) / 1_000;
+      waits.push(seconds);
+      sql.pass(seconds - 1);
+      expect(await sql.handOut()).toEqual([]);
+      sql.pass(1);
+      expect(await sql.look(() => ({ absent_after_seconds: 86_400 }))).toMatchObject({ looked: 1, done: 0 });
+      expect(await sql.dm(id)).toMatchObject({
+        status: 'unknown',
+        reconcile: { looks: n + 1, looked_at: expect.any(String) },
+      });
+    }
+    expect(waits).toEqual([30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]);
+  });
+
+  it('is handed out with its attempt: the claim, when it was made, and for how long it has been over', async () => {
+    const id = await sql.addDm(account, { body: 'hello' });
+    const tick = sql.tick();
+    const { claimId } = await tick.claim();
+    const attemptedAt = sql.now;
+    sql.pass(10);
+    await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'e' }], { close: 'yes' });
+    sql.pass(30);
+    const [given] = await sql.handOut();
+    expect(given).toMatchObject({ id, claim_id: claimId, row: { body: 'hello' }, account: { id: account } });
+    expect(Date.parse(given?.attempted_at ?? '')).toBe(Date.parse(attemptedAt));
+    // Whatever the tick did, it had ended when its lease did, 90 s after the claim.
+    expect(given?.over_seconds).toBe(-50);
+  });
+
+  it('that a dead tick left behind is looked at as well, from the end of its lease', async () => {
+    const id = await sql.addDm(account);
+    await sql.tick().claim();
+    sql.pass(100);
+    await sql.tick().claim();
+    expect(await sql.dm(id)).toMatchObject({ status: 'unknown' });
+    sql.pass(30);
+    expect(await sql.handOut()).toMatchObject([{ id, over_seconds: 40 }]);
+  });
+
+  it('that was handed out is handed out to nobody else until that tick must have ended, and then again', async () => {
+    await sql.addUnknown(account);
+    sql.pass(30);
+    expect(await sql.handOut()).toHaveLength(1);
+    sql.pass(89);
+    expect(await sql.handOut()).toEqual([]);
+    sql.pass(1);
+    expect(await sql.handOut()).toHaveLength(1);
+  });
+
+  it('is looked at only where its provider is configured and does not rest', async () => {
+    await sql.addUnknown(account);
+    sql.pass(30);
+    expect(await sql.handOut({ providers: ['whatsapp_cloud'] })).toEqual([]);
+    await sql
+      .tick()
+      .exchange({ outcomes: { providers: [{ name: 'unipile', ok: false, error: 'down' }] }, close: 'yes' });
+    expect(await sql.handOut()).toEqual([]);
+    sql.pass(30);
+    expect(await sql.handOut()).toHaveLength(1);
+  });
+});
+
+describe('a proof', () => {
+  it('makes the row done, with what was found', async () => {
+    const { id } = await sql.addUnknown(account, { chat_id: null, recipient: 'bob' });
+    sql.pass(30);
+    expect(await sql.look(() => proof('m1', { chat_id: 'chat-7' }))).toEqual({
+      looked: 1,
+      done: 1,
+      absent: 0,
+      dead: 0,
+    });
+    expect(await sql.dm(id)).toMatchObject({
+      status: 'sent',
+      provider_message_id: 'm1',
+      chat_id: 'chat-7',
+      last_error: null,
+      reconcile_at: null,
+      lease_expires_at: null,
+    });
+    expect(await sql.history(id)).toEqual([
+      ['unknown', 'no answer in time'],
+      ['proved', 'found m1'],
+    ]);
+    expect((await sql.pace(account)).used).toBe(1);
+  });
+
+  it.each([
+    ['first', 'last'],
+    ['last', 'first'],
+  ])('that two rows of one text share proves one of them: the %s told, and not the %s', async (order) => {
+    const rows = [await sql.addUnknown(account), await sql.addUnknown(account)];
+    sql.pass(30);
+    const looks = (await sql.handOut()).map((one) =>
+      finding(one, { ...proof('m1'), ...absence(0), over_seconds: 60 }),
+    );
+    expect(looks).toHaveLength(2);
+    if (order === 'last') looks.reverse();
+    // One by one, and the second call has an over_seconds that would prove its absence.
+    expect(await sql.tell(looks.slice(0, 1))).toMatchObject({ done: 1 });
+    expect(await sql.tell(looks.slice(1))).toMatchObject({ done: 0, absent: 1 });
+    const states = await Promise.all(rows.map(async ({ id }) => (await sql.dm(id)).status));
+    expect(states.sort()).toEqual(['pending', 'sent']);
+  });
+
+  it('that two rows share in one call proves one; two messages prove both, each its own', async () => {
+    const rows = [
+      await sql.addUnknown(account),
+      await sql.addUnknown(account),
+      await sql.addUnknown(account),
+    ];
+    sql.pass(30);
+    const both = { proofs: ['m1', 'm2'].map((message_id) => ({ message_id })), text: 'two' };
+    expect(await sql.look(() => both)).toMatchObject({ looked: 3, done: 2 });
+    const dms = await Promise.all(rows.map(({ id }) => sql.dm(id)));
+    expect(dms.map((dm) => dm.provider_message_id).sort()).toEqual(['m1', 'm2', null].sort());
+    expect(dms.filter((dm) => dm.status === 'unknown')).toHaveLength(1);
+  });
+
+  it('is not what another row was done with before', async () => {
+    const done = await sql.addDm(account);
+    const tick = sql.tick();
+    const { claimId } = await tick.claim();
+    await tick.settle(
+      [{ id: done, claim_id: claimId, outcome: 'done', result: { provider_message_id: 'm1' } }],
+      { close: 'yes' },
+    );
+    const { id } = await sql.addUnknown(account);
+    sql.pass(30);
+    expect(await sql.look(() => ({ ...proof('m1'), doubts: ['m1'] }))).toMatchObject({ done: 0 });
+    expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: false } });
+  });
+
+  it('found while a row of the same text was still under way leaves no two rows with one message', async () => {
+    const { id: lost } = await sql.addUnknown(account, { body: 'same' });
+    const running = await sql.addDm(account, { body: 'same' });
+    const tick = sql.tick();
+    const { claimId } = await tick.claim();
+    sql.pass(30);
+    const looks = await sql.handOut();
+    expect(looks.map((one) => one.id)).toEqual([lost]);
+    // What the look sees in the chat is the message of the attempt that is under way.
+    await sql.tell(looks.map((one) => finding(one, proof('m-of-the-second'))));
+    await tick.settle([
+      { id: running, claim_id: claimId, outcome: 'done', result: { provider_message_id: 'm-of-the-second' } },
+    ]);
+    const bearers = await database.sql(`select id from punctual.dm_queue where status = 'sent'`);
+    expect(bearers).toHaveLength(1);
+  });
+
+  it.each([
+    ['pending', 'sent'],
+    ['dead', 'sent'],
+    ['cancelled', 'sent'],
+  ])('prevails over an operator who decided %s meanwhile', async (decision, stands) => {
+    const { id } = await sql.addUnknown(account);
+    sql.pass(30);
+    const looks = await sql.handOut();
+    await sql.resolve(id, decision);
+    expect(await sql.tell(looks.map((one) => finding(one, proof('m1'))))).toMatchObject({ done: 1 });
+    expect(await sql.dm(id)).toMatchObject({ status: stands, provider_message_id: 'm1' });
+    expect(await sql.drain()).toEqual([]);
+  });
+
+  it('that comes when another attempt has begun changes nothing, and is told in the history', async () => {
+    const { id } = await sql.addUnknown(account);
+    sql.pass(30);
+    const looks = await sql.handOut();
+    await sql.resolve(id, 'pending');
+    const tick = sql.tick();
+    const { claimId } = await tick.claim();
+    const before = await sql.dm(id);
+    expect(await sql.tell(looks.map((one) => finding(one, proof('m1'))))).toMatchObject({
+      looked: 1,
+      done: 0,
+    });
+    expect({ ...(await sql.dm(id)), reconcile: null }).toEqual({ ...before, reconcile: null });
+    expect((await sql.history(id)).at(-1)).toEqual([
+      'late',
+      'an earlier attempt was delivered after all, as m1',
+    ]);
+    const { settled } = await tick.settle([
+      { id, claim_id: claimId, outcome: 'done', result: { provider_message_id: 'm2' } },
+    ]);
+    expect(settled).toMatchObject({ done: 1 });
+    expect(await sql.dm(id)).toMatchObject({ provider_message_id: 'm2' });
+  });
+
+  it.each(['retry', 'unknown', 'dead'])(
+    'that came while another attempt was under way is the truth when that one comes to %s',
+    async (outcome) => {
+      const { id } = await sql.addUnknown(account);
+      sql.pass(30);
+      const looks = await sql.handOut();
+      await sql.resolve(id, 'pending');
+      const tick = sql.tick();
+      const { claimId } = await tick.claim();
+      await sql.tell(looks.map((one) => finding(one, proof('m1'))));
+      await tick.settle([{ id, claim_id: claimId, outcome, error: 'e', delay_seconds: 1 }], { close: 'yes' });
+      expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
+      expect(await sql.drain()).toEqual([]);
+    },
+  );
+
+  it('of an attempt counts for its row whatever came after, but not its absence, nor a doubt', async () => {
+    const { id } = await sql.addUnknown(account);
+    sql.pass(4_000);
+    const looks = await sql.handOut();
+    await sql.resolve(id, 'pending');
+    const tick = sql.tick();
+    const { claimId } = await tick.claim();
+    await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'e' }], { close: 'yes' });
+    const before = await sql.dm(id);
+    for (const found of [absence(1), { doubts: ['m2'] }])
+      await sql.tell(looks.map((one) => finding(one, found)));
+    expect(await sql.dm(id)).toEqual(before);
+    await sql.tell(looks.map((one) => finding(one, proof('m1'))));
+    expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
+  });
+
+  it('without one, no look undoes what an operator decided meanwhile', async () => {
+    for (const decision of ['done', 'pending', 'dead', 'cancelled']) {
+      const { id } = await sql.addUnknown(account);
+      sql.pass(200);
+      const looks = await sql.handOut();
+      await sql.resolve(id, decision);
+      const before = await sql.dm(id);
+      await sql.tell(looks.map((one) => finding(one, { ...absence(1), doubts: ['m9'] })));
+      expect(await sql.dm(id)).toEqual(before);
+      await database.sql(`update punctual.dm_queue set status = 'cancelled' where status = 'pending'`);
+    }
+  });
+});
+
+describe('a doubt', () => {
+  it('stands in the way of sending again: an operator has to decide', async () => {
+    const { id } = await sql.addUnknown(account);
+    sql.pass(4_000);
+    expect(await sql.look(() => ({ ...absence(1), doubts: ['m1'] }))).toMatchObject({
+      done: 0,
+      absent: 0,
+      dead: 0,
+    });
+    expect(await sql.dm(id)).toMatchObject({
+      status: 'unknown',
+      reconcile: { waits_for_operator: true, found: 'it is not there' },
+    });
+    expect(await sql.drain()).toEqual([]);
+  });
+
+  it('that another row bears is none', async () => {
+    const { id: other } = await sql.addUnknown(account);
+    sql.pass(30);
+    await sql.look(() => proof('m1'));
+    const { id } = await sql.addUnknown(account);
+    sql.pass(200);
+    expect(await sql.look(() => ({ ...absence(1), doubts: ['m1'] }))).toMatchObject({ absent: 1 });
+    expect([(await sql.dm(other)).status, (await sql.dm(id)).status]).toEqual(['sent', 'pending']);
+  });
+
+  it('does not end the asking: a proof that is found later settles the row', async () => {
+    const { id } = await sql.addUnknown(account);
+    sql.pass(30);
+    await sql.look(() => ({ doubts: ['m1'] }));
+    sql.pass(60);
+    expect(await sql.look(() => proof('m2'))).toMatchObject({ done: 1 });
+    expect(await sql.dm(id)).toMatchObject({ status: 'sent' });
+  });
+});
