@@ -215,6 +215,7 @@ create table punctual.pace (
   primary key (queue, account_id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500);
 create index pace_ready on punctual.pace (queue, provider, ready_at);
+create index pace_held on punctual.pace (queue) where held is not null;
 
 -- An account has a pace in every queue that has accounts.
 create function punctual.add_account_pace() returns trigger

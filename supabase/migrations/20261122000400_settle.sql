@@ -5,11 +5,12 @@
 --
 -- p_applied: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, pair, error}].
 create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   with freed as materialized (
     select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
            coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as holds_pair,
-           coalesce((p.held -> r.pair ->> 'count')::integer, 0) + 1 as held_count
+           p.held, coalesce((p.held -> r.pair ->> 'count')::integer, 0) + 1 as held_count
       from jsonb_to_recordset(p_applied) r (account_id uuid, claim_id uuid, claimed_at timestamptz, outcome text, delay_seconds double precision,
              limit_scope text, pair text, error text)
       join punctual.pace p on p.queue = q.name and p.account_id = r.account_id and p.claim_id = r.claim_id
@@ -20,18 +21,21 @@ language sql set search_path = '' as $$
     limited = case when f.limit_scope = 'account' then p.limited + 1 when f.outcome = 'done' then 0 else p.limited end,
     held = case
       when f.holds_pair then
-        coalesce((select jsonb_object_agg(h.key, h.value) from jsonb_each(p.held) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour'), '{}')
-        || jsonb_build_object(f.pair, jsonb_build_object('count', f.held_count, 'said', left(f.error, 200), 'until',
-             p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.held_count, 10)))))))
-      when f.outcome = 'done' and p.held ? f.pair then nullif(p.held - f.pair, '{}')
-      else p.held end,
+        coalesce(v.held, '{}') || jsonb_build_object(f.pair, jsonb_build_object('count', f.held_count, 'said', left(f.error, 200), 'until',
+          p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.held_count, 10)))))))
+      when f.outcome = 'done' and f.pair is not null then nullif(v.held - f.pair, '{}')
+      else v.held end,
     next_ok_at = '-infinity', waiting_for = null, claim_id = null, busy_until = null,
     -- Its rows go in order: the whole account waits for the one that is tried again, but for another's addressee.
     retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)
     from freed f
-   cross join lateral (select case when f.outcome = 'retry' and not coalesce(f.holds_pair, false)
-      then p_now + make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)) end as retry_at) v
-   where p.queue = q.name and p.account_id = f.account_id
+   cross join lateral (select
+      case when f.outcome = 'retry' and not coalesce(f.holds_pair, false)
+           then p_now + make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)) end as retry_at,
+      -- How often in a row is forgotten an hour after the last time.
+      (select jsonb_object_agg(h.key, h.value) from jsonb_each(f.held) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour') as held) v
+   where p.queue = q.name and p.account_id = f.account_id;
+end
 $$;
 
 -- Writes outcomes back, fenced by the claim that each row was taken under.

@@ -84,6 +84,8 @@ declare
 begin
   if p_ids = '{}' then return 0; end if;
   if p_ids is null then
+    -- The common case: a look at the index, and no plan to be made.
+    if not exists (select from punctual.receipts r where r.queue = q.name and r.applied_at is null) then return 0; end if;
     -- Most tell what is known already, three to a message: all of those at once.
     execute format(
       'update punctual.receipts r set applied_at = $1 where r.id = any (array(select x.id from punctual.receipts x '
@@ -211,31 +213,33 @@ create function punctual.claim_looks(
   q punctual.queues, p_want integer, p_configured text[], p_lease_seconds double precision, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
+  v_ids text[];
   v_looks jsonb;
   v_evidence jsonb := '{}';
 begin
-  execute format($sql$
-    with taken as (
-      update %1$I.%2$I t set reconcile_at = $1 + make_interval(secs => $2)
-       where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %3$L and s.reconcile_at <= $1
-                                  and s.claim_id is not null and s.reconcile ? 'over_at' and %4$s
-                                order by s.reconcile_at, s.id limit $3 for no key update skip locked))
-      returning t.*)
-    select jsonb_agg(jsonb_build_object('id', t.id::text, 'claim_id', t.claim_id,
-                       'attempted_at', coalesce((t.reconcile->>'first_at')::timestamptz, t.claimed_at),
-                       'over_seconds', extract(epoch from $1 - (t.reconcile->>'over_at')::timestamptz), 'row', to_jsonb(t), 'account', %5$s)
-                     order by t.claimed_at, t.id) from taken t
-    $sql$,
+  execute format(
+    'select array(select s.id::text from %I.%I s where s.status = %L and s.reconcile_at <= $1 and s.claim_id is not null '
+    'and s.reconcile ? ''over_at'' and %s order by s.reconcile_at, s.id limit $2 for no key update skip locked)',
     q.table_schema, q.table_name, q.unknown_word,
     case when q.account_column is null then 'true'
-         else 'exists (select from punctual.accounts a where a.id = (s.reconcile->>''account_id'')::uuid and a.provider = any ($4))' end,
+         else 'exists (select from punctual.accounts a where a.id = (s.reconcile->>''account_id'')::uuid and a.provider = any ($3))' end)
+  into v_ids using p_now, p_want,
+    array(select c from unnest(p_configured) c
+           where not exists (select from punctual.providers v where v.name = c and v.paused_until > p_now));
+  if v_ids = '{}' then return '[]'; end if;
+  execute format($sql$
+    with taken as (
+      update %1$I.%2$I t set reconcile_at = $1 + make_interval(secs => $2) where t.id = any (array(select unnest($3)::%3$s)) returning t.*)
+    select jsonb_agg(jsonb_build_object('id', t.id::text, 'claim_id', t.claim_id,
+                       'attempted_at', coalesce((t.reconcile->>'first_at')::timestamptz, t.claimed_at),
+                       'over_seconds', extract(epoch from $1 - (t.reconcile->>'over_at')::timestamptz), 'row', to_jsonb(t), 'account', %4$s)
+                     order by t.claimed_at, t.id) from taken t
+    $sql$,
+    q.table_schema, q.table_name, q.id_type,
     case when q.account_column is null then 'null'
          else '(select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', a.provider_account_id, '
               '''name'', a.name) from punctual.accounts a where a.id = (t.reconcile->>''account_id'')::uuid)' end)
-  into v_looks using p_now, p_lease_seconds, p_want,
-    (select array_agg(c) from unnest(p_configured) c
-      where not exists (select from punctual.providers v where v.name = c and v.paused_until > p_now));
-  if v_looks is null then return '[]'; end if;
+  into v_looks using p_now, p_lease_seconds, v_ids;
   if q.evidence is not null then
     execute format('select coalesce(%s($1, $2), ''{}'')', q.evidence)
     into v_evidence using array(select l->>'id' from jsonb_array_elements(v_looks) l), p_now;
