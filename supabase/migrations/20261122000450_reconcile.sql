@@ -1,6 +1,6 @@
 -- What became of rows whose attempt is uncertain: by what webhooks told, by asking the provider, by an operator. The mark of the attempt
--- (claim_id) stays on the row through all of it, so that whoever comes with proof of that attempt is heard, and nobody is once
--- another attempt has begun.
+-- (claim_id) stays on the row through all of it, and the marks of earlier uncertain attempts in reconcile, so that proof of any of
+-- them is heard, and what is no proof counts for the attempt that it is of, and for no later one.
 
 -- Settles a row otherwise than by its attempt: done, dead, pending or cancelled. The caller holds its lock and has judged.
 create function punctual.settle_otherwise(

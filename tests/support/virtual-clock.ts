@@ -1,12 +1,19 @@
 import type { Clock } from '../../lib/engine/clock';
 
+interface Timer {
+  at: number;
+  order: number;
+  fn: (() => void) | null;
+}
+
 /**
  * A clock whose time passes only when nothing else happens. Real work (the database) is wrapped in `busy`; while any is under way no
  * time passes, so that a tick over a real database sees exactly the times its timers ask for.
  */
 export class VirtualClock implements Clock {
   private at: number;
-  private readonly timers: { at: number; order: number; fn: () => void }[] = [];
+  /** A heap: the next timer first, those of one instant in the order they were set. */
+  private readonly timers: Timer[] = [];
   private order = 0;
   private readonly work = new Set<Promise<unknown>>();
 
@@ -21,11 +28,10 @@ export class VirtualClock implements Clock {
   date = (): Date => new Date(this.at);
 
   timer(ms: number, fn: () => void): () => void {
-    const timer = { at: this.at + Math.max(0, ms), order: this.order++, fn };
-    this.timers.push(timer);
+    const timer: Timer = { at: this.at + Math.max(0, ms), order: this.order++, fn };
+    this.push(timer);
     return () => {
-      const index = this.timers.indexOf(timer);
-      if (index >= 0) this.timers.splice(index, 1);
+      timer.fn = null;
     };
   }
 
@@ -52,18 +58,59 @@ export class VirtualClock implements Clock {
     for (;;) {
       await this.quiet();
       if (settled) return promise;
-      this.timers.sort((a, b) => a.at - b.at || a.order - b.order);
-      const next = this.timers.shift();
+      const next = this.next();
       if (!next) throw new Error('nothing is under way and no timer is set: this would wait for ever');
       this.at = Math.max(this.at, next.at);
-      next.fn();
+      next.fn?.();
     }
   }
 
   private async quiet(): Promise<void> {
     do {
-      await Promise.allSettled(this.work);
+      if (this.work.size > 0) await Promise.allSettled(this.work);
       await new Promise((resolve) => setImmediate(resolve));
     } while (this.work.size > 0);
   }
+
+  /** The next timer that was not taken back. */
+  private next(): Timer | null {
+    for (;;) {
+      const timer = this.pop();
+      if (!timer || timer.fn) return timer ?? null;
+    }
+  }
+
+  private push(timer: Timer): void {
+    const { timers } = this;
+    let place = timers.push(timer) - 1;
+    while (place > 0) {
+      const parent = (place - 1) >> 1;
+      if (!isBefore(timer, timers[parent] as Timer)) break;
+      timers[place] = timers[parent] as Timer;
+      place = parent;
+    }
+    timers[place] = timer;
+  }
+
+  private pop(): Timer | undefined {
+    const { timers } = this;
+    const first = timers[0];
+    const last = timers.pop();
+    if (!last || timers.length === 0) return first;
+    let place = 0;
+    for (;;) {
+      let child = 2 * place + 1;
+      if (child >= timers.length) break;
+      if (child + 1 < timers.length && isBefore(timers[child + 1] as Timer, timers[child] as Timer)) child++;
+      if (!isBefore(timers[child] as Timer, last)) break;
+      timers[place] = timers[child] as Timer;
+      place = child;
+    }
+    timers[place] = last;
+    return first;
+  }
+}
+
+function isBefore(a: Timer, b: Timer): boolean {
+  return a.at - b.at < 0 || (a.at === b.at && a.order < b.order);
 }

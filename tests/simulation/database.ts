@@ -1,0 +1,125 @@
+import { readFileSync } from 'node:fs';
+import { PGlite } from '@electric-sql/pglite';
+import { Client } from 'pg';
+import type { TestProject } from 'vitest/node';
+import { migratePostgres } from '../../lib/store/migrate-postgres';
+import { readMigrations } from '../../lib/store/migrations';
+import { StoreError } from '../../lib/store/rpc';
+import { storeErrorKind } from '../../lib/store/store-error-kind';
+import { type PostgresVersion, startPostgresServer } from '../stack/postgres-server';
+import makeSnapshot from '../support/global-setup';
+import { recorder } from './recorder';
+
+/** The database of one run: freshly migrated, with the recorder of the simulation in it. */
+export interface SimulationDatabase {
+  /** Calls a function of the schema `punctual` at an instant; throws a `StoreError`. */
+  call(fn: string, args: Record<string, unknown>, at: number): Promise<unknown>;
+  /** One statement as the owner, at an instant. Its one column `answer` is JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape
+  sql(text: string, params: unknown[], at: number): Promise<any>;
+  close(): Promise<void>;
+}
+
+type Query = (text: string, params: unknown[]) => Promise<{ rows: { answer?: unknown }[] }>;
+
+/** Postgres in this process, loaded from the snapshot of the tests. */
+export async function openEmbedded(file?: string): Promise<SimulationDatabase> {
+  const db = await PGlite.create({ loadDataDir: new Blob([readFileSync(file ?? (await snapshotFile()))]) });
+  await db.exec(recorder);
+  return simulationDatabase(
+    (text, params) => db.query(text, params),
+    () => db.close(),
+  );
+}
+
+let snapshot: Promise<string> | undefined;
+
+function snapshotFile(): Promise<string> {
+  snapshot ??= new Promise((resolve, reject) => {
+    const project = { provide: (_key: string, file: string) => resolve(file) };
+    makeSnapshot(project as unknown as TestProject).catch(reject);
+  });
+  return snapshot;
+}
+
+const template = 'simulation_template';
+
+/** A Postgres server of its own (15 or 18, by the variable STACK_POSTGRES), with a migrated database to copy. */
+export async function startServer(): Promise<{ url: string; stop(): Promise<void> }> {
+  const version = (process.env.STACK_POSTGRES as PostgresVersion | undefined) ?? '15';
+  // Nothing here outlives the server, so nothing has to be safe on disk.
+  const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+  const server = await startPostgresServer(version, settings);
+  try {
+    await asAdmin(server.url, `create database ${template}`);
+    await migratePostgres(databaseUrl(server.url, template), await readMigrations());
+    return { url: server.url, stop: () => server.stop() };
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+/** A database of its own on that server. One connection: calls are carried out one after the other. */
+export async function openOnServer(serverUrl: string, name: string): Promise<SimulationDatabase> {
+  // Copies wait for each other: the template takes one at a time.
+  await asAdmin(serverUrl, `create database ${name} template ${template}`);
+  const client = new Client({ connectionString: databaseUrl(serverUrl, name) });
+  await client.connect();
+  await client.query(recorder);
+  return simulationDatabase(
+    (text, params) => client.query(text, params),
+    async () => {
+      await client.end();
+      await asAdmin(serverUrl, `drop database ${name}`);
+    },
+  );
+}
+
+async function asAdmin(serverUrl: string, statement: string): Promise<void> {
+  const client = new Client({ connectionString: serverUrl });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+function databaseUrl(serverUrl: string, name: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+function simulationDatabase(query: Query, close: () => Promise<void>): SimulationDatabase {
+  return {
+    async call(fn, args, at) {
+      const names = Object.keys(args).filter((name) => name !== 'p_now');
+      const given = names.map((name, i) => `${name} => $${i + 2}`);
+      // The recorder's triggers read the instant: it is set in the call itself, which spares a second one.
+      const text =
+        `with clock as materialized (select set_config('simulation.now', $1, false) as now) ` +
+        `select punctual.${fn}(${[...given, 'p_now => clock.now::timestamptz'].join(', ')}) as answer from clock`;
+      try {
+        const params = [new Date(at).toISOString(), ...names.map((name) => parameter(args[name]))];
+        return (await query(text, params)).rows[0]?.answer;
+      } catch (error) {
+        const { code, message } = error as { code?: string; message: string };
+        throw new StoreError(storeErrorKind(code ?? null), message, code ?? null);
+      }
+    },
+    async sql(text, params, at) {
+      await query(`select set_config('simulation.now', $1, false)`, [new Date(at).toISOString()]);
+      return (await query(text, params.map(parameter))).rows[0]?.answer;
+    },
+    close,
+  };
+}
+
+/** Objects and lists of objects travel as JSON, lists of strings as Postgres arrays. */
+function parameter(value: unknown): unknown {
+  const isPlainList =
+    Array.isArray(value) && value.every((item) => typeof item === 'string') && value.length > 0;
+  return value !== null && typeof value === 'object' && !isPlainList ? JSON.stringify(value) : value;
+}

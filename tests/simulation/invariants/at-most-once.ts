@@ -1,0 +1,39 @@
+import type { FinishedRun } from '../run-simulation';
+import { chatOf } from '../world';
+import type { Violation } from './violation';
+
+const invariant = 'at most one delivery per intent';
+
+/** By the provider's own books: no text goes to a chat more often than somebody wanted it, and no row goes out twice. */
+export function atMostOnce({ messages, intents }: FinishedRun): Violation[] {
+  const wanted = new Map<string, number>();
+  for (const { account, chatId, recipient, body } of intents.values()) {
+    const chat =
+      account.provider === 'unipile'
+        ? (chatId ?? chatOf(account.provider_account_id, recipient ?? ''))
+        : recipient;
+    const key = JSON.stringify([account.provider_account_id, chat, body]);
+    wanted.set(key, (wanted.get(key) ?? 0) + 1);
+  }
+  const delivered = new Map<string, string[]>();
+  for (const message of messages) {
+    if (message.byHand || message.failed) continue;
+    const when = `${message.id} called ${instant(message.calledAt)} delivered ${instant(message.deliveredAt)} ${message.reference ?? ''}`;
+    const key = JSON.stringify([message.accountId, message.chatId, message.text]);
+    delivered.set(key, [...(delivered.get(key) ?? []), when]);
+    if (message.reference === null) continue;
+    const row = `row ${message.reference.split('/')[1]}`;
+    delivered.set(row, [...(delivered.get(row) ?? []), when]);
+    wanted.set(row, 1);
+  }
+  return [...delivered]
+    .filter(([key, times]) => times.length > (wanted.get(key) ?? 0))
+    .map(([key, times]) => ({
+      invariant,
+      details: `${key}: wanted ${wanted.get(key) ?? 0} times, delivered ${times.length} times: ${times.join('; ')}`,
+    }));
+}
+
+function instant(at: number): string {
+  return new Date(at).toISOString();
+}

@@ -1,0 +1,76 @@
+import { type AccountSettings, dailyLimitOn, isOpenAt, localTime } from '../pace-reckoning';
+import type { Transition } from '../recorder';
+import { hour, second } from '../world';
+
+interface Claim {
+  at: number;
+  date: string;
+  rowId: string;
+  /** An operator or a webhook said that it had no effect: whether its place is free again is open. */
+  maybeFree: boolean;
+}
+
+/** One account's claims as they follow each other, and what they leave of its pace. What had no effect is taken out again. */
+export class ClaimsInTime {
+  private claims: Claim[] = [];
+  private readonly running = new Map<string, number>();
+
+  /** Follows a change of one of the account's rows, after it was judged. */
+  follow({ rowId, from, to, at, leaseExpiresAt, lastError }: Transition, zone: string): void {
+    if (to === 'sending') {
+      this.claims.push({ at, date: localTime(at, zone).date, rowId, maybeFree: false });
+      this.running.set(rowId, leaseExpiresAt ?? 0);
+      return;
+    }
+    this.running.delete(rowId);
+    if ((from !== 'sending' && from !== 'unknown') || (to !== 'pending' && to !== 'failed')) return;
+    const last = this.claims.findLastIndex((claim) => claim.rowId === rowId);
+    const claim = this.claims[last];
+    // For certain without effect: its place is free again.
+    if (claim && (from === 'sending' || lastError?.startsWith('it was not sent')))
+      this.claims.splice(last, 1);
+    else if (claim) claim.maybeFree = true;
+  }
+
+  /**
+   * What stands against a claim at this moment; nothing when the account may go. `benefit`: whose the doubt about places is that may be
+   * free: the claim's, or whoever kept the account back.
+   */
+  objections(settings: AccountSettings, at: number, benefit: 'of the claim' | 'of the wait'): string[] {
+    const objections: string[] = [];
+    const claims =
+      benefit === 'of the claim' ? this.claims.filter(({ maybeFree }) => !maybeFree) : this.claims;
+    const { date } = localTime(at, settings.time_zone);
+    const limit = dailyLimitOn(settings, date);
+    const today = claims.filter((claim) => claim.date === date).length;
+    if (today >= limit) objections.push(`daily limit: ${today} of ${limit} used on ${date}`);
+    const inTheHour = claims.filter((claim) => claim.at > at - hour).length;
+    if (settings.hourly_limit !== null && inTheHour >= settings.hourly_limit) {
+      objections.push(`hourly limit: ${inTheHour} of ${settings.hourly_limit} used`);
+    }
+    const last = claims.at(-1);
+    const sinceLast = last ? (at - last.at) / second : Number.POSITIVE_INFINITY;
+    if (settings.gap_seconds !== null && sinceLast < settings.gap_seconds) {
+      objections.push(`gap: ${sinceLast} s of ${settings.gap_seconds} s`);
+    }
+    if (!isOpenAt(settings.hours, at, settings.time_zone)) {
+      objections.push(
+        `hours: ${JSON.stringify(localTime(at, settings.time_zone))} is outside ${JSON.stringify(settings.hours)}`,
+      );
+    }
+    if (settings.pausedUntil !== null && settings.pausedUntil > at) {
+      objections.push(`paused until ${new Date(settings.pausedUntil).toISOString()}`);
+    }
+    for (const [rowId, leaseUntil] of this.running) {
+      if (leaseUntil > at) objections.push(`one at a time: row ${rowId} is running`);
+    }
+    return objections;
+  }
+
+  /** The longest that the gap and its jitter may still hold the account back. */
+  mayWaitFor(settings: AccountSettings, at: number): boolean {
+    const last = this.claims.at(-1);
+    const longest = ((settings.gap_seconds ?? 0) + settings.gap_jitter_seconds) * second;
+    return last !== undefined && settings.gap_seconds !== null && at < last.at + longest;
+  }
+}

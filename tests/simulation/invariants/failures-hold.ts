@@ -1,0 +1,28 @@
+import type { FinishedRun } from '../run-simulation';
+import { second } from '../world';
+import type { Violation } from './violation';
+
+/** A row that is to be tried again after a while holds its account for that while: the rows behind it would overtake it. */
+export function failuresHold({ brought, transitions, intents }: FinishedRun): Violation[] {
+  const claims = new Map<string, { at: number; rowId: string }[]>();
+  for (const { accountId, to, at, rowId } of transitions) {
+    if (to === 'sending') claims.set(accountId, [...(claims.get(accountId) ?? []), { at, rowId }]);
+  }
+  return brought
+    .filter(({ verdict, outcome, limitScope, delaySeconds }) => {
+      return verdict === 'applied' && outcome === 'retry' && limitScope !== 'pair' && delaySeconds !== null;
+    })
+    .flatMap(({ rowId, at, delaySeconds, claimId }) => {
+      const accountId = intents.get(rowId)?.account.id ?? '';
+      // Only as long as the account bears the claim: one that came late, when the account had gone on, holds nothing.
+      const own = transitions.find(
+        (transition) => transition.rowId === rowId && transition.at === at && transition.claimId === claimId,
+      );
+      if (own?.from !== 'sending') return [];
+      const until = at + (delaySeconds ?? 0) * second;
+      const early = claims.get(accountId)?.find((claim) => claim.at >= at && claim.at < until - 1);
+      if (!early) return [];
+      const details = `row ${rowId} failed at ${new Date(at).toISOString()}, to be tried again after ${delaySeconds} s; row ${early.rowId} was claimed at ${new Date(early.at).toISOString()}`;
+      return [{ invariant: 'a failure holds its account', details }];
+    });
+}

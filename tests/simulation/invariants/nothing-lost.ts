@@ -1,0 +1,123 @@
+import { SettingsInTime } from '../pace-reckoning';
+import type { FinalRow, FinishedRun } from '../run-simulation';
+import { chatOf, hour, minute } from '../world';
+import { ClaimsInTime } from './claims-in-time';
+import type { Violation } from './violation';
+
+/** Every row stands where it belongs in the end, and says why; and nothing that could go out is left standing. */
+export function nothingLost(run: FinishedRun): Violation[] {
+  return [
+    ...missingRows(run),
+    ...run.rows.flatMap((row) => faultsOf(row, run)),
+    ...wrongWord(run),
+    ...starving(run),
+  ];
+}
+
+function missingRows({ rows, intents }: FinishedRun): Violation[] {
+  const there = new Set(rows.map(({ id }) => id));
+  return [...intents.keys()]
+    .filter((id) => !there.has(id))
+    .map((id) => ({ invariant: 'nothing is lost (a row is gone)', details: `row ${id}` }));
+}
+
+function faultsOf(row: FinalRow, { world, transitions }: FinishedRun): Violation[] {
+  const fault = (what: string, details: string) => [
+    { invariant: `nothing is lost (${what})`, details: `row ${row.id}: ${details}` },
+  ];
+  switch (row.status) {
+    case 'sending':
+      return (row.leaseExpiresAt ?? 0) + 30 * minute < world.endAt
+        ? fault('running past its lease', 'nobody sweeps it')
+        : [];
+    case 'unknown':
+      return row.reconcileAt === null && !row.reconcile?.waits_for_operator
+        ? fault('unknown, with no next look', JSON.stringify(row))
+        : [];
+    case 'failed':
+      return row.lastError === null ? fault('dead without a reason', JSON.stringify(row)) : [];
+    case 'pending':
+      return (row.explanation?.waits.length ?? 0) === 0 && row.explanation?.expected_at == null
+        ? fault('pending without a reason', JSON.stringify(row.explanation))
+        : [];
+    case 'cancelled':
+      return transitions.some(
+        ({ rowId, to, from }) =>
+          rowId === row.id && to === 'cancelled' && from !== 'pending' && from !== 'unknown',
+      )
+        ? fault('cancelled while it ran', '')
+        : [];
+    default:
+      return [];
+  }
+}
+
+/** What the provider delivered is done, or unknown; what is done was delivered: text by text, since twins cannot be told apart. */
+function wrongWord({ rows, intents, messages }: FinishedRun): Violation[] {
+  const groups = new Map<string, { delivered: number; statuses: Map<string, string> }>();
+  const group = (key: string) => {
+    const found = groups.get(key) ?? { delivered: 0, statuses: new Map() };
+    groups.set(key, found);
+    return found;
+  };
+  for (const { id, status } of rows) {
+    const intent = intents.get(id);
+    if (!intent) continue;
+    const { account, chatId, recipient, body } = intent;
+    const chat =
+      account.provider === 'unipile'
+        ? (chatId ?? chatOf(account.provider_account_id, recipient ?? ''))
+        : recipient;
+    group(JSON.stringify([account.provider_account_id, chat, body])).statuses.set(id, status);
+  }
+  for (const { accountId, chatId, text, byHand, failed } of messages) {
+    if (!byHand && !failed) group(JSON.stringify([accountId, chatId, text])).delivered++;
+  }
+  return [...groups].flatMap(([key, { delivered, statuses }]) => {
+    const count = (status: string) => [...statuses.values()].filter((other) => other === status).length;
+    const details = `${key}: delivered ${delivered} times, rows ${JSON.stringify(Object.fromEntries(statuses))}`;
+    if (count('sent') > delivered)
+      return [{ invariant: 'nothing is lost (done, and not delivered)', details }];
+    if (count('sent') + count('unknown') + count('sending') < Math.min(delivered, statuses.size)) {
+      return [{ invariant: 'nothing is lost (delivered, and not done)', details }];
+    }
+    return [];
+  });
+}
+
+/** Rows that stood in the last hour of the quiet tail, though their account could have gone all the time. */
+function starving({ world, transitions, settings: changes, rows }: FinishedRun): Violation[] {
+  const settings = new SettingsInTime(changes);
+  const accounts = new Map(world.accounts.map(({ id }) => [id, new ClaimsInTime()]));
+  const lastClaim = new Map<string, number>();
+  const current = new Map<string, (typeof transitions)[number]>();
+  for (const transition of transitions) {
+    settings.moveTo(transition.place);
+    if (transition.from !== transition.to) {
+      accounts.get(transition.accountId)?.follow(transition, settings.of(transition.accountId).time_zone);
+    }
+    if (transition.to === 'sending') lastClaim.set(transition.accountId, transition.at);
+    current.set(transition.rowId, transition);
+  }
+  settings.moveTo(Number.POSITIVE_INFINITY);
+  const from = world.endAt - hour;
+  return rows.flatMap(({ id, accountId, status, explanation }) => {
+    const row = current.get(id);
+    const account = accounts.get(accountId);
+    if (
+      status !== 'pending' ||
+      !row ||
+      !account ||
+      (row.dueAt ?? Number.POSITIVE_INFINITY) > from ||
+      row.at > from
+    )
+      return [];
+    if ((lastClaim.get(accountId) ?? 0) > from) return [];
+    const set = settings.of(accountId);
+    for (let at = from; at <= world.endAt; at += 5 * minute) {
+      if (account.objections(set, at, 'of the wait').length > 0 || account.mayWaitFor(set, at)) return [];
+    }
+    const details = `row ${id} of ${accountId} was due at ${new Date(row.dueAt ?? 0).toISOString()}; explain_row: ${JSON.stringify(explanation)}`;
+    return [{ invariant: 'nothing is lost (nothing in its way, and it does not go out)', details }];
+  });
+}

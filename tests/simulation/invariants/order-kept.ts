@@ -1,0 +1,66 @@
+import type { Transition } from '../recorder';
+import type { FinishedRun } from '../run-simulation';
+import { hour } from '../world';
+import type { Violation } from './violation';
+
+/** A pair that a provider limited is held no longer than this. */
+const longestHoldMs = 2 * hour;
+
+/** Within an account no row goes before one that was due before it, unless that one came back from being unknown or its pair is held. */
+export function orderKept({ transitions, calls, intents, world }: FinishedRun): Violation[] {
+  const violations: Violation[] = [];
+  const pending = new Map<string, Map<string, Transition>>(world.accounts.map(({ id }) => [id, new Map()]));
+  const cameBack = new Set<string>();
+  const limits = calls.filter(({ fault }) => fault === 'pair limited');
+  const isHeld = (rowId: string, at: number) => {
+    const intent = intents.get(rowId);
+    return limits.some(
+      (call) =>
+        call.accountId === intent?.account.provider_account_id &&
+        (call.recipient ?? call.chatId) === (intent.recipient ?? intent.chatId) &&
+        call.at <= at &&
+        at < call.at + longestHoldMs,
+    );
+  };
+  for (const transition of transitions) {
+    const { rowId, accountId, from, to, at } = transition;
+    const rows = pending.get(accountId);
+    if (!rows) continue;
+    if (from === 'unknown') cameBack.add(rowId);
+    if (to === 'sending' && from === 'pending' && !cameBack.has(rowId)) {
+      const before = rows.get(rowId);
+      for (const other of rows.values()) {
+        if (
+          !before ||
+          other.rowId === rowId ||
+          !isBefore(other, before) ||
+          (other.dueAt ?? Number.POSITIVE_INFINITY) > at
+        )
+          continue;
+        if (
+          (other.expiresAt ?? Number.POSITIVE_INFINITY) <= at ||
+          cameBack.has(other.rowId) ||
+          isHeld(other.rowId, at)
+        )
+          continue;
+        violations.push({
+          invariant: 'the order in an account is kept',
+          details: `row ${rowId} (${told(before)}) was claimed at ${new Date(at).toISOString()} before row ${other.rowId} (${told(other)})`,
+        });
+      }
+    }
+    if (to === 'pending') rows.set(rowId, transition);
+    else rows.delete(rowId);
+  }
+  return violations;
+}
+
+function isBefore(a: Transition, b: Transition): boolean {
+  if (a.priority !== b.priority) return a.priority < b.priority;
+  const [due, otherDue] = [a.dueAt ?? Number.POSITIVE_INFINITY, b.dueAt ?? Number.POSITIVE_INFINITY];
+  return due !== otherDue ? due < otherDue : Number(a.rowId) < Number(b.rowId);
+}
+
+function told({ priority, dueAt }: Transition): string {
+  return `priority ${priority}, due ${dueAt === null ? 'never' : new Date(dueAt).toISOString()}`;
+}

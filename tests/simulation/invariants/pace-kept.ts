@@ -1,0 +1,55 @@
+import { SettingsInTime } from '../pace-reckoning';
+import type { FinishedRun } from '../run-simulation';
+import { ClaimsInTime } from './claims-in-time';
+import type { Violation } from './violation';
+
+/** No claim goes past a cap, a gap, the hours or a pause, reckoned anew from the recorder's books; and no call but under a claim. */
+export function paceKept(run: FinishedRun): Violation[] {
+  const violations: Violation[] = [];
+  const settings = new SettingsInTime(run.settings);
+  const accounts = new Map(run.world.accounts.map(({ id }) => [id, new ClaimsInTime()]));
+  const providers = new Map<string, string>(run.world.accounts.map(({ id, provider }) => [id, provider]));
+  for (const transition of run.transitions) {
+    const { place, at, accountId, rowId, to } = transition;
+    settings.moveTo(place);
+    const account = accounts.get(accountId);
+    if (!account) continue;
+    const set = settings.of(accountId);
+    if (to === 'sending') {
+      const objections = account.objections(set, at, 'of the claim');
+      if (settings.queuePausedAt !== null && settings.queuePausedAt <= at)
+        objections.push('queue: it is paused');
+      const restUntil = settings.restOf(providers.get(accountId) ?? '');
+      if (restUntil !== null && restUntil > at)
+        objections.push(`provider: it rests until ${new Date(restUntil).toISOString()}`);
+      for (const objection of objections) {
+        violations.push({
+          invariant: `the pace is kept (${objection.split(':')[0]})`,
+          details: `row ${rowId} of ${accountId} (${set.time_zone}) was claimed at ${new Date(at).toISOString()}: ${objection}`,
+        });
+      }
+    }
+    if (transition.from !== to) account.follow(transition, set.time_zone);
+  }
+  return [...violations, ...callsUnderClaims(run)];
+}
+
+/** Each call reaches the provider within the lease of a claim on its row. */
+function callsUnderClaims({ calls, intents, transitions, world }: FinishedRun): Violation[] {
+  const claims = new Map<string, { at: number; leaseExpiresAt: number }[]>();
+  for (const { to, rowId, at, leaseExpiresAt } of transitions) {
+    const intent = intents.get(rowId);
+    if (to !== 'sending' || !intent) continue;
+    const key = `${intent.account.provider_account_id} ${intent.body}`;
+    claims.set(key, [...(claims.get(key) ?? []), { at, leaseExpiresAt: leaseExpiresAt ?? 0 }]);
+  }
+  return calls
+    .filter(({ accountId, text, at }) => {
+      const own = claims.get(`${accountId} ${text}`) ?? [];
+      return !own.some((claim) => claim.at <= at && at <= claim.leaseExpiresAt);
+    })
+    .map(({ accountId, text, at }) => ({
+      invariant: 'no call but under a claim',
+      details: `"${text}" of ${accountId} reached the provider at ${new Date(at).toISOString()}, seed ${world.seed}`,
+    }));
+}

@@ -1,0 +1,38 @@
+import type { FinishedRun } from '../run-simulation';
+import { hour } from '../world';
+import type { Violation } from './violation';
+
+const proves = new Set(['sent', 'delivered', 'read']);
+
+/** A webhook that names a row is heard: at once by the settle that comes after it, and by the ticks in any case. */
+export function receiptsHeard({ told, transitions, rows, world }: FinishedRun): Violation[] {
+  const violations: Violation[] = [];
+  const proofs = new Map<string, number>();
+  for (const { at, status, reference } of told) {
+    if (reference && proves.has(status)) proofs.set(reference, Math.min(at, proofs.get(reference) ?? at));
+  }
+  const statuses = new Map(rows.map(({ id, status }) => [id, status]));
+  for (const [reference, at] of proofs) {
+    const [, rowId = '', claimId] = reference.split('/');
+    const own = transitions.filter((transition) => transition.rowId === rowId);
+    const settled = own.find((transition) => transition.claimId === claimId && transition.to === 'unknown');
+    const isSwept = settled?.lastError === 'the tick died while this row was running';
+    if (settled && !isSwept && settled.at > at) {
+      const next = own[own.indexOf(settled) + 1];
+      if (next?.to !== 'sent' || next.at !== settled.at) {
+        violations.push({
+          invariant: 'webhooks are heard (at the settle)',
+          details: `row ${rowId} became unknown at ${new Date(settled.at).toISOString()}, and was told to be sent at ${new Date(at).toISOString()}`,
+        });
+      }
+    }
+    const status = statuses.get(rowId);
+    if (at < world.endAt - 2 * hour && status !== 'sent') {
+      violations.push({
+        invariant: 'webhooks are heard (in the end)',
+        details: `row ${rowId} is ${status}, and was told to be sent at ${new Date(at).toISOString()} (${reference})`,
+      });
+    }
+  }
+  return violations;
+}

@@ -1,0 +1,131 @@
+import type { VirtualClock } from '../support/virtual-clock';
+import type { Faults } from './faults';
+import type { ProviderModel } from './provider-model';
+import type { RandomStream } from './random';
+import type { SimulatedStore } from './simulated-store';
+import { chatOf, hour, minute, type World } from './world';
+
+interface UnknownRow {
+  id: string;
+  account: { id: string } | null;
+  reconcile: { waits_for_operator?: boolean } | null;
+  row: { body: string; chat_id: string | null; recipient: string | null };
+}
+
+/** A person who changes settings now and then, and decides about rows by looking into the provider's own books. */
+export class Operator {
+  /** What was decided, row by row. */
+  readonly decisions = new Map<string, string>();
+
+  constructor(
+    private readonly world: World,
+    private readonly clock: VirtualClock,
+    private readonly faults: Faults,
+    private readonly random: RandomStream,
+    private readonly store: SimulatedStore,
+    private readonly provider: ProviderModel,
+  ) {}
+
+  begin(): void {
+    const meddle = () => {
+      if (this.clock.now() >= this.world.quietAt) return;
+      void this.meddle();
+      this.clock.timer(this.random.magnitude(1, 12) * hour, meddle);
+    };
+    const decide = () => {
+      void this.decideUnknowns();
+      this.clock.timer(this.random.between(2, 8) * hour, decide);
+    };
+    this.clock.timer(this.random.between(0.2, 6) * hour, meddle);
+    this.clock.timer(this.random.between(1, 8) * hour, decide);
+    this.clock.timer(this.world.quietAt - this.world.startAt, () => void this.setQueuePause(null));
+  }
+
+  private async meddle(): Promise<void> {
+    const { random, store } = this;
+    if (this.faults.databaseOutage()) return;
+    const account = random.pick(this.world.accounts);
+    const change = (column: string, value: unknown) =>
+      store.sql(`update punctual.accounts set ${column} = $2 where id = $1`, [account.id, value]);
+    await random.pick([
+      () => change('paused_until', this.instant(random.magnitude(0.2, 24) * hour)),
+      () => change('paused_until', null),
+      () => change('daily_limit', random.integer(1, 20)),
+      () => change('hourly_limit', random.chance(0.3) ? null : random.integer(1, 6)),
+      () => change('gap_seconds', random.chance(0.3) ? null : Math.round(random.magnitude(20, 3_600))),
+      () => this.cancelOne(),
+      () => this.cancelOne(),
+      async () => {
+        await this.setQueuePause(this.instant(0));
+        this.clock.timer(random.magnitude(5, 90) * minute, () => void this.setQueuePause(null));
+      },
+    ])();
+  }
+
+  private setQueuePause(at: string | null): Promise<unknown> {
+    return this.store.sql(
+      `update punctual.queues set paused_at = $1, paused_reason = 'by the operator' where name = 'dm_queue'`,
+      [at],
+    );
+  }
+
+  private cancelOne(): Promise<unknown> {
+    return this.store.sql(
+      `update punctual.dm_queue set status = 'cancelled', finished_at = current_setting('simulation.now')::timestamptz
+        where status = 'pending' and id = (select id from punctual.dm_queue where status = 'pending' order by id offset $1 limit 1)`,
+      [this.random.integer(0, 20)],
+    );
+  }
+
+  private async decideUnknowns(): Promise<void> {
+    if (this.faults.databaseOutage()) return;
+    const rows = (await this.store.call('list_rows', {
+      p_queue: 'dm_queue',
+      p_state: 'unknown',
+      p_limit: 50,
+    })) as UnknownRow[];
+    for (const row of rows) {
+      if (!row.reconcile?.waits_for_operator) continue;
+      const decision = await this.truthOf(row);
+      if (!decision) continue;
+      this.decisions.set(row.id, decision);
+      await this.store.call('resolve_row', {
+        p_queue: 'dm_queue',
+        p_id: row.id,
+        p_decision: decision,
+        p_by: 'the operator',
+        p_note: null,
+      });
+    }
+  }
+
+  /** What the provider's books say: done, pending, or null where they cannot tell yet. */
+  private async truthOf({ row, account: owner }: UnknownRow): Promise<'done' | 'pending' | null> {
+    const account = this.world.accounts.find(({ id }) => id === owner?.id);
+    if (!account) return null;
+    const chat =
+      account.provider === 'whatsapp_cloud'
+        ? row.recipient
+        : (row.chat_id ?? chatOf(account.provider_account_id, row.recipient ?? ''));
+    const sent = this.provider.messages.filter(
+      (message) =>
+        message.accountId === account.provider_account_id &&
+        message.chatId === chat &&
+        message.text === row.body &&
+        !message.failed &&
+        !message.byHand,
+    ).length;
+    // Of identical texts it is not known which is which, only how many went out and how many rows are done with.
+    const twins = await this.store.sql(
+      `select jsonb_build_object('done', count(*) filter (where status = 'sent'), 'running', count(*) filter (where status = 'sending')) as answer
+         from punctual.dm_queue where account_id = $1 and body = $2`,
+      [account.id, row.body],
+    );
+    if (twins.running > 0) return null;
+    return sent > twins.done ? 'done' : 'pending';
+  }
+
+  private instant(fromNowMs: number): string {
+    return new Date(this.clock.now() + fromNowMs).toISOString();
+  }
+}

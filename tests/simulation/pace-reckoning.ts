@@ -1,0 +1,113 @@
+import type { SettingsChange } from './recorder';
+import type { PaceSettings } from './world';
+
+/** Local date and clock time of an instant, reckoned by Intl and not by Postgres. */
+export interface LocalTime {
+  /** 2026-03-29 */
+  date: string;
+  /** mon, tue, … */
+  weekday: string;
+  minuteOfDay: number;
+}
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+export function localTime(at: number, zone: string): LocalTime {
+  let format = formats.get(zone);
+  if (!format) {
+    format = new Intl.DateTimeFormat('en-GB', {
+      timeZone: zone,
+      year: 'numeric',
+      month: '2-digit',
+      day: '2-digit',
+      weekday: 'short',
+      hour: '2-digit',
+      minute: '2-digit',
+      hourCycle: 'h23',
+    });
+    formats.set(zone, format);
+  }
+  const parts = Object.fromEntries(format.formatToParts(at).map(({ type, value }) => [type, value]));
+  return {
+    date: `${parts.year}-${parts.month}-${parts.day}`,
+    weekday: (parts.weekday ?? '').toLowerCase(),
+    minuteOfDay: Number(parts.hour) * 60 + Number(parts.minute),
+  };
+}
+
+export function isOpenAt(hours: PaceSettings['hours'], at: number, zone: string): boolean {
+  if (hours === null) return true;
+  const { weekday, minuteOfDay } = localTime(at, zone);
+  return (hours[weekday] ?? []).some((span) => {
+    const [from, to] = span.split('-').map((time) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3)));
+    return minuteOfDay >= (from ?? 0) && minuteOfDay < (to ?? 0);
+  });
+}
+
+/** The daily limit on a local date, grown so far. */
+export function dailyLimitOn(settings: PaceSettings, date: string): number {
+  const { daily_limit, ramp_started_on, ramp_days, ramp_from_percent: from } = settings;
+  if (ramp_started_on === null || daily_limit === 0) return daily_limit;
+  const n = Math.max(0, (Date.parse(date) - Date.parse(ramp_started_on)) / 86_400_000);
+  if (ramp_days === 1 || n >= ramp_days - 1) return daily_limit;
+  // In whole numbers: a limit that comes out even must not be lost to a fraction.
+  const percentTimesDays = from * (ramp_days - 1) + (100 - from) * n;
+  return Math.max(1, Math.floor((daily_limit * percentTimesDays) / (100 * (ramp_days - 1))));
+}
+
+export interface AccountSettings extends PaceSettings {
+  time_zone: string;
+  /** Milliseconds since the epoch; null when it is not. */
+  pausedUntil: number | null;
+}
+
+/** What was set for every account, at any place in the recorder's order. */
+export class SettingsInTime {
+  private next = 0;
+  private readonly accounts = new Map<string, SettingsChange['settings']>();
+  private readonly overrides = new Map<string, SettingsChange['settings']>();
+  private readonly resting = new Map<string, number | null>();
+  private pausedAt: number | null = null;
+
+  constructor(private readonly changes: SettingsChange[]) {}
+
+  /** Goes on to a place; never back. */
+  moveTo(place: number): void {
+    for (
+      let change = this.changes[this.next];
+      change && change.place < place;
+      change = this.changes[++this.next]
+    ) {
+      const { subject, settings } = change;
+      if (subject === 'queue')
+        this.pausedAt = settings.paused_at === null ? null : Date.parse(settings.paused_at);
+      else if (subject.startsWith('provider/')) {
+        const until = settings.paused_until === null ? null : Date.parse(settings.paused_until);
+        this.resting.set(subject.slice('provider/'.length), until);
+      } else if (subject.startsWith('pace/')) this.overrides.set(subject.slice('pace/'.length), settings);
+      else this.accounts.set(subject, settings);
+    }
+  }
+
+  get queuePausedAt(): number | null {
+    return this.pausedAt;
+  }
+
+  /** Until when a provider that failed as a whole is left alone; null when it is not. */
+  restOf(provider: string): number | null {
+    return this.resting.get(provider) ?? null;
+  }
+
+  of(accountId: string): AccountSettings {
+    const account = this.accounts.get(accountId);
+    if (!account) throw new Error(`no settings of ${accountId} were recorded`);
+    const override = Object.entries(this.overrides.get(accountId) ?? {}).filter(
+      ([, value]) => value !== null,
+    );
+    return {
+      ...(account as AccountSettings),
+      ...Object.fromEntries(override),
+      pausedUntil: account.paused_until === null ? null : Date.parse(account.paused_until),
+    };
+  }
+}

@@ -1,0 +1,44 @@
+import type { Figures, SimulationResult } from './run-simulation';
+
+/** One line for a seed that went well; for one that did not, what was broken and how to see it again. */
+export function describeResult(
+  { seed, days, violations, figures, hash }: SimulationResult,
+  flags = '',
+): string {
+  const line = `seed ${seed}: ${figures.rows} rows, ${figures.ticks} ticks, ${figures.deliveries} deliveries, ${figures.seconds.toFixed(1)} s, ${hash}`;
+  if (violations.length === 0) return `ok      ${line}`;
+  const names = [...new Set(violations.map(({ invariant }) => invariant))];
+  const details = names.flatMap((name) => {
+    const own = violations.filter(({ invariant }) => invariant === name);
+    return [
+      `        ${name}: ${own.length} times`,
+      ...own.slice(0, 5).map((one) => `          ${one.details}`),
+    ];
+  });
+  return [
+    `FAILED  ${line}`,
+    ...details,
+    `        again: npm run simulate -- --seed ${seed} --days ${days}${flags} --verbose`,
+  ].join('\n');
+}
+
+export function describeAll(results: SimulationResult[], wallSeconds: number): string {
+  const sum = (pick: (figures: Figures) => number) =>
+    results.reduce((total, { figures }) => total + pick(figures), 0);
+  const unknowns: Record<string, number> = {};
+  for (const { figures } of results) {
+    for (const [end, count] of Object.entries(figures.unknowns)) unknowns[end] = (unknowns[end] ?? 0) + count;
+  }
+  const failed = results.filter(({ violations }) => violations.length > 0);
+  const slowest = Math.max(...results.map(({ figures }) => figures.seconds));
+  return [
+    `${results.length} seeds, ${failed.length} failed${failed.length > 0 ? `: ${failed.map(({ seed }) => seed).join(', ')}` : ''}`,
+    `rows ${sum((f) => f.rows)}, ticks ${sum((f) => f.ticks)}, of these killed ${sum((f) => f.kills)} and frozen ${sum((f) => f.freezes)}`,
+    `answers of the database lost ${sum((f) => f.answersLost)}, webhooks ${sum((f) => f.webhooks)}, deliveries ${sum((f) => f.deliveries)}`,
+    'rows that were unknown, and how that ended:',
+    ...Object.entries(unknowns)
+      .sort(([, a], [, b]) => b - a)
+      .map(([end, count]) => `  ${count} ${end}`),
+    `${wallSeconds.toFixed(0)} s; a seed took ${(sum((f) => f.seconds) / results.length).toFixed(1)} s, the slowest ${slowest.toFixed(1)} s`,
+  ].join('\n');
+}

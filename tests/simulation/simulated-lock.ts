@@ -1,0 +1,62 @@
+import type { HeldLock, LockAttempt, OverlapLock } from '../../lib/engine/overlap-lock';
+import type { VirtualClock } from '../support/virtual-clock';
+import type { Fate, Faults } from './faults';
+import type { RandomStream } from './random';
+import type { SimulatedProcess } from './simulated-process';
+
+/** Redis, with expiry in virtual time. Sometimes it cannot be asked, and sometimes it has forgotten whom it gave the lock. */
+export class SimulatedLocks {
+  private readonly held = new Map<string, { until: number }>();
+
+  constructor(
+    private readonly clock: VirtualClock,
+    private readonly faults: Faults,
+    private readonly random: RandomStream,
+  ) {}
+
+  portOf(process: SimulatedProcess, fate: Fate): OverlapLock {
+    const ask = <T>(answer: () => T): Promise<T> =>
+      new Promise((resolve) => {
+        fate.step();
+        if (process.isOver) return;
+        this.clock.timer(this.random.magnitude(1, 30), () => {
+          const value = answer();
+          process.hear('answer', () => resolve(value));
+        });
+      });
+    return {
+      acquire: (key, lifetimeMs) => {
+        const fault = this.faults.ofLock();
+        if (fault === 'unavailable') {
+          return new Promise((resolve) => {
+            process.clock.timer(500, () => resolve({ state: 'unavailable', reason: 'no answer from Redis' }));
+          });
+        }
+        return ask((): LockAttempt => {
+          const now = this.clock.now();
+          const holder = this.held.get(key);
+          if (holder && holder.until > now && fault !== 'lies') return { state: 'held' };
+          const mine = { until: now + lifetimeMs };
+          this.held.set(key, mine);
+          return { state: 'acquired', lock: this.lockOf(key, mine, ask) };
+        });
+      },
+    };
+  }
+
+  private lockOf(key: string, mine: { until: number }, ask: <T>(answer: () => T) => Promise<T>): HeldLock {
+    const isMine = () => this.held.get(key) === mine && mine.until > this.clock.now();
+    return {
+      extend: (lifetimeMs) =>
+        ask(() => {
+          if (!isMine()) return false;
+          mine.until = this.clock.now() + lifetimeMs;
+          return true;
+        }),
+      release: () =>
+        ask(() => {
+          if (isMine()) this.held.delete(key);
+        }),
+    };
+  }
+}

@@ -1,0 +1,103 @@
+import type { VirtualClock } from '../support/virtual-clock';
+import type { Faults } from './faults';
+import type { ProviderMessage, ProviderModel } from './provider-model';
+import type { RandomStream } from './random';
+import type { SimulatedStore } from './simulated-store';
+import { hour, minute, second, type World } from './world';
+
+interface Receipt {
+  kind: string;
+  status: string;
+  message_id: string;
+  reference?: string | null;
+  provider_account_id: string;
+  chat_id?: string;
+  recipient: string | null;
+  body?: string;
+  error?: string;
+  said_at: string;
+}
+
+export interface ToldReceipt {
+  at: number;
+  status: string;
+  /** queue/row id/claim id */
+  reference: string | null;
+}
+
+/** The providers' webhooks: late, twice, out of order, or never. */
+export class Webhooks {
+  /** What the database was told, and when. */
+  readonly told: ToldReceipt[] = [];
+
+  constructor(
+    private readonly world: World,
+    private readonly clock: VirtualClock,
+    private readonly faults: Faults,
+    private readonly random: RandomStream,
+    private readonly store: SimulatedStore,
+    provider: ProviderModel,
+  ) {
+    provider.onMessage = (message) => this.announce(message);
+  }
+
+  private announce(message: ProviderMessage): void {
+    const { provider, id, reference, accountId, recipient, text, chatId, saidAt, fromUs } = message;
+    const common = {
+      message_id: id,
+      provider_account_id: accountId,
+      said_at: new Date(saidAt).toISOString(),
+    };
+    if (provider === 'unipile') {
+      const status = fromUs ? 'sent' : 'received';
+      this.post(message, { ...common, kind: 'message', status, chat_id: chatId, recipient, body: text });
+      return;
+    }
+    if (!fromUs) {
+      this.post(message, { ...common, kind: 'message', status: 'received', recipient, body: text });
+      return;
+    }
+    if (message.byHand) return;
+    const statuses = message.failed ? ['failed'] : ['sent', 'delivered', 'read'];
+    for (const status of statuses) {
+      const error = status === 'failed' ? { error: '131026: undeliverable' } : {};
+      this.post(message, { ...common, kind: 'status', status, reference, recipient, ...error });
+    }
+  }
+
+  private post(message: ProviderMessage, receipt: Receipt): void {
+    const { random } = this;
+    // A world in perfect order has none that are lost, and the operator has little to do.
+    if (random.chance(Math.min(0.3, 0.07 * this.world.weather))) return;
+    // A message that cannot be delivered is given up after hours.
+    const isLate = receipt.status === 'failed' && random.chance(0.6);
+    const lateMs = isLate
+      ? random.between(1, 12) * hour
+      : random.pick([
+          () => random.magnitude(0.2, 10) * second,
+          () => random.magnitude(0.2, 10) * second,
+          () => random.magnitude(0.2, 10) * second,
+          () => random.magnitude(0.2, 30) * minute,
+          () => random.magnitude(0.2, 8) * hour,
+        ])();
+    const untilSentMs = message.deliveredAt - this.clock.now();
+    this.deliver(message.provider, receipt, untilSentMs + lateMs);
+    if (random.chance(0.1))
+      this.deliver(message.provider, receipt, untilSentMs + lateMs * random.between(1, 5));
+  }
+
+  private deliver(provider: string, receipt: Receipt, ms: number): void {
+    this.clock.timer(ms, () => {
+      if (this.faults.databaseOutage()) {
+        this.deliver(provider, receipt, this.random.between(1, 20) * minute);
+        return;
+      }
+      this.told.push({
+        at: Math.floor(this.clock.now()),
+        status: receipt.status,
+        reference: receipt.reference ?? null,
+      });
+      void this.store.call('receive_receipts', { p_provider: provider, p_receipts: [receipt] });
+    });
+  }
+}
