@@ -178,9 +178,9 @@ begin
   if q.proof_column is null then return; end if;
   execute format(
     'with withdrawn as (update %1$I.%2$I t set status = %3$L, %4$I = null, finished_at = $2, reconcile_at = punctual.next_look_at(0, $2), '
-    '  reconcile = t.reconcile || ''{"looks": 0}'', last_error = ''the message that proved it is another row''''s'' '
+    '  reconcile = t.reconcile - ''proved_by_look'' || ''{"looks": 0}'', last_error = ''the message that proved it is another row''''s'' '
     '  from jsonb_to_recordset($1) a (id text, outcome text, result jsonb) '
-    '  where a.outcome = ''done'' and t.%4$I = a.result->>%4$L and t.id <> a.id::%5$s and t.status = %6$L and t.reconcile is not null returning t.id) '
+    '  where a.outcome = ''done'' and t.%4$I = a.result->>%4$L and t.id <> a.id::%5$s and t.status = %6$L and t.reconcile ? ''proved_by_look'' returning t.id) '
     'insert into punctual.history (queue, row_id, at, event, text) '
     'select %7$L, w.id::text, $2, ''withdrawn'', ''the message that proved it is another row''''s'' from withdrawn w',
     q.table_schema, q.table_name, q.unknown_word, q.proof_column, q.id_type, q.done_word, q.name)
@@ -330,6 +330,9 @@ begin
       values (q.name, v_row.id, p_now, 'late', format('an earlier attempt was delivered after all, as %s', v_proof->>'message_id'));
       return null;
     end if;
+    -- What a row's own attempt or a receipt says prevails over what was seen: see withdraw_proofs.
+    execute format('update %I.%I t set reconcile = t.reconcile || ''{"proved_by_look": true}'' where t.id = $1::%s',
+                   q.table_schema, q.table_name, q.id_type) using v_row.id;
     perform punctual.settle_otherwise(q, v_row.id, 'done', null, v_result, 'proved', v_text, p_now);
     return 'done';
   end if;

@@ -58,8 +58,8 @@ export const mutants: Mutant[] = [
     name: 'the order',
     guarantee: 'within an account the oldest due row goes first',
     file: migration('300_claim'),
-    find: `order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1 %9$s) level_%7$s',`,
-    replace: `order by coalesce(t.next_attempt_at, t.%1$I) desc, t.id limit 1 %9$s) level_%7$s',`,
+    find: 'order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1 %9$s) level_%7$s',
+    replace: 'order by coalesce(t.next_attempt_at, t.%1$I) desc, t.id limit 1 %9$s) level_%7$s',
   },
   {
     name: 'the lease',
@@ -72,8 +72,8 @@ export const mutants: Mutant[] = [
     name: 'the sweep to unknown',
     guarantee: 'a row whose tick died is not sent again by itself',
     file: migration('300_claim'),
-    find: `'reconcile = punctual.begin_reconcile(t.lease_expires_at)', q.unknown_word)`,
-    replace: `'reconcile = punctual.begin_reconcile(t.lease_expires_at)', q.pending_word)`,
+    find: `to_jsonb(t), t.lease_expires_at)', q.unknown_word, q.name)`,
+    replace: `to_jsonb(t), t.lease_expires_at)', q.pending_word, q.name)`,
   },
   {
     name: 'the wait of the reconcile',
