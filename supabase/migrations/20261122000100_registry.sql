@@ -274,7 +274,7 @@ create table punctual.history (
   queue text not null references punctual.queues on delete cascade,
   row_id text not null,
   at timestamptz not null,
-  -- retry, dead, unknown, expired, looked, proved, absent, receipt, decided, late
+  -- retry, dead, unknown, swept, expired; looked, proved, absent, receipt, decided, late, withdrawn
   event text not null,
   text text
 );

@@ -146,7 +146,7 @@ $$;
 -- Whether a receipt is of an attempt of this row: the latest, or one that was uncertain.
 create function punctual.is_own(q punctual.queues, p_content jsonb, p_reconcile jsonb, p_receipt punctual.receipts) returns boolean
 language sql stable set search_path = '' as $$
-  select coalesce(p_content->>'claim_id' = c.claim, false) or coalesce(p_reconcile->'claims' ? c.claim, false)
+  select (coalesce(p_content->>'claim_id' = c.claim, false) or coalesce(p_reconcile->'claims' ? c.claim, false))
      and (q.account_column is null or exists (
        select from punctual.accounts a
         where a.id = coalesce(p_reconcile->>'account_id', p_content->>q.account_column)::uuid and a.provider = p_receipt.provider
@@ -206,9 +206,8 @@ end
 $$;
 
 -- Hands out unknown rows whose provider is to be asked: [{id, claim_id, attempted_at, over_seconds, row, account, evidence}]. attempted_at is
--- of the first of its uncertain attempts, account is who it was sent as. over_seconds
--- is how long ago the attempt was over for certain, negative while it is not. Each is handed out again after p_lease_seconds, if nobody
--- has come back with an answer by then.
+-- of the first of its uncertain attempts, account is who it was sent as, over_seconds how long ago the attempt was over for certain,
+-- negative while it is not. Each is handed out again after p_lease_seconds, if nobody has come back with an answer by then.
 create function punctual.claim_looks(
   q punctual.queues, p_want integer, p_configured text[], p_lease_seconds double precision, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$

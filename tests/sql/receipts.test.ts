@@ -214,6 +214,16 @@ describe('what names no row of ours', () => {
     expect((await sql.tick().claim()).rows.map((row) => row.id)).toEqual([id]);
   });
 
+  it.each([
+    ['another account', { provider_account_id: 'somebody else' }, 'whatsapp_cloud'],
+    ['another provider', {}, 'unipile'],
+  ])('proves nothing when it comes from %s than the row was sent as', async (_what, more, provider) => {
+    const row = await sql.addUnknown(account);
+    await sql.receive([status(row, 'sent', more)], provider);
+    await idleTick();
+    expect(await sql.dm(row.id)).toMatchObject({ status: 'unknown' });
+  });
+
   it('does not keep the rest of its call from being taken in', async () => {
     const row = await sql.addUnknown(account);
     await sql.receive([status(row, 'sent', { reference: 'order-1', message_id: 'x' }), status(row, 'sent')]);

@@ -68,10 +68,18 @@ describe('the stats', () => {
     await sql.addDm(zero);
     await sql.addDm(zero);
     await sql.addDm(other);
+    const [zeroHere, fineHere] = [await sql.addAccount(), await sql.addAccount({ daily_limit: 0 })];
+    for (const [id, limit] of [
+      [zeroHere, 0],
+      [fineHere, 5],
+    ]) {
+      await database.sql('update punctual.pace set daily_limit = $2 where account_id = $1', [id, limit]);
+      await sql.addDm(String(id));
+    }
     expect((await read()).queue.unreachable).toEqual(
       expect.arrayContaining([
         { reason: 'send_at is infinity', rows: 1 },
-        { reason: "the account's daily limit is 0", rows: 2 },
+        { reason: "the account's daily limit is 0", rows: 3 },
         { reason: 'the provider whatsapp_cloud is not configured', rows: 1 },
       ]),
     );
