@@ -21,23 +21,36 @@ export interface TestDatabase {
  */
 export async function openTestDatabase(): Promise<TestDatabase> {
   const database = process.env.STACK_POSTGRES ? await openReal() : await openEmbedded();
-  const [{ registry }] = await database.sql(
-    'select jsonb_agg(to_jsonb(q)) as registry from punctual.queues q',
-  );
+  const [{ queues, partitions, columns }] = await database.sql(`select
+    (select jsonb_agg(to_jsonb(q)) from punctual.queues q) as queues,
+    (select jsonb_agg(to_jsonb(p)) from punctual.partitions p) as partitions,
+    (select string_agg(quote_ident(attname), ', ') from pg_attribute
+      where attrelid = 'punctual.queues'::regclass and attnum > 0 and not attisdropped) as columns`);
+  const tables = queues
+    .filter((queue: { source?: string }) => queue.source !== 'pgmq')
+    .map(
+      (queue: { table_schema: string; table_name: string }) => `${queue.table_schema}.${queue.table_name}`,
+    );
   return {
     ...database,
     async reset() {
       await database.sql(
-        'truncate punctual.ticks, punctual.dm_queue, punctual.pace, punctual.accounts, punctual.providers, punctual.history, punctual.receipts restart identity',
+        `truncate punctual.ticks, punctual.pace, punctual.accounts, punctual.providers, punctual.history, punctual.receipts, ${tables} restart identity`,
       );
-      await database.sql(`delete from punctual.queues where name <> 'dm_queue'`);
-      const columns = Object.keys(registry[0]).join(', ');
       await database.sql(
-        `update punctual.queues q set (${columns}) = (select ${columns} from jsonb_populate_record(null::punctual.queues, $1)) where name = 'dm_queue'`,
-        [JSON.stringify(registry.find((queue: { name: string }) => queue.name === 'dm_queue'))],
+        `delete from punctual.queues where name <> all (select x->>'name' from jsonb_array_elements($1) x)`,
+        [JSON.stringify(queues)],
       );
-      await database.sql(`update punctual.partitions set batch_limit = null, concurrency = null, max_ticks = null,
-        paused_at = null, paused_reason = null, last_tick_at = null`);
+      await database.sql(
+        `update punctual.queues q set (${columns}) = (select ${columns} from jsonb_populate_record(null::punctual.queues, x))
+           from jsonb_array_elements($1) x where q.name = x->>'name'`,
+        [JSON.stringify(queues)],
+      );
+      await database.sql('delete from punctual.partitions');
+      await database.sql(
+        'insert into punctual.partitions select p.* from jsonb_array_elements($1) x, jsonb_populate_record(null::punctual.partitions, x) p',
+        [JSON.stringify(partitions)],
+      );
     },
   };
 }
