@@ -11,24 +11,36 @@ export const workMs = (limitMs: number): number => limitMs - marginMs;
 
 /** How much of a tick is left, and what still fits into it. All times in milliseconds. */
 export interface Budget {
-  limitMs: number;
+  readonly limitMs: number;
   /** Nothing may be under way after this. */
-  abortAt: number;
+  readonly abortAt: number;
   /** The platform ends the function here. */
-  limitAt: number;
+  readonly limitAt: number;
+  /** How long it works from its start, in all. */
+  readonly workMs: number;
   usedMs(): number;
+  /** Makes it shorter: work ends `ms` after the start at the latest. */
+  narrow(ms: number): void;
   /** Whether an attempt that may take `timeoutMs` still fits, started `laterMs` from now. */
   admits(timeoutMs: number, laterMs?: number): boolean;
 }
 
 /** `startedAt` is the first line of the handler; `limitMs` the platform's limit, counted from there. */
 export function startBudget(clock: Clock, startedAt: number, limitMs: number): Budget {
-  const abortAt = startedAt + workMs(limitMs);
+  let abortAt = startedAt + workMs(limitMs);
   return {
     limitMs,
-    abortAt,
+    get abortAt() {
+      return abortAt;
+    },
     limitAt: startedAt + limitMs,
+    get workMs() {
+      return Math.round(abortAt - startedAt);
+    },
     usedMs: () => Math.round(clock.now() - startedAt),
+    narrow: (ms) => {
+      abortAt = Math.min(abortAt, startedAt + ms);
+    },
     admits: (timeoutMs, laterMs = 0) => clock.now() + laterMs + timeoutMs <= abortAt,
   };
 }

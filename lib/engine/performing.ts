@@ -41,8 +41,8 @@ export class Performing<Row, Deps, Env> {
     private readonly budget: Budget,
     private readonly breaker: Breaker,
     private readonly settling: Settling,
-    /** Called each time an attempt has ended. */
-    private readonly onEnd: () => void,
+    /** Called each time an attempt has ended, or says how far it is. */
+    private readonly onNews: () => void,
   ) {}
 
   /** Rows under way and rows waiting for a slot. */
@@ -66,7 +66,7 @@ export class Performing<Row, Deps, Env> {
             'a row could not be handled',
           ),
         )
-        .finally(this.onEnd);
+        .finally(this.onNews);
     }
   }
 
@@ -92,7 +92,11 @@ export class Performing<Row, Deps, Env> {
 
     const startedAt = clock.now();
     const { attempt, account } = claimed;
-    const context = { deps: this.deps, log, attempt, account, claimId: claim.id };
+    const progress = (value: unknown) => {
+      this.settling.addProgress({ id: claimed.id, claimId: claim.id, value });
+      this.onNews();
+    };
+    const context = { deps: this.deps, log, attempt, account, claimId: claim.id, progress };
     const verdict = await runAttempt((signal) => this.queue.perform(parsed.row, { ...context, signal }), {
       clock,
       timeoutMs,

@@ -23,6 +23,8 @@ export interface ExchangeRequest {
   releaseClaims: string[];
   /** What was found of unknown rows. */
   looks: LookSettlement[];
+  /** How far running rows are. */
+  progress: ProgressNote[];
   /** The most unknown rows to hand out for a look, where there is nothing to claim. */
   wantLooks: number;
   /** The most rows to claim; null for as many as the registry lets run side by side. */
@@ -45,6 +47,15 @@ export interface TickIdentity {
   providers: string[];
   /** It claims nothing, and only asks what became of unknown rows. */
   looksOnly: boolean;
+  /** Somebody asked for rows of this state, so many at most; null where a clock called. */
+  asked: { state: 'pending' | 'dead'; limit: number | null } | null;
+}
+
+/** How far a running row is. */
+export interface ProgressNote {
+  id: string;
+  claimId: string;
+  value: unknown;
 }
 
 /** What was found of one unknown row, on its way to the row. */
@@ -111,6 +122,8 @@ export interface QueueSettings {
   concurrency: number;
   maxTicks: number;
   timeoutSeconds: number;
+  /** The longest that a tick works; null is what its limit leaves. */
+  budgetSeconds: number | null;
   leaseSeconds: number;
   backoffBaseSeconds: number;
   backoffCapSeconds: number;

@@ -69,6 +69,11 @@ export interface PerformContext<Deps> {
   claimId: string;
   /** Who the row is sent as; null in a queue without accounts. */
   account: Account | null;
+  /**
+   * Says how far the work is, in the queue's progress column: the latest word, about once a second, and no outcome: a tick that dies may
+   * leave it unsaid. Never throws; what is no JSON is left out.
+   */
+  progress(value: unknown): void;
 }
 
 /** Something has to be set before this can run. Nothing was claimed. */

@@ -6,6 +6,7 @@ import type {
   ExchangeReply,
   ExchangeRequest,
   LookSettlement,
+  ProgressNote,
   ProviderNote,
   QueueStore,
   Settlement,
@@ -63,6 +64,8 @@ export class Settling {
 
   private readonly waiting = new Map<string, Settlement>();
   private readonly findings = new Map<string, LookSettlement>();
+  private readonly progress = new Map<string, ProgressNote>();
+  private progressSince: number | null = null;
   private seq = 0;
   private oldestAt: number | null = null;
   private readonly unansweredClaims: string[] = [];
@@ -95,6 +98,19 @@ export class Settling {
     });
   }
 
+  /** Keeps how far a row is for the next exchange: the latest word, and gone if that exchange fails. */
+  addProgress(note: ProgressNote): void {
+    const kept = this.transportable({ id: note.id, result: { value: note.value } });
+    if (kept?.value === undefined) return;
+    this.progress.set(note.id, { ...note, value: kept.value });
+    this.progressSince ??= this.ports.clock.now();
+  }
+
+  /** How long the oldest word on how far a row is has waited; null where there is none. */
+  get progressAgeMs(): number | null {
+    return this.progressSince === null ? null : this.ports.clock.now() - this.progressSince;
+  }
+
   get size(): number {
     return this.waiting.size;
   }
@@ -116,6 +132,9 @@ export class Settling {
     const notes = this.breaker.takeNotes();
     const releaseClaims = [...this.unansweredClaims];
     const looks = [...this.findings.values()];
+    const progress = [...this.progress.values()];
+    this.progress.clear();
+    this.progressSince = null;
     this.findings.clear();
     this.waiting.clear();
     this.oldestAt = null;
@@ -129,6 +148,7 @@ export class Settling {
       providers: notes,
       releaseClaims,
       looks,
+      progress,
     };
     try {
       const reply = await this.sendTwice(request);

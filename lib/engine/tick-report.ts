@@ -12,6 +12,9 @@ export interface TickReport {
   ended: 'drained' | 'budget' | 'batch limit' | 'breaker' | 'paused' | null;
   counts: TickCounts;
   budgetMs: number;
+  /** The settings that were in force at its end; null before the first answer. A batch limit of null is none. */
+  batchLimit: number | null;
+  concurrency: number | null;
   usedMs: number;
   lock: 'acquired' | 'held' | 'unavailable' | 'none';
   /** Rows of the partition that are due as the tick ends, counted to 1,000 at most; null if not counted. */

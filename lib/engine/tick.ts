@@ -34,12 +34,19 @@ export interface TickOptions<Deps> {
   slot?: string | null;
   /** Claims nothing, and only asks what became of unknown rows. Runs beside the queue's other ticks. */
   looksOnly?: boolean;
+  /**
+   * Somebody asks for rows: due ones, or dead ones, of which each that was dead before is run once more. `limit` of them at most, the
+   * queue's batch limit where it is null. Runs beside the queue's other ticks, and takes no lock.
+   */
+  asked?: { state: 'pending' | 'dead'; limit: number | null };
 }
 
 /** Enough for a cron event that is delivered twice; a tick with work to do makes it longer. */
 const lockLifetimeMs = 5_000;
 /** How long an outcome waits at most for others to share its call. Quick rows do not wait for slow ones. */
 const groupMs = { 'at-most-once': 250, 'at-least-once': 20 };
+/** How often it is written how far rows are. */
+const progressMs = 1_000;
 /** Unknown rows to look at, before the registry has said how many rows run side by side. */
 const firstLooks = 5;
 /** What a claim takes before its rows can start. */
@@ -97,6 +104,7 @@ class Tick<Row, Deps, Env> {
       lock: 'none',
       providers: queue.providers?.(options.deps) ?? [],
       looksOnly: options.looksOnly ?? false,
+      asked: options.asked ?? null,
     };
     this.settling = new Settling(this.identity, ports, this.breaker, this.budget);
     this.performing = new Performing(
@@ -183,6 +191,7 @@ class Tick<Row, Deps, Env> {
       report: close === 'no' ? null : this.report(),
     });
     this.settings = reply.settings;
+    if (reply.settings.budgetSeconds !== null) this.budget.narrow(reply.settings.budgetSeconds * 1_000);
     this.drained = reply.rows.length < (want ?? reply.settings.concurrency);
     this.looks.push(...reply.looks);
     const fault = this.faultOf(reply.settings);
@@ -211,13 +220,17 @@ class Tick<Row, Deps, Env> {
   }
 
   /** What in the registry goes against the code, or against the limit. */
-  private faultOf({ delivery, timeoutSeconds }: QueueSettings): string | null {
+  private faultOf({ delivery, timeoutSeconds, budgetSeconds }: QueueSettings): string | null {
     const { name } = this.queue;
     if (delivery !== this.queue.delivery) {
       return `${name} is ${this.queue.delivery} in the code and ${delivery} in the registry`;
     }
-    if (timeoutSeconds * 1_000 <= workMs(this.options.limitMs)) return null;
-    return `${name}: the registry's timeout of ${timeoutSeconds} s does not fit into a tick of ${this.options.limitMs / 1_000} s`;
+    if (timeoutSeconds * 1_000 > workMs(this.options.limitMs)) {
+      return `${name}: the registry's timeout of ${timeoutSeconds} s does not fit into a tick of ${this.options.limitMs / 1_000} s`;
+    }
+    const timeoutMs = Math.min(this.queue.timeoutMs, timeoutSeconds * 1_000);
+    if (budgetSeconds === null || timeoutMs + claimMs <= budgetSeconds * 1_000) return null;
+    return `${name}: nothing fits into the registry's budget of ${budgetSeconds} s, since a row may take ${timeoutMs / 1_000} s`;
   }
 
   /** Rows to ask for. Under at-most-once only what can start at once: a crash leaves no more than those uncertain. */
@@ -253,18 +266,25 @@ class Tick<Row, Deps, Env> {
     const { concurrency, delivery } = this.settings;
     const claims = this.want() > 0;
     if (claims && delivery === 'at-least-once' && !this.drained && this.want() >= concurrency) return true;
+    if ((this.settling.progressAgeMs ?? 0) >= progressMs) return true;
     if (this.settling.size === 0) return false;
     if (claims && delivery === 'at-most-once' && this.performing.free >= Math.ceil(concurrency / 2))
       return true;
     return this.settling.ageMs >= groupMs[delivery];
   }
 
-  /** Until an attempt ends, or the oldest outcome has waited long enough. */
+  /** Until an attempt ends or says how far it is, or the oldest outcome has waited long enough. */
   private somethingHappens(): Promise<void> {
     return new Promise((resolve) => {
-      const waitMs =
-        this.settling.size > 0 ? Math.max(0, groupMs[this.queue.delivery] - this.settling.ageMs) : null;
-      const cancel = waitMs === null ? () => {} : this.ports.clock.timer(waitMs, () => this.wake());
+      const waitMs = Math.min(
+        this.settling.size > 0
+          ? groupMs[this.queue.delivery] - this.settling.ageMs
+          : Number.POSITIVE_INFINITY,
+        progressMs - (this.settling.progressAgeMs ?? Number.NEGATIVE_INFINITY),
+      );
+      const cancel = Number.isFinite(waitMs)
+        ? this.ports.clock.timer(Math.max(0, waitMs), () => this.wake())
+        : () => {};
       this.wake = () => {
         this.wake = () => {};
         cancel();
@@ -282,7 +302,7 @@ class Tick<Row, Deps, Env> {
   }
 
   private async takeLock(): Promise<void> {
-    if (!this.ports.lock) return;
+    if (!this.ports.lock || this.identity.asked) return;
     const attempt = await this.ports.lock.acquire(
       `${this.queue.name}:${this.identity.partition}${this.identity.looksOnly ? ':looks' : ''}`,
       lockLifetimeMs,
@@ -324,7 +344,9 @@ class Tick<Row, Deps, Env> {
       outcome: this.outcome,
       ended: this.outcome === 'skipped' ? null : (this.ended ?? this.drainedBy()),
       counts: { ...this.settling.counts },
-      budgetMs: workMs(this.options.limitMs),
+      budgetMs: this.budget.workMs,
+      batchLimit: this.settings?.batchLimit ?? null,
+      concurrency: this.settings?.concurrency ?? null,
       usedMs: this.budget.usedMs(),
       lock: this.identity.lock,
       backlogDue: last?.due ?? null,

@@ -31,6 +31,7 @@ const reply = z.object({
       concurrency: z.number(),
       max_ticks: z.number(),
       timeout_seconds: z.number(),
+      budget_seconds: z.number().nullable(),
       lease_seconds: z.number(),
       backoff_base_seconds: z.number(),
       backoff_cap_seconds: z.number(),
@@ -41,6 +42,7 @@ const reply = z.object({
       concurrency: s.concurrency,
       maxTicks: s.max_ticks,
       timeoutSeconds: s.timeout_seconds,
+      budgetSeconds: s.budget_seconds,
       leaseSeconds: s.lease_seconds,
       backoffBaseSeconds: s.backoff_base_seconds,
       backoffCapSeconds: s.backoff_cap_seconds,
@@ -116,6 +118,8 @@ export function queueStore(rpc: Rpc, now?: () => Date): QueueStore {
             lock: request.tick.lock,
             providers: request.tick.providers,
             looks_only: request.tick.looksOnly,
+            asked_for: request.tick.asked?.state,
+            asked_limit: request.tick.asked?.limit,
             looks: request.wantLooks,
             seq: request.seq,
           },
@@ -134,7 +138,7 @@ export function queueStore(rpc: Rpc, now?: () => Date): QueueStore {
 }
 
 /** The common outcome travels as ids under its fence, the others as records. */
-function outcomes({ settlements, providers, releaseClaims, looks }: ExchangeRequest): object {
+function outcomes({ settlements, providers, releaseClaims, looks, progress }: ExchangeRequest): object {
   const done = new Map<string, string[]>();
   const records: object[] = [];
   for (const settlement of settlements) {
@@ -150,6 +154,11 @@ function outcomes({ settlements, providers, releaseClaims, looks }: ExchangeRequ
     providers: storable(providers),
     release_claims: releaseClaims,
     looks: looks.map(look),
+    progress: progress.map(({ id, claimId, value }) => ({
+      id,
+      claim_id: claimId,
+      progress: storable(value),
+    })),
   };
 }
 

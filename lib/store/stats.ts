@@ -26,6 +26,8 @@ const ledgerTick = z.object({
   looked: z.number(),
   resolved: z.number(),
   looks_only: z.boolean(),
+  /** Somebody asked for rows of this state; null where a clock called. */
+  asked_for: z.enum(['pending', 'dead']).nullable(),
   /** The tick's report; null while it runs, and when it died. */
   report: z.record(z.string(), z.unknown()).nullable(),
 });
@@ -52,6 +54,30 @@ const queueStats = z.object({
     unknown: count,
     cancelled: count,
   }),
+  /** The registry's, as the queue has them. */
+  settings: z.object({
+    /** The most rows of one tick; null is unlimited. */
+    batch_limit: z.number().nullable(),
+    concurrency: z.number(),
+    adaptive: z.boolean(),
+    budget_seconds: z.number().nullable(),
+  }),
+  /** Its named parts; none of a queue that has only one. */
+  partitions: z.array(
+    z.object({
+      name: z.string(),
+      /** Counted to 1,000. */
+      due: z.number(),
+      oldest_due_seconds: z.number().nullable(),
+      /** 1: blocking. */
+      max_running: z.number().nullable(),
+      paused_at: z.string().nullable(),
+      paused_reason: z.string().nullable(),
+      last_tick_at: z.string().nullable(),
+      /** Why none of its rows may start just now, where it lets only so many run. */
+      waiting: z.string().nullable(),
+    }),
+  ),
   due_now: count,
   /** Age of the oldest pending row that is due; null when none is. */
   oldest_due_seconds: z.number().nullable(),

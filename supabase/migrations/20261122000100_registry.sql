@@ -15,6 +15,8 @@ grant usage on schema punctual to service_role;
 
 create table punctual.queues (
   name text primary key check (name ~ '^[a-z][a-z0-9_]{0,39}$'),
+  -- Where its rows are: in the table below, or in queues of pgmq, of which each is a partition.
+  source text not null default 'table' check (source in ('table', 'pgmq')),
   table_schema text not null,
   table_name text not null,
   id_type text not null check (id_type in ('bigint', 'uuid')),
@@ -30,8 +32,11 @@ create table punctual.queues (
   unknown_word text not null,
   cancelled_word text not null,
   delivery text not null check (delivery in ('at-most-once', 'at-least-once')),
-  -- Columns (text) that take what an outcome's result says under their names.
+  -- Columns that take what an outcome's result says under their names; those of them that are jsonb, the others are text.
   result_columns text[] not null default '{}',
+  jsonb_columns text[] not null default '{}',
+  -- The column (jsonb) that takes how far a running row is.
+  progress_column text,
   -- The one of them that bears the provider's id of what was sent: a message proves one row at most.
   proof_column text,
   -- The column that says to whom: a provider may limit one pair of account and addressee.
@@ -44,6 +49,8 @@ create table punctual.queues (
   -- What an operator may change at any time; the next exchange obeys.
   batch_limit integer default 30 check (batch_limit > 0),
   concurrency integer not null default 5 check (concurrency between 1 and 1000),
+  adaptive boolean not null default false,
+  budget_seconds integer check (budget_seconds > 0),
   max_ticks integer not null default 1 check (max_ticks between 1 and 100),
   timeout_seconds integer not null default 15 check (timeout_seconds between 1 and 785),
   lease_seconds integer not null default 90 check (lease_seconds >= 31),
@@ -58,6 +65,8 @@ create table punctual.queues (
   check (backoff_cap_seconds >= backoff_base_seconds)
 );
 comment on column punctual.queues.batch_limit is 'The most rows that one tick claims; null is unlimited.';
+comment on column punctual.queues.adaptive is 'Batch limit and concurrency follow the backlog, and what providers bear.';
+comment on column punctual.queues.budget_seconds is 'The longest that a tick works; null is what its limit leaves.';
 comment on column punctual.queues.retention_days is 'Settled rows older than this are pruned; null keeps them for ever.';
 
 -- A named part of a queue with its own tick. Null settings are the queue's.
@@ -66,7 +75,14 @@ create table punctual.partitions (
   partition text not null check (partition <> ''),
   batch_limit integer check (batch_limit > 0),
   concurrency integer check (concurrency between 1 and 1000),
+  adaptive boolean,
+  budget_seconds integer check (budget_seconds > 0),
   max_ticks integer check (max_ticks between 1 and 100),
+  timeout_seconds integer check (timeout_seconds between 1 and 785),
+  -- The most rows that run at once, whatever number of ticks; 1 makes it blocking.
+  max_running integer check (max_running > 0),
+  -- Of a blocking one: the row that was claimed last. Until it is finished no other is.
+  head_id text,
   paused_at timestamptz,
   paused_reason text,
   last_tick_at timestamptz,
@@ -85,6 +101,8 @@ create table punctual.ticks (
   duplicate boolean not null default false,
   -- It claims nothing, and only asks what became of unknown rows.
   looks_only boolean not null default false,
+  -- Somebody asked for rows of this state; null where a clock called.
+  asked_for text check (asked_for in ('pending', 'dead')),
   -- False where another tick was running and this one was told to leave.
   admitted boolean not null,
   started_at timestamptz not null,
@@ -100,6 +118,10 @@ create table punctual.ticks (
   released integer not null default 0,
   lost integer not null default 0,
   swept integer not null default 0,
+  -- Outcomes by which a provider said that it is too much.
+  limited integer not null default 0,
+  -- How adaptive settings stand: the step that the backlog calls for, less what limits take off.
+  step smallint,
   -- Unknown rows that it asked about, and those of them that came to an end.
   looked integer not null default 0,
   resolved integer not null default 0,
@@ -110,7 +132,7 @@ create table punctual.ticks (
   claims jsonb not null default '[]',
   report jsonb
 );
-create unique index ticks_slot on punctual.ticks (queue, partition, looks_only, slot, lap) where slot is not null and not duplicate;
+create unique index ticks_slot on punctual.ticks (queue, partition, looks_only, coalesce(asked_for, ''), slot, lap) where slot is not null and not duplicate;
 create index ticks_recent on punctual.ticks (queue, started_at desc);
 create index ticks_open on punctual.ticks (queue, partition) where closed_at is null;
 
@@ -309,6 +331,50 @@ create index receipts_recipient on punctual.receipts (provider_account_id, recip
 create index receipts_chat on punctual.receipts (provider_account_id, chat_id) where kind = 'message' and status = 'sent';
 create index receipts_old on punctual.receipts (received_at);
 
+-- A queue by its name. Raises PT404.
+create function punctual.read_queue(p_name text) returns punctual.queues
+language plpgsql stable set search_path = '' as $$
+declare
+  q punctual.queues;
+begin
+  select * into q from punctual.queues where name = p_name;
+  if not found then
+    raise exception 'there is no queue "%"', p_name using errcode = 'PT404', hint = 'Run the migrations, or add_queue().';
+  end if;
+  return q;
+end
+$$;
+
+-- The queue's words, in the order pending, running, done, dead, unknown, cancelled.
+create function punctual.list_words(q punctual.queues) returns text[]
+language sql immutable set search_path = '' as $$
+  select array[q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word]
+$$;
+
+-- The state that a row's word stands for; null for no word of the queue's.
+create function punctual.state_of_word(q punctual.queues, p_word text) returns text
+language sql immutable set search_path = '' as $$
+  select (array['pending', 'running', 'done', 'dead', 'unknown', 'cancelled'])[array_position(punctual.list_words(q), p_word)]
+$$;
+
+-- What somebody who asks may say for a state: the queue's word, or the state's own name; null for neither.
+create function punctual.state_of(q punctual.queues, p_said text) returns text
+language sql immutable set search_path = '' as $$
+  select coalesce(punctual.state_of_word(q, p_said),
+                  case when p_said in ('pending', 'running', 'done', 'dead', 'unknown', 'cancelled') then p_said end)
+$$;
+
+-- Whether a row's id can have this form.
+create function punctual.is_id(q punctual.queues, p_id text) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  perform case q.id_type when 'bigint' then (p_id::bigint)::text else (p_id::uuid)::text end;
+  return p_id is not null;
+exception when others then
+  return false;
+end
+$$;
+
 -- Closed to everybody but the service role. Called at the end of every migration that adds functions:
 -- default privileges would have to be changed for the whole database, and that is not ours to do.
 create function punctual.close_to_public() returns void
@@ -325,7 +391,7 @@ begin
       from pg_catalog.pg_proc p where p.pronamespace = 'punctual'::regnamespace
   loop
     execute format('revoke execute on function %s from public, anon, authenticated', v_function.signature);
-    if v_function.name not in ('add_queue', 'close_to_public') then
+    if v_function.name not in ('add_queue', 'add_message_queue', 'close_to_public') then
       execute format('grant execute on function %s to service_role', v_function.signature);
     end if;
   end loop;

@@ -75,7 +75,8 @@ $$;
 -- p_table      the table, with its schema: 'public.free_trials'. It has one primary key `id`, bigint or uuid.
 -- p_due_column the column (timestamptz) that says when a row falls due; null is never.
 -- p_words      the table's own words for the six states, where they differ from the usual ones.
--- p_result_columns text columns that take what an outcome's result says under their names: provider ids.
+-- p_result_columns text or jsonb columns that take what an outcome's result says under their names: provider ids.
+-- p_progress_column the jsonb column that takes how far a running row is.
 -- p_after_settle  a function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle, for what goes
 --              beyond the row. p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id}].
 -- p_proof_column  the result column that bears the provider's id of what was sent; reconcile lets each prove one row.
@@ -97,6 +98,7 @@ create function punctual.add_queue(
   p_proof_column text default null,
   p_pair_column text default null,
   p_evidence text default null,
+  p_progress_column text default null,
   p_settings jsonb default '{}'
 ) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -110,6 +112,7 @@ declare
   v_id_type text;
   v_due_type text;
   v_key text;
+  v_jsonb_columns text[] := '{}';
   v_added text[] := '{}';
   v_notes text[] := '{}';
   v_partition text := case when p_partition_column is null then '' else format('%I, ', p_partition_column) end;
@@ -167,18 +170,24 @@ begin
       using errcode = '22023', hint = 'A timestamp without time zone means another instant to every reader.';
   end if;
   for v_column in
-    select * from (values ('partition', p_partition_column, 'text'), ('account', p_account_column, 'uuid'), ('pair', p_pair_column, 'text'))
-      c (role, name, type)
+    select * from (values ('partition', p_partition_column, array['text']), ('account', p_account_column, array['uuid']),
+                          ('pair', p_pair_column, array['text']), ('progress', p_progress_column, array['jsonb'])) c (role, name, types)
      where c.name is not null
-    union all select 'result', r, 'text' from unnest(p_result_columns) r
+    union all select 'result', r, array['text', 'jsonb'] from unnest(p_result_columns) r
   loop
     select format_type(a.atttypid, null) into v_key from pg_catalog.pg_attribute a
      where a.attrelid = v_table and a.attname = v_column.name and not a.attisdropped;
-    if v_key is distinct from v_column.type then
+    if v_key is null or v_key <> all (v_column.types) then
       raise exception 'add_queue: the % column % of % is %, and has to be %',
-        v_column.role, v_column.name, p_table, coalesce(v_key, 'missing'), v_column.type using errcode = '22023';
+        v_column.role, v_column.name, p_table, coalesce(v_key, 'missing'), array_to_string(v_column.types, ' or ') using errcode = '22023',
+        hint = 'Add it, name another column, or change its type.';
     end if;
+    if v_column.role = 'result' and v_key = 'jsonb' then v_jsonb_columns := v_jsonb_columns || v_column.name::text; end if;
   end loop;
+  if p_proof_column = any (v_jsonb_columns) then
+    raise exception 'add_queue: the proof column % is jsonb, and has to be text', p_proof_column
+      using errcode = '22023', hint = 'It bears the provider''s id of what was sent.';
+  end if;
 
   if p_account_column is not null and not exists (
     select from pg_catalog.pg_constraint c
@@ -199,12 +208,12 @@ begin
 
   -- One column, one role: a settle writes each of them once.
   select c into v_key
-    from unnest(array[p_due_column, p_partition_column, p_account_column] || p_result_columns) c where c is not null
-     and (c = any (v_standard) or (select count(*) from unnest(array[p_due_column, p_partition_column, p_account_column] || p_result_columns) x
-                                    where x = c) > 1) limit 1;
+    from unnest(array[p_due_column, p_partition_column, p_account_column, p_progress_column] || p_result_columns) c where c is not null
+     and (c = any (v_standard) or (select count(*) from unnest(array[p_due_column, p_partition_column, p_account_column, p_progress_column]
+                                                               || p_result_columns) x where x = c) > 1) limit 1;
   if v_key is not null then
     raise exception 'add_queue: the column % has another role already', v_key
-      using errcode = '22023', hint = 'Standard columns cannot be due, partition, account or result columns, nor one column two of these.';
+      using errcode = '22023', hint = 'Standard columns cannot be due, partition, account, progress or result columns, nor one column two of these.';
   end if;
 
   -- The words.
@@ -317,20 +326,20 @@ begin
                  'autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)', v_table);
 
   insert into punctual.queues as q (name, table_schema, table_name, id_type, due_column, status_type, partition_column, account_column,
-    pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, after_settle,
-    proof_column, pair_column, evidence, batch_limit, concurrency, max_ticks, timeout_seconds, lease_seconds, max_attempts,
+    pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns,
+    progress_column, after_settle, proof_column, pair_column, evidence, batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts,
     backoff_base_seconds, backoff_cap_seconds, retention_days)
   select p_name, v_schema, v_relation, v_id_type, p_due_column,
          (select format_type(a.atttypid, null) from pg_catalog.pg_attribute a where a.attrelid = v_table and a.attname = 'status'),
          p_partition_column, p_account_column,
          v_words->>'pending', v_words->>'running', v_words->>'done', v_words->>'dead', v_words->>'unknown', v_words->>'cancelled',
-         p_delivery, p_result_columns, p_after_settle, p_proof_column, p_pair_column, p_evidence,
-         s.batch_limit, s.concurrency, s.max_ticks, s.timeout_seconds, s.lease_seconds, s.max_attempts,
+         p_delivery, p_result_columns, v_jsonb_columns, p_progress_column, p_after_settle, p_proof_column, p_pair_column, p_evidence,
+         s.batch_limit, s.concurrency, s.adaptive, s.budget_seconds, s.max_ticks, s.timeout_seconds, s.lease_seconds, s.max_attempts,
          s.backoff_base_seconds, s.backoff_cap_seconds, s.retention_days
     from jsonb_to_record(jsonb_build_object(
-           'batch_limit', 30, 'concurrency', 5, 'max_ticks', 1, 'timeout_seconds', 15, 'lease_seconds', 90, 'max_attempts', 5,
+           'batch_limit', 30, 'concurrency', 5, 'adaptive', false, 'max_ticks', 1, 'timeout_seconds', 15, 'lease_seconds', 90, 'max_attempts', 5,
            'backoff_base_seconds', 30, 'backoff_cap_seconds', 3600, 'retention_days', 30) || coalesce(p_settings, '{}'))
-      as s (batch_limit integer, concurrency integer, max_ticks integer, timeout_seconds integer, lease_seconds integer,
+      as s (batch_limit integer, concurrency integer, adaptive boolean, budget_seconds integer, max_ticks integer, timeout_seconds integer, lease_seconds integer,
             max_attempts integer, backoff_base_seconds integer, backoff_cap_seconds integer, retention_days integer)
   on conflict (name) do update set
     id_type = excluded.id_type, due_column = excluded.due_column, status_type = excluded.status_type,
@@ -338,7 +347,7 @@ begin
     account_column = excluded.account_column, pending_word = excluded.pending_word, running_word = excluded.running_word,
     done_word = excluded.done_word, dead_word = excluded.dead_word, unknown_word = excluded.unknown_word,
     cancelled_word = excluded.cancelled_word, delivery = excluded.delivery, result_columns = excluded.result_columns,
-    after_settle = excluded.after_settle, proof_column = excluded.proof_column, pair_column = excluded.pair_column,
+    jsonb_columns = excluded.jsonb_columns, progress_column = excluded.progress_column, after_settle = excluded.after_settle, proof_column = excluded.proof_column, pair_column = excluded.pair_column,
     evidence = excluded.evidence;
 
   if p_partition_column is null then

@@ -118,8 +118,10 @@ $$;
 -- Rows whose lease has passed: their tick died. What it did is unknown under at-most-once; otherwise the row is due again. The mark of
 -- the claim and the lease stay, so that a late proof of what happened is still accepted.
 create function punctual.sweep_leases(q punctual.queues, p_now timestamptz) returns integer
-language sql set search_path = '' as $$
-  select punctual.update_rows(q,
+language plpgsql set search_path = '' as $$
+begin
+  if q.source = 'pgmq' then return punctual.sweep_messages(q, p_now); end if;
+  return punctual.update_rows(q,
     case when q.delivery = 'at-most-once' then
            format('status = %L, finished_at = $1, reconcile_at = punctual.next_look_at(0, $1), '
                   'reconcile = punctual.begin_reconcile(%L, to_jsonb(t), t.lease_expires_at)', q.unknown_word, q.name)
@@ -127,42 +129,148 @@ language sql set search_path = '' as $$
                      'finished_at = case when t.attempts >= coalesce(t.max_attempts, %1$s) then $1 end',
                      q.max_attempts, q.dead_word, q.pending_word, q.status_type) end
     || ', last_error = ''the tick died while this row was running''',
-    format('s.status = %L and s.lease_expires_at <= $1 order by s.lease_expires_at', q.running_word), 200, 'swept', p_now)
+    format('s.status = %L and s.lease_expires_at <= $1 order by s.lease_expires_at', q.running_word), 200, 'swept', p_now);
+end
 $$;
 
 -- Rows that nobody wants any more.
 create function punctual.expire_rows(q punctual.queues, p_now timestamptz) returns integer
-language sql set search_path = '' as $$
-  select punctual.update_rows(q,
+language plpgsql set search_path = '' as $$
+begin
+  if q.source = 'pgmq' then return 0; end if;
+  return punctual.update_rows(q,
     format('status = %L, last_error = ''expired before it could start'', finished_at = $1', q.dead_word),
-    format('s.status = %L and s.expires_at <= $1 order by s.expires_at', q.pending_word), 1000, 'expired', p_now)
+    format('s.status = %L and s.expires_at <= $1 order by s.expires_at', q.pending_word), 1000, 'expired', p_now);
+end
 $$;
 
--- Due rows, oldest first within one priority. Answers [{id, attempt, timeout_seconds, row}].
+-- What a partition with max_running lets start now: `most` rows, and of these head_id alone where it is set: it was begun, and is finished
+-- before any other. Where nothing may start: why, and until when ('infinity': until something is done about it). The caller
+-- that means to claim holds the partition's lock, and asks in a statement of its own: in one that locks and counts the count is stale.
+create function punctual.partition_opening(
+  q punctual.queues, p_partition punctual.partitions, p_now timestamptz,
+  out most integer, out head_id text, out opens_at timestamptz, out reason text)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_head jsonb;
+  v_again_at timestamptz;
+begin
+  opens_at := p_now;
+  if p_partition.max_running is null then return; end if;
+  if p_partition.max_running = 1 and p_partition.head_id is not null then
+    execute format('select to_jsonb(t) from %I.%I t where t.id = $1::%s and %s',
+                   q.table_schema, q.table_name, q.id_type, punctual.partition_condition(q, p_partition.partition))
+    into v_head using p_partition.head_id;
+    v_again_at := (v_head->>'next_attempt_at')::timestamptz;
+    if v_head->>'status' = q.unknown_word then
+      most := 0;
+      opens_at := 'infinity';
+      reason := format('row %s is %s, and has to be resolved first', p_partition.head_id, q.unknown_word);
+      return;
+    elsif v_head->>'status' = q.pending_word and ((v_head->>'attempts')::integer > 0 or v_again_at is not null) then
+      head_id := p_partition.head_id;
+      most := case when v_again_at > p_now then 0 else 1 end;
+      if most = 0 then
+        opens_at := v_again_at;
+        reason := format('row %s failed, is tried again, and goes first', head_id);
+      end if;
+      return;
+    end if;
+  end if;
+  execute format('select count(*), min(r.lease_expires_at) from (select t.lease_expires_at from %I.%I t where t.status = %L and %s limit $1) r',
+                 q.table_schema, q.table_name, q.running_word, punctual.partition_condition(q, p_partition.partition))
+  into most, opens_at using p_partition.max_running;
+  most := p_partition.max_running - most;
+  if most > 0 then
+    opens_at := p_now;
+  else
+    reason := format('%s %s, and no more run side by side', p_partition.max_running,
+                     case p_partition.max_running when 1 then 'row is running' else 'rows are running' end);
+  end if;
+end
+$$;
+
+-- Takes the rows that p_where picks in p_order (SQL on s; $3 is p_now, $5 p_extra), p_want at most. Answers [{id, attempt, timeout_seconds, row}].
+create function punctual.take_rows(
+  q punctual.queues, p_where text, p_order text, p_set text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz,
+  p_extra text default null) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_taken jsonb;
+begin
+  execute format(
+    'with taken as ('
+    '  update %1$I.%2$I t set status = %3$L, attempts = t.attempts + 1, claim_id = $1, lease_expires_at = $2, claimed_at = $3 %7$s '
+    '   where t.id = any (array(select s.id from %1$I.%2$I s where %4$s order by %5$s limit $4 for no key update skip locked)) returning t.*) '
+    'select jsonb_agg(jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, '
+    '  ''row'', to_jsonb(t)) order by coalesce(t.next_attempt_at, t.%6$I), t.id) from taken t',
+    q.table_schema, q.table_name, q.running_word, p_where, p_order, q.due_column, p_set)
+  into v_taken using p_claim_id, p_lease_until, p_now, p_want, p_extra;
+  return coalesce(v_taken, '[]');
+end
+$$;
+
+-- Due rows, oldest first within one priority. p_only: this row or none.
 create function punctual.claim_rows(
-  q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns jsonb
+  q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz, p_only text default null)
+returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_rows jsonb := '[]';
-  v_taken jsonb;
+  v_where text := format('s.status = %L and %s and coalesce(s.next_attempt_at, s.%I) <= $3 and (s.expires_at is null or s.expires_at > $3) and %s',
+    q.pending_word, replace(punctual.partition_condition(q, p_partition), 't.', 's.'), q.due_column, punctual.receipt_condition(q, 's'));
+  v_order text := format('coalesce(s.next_attempt_at, s.%I), s.id', q.due_column);
 begin
+  if q.source = 'pgmq' then return punctual.claim_messages(q, p_partition, p_claim_id, p_want, p_lease_until, p_now); end if;
+  if p_only is not null then
+    return punctual.take_rows(q, format('s.id = $5::%s and %s', q.id_type, v_where), v_order, '', p_claim_id, 1, p_lease_until, p_now, p_only);
+  end if;
   -- Level by level: rows of a better priority that are not yet due never stand in the way of the scan.
   for v_level in 0..3 loop
     exit when jsonb_array_length(v_rows) >= p_want;
-    execute format(
-      'with taken as ('
-      '  update %1$I.%2$I t set status = %3$L, attempts = t.attempts + 1, claim_id = $1, lease_expires_at = $2, claimed_at = $3 '
-      '   where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %4$L and s.priority = %5$s and %6$s '
-      '     and coalesce(s.next_attempt_at, s.%7$I) <= $3 and (s.expires_at is null or s.expires_at > $3) and %8$s '
-      '     order by coalesce(s.next_attempt_at, s.%7$I), s.id limit $4 for no key update skip locked)) returning t.*) '
-      'select jsonb_agg(jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, '
-      '  ''row'', to_jsonb(t)) order by coalesce(t.next_attempt_at, t.%7$I), t.id) from taken t',
-      q.table_schema, q.table_name, q.running_word, q.pending_word, v_level,
-      replace(punctual.partition_condition(q, p_partition), 't.', 's.'), q.due_column, punctual.receipt_condition(q, 's'))
-    into v_taken using p_claim_id, p_lease_until, p_now, p_want - jsonb_array_length(v_rows);
-    v_rows := v_rows || coalesce(v_taken, '[]');
+    v_rows := v_rows || punctual.take_rows(q, format('s.priority = %s and %s', v_level, v_where), v_order, '',
+                                           p_claim_id, p_want - jsonb_array_length(v_rows), p_lease_until, p_now);
   end loop;
   return v_rows;
+end
+$$;
+
+-- Rows that were dead before p_before, for somebody who asked for it: each is run once more, the longest dead first. One that comes back
+-- unstarted is pending then, in its own queue.
+create function punctual.claim_dead_rows(
+  q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
+returns jsonb
+language plpgsql set search_path = '' as $$
+begin
+  return punctual.take_rows(q,
+    format('s.status = %L and s.finished_at < $5::timestamptz and %s', q.dead_word, replace(punctual.partition_condition(q, p_partition), 't.', 's.')),
+    's.finished_at, s.id', ', next_attempt_at = null, finished_at = null, expires_at = null',
+    p_claim_id, p_want, p_lease_until, p_now, p_before::text);
+end
+$$;
+
+-- Claims in a partition that lets only so many rows run. The caller has locked it: see partition_opening.
+create function punctual.claim_limited_rows(
+  q punctual.queues, p_partition punctual.partitions, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_dead_before timestamptz,
+  p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_opening record;
+  v_rows jsonb;
+  v_want integer;
+begin
+  select * into v_opening from punctual.partition_opening(q, p_partition, p_now);
+  v_want := least(p_want, v_opening.most);
+  if v_want <= 0 then return '[]'; end if;
+  if p_dead_before is null then
+    v_rows := punctual.claim_rows(q, p_partition.partition, p_claim_id, v_want, p_lease_until, p_now, v_opening.head_id);
+  elsif v_opening.head_id is null then
+    v_rows := punctual.claim_dead_rows(q, p_partition.partition, p_claim_id, v_want, p_lease_until, p_dead_before, p_now);
+  end if;
+  if p_partition.max_running = 1 and v_rows <> '[]' then
+    update punctual.partitions p set head_id = v_rows->0->>'id' where p.queue = q.name and p.partition = p_partition.partition;
+  end if;
+  return coalesce(v_rows, '[]');
 end
 $$;
 

@@ -1,5 +1,13 @@
 -- Writing outcomes back, and what they say of the providers.
 
+-- SQL: `, column = what p_result (SQL, jsonb) says of it` for each result column.
+create function punctual.set_results(q punctual.queues, p_result text) returns text
+language sql stable set search_path = '' as $$
+  select coalesce(string_agg(format(case when c = any (q.jsonb_columns) then ', %1$I = coalesce(%2$s->%1$L, t.%1$I)'
+                                         else ', %1$I = coalesce(%2$s->>%1$L, t.%1$I)' end, c, p_result), ''), '')
+    from unnest(q.result_columns) c
+$$;
+
 -- The accounts of settled rows are free again. What for certain had no effect gives its place back: as long as the account bears this
 -- claim no later one has counted, so `used` is of the claim's day, and the latest of `recent` is this claim's.
 --
@@ -45,7 +53,7 @@ $$;
 --             account: the provider limits the account, for account_pause_seconds, else for as long as it did twice over, from 60 s to
 --             1 h; pair: only this addressee, for the longer of delay_seconds and 4^n s, n being how often in a row.
 --
--- Answers {done, retried, again, dead, unknown, released, lost, exceptions}: the counts of what was applied, and
+-- Answers {done, retried, again, dead, unknown, released, lost, limited, exceptions}: the counts of what was applied, and
 -- [{id, verdict, outcome}] of all that did not go as it was asked. `already`: applied before, by an exchange whose answer
 -- was lost. `lost`: another claim or an operator has the row. An exhausted retry is applied as `dead`.
 create function punctual.settle_outcomes(q punctual.queues, p_outcomes jsonb, p_now timestamptz) returns jsonb
@@ -58,6 +66,7 @@ declare
   v_judged jsonb;
   v_applied jsonb;
 begin
+  if q.source = 'pgmq' then return punctual.settle_messages(q, p_outcomes, p_now); end if;
   for v_group in
     select (g->>'claim_id')::uuid as claim_id, g->'ids' as ids, jsonb_array_length(g->'ids') as asked
       from jsonb_array_elements(coalesce(p_outcomes->'done', '[]')) g
@@ -82,7 +91,7 @@ begin
   end loop;
 
   if v_records = '[]' then
-    return jsonb_build_object('done', v_done, 'retried', 0, 'again', 0, 'dead', 0, 'unknown', 0, 'released', 0, 'lost', 0,
+    return jsonb_build_object('done', v_done, 'retried', 0, 'again', 0, 'dead', 0, 'unknown', 0, 'released', 0, 'lost', 0, 'limited', 0,
                               'exceptions', jsonb '[]');
   end if;
 
@@ -155,7 +164,7 @@ begin
     q.id_type, q.due_column, q.table_schema, q.table_name, q.unknown_word, q.done_word, q.dead_word, q.pending_word,
     case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end
       || case when q.pair_column is null then ', null as pair' else format(', t.%I as pair', q.pair_column) end,
-    (select string_agg(format(', %1$I = coalesce(j.result->>%1$L, t.%1$I)', c), '') from unnest(q.result_columns) c),
+    punctual.set_results(q, 'j.result'),
     q.status_type,
     -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
     case when q.account_column is null then '$3 + make_interval(secs => coalesce(j.delay_seconds, 0))' else 't.next_attempt_at' end,
@@ -197,8 +206,24 @@ begin
       'unknown', count(*) filter (where r->>'outcome' = 'unknown'),
       'released', count(*) filter (where r->>'outcome' = 'release'),
       'lost', (select count(*) from jsonb_array_elements(v_judged) j where j->>'verdict' = 'lost'),
+      'limited', count(*) filter (where (r->>'rate_limited')::boolean),
       'exceptions', v_judged)
     from jsonb_array_elements(v_applied) r);
+end
+$$;
+
+-- How far rows are that run: [{id, claim_id, progress}]. What cannot be written is left out: it is no outcome.
+create function punctual.note_progress(q punctual.queues, p_progress jsonb) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if q.progress_column is null or coalesce(p_progress, '[]') = '[]' then return; end if;
+  execute format(
+    'update %1$I.%2$I t set %3$I = p.value->''progress'' from jsonb_array_elements($1) p '
+    'where t.id = (p.value->>''id'')::%4$s and t.claim_id = (p.value->>''claim_id'')::uuid and t.status = %5$L',
+    q.table_schema, q.table_name, q.progress_column, q.id_type, q.running_word)
+  using p_progress;
+exception when others then
+  raise warning 'the progress of rows of %.% cannot be written: %', q.table_schema, q.table_name, sqlerrm;
 end
 $$;
 

@@ -17,7 +17,7 @@ begin
     'returning jsonb_build_array(jsonb_build_object(''id'', t.id, ''claim_id'', t.claim_id, ''outcome'', $2, ''result'', $6, ''error'', $4, '
     '''rate_limited'', false, ''account_id'', %s))',
     q.table_schema, q.table_name, q.status_type,
-    (select string_agg(format(', %1$I = coalesce($6->>%1$L, t.%1$I)', c), '') from unnest(q.result_columns) c),
+    punctual.set_results(q, '$6'),
     q.id_type, case when q.account_column is null then 'null' else format('t.%I', q.account_column) end)
   into v_applied
   using case p_outcome when 'done' then q.done_word when 'dead' then q.dead_word when 'cancelled' then q.cancelled_word else q.pending_word end,
@@ -43,8 +43,7 @@ begin
   execute format('select t.id::text, to_jsonb(t) from %I.%I t where t.id = $1::%s for no key update %s',
                  q.table_schema, q.table_name, q.id_type, case when p_wait then '' else 'skip locked' end)
   into id, content using p_id;
-  state := case content->>'status' when q.pending_word then 'pending' when q.running_word then 'running' when q.done_word then 'done'
-                                   when q.dead_word then 'dead' when q.unknown_word then 'unknown' when q.cancelled_word then 'cancelled' end;
+  state := punctual.state_of_word(q, content->>'status');
   claim_id := (content->>'claim_id')::uuid;
   reconcile := case when jsonb_typeof(content->'reconcile') = 'object' then content->'reconcile' else '{}' end;
 end
@@ -442,7 +441,7 @@ begin
 end
 $$;
 
--- An operator's decision on an unknown row: done, pending (it is sent again), dead or cancelled. A pending row may be cancelled as well.
+-- An operator's decision on an unknown row: done, pending (it is sent again), dead or cancelled, or the queue's word for it. A pending row may be cancelled as well.
 -- p_attempt: the attempt that it is about; of another one nothing is decided. Proof that comes later still prevails. Answers {status}.
 create function punctual.resolve_row(
   p_queue text, p_id text, p_decision text, p_by text default null, p_note text default null, p_attempt integer default null,
@@ -450,32 +449,34 @@ create function punctual.resolve_row(
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  q punctual.queues;
+  q punctual.queues := punctual.read_queue(p_queue);
+  v_decision text := punctual.state_of(q, p_decision);
   v_row record;
 begin
-  if p_decision is null or p_decision not in ('done', 'pending', 'dead', 'cancelled') then
-    raise exception 'the decision is "%"', p_decision using errcode = '22023', hint = 'It is done, pending, dead or cancelled.';
+  if v_decision is null or v_decision not in ('done', 'pending', 'dead', 'cancelled') then
+    raise exception 'the decision is "%"', p_decision
+      using errcode = '22023', hint = format('It is %s, %s, %s or %s.', q.done_word, q.pending_word, q.dead_word, q.cancelled_word);
   end if;
-  select * into q from punctual.queues where name = p_queue;
-  if not found then raise exception 'there is no queue "%"', p_queue using errcode = 'PT404'; end if;
+  if q.source = 'pgmq' then return punctual.resolve_message(q, p_id, v_decision, p_by, p_note, v_now); end if;
+  if not punctual.is_id(q, p_id) then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
   select * into v_row from punctual.lock_row(q, p_id, true);
   if v_row.id is null then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
   -- The truth may have come by webhook already. If so this call is refused, nothing of it stays, and the next tick writes it.
   if q.delivery = 'at-most-once' and punctual.apply_receipts(q, array[p_id], v_now) > 0 then
     select * into v_row from punctual.lock_row(q, p_id, true);
   end if;
-  if v_row.state is distinct from 'unknown' and not (v_row.state = 'pending' and p_decision = 'cancelled') then
+  if v_row.state is distinct from 'unknown' and not (v_row.state = 'pending' and v_decision = 'cancelled') then
     raise exception 'the row is %', v_row.content->>'status' using errcode = 'PT409', detail = v_row.content->>'status';
   end if;
   if p_attempt <> (v_row.content->>'attempts')::integer then
     raise exception 'the row was attempted again since, and is %', v_row.content->>'status'
       using errcode = 'PT409', detail = v_row.content->>'status';
   end if;
-  perform punctual.settle_otherwise(q, p_id, p_decision,
-    case when p_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end, null, 'decided',
-    format('%s decided: %s%s', coalesce(p_by, 'an operator'), case p_decision when 'done' then 'it was sent' when 'pending' then 'send it again'
+  perform punctual.settle_otherwise(q, p_id, v_decision,
+    case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end, null, 'decided',
+    format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was sent' when 'pending' then 'send it again'
            when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', '')), v_now);
-  return jsonb_build_object('status', case p_decision when 'done' then q.done_word when 'pending' then q.pending_word
+  return jsonb_build_object('status', case v_decision when 'done' then q.done_word when 'pending' then q.pending_word
                                       when 'dead' then q.dead_word else q.cancelled_word end);
 end
 $$;

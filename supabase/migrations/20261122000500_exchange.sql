@@ -6,6 +6,7 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_count integer;
 begin
+  if q.source = 'pgmq' then return punctual.count_due_messages(q, p_partition, p_now); end if;
   execute format(
     'select count(*) from (select from %s cross join lateral (select from %I.%I t '
     'where t.status = %L and %s and %s and coalesce(t.next_attempt_at, t.%I) <= $1 limit 1000) r limit 1000) c',
@@ -22,6 +23,7 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_at timestamptz;
 begin
+  if q.source = 'pgmq' then return punctual.first_due_message_at(q, p_partition, p_past, p_now); end if;
   execute format(
     'select min(r.due) from %6$s cross join lateral (select coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t '
     'where t.status = %4$L and %5$s and %7$s and coalesce(t.next_attempt_at, t.%1$I) %8$s $1 '
@@ -48,6 +50,87 @@ language sql stable set search_path = '' as $$
                   where not exists (select from punctual.providers v where v.name = c.provider and v.paused_until > p_now))
 $$;
 
+-- The partitions that a call for the whole queue has to tick: not paused, with a row that could start now; the longest not ticked first.
+-- Where there is none, the one that was not ticked the longest, since somebody has to see to rows whose tick died. Answers
+-- [{partition, due_seconds}], how long its first row has been due, null where none is. p_only: this one, whatever it has; PT404 where there is
+-- none of that name.
+create function punctual.list_due_partitions(p_queue text, p_only text default null, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
+declare
+  q punctual.queues := punctual.read_queue(p_queue);
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_partition punctual.partitions;
+  v_due_at timestamptz;
+  v_due jsonb := '[]';
+  v_idle text;
+begin
+  if p_only is not null then
+    if not exists (select from punctual.partitions p where p.queue = q.name and p.partition = p_only) then
+      raise exception 'there is no "%" of %', p_only, q.name
+        using errcode = 'PT404', hint = 'There is ' || (select string_agg(p.partition, ', ' order by p.partition) from punctual.partitions p where p.queue = q.name);
+    end if;
+    return jsonb_build_array(jsonb_build_object('partition', p_only));
+  end if;
+  if q.paused_at <= v_now then return v_due; end if;
+  for v_partition in
+    select * from punctual.partitions p where p.queue = q.name and (p.paused_at is null or p.paused_at > v_now)
+     order by p.last_tick_at nulls first, p.partition
+  loop
+    v_idle := coalesce(v_idle, v_partition.partition);
+    v_due_at := punctual.first_due_at(q, v_partition.partition, true, v_now);
+    continue when v_due_at is null;
+    continue when v_partition.max_running is not null
+              and (select o.most <= 0 from punctual.partition_opening(q, v_partition, v_now) o);
+    v_due := v_due || jsonb_build_object('partition', v_partition.partition, 'due_seconds',
+      case when v_due_at > '-infinity' then round(extract(epoch from v_now - v_due_at)) else 0 end);
+  end loop;
+  if v_due = '[]' and v_idle is not null then v_due := jsonb_build_array(jsonb_build_object('partition', v_idle, 'due_seconds', null)); end if;
+  return v_due;
+end
+$$;
+
+-- Batch limit and concurrency of a queue that follows its backlog, by the step it stands on.
+create function punctual.adaptive_settings(p_step integer, out batch_limit integer, out concurrency integer)
+language sql immutable set search_path = '' as $$
+  select s.batch_limit, s.concurrency from (values (0, 20, 3), (1, 30, 5), (2, 40, 7), (3, 50, 10)) s (step, batch_limit, concurrency)
+   where s.step = least(3, greatest(0, p_step))
+$$;
+
+-- The step for a tick that begins: what the backlog calls for, less one for each of the last three ticks of ten minutes that met a limit.
+create function punctual.adaptive_step(q punctual.queues, p_partition text, p_now timestamptz) returns integer
+language plpgsql stable set search_path = '' as $$
+declare
+  v_due integer := punctual.count_due(q, p_partition, p_now);
+  v_limited integer;
+begin
+  select count(*) filter (where t.limited > 0) into v_limited
+    from (select x.limited from punctual.ticks x
+           where x.queue = q.name and x.partition = p_partition and x.started_at > p_now - interval '10 minutes' and x.claimed > 0
+           order by x.started_at desc limit 3) t;
+  return greatest(0, case when v_due < 10 then 0 when v_due <= 50 then 1 when v_due <= 100 then 2 else 3 end - v_limited);
+end
+$$;
+
+-- The settings in force for a tick: the partition's own, else the backlog's where the queue follows it, else the queue's.
+create function punctual.settings_of(
+  q punctual.queues, p_partition punctual.partitions, p_tick punctual.ticks,
+  out batch_limit integer, out concurrency integer, out timeout_seconds integer, out budget_seconds integer)
+language plpgsql stable set search_path = '' as $$
+begin
+  batch_limit := q.batch_limit;
+  concurrency := q.concurrency;
+  if p_tick.step is not null then
+    -- A limit that this very tick has met takes effect at once.
+    select a.batch_limit, a.concurrency into batch_limit, concurrency
+      from punctual.adaptive_settings(p_tick.step - (p_tick.limited > 0)::integer) a;
+  end if;
+  batch_limit := coalesce(p_partition.batch_limit, batch_limit);
+  concurrency := coalesce(p_partition.concurrency, concurrency);
+  timeout_seconds := coalesce(p_partition.timeout_seconds, q.timeout_seconds);
+  budget_seconds := coalesce(p_partition.budget_seconds, q.budget_seconds);
+end
+$$;
+
 -- The tick's row in the ledger, locked; written on first sight.
 create function punctual.open_tick(
   q punctual.queues, p_partition punctual.partitions, p_tick jsonb, p_now timestamptz, out tick punctual.ticks, out is_new boolean)
@@ -55,6 +138,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_max integer := coalesce(p_partition.max_ticks, q.max_ticks);
   v_looks_only boolean := coalesce((p_tick->>'looks_only')::boolean, false);
+  v_asked_for text := p_tick->>'asked_for';
   v_now timestamptz;
   v_live integer;
 begin
@@ -73,34 +157,37 @@ begin
                      and d.closed_at is null and d.deadline_at <= v_now for no key update skip locked);
   select count(*) into v_live from punctual.ticks t
    where t.queue = q.name and t.partition = p_partition.partition and t.closed_at is null and t.admitted and t.deadline_at > v_now
-     -- One that only looks stands in nobody's way, but its like's.
-     and t.looks_only = v_looks_only;
+     -- One that only looks stands in nobody's way, but its like's; one that somebody asked for in nobody's.
+     and t.looks_only = v_looks_only and t.asked_for is null;
 
-  insert into punctual.ticks as t (id, queue, partition, clock, slot, lap, looks_only, duplicate, admitted, started_at, deadline_at)
+  insert into punctual.ticks as t (id, queue, partition, clock, slot, lap, looks_only, asked_for, step, duplicate, admitted, started_at, deadline_at)
   values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'clock', 'http'), (p_tick->>'slot')::timestamptz,
-          coalesce((p_tick->>'lap')::integer, 0), v_looks_only,
+          coalesce((p_tick->>'lap')::integer, 0), v_looks_only, v_asked_for,
+          case when coalesce(p_partition.adaptive, q.adaptive) then punctual.adaptive_step(q, p_partition.partition, v_now) end,
           exists (select from punctual.ticks s where s.queue = q.name and s.partition = p_partition.partition and not s.duplicate
-                     and s.looks_only = v_looks_only
+                     and s.looks_only = v_looks_only and s.asked_for is not distinct from v_asked_for
                      and s.slot = (p_tick->>'slot')::timestamptz and s.lap = coalesce((p_tick->>'lap')::integer, 0)),
-          v_live < v_max and (p_tick->>'lock' is distinct from 'held' or v_max > 1),
+          v_asked_for is not null or (v_live < v_max and (p_tick->>'lock' is distinct from 'held' or v_max > 1)),
           v_now, v_now + make_interval(secs => (p_tick->>'limit_seconds')::double precision))
   returning t.* into tick;
-  if not v_looks_only then
+  if not v_looks_only and v_asked_for is null then
     update punctual.partitions p set last_tick_at = v_now where p.queue = q.name and p.partition = p_partition.partition;
   end if;
   is_new := true;
 end
 $$;
 
--- p_tick      {id, queue, partition, clock, slot, lap, limit_seconds, lock, providers, seq, looks, looks_only}.
+-- p_tick      {id, queue, partition, clock, slot, lap, limit_seconds, lock, providers, seq, looks, looks_only, asked_for, asked_limit}.
 --             providers: the ones that are configured, for queues with accounts.
 --             looks: the most unknown rows to hand out for a look, when there is nothing to claim; looks_only: claim nothing.
+--             asked_for: 'pending' or 'dead': somebody asked for due rows, or for dead ones to be run once more, asked_limit of them at most.
 --             seq: 1 for a tick's first exchange, one more for each; a repeated exchange bears its old one.
 -- p_claim_id  new for every exchange; a repeated one answers the rows that still run under it, and claims nothing.
 -- p_outcomes  as settle_outcomes takes them, and besides
 --             providers: as note_providers takes them;
 --             release_claims: [claim_id] of this tick whose rows never arrived, to be given back;
---             looks: as settle_looks takes them.
+--             looks: as settle_looks takes them;
+--             progress: as note_progress takes it.
 -- p_want      the most rows to claim; null for as many as may run side by side. The batch limit holds in any case.
 -- p_close     'no'; 'if_drained': close the tick if there was nothing to claim and nothing to look at; 'yes'.
 -- p_report    kept in the ledger when the tick is closed.
@@ -110,7 +197,7 @@ $$;
 -- next_due_in_ms}; totals: {looked, resolved} of the tick so far. due and
 -- next_due_in_ms are there when this call closed the tick.
 --
--- Locks, in this order: tick, partition (when the tick is new), accounts by id, rows by id, pace by account. Claims, and whoever reads
+-- Locks, in this order: tick, partition (when the tick is new, or the partition lets only so many rows run), accounts by id, rows by id, pace by account. Claims, and whoever reads
 -- receipts, wait for nobody: they skip what is locked.
 create function punctual.exchange(
   p_tick jsonb,
@@ -145,21 +232,20 @@ declare
   v_repeated jsonb;
   v_release jsonb;
   v_paused text;
+  v_asked_for text := p_tick->>'asked_for';
+  v_settings record;
+  v_opening record;
   v_seq integer;
   v_claimed record;
   v_configured text[] := array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]')));
   v_claims boolean := false;
   v_more boolean := false;
-  v_batch_limit integer;
   v_want integer;
   v_close boolean;
   v_due integer;
   v_next_due_in_ms bigint;
 begin
-  select * into q from punctual.queues where name = p_tick->>'queue';
-  if not found then
-    raise exception 'there is no queue "%"', p_tick->>'queue' using errcode = 'PT404', hint = 'Run the migrations, or add_queue().';
-  end if;
+  q := punctual.read_queue(p_tick->>'queue');
   select * into v_partition from punctual.partitions where queue = q.name and partition = p_tick->>'partition';
   if not found then
     raise exception 'the queue % has no partition "%"', q.name, p_tick->>'partition'
@@ -171,9 +257,16 @@ begin
   if p_close not in ('no', 'if_drained', 'yes') then
     raise exception 'p_close is "%"', p_close using errcode = '22023';
   end if;
+  if v_asked_for is not null and (v_asked_for not in ('pending', 'dead') or q.account_column is not null or q.source <> 'table') then
+    raise exception 'rows of % that are % cannot be asked for', q.name, v_asked_for
+      using errcode = '22023', hint = 'Only pending or dead rows can, of a queue that has a table and no accounts.';
+  end if;
 
   select o.tick, o.is_new into v_opened from punctual.open_tick(q, v_partition, p_tick, p_now) o;
   v_tick := v_opened.tick;
+  if v_partition.max_running is not null and p_want is distinct from 0 then
+    select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_partition.partition for no key update;
+  end if;
   v_now := coalesce(p_now, clock_timestamp());
   v_paused := case when v_partition.paused_at <= v_now then coalesce(v_partition.paused_reason, 'the partition is paused')
                    when q.paused_at <= v_now then coalesce(q.paused_reason, 'the queue is paused') end;
@@ -183,23 +276,22 @@ begin
     select c from jsonb_array_elements(v_tick.claims) c where coalesce(v_outcomes->'release_claims', '[]') ? (c->>'claim_id')
   loop
     v_outcomes := jsonb_set(v_outcomes, '{records}', coalesce(v_outcomes->'records', '[]')
-      || punctual.list_claimed(q, v_release, 'jsonb_build_object(''id'', t.id::text, ''claim_id'', t.claim_id, ''outcome'', ''release'')'));
+      || punctual.list_claimed(q, v_release, 'releases'));
   end loop;
+  perform punctual.note_progress(q, v_outcomes->'progress');
   v_settled := punctual.settle_outcomes(q, v_outcomes, v_now);
+  v_tick.limited := v_tick.limited + coalesce((v_settled->>'limited')::integer, 0);
   v_seq := coalesce((p_tick->>'seq')::integer, v_tick.last_seq + 1);
   -- A repeated exchange brings findings that were judged the first time.
   v_looked := punctual.settle_looks(q, case when v_seq > v_tick.last_seq then coalesce(v_outcomes->'looks', '[]') else '[]' end, v_now);
   perform punctual.note_providers(v_outcomes->'providers', v_now);
 
-  v_batch_limit := coalesce(v_partition.batch_limit, q.batch_limit);
-  v_want := least(coalesce(p_want, v_partition.concurrency, q.concurrency), v_batch_limit - v_tick.claimed);
+  select * into v_settings from punctual.settings_of(q, v_partition, v_tick);
+  v_settings.batch_limit := coalesce((p_tick->>'asked_limit')::integer, v_settings.batch_limit);
+  v_want := least(coalesce(p_want, v_settings.concurrency), v_settings.batch_limit - v_tick.claimed);
   select c into v_repeated from jsonb_array_elements(v_tick.claims) c where c->>'claim_id' = p_claim_id::text;
   if v_repeated is not null then
-    v_rows := punctual.list_claimed(q, v_repeated, case when q.account_column is null
-      then 'jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', to_jsonb(t))'
-      else format('jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', to_jsonb(t), '
-                  '''account'', (select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', a.provider_account_id, '
-                  '''name'', a.name) from punctual.accounts a where a.id = t.%I))', q.account_column) end);
+    v_rows := punctual.list_claimed(q, v_repeated, 'rows');
   elsif v_seq > v_tick.last_seq and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now then
     if q.delivery = 'at-most-once' and v_opened.is_new then perform punctual.apply_receipts(q, null, v_now); end if;
     if v_want > 0 and not v_tick.looks_only then
@@ -212,7 +304,12 @@ begin
   if v_claims then
     -- Longer than any run of the function can be, so that a fenced row is never still being performed.
     v_lease_until := v_now + make_interval(secs => greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30));
-    if q.account_column is null then
+    if v_partition.max_running is not null and q.account_column is null then
+      v_rows := punctual.claim_limited_rows(q, v_partition, p_claim_id, v_want, v_lease_until,
+                                            case when v_asked_for = 'dead' then v_tick.started_at end, v_now);
+    elsif v_asked_for = 'dead' then
+      v_rows := punctual.claim_dead_rows(q, v_partition.partition, p_claim_id, v_want, v_lease_until, v_tick.started_at, v_now);
+    elsif q.account_column is null then
       v_rows := punctual.claim_rows(q, v_partition.partition, p_claim_id, v_want, v_lease_until, v_now);
     else
       if v_opened.is_new then perform punctual.wake_accounts(q, v_now); end if;
@@ -237,7 +334,10 @@ begin
     or (v_looks = '[]' and ((v_opened.is_new and v_paused is not null) or (p_close = 'if_drained' and v_rows = '[]' and not v_more))));
   if v_close or v_tick.closed_at is not null then
     v_due := punctual.count_due(q, v_partition.partition, v_now);
-    v_next_due_in_ms := case when v_paused is null
+    select * into v_opening from punctual.partition_opening(q, v_partition, v_now);
+    v_next_due_in_ms := case
+      when v_opening.most <= 0 then case when v_opening.opens_at < 'infinity' then round(extract(epoch from v_opening.opens_at - v_now) * 1000) end
+      when v_paused is null
         and case when q.account_column is null then v_due > 0 else punctual.is_account_ready(q, v_configured, v_now) end then 0
       else round(extract(epoch from punctual.next_due_at(q, v_partition.partition, v_now) - v_now) * 1000) end;
   end if;
@@ -252,6 +352,7 @@ begin
     unknown = t.unknown + (v_settled->>'unknown')::integer,
     released = t.released + (v_settled->>'released')::integer,
     lost = t.lost + (v_settled->>'lost')::integer,
+    limited = v_tick.limited,
     swept = t.swept + v_swept,
     looked = t.looked + (v_looked->>'looked')::integer,
     resolved = t.resolved + (v_looked->>'done')::integer + (v_looked->>'absent')::integer + (v_looked->>'dead')::integer,
@@ -278,10 +379,11 @@ begin
     'paused', v_paused,
     'settings', jsonb_build_object(
       'delivery', q.delivery,
-      'batch_limit', v_batch_limit,
-      'concurrency', coalesce(v_partition.concurrency, q.concurrency),
+      'batch_limit', v_settings.batch_limit,
+      'concurrency', v_settings.concurrency,
       'max_ticks', coalesce(v_partition.max_ticks, q.max_ticks),
-      'timeout_seconds', q.timeout_seconds,
+      'timeout_seconds', v_settings.timeout_seconds,
+      'budget_seconds', v_settings.budget_seconds,
       'lease_seconds', greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30),
       'backoff_base_seconds', q.backoff_base_seconds,
       'backoff_cap_seconds', q.backoff_cap_seconds),
@@ -299,16 +401,23 @@ begin
 end
 $$;
 
--- The rows that still run under a claim, each as p_select (SQL on t) says. Found by the index on leases: all rows of a claim
--- bear the same one.
-create function punctual.list_claimed(q punctual.queues, p_claim jsonb, p_select text) returns jsonb
+-- The rows that still run under a claim, p_as 'rows' as a claim answers them, or 'releases' as outcomes that give them back. Found by the
+-- index on leases: all rows of a claim bear the same one.
+create function punctual.list_claimed(q punctual.queues, p_claim jsonb, p_as text) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_rows jsonb;
+  v_select text := case
+    when p_as = 'releases' then 'jsonb_build_object(''id'', t.id::text, ''claim_id'', t.claim_id, ''outcome'', ''release'')'
+    else format('jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', to_jsonb(t)) || %s',
+      case when q.account_column is null then '''{}''' else format(
+        'jsonb_build_object(''account'', (select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', '
+        'a.provider_account_id, ''name'', a.name) from punctual.accounts a where a.id = t.%I))', q.account_column) end) end;
 begin
+  if q.source = 'pgmq' then return punctual.list_claimed_messages(q, p_claim, p_as); end if;
   execute format('select jsonb_agg(%s order by t.priority, coalesce(t.next_attempt_at, t.%I), t.id) from %I.%I t '
                  'where t.status = %L and t.lease_expires_at = $1 and t.claim_id = $2',
-                 p_select, q.due_column, q.table_schema, q.table_name, q.running_word)
+                 v_select, q.due_column, q.table_schema, q.table_name, q.running_word)
   into v_rows using (p_claim->>'lease_expires_at')::timestamptz, (p_claim->>'claim_id')::uuid;
   return coalesce(v_rows, '[]');
 end

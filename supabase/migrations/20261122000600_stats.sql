@@ -29,10 +29,41 @@ language sql stable set search_path = '' as $$
 $$;
 
 create function punctual.count_states(q punctual.queues) returns jsonb
-language sql stable set search_path = '' as $$
-  select jsonb_object_agg(s.state, punctual.count_rows(q, format('t.status = %L', s.word), s.word))
-    from (values ('pending', q.pending_word), ('running', q.running_word), ('done', q.done_word), ('dead', q.dead_word),
-                 ('unknown', q.unknown_word), ('cancelled', q.cancelled_word)) s (state, word)
+language plpgsql stable set search_path = '' as $$
+begin
+  if q.source = 'pgmq' then return punctual.count_message_states(q); end if;
+  return (select jsonb_object_agg(punctual.state_of_word(q, w), punctual.count_rows(q, format('t.status = %L', w), w)) from unnest(punctual.list_words(q)) w);
+end
+$$;
+
+-- {count, approximate} of the rows that are due.
+create function punctual.count_due_rows(q punctual.queues, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  if q.source = 'pgmq' then
+    return (select jsonb_build_object('count', coalesce(sum(d.due), 0), 'approximate', coalesce(bool_or(d.due >= 1000), false))
+              from punctual.partitions p cross join lateral punctual.count_due(q, p.partition, p_now) d (due) where p.queue = q.name);
+  end if;
+  return punctual.count_rows(q, format('t.status = %L and %s and coalesce(t.next_attempt_at, t.%I) <= %L',
+                                       q.pending_word, punctual.any_level_condition(q), q.due_column, p_now), q.pending_word);
+end
+$$;
+
+-- The named parts of a queue that has some: [{name, due, oldest_due_seconds, max_running, paused_at, paused_reason, last_tick_at, waiting}]; due is
+-- counted to 1,000, waiting says why one that lets only so many rows run lets none start.
+create function punctual.list_partitions(q punctual.queues, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  if q.source = 'table' and q.partition_column is null then return '[]'; end if;
+  return (select coalesce(jsonb_agg(jsonb_build_object(
+            'name', p.partition, 'due', punctual.count_due(q, p.partition, p_now),
+            'oldest_due_seconds', case when f.at > '-infinity' then round(extract(epoch from p_now - f.at)) end,
+            'max_running', p.max_running, 'paused_at', p.paused_at, 'paused_reason', p.paused_reason, 'last_tick_at', p.last_tick_at,
+            'waiting', (select o.reason from punctual.partition_opening(q, p, p_now) o)) order by p.partition), '[]')
+     from punctual.partitions p
+    cross join lateral punctual.first_due_at(q, p.partition, true, p_now) f (at)
+    where p.queue = q.name);
+end
 $$;
 
 -- Rows that no tick can reach as things stand, counted to 10,000: [{reason, rows}]. p_configured: the providers that are configured;
@@ -46,6 +77,7 @@ declare
   v_rows bigint;
   v_partition text;
 begin
+  if q.source = 'pgmq' then return punctual.list_unreachable_messages(q); end if;
   v_reasons := v_reasons
     || jsonb_build_object('reason', format('%s is null', q.due_column), 'rows', punctual.count_rows(q, format(
          't.status = %L and %s and coalesce(t.next_attempt_at, t.%I) is null', q.pending_word, v_level, q.due_column))->'count')
@@ -109,6 +141,7 @@ language sql stable set search_path = '' as $$
            'outcome', case when t.closed_at is not null then t.outcome when t.deadline_at > p_now then 'running' else 'died' end,
            'duplicate', t.duplicate, 'claimed', t.claimed, 'done', t.done, 'retried', t.retried, 'again', t.again, 'dead', t.dead,
            'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept, 'looked', t.looked, 'resolved', t.resolved, 'looks_only', t.looks_only,
+           'asked_for', t.asked_for,
            'report', t.report)
            order by t.started_at desc), '[]')
     from (select * from (select x.*, row_number() over (order by x.started_at desc) as n
@@ -148,8 +181,10 @@ begin
       'words', jsonb_build_object('pending', q.pending_word, 'running', q.running_word, 'done', q.done_word, 'dead', q.dead_word,
                                   'unknown', q.unknown_word, 'cancelled', q.cancelled_word),
       'states', punctual.count_states(q),
-      'due_now', punctual.count_rows(q, format('t.status = %L and %s and coalesce(t.next_attempt_at, t.%I) <= %L',
-                                               q.pending_word, punctual.any_level_condition(q), q.due_column, v_now), q.pending_word),
+      'settings', jsonb_build_object('batch_limit', q.batch_limit, 'concurrency', q.concurrency, 'adaptive', q.adaptive,
+                                     'budget_seconds', q.budget_seconds),
+      'partitions', punctual.list_partitions(q, v_now),
+      'due_now', punctual.count_due_rows(q, v_now),
       'oldest_due_seconds', case when v_oldest > '-infinity' then round(extract(epoch from v_now - v_oldest)) end,
       'next_due_seconds', round(extract(epoch from v_next - v_now)),
       'waiting', punctual.list_waiting(q, v_now),
@@ -189,7 +224,12 @@ begin
     raise exception 'p_limit is between 1 and 10000' using errcode = '22023';
   end if;
   for q in select * from punctual.queues order by name loop
-    foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
+    if q.source = 'pgmq' then
+      v_count := punctual.prune_messages(q, v_now - make_interval(days => q.retention_days), p_limit);
+      v_rows := v_rows + v_count;
+      v_more := v_more or v_count = p_limit;
+    end if;
+    foreach v_word in array case when q.source = 'pgmq' then '{}'::text[] else array[q.done_word, q.dead_word, q.cancelled_word] end loop
       execute format(
         'delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %3$L and s.finished_at < $1 '
         'order by s.finished_at limit $2 for update skip locked))', q.table_schema, q.table_name, v_word)

@@ -78,7 +78,7 @@ create function punctual.explain_row(p_queue text, p_id text, p_configured text[
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  q punctual.queues;
+  q punctual.queues := punctual.read_queue(p_queue);
   v_partition punctual.partitions;
   v_account punctual.accounts;
   v_pace punctual.pace;
@@ -89,17 +89,17 @@ declare
   v_waits jsonb := '[]';
   v_ahead jsonb;
   v_opening record;
+  v_blocked record;
   v_expected timestamptz;
   v_tick jsonb;
   v_held timestamptz;
   v_operator boolean;
 begin
-  select * into q from punctual.queues where name = p_queue;
-  if not found then raise exception 'there is no queue "%"', p_queue using errcode = 'PT404'; end if;
+  if q.source = 'pgmq' then return punctual.explain_message(q, p_id, v_now); end if;
+  if not punctual.is_id(q, p_id) then return null; end if;
   execute format('select to_jsonb(t) from %I.%I t where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) into v_row using p_id;
   if v_row is null then return null; end if;
-  v_state := case v_row->>'status' when q.pending_word then 'pending' when q.running_word then 'running' when q.done_word then 'done'
-                                   when q.dead_word then 'dead' when q.unknown_word then 'unknown' when q.cancelled_word then 'cancelled' end;
+  v_state := punctual.state_of_word(q, v_row->>'status');
   v_due := coalesce((v_row->>'next_attempt_at')::timestamptz, (v_row->>q.due_column)::timestamptz);
   if q.account_column is not null then
     select * into v_account from punctual.accounts a where a.id = (v_row->>q.account_column)::uuid;
@@ -127,6 +127,14 @@ begin
     end if;
     if v_partition.paused_at <= v_now then
       v_waits := v_waits || punctual.wait_of('partition_paused', null, 'the partition is paused' || coalesce(': ' || v_partition.paused_reason, ''));
+    end if;
+    if v_partition.max_running is not null then
+      select * into v_blocked from punctual.partition_opening(q, v_partition, v_now);
+      v_held := v_blocked.opens_at;
+      if v_blocked.most <= 0 or v_blocked.head_id <> p_id then
+        v_waits := v_waits || punctual.wait_of('blocked', v_blocked.opens_at,
+          coalesce(v_blocked.reason, format('row %s of the partition was begun, and is finished first', v_blocked.head_id)));
+      end if;
     end if;
     if q.account_column is not null and v_account.id is null then
       v_waits := v_waits || punctual.wait_of('no_account', null, 'it has no account');
@@ -158,7 +166,7 @@ begin
           greatest(v_due, v_held, v_provider.paused_until), v_now);
       end if;
     elsif not v_waits @> '[{"until": null}]' then
-      v_expected := greatest(v_due, v_now);
+      v_expected := greatest(v_due, v_now, v_held);
     end if;
     if v_waits = '[]' then
       v_waits := punctual.wait_of('tick', null, case when v_partition.last_tick_at is null then 'no tick has come yet' else 'the next tick takes it' end);
@@ -198,24 +206,25 @@ language sql stable set search_path = '' as $$
               else 'true' end
 $$;
 
--- Rows in one state, 200 at most: unknown ones that wait for an operator first, then the oldest first (settled ones: the latest first).
+-- Rows in one state (or the queue's word for it), 200 at most: unknown ones that wait for an operator first, then the oldest first (settled ones: the latest first).
 create function punctual.list_rows(p_queue text, p_state text, p_limit integer default 50, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
 declare
-  q punctual.queues;
+  q punctual.queues := punctual.read_queue(p_queue);
+  v_state text := punctual.state_of(q, p_state);
   v_word text;
   v_order text;
   v_rows jsonb;
 begin
-  select * into q from punctual.queues where name = p_queue;
-  if not found then raise exception 'there is no queue "%"', p_queue using errcode = 'PT404'; end if;
-  v_word := case p_state when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
+  v_word := case v_state when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
                          when 'dead' then q.dead_word when 'unknown' then q.unknown_word when 'cancelled' then q.cancelled_word end;
   if v_word is null or p_limit is null or p_limit not between 1 and 200 then
-    raise exception 'p_state is one of the six states, p_limit is 1 to 200' using errcode = '22023';
+    raise exception 'the status is "%", and the limit %', p_state, p_limit
+      using errcode = '22023', hint = format('The status is %s; the limit is 1 to 200.', array_to_string(punctual.list_words(q), ', '));
   end if;
+  if q.source = 'pgmq' then return punctual.list_messages(q, v_state, p_limit, coalesce(p_now, clock_timestamp())); end if;
   -- Each in the order of an index of the queue's.
-  v_order := case p_state when 'pending' then format('coalesce(t.next_attempt_at, t.%I), t.id', q.due_column) when 'running' then 't.lease_expires_at'
+  v_order := case v_state when 'pending' then format('coalesce(t.next_attempt_at, t.%I), t.id', q.due_column) when 'running' then 't.lease_expires_at'
                           when 'unknown' then format('(%s) desc, t.finished_at', punctual.operator_condition(q)) else 't.finished_at desc' end;
   execute format($sql$
     select coalesce(jsonb_agg(jsonb_build_object('id', r.id::text, 'status', r.status, 'due_at', coalesce(r.next_attempt_at, r.%1$I),
@@ -227,12 +236,12 @@ begin
     q.due_column,
     case when q.account_column is null then 'null::jsonb' else format(
       '(select jsonb_build_object(''id'', a.id, ''name'', a.name) from punctual.accounts a where a.id = t.%I)', q.account_column) end,
-    case when p_state = 'unknown' and q.delivery = 'at-most-once' then
+    case when v_state = 'unknown' and q.delivery = 'at-most-once' then
       'jsonb_build_object(''looks'', coalesce((t.reconcile->>''looks'')::integer, 0), ''looked_at'', t.reconcile->>''looked_at'', '
       '''next_look_at'', t.reconcile_at, ''found'', t.reconcile->>''found'', ''waits_for_operator'', '
       || punctual.operator_condition(q) || ')' else 'null::jsonb' end,
     v_order, q.table_schema, q.table_name, v_word,
-    case when p_state = 'pending' then format('and %s', punctual.any_level_condition(q)) else '' end)
+    case when v_state = 'pending' then format('and %s', punctual.any_level_condition(q)) else '' end)
   into v_rows using p_limit, coalesce(p_now, clock_timestamp());
   return v_rows;
 end

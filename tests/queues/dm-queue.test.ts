@@ -168,6 +168,7 @@ describe('an attempt', () => {
     account: { ...account, provider },
     attempt: 1,
     claimId: 'claim-1',
+    progress: () => {},
   });
 
   it('over WhatsApp gives its row and claim along, which the status webhooks echo', async () => {

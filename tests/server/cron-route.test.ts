@@ -149,6 +149,8 @@ describe('a call with the secret', () => {
       ended: 'drained',
       counts: noCounts,
       budgetMs: 45_000,
+      batchLimit: 30,
+      concurrency: 5,
       usedMs: expect.any(Number),
       lock: 'none',
       backlogDue: 0,

@@ -336,7 +336,7 @@ describe('an operator’s decision', () => {
   it('on a row that there is not, or of a kind that there is not, is refused', async () => {
     await expect(sql.resolve('987654', 'done')).rejects.toMatchObject({ code: 'PT404' });
     const { id } = await sql.addUnknown(account);
-    for (const decision of ['sent', 'unknown', 'running', ''])
+    for (const decision of ['sending', 'unknown', 'running', 'perhaps', ''])
       await expect(sql.resolve(id, decision)).rejects.toMatchObject({ code: '22023' });
   });
 });
