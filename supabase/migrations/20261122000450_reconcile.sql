@@ -13,11 +13,11 @@ begin
   execute format('select to_jsonb(t) from %I.%I t where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) into v_before using p_id;
   execute format(
     'update %I.%I t set status = $1::%s, lease_expires_at = null, finished_at = case when $2 = ''pending'' then null else $3 end, '
-    'last_error = $4, reconcile_at = null %s where t.id = $5::%s '
+    'last_error = $4 %s where t.id = $5::%s '
     'returning jsonb_build_array(jsonb_build_object(''id'', t.id, ''claim_id'', t.claim_id, ''outcome'', $2, ''result'', $6, ''error'', $4, '
     '''rate_limited'', false, ''account_id'', %s))',
     q.table_schema, q.table_name, q.status_type,
-    punctual.set_results(q, '$6'),
+    punctual.set_results(q, '$6') || case when q.delivery = 'at-most-once' then ', reconcile_at = null' else '' end,
     q.id_type, case when q.account_column is null then 'null' else format('t.%I', q.account_column) end)
   into v_applied
   using case p_outcome when 'done' then q.done_word when 'dead' then q.dead_word when 'cancelled' then q.cancelled_word else q.pending_word end,

@@ -19,6 +19,8 @@ export interface TickSettings {
   limitMs?: number;
   /** The database is told that it is so much later: leases and deadlines pass without a wait. */
   aheadMs?: number;
+  /** `main` unless given. */
+  partition?: string;
 }
 
 /** One tick of `queue` over supabase-js, with connections, a clock and a lock as in production. */
@@ -28,7 +30,7 @@ export function stackTick<Row, Deps, Env>(
   settings: TickSettings,
   fetch?: typeof globalThis.fetch,
 ): Promise<TickReport> {
-  const { supabaseUrl: url, serviceRoleKey, redis, limitMs = 60_000, aheadMs } = settings;
+  const { supabaseUrl: url, serviceRoleKey, redis, limitMs = 60_000, aheadMs, partition } = settings;
   const now = aheadMs === undefined ? undefined : () => new Date(Date.now() + aheadMs);
   return tick(
     queue,
@@ -40,7 +42,7 @@ export function stackTick<Row, Deps, Env>(
       newId: () => crypto.randomUUID(),
       lock: redis ? upstashLock({ ...redis, clock: systemClock, log: silentLog }) : null,
     },
-    { deps, limitMs, clockName: 'test' },
+    { deps, limitMs, clockName: 'test', partition },
   );
 }
 

@@ -1,0 +1,227 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { silentLog } from '../../lib/engine/log';
+import { done, type Outcome } from '../../lib/engine/outcome';
+import type { PerformContext } from '../../lib/engine/queue';
+import { type TickOptions, tick } from '../../lib/engine/tick';
+import { queueStore } from '../../lib/store/queue-store';
+import type { Rpc } from '../../lib/store/rpc';
+import { makeTasks } from '../support/tasks';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { VirtualClock } from '../support/virtual-clock';
+
+let database: TestDatabase;
+let tasks: Awaited<ReturnType<typeof makeTasks>>;
+let clock: VirtualClock;
+let exchanges: number;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  tasks = await makeTasks(database);
+  clock = new VirtualClock();
+  exchanges = 0;
+});
+
+const row = z.object({ id: z.coerce.string() });
+type Perform = (id: string, context: PerformContext<null>) => Promise<Outcome> | Outcome;
+
+/** A tick of the part `a` unless said otherwise. */
+function run(perform: Perform, options: Partial<TickOptions<null>> = {}, rpc: Rpc = database.rpc) {
+  const counted: Rpc = (fn, args) => {
+    exchanges++;
+    return clock.busy(rpc(fn, args));
+  };
+  const queue = {
+    name: 'tasks',
+    row,
+    delivery: 'at-least-once' as const,
+    timeoutMs: 15_000,
+    connect: () => null,
+    perform: ({ id }: { id: string }, context: PerformContext<null>) => perform(id, context),
+  };
+  const store = queueStore(counted, clock.date);
+  const ports = {
+    store,
+    clock,
+    log: silentLog,
+    random: () => 0.5,
+    newId: () => crypto.randomUUID(),
+    lock: null,
+  };
+  return clock.run(
+    tick(queue, ports, { deps: null, limitMs: 60_000, clockName: 'test', partition: 'a', ...options }),
+  );
+}
+
+const sleep = (ms: number) => new Promise<void>((resolve) => void clock.timer(ms, resolve));
+const due = (row: Record<string, unknown> = {}) => tasks.add({ due: clock.date().toISOString(), ...row });
+const steps = async (id: string) => (await tasks.row(id)).step;
+
+describe('progress', () => {
+  it('is in the row within about a second, while the row still runs', async () => {
+    const id = await due();
+    const seen: unknown[] = [];
+    await run(async (_id, { progress }) => {
+      progress({ percent: 10 });
+      await sleep(900);
+      seen.push(await clock.busy(steps(id)));
+      await sleep(200);
+      seen.push(await clock.busy(steps(id)));
+      await sleep(5_000);
+      return done();
+    });
+    expect(seen).toEqual([null, { percent: 10 }]);
+    expect(await tasks.row(id)).toMatchObject({ status: 'done', step: { percent: 10 } });
+  });
+
+  it('costs no more than a call a second, however often it is said', async () => {
+    const id = await due();
+    await run(async (_id, { progress }) => {
+      for (let n = 1; n <= 100; n++) {
+        progress(n);
+        await sleep(100);
+      }
+      return done();
+    });
+    expect(await steps(id)).toBe(100);
+    expect(exchanges).toBeLessThanOrEqual(14);
+  });
+
+  it('is lost with a call that fails, and nothing else is', async () => {
+    const id = await due();
+    let fails = 0;
+    const rpc: Rpc = async (fn, args) => {
+      const outcomes = args.p_outcomes as { progress?: unknown[] };
+      if (outcomes.progress?.length && fails++ < 2) throw new Error('connection lost');
+      return database.rpc(fn, args);
+    };
+    const report = await run(
+      async (_id, { progress }) => {
+        progress('half');
+        await sleep(3_000);
+        return done();
+      },
+      {},
+      rpc,
+    ).catch((error) => error);
+    expect(fails).toBeGreaterThanOrEqual(2);
+    expect(report).toBeInstanceOf(Error);
+    expect(await tasks.row(id)).toMatchObject({ status: 'done', step: null });
+  });
+
+  it('that is no JSON is left out', async () => {
+    const id = await due();
+    const circular: Record<string, unknown> = {};
+    circular.self = circular;
+    const report = await run((_id, { progress }) => {
+      progress(circular);
+      progress(undefined);
+      return done();
+    });
+    expect(report.counts.done).toBe(1);
+    expect(await steps(id)).toBeNull();
+  });
+});
+
+describe('a tick that somebody asked for', () => {
+  it('does as many due rows as were asked for, in order', async () => {
+    const first = await due();
+    await due();
+    const seen: string[] = [];
+    const perform: Perform = (id) => {
+      seen.push(id);
+      return done();
+    };
+    const report = await run(perform, { asked: { state: 'pending', limit: 1 } });
+    expect(seen).toEqual([first]);
+    expect(report).toMatchObject({ outcome: 'ran', ended: 'batch limit', batchLimit: 1, backlogDue: 1 });
+  });
+
+  it('runs what is dead once more, each once', async () => {
+    for (let n = 0; n < 3; n++) await due({ max_attempts: 1 });
+    const fail: Perform = () => ({ kind: 'retry', error: 'broken' });
+    expect((await run(fail)).counts.dead).toBe(3);
+    clock.skip(1_000);
+    const seen: string[] = [];
+    const report = await run(
+      (id, { attempt }) => {
+        seen.push(`${id}.${attempt}`);
+        return { kind: 'retry', error: 'still broken' };
+      },
+      { asked: { state: 'dead', limit: null } },
+    );
+    expect(seen.sort()).toEqual(['1.2', '2.2', '3.2']);
+    expect(report.counts).toMatchObject({ claimed: 3, dead: 3 });
+  });
+});
+
+describe('a budget of the registry', () => {
+  const budget = (seconds: number) =>
+    database.sql(`update punctual.queues set budget_seconds = $1, batch_limit = null where name = 'tasks'`, [
+      seconds,
+    ]);
+
+  it('ends the work earlier than the limit would', async () => {
+    await budget(20);
+    for (let n = 0; n < 40; n++) await due();
+    const startedAt = clock.now();
+    const report = await run(async () => {
+      await sleep(2_000);
+      return done();
+    });
+    expect(report).toMatchObject({ ended: 'budget', budgetMs: 20_000 });
+    expect(clock.now() - startedAt).toBeLessThanOrEqual(20_000);
+    expect(report.backlogDue).toBeGreaterThan(0);
+  });
+
+  it('a partition’s own goes before the queue’s', async () => {
+    await budget(20);
+    await database.sql(
+      `update punctual.partitions set budget_seconds = 30 where queue = 'tasks' and partition = 'a'`,
+    );
+    await due();
+    expect((await run(() => done())).budgetMs).toBe(30_000);
+  });
+
+  it('longer than the limit leaves changes nothing', async () => {
+    await budget(500);
+    await due();
+    expect((await run(() => done())).budgetMs).toBe(45_000);
+  });
+
+  it('into which no row fits is an error that says so, and claims nothing for good', async () => {
+    await budget(10);
+    const id = await due();
+    await expect(run(() => done())).rejects.toMatchObject({
+      kind: 'registry',
+      message: "tasks: nothing fits into the registry's budget of 10 s, since a row may take 15 s",
+    });
+    expect(await tasks.row(id)).toMatchObject({ status: 'pending', attempts: 0 });
+  });
+});
+
+describe('settings that follow the backlog', () => {
+  it('let that many rows run side by side, and that many a tick', async () => {
+    await database.sql(`update punctual.queues set adaptive = true where name = 'tasks'`);
+    for (let n = 0; n < 60; n++) await due();
+    let running = 0;
+    let highest = 0;
+    const report = await run(async () => {
+      highest = Math.max(highest, ++running);
+      await sleep(500);
+      running--;
+      return done();
+    });
+    expect(highest).toBe(7);
+    expect(report).toMatchObject({
+      ended: 'batch limit',
+      batchLimit: 40,
+      concurrency: 7,
+      counts: { done: 40 },
+    });
+  });
+});

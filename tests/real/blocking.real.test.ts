@@ -1,0 +1,141 @@
+import { Client } from 'pg';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { z } from 'zod';
+import { done, type Outcome, retry } from '../../lib/engine/outcome';
+import type { Queue } from '../../lib/engine/queue';
+import { type Stack, startStack } from '../stack/start-stack';
+import { makeTasks } from '../support/tasks';
+import { stackTick } from './tick-process';
+
+let stack: Stack;
+
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(() => stack?.stop());
+beforeEach(async () => {
+  await stack.sql(`delete from punctual.queues where name = 'tasks'`);
+  await makeTasks({ sql: stack.sql, rpc: async () => null, reset: async () => {}, close: async () => {} });
+  // Every tick is let in: what keeps two rows from running is the partition's own limit.
+  await stack.sql(`update punctual.queues set max_ticks = 100, batch_limit = null, concurrency = 10, backoff_base_seconds = 1, lease_seconds = 90
+    where name = 'tasks'`);
+});
+
+interface Run {
+  id: number;
+  attempt: number;
+  startedAt: number;
+  endedAt: number;
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const row = z.object({ id: z.coerce.number() });
+
+function tasks(
+  runs: Run[],
+  outcomeOf: (id: number, attempt: number) => Outcome,
+): Queue<z.infer<typeof row>, null, unknown> {
+  return {
+    name: 'tasks',
+    row,
+    delivery: 'at-least-once',
+    timeoutMs: 15_000,
+    connect: () => null,
+    async perform({ id }, { attempt }) {
+      const startedAt = performance.now();
+      await sleep(Math.random() * 4);
+      runs.push({ id, attempt, startedAt, endedAt: performance.now() });
+      return outcomeOf(id, attempt);
+    },
+  };
+}
+
+/** Eight clocks at once, each calling tick after tick, until nothing is left in the line. */
+async function drain(queue: Queue<z.infer<typeof row>, null, unknown>): Promise<number> {
+  let over = false;
+  let looks = 0;
+  const doubles: unknown[] = [];
+  const watch = (async () => {
+    while (!over) {
+      doubles.push(
+        ...(await stack.sql(
+          `select count(*) from app.tasks where lane = 'line' and status = 'running' having count(*) > 1`,
+        )),
+      );
+      looks++;
+    }
+  })();
+  await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      for (;;) {
+        await stackTick(queue, null, { ...stack, partition: 'line' });
+        const [left] = await stack.sql(
+          `select count(*)::integer as n from app.tasks where status in ('pending', 'running')`,
+        );
+        if (left?.n === 0) return;
+        await sleep(5);
+      }
+    }),
+  );
+  over = true;
+  await watch;
+  expect(doubles).toEqual([]);
+  return looks;
+}
+
+it('of two hundred rows eight ticks at once never run two, keep their order, and wait for a head that fails', async () => {
+  await stack.sql(`insert into app.tasks (lane, due, max_attempts)
+    select 'line', now() - interval '1 hour' + make_interval(secs => n), 2 from generate_series(1, 200) n`);
+  const runs: Run[] = [];
+  const failing = new Set([1, 60, 61, 140]);
+  const hopeless = 100;
+  const queue = tasks(runs, (id, attempt) =>
+    id === hopeless || (failing.has(id) && attempt === 1) ? retry('not yet') : done(),
+  );
+  const looks = await drain(queue);
+
+  // Each attempt ended before the next one of any row began, and no row began before the one before it was finished.
+  const inTime = [...runs].sort((a, b) => a.startedAt - b.startedAt);
+  for (const [n, run] of inTime.entries()) {
+    if (n > 0) expect(run.startedAt).toBeGreaterThanOrEqual(inTime[n - 1]?.endedAt ?? 0);
+  }
+  const expected = Array.from({ length: 200 }, (_, n) => n + 1).flatMap((id) =>
+    failing.has(id) || id === hopeless ? [`${id}.1`, `${id}.2`] : [`${id}.1`],
+  );
+  expect(inTime.map(({ id, attempt }) => `${id}.${attempt}`)).toEqual(expected);
+  expect(
+    await stack.sql('select status, count(*)::integer as n from app.tasks group by 1 order by 1'),
+  ).toEqual([
+    { status: 'dead', n: 1 },
+    { status: 'done', n: 199 },
+  ]);
+  expect(looks).toBeGreaterThan(50);
+}, 120_000);
+
+it('a tick that claims waits for one that is claiming, and counts what that one took', async () => {
+  await stack.sql(
+    `update punctual.partitions set max_running = 3 where queue = 'tasks' and partition = 'line'`,
+  );
+  await stack.sql(`insert into app.tasks (lane, due) select 'line', now() from generate_series(1, 9)`);
+  const [one, other] = [
+    new Client({ connectionString: stack.databaseUrl }),
+    new Client({ connectionString: stack.databaseUrl }),
+  ];
+  await Promise.all([one.connect(), other.connect()]);
+  const claim = async (client: Client, id: string, want: number) => {
+    const tick = { id, queue: 'tasks', partition: 'line', limit_seconds: 60 };
+    const text = 'select punctual.exchange($1, $2, p_want => $3) as reply';
+    const { rows } = await client.query(text, [JSON.stringify(tick), crypto.randomUUID(), want]);
+    return rows[0].reply.rows.length;
+  };
+  const [oneId, otherId] = [crypto.randomUUID(), crypto.randomUUID()];
+  await claim(one, oneId, 0);
+  await claim(other, otherId, 0);
+  await one.query('begin');
+  expect(await claim(one, oneId, 2)).toBe(2);
+  const waiting = claim(other, otherId, 3);
+  expect(await Promise.race([waiting, sleep(300).then(() => 'waits')])).toBe('waits');
+  await one.query('commit');
+  expect(await waiting).toBe(1);
+  await Promise.all([one.end(), other.end()]);
+});

@@ -1,0 +1,375 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges } from '../support/exchanges';
+import { makeTasks } from '../support/tasks';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let tasks: Awaited<ReturnType<typeof makeTasks>>;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+  tasks = await makeTasks(database);
+});
+
+const line = (changes: Record<string, unknown> = {}) =>
+  sql.tick({ queue: 'tasks', partition: 'line', ...changes });
+const ids = (reply: { rows: { id: string }[] }) => reply.rows.map((row) => row.id);
+const inLine = (seconds: number, changes: Record<string, unknown> = {}) =>
+  tasks.add({ lane: 'line', due: sql.at(seconds), ...changes });
+const allowTicks = (n: number) =>
+  database.sql(`update punctual.queues set max_ticks = ${n} where name = 'tasks'`);
+
+/** Claims one row and brings its outcome. */
+async function work(outcome: string, more: Record<string, unknown> = {}) {
+  const tick = line();
+  const { rows, claimId } = await tick.claim();
+  const id = rows[0]?.id ?? '';
+  await tick.settle([{ id, claim_id: claimId, outcome, error: 'e', delay_seconds: 60, ...more }], {
+    close: 'yes',
+  });
+  return id;
+}
+
+describe('a partition that lets one row run at a time', () => {
+  beforeEach(() => allowTicks(8));
+
+  it('gives one row, and none while it runs, to whatever number of ticks', async () => {
+    const [first, second] = [await inLine(-2), await inLine(-1)];
+    const tick = line();
+    const taken = await tick.claim();
+    expect(ids(taken)).toEqual([first]);
+    expect(ids(await tick.claim())).toEqual([]);
+    expect(ids(await line().claim())).toEqual([]);
+    const record = { id: first, claim_id: taken.claimId, outcome: 'done' };
+    expect(ids(await tick.settle([record], { want: 5 }))).toEqual([second]);
+  });
+
+  it('waits for a head that is tried again, however much more urgent what comes after it is', async () => {
+    const head = await inLine(-2);
+    expect(await work('retry')).toBe(head);
+    await inLine(-100);
+    await inLine(0, { priority: 0 });
+    expect(ids(await line().claim())).toEqual([]);
+    sql.pass(59);
+    expect(ids(await line().claim())).toEqual([]);
+    sql.pass(1);
+    expect(ids(await line().claim())).toEqual([head]);
+  });
+
+  it.each(['done', 'dead', 'again'])('goes on when the head is %s', async (outcome) => {
+    const head = await inLine(-2);
+    const next = await inLine(-1);
+    expect(await work(outcome, { delay_seconds: 3_600 })).toBe(head);
+    expect(ids(await line().claim())).toEqual([next]);
+  });
+
+  it('goes on when the head came back unstarted, in order', async () => {
+    const head = await inLine(-2);
+    await work('release');
+    expect(ids(await line().claim())).toEqual([head]);
+  });
+
+  it('lets what is more urgent before a head that was never started', async () => {
+    await inLine(-2);
+    await work('release');
+    const urgent = await inLine(0, { priority: 0 });
+    expect(ids(await line().claim())).toEqual([urgent]);
+  });
+
+  it('waits for a head that a provider’s limit holds back, though that costs no attempt', async () => {
+    const head = await inLine(-2);
+    await inLine(-1);
+    await work('retry', { rate_limited: true });
+    expect((await tasks.row(head)).attempts).toBe(0);
+    expect(ids(await line().claim())).toEqual([]);
+    sql.pass(60);
+    expect(ids(await line().claim())).toEqual([head]);
+  });
+
+  it('waits for a head whose outcome nobody knows, until that is decided', async () => {
+    const head = await inLine(-2);
+    const next = await inLine(-1);
+    await work('unknown');
+    sql.pass(100_000);
+    expect(ids(await line().claim())).toEqual([]);
+    await database.rpc('resolve_row', { p_queue: 'tasks', p_id: head, p_decision: 'cancelled' });
+    expect(ids(await line().claim())).toEqual([next]);
+  });
+
+  it('gives the head of a tick that died again, before any other', async () => {
+    const head = await inLine(-2);
+    await inLine(0, { priority: 0 });
+    await database.sql(`update app.tasks set priority = 0 where id = ${head}`);
+    expect(ids(await line().claim())).toEqual([head]);
+    await inLine(-1_000, { priority: 0 });
+    sql.pass(89);
+    expect(ids(await line().claim())).toEqual([]);
+    sql.pass(1);
+    expect(ids(await line().claim())).toEqual([head]);
+  });
+
+  it.each([
+    ['cancelled', `update app.tasks set status = 'cancelled' where id = $1`],
+    ['deleted', 'delete from app.tasks where id = $1'],
+    ['moved to another part', `update app.tasks set lane = 'a' where id = $1`],
+  ])('goes on when a head that waits is %s', async (_what, statement) => {
+    const head = await inLine(-2);
+    const next = await inLine(-1);
+    await work('retry');
+    await database.sql(statement, [head]);
+    expect(ids(await line().claim())).toEqual([next]);
+  });
+
+  it('goes on when a head that waits has expired', async () => {
+    await inLine(-2, { expires_at: sql.at(30) });
+    const next = await inLine(-1);
+    await work('retry');
+    sql.pass(30);
+    expect(ids(await line().claim())).toEqual([next]);
+  });
+
+  it('says when the head may go on, and no earlier', async () => {
+    await inLine(-2);
+    await inLine(-1);
+    await work('retry');
+    sql.pass(10);
+    expect(await line().exchange({ close: 'yes' })).toMatchObject({ due: 1, next_due_in_ms: 50_000 });
+  });
+
+  it('says why a row waits, and until when', async () => {
+    const head = await inLine(-2);
+    const next = await inLine(-1);
+    await work('retry');
+    const explain = (id: string) =>
+      database.rpc('explain_row', { p_queue: 'tasks', p_id: id, p_now: sql.now }) as Promise<{
+        waits: { kind: string; text: string }[];
+        expected_at: string;
+      }>;
+    expect((await explain(next)).waits).toMatchObject([
+      { kind: 'blocked', text: `row ${head} failed, is tried again, and goes first` },
+    ]);
+    expect(new Date((await explain(next)).expected_at).toISOString()).toBe(sql.at(60));
+    expect((await explain(head)).waits.map(({ kind }) => kind)).toContain('retry');
+    sql.pass(60);
+    expect((await explain(next)).waits).toMatchObject([
+      { kind: 'blocked', text: `row ${head} of the partition was begun, and is finished first` },
+    ]);
+  });
+});
+
+describe('a partition that lets three rows run at a time', () => {
+  it('fills up to three, over two ticks', async () => {
+    await allowTicks(2);
+    await database.sql(`update punctual.partitions set max_running = 3 where partition = 'line'`);
+    for (let n = 0; n < 6; n++) await inLine(n - 10);
+    const [one, other] = [line(), line()];
+    const first = await one.claim(2);
+    expect(first.rows).toHaveLength(2);
+    expect((await other.claim(5)).rows).toHaveLength(1);
+    const records = first.rows.map(({ id }) => ({
+      id,
+      claim_id: first.claimId,
+      outcome: 'retry',
+      error: 'e',
+      delay_seconds: 60,
+    }));
+    expect((await one.settle(records, { want: 5 })).rows).toHaveLength(2);
+  });
+});
+
+describe('the partitions to tick', () => {
+  const due = async (changes: Record<string, unknown> = {}) =>
+    (await database.rpc('list_due_partitions', { p_queue: 'tasks', p_now: sql.now, ...changes })) as {
+      partition: string;
+      due_seconds: number | null;
+    }[];
+
+  it('are those with a due row, the longest not ticked first', async () => {
+    for (const lane of ['a', 'b', 'line']) await tasks.add({ lane, due: sql.at(-5) });
+    await tasks.add({ lane: 'b', due: sql.at(5) });
+    await sql.tick({ queue: 'tasks', partition: 'a' }).exchange();
+    expect(await due()).toEqual([
+      { partition: 'b', due_seconds: 5 },
+      { partition: 'line', due_seconds: 5 },
+      { partition: 'a', due_seconds: 5 },
+    ]);
+  });
+
+  it('leave out what is paused, not due, or blocked', async () => {
+    await database.sql(`update punctual.partitions set paused_at = $1 where partition = 'a'`, [sql.now]);
+    await tasks.add({ lane: 'a', due: sql.at(-5) });
+    await tasks.add({ lane: 'b', due: sql.at(5) });
+    await inLine(-2);
+    await inLine(-1);
+    await line().claim();
+    // Somebody still has to see to rows whose tick died.
+    expect(await due()).toEqual([{ partition: 'b', due_seconds: null }]);
+    await database.sql(`update punctual.queues set paused_at = $1 where name = 'tasks'`, [sql.now]);
+    expect(await due()).toEqual([]);
+  });
+
+  it('is the one that is named, or an error that names those that there are', async () => {
+    expect(await due({ p_only: 'b' })).toEqual([{ partition: 'b' }]);
+    await expect(due({ p_only: 'c' })).rejects.toMatchObject({
+      code: 'PT404',
+      message: /"c".*There is a, b, line/,
+    });
+    await expect(due({ p_queue: 'none' })).rejects.toMatchObject({ code: 'PT404' });
+  });
+});
+
+describe('the figures of partitions', () => {
+  it('tell of each what is due, and why none of its rows may start', async () => {
+    await tasks.add({ lane: 'a', due: sql.at(-7) });
+    const head = await inLine(-2);
+    await inLine(-1);
+    await work('retry');
+    const stats = (await database.rpc('read_stats', { p_now: sql.now })) as {
+      queues: { name: string; partitions: object[]; settings: object }[];
+    };
+    const queue = stats.queues.find(({ name }) => name === 'tasks');
+    expect(queue?.partitions).toMatchObject([
+      { name: 'a', due: 1, oldest_due_seconds: 7, max_running: null, waiting: null },
+      { name: 'b', due: 0, oldest_due_seconds: null },
+      { name: 'line', due: 1, max_running: 1, waiting: `row ${head} failed, is tried again, and goes first` },
+    ]);
+    expect(queue?.settings).toEqual({
+      batch_limit: 30,
+      concurrency: 5,
+      adaptive: false,
+      budget_seconds: null,
+    });
+    expect(stats.queues.find(({ name }) => name === 'dm_queue')?.partitions).toEqual([]);
+  });
+});
+
+describe('rows that somebody asks for', () => {
+  const asked = (state: string, limit: number | null = null, partition = 'a') =>
+    sql.tick({ queue: 'tasks', partition, asked_for: state, asked_limit: limit });
+  const kill = async (lane = 'a') => {
+    const id = await tasks.add({ lane, due: sql.at(-10), max_attempts: 1 });
+    const tick = sql.tick({ queue: 'tasks', partition: lane });
+    const { rows, claimId } = await tick.claim();
+    await tick.settle(
+      rows.map((row) => ({
+        id: row.id,
+        claim_id: claimId,
+        outcome: 'retry',
+        error: 'broken',
+        delay_seconds: 1,
+      })),
+      { close: 'yes' },
+    );
+    sql.pass(1);
+    return id;
+  };
+
+  it('come beside a tick that is running, and wait for no lock', async () => {
+    const [first, second] = [await tasks.add({ due: sql.at(-2) }), await tasks.add({ due: sql.at(-1) })];
+    expect(ids(await sql.tick({ queue: 'tasks', partition: 'a' }).claim(1))).toEqual([first]);
+    const reply = await asked('pending').claim();
+    expect(reply.admitted).toBe(true);
+    expect(ids(reply)).toEqual([second]);
+  });
+
+  it('are no more than were asked for, and due', async () => {
+    for (let n = 0; n < 3; n++) await tasks.add({ due: sql.at(-n) });
+    await tasks.add({ due: sql.at(10) });
+    expect((await asked('pending', 2).claim()).rows).toHaveLength(2);
+    expect((await asked('pending', 9).claim()).rows).toHaveLength(1);
+  });
+
+  it('dead ones are run once more, the longest dead first, and no due one with them', async () => {
+    const [first, second] = [await kill(), await kill()];
+    await tasks.add({ due: sql.at(-1) });
+    const tick = asked('dead', 1);
+    const reply = await tick.claim();
+    expect(reply.rows).toMatchObject([{ id: first, attempt: 2 }]);
+    expect(await tasks.row(first)).toMatchObject({ status: 'running', finished_at: null });
+    expect(ids(await asked('dead').claim())).toEqual([second]);
+    await tick.settle([{ id: first, claim_id: reply.claimId, outcome: 'done' }]);
+    expect(await tasks.row(first)).toMatchObject({ status: 'done', last_error: null });
+  });
+
+  it('one that dies again is not run again by the same call, and by the next', async () => {
+    const id = await kill();
+    const tick = asked('dead');
+    const { claimId } = await tick.claim();
+    sql.pass(1);
+    const record = { id, claim_id: claimId, outcome: 'retry', error: 'still broken', delay_seconds: 1 };
+    expect(ids(await tick.settle([record], { want: 5 }))).toEqual([]);
+    expect(await tasks.row(id)).toMatchObject({ status: 'dead', attempts: 2, last_error: 'still broken' });
+    sql.pass(1);
+    expect(ids(await asked('dead').claim())).toEqual([id]);
+  });
+
+  it('a dead one of a partition that lets one row run waits for the one that runs', async () => {
+    const dead = await kill('line');
+    await inLine(-1);
+    const tick = line();
+    const { rows, claimId } = await tick.claim();
+    expect(ids(await asked('dead', null, 'line').claim())).toEqual([]);
+    await tick.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'done' }]);
+    expect(ids(await asked('dead', null, 'line').claim())).toEqual([dead]);
+    await inLine(-1);
+    expect(ids(await line().claim())).toEqual([]);
+  });
+
+  it('can be asked for only where a row is a row by itself', async () => {
+    await expect(sql.tick({ asked_for: 'dead' }).claim()).rejects.toThrow(/dm_queue.*cannot be asked for/);
+    await expect(asked('done').claim()).rejects.toThrow(/cannot be asked for/);
+  });
+
+  it('are no heartbeat of a clock, and are told from its ticks', async () => {
+    await asked('pending').exchange({ close: 'yes' });
+    expect(await database.sql('select asked_for from punctual.ticks')).toEqual([{ asked_for: 'pending' }]);
+    expect(await database.sql(`select last_tick_at from punctual.partitions where partition = 'a'`)).toEqual([
+      { last_tick_at: null },
+    ]);
+  });
+});
+
+describe('results and progress', () => {
+  it('a jsonb column takes the result as it is', async () => {
+    const id = await tasks.add({ due: sql.at(-1) });
+    const tick = sql.tick({ queue: 'tasks', partition: 'a' });
+    const { claimId } = await tick.claim();
+    const answer = { words: 3, list: [1, null, 'x'] };
+    await tick.settle([{ id, claim_id: claimId, outcome: 'done', result: { answer } }]);
+    expect((await tasks.row(id)).answer).toEqual(answer);
+  });
+
+  it('progress is written under the row’s claim, and by nobody else', async () => {
+    const id = await tasks.add({ due: sql.at(-1) });
+    const tick = sql.tick({ queue: 'tasks', partition: 'a' });
+    const { claimId } = await tick.claim();
+    const say = (claim_id: string, progress: unknown) =>
+      tick.exchange({ outcomes: { progress: [{ id, claim_id, progress }] } });
+    await say(claimId, { percent: 40 });
+    expect((await tasks.row(id)).step).toEqual({ percent: 40 });
+    await say(crypto.randomUUID(), { percent: 99 });
+    expect((await tasks.row(id)).step).toEqual({ percent: 40 });
+    await tick.settle([{ id, claim_id: claimId, outcome: 'done' }]);
+    await say(claimId, { percent: 50 });
+    expect((await tasks.row(id)).step).toEqual({ percent: 40 });
+  });
+
+  it('progress that cannot be written does not keep outcomes', async () => {
+    const id = await tasks.add({ due: sql.at(-1) });
+    const tick = sql.tick({ queue: 'tasks', partition: 'a' });
+    const { claimId } = await tick.claim();
+    await tick.exchange({
+      outcomes: {
+        progress: [{ id: 'no id', claim_id: claimId, progress: 1 }],
+        records: [{ id, claim_id: claimId, outcome: 'done' }],
+      },
+    });
+    expect((await tasks.row(id)).status).toBe('done');
+  });
+});
