@@ -86,7 +86,9 @@ create table punctual.partitions (
   paused_at timestamptz,
   paused_reason text,
   last_tick_at timestamptz,
-  primary key (queue, partition)
+  primary key (queue, partition),
+  -- Which message runs next is pgmq's to say: none can be made to wait for another.
+  constraint partitions_pgmq_has_no_order check (queue <> 'pgmq' or max_running is null)
 );
 
 -- The ledger: one row a tick.

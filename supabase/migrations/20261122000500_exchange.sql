@@ -313,10 +313,14 @@ begin
       v_rows := punctual.claim_rows(q, v_partition.partition, p_claim_id, v_want, v_lease_until, v_now);
     else
       if v_opened.is_new then perform punctual.wake_accounts(q, v_now); end if;
-      select * into v_claimed from punctual.claim_paced_rows(q, p_claim_id, v_want, v_lease_until,
-        v_configured, v_now);
-      v_rows := v_claimed.claimed;
-      v_more := v_claimed.more;
+      if v_partition.max_running is not null then
+        v_want := least(v_want, (select o.most from punctual.partition_opening(q, v_partition, v_now) o));
+      end if;
+      if v_want > 0 then
+        select * into v_claimed from punctual.claim_paced_rows(q, p_claim_id, v_want, v_lease_until, v_configured, v_now);
+        v_rows := v_claimed.claimed;
+        v_more := v_claimed.more;
+      end if;
     end if;
     if v_rows <> '[]' then
       v_tick.claims := (select jsonb_agg(c order by n) from jsonb_array_elements(

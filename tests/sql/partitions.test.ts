@@ -373,3 +373,27 @@ describe('results and progress', () => {
     expect((await tasks.row(id)).status).toBe('done');
   });
 });
+
+describe('a queue with accounts that lets two rows run at a time', () => {
+  it('takes no third, whatever number of accounts is ready', async () => {
+    await database.sql(`update punctual.partitions set max_running = 2 where queue = 'dm_queue'`);
+    for (let n = 0; n < 4; n++) await sql.addDm(await sql.addAccount());
+    const tick = sql.tick();
+    const { rows, claimId } = await tick.claim();
+    expect(rows).toHaveLength(2);
+    expect((await tick.claim()).rows).toHaveLength(0);
+    const record = { id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'done' };
+    expect((await tick.settle([record], { want: 5 })).rows).toHaveLength(1);
+  });
+});
+
+it('messages of pgmq cannot be made to wait for each other', async () => {
+  await expect(
+    database.sql(`insert into punctual.queues (name, source, table_schema, table_name, id_type, due_column, status_type, pending_word, running_word,
+      done_word, dead_word, unknown_word, cancelled_word, delivery) values ('pgmq', 'pgmq', 'p', 'm', 'bigint', 'vt', 'text', 'a', 'b', 'c', 'd', 'e', 'f',
+      'at-least-once') on conflict do nothing`),
+  ).resolves.toBeDefined();
+  await expect(
+    database.sql(`insert into punctual.partitions (queue, partition, max_running) values ('pgmq', 'x', 1)`),
+  ).rejects.toThrow(/partitions_pgmq_has_no_order/);
+});
