@@ -18,6 +18,15 @@ const graceMs = 250;
  * its effect.
  */
 function classifyError(error: unknown, delivery: 'at-most-once' | 'at-least-once'): Verdict {
+  try {
+    return classify(error, delivery);
+  } catch {
+    // Anything can be thrown, also what cannot be looked at: a proxy, an object without a prototype.
+    return { outcome: uncertain('it threw what cannot be told', delivery), provider: null };
+  }
+}
+
+function classify(error: unknown, delivery: 'at-most-once' | 'at-least-once'): Verdict {
   const { kind, retryAfterSeconds, scope } = (typeof error === 'object' && error !== null ? error : {}) as {
     kind?: unknown;
     retryAfterSeconds?: unknown;

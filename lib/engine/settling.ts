@@ -207,7 +207,16 @@ export class Settling {
     this.waiting.clear();
     for (const [index, settlement] of settlements.entries()) {
       this.waiting.set(settlement.id, settlement);
-      const written = await this.attempt();
+      let written = await this.attempt();
+      if (written === 'refused' && settlement.result) {
+        // What it says beside the outcome may be what cannot be kept: too deep, or nothing that its column takes.
+        this.ports.log.error(
+          { ...settlement, queue: this.tick.queue, reason: this.lastError?.message },
+          'a result could not be written, and was left out',
+        );
+        this.waiting.set(settlement.id, { ...settlement, result: undefined });
+        written = await this.attempt();
+      }
       if (written === 'refused') {
         this.waiting.delete(settlement.id);
         this.logUnwritten(settlement, this.lastError);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { done } from '../../lib/engine/outcome';
+import { dead, done } from '../../lib/engine/outcome';
 import { StoreError } from '../../lib/store/rpc';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 import { tickBench } from '../support/tick-bench';
@@ -159,7 +159,7 @@ describe('a database that fails', () => {
     const report = await bench.tick(
       bench.queue(async (row) => {
         await bench.sleep(100);
-        return done({ provider_message_id: row.body === 'message 2' ? 'poison' : 'fine' });
+        return row.body === 'message 2' ? dead('poison') : done({ provider_message_id: 'fine' });
       }),
     );
     expect(report.counts).toMatchObject({ claimed: 12, done: 11 });

@@ -127,6 +127,45 @@ describe('progress', () => {
   });
 });
 
+describe('what a handler may come up with', () => {
+  it('a result that the database cannot keep is left out, and its row is done beside the others', async () => {
+    const [deep, other] = [await due(), await due()];
+    let nested: unknown = 1;
+    for (let n = 0; n < 6_000; n++) nested = [nested];
+    const report = await run((id) => done({ answer: id === deep ? nested : 'short' }));
+    expect(report.counts.done).toBe(2);
+    expect(await tasks.row(deep)).toMatchObject({ status: 'done', answer: null });
+    expect(await tasks.row(other)).toMatchObject({ status: 'done', answer: 'short' });
+  });
+
+  it.each([
+    ['nothing', undefined],
+    ['an object without a prototype', Object.create(null)],
+    ['a symbol', Symbol('x')],
+    [
+      'an error whose message throws',
+      Object.defineProperty(new Error('x'), 'message', {
+        get() {
+          throw new Error('no');
+        },
+      }),
+    ],
+    [
+      'a proxy that lets nobody look',
+      new Proxy({}, { get: () => JSON.parse('{'), getPrototypeOf: () => JSON.parse('{') }),
+    ],
+  ])('it may throw %s: its row is tried again, and its neighbour is done', async (_what, thrown) => {
+    const [bad, good] = [await due(), await due()];
+    await run((id) => {
+      if (id === bad) throw thrown;
+      return done();
+    });
+    expect(await tasks.row(bad)).toMatchObject({ status: 'pending', attempts: 1 });
+    expect((await tasks.row(bad)).last_error).toBeTypeOf('string');
+    expect((await tasks.row(good)).status).toBe('done');
+  });
+});
+
 describe('a tick that somebody asked for', () => {
   it('does as many due rows as were asked for, in order', async () => {
     const first = await due();

@@ -163,7 +163,7 @@ describe('a ramp', () => {
         ramp_started_on: '2026-03-02',
       });
       const rows = await database.sql(
-        `select punctual.daily_limit_on(a, p, date '2026-03-02' + n) as n from punctual.accounts a join punctual.pace p on p.account_id = a.id,
+        `select punctual.daily_limit_on(a, p, date '2026-03-02' + n) as n from punctual.accounts a join punctual.pace p on p.account_id = a.id and p.queue = 'dm_queue',
          generate_series(-3, $1::integer) n order by n.n`,
         [days + 2],
       );

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { exchanges } from '../support/exchanges';
+import { registryShape, tableShape } from '../support/table-shape';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
 let database: TestDatabase;
@@ -10,8 +12,8 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
   await database.sql('drop schema if exists app cascade');
+  await database.reset();
   await database.sql('create schema app');
   sql = exchanges(database);
 });
@@ -39,6 +41,72 @@ const addTrial = (due: string, columns: Record<string, unknown> = {}) =>
   );
 
 describe('a table of a person’s own', () => {
+  it('keeps its rows for ever unless it is told otherwise', async () => {
+    await trials(`, status text default 'pending', finished_at timestamptz`);
+    await database.sql(`insert into app.trials (status, finished_at) values ('done', '2020-01-01')`);
+    await database.rpc('prune', { p_now: sql.now });
+    expect(await database.sql('select status from app.trials')).toEqual([{ status: 'done' }]);
+  });
+
+  it('is told which columns ticks use from now on, which triggers run in them and which checks they cannot know', async () => {
+    await database.sql(
+      `create function app.note() returns trigger language plpgsql as 'begin return new; end'`,
+    );
+    await database.sql(
+      `create function app.note_well() returns trigger language plpgsql set search_path = app as 'begin return new; end'`,
+    );
+    await database.sql(`create table app.trials (id bigint primary key, next_at timestamptz, expires_at timestamptz,
+      status text default 'pending', paid boolean, check (status <> 'done' or paid))`);
+    await database.sql(
+      'create trigger a after update on app.trials for each row execute function app.note()',
+    );
+    await database.sql(
+      'create trigger b after update on app.trials for each row execute function app.note_well()',
+    );
+    const add = `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-least-once') as answer`;
+    const [{ answer }] = await database.sql(add);
+    const [columns, ...always] = [
+      "these columns were there, and ticks use them as Punctual's from now on: expires_at",
+      'the check "trials_check" is over several columns: it has to hold for whatever word a tick writes',
+      'the trigger "a" runs in ticks, with an empty search_path: give app.note() one (set search_path = …), or schemas to the names in it',
+    ];
+    expect(answer.notes).toEqual([columns, ...always]);
+    expect((await database.sql(add))[0].answer.notes).toEqual(always);
+  });
+
+  it('gets defaults for the columns that it has without', async () => {
+    await trials(', priority smallint, attempts integer');
+    await addTrial(sql.at(-1));
+    expect((await tick().claim()).rows).toMatchObject([{ attempt: 1, row: { priority: 1 } }]);
+  });
+
+  it('that anon may write in part is told so', async () => {
+    await database.sql('create table app.trials (id bigint primary key, next_at timestamptz)');
+    await database.sql('grant update (next_at) on app.trials to anon');
+    const [{ answer }] = await database.sql(
+      `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-least-once') as answer`,
+    );
+    expect(answer.anon).toEqual(['update']);
+  });
+
+  it('gets other indexes with other words or another due column, and keeps how its vacuum was set', async () => {
+    await trials(`, later timestamptz, status text default 'pending'`);
+    await database.sql('alter table app.trials set (autovacuum_vacuum_scale_factor = 0.5)');
+    await database.sql(
+      `select punctual.add_queue('trials', 'app.trials', 'later', 'at-least-once', '{"pending": "todo"}')`,
+    );
+    const [{ indexdef }] = await database.sql(
+      `select indexdef from pg_indexes where indexname = 'punctual_trials_due'`,
+    );
+    expect(indexdef).toContain(
+      `(priority, COALESCE(next_attempt_at, later), id) WHERE (status = 'todo'::text)`,
+    );
+    const [{ reloptions }] = await database.sql(
+      `select reloptions from pg_class where oid = 'app.trials'::regclass`,
+    );
+    expect(reloptions).toContain('autovacuum_vacuum_scale_factor=0.5');
+  });
+
   it('gets the columns that it lacks, and answers what was done and who may reach it', async () => {
     const answer = await trials();
     expect(answer).toMatchObject({
@@ -200,169 +268,450 @@ describe('a table of a person’s own', () => {
   });
 });
 
+interface Refusal {
+  what: string;
+  /** Columns of `app.t`, besides the key and `due`. */
+  columns?: string;
+  /** In place of the whole table. */
+  table?: string;
+  /** Before the call. */
+  given?: string[];
+  call?: string;
+  /** What the message says, and what it advises; null where the message says it all. */
+  message: string;
+  hint: string | null;
+}
+
+const take = 'name the word your table uses in p_words.';
+const states = `'pending', 'running', 'done', 'dead', 'unknown'`;
+const plain = `'t', 'app.t', 'due', 'at-least-once'`;
+const role = 'Add it, name another column, or change its type.';
+const roles =
+  'Standard columns cannot be due, partition, account, progress or result columns, nor one column two of these.';
+const function_ = 'Create it first, and name it with its schema.';
+const distinct = "Name six words, none of them empty; add to the column's check those that it lacks.";
+const retype = 'Rename your column, or change its type.';
+const account = ', account_id uuid references punctual.accounts';
+
+const refusals: Refusal[] = [
+  {
+    what: 'a name that is none',
+    call: `'Trials!', 'app.t', 'due', 'at-least-once'`,
+    message: '"Trials!" is no name for a queue',
+    hint: 'Use up to 40 lower-case letters, digits and _, beginning with a letter.',
+  },
+  {
+    what: 'a name that is too long',
+    call: `'${'t'.repeat(41)}', 'app.t', 'due', 'at-least-once'`,
+    message: `"${'t'.repeat(41)}" is no name for a queue`,
+    hint: 'Use up to 40 lower-case letters, digits and _, beginning with a letter.',
+  },
+  {
+    what: 'a promise that is none',
+    call: `'t', 'app.t', 'due', 'exactly-once'`,
+    message: 'delivery is "exactly-once"',
+    hint: `It is 'at-most-once' or 'at-least-once'.`,
+  },
+  {
+    what: 'a table without its schema',
+    call: `'t', 't', 'due', 'at-least-once'`,
+    message: 'the table "t" has to be named with its schema',
+    hint: `For example 'public.free_trials'.`,
+  },
+  {
+    what: 'a table that is not there',
+    call: `'t', 'app.nothing', 'due', 'at-least-once'`,
+    message: 'there is no table app.nothing',
+    hint: `Look at the spelling; a name with capitals has quotes of its own: 'public."FreeTrials"'.`,
+  },
+  ...['pg_catalog.pg_class', 'app.seen', 'app.parted', 'app.part', 'app.forgetful'].map((table) => ({
+    what: `${table}, which is no table of rows`,
+    given: [
+      'create view app.seen as select * from app.t',
+      'create table app.parted (id bigint primary key, due timestamptz) partition by range (id)',
+      'create table app.part partition of app.parted for values from (0) to (9)',
+      'create unlogged table app.forgetful (id bigint primary key, due timestamptz)',
+    ],
+    call: `'t', '${table}', 'due', 'at-least-once'`,
+    message: `${table} is no ordinary table`,
+    hint: 'Views, partitions, partitioned, foreign, unlogged and system tables cannot be queues.',
+  })),
+  {
+    what: 'the table of another queue',
+    call: `'t', 'punctual.dm_queue', 'send_at', 'at-least-once'`,
+    message: 'punctual.dm_queue is the table of the queue dm_queue already',
+    hint: 'A table is one queue: use that one, or remove it first (docs/your-own-table.md).',
+  },
+  {
+    what: 'another table for a queue that has one',
+    call: `'dm_queue', 'app.t', 'due', 'at-least-once'`,
+    message: 'the queue dm_queue has another table, punctual.dm_queue',
+    hint: 'Choose another name. If the table was renamed, update table_schema and table_name in punctual.queues.',
+  },
+  ...[
+    ['without a key', 'id bigint, due timestamptz'],
+    ['with a key of two columns', 'id bigint, b bigint, due timestamptz, primary key (id, b)'],
+    ['with a key of another name', 'key bigint primary key, due timestamptz'],
+    ['with an integer key', 'id integer primary key, due timestamptz'],
+    ['with a text for its key', 'id text primary key, due timestamptz'],
+  ].map(([what, columns]) => ({
+    what: `a table ${what}`,
+    table: `create table app.t (${columns})`,
+    message: 'the primary key of app.t has to be one column id, bigint or uuid',
+    hint: 'An integer key becomes one by: alter table … alter column id type bigint. Any other table can be given one.',
+  })),
+  ...[
+    ['without time zone', 'due timestamp', 'timestamp without time zone'],
+    ['that is a date', 'due date', 'date'],
+    ['that is not there', 'other timestamptz', 'missing'],
+  ].map(([what, column, type]) => ({
+    what: `a due column ${what}`,
+    table: `create table app.t (id bigint primary key, ${column})`,
+    message: `the due column due of app.t is ${type}, and has to be timestamptz`,
+    hint: `alter table … alter column … type timestamptz using … at time zone 'UTC': without a zone it means another instant to every reader.`,
+  })),
+  {
+    what: 'a partition column that is not there',
+    call: `${plain}, p_partition_column => 'region'`,
+    message: 'the partition column region of app.t is missing, and has to be text',
+    hint: role,
+  },
+  {
+    what: 'an account column that is no uuid',
+    columns: ', account_id bigint',
+    call: `${plain}, p_account_column => 'account_id'`,
+    message: 'the account column account_id of app.t is bigint, and has to be uuid',
+    hint: role,
+  },
+  {
+    what: 'a pair column that is no text',
+    columns: `${account}, person integer`,
+    call: `${plain}, p_account_column => 'account_id', p_pair_column => 'person'`,
+    message: 'the pair column person of app.t is integer, and has to be text',
+    hint: role,
+  },
+  {
+    what: 'a progress column that is no jsonb',
+    columns: ', progress text',
+    call: `${plain}, p_progress_column => 'progress'`,
+    message: 'the progress column progress of app.t is text, and has to be jsonb',
+    hint: role,
+  },
+  {
+    what: 'a result column that is neither text nor jsonb',
+    columns: ', size integer',
+    call: `${plain}, p_result_columns => '{size}'`,
+    message: 'the result column size of app.t is integer, and has to be text or jsonb',
+    hint: role,
+  },
+  {
+    what: 'a proof column that is jsonb',
+    columns: ', sent jsonb',
+    call: `${plain}, p_result_columns => '{sent}', p_proof_column => 'sent'`,
+    message: 'the proof column sent is jsonb, and has to be text',
+    hint: `It bears the provider's id of what was sent, which is searched for.`,
+  },
+  {
+    what: 'a proof column that is no result column',
+    columns: ', sent text',
+    call: `${plain}, p_proof_column => 'sent'`,
+    message: 'the proof column sent is none of the result columns',
+    hint: 'Name it in p_result_columns as well.',
+  },
+  {
+    what: 'an account column that references no account',
+    columns: ', account_id uuid',
+    call: `${plain}, p_account_column => 'account_id'`,
+    message: 'the account column account_id of app.t has to reference punctual.accounts (id)',
+    hint: 'alter table app.t add foreign key (account_id) references punctual.accounts',
+  },
+  {
+    what: 'a pair without an account',
+    columns: ', person text',
+    call: `${plain}, p_pair_column => 'person'`,
+    message: 'a pair is an account and an addressee, and there is no account column',
+    hint: 'Name it in p_account_column, or leave p_pair_column out.',
+  },
+  {
+    what: 'a due column that is a standard one',
+    columns: ', next_attempt_at timestamptz',
+    call: `'t', 'app.t', 'next_attempt_at', 'at-least-once'`,
+    message: 'the column next_attempt_at has another role already',
+    hint: roles,
+  },
+  {
+    what: 'a result column that is a standard one',
+    columns: ', last_error text',
+    call: `${plain}, p_result_columns => '{last_error}'`,
+    message: 'the column last_error has another role already',
+    hint: roles,
+  },
+  {
+    what: 'one column for result and partition',
+    columns: ', region text',
+    call: `${plain}, p_partition_column => 'region', p_result_columns => '{region}'`,
+    message: 'the column region has another role already',
+    hint: roles,
+  },
+  {
+    what: 'one column for result and progress',
+    columns: ', data jsonb',
+    call: `${plain}, p_progress_column => 'data', p_result_columns => '{data}'`,
+    message: 'the column data has another role already',
+    hint: roles,
+  },
+  {
+    what: 'a state that is none',
+    call: `${plain}, '{"paused": "x", "held": "y"}'`,
+    message: 'p_words knows pending, running, done, dead, unknown and cancelled, not held, paused',
+    hint: 'Its keys are these six states, its values the words that your table has for them.',
+  },
+  {
+    what: 'words that are not distinct',
+    call: `${plain}, '{"dead": "done"}'`,
+    message:
+      'the six state words have to be distinct, and are cancelled, done, done, pending, running, unknown',
+    hint: distinct,
+  },
+  {
+    what: 'an empty word',
+    call: `${plain}, '{"dead": ""}'`,
+    message: 'the six state words have to be distinct, and are cancelled, , done, pending, running, unknown',
+    hint: distinct,
+  },
+  {
+    what: 'an after_settle that is not there',
+    call: `${plain}, p_after_settle => 'app.nothing'`,
+    message: 'there is no function app.nothing(p_applied jsonb, p_now timestamptz)',
+    hint: function_,
+  },
+  {
+    what: 'an after_settle that takes something else',
+    given: [`create function app.note(text) returns void language sql as 'select'`],
+    call: `${plain}, p_after_settle => 'app.note'`,
+    message: 'there is no function app.note(p_applied jsonb, p_now timestamptz)',
+    hint: function_,
+  },
+  {
+    what: 'an evidence that is not there',
+    call: `${plain}, p_evidence => 'app.nothing'`,
+    message: 'there is no function app.nothing(p_ids text[], p_now timestamptz)',
+    hint: function_,
+  },
+  ...[
+    ['a boolean', 'boolean', 'boolean'],
+    ['a number', 'integer', 'integer'],
+    ['too short', 'varchar(8)', 'character varying(8)'],
+    ['an enum that lacks one', 'app.state', 'app.state'],
+    ['a domain that lacks one', 'app.narrow', 'app.narrow'],
+  ].map(([what, type, said]) => ({
+    what: `a status that is ${what}`,
+    given: [
+      `create type app.state as enum (${states})`,
+      `create domain app.narrow as text check (value in (${states}))`,
+    ],
+    table: `create table app.t (id bigint primary key, due timestamptz, status ${type})`,
+    message: `the column status of app.t (${said}) does not take the word "cancelled"`,
+    hint: `Add it to the type, or ${take}`,
+  })),
+  {
+    what: 'a check that does not take a word',
+    columns: `, status text check (status in (${states}))`,
+    message: 'the check "t_status_check" of app.t does not take the word "cancelled"',
+    hint: `Widen the check, or ${take}`,
+  },
+  {
+    what: 'a second check that does not take a word',
+    columns: `, status text check (length(status) > 0) constraint short check (length(status) < 9)`,
+    message: 'the check "short" of app.t does not take the word "cancelled"',
+    hint: `Widen the check, or ${take}`,
+  },
+  {
+    what: 'a word that the table of states does not know',
+    given: ['create table app.states (name text primary key)', `insert into app.states values ('cancelled')`],
+    table: `create table app.t (id bigint primary key, due timestamptz, status text references app.states)`,
+    message: '"t_status_fkey" of app.t does not take the word "dead": it is not in app.states',
+    hint: `Insert it there, or ${take}`,
+  },
+  ...[
+    ['priority', 'integer', 'smallint'],
+    ['attempts', 'text', 'integer'],
+    ['claim_id', 'text', 'uuid'],
+    ['finished_at', 'date', 'timestamp with time zone'],
+    ['last_error', 'jsonb', 'text'],
+  ].map(([name, type, wanted]) => ({
+    what: `a column ${name} that is ${type}`,
+    columns: `, ${name} ${type}`,
+    message: `the column ${name} of app.t is ${type}, and has to be ${wanted}`,
+    hint: retype,
+  })),
+  ...['7', 'null'].map((priority) => ({
+    what: `rows whose priority is ${priority}`,
+    columns: ', priority smallint',
+    given: [`insert into app.t (id, priority) values (1, ${priority})`],
+    message: 'app.t has rows whose priority is not between 0 and 3',
+    hint: 'update app.t set priority = 1 where priority is null or priority not between 0 and 3, or rename your column.',
+  })),
+  {
+    what: 'a status that fills its words up',
+    columns: `, status char(9)`,
+    message: 'the column status of app.t (character(9)) does not take the word "dead"',
+    hint: `Add it to the type, or ${take}`,
+  },
+  {
+    what: 'a check that cannot be tried',
+    columns: `, status text check (status::integer > 0)`,
+    message: 'the check "t_status_check" of app.t does not take the word "cancelled"',
+    hint: `Widen the check, or ${take}`,
+  },
+  {
+    what: 'a name that is none of a table',
+    call: `'t', 'public.', 'due', 'at-least-once'`,
+    message: 'the table "public." has to be named with its schema',
+    hint: `For example 'public.free_trials'.`,
+  },
+  {
+    what: 'a table of Punctual’s own',
+    call: `'t', 'punctual.accounts', 'created_at', 'at-least-once'`,
+    message: 'punctual.accounts is a table that Punctual keeps for itself',
+    hint: 'Make a table of your own.',
+  },
+  {
+    what: 'no due column',
+    call: `'t', 'app.t', null, 'at-least-once'`,
+    message: 'the due column <NULL> of app.t is missing, and has to be timestamptz',
+    hint: `alter table … alter column … type timestamptz using … at time zone 'UTC': without a zone it means another instant to every reader.`,
+  },
+  ...[
+    ['status', `, status text generated always as ('pending') stored`],
+    ['attempts', ', attempts integer generated always as (1) stored'],
+    ['sent', `, sent text generated always as ('x') stored`],
+  ].map(([name, columns]) => ({
+    what: `a column ${name} that is generated`,
+    columns,
+    call: name === 'sent' ? `${plain}, p_result_columns => '{sent}'` : plain,
+    message: `the column ${name} of app.t is generated, and ticks have to write it`,
+    hint: `alter table app.t alter column ${name} drop expression, or rename your column.`,
+  })),
+  ...[
+    ['last_error', `text not null default ''`],
+    ['finished_at', 'timestamptz not null default now()'],
+  ].map(([name, type]) => ({
+    what: `a column ${name} that takes no null`,
+    columns: `, ${name} ${type}`,
+    message: `the column ${name} of app.t is not null, and ticks have to empty it`,
+    hint: `alter table app.t alter column ${name} drop not null, or rename your column.`,
+  })),
+  ...['[]', '"x"', 'null', '{"dead": null}', '{"dead": 5}', '{"dead": {"a": 1}}'].map((said) => ({
+    what: `words said as ${said}`,
+    call: `${plain}, '${said}'`,
+    message: 'p_words is no object of words',
+    hint: `For example '{"running": "sending", "done": "sent"}'.`,
+  })),
+  ...['p_after_settle', 'p_evidence'].map((name) => ({
+    what: `${name} that ticks may not call`,
+    given: [
+      `create function app.f(jsonb, timestamptz) returns void language sql as 'select'`,
+      `create function app.f(text[], timestamptz) returns jsonb language sql as 'select null::jsonb'`,
+      'revoke execute on all functions in schema app from public',
+    ],
+    call: `${plain}, ${name} => 'app.f'`,
+    message: 'service_role, as which ticks run, may not call app.f',
+    hint: 'grant execute on function … to service_role, and on its schema usage.',
+  })),
+  {
+    what: 'settings that are no object',
+    call: `${plain}, p_settings => '[]'`,
+    message: 'p_settings is no object of settings',
+    hint: `For example '{"concurrency": 10}'.`,
+  },
+  {
+    what: 'a setting that is none',
+    call: `${plain}, p_settings => '{"batch": 5}'`,
+    message: 'there is no setting batch',
+    hint: 'p_settings knows batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts, backoff_base_seconds, backoff_cap_seconds and retention_days.',
+  },
+  ...[
+    ['0', 'new row for relation "queues" violates check constraint "queues_concurrency_check"'],
+    ['null', 'null value in column "concurrency" of relation "queues" violates not-null constraint'],
+    ['"many"', 'invalid input syntax for type integer: "many"'],
+  ].map(([value, said]) => ({
+    what: `a concurrency of ${value}`,
+    call: `${plain}, p_settings => '{"concurrency": ${value}}'`,
+    message: `a setting is out of range: ${said}`,
+    hint: 'What each may be is said in README.md under Operating it, and by the checks of punctual.queues.',
+  })),
+  {
+    what: 'rows whose attempts are not counted',
+    columns: ', attempts integer',
+    given: ['insert into app.t (id) values (1)'],
+    message: 'app.t has rows whose attempts are not counted',
+    hint: 'update app.t set attempts = 0 where attempts is null or attempts < 0, or rename your column.',
+  },
+  {
+    what: 'two rows of one key',
+    columns: ', idempotency_key text',
+    given: [`insert into app.t (id, idempotency_key) values (1, 'k'), (2, 'k')`],
+    message: 'app.t has two rows whose idempotency_key is "k"',
+    hint: 'It is unique where it is set: empty one of them, or rename your column.',
+  },
+  {
+    what: 'indexes of its name on another table',
+    given: ['create table app.old (id bigint)', 'create index punctual_t_due on app.old (id)'],
+    message: 'the index app.punctual_t_due is of app.old',
+    hint: 'It is of a queue of this name that was removed: drop the indexes of that name.',
+  },
+];
+
+const enumMessage =
+  'add_queue: the word "cancelled" was added to app.state in this transaction, and cannot be used before its end';
+
 describe('add_queue refuses', () => {
-  const key = 'id bigint primary key';
-  const cases: [string, string, string, RegExp][] = [
-    [
-      'a name that is none',
-      `${key}, due timestamptz`,
-      `'Trials!', 'app.t', 'due', 'at-least-once'`,
-      /"Trials!" is no name for a queue/,
-    ],
-    [
-      'a promise that is none',
-      `${key}, due timestamptz`,
-      `'t', 'app.t', 'due', 'exactly-once'`,
-      /delivery is "exactly-once"/,
-    ],
-    [
-      'a table without its schema',
-      `${key}, due timestamptz`,
-      `'t', 't', 'due', 'at-least-once'`,
-      /has to be named with its schema/,
-    ],
-    [
-      'a table that is not there',
-      `${key}, due timestamptz`,
-      `'t', 'app.nothing', 'due', 'at-least-once'`,
-      /there is no table app.nothing/,
-    ],
-    [
-      'a system table',
-      `${key}, due timestamptz`,
-      `'t', 'pg_catalog.pg_class', 'due', 'at-least-once'`,
-      /no ordinary table/,
-    ],
-    [
-      'a table without a key',
-      'id bigint, due timestamptz',
-      `'t', 'app.t', 'due', 'at-least-once'`,
-      /primary key of app.t has to be one column id/,
-    ],
-    [
-      'a key of two columns',
-      'id bigint, b bigint, due timestamptz, primary key (id, b)',
-      `'t', 'app.t', 'due', 'at-least-once'`,
-      /has to be one column id/,
-    ],
-    [
-      'an integer key',
-      'id integer primary key, due timestamptz',
-      `'t', 'app.t', 'due', 'at-least-once'`,
-      /bigint or uuid/,
-    ],
-    [
-      'a due column without time zone',
-      `${key}, due timestamp`,
-      `'t', 'app.t', 'due', 'at-least-once'`,
-      /is timestamp without time zone, and has to be timestamptz/,
-    ],
-    [
-      'a due column that is not there',
-      `${key}`,
-      `'t', 'app.t', 'due', 'at-least-once'`,
-      /is missing, and has to be timestamptz/,
-    ],
-    [
-      'words that are not distinct',
-      `${key}, due timestamptz`,
-      `'t', 'app.t', 'due', 'at-least-once', '{"dead": "done"}'`,
-      /have to be distinct/,
-    ],
-    [
-      'a state that is none',
-      `${key}, due timestamptz`,
-      `'t', 'app.t', 'due', 'at-least-once', '{"paused": "x"}'`,
-      /not paused/,
-    ],
-    [
-      'a check that does not take a word',
-      `${key}, due timestamptz, status text check (status in ('pending', 'running'))`,
-      `'t', 'app.t', 'due', 'at-least-once'`,
-      /the check "t_status_check" of app.t does not take the word/,
-    ],
-    [
-      'a type that does not take a word',
-      `${key}, due timestamptz, status boolean`,
-      `'t', 'app.t', 'due', 'at-least-once'`,
-      /the column status of app.t \(boolean\) does not take the word/,
-    ],
-    [
-      'a standard column of another type',
-      `${key}, due timestamptz, attempts text`,
-      `'t', 'app.t', 'due', 'at-least-once'`,
-      /the column attempts of app.t is text, and has to be integer/,
-    ],
-    [
-      'a partition column that is not there',
-      `${key}, due timestamptz`,
-      `'t', 'app.t', 'due', 'at-least-once', p_partition_column => 'region'`,
-      /partition column region of app.t is missing/,
-    ],
-    [
-      'an account column that references no account',
-      `${key}, due timestamptz, account_id uuid`,
-      `'t', 'app.t', 'due', 'at-least-once', p_account_column => 'account_id'`,
-      /has to reference punctual.accounts/,
-    ],
-    [
-      'a result column that is not text',
-      `${key}, due timestamptz, size integer`,
-      `'t', 'app.t', 'due', 'at-least-once', p_result_columns => '{size}'`,
-      /result column size of app.t is integer, and has to be text/,
-    ],
-    [
-      'an after_settle that is not there',
-      `${key}, due timestamptz`,
-      `'t', 'app.t', 'due', 'at-least-once', p_after_settle => 'app.nothing'`,
-      /there is no function app.nothing/,
-    ],
-    [
-      'priorities that are out of range',
-      `${key}, due timestamptz, priority smallint`,
-      `'t', 'app.t', 'due', 'at-least-once'`,
-      /priority is not between 0 and 3/,
-    ],
-    [
-      'a due column that is a standard one',
-      `${key}, next_attempt_at timestamptz`,
-      `'t', 'app.t', 'next_attempt_at', 'at-least-once'`,
-      /next_attempt_at has another role already/,
-    ],
-    [
-      'a result column that is a standard one',
-      `${key}, due timestamptz, last_error text`,
-      `'t', 'app.t', 'due', 'at-least-once', p_result_columns => '{last_error}'`,
-      /last_error has another role already/,
-    ],
-    [
-      'a word that is too long for the column',
-      `${key}, due timestamptz, status varchar(8)`,
-      `'t', 'app.t', 'due', 'at-least-once'`,
-      /\(character varying\(8\)\) does not take the word "cancelled"/,
-    ],
-    [
-      'a word that the table of states does not know',
-      `${key}, due timestamptz, status text references app.states`,
-      `'t', 'app.t', 'due', 'at-least-once'`,
-      /does not take the word "unknown": it is not in app.states/,
-    ],
-    [
-      'the table of another queue',
-      `${key}, due timestamptz`,
-      `'t', 'punctual.dm_queue', 'send_at', 'at-least-once'`,
-      /is the table of another queue/,
-    ],
-  ];
-  it.each(cases)('%s', async (_case, columns, call, message) => {
-    await database.sql('create table app.states (name text primary key)');
-    await database.sql(
-      `insert into app.states values ('pending'), ('running'), ('done'), ('dead'), ('cancelled')`,
+  it.each(refusals)('$what', async ({ columns = '', table, given = [], call = plain, message, hint }) => {
+    const create = table ?? `create table app.t (id bigint primary key, due timestamptz${columns})`;
+    // What a table is made of comes before it, what is in it after it.
+    const later = given.filter((statement) => / app\.t\b/.test(statement));
+    for (const statement of [...given.filter((one) => !later.includes(one)), create, ...later]) {
+      await database.sql(statement);
+    }
+    const state = async () => [await tableShape(database, 'app.t'), await registryShape(database)];
+    const before = await state();
+    const refusal = await database.sql(`select punctual.add_queue(${call})`).then(
+      () => null,
+      (error: { message: string; hint?: string | null }) => error,
     );
-    await database.sql(`create table app.t (${columns})`);
-    if (columns.includes('priority')) await database.sql('insert into app.t (id, priority) values (1, 7)');
-    await expect(database.sql(`select punctual.add_queue(${call})`)).rejects.toThrow(message);
+    expect(refusal?.message).toBe(`add_queue: ${message}`);
+    expect(refusal?.hint ?? null).toBe(hint);
     // Refused is refused: nothing of it is left.
-    expect(await database.sql(`select from punctual.queues where name <> 'dm_queue'`)).toEqual([]);
+    expect(await state()).toEqual(before);
+  });
+
+  it('a word that was added to the enum in the same migration', async () => {
+    await database.sql(`create type app.state as enum (${states})`);
+    await database.sql('create table app.t (id bigint primary key, due timestamptz, status app.state)');
+    await database.sql('begin');
+    await database.sql(`alter type app.state add value 'cancelled'`);
+    await expect(database.sql(`select punctual.add_queue(${plain})`)).rejects.toMatchObject({
+      message: enumMessage,
+      hint: 'Add it in a migration of its own, before this one.',
+    });
+    await database.sql('rollback');
+  });
+
+  it('nothing without a case above', () => {
+    const file = '../../supabase/migrations/20261122000200_add_queue.sql';
+    const sql = readFileSync(new URL(file, import.meta.url), 'utf8');
+    const templates = [...sql.matchAll(/raise exception '((?:[^']|'')*)'/g)].map(([, text = '']) => text);
+    expect(templates.length).toBeGreaterThan(20);
+    const literally = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    const messages = [enumMessage, ...refusals.map(({ message }) => `add_queue: ${message}`)];
+    const unmet = templates.filter((template) => {
+      const pattern = new RegExp(
+        `^${template.replaceAll(`''`, `'`).split('%').map(literally).join('.*')}$`,
+        's',
+      );
+      return !messages.some((message) => pattern.test(message));
+    });
+    expect(unmet).toEqual([]);
   });
 });

@@ -67,7 +67,9 @@ describe('an account', () => {
     const account = await sql.addAccount({ daily_limit: 2, time_zone: 'Asia/Tokyo' });
     for (let n = 0; n < 5; n++) await sql.addDm(account, { body: `${n}` });
     expect(await drain()).toEqual(['A:0', 'A:1']);
-    const waiting = (await database.sql('select waiting_for, next_ok_at from punctual.pace'))[0];
+    const waiting = (
+      await database.sql(`select waiting_for, next_ok_at from punctual.pace where queue = 'dm_queue'`)
+    )[0];
     expect(waiting).toMatchObject({ waiting_for: 'daily limit reached' });
     // Midnight in Tokyo is 15:00 UTC.
     expect(Date.parse(waiting.next_ok_at)).toBe(Date.parse('2026-03-02T15:00:00Z'));
@@ -80,7 +82,8 @@ describe('an account', () => {
   it('gets its place back for what had no effect, and not for what may have had one', async () => {
     const account = await sql.addAccount({ daily_limit: 2 });
     for (let n = 0; n < 9; n++) await sql.addDm(account, { body: `${n}` });
-    const used = async () => (await database.sql('select used from punctual.pace'))[0].used;
+    const used = async () =>
+      (await database.sql(`select used from punctual.pace where queue = 'dm_queue'`))[0].used;
     for (const [outcome, after] of [
       ['retry', 0],
       ['dead', 0],
@@ -112,7 +115,9 @@ describe('an account', () => {
     const account = await sql.addAccount({ paused_until: sql.at(600), paused_reason: 'rest' });
     await sql.addDm(account, { body: 'x' });
     expect(await drain()).toEqual([]);
-    expect((await database.sql('select waiting_for from punctual.pace'))[0].waiting_for).toBe('paused: rest');
+    expect(
+      (await database.sql(`select waiting_for from punctual.pace where queue = 'dm_queue'`))[0].waiting_for,
+    ).toBe('paused: rest');
     await database.sql('update punctual.accounts set paused_until = null, daily_limit = 0');
     expect(await drain()).toEqual([]);
     await database.sql('update punctual.accounts set daily_limit = 5');
@@ -185,8 +190,12 @@ describe('an account', () => {
     await sql.addDm(fine, { body: 'x' });
     expect(await drain()).toEqual(['fine:x']);
     expect(
-      (await database.sql('select waiting_for from punctual.pace where account_id = $1', [lost]))[0]
-        .waiting_for,
+      (
+        await database.sql(
+          `select waiting_for from punctual.pace where account_id = $1 and queue = 'dm_queue'`,
+          [lost],
+        )
+      )[0].waiting_for,
     ).toBe('time zone "Mars/Olympus" is unknown');
     await database.sql('delete from punctual.dm_queue');
     await database.sql('delete from punctual.accounts');

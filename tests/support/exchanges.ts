@@ -173,7 +173,10 @@ export function exchanges(database: TestDatabase) {
       return (await database.rpc('explain_row', call)) as any;
     },
     async pace(accountId: string) {
-      const [row] = await database.sql('select * from punctual.pace where account_id = $1', [accountId]);
+      const [row] = await database.sql(
+        `select * from punctual.pace where account_id = $1 and queue = 'dm_queue'`,
+        [accountId],
+      );
       return row;
     },
     /** [event, text] of a row, oldest first. */
