@@ -17,7 +17,7 @@ export function useAskedRow(queue: string): string | null {
   );
   const start = `${askHash(queue)}-`;
   const id = hash.startsWith(start) ? hash.slice(start.length) : '';
-  return /^[\w-]+$/.test(id) ? id : null;
+  return /^[\w.:-]+$/.test(id) ? id : null;
 }
 
 function subscribe(changed: () => void): () => void {

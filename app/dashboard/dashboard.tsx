@@ -6,6 +6,7 @@ import { BrandMark } from './brand-mark';
 import { fetchJson } from './fetch-json';
 import { FirstSteps } from './first-steps';
 import { Freshness } from './freshness';
+import { Overview } from './overview';
 import { PausedProviders } from './paused-providers';
 import { polling } from './polling';
 import { QueuePanel } from './queue-panel';
@@ -53,6 +54,7 @@ export function Dashboard({ first, address, signedIn }: DashboardProps) {
           <>
             <PausedProviders providers={stats.providers} />
             <FirstSteps queues={stats.queues} address={address} />
+            <Overview queues={stats.queues} now={stats.now} />
             {stats.queues.map((queue) => (
               <QueuePanel
                 key={queue.name}

@@ -1,24 +1,24 @@
 import { useRef, useState } from 'react';
 import type { ListedRow } from '@/lib/store/listed-row';
+import type { QueueStats } from '@/lib/store/stats';
 import { fetchJson } from './fetch-json';
-
-type Decision = 'sent' | 'pending' | 'failed';
 
 interface DecisionButtonsProps {
   row: ListedRow;
+  words: QueueStats['words'];
   path: string;
   onDecided: (id: string, status: string) => void;
 }
 
 const BUTTON = 'min-h-9 cursor-pointer rounded-md border border-line-strong px-3 font-medium hover:bg-sunken';
 
-export function DecisionButtons({ row, path, onDecided }: DecisionButtonsProps) {
+export function DecisionButtons({ row, words, path, onDecided }: DecisionButtonsProps) {
   const [asking, setAsking] = useState(false);
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState('');
   const again = useRef<HTMLButtonElement>(null);
 
-  async function decide(decision: Decision): Promise<void> {
+  async function decide(decision: string): Promise<void> {
     // Not by disabling the buttons: the one that was pressed would lose the focus.
     if (busy) return;
     setBusy(true);
@@ -45,17 +45,17 @@ export function DecisionButtons({ row, path, onDecided }: DecisionButtonsProps) 
       {asking ? (
         <fieldset
           aria-busy={busy}
-          aria-label={`Send row ${row.id} again?`}
+          aria-label={`Try row ${row.id} again?`}
           onKeyDown={(event) => event.key === 'Escape' && leave()}
         >
-          <p className="text-warn">If it did go out, this sends it a second time. Send it again?</p>
+          <p className="text-warn">If it did work, this does it a second time. Try it again?</p>
           <div className="mt-2 flex flex-wrap gap-2">
             <button
               type="button"
               className="min-h-9 cursor-pointer rounded-md bg-accent px-3 font-medium text-on-accent"
-              onClick={() => void decide('pending')}
+              onClick={() => void decide(words.pending)}
             >
-              Yes, send again
+              Yes, try again
             </button>
             <button
               type="button"
@@ -76,28 +76,28 @@ export function DecisionButtons({ row, path, onDecided }: DecisionButtonsProps) 
         >
           <button
             type="button"
-            title="You have seen the message in the conversation."
+            title="You have seen that it worked."
             className={BUTTON}
-            onClick={() => void decide('sent')}
+            onClick={() => void decide(words.done)}
           >
-            It was sent
+            Mark as {words.done}
           </button>
           <button
             ref={again}
             type="button"
-            title="It is not in the conversation: it goes out with a coming tick."
+            title="You have seen that it did not work: a coming tick does it."
             className={BUTTON}
             onClick={() => setAsking(true)}
           >
-            Send again
+            Try again
           </button>
           <button
             type="button"
-            title="It counts as failed, and is not sent again."
+            title="It is given up, and not tried again."
             className={BUTTON}
-            onClick={() => void decide('failed')}
+            onClick={() => void decide(words.dead)}
           >
-            Give up
+            Mark as {words.dead}
           </button>
         </fieldset>
       )}

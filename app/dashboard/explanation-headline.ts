@@ -17,7 +17,7 @@ export function explanationHeadline(row: Explanation, nowMs: number): string {
     case 'dead':
       return row.last_error === null ? `${word}${at}.` : `${word}${at}: ${row.last_error}`;
     case 'unknown':
-      return `${word}: it may have gone out, or not. ${whatIsNext(row, nowMs)}`;
+      return `${word}: it may have worked, or not. ${whatIsNext(row, nowMs)}`;
     case 'done':
     case 'cancelled':
       return `${word}${at}.`;

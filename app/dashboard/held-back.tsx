@@ -1,12 +1,14 @@
 import type { ReactNode } from 'react';
 import type { QueueStats } from '@/lib/store/stats';
 import { RelativeTime } from './relative-time';
+import { partitionTroubles } from './troubles';
 
-type HeldBackProps = Pick<QueueStats, 'waiting' | 'unreachable'>;
-
-/** Rows that are due and yet not claimed: those that only wait, and those that would wait for ever. */
-export function HeldBack({ waiting, unreachable }: HeldBackProps) {
-  if (waiting.length === 0 && unreachable.length === 0) return null;
+/** Rows that are due and yet not claimed: those that only wait, those behind others, and those that would wait for ever. */
+export function HeldBack({ queue: { waiting, unreachable, partitions } }: { queue: QueueStats }) {
+  const held = partitions.flatMap((partition) =>
+    partitionTroubles(partition).map(({ text }) => ({ ...partition, text })),
+  );
+  if (waiting.length + unreachable.length + held.length === 0) return null;
   return (
     <div className="grid gap-8 sm:grid-cols-2">
       {waiting.length > 0 && (
@@ -17,6 +19,20 @@ export function HeldBack({ waiting, unreachable }: HeldBackProps) {
               <Line key={reason} reason={reason} amount={plural(accounts, 'account')}>
                 {until && <RelativeTime at={until} />}
               </Line>
+            ))}
+          </ul>
+        </section>
+      )}
+      {held.length > 0 && (
+        <section>
+          <h3 className="font-semibold">Paused or blocked</h3>
+          <ul className="mt-2 divide-y divide-line border-y border-line">
+            {held.map(({ name, due, text }) => (
+              <Line
+                key={`${name} ${text}`}
+                reason={`${name} is ${text}`}
+                amount={`${plural(due, 'row')} due`}
+              />
             ))}
           </ul>
         </section>

@@ -5,6 +5,7 @@ import type { QueueStats } from '@/lib/store/stats';
 import { fetchJson } from './fetch-json';
 import { polling } from './polling';
 import { UnknownRow } from './unknown-row';
+import { waitsForPerson } from './waits-for-person';
 
 const LIMIT = 50;
 
@@ -19,9 +20,10 @@ interface NeedsYouProps {
 
 /** Rows of which nobody can say whether they were done: what is known of each, and the decision that is a person's. */
 export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
+  const { words } = queue;
   const { count } = queue.states.unknown;
   const { data, error } = useSWR<{ rows: ListedRow[] }, Error>(
-    count > 0 ? `${path}?status=${encodeURIComponent(queue.words.unknown)}&limit=${LIMIT}` : null,
+    count > 0 ? `${path}?status=${encodeURIComponent(words.unknown)}&limit=${LIMIT}` : null,
     fetchJson,
     polling,
   );
@@ -43,7 +45,7 @@ export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
   return (
     <section aria-labelledby={headingId}>
       <div className="flex flex-wrap items-baseline gap-x-3 gap-y-1">
-        <h3 id={headingId} ref={heading} tabIndex={-1} className="font-semibold">
+        <h3 id={headingId} ref={heading} tabIndex={-1} className="scroll-mt-4 font-semibold">
           Needs you
         </h3>
         {rows.length > 0 && <p className="text-muted">{summary(rows, count)}</p>}
@@ -68,10 +70,8 @@ export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
       {first && !signedIn && (
         <>
           <p className="mt-3 text-muted">
-            To decide on one: <code className="font-mono text-ink">sent</code>,{' '}
-            <code className="font-mono text-ink">pending</code> (it is sent again),{' '}
-            <code className="font-mono text-ink">failed</code> or{' '}
-            <code className="font-mono text-ink">cancelled</code>.
+            To decide on one: <Word>{words.done}</Word>, <Word>{words.pending}</Word> (it is tried again),{' '}
+            <Word>{words.dead}</Word> or <Word>{words.cancelled}</Word>.
           </p>
           <pre
             // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
@@ -79,7 +79,7 @@ export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
             className="mt-2 overflow-x-auto rounded-lg bg-sunken p-3 font-mono text-xs leading-relaxed"
           >
             <code className="select-all">
-              {`curl -X POST ${address}${path}/${first.id}/resolve -H "Authorization: Bearer $API_KEY" -H 'Content-Type: application/json' -d '{"decision": "sent"}'`}
+              {`curl -X POST ${address}${path}/${first.id}/resolve -H "Authorization: Bearer $API_KEY" -H 'Content-Type: application/json' -d '${JSON.stringify({ decision: words.done })}'`}
             </code>
           </pre>
         </>
@@ -88,8 +88,12 @@ export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
   );
 }
 
+function Word({ children }: { children: string }) {
+  return <code className="font-mono text-ink">{children}</code>;
+}
+
 function summary(rows: ListedRow[], count: number): string {
-  const waiting = rows.filter(({ reconcile }) => reconcile?.waits_for_operator).length;
+  const waiting = rows.filter(waitsForPerson).length;
   const parts = [
     waiting > 0 && `${waiting} wait${waiting === 1 ? 's' : ''} for your decision`,
     waiting < rows.length && `the provider is still asked about ${rows.length - waiting}`,

@@ -3,7 +3,7 @@ import { DueFacts } from './due-facts';
 import { HeldBack } from './held-back';
 import { NeedsYou } from './needs-you';
 import { RelativeTime } from './relative-time';
-import { rowsPath } from './rows-path';
+import { settingsInWords } from './settings-in-words';
 import { StateTiles } from './state-tiles';
 import { ThroughputChart } from './throughput-chart';
 import { TickCards } from './tick-cards';
@@ -26,12 +26,12 @@ interface QueuePanelProps {
 }
 
 export function QueuePanel({ queue, now, address, signedIn }: QueuePanelProps) {
-  const path = rowsPath(queue.name);
+  const path = `/api/queues/${queue.name}/rows`;
   const headingId = `queue-${queue.name}`;
   return (
     <section aria-labelledby={headingId} className="rounded-xl border border-line bg-surface">
       <header className="flex flex-wrap items-center gap-x-3 gap-y-2 border-b border-line px-4 py-4 sm:px-6">
-        <h2 id={headingId} className="text-base font-semibold tracking-tight wrap-anywhere">
+        <h2 id={headingId} className="scroll-mt-4 text-base font-semibold tracking-tight wrap-anywhere">
           {queue.name}
         </h2>
         <span
@@ -48,11 +48,14 @@ export function QueuePanel({ queue, now, address, signedIn }: QueuePanelProps) {
         )}
       </header>
       <div className="grid grid-cols-[minmax(0,1fr)] gap-8 px-4 py-5 sm:px-6 sm:py-6">
-        <DueFacts queue={queue} readAt={now} />
+        <div>
+          <DueFacts queue={queue} readAt={now} />
+          <p className="mt-4 text-muted">{settingsInWords(queue.settings)}</p>
+        </div>
         <StateTiles queue={queue} />
-        {path && <NeedsYou queue={queue} path={path} address={address} signedIn={signedIn} />}
-        <HeldBack waiting={queue.waiting} unreachable={queue.unreachable} />
-        {path && <WhyNotDone queue={queue} path={path} />}
+        <NeedsYou queue={queue} path={path} address={address} signedIn={signedIn} />
+        <HeldBack queue={queue} />
+        <WhyNotDone queue={queue} path={path} />
         <ThroughputChart throughput={queue.throughput} words={queue.words} now={now} />
         <section aria-labelledby={`${headingId}-ticks`}>
           <h3 id={`${headingId}-ticks`} className="font-semibold">

@@ -57,7 +57,7 @@ function meaning(state: State, words: QueueStats['words']): string {
     case 'done':
       return 'happened, and was confirmed';
     case 'unknown':
-      return `${words.done} or not, we cannot say yet; not ${words.done} again without proof that it was not`;
+      return `${words.done} or not, we cannot say yet; not tried again without proof that it was not`;
     case 'dead':
       return 'failed for good; the row’s last error says why';
     case 'cancelled':

@@ -49,7 +49,7 @@ export function TickCards({ ticks, words }: TickCardsProps) {
               </p>
             )}
             <div className="text-xs">
-              <TickDetails tick={tick} />
+              <TickDetails tick={tick} words={words} />
             </div>
           </li>
         );

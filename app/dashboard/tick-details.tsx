@@ -1,10 +1,10 @@
 import type { ReactNode } from 'react';
-import type { LedgerTick } from '@/lib/store/stats';
+import type { LedgerTick, QueueStats } from '@/lib/store/stats';
 import { RelativeTime } from './relative-time';
 import { tickFacts } from './tick-facts';
 
 /** How the tick came and went in one line; opened, its whole report. */
-export function TickDetails({ tick }: { tick: LedgerTick }) {
+export function TickDetails({ tick, words }: { tick: LedgerTick; words: QueueStats['words'] }) {
   const { ended, lock } = tickFacts(tick.report);
   return (
     <details className="group text-muted">
@@ -14,6 +14,7 @@ export function TickDetails({ tick }: { tick: LedgerTick }) {
         </span>
         <span>by {tick.clock}</span>
         {tick.partition !== 'main' && <Part>partition {tick.partition}</Part>}
+        {tick.asked_for && <Part>asked for {words[tick.asked_for]} rows</Part>}
         {tick.slot && (
           <Part>
             slot <RelativeTime at={tick.slot} />

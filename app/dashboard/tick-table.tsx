@@ -12,6 +12,12 @@ interface TickTableProps {
   words: QueueStats['words'];
 }
 
+interface TickGroupProps {
+  tick: LedgerTick;
+  columns: ReturnType<typeof tickColumns>;
+  words: QueueStats['words'];
+}
+
 /** For wide screens; `TickCards` shows the same on narrow ones. Each tick is a group of two rows. */
 export function TickTable({ ticks, words }: TickTableProps) {
   const columns = tickColumns(ticks, words);
@@ -44,14 +50,14 @@ export function TickTable({ ticks, words }: TickTableProps) {
           </tr>
         </thead>
         {ticks.map((tick) => (
-          <TickGroup key={tick.id} tick={tick} columns={columns} />
+          <TickGroup key={tick.id} tick={tick} columns={columns} words={words} />
         ))}
       </table>
     </div>
   );
 }
 
-function TickGroup({ tick, columns }: { tick: LedgerTick; columns: ReturnType<typeof tickColumns> }) {
+function TickGroup({ tick, columns, words }: TickGroupProps) {
   const { usedMs, budgetMs, performMs } = tickFacts(tick.report);
   return (
     <tbody className="border-b border-line last:border-0">
@@ -78,7 +84,7 @@ function TickGroup({ tick, columns }: { tick: LedgerTick; columns: ReturnType<ty
       </tr>
       <tr>
         <td colSpan={columns.length + 4} className="pt-0.5 pb-2.5 text-xs">
-          <TickDetails tick={tick} />
+          <TickDetails tick={tick} words={words} />
         </td>
       </tr>
     </tbody>

@@ -2,8 +2,10 @@ import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
 import { DecisionButtons } from './decision-buttons';
 import { RelativeTime } from './relative-time';
+import { rowGist } from './row-gist';
 import { RowLink } from './row-link';
 import { useServerNow } from './server-now';
+import { waitsForPerson } from './waits-for-person';
 
 interface UnknownRowProps {
   queue: QueueStats;
@@ -14,48 +16,50 @@ interface UnknownRowProps {
 }
 
 export function UnknownRow({ queue, row, path, onDecided }: UnknownRowProps) {
-  const addressee = text(row.row.recipient) ?? (text(row.row.chat_id) && `chat ${text(row.row.chat_id)}`);
-  const body = text(row.row.body);
+  const { from, to, text } = rowGist(row);
   return (
     <li className="grid grid-cols-[minmax(0,1fr)] gap-x-6 gap-y-3 py-3 lg:grid-cols-[minmax(0,1fr)_auto]">
       <div className="grid grid-cols-[minmax(0,1fr)] gap-1">
         <p className="flex flex-wrap items-baseline gap-x-3 gap-y-0.5">
           <RowLink queue={queue.name} id={row.id} />
-          <span className="wrap-anywhere">
-            <span className="font-medium">{row.account?.name ?? 'no account'}</span>
-            {addressee && (
-              <>
-                {' '}
-                <span aria-hidden="true">→</span>
-                <span className="sr-only">to</span> {addressee}
-              </>
-            )}
-          </span>
+          {(from ?? to) !== null && (
+            <span className="wrap-anywhere">
+              {from && <span className="font-medium">{from}</span>}
+              {from && to && (
+                <>
+                  {' '}
+                  <span aria-hidden="true">→</span>
+                  <span className="sr-only">to</span>{' '}
+                </>
+              )}
+              {to && <span className={from ? '' : 'font-medium'}>{to}</span>}
+            </span>
+          )}
           {row.finished_at && (
             <span className="text-muted">
               {queue.words.unknown} since <RelativeTime at={row.finished_at} />
             </span>
           )}
         </p>
-        {body && (
-          <p title={body} className="line-clamp-2 wrap-anywhere whitespace-pre-line text-muted">
-            {body}
+        {text && (
+          <p title={text} className="line-clamp-2 wrap-anywhere whitespace-pre-line text-muted">
+            {text}
           </p>
         )}
         <p className="wrap-anywhere first-letter:uppercase">
           {row.reconcile?.found ?? row.last_error ?? 'Nothing is known yet.'}
         </p>
-        <NextLook reconcile={row.reconcile} />
+        <NextLook row={row} />
       </div>
-      {onDecided && <DecisionButtons row={row} path={path} onDecided={onDecided} />}
+      {onDecided && <DecisionButtons row={row} words={queue.words} path={path} onDecided={onDecided} />}
     </li>
   );
 }
 
-function NextLook({ reconcile }: Pick<ListedRow, 'reconcile'>) {
+function NextLook({ row }: { row: ListedRow }) {
   const nowMs = useServerNow();
-  const { looks = 0, looked_at, next_look_at } = reconcile ?? {};
-  const waits = !next_look_at || reconcile?.waits_for_operator;
+  const { looks = 0, looked_at, next_look_at } = row.reconcile ?? {};
+  const waits = waitsForPerson(row);
   return (
     <p className="flex flex-wrap gap-x-2 text-muted">
       {waits && <span className="font-medium text-warn">It waits for your decision.</span>}
@@ -72,8 +76,4 @@ function NextLook({ reconcile }: Pick<ListedRow, 'reconcile'>) {
       )}
     </p>
   );
-}
-
-function text(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null;
 }

@@ -48,11 +48,10 @@ export function WhyNotDone({ queue, path }: { queue: QueueStats; path: string })
             ref={input}
             id={inputId}
             required
-            inputMode="numeric"
-            pattern="\s*\d+\s*"
-            title="A whole number"
+            pattern="\s*[\w.:\-]+\s*"
+            title="The row’s id: a whole number, or a uuid"
             autoComplete="off"
-            className="h-9 w-32 rounded-md border border-muted bg-surface px-3 font-mono text-base sm:text-sm"
+            className="h-9 w-40 rounded-md border border-muted bg-surface px-3 font-mono text-base sm:text-sm"
           />
           <button
             type="submit"

@@ -49,17 +49,16 @@ const newAccount = z.strictObject({
   ramp_from_percent: z.int().min(1).max(100).optional(),
   paused_until: instant.nullable().optional(),
   paused_reason: text.nullable().optional(),
-  /** What is otherwise in a queue; null there is what the account has. */
+  /** What is otherwise in a queue, by its name; null there is what the account has. */
   queues: z
-    .strictObject({
-      dm_queue: z
-        .strictObject({
-          daily_limit: dailyLimit.nullable().optional(),
-          ...pace,
-          gap_jitter_seconds: seconds.nullable().optional(),
-        })
-        .optional(),
-    })
+    .record(
+      z.string(),
+      z.strictObject({
+        daily_limit: dailyLimit.nullable().optional(),
+        ...pace,
+        gap_jitter_seconds: seconds.nullable().optional(),
+      }),
+    )
     .optional(),
 });
 
@@ -112,7 +111,9 @@ export async function saveAccount(
   try {
     return { account: accountSchema.parse(await rpc('save_account', { p_account: parsed.data })) };
   } catch (error) {
-    if ((error as { code?: string }).code !== '23514') throw error;
+    const { code, message } = error as { code?: string; message: string };
+    if (code === 'PT404') return { errors: [{ field: 'queues', message }] };
+    if (code !== '23514') throw error;
     return { errors: [{ field: 'time_zone', message: 'is no time zone that the database knows' }] };
   }
 }

@@ -1,17 +1,25 @@
 import { type Explanation, explanationSchema } from '../store/explanation';
 import { configuredProviders } from './configured-providers';
 import type { Container } from './container';
+import { type RowRefusal, rowRefusal } from './row-refusal';
 
-/** Why a row stands where it stands; null when there is no such row. Throws a `StoreError`. */
+/** Why a row stands where it stands. Throws a `StoreError`. */
 export async function explainRow(
   { rpc, env }: Pick<Container, 'rpc' | 'env'>,
   queue: string,
   id: string,
-): Promise<Explanation | null> {
-  const answer = await rpc('explain_row', {
-    p_queue: queue,
-    p_id: id,
-    p_configured: configuredProviders(env),
-  });
-  return explanationSchema.nullable().parse(answer);
+): Promise<{ explanation: Explanation } | RowRefusal> {
+  try {
+    const answer = await rpc('explain_row', {
+      p_queue: queue,
+      p_id: id,
+      p_configured: configuredProviders(env),
+    });
+    const explanation = explanationSchema.nullable().parse(answer);
+    return explanation
+      ? { explanation }
+      : { missing: `there is no row ${id} in ${queue}, or it was pruned since` };
+  } catch (error) {
+    return rowRefusal(error, 'id');
+  }
 }

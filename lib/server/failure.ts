@@ -1,8 +1,8 @@
-import { NotConfiguredError } from '../engine/queue';
-import { TickStoreError } from '../engine/settling';
-import { MigrationError } from '../store/migrations';
-import { StoreError } from '../store/rpc';
-import { EnvError } from './env';
+import type { NotConfiguredError } from '../engine/queue';
+import type { TickStoreError } from '../engine/settling';
+import type { MigrationError } from '../store/migrations';
+import type { StoreError } from '../store/rpc';
+import type { EnvError } from './env';
 import { serverLog } from './log';
 import { problem } from './respond';
 
@@ -17,11 +17,27 @@ export function failed(error: unknown): Response {
   return problem(500, 'internal', 'something went wrong that should not have; the log says what');
 }
 
+interface OurErrors {
+  EnvError: EnvError;
+  NotConfiguredError: NotConfiguredError;
+  TickStoreError: TickStoreError;
+  StoreError: StoreError;
+  MigrationError: MigrationError;
+}
+
+/**
+ * Whether an error is one of ours, by its name and not by its class: Next bundles the page and the routes apart, each with classes of its
+ * own, and what they share (the container) throws those of whoever made it.
+ */
+export function isError<Name extends keyof OurErrors>(error: unknown, name: Name): error is OurErrors[Name] {
+  return error instanceof Error && error.name === name;
+}
+
 function ours(error: unknown): Response | null {
-  if (error instanceof EnvError || error instanceof NotConfiguredError) {
+  if (isError(error, 'EnvError') || isError(error, 'NotConfiguredError')) {
     return problem(503, 'not_configured', error.message, { variables: error.variables });
   }
-  if (error instanceof TickStoreError) {
+  if (isError(error, 'TickStoreError')) {
     if (error.kind === 'registry') {
       return problem(503, 'registry', `${error.message}: change it in punctual.queues`);
     }
@@ -30,12 +46,12 @@ function ours(error: unknown): Response | null {
       ...(error.counts && { counts: error.counts }),
     });
   }
-  if (error instanceof StoreError) {
+  if (isError(error, 'StoreError')) {
     return problem(503, `database_${error.kind}`, databaseMessage(error.kind, error.message), {
       retryAfterSeconds,
     });
   }
-  if (error instanceof MigrationError) return problem(503, 'database_misconfigured', error.message);
+  if (isError(error, 'MigrationError')) return problem(503, 'database_misconfigured', error.message);
   if (error instanceof RangeError) return problem(500, 'misconfigured', error.message);
   return null;
 }

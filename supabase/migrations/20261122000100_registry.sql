@@ -341,7 +341,7 @@ declare
 begin
   select * into q from punctual.queues where name = p_name;
   if not found then
-    raise exception 'there is no queue "%"', p_name using errcode = 'PT404', hint = 'Run the migrations, or add_queue().';
+    raise exception 'there is no queue "%"', p_name using errcode = 'PT404', hint = 'Tables become queues by add_queue().';
   end if;
   return q;
 end

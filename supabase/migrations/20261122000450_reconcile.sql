@@ -344,10 +344,10 @@ begin
   if not v_doubted and v_over_seconds >= v_absent_after then
     if not punctual.give_place_back(q, v_row.content, p_now) then return null; end if;
     if (v_row.content->>'attempts')::integer >= coalesce((v_row.content->>'max_attempts')::integer, q.max_attempts) then
-      perform punctual.settle_otherwise(q, v_row.id, 'dead', 'it was not sent, and its attempts are used up', null, 'absent', v_text, p_now);
+      perform punctual.settle_otherwise(q, v_row.id, 'dead', format('it was not %s, and its attempts are used up', q.done_word), null, 'absent', v_text, p_now);
       return 'dead';
     end if;
-    perform punctual.settle_otherwise(q, v_row.id, 'pending', 'it was not sent: the provider knows nothing of it', null, 'absent', v_text, p_now);
+    perform punctual.settle_otherwise(q, v_row.id, 'pending', format('it was not %s: the provider knows nothing of it', q.done_word), null, 'absent', v_text, p_now);
     return 'absent';
   end if;
   -- A look-up that never proves an absence is not worth more than a day of asking; receipts are still heard. One that fails is repeated.
@@ -474,7 +474,7 @@ begin
   end if;
   perform punctual.settle_otherwise(q, p_id, v_decision,
     case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end, null, 'decided',
-    format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was sent' when 'pending' then 'send it again'
+    format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
            when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', '')), v_now);
   return jsonb_build_object('status', case v_decision when 'done' then q.done_word when 'pending' then q.pending_word
                                       when 'dead' then q.dead_word else q.cancelled_word end);

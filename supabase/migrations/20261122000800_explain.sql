@@ -117,7 +117,7 @@ begin
         case when v_row->>'next_attempt_at' is null then 'not due yet' else 'its last attempt failed; it is tried again' end);
     end if;
     if (v_row->>'expires_at')::timestamptz <= v_now then
-      v_waits := v_waits || punctual.wait_of('expired', null, 'expired: it will not be sent');
+      v_waits := v_waits || punctual.wait_of('expired', null, 'expired: it is not tried any more');
     end if;
     if v_partition.queue is null then
       v_waits := v_waits || punctual.wait_of('partition_paused', null, format('the partition "%s" is unknown', v_row->>q.partition_column));
@@ -181,8 +181,8 @@ begin
                -- Nobody has come to ask: its provider is not configured, or its queue does not know how.
                or (v_row->>'reconcile_at')::timestamptz < v_now - interval '1 hour';
     v_waits := case when v_operator
-      then punctual.wait_of('operator', null, 'it may have been sent: an operator has to decide')
-      else punctual.wait_of('reconcile', (v_row->>'reconcile_at')::timestamptz, 'it may have been sent: the provider is asked') end;
+      then punctual.wait_of('operator', null, format('it may have been %s: an operator has to decide', q.done_word))
+      else punctual.wait_of('reconcile', (v_row->>'reconcile_at')::timestamptz, format('it may have been %s: the provider is asked', q.done_word)) end;
   end if;
 
   return jsonb_build_object(
@@ -225,7 +225,8 @@ begin
   if q.source = 'pgmq' then return punctual.list_messages(q, v_state, p_limit, coalesce(p_now, clock_timestamp())); end if;
   -- Each in the order of an index of the queue's.
   v_order := case v_state when 'pending' then format('coalesce(t.next_attempt_at, t.%I), t.id', q.due_column) when 'running' then 't.lease_expires_at'
-                          when 'unknown' then format('(%s) desc, t.finished_at', punctual.operator_condition(q)) else 't.finished_at desc' end;
+                          when 'unknown' then case when q.delivery = 'at-most-once' then format('(%s) desc, ', punctual.operator_condition(q)) else '' end
+                                              || 't.finished_at' else 't.finished_at desc' end;
   execute format($sql$
     select coalesce(jsonb_agg(jsonb_build_object('id', r.id::text, 'status', r.status, 'due_at', coalesce(r.next_attempt_at, r.%1$I),
              'attempts', r.attempts, 'last_error', r.last_error, 'finished_at', r.finished_at, 'account', r.account, 'reconcile', r.reconcile_now,

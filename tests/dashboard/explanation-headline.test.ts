@@ -93,11 +93,11 @@ describe('explanationHeadline', () => {
     };
     const unknown = { state: 'unknown', status: 'unknown' } as const;
     expect(headline({ ...unknown, reconcile })).toBe(
-      'Unknown: it may have gone out, or not. The provider is asked at 15:02.',
+      'Unknown: it may have worked, or not. The provider is asked at 15:02.',
     );
     expect(
       headline({ ...unknown, reconcile: { ...reconcile, next_look_at: null, waits_for_operator: true } }),
-    ).toBe('Unknown: it may have gone out, or not. It waits for a person to decide.');
+    ).toBe('Unknown: it may have worked, or not. It waits for a person to decide.');
   });
 });
 

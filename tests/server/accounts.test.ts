@@ -112,7 +112,7 @@ describe('POST /api/accounts', () => {
     ramp_started_on: '2026-12-01',
     ramp_days: 10,
     ramp_from_percent: 5,
-    queues: { dm_queue: { daily_limit: 20, hours: { sat: ['10:00-11:00'] } } },
+    queues: { dm_queue: { daily_limit: 20, hours: { sat: ['10:00-11:00'] } }, posts: { daily_limit: 2 } },
   };
 
   it('keeps every setting of the pace, and answers it', async () => {
@@ -218,7 +218,8 @@ describe('POST /api/accounts', () => {
     ['a ramp from more than all', { ramp_from_percent: 101 }, ['ramp_from_percent']],
     ['a pause until no instant', { paused_until: '2030-01-01' }, ['paused_until']],
     ['NUL in the reason for a pause', { paused_reason: '\0' }, ['paused_reason']],
-    ['a queue that there is not', { queues: { posts: {} } }, ['queues']],
+    ['a queue that there is not', { queues: { letters: {} } }, ['queues']],
+    ['a queue that has no accounts', { queues: { jobs: { daily_limit: 3 } } }, ['queues']],
     [
       'a setting that no queue has of its own',
       { queues: { dm_queue: { ramp_days: 3 } } },

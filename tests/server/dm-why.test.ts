@@ -223,10 +223,10 @@ describe('GET /api/dms/:id/why', () => {
     '9223372036854775808',
     '1'.repeat(20),
     '1; drop table x',
-  ])('answers 400 to the id %j', async (id) => {
+  ])('answers 404 to what is no id as well: %j', async (id) => {
     const response = await ask(id);
-    expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ error: { kind: 'invalid' } });
+    expect(response.status).toBe(404);
+    expect(await response.json()).toMatchObject({ error: { kind: 'not_found' } });
   });
 
   it('takes the greatest id there can be for one', async () => {

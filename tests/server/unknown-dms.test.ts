@@ -126,20 +126,22 @@ describe('GET /api/dms', () => {
     expect(await rows('?status=unknown')).toEqual([]);
   });
 
-  it.each([
-    '',
-    '?status=',
-    '?status=running',
-    '?status=dead',
-    '?status=Unknown',
-    '?limit=3',
-    '?state=unknown',
-  ])('answers 400 to %j, and names the words', async (query) => {
-    const response = await list(query);
-    expect(response.status).toBe(400);
-    const { error } = await response.json();
-    expect(error.errors[0].field).toBe('status');
-    expect(error.errors[0].message).toMatch(/sending.*failed/);
+  it.each(['', '?status=', '?status=gone', '?status=Unknown', '?status=%00', '?limit=3', '?state=unknown'])(
+    'answers 400 to %j',
+    async (query) => {
+      const response = await list(query);
+      expect(response.status).toBe(400);
+      const { error } = await response.json();
+      expect(error.errors[0].field).toBe('status');
+      expect(error.errors[0].message).toMatch(/\w/);
+    },
+  );
+
+  it('names the words to who gives none, or one that there is not', async () => {
+    for (const query of ['', '?status=gone']) {
+      const { error } = await (await list(query)).json();
+      expect(error.errors[0].message).toMatch(/pending, sending, sent, failed, unknown, cancelled/);
+    }
   });
 
   it.each(['0', '201', '-1', '1.5', 'all', '', '1e1', '0x10'])(
@@ -222,15 +224,16 @@ describe('POST /api/dms/:id/resolve', () => {
     expect(await refusal(resolve(id, { decision: 'failed' }))).toEqual([409, 'conflict']);
   });
 
-  it('answers 404 where there is no such message, 400 to what is no id', async () => {
+  it('answers 404 where there is no such message, and to what is no id', async () => {
     expect(await refusal(resolve('999', { decision: 'sent' }))).toEqual([404, 'not_found']);
     for (const id of ['x', '-1', '1.5', '9223372036854775808', ''])
-      expect(await refusal(resolve(id, { decision: 'sent' }))).toEqual([400, 'invalid']);
+      expect(await refusal(resolve(id, { decision: 'sent' }))).toEqual([404, 'not_found']);
   });
 
   it.each<[what: string, body: unknown, field: string]>([
     ['no decision', {}, 'decision'],
-    ['a state that is not the queue’s word', { decision: 'done' }, 'decision'],
+    ['a word that the queue does not have', { decision: 'published' }, 'decision'],
+    ['NUL in the decision', { decision: 'sent\0' }, 'decision'],
     ['a decision for what it is', { decision: 'unknown' }, 'decision'],
     ['a decision that is null', { decision: null }, 'decision'],
     ['a note that is no text', { decision: 'sent', note: 7 }, 'note'],

@@ -294,7 +294,7 @@ it('receipts are kept for thirty days', async () => {
 describe('an operator’s decision', () => {
   it.each([
     ['done', 'sent', null, 'it was sent'],
-    ['pending', 'pending', null, 'send it again'],
+    ['pending', 'pending', null, 'try it again'],
     ['dead', 'failed', 'he said so', 'give it up'],
     ['cancelled', 'cancelled', 'he said so', 'cancel it'],
   ])('%s on an unknown row is carried out and told', async (decision, word, last_error, text) => {

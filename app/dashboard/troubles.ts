@@ -1,0 +1,66 @@
+import type { QueueStats } from '@/lib/store/stats';
+import { shortDuration } from './short-duration';
+
+type Partition = QueueStats['partitions'][number];
+
+/**
+ * What is wrong, in a few words. `wait` gets better by itself, `warn` waits for a person or for a pause to end, `bad` never ends as things
+ * stand.
+ */
+export interface Trouble {
+  tone: 'wait' | 'warn' | 'bad';
+  text: string;
+  /** Where on the page there is more of it. */
+  href?: string;
+}
+
+/** Clocks call every few minutes at the least; with rows due and none of it, something is amiss. */
+const LATE_SECONDS = 300;
+
+export function queueTroubles(queue: QueueStats, nowMs: number): Trouble[] {
+  const troubles: Trouble[] = [];
+  if (queue.paused_at !== null)
+    troubles.push({ tone: 'warn', text: reasoned('paused', queue.paused_reason) });
+  const [first, ...others] = queue.unreachable;
+  if (first) {
+    const rows = others.reduce((sum, one) => sum + one.rows, first.rows).toLocaleString('en-US');
+    const why = others.length === 0 ? first.reason : `for ${others.length + 1} reasons`;
+    troubles.push({ tone: 'bad', text: `${rows} out of reach: ${why}`, href: `#queue-${queue.name}` });
+  }
+  const lateness = howLate(queue, nowMs);
+  if (lateness) troubles.push({ tone: 'bad', text: lateness });
+  const { count } = queue.states.unknown;
+  if (count > 0) {
+    const text = `${count.toLocaleString('en-US')} ${queue.words.unknown}, may need you`;
+    troubles.push({ tone: 'warn', text, href: `#needs-you-${queue.name}` });
+  }
+  return troubles;
+}
+
+/** Of a partition: paused by somebody, or with rows due of which none may start yet. */
+export function partitionTroubles(partition: Partition): Trouble[] {
+  const troubles: Trouble[] = [];
+  if (partition.paused_at !== null)
+    troubles.push({ tone: 'warn', text: reasoned('paused', partition.paused_reason) });
+  if (partition.waiting !== null && partition.due > 0)
+    troubles.push({ tone: 'wait', text: reasoned('blocked', partition.waiting) });
+  return troubles;
+}
+
+function howLate(queue: QueueStats, nowMs: number): string | null {
+  const [last] = queue.ticks;
+  if (queue.paused_at !== null || !couldStart(queue)) return null;
+  if (!last) return (queue.oldest_due_seconds ?? 0) > LATE_SECONDS ? 'no tick has come yet' : null;
+  const seconds = (nowMs - Date.parse(last.started_at)) / 1_000;
+  return seconds > LATE_SECONDS ? `no tick for ${shortDuration(seconds)}` : null;
+}
+
+/** A partition that is held back is not ticked, and need not be. */
+function couldStart({ partitions, due_now }: QueueStats): boolean {
+  if (partitions.length === 0) return due_now.count > 0;
+  return partitions.some(({ due, paused_at, waiting }) => due > 0 && paused_at === null && waiting === null);
+}
+
+function reasoned(what: string, reason: string | null): string {
+  return reason ? `${what}: ${reason}` : what;
+}

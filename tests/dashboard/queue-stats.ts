@@ -1,0 +1,81 @@
+import type { LedgerTick, QueueStats } from '../../lib/store/stats';
+
+/** When the figures of the tests were read. */
+export const now = '2026-03-02T12:00:00.000Z';
+export const nowMs = Date.parse(now);
+export const ago = (seconds: number) => new Date(nowMs - seconds * 1_000).toISOString();
+
+type Partition = QueueStats['partitions'][number];
+
+const none = { count: 0, approximate: false };
+
+/** A queue with nothing in it that a tick came to five seconds ago. */
+export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
+  return {
+    name: 'dm_queue',
+    delivery: 'at-most-once',
+    paused_at: null,
+    paused_reason: null,
+    words: {
+      pending: 'pending',
+      running: 'sending',
+      done: 'sent',
+      dead: 'failed',
+      unknown: 'unknown',
+      cancelled: 'cancelled',
+    },
+    states: { pending: none, running: none, done: none, dead: none, unknown: none, cancelled: none },
+    due_now: none,
+    oldest_due_seconds: null,
+    next_due_seconds: null,
+    waiting: [],
+    unreachable: [],
+    settings: { batch_limit: 30, concurrency: 5, budget_seconds: null, adaptive: false },
+    partitions: [],
+    throughput: [],
+    ticks: [ledgerTick()],
+    ...changes,
+  };
+}
+
+export function partition(name: string, changes: Partial<Partition> = {}): Partition {
+  return {
+    name,
+    due: 0,
+    oldest_due_seconds: null,
+    max_running: null,
+    paused_at: null,
+    paused_reason: null,
+    last_tick_at: ago(5),
+    waiting: null,
+    ...changes,
+  };
+}
+
+export function ledgerTick(changes: Partial<LedgerTick> = {}): LedgerTick {
+  return {
+    id: 'e7b6a1a2-0000-4000-8000-000000000000',
+    partition: 'main',
+    clock: 'local',
+    slot: null,
+    started_at: ago(5),
+    closed_at: ago(2),
+    outcome: 'ran',
+    duplicate: false,
+    claimed: 0,
+    done: 0,
+    retried: 0,
+    again: 0,
+    dead: 0,
+    unknown: 0,
+    released: 0,
+    lost: 0,
+    swept: 0,
+    looked: 0,
+    resolved: 0,
+    looks_only: false,
+    asked_for: null,
+    report: null,
+    ...changes,
+  };
+}

@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest';
+import { partitionTroubles, queueTroubles } from '../../app/dashboard/troubles';
+import { ago, ledgerTick, nowMs, partition, queueStats } from './queue-stats';
+
+const due = { count: 3, approximate: false };
+const texts = (changes: Parameters<typeof queueStats>[0]) =>
+  queueTroubles(queueStats(changes), nowMs).map(({ text }) => text);
+
+describe('what is wrong with a queue', () => {
+  it('is nothing where rows are due and ticks come', () => {
+    expect(texts({ due_now: due, oldest_due_seconds: 4_000 })).toEqual([]);
+  });
+
+  it('is that it is paused, with the reason where one was given', () => {
+    expect(texts({ paused_at: ago(60), paused_reason: 'holiday' })).toEqual(['paused: holiday']);
+    expect(texts({ paused_at: ago(60) })).toEqual(['paused']);
+  });
+
+  it('is what waits for a person, in the queue’s own word, and leads to it', () => {
+    const queue = queueStats({ name: 'trials' });
+    queue.states.unknown = { count: 1_200, approximate: false };
+    queue.words.unknown = 'unclear';
+    expect(queueTroubles(queue, nowMs)).toEqual([
+      { tone: 'warn', text: '1,200 unclear, may need you', href: '#needs-you-trials' },
+    ]);
+  });
+
+  it('is what no tick can reach: the reason, or how many there are', () => {
+    const unreachable = [{ reason: 'no account', rows: 2 }];
+    expect(texts({ unreachable })).toEqual(['2 out of reach: no account']);
+    expect(texts({ unreachable: [...unreachable, { reason: 'due is null', rows: 40 }] })).toEqual([
+      '42 out of reach: for 2 reasons',
+    ]);
+  });
+
+  it('is that no clock calls, once rows have been due for a while', () => {
+    const late = [ledgerTick({ started_at: ago(720), closed_at: ago(719) })];
+    expect(texts({ due_now: due, oldest_due_seconds: 700, ticks: late })).toEqual(['no tick for 12 min']);
+    expect(texts({ due_now: due, oldest_due_seconds: 700, ticks: [] })).toEqual(['no tick has come yet']);
+    expect(texts({ due_now: due, oldest_due_seconds: 20, ticks: [] })).toEqual([]);
+    expect(texts({ ticks: late })).toEqual([]);
+    expect(texts({ due_now: due, ticks: late, paused_at: ago(600) })).toEqual(['paused']);
+  });
+
+  it('is not that no clock calls, where all that is due is held back', () => {
+    const late = { due_now: due, ticks: [ledgerTick({ started_at: ago(720), closed_at: ago(719) })] };
+    const blocked = partition('blocking', {
+      due: 3,
+      waiting: 'row 4 failed, is tried again, and goes first',
+    });
+    const paused = partition('mail', { due: 3, paused_at: ago(900) });
+    expect(texts({ ...late, partitions: [blocked, paused] })).toEqual([]);
+    expect(texts({ ...late, partitions: [blocked, partition('default', { due: 1 })] })).toEqual([
+      'no tick for 12 min',
+    ]);
+  });
+});
+
+describe('what is wrong with a partition', () => {
+  it('is that somebody paused it', () => {
+    expect(partitionTroubles(partition('mail', { paused_at: ago(9), paused_reason: 'asked to' }))).toEqual([
+      { tone: 'warn', text: 'paused: asked to' },
+    ]);
+  });
+
+  it('is what blocks it, as long as rows wait behind that', () => {
+    const blocked = partition('blocking', { waiting: 'row 4 failed, is tried again, and goes first' });
+    expect(partitionTroubles({ ...blocked, due: 2 })).toEqual([
+      { tone: 'wait', text: 'blocked: row 4 failed, is tried again, and goes first' },
+    ]);
+    expect(partitionTroubles(blocked)).toEqual([]);
+  });
+});
