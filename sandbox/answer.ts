@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 
-/** An HTTP answer of the sandbox; a string body is sent as it is, anything else as JSON. */
+/** An HTTP answer of the sandbox; a string or bytes are sent as they are, anything else as JSON. */
 export interface Answer {
   status: number;
   headers?: Record<string, string>;
@@ -29,7 +29,8 @@ export function trickleAnswer(response: ServerResponse, answer: Answer): void {
   response.on('close', () => clearInterval(timer));
 }
 
-function encode({ headers, body }: Answer): { text: string; headers: Record<string, string> } {
+function encode({ headers, body }: Answer): { text: string | Buffer; headers: Record<string, string> } {
+  if (Buffer.isBuffer(body)) return { text: body, headers: { ...headers } };
   return typeof body === 'string'
     ? { text: body, headers: { 'content-type': 'text/plain; charset=utf-8', ...headers } }
     : { text: JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } };

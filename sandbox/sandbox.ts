@@ -6,6 +6,7 @@ import { type Delivery, DeliveryLog, type Send } from './delivery-log';
 import { type Fault, type FaultSettings, Faults, faultSettings } from './faults';
 import { readBody } from './read-body';
 import type { Reading, Shape } from './shape';
+import { MAX_POST_BYTES, postShape, showPost } from './unipile-posts-shape';
 import { readUnipile, unipileShape } from './unipile-shape';
 import { type WebhookSettings, Webhooks } from './webhooks';
 import { readWhatsapp, whatsappShape } from './whatsapp-shape';
@@ -40,7 +41,16 @@ const HTML = {
 const ABOUT = `This is Punctual's sandbox: it stands in for Unipile and the WhatsApp Cloud API, and sends nothing.
 GET  /deliveries   what it really took, as JSON
 GET  /faults       how often it fails; POST the same JSON, or part of it, to change that
+GET  /media/any-name.png   a very small picture, for posts
 `;
+
+const MAX_BODY_BYTES = 1024 * 1024;
+
+/** One pixel. */
+const PNG = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+);
 
 /**
  * A provider over real HTTP. Without options it answers at once and nothing fails.
@@ -62,7 +72,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       waiting.delete(timer);
       options.onTurn?.(send, fault.kind, fault.taken);
       const delivery = fault.taken ? log.take(send) : null;
-      if (delivery) webhooks.announce(delivery);
+      // A post is announced to nobody.
+      if (delivery?.kind === 'message') webhooks.announce(delivery);
       if (refusal) writeAnswer(response, refusal);
       else answerTurn(response, shape, fault, delivery);
     }, waitMs);
@@ -72,7 +83,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const method = request.method ?? 'GET';
     const url = new URL(`http://sandbox${request.url?.startsWith('/') ? request.url : '/'}`);
-    const body = await readBody(request);
+    const isPost = method === 'POST' && /^\/api\/v1\/posts\/?$/.test(url.pathname);
+    const body = await readBody(request, isPost ? MAX_POST_BYTES : MAX_BODY_BYTES);
     if (body === null) return void response.destroy();
     const provider = url.pathname.startsWith('/api/v1/')
       ? 'unipile'
@@ -81,7 +93,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         : null;
     if (body === 'too long') {
       const shape = provider === 'whatsapp' ? whatsappShape : unipileShape;
-      return writeAnswer(response, shape.tooLong());
+      return writeAnswer(response, (isPost ? postShape(shape) : shape).tooLong());
     }
     if (provider) {
       const header = (name: string) => request.headers[name]?.toString();
@@ -95,6 +107,10 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
       return void Readable.from(log.json()).pipe(response);
     }
+    if (method === 'GET' && /^\/media\/[\w-]+\.png$/.test(url.pathname))
+      return writeAnswer(response, { status: 200, headers: { 'content-type': 'image/png' }, body: PNG });
+    const shownPost = /^\/feed\/update\/([\w:]+)$/.exec(url.pathname)?.[1];
+    if (method === 'GET' && shownPost) return writeAnswer(response, showPost(shownPost, log));
     if (method === 'GET' && url.pathname === '/') return writeAnswer(response, { status: 200, body: ABOUT });
     writeAnswer(response, { status: 404, body: 'The sandbox has nothing here.\n' });
   }

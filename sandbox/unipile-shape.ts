@@ -1,25 +1,23 @@
 import type { Answer } from './answer';
+import { decodePart } from './decode-part';
 import type { Delivery, DeliveryLog } from './delivery-log';
+import { readForm } from './read-form';
 import type { Asked, Reading, Shape } from './shape';
+import { goneParty, unipileError } from './unipile-error';
+import { readPostRequest } from './unipile-posts-shape';
 
 export const SANDBOX_API_KEY = 'sandbox-key';
-
-const error = (status: number, type: string, title: string, headers?: Record<string, string>): Answer => ({
-  status,
-  headers,
-  body: { status, type: `errors/${type}`, title, detail: 'Said by the sandbox.' },
-});
 
 const messageShape: Shape = {
   accepted: ({ id }) => ({ status: 201, body: { object: 'MessageSent', message_id: id } }),
   rateLimited: (seconds) =>
-    error(429, 'too_many_requests', 'Too many requests', { 'retry-after': String(seconds) }),
+    unipileError(429, 'too_many_requests', 'Too many requests', { 'retry-after': String(seconds) }),
   limited: (limit) =>
     limit === 'resend-yet'
-      ? error(422, 'cannot_resend_yet', 'The person cannot be written to again yet')
-      : error(422, 'limit_exceeded', 'The account has sent too much'),
-  failed: () => error(500, 'unexpected_error', 'Unexpected error'),
-  tooLong: () => error(413, 'content_too_large', 'The body is larger than 1 MB'),
+      ? unipileError(422, 'cannot_resend_yet', 'The person cannot be written to again yet')
+      : unipileError(422, 'limit_exceeded', 'The account has sent too much'),
+  failed: () => unipileError(500, 'unexpected_error', 'Unexpected error'),
+  tooLong: () => unipileError(413, 'content_too_large', 'The body is larger than 1 MB'),
 };
 
 const chatShape: Shape = {
@@ -35,35 +33,38 @@ export const unipileShape: Shape = messageShape;
 /** Reads a request below `/api/v1` as Unipile's API v1 would. */
 export async function readUnipile(asked: Asked, log: DeliveryLog): Promise<Reading> {
   if (asked.header('x-api-key') !== SANDBOX_API_KEY) {
-    return { answer: error(401, 'missing_credentials', 'Missing or wrong X-API-KEY') };
+    return { answer: unipileError(401, 'missing_credentials', 'Missing or wrong X-API-KEY') };
   }
+  const post = await readPostRequest(asked, log, messageShape);
+  if (post) return post;
   const attendee = /^\/api\/v1\/chat_attendees\/([^/]+)\/chats\/?$/.exec(asked.url.pathname)?.[1];
-  if (attendee && asked.method === 'GET') return { answer: listChats(asked, decode(attendee), log) };
+  if (attendee && asked.method === 'GET') return { answer: listChats(asked, decodePart(attendee), log) };
   const chat = /^\/api\/v1\/chats\/([^/]+)\/messages\/?$/.exec(asked.url.pathname)?.[1];
   const route = chat ? 'messages' : /^\/api\/v1\/chats\/?$/.test(asked.url.pathname) ? 'chats' : null;
   if (route === 'messages' && asked.method === 'GET') return { answer: listMessages(asked, chat ?? '', log) };
-  if (!route || asked.method !== 'POST') return { answer: error(404, 'resource_not_found', 'Not found') };
+  if (!route || asked.method !== 'POST')
+    return { answer: unipileError(404, 'resource_not_found', 'Not found') };
 
   const form = await readForm(asked);
-  if (!form) return { answer: error(400, 'invalid_parameters', 'A multipart body is expected') };
-  const text = form.get('text');
-  const account = form.get('account_id');
-  if (!text) return { answer: error(400, 'missing_parameters', 'text is missing') };
+  if (!form) return { answer: unipileError(400, 'invalid_parameters', 'A multipart body is expected') };
+  const text = form.fields.get('text');
+  const account = form.fields.get('account_id');
+  if (!text) return { answer: unipileError(400, 'missing_parameters', 'text is missing') };
 
   if (route === 'chats') {
-    const recipient = form.get('attendees_ids');
+    const recipient = form.fields.get('attendees_ids');
     if (!account || !recipient) {
-      return { answer: error(400, 'missing_parameters', 'account_id or attendees_ids is missing') };
+      return { answer: unipileError(400, 'missing_parameters', 'account_id or attendees_ids is missing') };
     }
     const send = { provider: 'unipile', account, recipient, text } as const;
-    return { send, shape: chatShape, refusal: refusal(recipient) };
+    return { send, shape: chatShape, refusal: goneParty(recipient) };
   }
   const parties = partiesOf(chat ?? '');
-  if (!parties) return { answer: error(404, 'resource_not_found', 'No such chat') };
+  if (!parties) return { answer: unipileError(404, 'resource_not_found', 'No such chat') };
   if (account && account !== parties.account) {
-    return { answer: error(422, 'invalid_account', 'The chat belongs to another account') };
+    return { answer: unipileError(422, 'invalid_account', 'The chat belongs to another account') };
   }
-  const refused = refusal(parties.recipient) ?? refusal(parties.account);
+  const refused = goneParty(parties.recipient) ?? goneParty(parties.account);
   return { send: { provider: 'unipile', ...parties, text }, shape: messageShape, refusal: refused };
 }
 
@@ -73,37 +74,14 @@ export function chatId({ account, recipient }: { account: string; recipient: str
 }
 
 function partiesOf(encodedId: string): { account: string; recipient: string } | null {
-  const match = /^(.+?)__(.+)$/s.exec(decode(encodedId));
+  const match = /^(.+?)__(.+)$/s.exec(decodePart(encodedId));
   return match?.[1] && match[2] ? { account: match[1], recipient: match[2] } : null;
-}
-
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
-}
-
-const refusal = (party: string): Answer | null =>
-  party.startsWith('gone-') ? error(422, 'invalid_recipient', 'The recipient cannot be reached') : null;
-
-async function readForm(asked: Asked): Promise<Map<string, string> | null> {
-  try {
-    const headers = { 'content-type': asked.header('content-type') ?? '' };
-    const form = await new Response(new Uint8Array(asked.body), { headers }).formData();
-    const fields = new Map<string, string>();
-    for (const [name, value] of form) if (typeof value === 'string') fields.set(name, value);
-    return fields;
-  } catch {
-    return null;
-  }
 }
 
 /** `GET …/messages`: what was sent in the chat, newest first; `limit`, `cursor`, `after` and `before` work. */
 function listMessages(asked: Asked, encodedId: string, log: DeliveryLog): Answer {
   const parties = partiesOf(encodedId);
-  if (!parties) return error(404, 'resource_not_found', 'No such chat');
+  if (!parties) return unipileError(404, 'resource_not_found', 'No such chat');
   const query = asked.url.searchParams;
   const limit = Math.min(Math.max(Number(query.get('limit')) || 100, 1), 250);
   const [after, before] = [query.get('after'), query.get('before')];
@@ -130,7 +108,7 @@ function listChats(asked: Asked, attendee: string, log: DeliveryLog): Answer {
   const chats = log
     .chats()
     .filter(({ provider, recipient }) => provider === 'unipile' && recipient === attendee);
-  if (chats.length === 0) return error(404, 'resource_not_found', 'No such attendee');
+  if (chats.length === 0) return unipileError(404, 'resource_not_found', 'No such attendee');
   const accounts = asked.url.searchParams.get('account_id')?.split(',');
   const items = chats
     .filter(({ account }) => !accounts || accounts.includes(account))

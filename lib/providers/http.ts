@@ -65,7 +65,7 @@ export interface HttpRequest {
   method: 'GET' | 'POST';
   url: string;
   headers?: Record<string, string>;
-  body?: string;
+  body?: string | Uint8Array<ArrayBuffer>;
   /** Ends the call at any point, the reading of the body included. */
   signal?: AbortSignal;
   /** Milliseconds for the whole call, beside the signal. */

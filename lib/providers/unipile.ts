@@ -1,11 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { type ErrorReading, type HttpAnswer, ProviderError, request, unexpectedAnswer } from './http';
-
-const PROVIDER = 'unipile';
+import { type HttpAnswer, ProviderError, unexpectedAnswer } from './http';
+import { PROVIDER, passes, type UnipileOptions, unipileApi } from './unipile-api';
 
 /**
- * How late after its call a message can still show up in the chat, in ms. Unipile documents no such time: a
+ * How late after its call a message, or a post, can still show up where it belongs, in ms. Unipile documents no such time: a
  * cautious choice of ours. What is not there by then was not sent.
  */
 export const unipileMaxLateMs = 10 * 60_000;
@@ -75,20 +73,6 @@ const chatStarted = z.object({
 // Messages to people outside the network are documented to be answered as a message, not as a chat.
 const startAnswer = z.union([chatStarted, messageSent.transform((sent) => ({ ...sent, chat_id: null }))]);
 
-const errorBody = z.object({
-  type: z.string().optional(),
-  title: z.string().optional(),
-  detail: z.string().nullish(),
-});
-
-// 422s that are about how much was sent, not about this message. None comes with a header that says how long.
-const READING_OF_TYPE = new Map<string, ErrorReading>([
-  ['errors/limit_exceeded', { kind: 'rate_limited', scope: 'account', retryAfterSeconds: 3_600 }],
-  ['errors/cannot_resend_yet', { kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 3_600 }],
-  ['errors/cannot_resend_within_24hrs', { kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 86_400 }],
-]);
-
-const list = z.object({ items: z.array(z.unknown()), cursor: z.string().nullish() });
 const listedMessage = z.object({
   id: z.string().min(1),
   text: z.string().nullish(),
@@ -97,59 +81,9 @@ const listedMessage = z.object({
 });
 const listedChat = z.object({ id: z.string().min(1), account_id: z.string().nullish() });
 
-const PAGE_SIZE = 100;
-const MOST_PAGES = 5;
-
-/** Messaging by Unipile's API v1. `dsn` is a host (`api1.unipile.com:13111`) or an address with its scheme. */
-export function unipile({ dsn, apiKey }: { dsn: string; apiKey: string }): Unipile {
-  const base = (/^https?:\/\//i.test(dsn) ? dsn : `https://${dsn}`).replace(/\/+$/, '');
-
-  /** Hands out page after page, until `take` has enough. False where pages were left unread. */
-  async function readPages(
-    path: string,
-    query: Record<string, string>,
-    take: (items: unknown[], answer: HttpAnswer) => 'enough' | 'more',
-    signal?: AbortSignal,
-  ): Promise<boolean> {
-    let cursor = '';
-    for (let page = 1; page <= MOST_PAGES; page += 1) {
-      const search = new URLSearchParams({ ...query, limit: String(PAGE_SIZE), ...(cursor && { cursor }) });
-      const answer = await request({
-        provider: PROVIDER,
-        method: 'GET',
-        url: `${base}/api/v1${path}?${search}`,
-        headers: { 'x-api-key': apiKey, accept: 'application/json' },
-        signal,
-        readError,
-      });
-      const parsed = list.safeParse(answer.body);
-      if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
-      cursor = parsed.data.cursor ?? '';
-      if (take(parsed.data.items, answer) === 'enough' || !cursor) return true;
-    }
-    return false;
-  }
-
-  async function post<T>(
-    path: string,
-    fields: Record<string, string | undefined>,
-    schema: z.ZodType<T>,
-    signal?: AbortSignal,
-  ): Promise<T> {
-    const { contentType, body } = multipart(fields);
-    const answer = await request({
-      provider: PROVIDER,
-      method: 'POST',
-      url: `${base}/api/v1${path}`,
-      headers: { 'x-api-key': apiKey, accept: 'application/json', 'content-type': contentType },
-      body,
-      signal,
-      readError,
-    });
-    const parsed = schema.safeParse(answer.body);
-    if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
-    return parsed.data;
-  }
+/** Messaging by Unipile's API v1. */
+export function unipile(options: UnipileOptions): Unipile {
+  const { post, readPages } = unipileApi(options);
 
   return {
     async sendMessage({ chatId, text, accountId, signal }) {
@@ -178,7 +112,8 @@ export function unipile({ dsn, apiKey }: { dsn: string; apiKey: string }): Unipi
           const at = new Date(timestamp).toISOString();
           found.set(id, { id, chatId, text: text ?? '', at, fromUs: Boolean(is_sender) });
         }
-        return passes(sinceMs, read) ? 'enough' : 'more';
+        const instants = read.map(({ timestamp }) => Date.parse(timestamp));
+        return passes(sinceMs, instants) ? 'enough' : 'more';
       };
       const allRead = await readPages(path, query, take, signal);
       const messages = [...found.values()].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
@@ -207,42 +142,7 @@ export function unipile({ dsn, apiKey }: { dsn: string; apiKey: string }): Unipi
   };
 }
 
-/** Newest first, which is how Unipile lists them but does not promise: older pages hold nothing that is wanted. */
-function passes(sinceMs: number, page: { timestamp: string }[]): boolean {
-  const instants = page.map(({ timestamp }) => Date.parse(timestamp));
-  const [first = 0, last = 0] = [instants[0], instants.at(-1)];
-  return (
-    first > last && last < sinceMs && instants.every((at, index) => at <= (instants[index - 1] ?? Infinity))
-  );
-}
-
 /** A 404 in Unipile's own shape; one of something in between proves nothing. */
 function isUnknownThere(error: unknown): boolean {
   return error instanceof ProviderError && error.status === 404 && String(error.code).startsWith('errors/');
-}
-
-function readError(answer: HttpAnswer): ErrorReading | null {
-  const parsed = errorBody.safeParse(answer.body);
-  if (!parsed.success) return null;
-  const { type, title, detail } = parsed.data;
-  return {
-    ...(answer.status === 422 && type ? READING_OF_TYPE.get(type) : undefined),
-    code: type ?? null,
-    detail: [title, detail].filter(Boolean).join(': '),
-  };
-}
-
-/** Written out here because FormData turns every line break into CR LF, and the text must arrive as it is. */
-function multipart(fields: Record<string, string | undefined>): { contentType: string; body: string } {
-  const boundary = `punctual-${randomUUID()}`;
-  const parts = Object.entries(fields)
-    .filter(([, value]) => value !== undefined)
-    .map(
-      ([name, value]) =>
-        `--${boundary}\r\ncontent-disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
-    );
-  return {
-    contentType: `multipart/form-data; boundary=${boundary}`,
-    body: `${parts.join('')}--${boundary}--\r\n`,
-  };
 }

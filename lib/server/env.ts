@@ -33,6 +33,23 @@ const seconds = (most: number) =>
       .optional(),
   );
 const flag = z.preprocess(isSet, z.boolean());
+/** `host` or `host:port`, separated by commas. */
+const hosts = z.preprocess(
+  blankAsUnset,
+  z
+    .string()
+    .transform((value) =>
+      value
+        .split(',')
+        .map((host) => host.trim())
+        .filter(Boolean),
+    )
+    .refine(
+      (list) => list.every((host) => URL.canParse(`http://${host}`) && !/[/@?#]/.test(host)),
+      'is no list of hosts such as "127.0.0.1:4010, media.internal"',
+    )
+    .optional(),
+);
 
 const variables = z.object({
   VERCEL: flag,
@@ -51,6 +68,7 @@ const variables = z.object({
   WHATSAPP_ACCESS_TOKEN: text,
   WHATSAPP_API_VERSION: text,
   WHATSAPP_BASE_URL: url,
+  MEDIA_ALLOW_PRIVATE: hosts,
 });
 
 export interface ServerEnv {
@@ -72,6 +90,8 @@ export interface ServerEnv {
   /** `maxLateMs`: how late after its call a message can still show up in the chat. */
   unipile?: { dsn: string; apiKey: string; maxLateMs?: number };
   whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string };
+  /** Private hosts that a post's media may be fetched from all the same, as `host` or `host:port`. */
+  mediaAllowPrivate: string[];
 }
 
 type AccessSettings = Pick<
@@ -138,6 +158,7 @@ export function serverEnv(source: Record<string, string | undefined> = process.e
           baseUrl: env.WHATSAPP_BASE_URL ?? 'https://graph.facebook.com',
         }
       : undefined,
+    mediaAllowPrivate: env.MEDIA_ALLOW_PRIVATE ?? [],
   };
 }
 

@@ -1,5 +1,5 @@
 import { systemClock } from '../engine/clock';
-import type { Queue } from '../engine/queue';
+import { NotConfiguredError, type Queue } from '../engine/queue';
 import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
 import { container } from './container';
@@ -15,8 +15,8 @@ type AnyQueue = Queue<any, any, ServerEnv>;
 
 /**
  * Asks the providers what became of rows that stand as unknown, queue after queue, and claims nothing. Ticks do it too, where their
- * budget leaves time; a queue whose backlog leaves none needs this one. Answers `{ reports: [TickReport] }`, otherwise as a
- * queue's own endpoint does.
+ * budget leaves time; a queue whose backlog leaves none needs this one. A queue whose provider is not configured is left out, unless
+ * all are. Answers `{ reports: [TickReport] }`, otherwise as a queue's own endpoint does.
  */
 export function reconcileRoute(queues: AnyQueue[], { maxDuration }: { maxDuration: number }) {
   return async (request: Request): Promise<Response> => {
@@ -26,10 +26,10 @@ export function reconcileRoute(queues: AnyQueue[], { maxDuration }: { maxDuratio
     try {
       const { env, ports } = await container();
       const reports: TickReport[] = [];
-      for (const queue of queues) {
+      for (const { queue, deps } of connect(queues, env)) {
         reports.push(
           await tick(queue, ports, {
-            deps: queue.connect(env),
+            deps,
             limitMs: maxDuration * 1_000,
             startedAt,
             clockName: readClock(request.headers),
@@ -43,4 +43,20 @@ export function reconcileRoute(queues: AnyQueue[], { maxDuration }: { maxDuratio
       return failed(error);
     }
   };
+}
+
+/** Throws the first's `NotConfiguredError` where none is configured. */
+function connect(queues: AnyQueue[], env: ServerEnv): { queue: AnyQueue; deps: unknown }[] {
+  const missing: NotConfiguredError[] = [];
+  const connected = queues.flatMap((queue) => {
+    try {
+      return [{ queue, deps: queue.connect(env) }];
+    } catch (error) {
+      if (!(error instanceof NotConfiguredError)) throw error;
+      missing.push(error);
+      return [];
+    }
+  });
+  if (connected.length === 0 && missing[0]) throw missing[0];
+  return connected;
 }

@@ -1,0 +1,34 @@
+import { apiRead, apiWrite } from '@/lib/server/api-route';
+import { cancelPost, editPost, readPost } from '@/lib/server/edit-post';
+import { json, problem } from '@/lib/server/respond';
+import type { RowRefusal } from '@/lib/server/row-refusal';
+
+export const dynamic = 'force-dynamic';
+export const maxDuration = 15;
+
+/** The post. 404. */
+export const GET = apiRead<{ id: string }>(async ({ container: { rpc }, params }) => {
+  const read = await readPost(rpc, params.id);
+  return 'post' in read ? json(200, read.post) : refused(read);
+});
+
+/**
+ * Changes what is named of `{ body, media_urls, scheduled_for, expires_at, priority }`, while the post is `scheduled`: 200 with the post.
+ * 409 with what it is after that; 404; 422.
+ */
+export const PATCH = apiWrite<{ id: string }>(async ({ container: { rpc, env }, params, body }) => {
+  const edited = await editPost(rpc, env.mediaAllowPrivate, params.id, body);
+  return 'post' in edited ? json(200, edited.post) : refused(edited);
+});
+
+/** Cancels the post while it is `scheduled`: 200 with `{ id, status }`. 409 with what it is after that; 404. */
+export const DELETE = apiRead<{ id: string }>(async ({ container: { rpc }, params, by }) => {
+  const cancelled = await cancelPost(rpc, params.id, by === 'api-key' ? 'api' : 'dashboard');
+  return 'row' in cancelled ? json(200, cancelled.row) : refused(cancelled);
+});
+
+function refused(why: RowRefusal): Response {
+  if ('missing' in why) return problem(404, 'not_found', why.missing);
+  if ('conflict' in why) return problem(409, 'conflict', why.conflict);
+  return problem(422, 'invalid', 'nothing was changed', { errors: why.errors });
+}

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { postLimits } from '../providers/body-limits';
+import type { AddressGuard } from '../providers/public-address';
+import { storableText } from './storable-text';
+
+/** The fields of a post that creating and editing it have in common. */
+export const postBody = storableText(postLimits.body).refine((body) => body.trim() !== '', 'is empty');
+
+export const postPriority = z.int().min(0).max(3);
+
+/** Addresses of pictures and videos. What a name resolves to is looked at when it is fetched. */
+export function postMedia(guard: AddressGuard) {
+  const address = storableText(2_000).superRefine((value, context) => {
+    const refusal = URL.canParse(value) ? guard.refusal(new URL(value)) : 'it is no address';
+    if (refusal) context.addIssue({ code: 'custom', message: `cannot be fetched: ${refusal}` });
+  });
+  const { media: most } = postLimits;
+  return z
+    .array(address)
+    .refine((list) => list.length <= most, `are more than the ${most} that a post takes`);
+}

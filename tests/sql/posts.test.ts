@@ -1,0 +1,343 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges, finding } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let by: ReturnType<typeof exchanges>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  by = exchanges(database);
+  account = await by.addAccount({ name: 'Ann' });
+});
+
+const tick = (changes: object = {}) => by.tick({ queue: 'posts', providers: ['unipile'], ...changes });
+/** What a tick of its own claims. */
+async function claim() {
+  const running = tick();
+  const { rows } = await running.claim();
+  await running.close();
+  return rows;
+}
+const post = (changes: object = {}) => ({ account_id: account, body: 'hello', ...changes });
+const enqueue = (...posts: object[]) =>
+  database.rpc('enqueue_posts', { p_rows: posts, p_now: by.now }) as Promise<{
+    rows?: { id: string; status: string; created: boolean }[];
+    errors?: { index: number; field: string; message: string }[];
+  }>;
+async function add(changes: object = {}): Promise<string> {
+  const { rows } = await enqueue(post(changes));
+  return rows?.[0]?.id ?? '';
+}
+const update = (id: string, changes: object) =>
+  // biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
+  database.rpc('update_post', { p_id: id, p_changes: changes, p_now: by.now }) as Promise<any>;
+const cancel = (id: string) =>
+  database.rpc('cancel_post', { p_id: id, p_by: 'Ann', p_now: by.now }) as Promise<{
+    id: string;
+    status: string;
+  }>;
+// biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
+const read = (id: string) => database.rpc('read_post', { p_id: id }) as Promise<any>;
+const count = async () => (await database.sql('select count(*)::integer as n from punctual.posts'))[0].n;
+
+/** A post of the account that is what its attempt came to: `outcome`, and what it says of it. */
+async function settled(outcome: string, more: object = {}, changes: object = {}): Promise<string> {
+  const id = await add(changes);
+  const running = tick();
+  const { claimId } = await running.claim();
+  await running.settle([{ id, claim_id: claimId, outcome, error: 'e', ...more }], { close: 'yes' });
+  return id;
+}
+
+describe('posts that are taken in', () => {
+  it('are scheduled, at once unless they say when, and have all that they said', async () => {
+    const full = {
+      media_urls: ['https://example.com/a.png', 'https://example.com/b.png'],
+      scheduled_for: '2026-07-01T07:30:00+00:00',
+      priority: 0,
+      expires_at: '2026-07-02T07:30:00+00:00',
+      idempotency_key: 'k',
+    };
+    const { rows } = await enqueue(post(), post(full));
+    expect(rows).toMatchObject([
+      { status: 'scheduled', created: true },
+      { status: 'scheduled', created: true },
+    ]);
+    expect(await read(rows?.[0]?.id ?? '')).toMatchObject({
+      account_id: account,
+      status: 'scheduled',
+      body: 'hello',
+      media_urls: [],
+      scheduled_for: '2026-03-02T12:00:00+00:00',
+      priority: 1,
+      published_at: null,
+      provider_post_id: null,
+      permalink: null,
+      attempts: 0,
+    });
+    const { idempotency_key: _key, ...shown } = full;
+    expect(await read(rows?.[1]?.id ?? '')).toMatchObject(shown);
+  });
+
+  it('are all taken in, or none', async () => {
+    const whatsapp = await by.addAccount({ provider: 'whatsapp_cloud' });
+    const nobody = '00000000-0000-0000-0000-000000000000';
+    const { errors } = await enqueue(post(), post({ account_id: nobody }), post({ account_id: whatsapp }));
+    expect(errors).toEqual([
+      { index: 1, field: 'account_id', message: 'there is no such account' },
+      {
+        index: 2,
+        field: 'account_id',
+        message: 'posts go out over unipile, and this account is of whatsapp_cloud',
+      },
+    ]);
+    expect(await count()).toBe(0);
+  });
+
+  it('with a key that was used answer the row that is there, edited or cancelled as it may be', async () => {
+    const id = await add({ idempotency_key: 'k' });
+    await cancel(id);
+    expect(await enqueue(post({ idempotency_key: 'k', scheduled_for: '2027-01-01T00:00:00Z' }))).toEqual({
+      rows: [{ id, status: 'cancelled', created: false }],
+    });
+    const { rows } = await enqueue(post({ idempotency_key: 'new' }), post({ idempotency_key: 'new' }));
+    expect(rows?.map(({ created }) => created)).toEqual([true, false]);
+    expect(rows?.[0]?.id).toBe(rows?.[1]?.id);
+  });
+
+  it.each([
+    ['body', { body: 'other' }],
+    ['media', { media_urls: ['https://example.com/a.png'] }],
+  ])(
+    'with the key of a post of another %s are refused, there and in the same call',
+    async (_what, changes) => {
+      await add({ idempotency_key: 'k' });
+      const conflict = { field: 'idempotency_key', message: expect.stringMatching(/account, body or media/) };
+      expect(await enqueue(post(), post({ idempotency_key: 'k', ...changes }))).toEqual({
+        errors: [{ index: 1, ...conflict }],
+      });
+      const both = [post({ idempotency_key: 'l' }), post({ idempotency_key: 'l', ...changes })];
+      expect(await enqueue(...both)).toEqual({
+        errors: [
+          { index: 0, ...conflict },
+          { index: 1, ...conflict },
+        ],
+      });
+      expect(await count()).toBe(1);
+    },
+  );
+});
+
+describe('an edit', () => {
+  it('of a scheduled post changes what it names, and is what goes out', async () => {
+    const id = await add({ media_urls: ['https://example.com/a.png'], expires_at: '2026-03-03T00:00:00Z' });
+    const changes = { body: 'better', media_urls: [], expires_at: null, priority: 2 };
+    expect(await update(id, changes)).toEqual({ ...(await read(id)), ...changes });
+    expect(await claim()).toMatchObject([
+      { id, row: { body: 'better', media_urls: [], expires_at: null, priority: 2 } },
+    ]);
+  });
+
+  it.each([{ body: 'x' }, { priority: 3 }])('of %j leaves all else as it was', async (changes) => {
+    const id = await add({ media_urls: ['https://example.com/a.png'], expires_at: '2026-03-03T00:00:00Z' });
+    const before = await read(id);
+    expect(await update(id, changes)).toEqual({ ...before, ...changes });
+  });
+
+  it('of the time counts from now on, also for a post that was to be tried again', async () => {
+    const id = await settled('retry', { delay_seconds: 3_000 });
+    await database.sql(`update punctual.posts set next_attempt_at = $1`, [by.at(3_000)]);
+    await update(id, { scheduled_for: by.at(100) });
+    expect(await claim()).toEqual([]);
+    by.pass(101);
+    expect(await claim()).toMatchObject([{ id }]);
+  });
+
+  it('that puts a post off lets those behind it go, which waited for it', async () => {
+    const first = await settled('retry', { delay_seconds: 3_000 });
+    const second = await add();
+    expect(await claim()).toEqual([]);
+    await update(first, { scheduled_for: by.at(86_400) });
+    expect(await claim()).toMatchObject([{ id: second }]);
+  });
+
+  it('that brings a post forward is seen by the next tick', async () => {
+    const id = await add({ scheduled_for: by.at(86_400) });
+    expect(await claim()).toEqual([]);
+    await update(id, { scheduled_for: by.now });
+    expect(await claim()).toMatchObject([{ id }]);
+  });
+
+  it('of no post is answered so', async () => {
+    for (const id of ['1', '999999999999999999', '9999999999999999999', 'x', '-1', '']) {
+      await expect(update(id, { body: 'x' })).rejects.toMatchObject({ code: 'PT404' });
+      await expect(cancel(id)).rejects.toMatchObject({ code: 'PT404' });
+      await expect(read(id)).rejects.toMatchObject({ code: 'PT404' });
+    }
+  });
+});
+
+describe('a cancellation', () => {
+  it('of a scheduled post is final, and in its history', async () => {
+    const id = await add();
+    expect(await cancel(id)).toEqual({ id, status: 'cancelled' });
+    expect(await claim()).toEqual([]);
+    expect(await by.history(id)).toEqual([['decided', expect.stringMatching(/^Ann decided: cancel it/)]]);
+    expect(await read(id)).toMatchObject({ status: 'cancelled', last_error: 'cancelled before it went out' });
+  });
+
+  it('of a post that was to be tried again lets those behind it go', async () => {
+    const first = await settled('retry', { delay_seconds: 3_000 });
+    const second = await add();
+    await cancel(first);
+    expect(await claim()).toMatchObject([{ id: second }]);
+  });
+});
+
+describe('an edit and a cancellation are refused', () => {
+  const refused = async (id: string, word: string) => {
+    const before = await read(id);
+    const late = [
+      () => update(id, { body: 'late' }),
+      () => update(id, { scheduled_for: by.at(9) }),
+      () => cancel(id),
+    ];
+    for (const call of late) {
+      await expect(call()).rejects.toMatchObject({ code: 'PT409', message: `the post is ${word}` });
+    }
+    expect(await read(id)).toEqual(before);
+  };
+
+  it('from the claim on, while the post is going out', async () => {
+    const id = await add();
+    const running = tick();
+    const { claimId } = await running.claim();
+    await refused(id, 'publishing');
+    await running.settle([{ id, claim_id: claimId, outcome: 'done', result: { provider_post_id: 'p' } }]);
+    await refused(id, 'published');
+  });
+
+  it.each([
+    ['dead', 'failed'],
+    ['unknown', 'unknown'],
+  ])('where it came to %s', async (outcome, word) => {
+    await refused(await settled(outcome), word);
+  });
+
+  it('of one that is cancelled already', async () => {
+    const id = await add();
+    await cancel(id);
+    await refused(id, 'cancelled');
+  });
+
+  it('or accepted, never both, whoever of an edit and a claim is first', async () => {
+    const ids: string[] = [];
+    for (let n = 0; n < 12; n += 1)
+      ids.push(await add({ account_id: await by.addAccount(), body: 'before' }));
+    const running = tick();
+    const [claimed, ...edits] = await Promise.all([
+      running.claim(),
+      ...ids.map((id) =>
+        update(id, { body: 'after' }).then(
+          () => 'accepted',
+          (error) => `${error.code} ${error.message}`,
+        ),
+      ),
+    ]);
+    // What was skipped, since an edit held it at that moment, is claimed now.
+    const { rows: rest } = await running.claim();
+    const rows = [...claimed.rows, ...rest];
+    expect(rows.map(({ id }) => id).sort()).toEqual([...ids].sort());
+    for (const { id, row } of rows) {
+      const answer = edits[ids.indexOf(id)];
+      expect([row.body, answer]).toEqual(
+        answer === 'accepted' ? ['after', 'accepted'] : ['before', 'PT409 the post is publishing'],
+      );
+      expect((await read(id)).body).toBe(row.body);
+    }
+  });
+});
+
+describe('what is kept of a post', () => {
+  it('is its id and permalink, and when it went out', async () => {
+    by.pass(60);
+    const result = { provider_post_id: 'urn:li:activity:1', permalink: 'https://example.com/1' };
+    const id = await settled('done', { result });
+    expect(await read(id)).toMatchObject({
+      ...result,
+      status: 'published',
+      published_at: '2026-03-02T12:01:00+00:00',
+    });
+    expect((await read(id)).finished_at).toBe('2026-03-02T12:01:00+00:00');
+  });
+
+  it('is its permalink as well where a look found it', async () => {
+    await settled('unknown');
+    by.pass(60);
+    const proofs = [{ message_id: 'urn:li:activity:1', result: { permalink: 'https://example.com/1' } }];
+    const looking = tick({ looks_only: true });
+    const { looks } = await looking.look();
+    await looking.tell(
+      looks.map((look) => finding(look, { proofs })),
+      { close: 'yes' },
+    );
+    expect(await database.sql('select status, provider_post_id, permalink from punctual.posts')).toEqual([
+      { status: 'published', provider_post_id: 'urn:li:activity:1', permalink: 'https://example.com/1' },
+    ]);
+  });
+});
+
+describe('a look at an uncertain post', () => {
+  const evidence = async () => {
+    const looking = tick({ looks_only: true });
+    const { looks } = await looking.look();
+    await looking.close();
+    return looks.map((look) => look.evidence);
+  };
+
+  it('is told of the account’s other posts that may be in its list', async () => {
+    await settled('done', { result: { provider_post_id: 'old' } }, { body: 'too old' });
+    by.pass(26 * 3_600);
+    await settled('done', { result: { provider_post_id: 'p1', permalink: 'l1' } }, { body: 'out' });
+    await settled('dead', {}, { body: 'refused' });
+    await cancel(await add({ body: 'cancelled' }));
+    await add({ body: 'later', scheduled_for: by.at(9_000) });
+    const other = await by.addAccount();
+    await settled(
+      'done',
+      { result: { provider_post_id: 'p2' } },
+      { body: 'somebody else', account_id: other },
+    );
+    await settled('unknown', {}, { body: 'the one' });
+    by.pass(60);
+    expect(await evidence()).toEqual([
+      [{ status: 'published', body: 'out', provider_post_id: 'p1', permalink: 'l1' }],
+    ]);
+  });
+
+  it('is told of one that is going out, and of one that is uncertain too', async () => {
+    await settled('unknown', {}, { body: 'the one' });
+    await settled('unknown', {}, { body: 'the other' });
+    await add({ body: 'going out' });
+    await claim();
+    by.pass(60);
+    const going = { status: 'publishing', body: 'going out', provider_post_id: null, permalink: null };
+    const unknown = (body: string) => ({ status: 'unknown', body, provider_post_id: null, permalink: null });
+    expect(await evidence()).toEqual([
+      [unknown('the other'), going],
+      [unknown('the one'), going],
+    ]);
+  });
+
+  it('is told of none where there is none', async () => {
+    await settled('unknown');
+    by.pass(60);
+    expect(await evidence()).toEqual([null]);
+  });
+});
