@@ -1,3 +1,5 @@
+import { listJobs, watchJobs } from './scripts/list-jobs.mjs';
+
 /** @type {import('next').NextConfig} */
 const config = {
   // PGlite loads its WebAssembly from its own folder and must not be bundled.
@@ -18,4 +20,9 @@ const config = {
   ],
 };
 
-export default config;
+export default function configure(phase) {
+  // Adding a job is adding a file. A server that only serves what was built has none of its folders.
+  if (phase !== 'phase-production-server') listJobs();
+  if (phase === 'phase-development-server') watchJobs();
+  return config;
+}

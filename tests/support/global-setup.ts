@@ -4,6 +4,7 @@ import path from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import type { TestProject } from 'vitest/node';
 import { applyMigrations, readMigrations } from '../../lib/store/migrations';
+import { listJobs } from '../../scripts/list-jobs.mjs';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -14,6 +15,8 @@ declare module 'vitest' {
 
 /** Making a database and migrating it takes seconds; loading one that was made takes one. */
 export default async function setup(project: TestProject) {
+  // Where it is only checked, a test says that the registry is not as it should be.
+  if (!process.env.CI) listJobs();
   const files = await readMigrations();
   const hash = createHash('sha256').update(JSON.stringify(files)).digest('hex').slice(0, 16);
   const file = path.resolve('.data/test-snapshots', `${hash}.tar`);

@@ -1,0 +1,89 @@
+import type { Log } from '../engine/log';
+import { dead, done, type Outcome, retry } from '../engine/outcome';
+import { findJob, type Jobs } from './find-job';
+import { keepJson } from './keep-json';
+
+const mostResultBytes = 64 * 1_024;
+const mostProgressBytes = 4 * 1_024;
+const mostErrorLength = 2_000;
+
+/** A job that is due, as its queue hands it out. */
+export interface DueJob {
+  id: string;
+  name: string;
+  payload: unknown;
+}
+
+/** What an attempt is given by its queue. */
+export interface AttemptContext {
+  attempt: number;
+  signal: AbortSignal;
+  log: Log;
+  progress(value: unknown): void;
+}
+
+/**
+ * One attempt of a job by the code of its name. What the handler returns is the result, or says why it was not kept; a name without
+ * code is tried again later, since a deployment may be under way; a payload that does not fit any more ends the job. Throws what the
+ * handler throws.
+ */
+export async function runJob(
+  jobs: Jobs,
+  { id, name, payload }: DueJob,
+  { attempt, signal, log: queueLog, progress }: AttemptContext,
+): Promise<Outcome> {
+  const found = findJob(jobs, name);
+  if ('missing' in found) return retry(found.missing);
+  const log = jobLog(queueLog, { job: id, name });
+  try {
+    const parsed = await found.job.payload.safeParseAsync(payload);
+    if (!parsed.success) return dead(misfit(parsed.error.issues));
+    const returned = await found.job.run(parsed.data, {
+      jobId: id,
+      attempt,
+      signal,
+      log,
+      progress(value) {
+        const told = keepJson(value, mostProgressBytes);
+        if ('kept' in told) progress(told.kept);
+        else log.warn({}, `a progress was left out: it ${told.fault}`);
+      },
+    });
+    return returned === undefined ? done() : done({ result: toResult(returned) });
+  } catch (error) {
+    throw tellable(error);
+  }
+}
+
+function toResult(returned: unknown): unknown {
+  const result = keepJson(returned, mostResultBytes);
+  return 'kept' in result ? result.kept : { omitted: `the result ${result.fault}` };
+}
+
+function misfit(issues: readonly { path: PropertyKey[]; message: string }[]): string {
+  const faults = issues.map(({ path, message }) => `${['payload', ...path].join('.')}: ${message}`);
+  return `the payload does not fit: ${faults.join('; ')}`.slice(0, mostErrorLength);
+}
+
+/** A handler may throw anything: what has no text of its own, or too much of it, is told in one. Its `kind` still counts. */
+function tellable(thrown: unknown): Error {
+  let text = 'the job threw something that cannot be told';
+  let kind: unknown;
+  let retryAfterSeconds: unknown;
+  try {
+    if (thrown instanceof Error && thrown.message && thrown.message.length <= mostErrorLength) return thrown;
+    ({ kind, retryAfterSeconds } = Object(thrown));
+    text = thrown instanceof Error ? thrown.message || thrown.name : `the job threw ${String(thrown)}`;
+  } catch {
+    // The text above does.
+  }
+  return Object.assign(new Error(text.slice(0, mostErrorLength)), { kind, retryAfterSeconds });
+}
+
+function jobLog(log: Log, job: { job: string; name: string }): Log {
+  return {
+    info: (fields, message) => log.info({ ...fields, ...job }, message),
+    warn: (fields, message) => log.warn({ ...fields, ...job }, message),
+    error: (fields, message) => log.error({ ...fields, ...job }, message),
+  };
+}

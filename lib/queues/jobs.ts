@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { defineQueue } from '../engine/queue';
+import type { Jobs } from '../jobs/find-job';
+import { registry } from '../jobs/registry';
+import { runJob } from '../jobs/run-job';
+
+const row = z.object({ id: z.coerce.string(), name: z.string(), payload: z.unknown() });
+
+/** The longest one attempt of a job may take; the registry has it at 15 s, until somebody gives it more. */
+const timeoutMs = 30_000;
+
+/** The queue `jobs` over jobs by their names. Throws where one of them can never run as it is defined. */
+export function jobsQueue(known: Jobs) {
+  for (const [name, job] of Object.entries(known)) {
+    if (typeof job?.run !== 'function') {
+      throw new TypeError(`lib/jobs/handlers/${name}.ts exports no job: export default defineJob({ … })`);
+    }
+    if ((job.timeoutSeconds ?? 0) * 1_000 > timeoutMs) {
+      throw new RangeError(
+        `${name}: a timeout of ${job.timeoutSeconds} s is more than the ${timeoutMs / 1_000} s that lib/queues/jobs.ts allows`,
+      );
+    }
+  }
+  return defineQueue<z.infer<typeof row>, null, unknown>({
+    name: 'jobs',
+    row,
+    delivery: 'at-least-once',
+    timeoutMs,
+    connect: () => null,
+    perform: (job, context) => runJob(known, job, context),
+  });
+}
+
+/** Background jobs, in queues by name. */
+export const jobs = jobsQueue(registry);

@@ -1,0 +1,18 @@
+import type { Container } from './container';
+import { resolveRow } from './resolve-row';
+import { rowId } from './row-path';
+import type { RowRefusal } from './row-refusal';
+
+/** Takes a job back before it runs, or before it runs again. `by` says who, for its history. Throws a `StoreError`. */
+export async function cancelJob(
+  { rpc }: Pick<Container, 'rpc'>,
+  id: string,
+  by: 'api' | 'dashboard',
+): Promise<{ row: { id: string; status: string } } | RowRefusal> {
+  const known = rowId.safeParse(id);
+  if (!known.success) return { missing: `there is no job ${id}` };
+  const resolved = await resolveRow(rpc, 'jobs', known.data, by, { decision: 'cancelled' });
+  return 'conflict' in resolved
+    ? { conflict: `${resolved.conflict}: only a pending job can be cancelled` }
+    : resolved;
+}

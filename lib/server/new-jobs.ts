@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import { findJob, type Jobs } from '../jobs/find-job';
+import { keepJson } from '../jobs/keep-json';
+import { registry } from '../jobs/registry';
+import { jobs as jobsQueue } from '../queues/jobs';
+import type { Rpc } from '../store/rpc';
+import { storable } from '../store/storable';
+import { instant } from './instant';
+import type { FieldError } from './new-dms';
+import { storableText } from './storable-text';
+
+const mostJobs = 1_000;
+const mostPayloadBytes = 256 * 1_024;
+const mostTimeoutSeconds = jobsQueue.timeoutMs / 1_000;
+
+const newJob = z
+  .strictObject({
+    name: z.string(),
+    payload: z.unknown().optional(),
+    /** One that there is not is made, with the settings of `default`. */
+    queue: z
+      .string()
+      .regex(
+        /^[a-z][a-z0-9_-]{0,39}$/,
+        'is no name for a queue: up to 40 lower-case letters, digits, _ and -, beginning with a letter',
+      )
+      .refine(
+        (queue) => queue !== 'failed',
+        'is not where jobs are created: a job that fails stays in its own queue, and is found by the status "failed"',
+      )
+      .default('default'),
+    /** Now, if not given. */
+    run_at: instant.optional(),
+    /** 0 goes before 1 (the default), 1 before 2, 2 before 3. */
+    priority: z.int().min(0).max(3).optional(),
+    /** While one job of this name has it, no other is created. */
+    unique_key: storableText(200).min(1, 'is empty').optional(),
+    /** For so long from its creation; as long as it is kept, if not given. */
+    unique_seconds: z.int().min(1).max(315_360_000).optional(),
+    max_attempts: z.int().min(1).max(1_000).optional(),
+    timeout_seconds: z.int().min(1).optional(),
+    /** Not run after this. */
+    expires_at: instant.optional(),
+  })
+  .refine((job) => job.unique_seconds === undefined || job.unique_key !== undefined, {
+    path: ['unique_seconds'],
+    message: 'is the window of a unique_key, and there is none',
+  });
+
+export interface CreatedJob {
+  id: string;
+  status: string;
+  /** False: a job of this name and key was there already, and this is it. */
+  created: boolean;
+}
+
+const answer = z.union([
+  z.object({ rows: z.array(z.object({ id: z.string(), status: z.string(), created: z.boolean() })) }),
+  z.object({ errors: z.array(z.object({ index: z.number(), field: z.string(), message: z.string() })) }),
+]);
+
+type Fault = Omit<FieldError, 'index'>;
+
+/** Checks one job or up to 1,000 by the code of their names, and creates all of them or none. Throws a `StoreError`. */
+export async function enqueueJobs(
+  { rpc, jobs = registry }: { rpc: Rpc; jobs?: Jobs },
+  body: unknown,
+): Promise<{ rows: CreatedJob[] } | { errors: FieldError[] }> {
+  const asked: unknown[] = Array.isArray(body) ? body : [body];
+  if (asked.length === 0 || asked.length > mostJobs) {
+    const message = `send one job, or an array of 1 to ${mostJobs}; this has ${asked.length}`;
+    return { errors: [{ index: null, field: '', message }] };
+  }
+  const rows: object[] = [];
+  const errors: FieldError[] = [];
+  for (const [index, job] of asked.entries()) {
+    const checked = await checkJob(jobs, job);
+    if ('row' in checked) rows.push(checked.row);
+    else errors.push(...checked.faults.map((fault) => ({ index, ...fault })));
+  }
+  if (errors.length > 0) return { errors };
+  return answer.parse(await rpc('create_jobs', { p_rows: rows }));
+}
+
+async function checkJob(jobs: Jobs, asked: unknown): Promise<{ row: object } | { faults: Fault[] }> {
+  const parsed = newJob.safeParse(asked);
+  const faults: Fault[] = parsed.success ? [] : parsed.error.issues.map(faultOf);
+  const { name, payload = {} } = Object(asked) as { name?: unknown; payload?: unknown };
+  if (typeof name !== 'string') return { faults };
+  const found = findJob(jobs, name);
+  if ('missing' in found) return { faults: [{ field: 'name', message: found.missing }, ...faults] };
+  const { job } = found;
+  const json = keepJson(payload, mostPayloadBytes);
+  if ('fault' in json) faults.push({ field: 'payload', message: json.fault });
+  else faults.push(...(await checkPayload(job.payload, json.kept)));
+  if (!parsed.success || !('kept' in json)) return { faults };
+
+  const most = Math.min(job.timeoutSeconds ?? mostTimeoutSeconds, mostTimeoutSeconds);
+  const { timeout_seconds = 0 } = parsed.data;
+  if (timeout_seconds > most) {
+    faults.push({
+      field: 'timeout_seconds',
+      message: `is ${timeout_seconds}; ${name} may take ${most} s at most`,
+    });
+  }
+  if (faults.length > 0) return { faults };
+  const { maxAttempts: max_attempts, timeoutSeconds: most_seconds } = job;
+  return { row: { max_attempts, most_seconds, ...parsed.data, payload: json.kept } };
+}
+
+async function checkPayload(schema: z.ZodType, payload: unknown): Promise<Fault[]> {
+  if (!isStorable(payload)) {
+    return [{ field: 'payload', message: 'contains a character that cannot be kept: NUL, or half of one' }];
+  }
+  const parsed = await schema.safeParseAsync(payload);
+  return parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => {
+        const { field, message } = faultOf(issue);
+        return { field: field ? `payload.${field}` : 'payload', message };
+      });
+}
+
+function isStorable(payload: unknown): boolean {
+  return JSON.stringify(storable(payload)) === JSON.stringify(payload);
+}
+
+function faultOf(issue: z.core.$ZodIssue): Fault {
+  const field = issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.');
+  return { field, message: issue.message };
+}

@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { systemClock } from '../engine/clock';
+import { apiRead } from './api-route';
+import { json, problem } from './respond';
+import { type AskedJobs, runJobs } from './run-jobs';
+
+const asked = z
+  .strictObject({
+    queue: z.string().min(1, 'is empty').optional(),
+    status: z.enum(['pending', 'failed']).optional(),
+    limit: z
+      .string()
+      .regex(/^\d{1,4}$/, 'is no number from 1 to 1000')
+      .transform(Number)
+      .refine((limit) => limit >= 1 && limit <= 1_000, 'is no number from 1 to 1000')
+      .default(1),
+  })
+  .refine(({ queue, status }) => queue !== 'failed' || status !== 'pending', {
+    path: ['status'],
+    message: 'is failed in the queue failed, which names the failed jobs of all queues',
+  })
+  .transform(({ queue, status, limit }): AskedJobs => {
+    if (queue === 'failed') return { queue: null, state: 'dead', limit };
+    return { queue: queue ?? null, state: status === 'failed' ? 'dead' : 'pending', limit };
+  });
+
+/**
+ * Runs jobs now: `?queue=` (any), `?status=` `pending` (those that are due) or `failed` (each once more), `?limit=` 1 to 1,000 (1).
+ * `maxDuration` is the route's, in seconds. 200 with `{ reports: [TickReport], left }`; 400 with `{ errors: [{ field, message }] }`, 404.
+ */
+export function runJobsRoute({ maxDuration }: { maxDuration: number }) {
+  return (request: Request): Promise<Response> => {
+    const startedAt = systemClock.now();
+    return apiRead(async ({ container, url }) => {
+      const parsed = asked.safeParse(Object.fromEntries(url.searchParams));
+      if (!parsed.success) {
+        const errors = parsed.error.issues.map((issue) => ({
+          field: issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.'),
+          message: issue.message,
+        }));
+        return problem(400, 'invalid', 'ask as in ?queue=default&status=pending&limit=1', { errors });
+      }
+      const ran = await runJobs(container, parsed.data, { maxDuration, startedAt, clockName: 'api' });
+      return 'missing' in ran ? problem(404, 'not_found', ran.missing) : json(200, ran);
+    })(request);
+  };
+}

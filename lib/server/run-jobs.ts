@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import { startBudget } from '../engine/budget';
+import type { TickStoreError } from '../engine/settling';
+import { tick } from '../engine/tick';
+import type { TickReport } from '../engine/tick-report';
+import { jobs } from '../queues/jobs';
+import type { Container } from './container';
+import { isError } from './failure';
+import { readDuePartitions } from './partitions-route';
+
+const jobQueues = z.array(z.object({ queue: z.string(), failed_at: z.string().nullable() }));
+
+/** Of one queue in one call: more than a tick has time for. */
+const everyOne = 1_000_000;
+
+export interface AskedJobs {
+  /** Null is any. */
+  queue: string | null;
+  /** `dead`: each that had failed before is run once more, in the queue it belongs to. */
+  state: 'pending' | 'dead';
+  /** The most that are run, of all queues together; null is no limit. */
+  limit: number | null;
+}
+
+/**
+ * Runs jobs because somebody asks for it, queue after queue within one budget. `left` names the queues that there was no time for. A queue
+ * whose settings do not fit does not keep the others: its error is thrown at the end. Throws a `TickStoreError` or a `StoreError`.
+ */
+export async function runJobs(
+  { rpc, ports }: Pick<Container, 'rpc' | 'ports'>,
+  asked: AskedJobs,
+  {
+    maxDuration,
+    startedAt,
+    clockName,
+    slot = null,
+    queue = jobs,
+  }: {
+    /** The route's, in seconds. */
+    maxDuration: number;
+    /** The first line of the handler. */
+    startedAt: number;
+    clockName: string;
+    slot?: string | null;
+    queue?: typeof jobs;
+  },
+): Promise<{ reports: TickReport[]; left: string[] } | { missing: string }> {
+  const names = await readQueues(rpc, asked);
+  if (names === null) return { missing: `there is no queue "${asked.queue}" of jobs` };
+  const budget = startBudget(ports.clock, startedAt, maxDuration * 1_000);
+  const reports: TickReport[] = [];
+  const left: string[] = [];
+  let room = asked.limit ?? everyOne;
+  let fault: TickStoreError | null = null;
+  for (const partition of names) {
+    if (room <= 0) break;
+    if (!budget.admits(queue.timeoutMs)) {
+      left.push(partition);
+      continue;
+    }
+    try {
+      const report = await tick(queue, ports, {
+        deps: null,
+        partition,
+        limitMs: maxDuration * 1_000,
+        startedAt,
+        clockName,
+        slot,
+        asked: { state: asked.state, limit: room },
+      });
+      reports.push(report);
+      if (asked.limit !== null) room -= report.counts.claimed - report.counts.released;
+    } catch (error) {
+      if (!isError(error, 'TickStoreError') || error.kind !== 'registry') throw error;
+      fault ??= error;
+    }
+  }
+  if (fault) throw fault;
+  return { reports, left };
+}
+
+/** The queues to go through, in order; null where the one that is named is not there. */
+async function readQueues(rpc: Container['rpc'], { queue, state }: AskedJobs): Promise<string[] | null> {
+  if (queue === null && state === 'pending') return readDuePartitions({ rpc }, jobs.name);
+  const known = jobQueues.parse(await rpc('list_job_queues', {}));
+  if (queue === null) return known.flatMap((one) => (one.failed_at === null ? [] : one.queue));
+  return known.some((one) => one.queue === queue) ? [queue] : null;
+}

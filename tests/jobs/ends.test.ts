@@ -1,0 +1,345 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { defineJob } from '../../lib/jobs/define-job';
+import { JobError } from '../../lib/jobs/job-error';
+import { exchanges } from '../support/exchanges';
+import { jobBench } from '../support/job-bench';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let bench: ReturnType<typeof jobBench>;
+
+const payload = z.looseObject({});
+const job = (run: () => unknown) => defineJob({ payload, run });
+const throwing = (thrown: unknown) =>
+  job(() => {
+    throw thrown;
+  });
+const circle: { self?: unknown } = {};
+circle.self = circle;
+function nested(levels: number): unknown {
+  return levels === 0 ? 1 : [nested(levels - 1)];
+}
+
+const handlers = {
+  good: defineJob({
+    payload: z.object({ n: z.int() }),
+    run: async ({ n }) => {
+      await bench.sleep(100);
+      return { squared: n * n };
+    },
+  }),
+  throws: throwing(new Error('no luck')),
+  'throws-later': job(async () => {
+    await bench.sleep(50);
+    throw new TypeError('no luck later');
+  }),
+  'throws-nothing': throwing(undefined),
+  'throws-what-has-no-text': throwing(Object.create(null)),
+  'throws-a-novel': throwing(new Error('x'.repeat(3_000_000))),
+  hangs: job(() => new Promise(() => {})),
+  'returns-nothing': job(() => undefined),
+  'returns-null': job(() => null),
+  'returns-5-mb': job(() => 'x'.repeat(5 * 1_024 * 1_024)),
+  'returns-a-circle': job(() => circle),
+  'returns-a-bigint': job(() => ({ n: 1n })),
+  'returns-a-function': job(() => () => 1),
+  'returns-the-depths': job(() => nested(3_000)),
+  'returns-nul': job(() => ({ 'a\0b': 'c\0d\ud800' })),
+  'returns-an-outcome': job(() => ({ kind: 'dead', error: 'only a result' })),
+  'gives-up': throwing(new JobError('the customer is gone', { retry: false })),
+  'waits-a-day': throwing(new JobError('closed today', { afterSeconds: 86_400 })),
+};
+type Name = keyof typeof handlers;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  bench = jobBench(database, handlers);
+});
+
+/** `name` due first, and among eleven good ones. */
+async function amongGoodOnes(name: Name): Promise<{ bad: string; good: string[] }> {
+  const run_at = new Date(bench.clock.now() - 1_000).toISOString();
+  const [bad = '', ...good] = await bench.create(
+    { name, run_at },
+    ...Array.from({ length: 11 }, (_, n) => ({ name: 'good', payload: { n } })),
+  );
+  return { bad, good };
+}
+
+async function expectAllWell(good: string[], from: number) {
+  for (const [n, id] of good.entries()) {
+    expect(await bench.job(id)).toMatchObject({ status: 'done', attempts: 1, result: { squared: n * n } });
+    expect(await bench.finishedAfter(id, from)).toBeLessThan(1);
+  }
+}
+
+describe('a handler that ends badly, and its neighbours in the same tick', () => {
+  it.each<[name: Name, lastError: RegExp]>([
+    ['throws', /^no luck$/],
+    ['throws-later', /^no luck later$/],
+    ['throws-nothing', /^the job threw undefined$/],
+    ['throws-what-has-no-text', /^the job threw something that cannot be told$/],
+    ['throws-a-novel', /^x{2000}$/],
+    ['hangs', /^no answer within 15000 ms$/],
+  ])('%s: it is tried again, and failed after its attempts', async (name, lastError) => {
+    const startedAt = bench.clock.now();
+    const { bad, good } = await amongGoodOnes(name);
+    const report = await bench.tick();
+    expect(report).toMatchObject({ outcome: 'ran', counts: { claimed: 12, done: 11, retried: 1, lost: 0 } });
+    await expectAllWell(good, startedAt);
+    expect(await bench.job(bad)).toMatchObject({ status: 'pending', attempts: 1, result: null });
+
+    await bench.runOut();
+    const failed = await bench.job(bad);
+    expect(failed).toMatchObject({ status: 'failed', attempts: 5, result: null });
+    expect(failed.last_error).toMatch(lastError);
+  });
+
+  it.each<[name: Name, result: unknown]>([
+    ['returns-nothing', null],
+    ['returns-null', null],
+    ['returns-5-mb', { omitted: 'the result is 5242882 bytes of JSON; 65536 are kept' }],
+    ['returns-a-circle', { omitted: expect.stringMatching(/^the result is no JSON: .*circular/) }],
+    ['returns-a-bigint', { omitted: expect.stringMatching(/^the result is no JSON: .*BigInt/) }],
+    ['returns-a-function', { omitted: 'the result is no JSON, but of the type function' }],
+    ['returns-the-depths', { omitted: 'the result is nested more than 64 levels deep' }],
+    ['returns-nul', { ab: 'cd\ufffd' }],
+    ['returns-an-outcome', { kind: 'dead', error: 'only a result' }],
+  ])('%s: it is done', async (name, result) => {
+    const startedAt = bench.clock.now();
+    const { bad, good } = await amongGoodOnes(name);
+    expect((await bench.tick()).counts).toMatchObject({ claimed: 12, done: 12, lost: 0 });
+    expect(await bench.job(bad)).toMatchObject({ status: 'done', attempts: 1, result, last_error: null });
+    await expectAllWell(good, startedAt);
+  });
+
+  it('all of them at once keep nobody from going on', async () => {
+    const names = Object.keys(handlers).filter((name) => name !== 'good');
+    await bench.create(...names.map((name) => ({ name })));
+    const good = await bench.create(
+      ...Array.from({ length: 10 }, (_, n) => ({ name: 'good', payload: { n } })),
+    );
+    await bench.tick();
+    for (const id of good) expect(await bench.job(id)).toMatchObject({ status: 'done', attempts: 1 });
+    expect(bench.logged.filter(({ message }) => message.includes('could not be'))).toEqual([]);
+  });
+});
+
+describe('a handler that ends after it was left behind', () => {
+  it('is done, where its tick still runs', async () => {
+    const takes = (ms: number) => job(() => bench.sleep(ms).then(() => ({ ms })));
+    bench = jobBench(database, { late: takes(17_000), slow: takes(14_000) });
+    const [late] = await bench.create(
+      { name: 'late' },
+      ...Array.from({ length: 9 }, () => ({ name: 'slow' })),
+    );
+    await bench.tick();
+    expect(await bench.job(late)).toMatchObject({ status: 'done', attempts: 1, result: { ms: 17_000 } });
+  });
+});
+
+describe('a handler says more by a JobError', () => {
+  it('it is no use: the job is failed at once', async () => {
+    const [id] = await bench.create({ name: 'gives-up' });
+    expect((await bench.tick()).counts).toMatchObject({ dead: 1 });
+    expect(await bench.job(id)).toMatchObject({
+      status: 'failed',
+      attempts: 1,
+      last_error: 'the customer is gone',
+    });
+  });
+
+  it('not before tomorrow', async () => {
+    const [id] = await bench.create({ name: 'waits-a-day' });
+    await bench.tick();
+    const waiting = await bench.job(id);
+    expect(waiting).toMatchObject({ status: 'pending', last_error: 'closed today' });
+    expect(Date.parse(waiting.next_attempt_at) - bench.clock.now()).toBeCloseTo(86_400_000, -2);
+  });
+});
+
+describe('a job whose handler is removed while it waits', () => {
+  const { throws: _gone, ...rest } = handlers;
+
+  it('waits for a deployment that has it, and says so', async () => {
+    const startedAt = bench.clock.now();
+    const { bad, good } = await amongGoodOnes('returns-null');
+    const { 'returns-null': _removed, ...without } = handlers;
+    expect((await bench.tick({}, without)).counts).toMatchObject({ done: 11, retried: 1 });
+    await expectAllWell(good, startedAt);
+    const waiting = await bench.job(bad);
+    expect(waiting).toMatchObject({ status: 'pending', attempts: 1 });
+    expect(waiting.last_error).toMatch(/^this deployment has no job "returns-null"; it has good, throws, /);
+
+    bench.clock.skip(3_600_000);
+    await bench.tick();
+    expect(await bench.job(bad)).toMatchObject({ status: 'done', attempts: 2 });
+  });
+
+  it('is failed after its attempts, with that reason, and can be run again when it is back', async () => {
+    const [id] = await bench.create({ name: 'throws', max_attempts: 2 });
+    await bench.runOut('default', rest);
+    const failed = await bench.job(id);
+    expect(failed).toMatchObject({ status: 'failed', attempts: 2 });
+    expect(failed.last_error).toMatch(/^this deployment has no job "throws"/);
+  });
+});
+
+describe('a job whose payload does not fit any more', () => {
+  it('is failed at once, with the reason', async () => {
+    const startedAt = bench.clock.now();
+    const { bad, good } = await amongGoodOnes('returns-null');
+    const stricter = defineJob({ payload: z.object({ to: z.email() }), run: () => null });
+    await bench.tick({}, { ...handlers, 'returns-null': stricter });
+    const failed = await bench.job(bad);
+    expect(failed).toMatchObject({ status: 'failed', attempts: 1 });
+    expect(failed.last_error).toMatch(/^the payload does not fit: payload\.to: /);
+    await expectAllWell(good, startedAt);
+  });
+});
+
+describe('the timeout of a job', () => {
+  it.each<[what: string, job: object, seconds: number]>([
+    ['its own', { timeout_seconds: 3 }, 3],
+    ['else its handler’s', {}, 6],
+  ])('is %s', async (_what, asked, seconds) => {
+    const hangs = defineJob({ payload, timeoutSeconds: 6, run: () => new Promise(() => {}) });
+    bench = jobBench(database, { ...handlers, hangs });
+    const [id] = await bench.create({ name: 'hangs', ...asked });
+    const startedAt = bench.clock.now();
+    await bench.tick();
+    expect((await bench.job(id)).last_error).toBe(`no answer within ${seconds * 1_000} ms`);
+    expect(bench.clock.now() - startedAt).toBeLessThan(seconds * 1_000 + 1_000);
+  });
+
+  it('is never longer than its queue’s, whatever the handler says', async () => {
+    const hangs = defineJob({ payload, timeoutSeconds: 30, run: () => new Promise(() => {}) });
+    bench = jobBench(database, { ...handlers, hangs });
+    const [id] = await bench.create({ name: 'hangs' });
+    await bench.tick();
+    expect((await bench.job(id)).last_error).toBe('no answer within 15000 ms');
+  });
+
+  it('can be longer in a queue of its own', async () => {
+    const hangs = defineJob({ payload, run: () => new Promise(() => {}) });
+    bench = jobBench(database, { hangs });
+    await database.sql(
+      `insert into punctual.partitions (queue, partition, timeout_seconds) values ('jobs', 'slow', 25)`,
+    );
+    const [id] = await bench.create({ name: 'hangs', queue: 'slow', timeout_seconds: 25 });
+    await bench.tick({ partition: 'slow' });
+    expect((await bench.job(id)).last_error).toBe('no answer within 25000 ms');
+  });
+});
+
+describe('the attempts of a job', () => {
+  it.each<[what: string, job: object, attempts: number]>([
+    ['its own', { max_attempts: 3 }, 3],
+    ['else its handler’s', {}, 2],
+  ])('are %s', async (_what, asked, attempts) => {
+    const fails = defineJob({ payload, maxAttempts: 2, run: () => Promise.reject(new Error('no')) });
+    bench = jobBench(database, { fails });
+    const [id] = await bench.create({ name: 'fails', ...asked });
+    await bench.runOut();
+    expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts });
+  });
+});
+
+describe('progress', () => {
+  it('can be seen while the job runs, and stays', async () => {
+    const seen: unknown[] = [];
+    const counts = defineJob({
+      payload,
+      async run(_payload, { jobId, progress }) {
+        for (let n = 1; n <= 5; n++) {
+          progress({ step: n });
+          await bench.sleep(1_500);
+          seen.push((await bench.clock.busy(bench.job(jobId))).progress);
+        }
+      },
+    });
+    bench = jobBench(database, { counts });
+    const [id] = await bench.create({ name: 'counts' });
+    await bench.tick();
+    expect(seen).toContainEqual({ step: 2 });
+    expect(await bench.job(id)).toMatchObject({ status: 'done', progress: { step: 5 } });
+  });
+
+  it('of more than 4 KB, or of no JSON, is left out with a word in the log', async () => {
+    const talks = defineJob({
+      payload,
+      async run(_payload, { progress }) {
+        progress('kept');
+        progress('x'.repeat(5_000));
+        progress(1n);
+      },
+    });
+    bench = jobBench(database, { talks });
+    const [id] = await bench.create({ name: 'talks' });
+    await bench.tick();
+    expect(await bench.job(id)).toMatchObject({ status: 'done', progress: 'kept' });
+    expect(bench.logged).toEqual([
+      {
+        fields: { job: id, name: 'talks' },
+        message: 'a progress was left out: it is 5002 bytes of JSON; 4096 are kept',
+      },
+      {
+        fields: { job: id, name: 'talks' },
+        message: expect.stringMatching(/^a progress was left out: it is no JSON/),
+      },
+    ]);
+  });
+});
+
+describe('a job that expires', () => {
+  it('is not run after that', async () => {
+    const [id] = await bench.create({
+      name: 'throws',
+      expires_at: new Date(bench.clock.now() + 1_000).toISOString(),
+    });
+    bench.clock.skip(2_000);
+    await bench.tick();
+    expect(await bench.job(id)).toMatchObject({
+      status: 'failed',
+      attempts: 0,
+      last_error: 'expired before it could start',
+    });
+  });
+});
+
+describe('a handler that takes its whole function with it', () => {
+  it('is tried again when its lease has run out, and failed after its attempts; its neighbours are done', async () => {
+    const by = exchanges(database);
+    const [culprit, neighbour] = await bench.create(
+      { name: 'returns-null', max_attempts: 2 },
+      { name: 'good', payload: { n: 2 } },
+    );
+    for (const attempts of [1, 2]) {
+      by.setNow(bench.clock.date().toISOString());
+      const { rows } = await by.tick({ queue: 'jobs', partition: 'default' }).claim(attempts === 1 ? 2 : 1);
+      expect(rows.map(({ id }) => id)).toContain(culprit);
+      bench.clock.skip(91_000);
+      // The next tick finds the leases; on its first round only the neighbour is let through.
+      if (attempts === 1) {
+        await database.sql(`update punctual.jobs set run_at = run_at + interval '1 hour' where id = $1`, [
+          culprit,
+        ]);
+        await bench.tick();
+        expect(await bench.job(culprit)).toMatchObject({ status: 'pending', attempts: 1 });
+        bench.clock.skip(3_600_000);
+      }
+    }
+    await bench.tick();
+    expect(await bench.job(neighbour)).toMatchObject({ status: 'done', attempts: 2 });
+    expect(await bench.job(culprit)).toMatchObject({
+      status: 'failed',
+      attempts: 2,
+      last_error: 'the tick died while this row was running',
+    });
+  });
+});

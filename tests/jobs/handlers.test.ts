@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { silentLog } from '../../lib/engine/log';
+import { registry } from '../../lib/jobs/registry';
+import { runJob } from '../../lib/jobs/run-job';
+
+const told: unknown[] = [];
+const context = (changes: { attempt?: number; signal?: AbortSignal } = {}) => ({
+  attempt: 1,
+  signal: AbortSignal.timeout(10_000),
+  log: silentLog,
+  progress: (value: unknown) => void told.push(value),
+  ...changes,
+});
+const run = (name: string, payload: object, changes = {}) =>
+  runJob(registry, { id: '7', name, payload }, context(changes));
+
+describe('the jobs that come along', () => {
+  it('count-words counts', async () => {
+    expect(await run('count-words', { text: "Ann's well-known\nüber-café 42!" })).toEqual({
+      kind: 'done',
+      result: { result: { words: 4, characters: 30, lines: 2 } },
+    });
+    expect(await run('count-words', { text: '' })).toMatchObject({ result: { result: { words: 0 } } });
+  });
+
+  it('nap takes its time, and says how far it is', async () => {
+    told.length = 0;
+    expect(await run('nap', { seconds: 0.01 })).toEqual({
+      kind: 'done',
+      result: { result: { slept: 0.01 } },
+    });
+    expect(told).toEqual([{ slept: 0, of: 0.01 }]);
+  });
+
+  it('nap stops when it is told to', async () => {
+    const startedAt = performance.now();
+    await expect(run('nap', { seconds: 600 }, { signal: AbortSignal.timeout(20) })).rejects.toThrow();
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+  });
+
+  it('fail-first fails as often as it is told to', async () => {
+    await expect(run('fail-first', { times: 1 })).rejects.toThrow('failed on purpose');
+    expect(await run('fail-first', { times: 1 }, { attempt: 2 })).toEqual({
+      kind: 'done',
+      result: { result: { attempt: 2 } },
+    });
+  });
+});

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { keepJson } from '../../lib/jobs/keep-json';
+
+const circular: { self?: unknown } = {};
+circular.self = circular;
+
+function nested(levels: number): unknown {
+  let value: unknown = 1;
+  for (let n = 0; n < levels; n++) value = n % 2 ? [value] : { value };
+  return value;
+}
+
+describe('what is kept as JSON', () => {
+  it.each<[what: string, value: unknown, kept: unknown]>([
+    ['null', null, null],
+    ['a text with marks of JSON in it', '[[{"\\"}]', '[[{"\\"}]'],
+    ['an object', { a: [1, 'b', true, null] }, { a: [1, 'b', true, null] }],
+    ['a date, as its text', new Date(0), '1970-01-01T00:00:00.000Z'],
+    ['what JSON has no word for, left out', { a: undefined, b: () => 1 }, {}],
+    ['64 levels', nested(64), nested(64)],
+  ])('%s', (_what, value, kept) => {
+    expect(keepJson(value, 65_536)).toEqual({ kept });
+  });
+
+  it.each<[what: string, value: unknown, fault: RegExp]>([
+    ['a circle', circular, /^is no JSON: .*circular/],
+    ['a bigint', 1n, /^is no JSON: .*BigInt/],
+    ['a function', () => 1, /^is no JSON, but of the type function$/],
+    ['nothing', undefined, /^is no JSON, but of the type undefined$/],
+    ['what throws', { toJSON: () => Promise.reject.call(null) }, /^is no JSON: /],
+    [
+      'what throws nothing',
+      {
+        toJSON() {
+          throw null;
+        },
+      },
+      /^is no JSON: it cannot be written$/,
+    ],
+    ['65 levels', nested(65), /^is nested more than 64 levels deep$/],
+    ['more levels than anything bears', nested(100_000), /^is /],
+    ['5 MB', 'x'.repeat(5 * 1024 * 1024), /^is 5242882 bytes of JSON; 65536 are kept$/],
+    ['a text that is short only in characters', 'ü'.repeat(40_000), /^is 80002 bytes of JSON/],
+  ])('not %s', (_what, value, fault) => {
+    expect(keepJson(value, 65_536)).toEqual({ fault: expect.stringMatching(fault) });
+  });
+});

@@ -1,0 +1,208 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { defineJob } from '../../lib/jobs/define-job';
+import { registry } from '../../lib/jobs/registry';
+import { jobBench } from '../support/job-bench';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let bench: ReturnType<typeof jobBench>;
+/** The attempts that were made, as [job, attempt], and how many of them ran side by side at most. */
+let ran: [id: string, attempt: number][];
+let atOnce: { now: number; most: number };
+
+const handlers = {
+  ...registry,
+  /** Fails until it is told to succeed. */
+  fragile: defineJob({
+    payload: z.object({}),
+    maxAttempts: 1,
+    async run(_payload, { jobId, attempt }) {
+      ran.push([jobId, attempt]);
+      atOnce.most = Math.max(atOnce.most, ++atOnce.now);
+      await bench.sleep(100);
+      atOnce.now--;
+      if (!mended) throw new Error('broken');
+    },
+  }),
+};
+let mended: boolean;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  bench = jobBench(database, handlers);
+  mended = false;
+  ran = [];
+  atOnce = { now: 0, most: 0 };
+});
+
+/** Failed ones in each of these queues. */
+async function createFailed(...queues: string[]): Promise<string[]> {
+  const ids = await bench.create(...queues.map((queue) => ({ name: 'fragile', queue })));
+  for (const queue of new Set(queues)) await bench.runOut(queue);
+  for (const id of ids) expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 1 });
+  bench.clock.skip(60_000);
+  ran = [];
+  atOnce = { now: 0, most: 0 };
+  return ids;
+}
+
+const again = { state: 'dead', limit: null } as const;
+
+describe('running failed jobs again', () => {
+  it('runs each once, also one that fails again in the call, and counts the attempt', async () => {
+    const ids = await createFailed('default', 'default', 'default');
+    await bench.run(again);
+    expect(ran.map(([id]) => id).sort()).toEqual(ids);
+    for (const id of ids) {
+      expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 2, last_error: 'broken' });
+    }
+
+    bench.clock.skip(60_000);
+    mended = true;
+    ran = [];
+    await bench.run(again);
+    expect(ran).toEqual(ids.map((id) => [id, 3]));
+    for (const id of ids) {
+      expect(await bench.job(id)).toMatchObject({ status: 'done', attempts: 3, last_error: null });
+    }
+    ran = [];
+    expect(await bench.run(again)).toEqual({ reports: [], left: [] });
+    expect(ran).toEqual([]);
+  });
+
+  it('comes to more of them than a tick’s batch limit', async () => {
+    await createFailed(...Array.from({ length: 100 }, () => 'default'));
+    mended = true;
+    await bench.run(again);
+    expect(ran).toHaveLength(100);
+  });
+
+  it('comes to the queues one after the other, the longest failed first, and each in its own way', async () => {
+    await createFailed('emails');
+    await createFailed('blocking', 'blocking', 'blocking');
+    const ran = await bench.run(again);
+    expect(
+      'reports' in ran && ran.reports.map(({ partition, counts }) => [partition, counts.claimed]),
+    ).toEqual([
+      ['emails', 1],
+      ['blocking', 3],
+    ]);
+    expect(atOnce.most).toBe(1);
+  });
+
+  it('stops at the limit, over all queues', async () => {
+    await createFailed('emails', 'emails');
+    await createFailed('default', 'default');
+    await bench.run({ ...again, limit: 3 });
+    expect(ran).toHaveLength(3);
+  });
+
+  it('names the queues that there was no time for', async () => {
+    const slow = defineJob({
+      payload: z.object({}),
+      maxAttempts: 1,
+      async run(_payload, { attempt }) {
+        if (attempt === 1) throw new Error('broken');
+        await bench.sleep(14_000);
+      },
+    });
+    bench = jobBench(database, { ...handlers, fragile: slow });
+    await createFailed(...Array.from({ length: 30 }, () => 'emails'));
+    await createFailed('default');
+    const startedAt = bench.clock.now();
+    expect(await bench.run(again)).toMatchObject({ left: ['default'] });
+    expect(bench.clock.now() - startedAt).toBeLessThan(60_000);
+  });
+
+  it('is not done by an ordinary tick', async () => {
+    await createFailed('default');
+    await bench.tick();
+    await bench.run({ limit: 1_000 });
+    expect(ran).toEqual([]);
+  });
+
+  it('leaves fail-first its true number of attempts', async () => {
+    const [id] = await bench.create({ name: 'fail-first', payload: { times: 3 }, max_attempts: 2 });
+    await bench.runOut();
+    expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 2 });
+    for (const status of ['failed', 'done']) {
+      bench.clock.skip(60_000);
+      await bench.run(again);
+      expect(await bench.job(id)).toMatchObject({ status });
+    }
+    expect(await bench.job(id)).toMatchObject({ attempts: 4, result: { attempt: 4 } });
+  });
+});
+
+describe('running pending jobs because somebody asks', () => {
+  it('runs one, the oldest due, unless a limit is given', async () => {
+    mended = true;
+    const at = (seconds: number) => new Date(bench.clock.now() + seconds * 1_000).toISOString();
+    const [later, first, , tomorrow] = await bench.create(
+      { name: 'fragile', run_at: at(-10) },
+      { name: 'fragile', run_at: at(-20) },
+      { name: 'fragile', run_at: at(-5), queue: 'emails' },
+      { name: 'fragile', run_at: at(86_400) },
+    );
+    await bench.run({ queue: 'default' });
+    expect(ran).toEqual([[first, 1]]);
+    await bench.run({ queue: 'default' });
+    expect(ran.at(-1)).toEqual([later, 1]);
+    await bench.run({ limit: 100 });
+    expect(ran).toHaveLength(3);
+    expect(await bench.job(tomorrow)).toMatchObject({ status: 'pending' });
+  });
+
+  it('shares the limit between the queues', async () => {
+    mended = true;
+    await bench.create(
+      ...['default', 'default', 'emails', 'emails'].map((queue) => ({ name: 'fragile', queue })),
+    );
+    await bench.run({ limit: 3 });
+    expect(ran).toHaveLength(3);
+  });
+
+  it('knows no queue that there is not', async () => {
+    expect(await bench.run({ queue: 'emails' })).toEqual({ missing: 'there is no queue "emails" of jobs' });
+  });
+
+  it('says of a queue that is paused that it is', async () => {
+    await bench.create({ name: 'fragile' });
+    await database.sql(
+      `update punctual.partitions set paused_at = '2026-01-01Z' where queue = 'jobs' and partition = 'default'`,
+    );
+    expect(await bench.run({ queue: 'default' })).toMatchObject({ reports: [{ outcome: 'paused' }] });
+    expect(ran).toEqual([]);
+  });
+
+  it('goes on to the other queues where the settings of one do not fit, and then says so', async () => {
+    mended = true;
+    await bench.create({ name: 'fragile', queue: 'a' }, { name: 'fragile', queue: 'b' });
+    await database.sql(
+      `update punctual.partitions set timeout_seconds = 50 where queue = 'jobs' and partition = 'a'`,
+    );
+    await expect(bench.run({ limit: 10 })).rejects.toThrow('timeout of 50 s does not fit');
+    expect(ran).toHaveLength(1);
+  });
+});
+
+describe('the queue blocking', () => {
+  it('runs one job at a time, in order, and waits for one that is tried again', async () => {
+    const twice = { name: 'fail-first', payload: { times: 1 }, queue: 'blocking' };
+    mended = true;
+    const fragile = { name: 'fragile', queue: 'blocking' };
+    const [head, ...rest] = await bench.create(twice, fragile, fragile, fragile);
+    await bench.tick({ partition: 'blocking' });
+    expect(await bench.job(head)).toMatchObject({ status: 'pending', attempts: 1 });
+    expect(ran).toEqual([]);
+    await bench.runOut('blocking');
+    expect(await bench.job(head)).toMatchObject({ status: 'done', attempts: 2 });
+    expect(ran.map(([id]) => id)).toEqual(rest);
+    expect(atOnce.most).toBe(1);
+  });
+});

@@ -1,0 +1,74 @@
+import { silentLog } from '../../lib/engine/log';
+import { type TickOptions, tick } from '../../lib/engine/tick';
+import type { TickReport } from '../../lib/engine/tick-report';
+import type { Jobs } from '../../lib/jobs/find-job';
+import { jobsQueue } from '../../lib/queues/jobs';
+import { enqueueJobs } from '../../lib/server/new-jobs';
+import { type AskedJobs, runJobs } from '../../lib/server/run-jobs';
+import { queueStore } from '../../lib/store/queue-store';
+import type { Rpc } from '../../lib/store/rpc';
+import type { TestDatabase } from './test-database';
+import { VirtualClock } from './virtual-clock';
+
+/** The functions that are told the time here; in production none is. */
+const timed = new Set(['create_jobs', 'list_due_partitions', 'resolve_row']);
+
+/** Jobs with handlers of the test's own, created and run over a test database under a virtual clock. */
+export function jobBench(database: TestDatabase, handlers: Jobs) {
+  const clock = new VirtualClock();
+  const logged: { fields: object; message: string }[] = [];
+  const write = (fields: object, message: string) => void logged.push({ fields, message });
+  const rpc: Rpc = (fn, args) =>
+    clock.busy(database.rpc(fn, timed.has(fn) ? { ...args, p_now: clock.date().toISOString() } : args));
+  const ports = {
+    store: queueStore(rpc, clock.date),
+    clock,
+    log: { ...silentLog, warn: write, error: write },
+    random: () => 0.5,
+    newId: () => crypto.randomUUID(),
+    lock: null,
+  };
+  return {
+    clock,
+    logged,
+    rpc,
+    sleep: (ms: number) => new Promise<void>((resolve) => void clock.timer(ms, resolve)),
+    /** Answers the ids, in the order of what is created. */
+    async create(...jobs: object[]): Promise<string[]> {
+      const taken = await enqueueJobs({ rpc, jobs: handlers }, jobs);
+      if ('errors' in taken) throw new Error(JSON.stringify(taken.errors));
+      return taken.rows.map(({ id }) => id);
+    },
+    /** One tick of one queue, by the code of `known`. */
+    tick(options: Partial<TickOptions<null>> = {}, known: Jobs = handlers): Promise<TickReport> {
+      const defaults = { deps: null, partition: 'default', limitMs: 60_000, clockName: 'test' };
+      return clock.run(tick(jobsQueue(known), ports, { ...defaults, ...options }));
+    },
+    /** Somebody asks for jobs to be run. */
+    run(asked: Partial<AskedJobs> = {}) {
+      const call = { maxDuration: 60, startedAt: clock.now(), clockName: 'test', queue: jobsQueue(handlers) };
+      return clock.run(runJobs({ rpc, ports }, { queue: null, state: 'pending', limit: 1, ...asked }, call));
+    },
+    /** Ticks every hour until nothing of the queue is pending. */
+    async runOut(partition = 'default', known: Jobs = handlers): Promise<void> {
+      for (let n = 0; n < 50; n++) {
+        await this.tick({ partition }, known);
+        const [{ waiting }] = await database.sql(
+          `select count(*)::integer as waiting from punctual.jobs where status = 'pending' and queue = $1`,
+          [partition],
+        );
+        if (waiting === 0) return;
+        clock.skip(3_600_000);
+      }
+      throw new Error('there is no end to it');
+    },
+    async job(id: string | undefined) {
+      const [row] = await database.sql('select * from punctual.jobs where id = $1', [id]);
+      return row;
+    },
+    /** How long after `from` (in the clock's milliseconds) a job was finished, in seconds. */
+    async finishedAfter(id: string, from: number): Promise<number> {
+      return (Date.parse((await this.job(id)).finished_at) - from) / 1_000;
+    },
+  };
+}
