@@ -1,11 +1,17 @@
+import { z } from 'zod';
 import { type Stats, statsSchema } from '../../lib/store/stats';
 import { type Delivery, deliveriesOf } from './deliveries';
 import type { DemoAccount } from './demo-accounts';
 import { DemoError } from './demo-error';
+import type { DemoJob } from './demo-jobs';
+import type { DemoPost } from './demo-posts';
 import type { DemoRow } from './demo-rows';
 
 const timeoutMs = 20_000;
-/** The most that one call of `POST /api/dms` takes. */
+const reran = z.object({
+  reports: z.array(z.object({ counts: z.object({ done: z.number(), dead: z.number() }) })),
+});
+/** The most that one call takes. */
 const chunk = 1_000;
 
 /** The app and the sandbox over HTTP, as anybody would call them. */
@@ -21,17 +27,27 @@ export class DemoClient {
     return { ...account, id: answer.account.id };
   }
 
-  async enqueue(rows: DemoRow[]): Promise<void> {
-    for (let start = 0; start < rows.length; start += chunk) {
-      await this.#call('POST', '/api/dms', rows.slice(start, start + chunk));
-    }
+  sendDms(dms: DemoRow[]): Promise<void> {
+    return this.#postAll('/api/dms', dms);
   }
 
-  async stats(): Promise<Stats['queues'][number]> {
-    const stats = statsSchema.parse(await this.#call('GET', '/api/stats'));
-    const queue = stats.queues.find(({ name }) => name === 'dm_queue');
-    if (!queue) throw new Error('the app has no queue dm_queue');
-    return queue;
+  publishPosts(posts: DemoPost[]): Promise<void> {
+    return this.#postAll('/api/posts', posts);
+  }
+
+  createJobs(jobs: DemoJob[]): Promise<void> {
+    return this.#postAll('/api/jobs', jobs);
+  }
+
+  /** Runs failed jobs once more, and answers what became of them. */
+  async runFailed(): Promise<{ done: number; failed: number }> {
+    const { reports } = reran.parse(await this.#call('POST', '/api/jobs/run?queue=failed&limit=10'));
+    const sum = (count: 'done' | 'dead') => reports.reduce((total, { counts }) => total + counts[count], 0);
+    return { done: sum('done'), failed: sum('dead') };
+  }
+
+  async stats(): Promise<Stats['queues']> {
+    return statsSchema.parse(await this.#call('GET', '/api/stats')).queues;
   }
 
   async deliveries(): Promise<Delivery[]> {
@@ -64,6 +80,11 @@ export class DemoClient {
       const message = (error as Error).message;
       return { kind: /"kind":"(\w+)"/.exec(message)?.[1] ?? 'unknown', message };
     }
+  }
+
+  async #postAll(path: string, rows: object[]): Promise<void> {
+    for (let start = 0; start < rows.length; start += chunk)
+      await this.#call('POST', path, rows.slice(start, start + chunk));
   }
 
   async #call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {

@@ -21,6 +21,14 @@ const messages = [
   'could you tell me who looks after purchasing at your end?',
 ];
 
+const thoughts = [
+  'Three things we learned from a year of hiring without CVs.',
+  'Our workshop on scheduling is booked out; a second one is in March.',
+  'What nobody tells you about moving a night job to the day.',
+  'We have written down how we plan a week. It fits on one page.',
+  'A customer asked why we answer within an hour. Because somebody once did for us.',
+];
+
 /** Names repeat after 99 rows. */
 export function personName(index: number): string {
   return `${first[index % first.length]} ${last[index % last.length]}`;
@@ -35,4 +43,9 @@ export function messageText(index: number, sender: string, reference: string): s
   const opening = openings[index % openings.length];
   const message = messages[(index * 3) % messages.length];
   return `Hi ${firstNameOf(personName(index))}, ${opening} ${message}\n${sender} (ref. ${reference})`;
+}
+
+/** Of a post, likewise. */
+export function postText(index: number, reference: string): string {
+  return `${thoughts[index % thoughts.length]} (ref. ${reference})`;
 }

@@ -13,9 +13,12 @@ import { childEnv } from './child-env';
 import { demoAccounts } from './demo-accounts';
 import { DemoClient } from './demo-client';
 import { DemoError } from './demo-error';
+import { demoJobs } from './demo-jobs';
 import type { DemoOptions } from './demo-options';
+import { demoPosts } from './demo-posts';
 import { demoRows } from './demo-rows';
 import { showProgress } from './progress';
+import { rerunFailed } from './rerun-failed';
 
 const everyMs = 10_000;
 /** The first start makes and migrates the database: some 6 s, more on a slow machine. */
@@ -47,7 +50,7 @@ export async function runDemo(
   const died = Promise.race([sandboxChild.died(), appChild.died()]);
 
   const client = new DemoClient(app, sandbox, apiKey);
-  const before = await Promise.race([load(client, options.rows), died]);
+  const before = await Promise.race([load(client, options.rows, sandbox), died]);
   console.log(`
   Dashboard          ${app}
   Delivery log       ${sandbox}/deliveries   (what the sandbox really delivered)
@@ -68,8 +71,10 @@ export async function runDemo(
   });
   // A tick under way settles its rows first; left in mid-air they would stand as unknown.
   onEnd(() => Promise.race([stopClock(), new Promise<void>((resolve) => setTimeout(resolve, 10_000))]));
-  const stopProgress = showProgress(client, before, process.stdout);
-  onEnd(async () => stopProgress());
+  const progress = showProgress(client, before, process.stdout);
+  onEnd(async () => progress.stop());
+  const stopRerun = rerunFailed(client, progress.say);
+  onEnd(async () => stopRerun());
   return died;
 }
 
@@ -119,19 +124,28 @@ function startApp(port: number, sandbox: string, secrets: Record<string, string>
     UNIPILE_MAX_LATE_SECONDS: '20',
     WHATSAPP_ACCESS_TOKEN: SANDBOX_ACCESS_TOKEN,
     WHATSAPP_BASE_URL: sandbox,
+    // The posts' pictures are the sandbox's own.
+    MEDIA_ALLOW_PRIVATE: new URL(sandbox).host,
     ...secrets,
   });
   const args = [nextCommand, 'start', '-H', '127.0.0.1', '-p', String(port)];
   return new Child('The app', args, env, logOf('app'));
 }
 
-/** Waits for the app, loads accounts and messages, and answers how the queue stood before. */
-async function load(client: DemoClient, count: number) {
+/** Waits for the app, loads accounts, messages, posts and jobs, and answers how the queues stood before. */
+async function load(client: DemoClient, count: number, sandbox: string) {
   await client.healthy(healthyWithinMs);
   const before = await client.stats();
   const accounts = await Promise.all(demoAccounts.map((account) => client.saveAccount(account)));
-  await client.enqueue(demoRows(count, accounts, newRunId(), Date.now()));
-  console.log(`Loaded ${count} direct messages for ${accounts.length} accounts.`);
+  const runId = newRunId();
+  const posts = demoPosts(accounts, sandbox, runId, Date.now());
+  const jobs = demoJobs(runId, Date.now());
+  await client.sendDms(demoRows(count, accounts, runId, Date.now()));
+  await client.publishPosts(posts);
+  await client.createJobs(jobs);
+  console.log(
+    `Loaded ${count} direct messages and ${posts.length} posts of ${accounts.length} accounts, and ${jobs.length} jobs.`,
+  );
   return before;
 }
 

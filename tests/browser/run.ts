@@ -7,20 +7,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
+import { check, tally } from './check';
+import { checkJobs, checkPosts } from './check-rows';
+import { address, type Figures, figures, port, sandboxPort, twiceIn } from './demo-figures';
 
-const port = 4_320;
-const sandboxPort = 4_321;
-const address = `http://127.0.0.1:${port}`;
 const pictures = 'test-results';
-let passed = 0;
-const failures: string[] = [];
-
-function check(promise: string, holds: boolean, found?: unknown): void {
-  if (holds) passed++;
-  else failures.push(promise);
-  console.log(`${holds ? '✓' : '✗'} ${promise}${holds ? '' : ` (found ${JSON.stringify(found)})`}`);
-}
-
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function chromiumPath(): string {
@@ -34,8 +25,16 @@ function chromiumPath(): string {
   return found;
 }
 
-/** Starts the demo, and answers what it printed when its address is there. */
-async function startDemo(): Promise<{ demo: ChildProcess; secret: string; apiKey: string }> {
+interface Demo {
+  demo: ChildProcess;
+  secret: string;
+  apiKey: string;
+  /** All that it has printed by now. */
+  said(): string;
+}
+
+/** Starts the demo, and answers when it has printed its address and its secrets. */
+async function startDemo(): Promise<Demo> {
   const args = ['run', 'demo', '--', '--port', `${port}`, '--sandbox-port', `${sandboxPort}`, '--fresh'];
   const demo = spawn('npm', args, { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
   let printed = '';
@@ -45,33 +44,12 @@ async function startDemo(): Promise<{ demo: ChildProcess; secret: string; apiKey
   for (let waited = 0; waited < 240_000; waited += 250) {
     const secret = /CRON_SECRET\s+(\S+)/.exec(printed)?.[1];
     const apiKey = /API_KEY\s+(\S+)/.exec(printed)?.[1];
-    if (secret && apiKey && printed.includes(address)) return { demo, secret, apiKey };
+    if (secret && apiKey && printed.includes(address)) return { demo, secret, apiKey, said: () => printed };
     if (demo.exitCode !== null) break;
     await sleep(250);
   }
   throw new Error(`the demo did not start:\n${printed}`);
 }
-
-interface Figures {
-  sent: number;
-  unknown: number;
-  /** Sent rows whose history says that a look or a webhook proved it. */
-  foundOut: number;
-  delivered: { account: string; recipient: string; text: string; at: string }[];
-}
-
-async function figures(apiKey: string): Promise<Figures> {
-  const asked = (path: string) =>
-    fetch(`${address}${path}`, { headers: { authorization: `Bearer ${apiKey}` } });
-  const stats = await (await asked('/api/stats')).json();
-  const { states } = stats.queues.find((queue: { name: string }) => queue.name === 'dm_queue');
-  const delivered = await (await fetch(`http://127.0.0.1:${sandboxPort}/deliveries`)).json();
-  const sent = await (await asked('/api/dms?status=sent&limit=200')).json();
-  const foundOut = sent.rows.filter((row: { row: { reconcile: unknown } }) => row.row.reconcile !== null);
-  return { sent: states.done.count, unknown: states.unknown.count, foundOut: foundOut.length, delivered };
-}
-
-const twiceIn = ({ delivered }: Figures) => delivered.length - new Set(delivered.map((one) => one.text)).size;
 
 function tellFigures({ sent, unknown, delivered, foundOut }: Figures, startedAt: number): void {
   const seconds = Math.round((Date.now() - startedAt) / 1_000);
@@ -118,6 +96,21 @@ async function look(browser: Browser): Promise<void> {
       `${name}: the dashboard shows the queue and its words`,
       /dm_queue/.test(text) && /sent/i.test(text) && /unknown/i.test(text),
     );
+    const overview = await page.locator('section[aria-labelledby="overview"]').innerText();
+    const missing = [
+      /dm_queue/,
+      /\d+ sent/,
+      /posts/,
+      /\d+ published/,
+      /jobs/,
+      /blocking/,
+      /default/,
+      /\d+ done/,
+    ].filter((part) => !part.test(overview));
+    check(`${name}: one look shows messages, posts and the jobs of each queue`, missing.length === 0, [
+      missing.map(String),
+      overview,
+    ]);
     const overflow = await page.evaluate(
       () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
     );
@@ -138,7 +131,7 @@ async function look(browser: Browser): Promise<void> {
 async function main(): Promise<void> {
   mkdirSync(pictures, { recursive: true });
   const executablePath = chromiumPath();
-  const { demo, secret, apiKey } = await startDemo();
+  const { demo, secret, apiKey, said } = await startDemo();
   const startedAt = Date.now();
   let browser: Browser | null = null;
   try {
@@ -158,18 +151,27 @@ async function main(): Promise<void> {
     await sleep(30_000);
     await look(browser);
     let now = await figures(apiKey);
-    while (now.sent < 150 && Date.now() - startedAt < 90_000) {
+    const isThere = ({ sent, published, jobsDone }: Figures) =>
+      sent >= 150 && published >= 15 && jobsDone >= 39;
+    while (!isThere(now) && Date.now() - startedAt < 90_000) {
       await sleep(2_000);
       now = await figures(apiKey);
     }
     check('at least 150 of 200 messages are sent within 90 s', now.sent >= 150, now.sent);
     check(
       'the sandbox delivered no message twice',
-      twiceIn(now) === 0 && now.delivered.length > 0,
-      twiceIn(now),
+      twiceIn(now.delivered) === 0 && now.delivered.length > 0,
+      twiceIn(now.delivered),
     );
     check('every message that is sent was delivered', now.delivered.length >= now.sent, now.delivered.length);
     tellFigures(now, startedAt);
+    await checkPosts(apiKey);
+    await checkJobs(apiKey);
+    check(
+      'the demo says what came of the failed jobs',
+      /run once more.*1 done, 1 failed again/.test(said()),
+      said(),
+    );
     // What was delivered with its answer lost is found out, by a look or by a webhook.
     while ((now.sent < now.delivered.length || now.foundOut === 0) && Date.now() - startedAt < 240_000) {
       await sleep(2_000);
@@ -182,7 +184,8 @@ async function main(): Promise<void> {
       [now.sent, now.delivered.length],
     );
     check('some of them because the provider was asked, or told', now.foundOut > 0, now.foundOut);
-    check('still none was delivered twice', twiceIn(now) === 0, twiceIn(now));
+    check('still none was delivered twice', twiceIn(now.delivered) === 0, twiceIn(now.delivered));
+    check('and no post', twiceIn(now.posted) === 0, twiceIn(now.posted));
   } finally {
     await browser?.close();
     const ended = new Promise<string>((resolve) =>
@@ -203,7 +206,8 @@ async function main(): Promise<void> {
 
 await main().catch((error) => {
   console.error(error);
-  failures.push(String(error));
+  check('it ran to its end', false, String(error));
 });
-console.log(`\nbrowser: ${passed} passed, ${failures.length} failed`);
-process.exit(failures.length > 0 ? 1 : 0);
+const { passed, failed } = tally;
+console.log(`\nbrowser: ${passed} passed, ${failed} failed`);
+process.exit(failed > 0 ? 1 : 0);

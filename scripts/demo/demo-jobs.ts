@@ -1,0 +1,49 @@
+import { messageText } from './demo-texts';
+
+/** A job as `POST /api/jobs` takes it. */
+export interface DemoJob {
+  name: string;
+  queue: 'default' | 'blocking';
+  payload: object;
+  run_at: string;
+  max_attempts?: number;
+  unique_key: string;
+}
+
+type Plan = Pick<DemoJob, 'name' | 'payload' | 'max_attempts'>;
+
+const wordCounts = 20;
+/** Seconds each; they say how far they are. */
+const naps = [2, 6, 3, 5, 4, 3, 2];
+const blockingNaps = 9;
+
+/**
+ * What the demo runs: in `default` some that fail for good, one of them only until it is run once more, one that is tried again, naps,
+ * and texts whose words are counted; in `blocking` naps that wait until the one at their head, which fails at first, is done. At `nowMs`.
+ */
+export function demoJobs(runId: string, nowMs: number): DemoJob[] {
+  const plans: Plan[] = [
+    { name: 'fail-first', payload: { times: 100 }, max_attempts: 1 },
+    { name: 'fail-first', payload: { times: 1 }, max_attempts: 1 },
+    { name: 'fail-first', payload: { times: 1 } },
+    ...naps.map((seconds) => ({ name: 'nap', payload: { seconds } })),
+    ...Array.from({ length: wordCounts }, (_, index) => ({
+      name: 'count-words',
+      payload: { text: messageText(index, 'Punctual', `${runId}-${index + 1}`) },
+    })),
+  ];
+  const blocking: Plan[] = [
+    { name: 'fail-first', payload: { times: 1 } },
+    ...Array.from({ length: blockingNaps }, () => ({ name: 'nap', payload: { seconds: 1 } })),
+  ];
+  return [...inQueue('default', plans), ...inQueue('blocking', blocking)];
+
+  function inQueue(queue: DemoJob['queue'], planned: Plan[]): DemoJob[] {
+    return planned.map((plan, index) => ({
+      ...plan,
+      queue,
+      run_at: new Date(nowMs + (index - planned.length) * 1_000).toISOString(),
+      unique_key: `demo-${runId}-${queue}-${index + 1}`,
+    }));
+  }
+}

@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest';
+import { progressLine } from '@/scripts/demo/progress';
+import { queueStats } from '../dashboard/queue-stats';
+
+function queues(counts: Record<string, { done: number; dead?: number; pending?: number }>) {
+  return Object.entries(counts).map(([name, { done, dead = 0, pending = 0 }]) => {
+    const queue = queueStats({ name });
+    const exactly = (count: number) => ({ count, approximate: false });
+    queue.states = { ...queue.states, done: exactly(done), dead: exactly(dead), pending: exactly(pending) };
+    return queue;
+  });
+}
+
+it('the demo’s line tells what became of the rows of each queue since it began', () => {
+  const before = queues({ dm_queue: { done: 1_000 }, posts: { done: 7 }, jobs: { done: 0, dead: 2 } });
+  const now = queues({
+    dm_queue: { done: 1_178, dead: 4, pending: 18 },
+    posts: { done: 25, pending: 6 },
+    jobs: { done: 38, dead: 3 },
+  });
+  const line = progressLine(before, now, 0);
+  expect(line).toBe('178 sent, 18 published, 38 jobs · 0 unknown, 5 failed · 0 sent twice · 24 wait');
+  // With the seconds before it, what matters fits a terminal of 80 columns.
+  expect(`  90 s  ${line}`.indexOf(' · 24 wait')).toBeLessThan(80);
+});
+
+it('it adds why due rows wait, each reason once', () => {
+  const now = queues({ dm_queue: { done: 1 }, posts: { done: 0 } }).map((queue) => ({
+    ...queue,
+    waiting: [{ reason: 'daily limit reached', accounts: 1, until: '2026-03-03T00:00:00Z' }],
+  }));
+  expect(progressLine([], now, 1)).toBe(
+    '1 sent, 0 published, 0 jobs · 0 unknown, 0 failed · 1 sent twice · 0 wait · daily limit reached',
+  );
+});
