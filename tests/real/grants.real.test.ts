@@ -13,7 +13,7 @@ interface SqlFunction {
 }
 
 /** Functions that only the owner of the database may call. */
-const ownersOnly = ['add_queue', 'close_to_public'];
+const ownersOnly = ['add_queue', 'add_message_queue', 'close_to_public'];
 
 let stack: Stack;
 let functions: SqlFunction[];
