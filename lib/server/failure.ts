@@ -57,6 +57,8 @@ function ours(error: unknown): Response | null {
 }
 
 function databaseMessage(kind: StoreError['kind'], reason: string): string {
+  // Errors of our own functions say in brackets what to do.
+  if (kind === 'misconfigured' && reason.endsWith(')')) return `the database is not set up for this: ${reason}`;
   if (kind === 'misconfigured') {
     return `the database is not set up for Punctual: ${reason}. Run \`npm run migrate\`, expose the schema "punctual" in the Data API, and check the key.`;
   }

@@ -1,0 +1,159 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Client } from 'pg';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Stack, startStack } from '../stack/start-stack';
+import { installPgmq } from '../support/pgmq-sql';
+import { failsFirst, givesUp, kills, startWorker } from './pgmq-process';
+
+const messages = 5_000;
+const workers = 3;
+const rounds = 8;
+const maxAttempts = 6;
+/** Longer than a lease. */
+const roundSeconds = 95;
+
+let stack: Stack;
+let journal: string;
+
+beforeAll(async () => {
+  stack = await startStack();
+  journal = mkdtempSync(path.join(tmpdir(), 'punctual-pgmq-'));
+  // As on Supabase: pgmq and its queues belong to a role that is no superuser.
+  const owner = new Client({ connectionString: stack.ownerUrl });
+  await owner.connect();
+  await installPgmq({ sql: async (text) => (await owner.query(text)).rows });
+  await owner.query(`select pgmq.create('orders')`);
+  await owner.query(`select punctual.add_message_queue('orders', 'handle', p_settings => $1::jsonb)`, [
+    JSON.stringify({ max_attempts: maxAttempts, max_ticks: 100 }),
+  ]);
+  await owner.end();
+});
+afterAll(async () => {
+  for (const child of started) child.kill('SIGKILL');
+  await stack?.stop();
+  if (journal) rmSync(journal, { recursive: true });
+});
+
+/** Chance that can be repeated: mulberry32. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Time passes for pgmq, which goes by the database's clock, and for what the workers tell of the time. */
+let aheadMs = 0;
+async function pass(seconds: number) {
+  aheadMs += seconds * 1_000;
+  await stack.sql('update pgmq.q_orders set vt = vt - make_interval(secs => $1)', [seconds]);
+}
+
+const started: ChildProcess[] = [];
+function start(): ChildProcess {
+  const { supabaseUrl, serviceRoleKey } = stack;
+  const child = startWorker({ supabaseUrl, serviceRoleKey, journal, aheadMs });
+  started.push(child);
+  return child;
+}
+
+const isOver = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null;
+
+/** Kills the worker some time after it has handled its first message. True where it had not ended by then. */
+async function killAtRandom(child: ChildProcess, random: () => number): Promise<boolean> {
+  const wait = 100 + random() * 900;
+  const ended = once(child, 'exit');
+  while (!isOver(child) && !existsSync(path.join(journal, String(child.pid)))) await pause(5);
+  await Promise.race([ended, pause(wait)]);
+  const isKilled = !isOver(child) && child.kill('SIGKILL');
+  if (!isOver(child)) await ended;
+  return isKilled && child.signalCode === 'SIGKILL';
+}
+
+const rowsOf = async (sql: string) => (await stack.sql(sql)).map((row) => Number(row.n));
+
+it('5,000 messages and workers that are killed at random: each is handled, none is lost or archived unhandled, and none comes more often than it may', async () => {
+  const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  console.log(`KILL_SEED=${seed}`);
+  const random = seeded(seed);
+  await stack.sql(`update punctual.queues set batch_limit = null, concurrency = 5 where name = 'pgmq'`);
+  await stack.sql(
+    `select pgmq.send_batch('orders', array(select jsonb_build_object('n', n) from generate_series(1, $1::integer) n))`,
+    [messages],
+  );
+
+  let killed = 0;
+  for (let round = 0; round < rounds; round++) {
+    const ends = await Promise.all(Array.from({ length: workers }, () => killAtRandom(start(), random)));
+    killed += ends.filter(Boolean).length;
+    await pass(roundSeconds);
+  }
+  const [{ left }] = await stack.sql('select count(*)::integer as left from pgmq.q_orders');
+
+  // The rest is done by workers that nobody kills but their messages. Where nothing is left to do now, time passes until there is.
+  await stack.sql(`update punctual.queues set concurrency = 20 where name = 'pgmq'`);
+  let worker = start();
+  for (let starts = 1; starts <= 20; ) {
+    const [now] = await stack.sql(
+      `select count(*)::integer as left, ceil(extract(epoch from min(vt) - clock_timestamp()))::integer as next_seconds,
+              (select count(*)::integer from punctual.messages where state = 'running') as running from pgmq.q_orders`,
+    );
+    if (now.left === 0) break;
+    if (isOver(worker)) {
+      await pass(roundSeconds);
+      worker = start();
+      starts++;
+    } else if (now.running === 0 && now.next_seconds > 0) {
+      await pass(now.next_seconds + 30);
+      worker.send(aheadMs);
+    }
+    await pause(30);
+  }
+
+  /** Of each message, the attempts that were delivered to a handler. */
+  const deliveries = new Map<number, number[]>();
+  for (const name of readdirSync(journal)) {
+    for (const line of readFileSync(path.join(journal, name), 'utf8').split('\n').filter(Boolean)) {
+      const [n = 0, attempt = 0] = line.split(' ').map(Number);
+      deliveries.set(n, [...(deliveries.get(n) ?? []), attempt]);
+    }
+  }
+  const archived = await rowsOf(`select message->>'n' as n from pgmq.a_orders order by msg_id`);
+  const aside = await stack.sql(
+    `select message->>'n' as n, attempts, last_error from punctual.set_aside_messages order by msg_id`,
+  );
+  const counts = [...deliveries.values()].map((attempts) => attempts.length);
+  const again = counts.reduce((sum, count) => sum + count - 1, 0);
+  console.log(
+    `${killed} workers killed with ${messages - left} of ${messages} done, ${aside.length} messages set aside, ` +
+      `${again} deliveries more than one, at most ${Math.max(...counts)} of one message`,
+  );
+
+  expect(killed).toBeGreaterThanOrEqual(rounds * workers - 6);
+  // None is lost: it is in the archive, or set aside, and in one of them only.
+  expect(await stack.sql('select msg_id from pgmq.q_orders')).toEqual([]);
+  const ends = [...archived, ...aside.map((row) => Number(row.n))].sort((a, b) => a - b);
+  expect(ends).toEqual(Array.from({ length: messages }, (_, index) => index + 1));
+  // None is archived unhandled, and those that were set aside were handled too.
+  expect(ends.filter((n) => !deliveries.has(n))).toEqual([]);
+  // Only what has to be is set aside, with its reason.
+  expect(aside.map((row) => [Number(row.n), row.last_error])).toEqual(
+    ends
+      .filter((n) => kills(n) || givesUp(n))
+      .map((n) => [n, kills(n) ? 'the tick died while this message was being handled' : 'no such order']),
+  );
+  // Deliveries are bounded: one that kills its process takes all of its attempts, and no more.
+  expect(Math.max(...counts)).toBeLessThanOrEqual(maxAttempts);
+  for (const [n, attempts] of deliveries) {
+    if (failsFirst(n) && attempts.includes(1)) expect(attempts.length).toBeGreaterThan(1);
+  }
+  for (const row of aside) if (kills(Number(row.n))) expect(row.attempts).toBe(maxAttempts);
+});

@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { appendFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { systemClock } from '../../lib/engine/clock';
+import { silentLog } from '../../lib/engine/log';
+import { tick } from '../../lib/engine/tick';
+import { defineJob } from '../../lib/jobs/define-job';
+import { JobError } from '../../lib/jobs/job-error';
+import { messageQueue } from '../../lib/queues/pgmq';
+import { queueStore } from '../../lib/store/queue-store';
+import { supabaseRpc } from '../../lib/store/supabase-rpc';
+
+export interface WorkerSettings {
+  supabaseUrl: string;
+  serviceRoleKey: string;
+  /** A folder, in which the process keeps a file: a line `<n> <attempt>` for each message that it has handled, written before it answers. */
+  journal: string;
+  /** The database is told that it is so much later; the worker is told of another number by a message. */
+  aheadMs: number;
+}
+
+/** What the n-th message does to its handler. */
+export const kills = (n: number) => n % 2_500 === 1_200;
+export const givesUp = (n: number) => n % 500 === 7;
+export const failsFirst = (n: number) => n % 50 === 3;
+
+const file = fileURLToPath(import.meta.url);
+
+/** A worker in a process of its own, which ticks until it is killed. */
+export function startWorker(settings: WorkerSettings): ChildProcess {
+  return spawn(process.execPath, ['--import', 'tsx', file], {
+    env: { ...process.env, WORKER_SETTINGS: JSON.stringify(settings) },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+}
+
+async function work(settings: WorkerSettings): Promise<void> {
+  const { supabaseUrl: url, serviceRoleKey, journal } = settings;
+  let { aheadMs } = settings;
+  process.on('message', (ms: number) => {
+    aheadMs = ms;
+  });
+  const handled = path.join(journal, String(process.pid));
+  const queue = messageQueue({
+    handle: defineJob({
+      payload: z.object({ n: z.int() }),
+      async run({ n }, { attempt }) {
+        await pause(5 + Math.random() * 30);
+        appendFileSync(handled, `${n} ${attempt}\n`);
+        if (kills(n)) process.kill(process.pid, 'SIGKILL');
+        if (givesUp(n)) throw new JobError('no such order', { retry: false });
+        if (failsFirst(n) && attempt === 1) throw new Error('not yet');
+      },
+    }),
+  });
+  const store = queueStore(supabaseRpc({ url, serviceRoleKey }), () => new Date(Date.now() + aheadMs));
+  const newId = () => crypto.randomUUID();
+  const ports = { store, clock: systemClock, log: silentLog, random: Math.random, newId, lock: null };
+  for (;;) {
+    const report = await tick(queue, ports, {
+      deps: null,
+      partition: 'orders',
+      limitMs: 60_000,
+      clockName: 'test',
+    });
+    if (report.counts.claimed === 0) await pause(20);
+  }
+}
+
+if (process.argv[1] === file) await work(JSON.parse(process.env.WORKER_SETTINGS ?? ''));
