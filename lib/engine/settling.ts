@@ -34,6 +34,8 @@ export class TickStoreError extends Error {
     readonly kind: 'unavailable' | 'refused' | 'misconfigured' | 'registry',
     message: string,
     readonly counts: TickCounts | null = null,
+    /** The database's own code, where there was one. */
+    readonly code: string | null = null,
   ) {
     super(message);
   }
@@ -261,7 +263,8 @@ export class Settling {
         const message = error instanceof Error ? error.message : String(error);
         this.ports.log.warn({ tick: this.tick.id, attempt, kind, reason: message }, 'an exchange failed');
         if (attempt === 2 || kind !== 'unavailable') {
-          throw new TickStoreError(kind, message, this.counts);
+          const { code } = error as { code?: unknown };
+          throw new TickStoreError(kind, message, this.counts, typeof code === 'string' ? code : null);
         }
         await sleep(this.ports.clock, pauseMs);
       }

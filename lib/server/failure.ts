@@ -41,13 +41,13 @@ function ours(error: unknown): Response | null {
     if (error.kind === 'registry') {
       return problem(503, 'registry', `${error.message}: change it in punctual.queues`);
     }
-    return problem(503, `database_${error.kind}`, databaseMessage(error.kind, error.message), {
+    return problem(503, `database_${error.kind}`, databaseMessage(error), {
       retryAfterSeconds,
       ...(error.counts && { counts: error.counts }),
     });
   }
   if (isError(error, 'StoreError')) {
-    return problem(503, `database_${error.kind}`, databaseMessage(error.kind, error.message), {
+    return problem(503, `database_${error.kind}`, databaseMessage(error), {
       retryAfterSeconds,
     });
   }
@@ -56,13 +56,13 @@ function ours(error: unknown): Response | null {
   return null;
 }
 
-function databaseMessage(kind: StoreError['kind'], reason: string): string {
-  // Errors of our own functions say in brackets what to do.
-  if (kind === 'misconfigured' && reason.endsWith(')')) return `the database is not set up for this: ${reason}`;
+function databaseMessage({ kind, code, message }: StoreError | TickStoreError): string {
+  // Our own functions say themselves what is missing, and what to do.
+  if (code === 'PT404') return message;
   if (kind === 'misconfigured') {
-    return `the database is not set up for Punctual: ${reason}. Run \`npm run migrate\`, expose the schema "punctual" in the Data API, and check the key.`;
+    return `the database is not set up for Punctual: ${message}. Run \`npm run migrate\`, expose the schema "punctual" in the Data API, and check the key.`;
   }
   return kind === 'unavailable'
-    ? `the database cannot be reached: ${reason}`
-    : `the database refused: ${reason}`;
+    ? `the database cannot be reached: ${message}`
+    : `the database refused: ${message}`;
 }

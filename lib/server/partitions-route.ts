@@ -8,7 +8,7 @@ import type { TickReport } from '../engine/tick-report';
 import { type Container, container } from './container';
 import { refuseCron } from './cron-route';
 import type { ServerEnv } from './env';
-import { failed } from './failure';
+import { failed, isError } from './failure';
 import { json, problem } from './respond';
 import { readClock, readSlot } from './slot';
 
@@ -64,9 +64,9 @@ export function partitionsRoute<Row, Deps>(
       const reports = ticks.flatMap((ended) => (ended.status === 'fulfilled' && ended.value) || []);
       return json(200, { reports, left });
     } catch (error) {
-      if ((error as { code?: unknown } | null)?.code === 'PT404') {
-        return problem(404, 'not_found', (error as Error).message);
-      }
+      // There is no such queue, or no such part of it; what a tick lacks is the operator's to mend, and none of the caller's.
+      if (isError(error, 'StoreError') && error.code === 'PT404')
+        return problem(404, 'not_found', error.message);
       return failed(error);
     }
   };

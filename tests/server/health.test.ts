@@ -89,7 +89,12 @@ describe('GET /api/health', () => {
     await startServer({ rpc: database.rpc });
     expect(await ask()).toEqual({
       status: 200,
-      body: { status: 'ok', database: 'ok', lock: 'none', lastTickSeconds: { dm_queue: null, jobs: null, posts: null } },
+      body: {
+        status: 'ok',
+        database: 'ok',
+        lock: 'none',
+        lastTickSeconds: { dm_queue: null, jobs: null, posts: null },
+      },
     });
   });
 
