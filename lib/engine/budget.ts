@@ -19,8 +19,8 @@ export interface Budget {
   /** How long it works from its start, in all. */
   readonly workMs: number;
   usedMs(): number;
-  /** Makes it shorter: work ends `ms` after the start at the latest. */
-  narrow(ms: number): void;
+  /** Makes it shorter: work ends at this instant at the latest. */
+  endBy(at: number): void;
   /** Whether an attempt that may take `timeoutMs` still fits, started `laterMs` from now. */
   admits(timeoutMs: number, laterMs?: number): boolean;
 }
@@ -38,8 +38,8 @@ export function startBudget(clock: Clock, startedAt: number, limitMs: number): B
       return Math.round(abortAt - startedAt);
     },
     usedMs: () => Math.round(clock.now() - startedAt),
-    narrow: (ms) => {
-      abortAt = Math.min(abortAt, startedAt + ms);
+    endBy: (at) => {
+      abortAt = Math.min(abortAt, at);
     },
     admits: (timeoutMs, laterMs = 0) => clock.now() + laterMs + timeoutMs <= abortAt,
   };

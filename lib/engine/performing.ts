@@ -11,6 +11,8 @@ import type { Settling } from './settling';
 
 /** A provider's limit without a time of its own, for a row without an account. */
 const defaultPauseSeconds = 60;
+/** A wait that is longer is a mistake: a date in place of a duration, or no number. */
+const longestPauseSeconds = 366 * 86_400;
 /** A provider that says "now" after "too many" is not taken at its word: it costs no attempt, and would go round for ever. */
 const leastPauseSeconds = 5;
 
@@ -156,9 +158,10 @@ export class Performing<Row, Deps, Env> {
       result: outcome.result,
     };
     if ('error' in outcome) settlement.error = outcome.error;
-    if (outcome.kind === 'again') settlement.delaySeconds = outcome.afterSeconds;
+    if (outcome.kind === 'again')
+      settlement.delaySeconds = Math.min(outcome.afterSeconds, longestPauseSeconds);
     if (outcome.kind === 'retry' && outcome.rateLimited) {
-      const { afterSeconds } = outcome;
+      const afterSeconds = bounded(outcome.afterSeconds);
       const told = afterSeconds === undefined ? undefined : Math.max(leastPauseSeconds, afterSeconds);
       settlement.rateLimited = true;
       settlement.delaySeconds = told ?? (claimed.account ? undefined : defaultPauseSeconds);
@@ -169,7 +172,7 @@ export class Performing<Row, Deps, Env> {
       }
     } else if (outcome.kind === 'retry') {
       const { backoffBaseSeconds: baseSeconds, backoffCapSeconds: capSeconds } = this.settings;
-      const retryAfterSeconds = outcome.afterSeconds;
+      const retryAfterSeconds = bounded(outcome.afterSeconds);
       settlement.delaySeconds = backoffSeconds(
         claimed.attempt,
         { baseSeconds, capSeconds, retryAfterSeconds },
@@ -178,4 +181,9 @@ export class Performing<Row, Deps, Env> {
     }
     return settlement;
   }
+}
+
+/** Seconds that the database can add to now; undefined for what is no such number. */
+function bounded(seconds: number | undefined): number | undefined {
+  return typeof seconds === 'number' && seconds >= 0 ? Math.min(seconds, longestPauseSeconds) : undefined;
 }

@@ -70,6 +70,8 @@ export async function tick<Row, Deps, Env>(
 class Tick<Row, Deps, Env> {
   private readonly budget: Budget;
   private readonly identity: TickIdentity;
+  /** Later than the call's first line, where one call has several ticks. */
+  private readonly begunAt: number;
   private readonly breaker = new Breaker();
   private readonly settling: Settling;
   private readonly performing: Performing<Row, Deps, Env>;
@@ -92,6 +94,7 @@ class Tick<Row, Deps, Env> {
     private readonly ports: TickPorts,
     private readonly options: TickOptions<Deps>,
   ) {
+    this.begunAt = ports.clock.now();
     this.budget = startBudget(ports.clock, options.startedAt ?? ports.clock.now(), options.limitMs);
     this.identity = {
       id: ports.newId(),
@@ -191,7 +194,8 @@ class Tick<Row, Deps, Env> {
       report: close === 'no' ? null : this.report(),
     });
     this.settings = reply.settings;
-    if (reply.settings.budgetSeconds !== null) this.budget.narrow(reply.settings.budgetSeconds * 1_000);
+    if (reply.settings.budgetSeconds !== null)
+      this.budget.endBy(this.begunAt + reply.settings.budgetSeconds * 1_000);
     this.drained = reply.rows.length < (want ?? reply.settings.concurrency);
     this.looks.push(...reply.looks);
     const fault = this.faultOf(reply.settings);
@@ -237,7 +241,9 @@ class Tick<Row, Deps, Env> {
   private want(): number {
     if (this.ended !== null || this.storeError || this.identity.looksOnly) return 0;
     const { batchLimit, concurrency, delivery } = this.settings;
-    const room = (delivery === 'at-most-once' ? concurrency : this.prefetch()) - this.performing.busy;
+    // What was dead may be what kills ticks: no more than what runs beside it is to go with it.
+    const atOnce = delivery === 'at-most-once' || this.identity.asked?.state === 'dead';
+    const room = (atOnce ? concurrency : this.prefetch()) - this.performing.busy;
     return Math.max(
       0,
       Math.min(room, (batchLimit ?? Number.POSITIVE_INFINITY) - this.settling.counts.claimed),

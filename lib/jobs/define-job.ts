@@ -18,9 +18,9 @@ export interface JobContext {
 export interface Job<Schema extends z.ZodType = z.ZodType> {
   /** Checked when a job is created, and again before each attempt. */
   payload: Schema;
-  /** The longest one attempt takes, where its queue gives more. */
+  /** The longest one attempt takes, where its queue gives more: then its signal fires. */
   timeoutSeconds?: number;
-  /** Then the job is failed. Its queue's if not given. */
+  /** Then the job is failed: the most that one may be created with. Its queue's if not given. */
   maxAttempts?: number;
   /**
    * Does the work once; at least once in all, so that doing it twice must do no harm. What it returns is kept, up to 64 KB of JSON. An

@@ -65,19 +65,28 @@ function misfit(issues: readonly { path: PropertyKey[]; message: string }[]): st
   return `the payload does not fit: ${faults.join('; ')}`.slice(0, mostErrorLength);
 }
 
-/** A handler may throw anything: what has no text of its own, or too much of it, is told in one. Its `kind` still counts. */
+/** A handler may throw anything, also what throws when it is looked at: told as an error with a text. Its `kind` still counts. */
 function tellable(thrown: unknown): Error {
-  let text = 'the job threw something that cannot be told';
-  let kind: unknown;
-  let retryAfterSeconds: unknown;
-  try {
-    if (thrown instanceof Error && thrown.message && thrown.message.length <= mostErrorLength) return thrown;
-    ({ kind, retryAfterSeconds } = Object(thrown));
-    text = thrown instanceof Error ? thrown.message || thrown.name : `the job threw ${String(thrown)}`;
-  } catch {
-    // The text above does.
-  }
+  const text = safely(() => textOf(thrown)) ?? 'the job threw something that cannot be told';
+  const kind = safely(() => Object(thrown).kind);
+  const retryAfterSeconds = safely(() => Object(thrown).retryAfterSeconds);
   return Object.assign(new Error(text.slice(0, mostErrorLength)), { kind, retryAfterSeconds });
+}
+
+function textOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return `the job threw ${String(thrown)}`;
+  const { name, message }: { name: unknown; message: unknown } = thrown;
+  if (typeof message === 'string') return message || String(name);
+  const told = keepJson(message, mostErrorLength);
+  return 'kept' in told ? `${name}: ${JSON.stringify(told.kept)}` : String(name);
+}
+
+function safely<Value>(read: () => Value): Value | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }
 
 function jobLog(log: Log, job: { job: string; name: string }): Log {

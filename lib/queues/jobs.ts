@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { systemClock } from '../engine/clock';
 import { defineQueue } from '../engine/queue';
-import type { Jobs } from '../jobs/find-job';
+import { findJob, type Jobs } from '../jobs/find-job';
 import { registry } from '../jobs/registry';
 import { runJob } from '../jobs/run-job';
+import { runWithin } from '../jobs/run-within';
 
 const row = z.object({ id: z.coerce.string(), name: z.string(), payload: z.unknown() });
 
@@ -10,7 +12,7 @@ const row = z.object({ id: z.coerce.string(), name: z.string(), payload: z.unkno
 const timeoutMs = 30_000;
 
 /** The queue `jobs` over jobs by their names. Throws where one of them can never run as it is defined. */
-export function jobsQueue(known: Jobs) {
+export function jobsQueue(known: Jobs, clock = systemClock) {
   for (const [name, job] of Object.entries(known)) {
     if (typeof job?.run !== 'function') {
       throw new TypeError(`lib/jobs/handlers/${name}.ts exports no job: export default defineJob({ … })`);
@@ -27,7 +29,11 @@ export function jobsQueue(known: Jobs) {
     delivery: 'at-least-once',
     timeoutMs,
     connect: () => null,
-    perform: (job, context) => runJob(known, job, context),
+    perform(job, context) {
+      const found = findJob(known, job.name);
+      const limits = 'job' in found ? found.job : {};
+      return runWithin(limits, { ...context, clock }, (signal) => runJob(known, job, { ...context, signal }));
+    },
   });
 }
 

@@ -96,16 +96,22 @@ async function checkJob(jobs: Jobs, asked: unknown): Promise<{ row: object } | {
   if (!parsed.success || !('kept' in json)) return { faults };
 
   const most = Math.min(job.timeoutSeconds ?? mostTimeoutSeconds, mostTimeoutSeconds);
-  const { timeout_seconds = 0 } = parsed.data;
+  const { timeout_seconds = 0, max_attempts = 0 } = parsed.data;
   if (timeout_seconds > most) {
     faults.push({
       field: 'timeout_seconds',
       message: `is ${timeout_seconds}; ${name} may take ${most} s at most`,
     });
   }
+  if (job.maxAttempts !== undefined && max_attempts > job.maxAttempts) {
+    faults.push({
+      field: 'max_attempts',
+      message: `is ${max_attempts}; ${name} is tried ${job.maxAttempts} times at most`,
+    });
+  }
   if (faults.length > 0) return { faults };
-  const { maxAttempts: max_attempts, timeoutSeconds: most_seconds } = job;
-  return { row: { max_attempts, most_seconds, ...parsed.data, payload: json.kept } };
+  const own = { max_attempts: job.maxAttempts, most_seconds: job.timeoutSeconds };
+  return { row: { ...own, ...parsed.data, payload: json.kept } };
 }
 
 async function checkPayload(schema: z.ZodType, payload: unknown): Promise<Fault[]> {

@@ -12,7 +12,7 @@ import { failed, isError } from './failure';
 import { json, problem } from './respond';
 import { readClock, readSlot } from './slot';
 
-const duePartitions = z.array(z.object({ partition: z.string() }));
+const duePartitions = z.array(z.object({ partition: z.string(), timeout_seconds: z.number() }));
 
 /** Partitions that are ticked side by side; each has the concurrency of its own. */
 const sideBySide = 4;
@@ -38,13 +38,13 @@ export function partitionsRoute<Row, Deps>(
       const deps = queue.connect(shared.env);
       const budget = startBudget(systemClock, startedAt, maxDuration * 1_000);
       const named = new URL(request.url).searchParams.get('queue');
-      const names = await readDuePartitions(shared, queue.name, named);
+      const due = await readDuePartitions(shared, queue.name, named);
       const left: string[] = [];
       const limit = pLimit(sideBySide);
       const ticks = await Promise.allSettled(
-        names.map((partition) =>
+        due.map(({ partition, timeoutMs }) =>
           limit(async (): Promise<TickReport | null> => {
-            if (!budget.admits(queue.timeoutMs)) {
+            if (!budget.admits(Math.min(timeoutMs, queue.timeoutMs))) {
               left.push(partition);
               return null;
             }
@@ -77,7 +77,7 @@ export async function readDuePartitions(
   { rpc }: Pick<Container, 'rpc'>,
   queue: string,
   only: string | null = null,
-): Promise<string[]> {
+): Promise<{ partition: string; timeoutMs: number }[]> {
   const due = duePartitions.parse(await rpc('list_due_partitions', { p_queue: queue, p_only: only }));
-  return due.map(({ partition }) => partition);
+  return due.map(({ partition, timeout_seconds }) => ({ partition, timeoutMs: timeout_seconds * 1_000 }));
 }

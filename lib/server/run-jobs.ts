@@ -8,7 +8,9 @@ import type { Container } from './container';
 import { isError } from './failure';
 import { readDuePartitions } from './partitions-route';
 
-const jobQueues = z.array(z.object({ queue: z.string(), failed_at: z.string().nullable() }));
+const jobQueues = z.array(
+  z.object({ queue: z.string(), timeout_seconds: z.number(), has_failed: z.boolean() }),
+);
 
 /** Of one queue in one call: more than a tick has time for. */
 const everyOne = 1_000_000;
@@ -45,16 +47,16 @@ export async function runJobs(
     queue?: typeof jobs;
   },
 ): Promise<{ reports: TickReport[]; left: string[] } | { missing: string }> {
-  const names = await readQueues(rpc, asked);
-  if (names === null) return { missing: `there is no queue "${asked.queue}" of jobs` };
+  const queues = await readQueues(rpc, asked);
+  if (queues === null) return { missing: `there is no queue "${asked.queue}" of jobs` };
   const budget = startBudget(ports.clock, startedAt, maxDuration * 1_000);
   const reports: TickReport[] = [];
   const left: string[] = [];
   let room = asked.limit ?? everyOne;
   let fault: TickStoreError | null = null;
-  for (const partition of names) {
+  for (const { partition, timeoutMs } of queues) {
     if (room <= 0) break;
-    if (!budget.admits(queue.timeoutMs)) {
+    if (!budget.admits(Math.min(timeoutMs, queue.timeoutMs))) {
       left.push(partition);
       continue;
     }
@@ -79,10 +81,14 @@ export async function runJobs(
   return { reports, left };
 }
 
-/** The queues to go through, in order; null where the one that is named is not there. */
-async function readQueues(rpc: Container['rpc'], { queue, state }: AskedJobs): Promise<string[] | null> {
+/** The queues to go through, in order, and how long one attempt takes there; null where the one that is named is not there. */
+async function readQueues(
+  rpc: Container['rpc'],
+  { queue, state }: AskedJobs,
+): Promise<{ partition: string; timeoutMs: number }[] | null> {
   if (queue === null && state === 'pending') return readDuePartitions({ rpc }, jobs.name);
   const known = jobQueues.parse(await rpc('list_job_queues', {}));
-  if (queue === null) return known.flatMap((one) => (one.failed_at === null ? [] : one.queue));
-  return known.some((one) => one.queue === queue) ? [queue] : null;
+  const wanted = known.filter((one) => (queue === null ? one.has_failed : one.queue === queue));
+  if (queue !== null && wanted.length === 0) return null;
+  return wanted.map((one) => ({ partition: one.queue, timeoutMs: one.timeout_seconds * 1_000 }));
 }

@@ -4,15 +4,16 @@
 -- USING, so that each is planned for what it is asked and the partial indexes serve. Words as parameters
 -- were 150 times slower at 1,000,000 rows.
 
--- The levels to look through one by one, as a FROM item called level, and the condition on t that goes with them. The index on due
+-- The levels to look through one by one, as a FROM item called punctual_level (the columns of people's tables may have any other name), and
+-- the condition on t that goes with them. The index on due
 -- times of a queue with accounts has no levels, as the order there is each account's own; add_queue says what its condition is for.
 create function punctual.due_levels(q punctual.queues) returns text
 language sql stable set search_path = '' as $$
-  select case when q.account_column is null then 'generate_series(0, 3) level' else 'generate_series(0, 0) level' end
+  select case when q.account_column is null then 'generate_series(0, 3) punctual_level' else 'generate_series(0, 0) punctual_level' end
 $$;
 create function punctual.level_condition(q punctual.queues) returns text
 language sql stable set search_path = '' as $$
-  select case when q.account_column is null then 't.priority = level' else 't.priority + 0 >= 0' end
+  select case when q.account_column is null then 't.priority = punctual_level' else 't.priority + 0 >= 0' end
 $$;
 
 -- SQL: an account's first row (id, due) that fulfils p_where (SQL on t), level by level: the first that has one wins. Rows whose
@@ -42,10 +43,10 @@ language sql stable set search_path = '' as $$
                           'and r.applied_at is null and r.status in (''sent'', ''delivered'', ''read'')))', p_alias, q.name) end
 $$;
 
--- What separates the partition's rows from the others', as SQL on t.
-create function punctual.partition_condition(q punctual.queues, p_partition text) returns text
+-- What separates the partition's rows from the others', as SQL on p_alias.
+create function punctual.partition_condition(q punctual.queues, p_partition text, p_alias text default 't') returns text
 language sql stable set search_path = '' as $$
-  select case when q.partition_column is null then 'true' else format('t.%I = %L', q.partition_column, p_partition) end
+  select case when q.partition_column is null then 'true' else format('%s.%I = %L', p_alias, q.partition_column, p_partition) end
 $$;
 
 -- Updates the rows that p_where picks (SQL on s), p_limit at most, skipping those that are locked, and notes p_event in their history. A
@@ -115,8 +116,9 @@ language sql immutable set search_path = '' as $$
   select p_now + make_interval(secs => least(3600, 30 * power(2, least(p_looks, 10))))
 $$;
 
--- Rows whose lease has passed: their tick died. What it did is unknown under at-most-once; otherwise the row is due again. The mark of
--- the claim and the lease stay, so that a late proof of what happened is still accepted.
+-- Rows whose lease has passed: their tick died. What it did is unknown under at-most-once; otherwise the row is due again, within
+-- base * 4^attempts seconds, another time for each: the row that killed the tick is not to meet the same neighbours again, which count an
+-- attempt as well. The mark of the claim and the lease stay, so that a late proof of what happened is still accepted.
 create function punctual.sweep_leases(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 begin
@@ -124,10 +126,14 @@ begin
   return punctual.update_rows(q,
     case when q.delivery = 'at-most-once' then
            format('status = %L, finished_at = $1, reconcile_at = punctual.next_look_at(0, $1), '
-                  'reconcile = punctual.begin_reconcile(%L, to_jsonb(t), t.lease_expires_at)', q.unknown_word, q.name)
+                  'reconcile = punctual.begin_reconcile(%L, to_jsonb(t.*), t.lease_expires_at)', q.unknown_word, q.name)
          else format('status = (case when t.attempts >= coalesce(t.max_attempts, %1$s) then %2$L else %3$L end)::%4$s, '
-                     'finished_at = case when t.attempts >= coalesce(t.max_attempts, %1$s) then $1 end',
-                     q.max_attempts, q.dead_word, q.pending_word, q.status_type) end
+                     -- To within a second, another for each as well: those that are run again come in the order of it.
+                     'finished_at = case when t.attempts >= coalesce(t.max_attempts, %1$s) '
+                     'then $1 - make_interval(secs => (hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024.0) end, '
+                     'next_attempt_at = $1 + make_interval(secs => least(%6$s, %5$s * power(4, least(t.attempts, 10))) '
+                     '* (hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024)',
+                     q.max_attempts, q.dead_word, q.pending_word, q.status_type, q.backoff_base_seconds, q.backoff_cap_seconds) end
     || ', last_error = ''the tick died while this row was running''',
     format('s.status = %L and s.lease_expires_at <= $1 order by s.lease_expires_at', q.running_word), 200, 'swept', p_now);
 end
@@ -158,21 +164,24 @@ begin
   opens_at := p_now;
   if p_partition.max_running is null then return; end if;
   if p_partition.max_running = 1 and p_partition.head_id is not null then
-    execute format('select to_jsonb(t) from %I.%I t where t.id = $1::%s and %s',
+    execute format('select to_jsonb(t.*) from %I.%I t where t.id = $1::%s and %s',
                    q.table_schema, q.table_name, q.id_type, punctual.partition_condition(q, p_partition.partition))
     into v_head using p_partition.head_id;
-    v_again_at := (v_head->>'next_attempt_at')::timestamptz;
+    v_again_at := coalesce(v_head->>'next_attempt_at', v_head->>q.due_column)::timestamptz;
     if v_head->>'status' = q.unknown_word then
       most := 0;
       opens_at := 'infinity';
       reason := format('row %s is %s, and has to be resolved first', p_partition.head_id, q.unknown_word);
       return;
-    elsif v_head->>'status' = q.pending_word and ((v_head->>'attempts')::integer > 0 or v_again_at is not null) then
+    elsif v_head->>'status' = q.pending_word and ((v_head->>'attempts')::integer > 0 or v_head->>'next_attempt_at' is not null) then
       head_id := p_partition.head_id;
-      most := case when v_again_at > p_now then 0 else 1 end;
-      if most = 0 then
+      most := case when v_again_at <= p_now then 1 else 0 end;
+      if v_again_at < 'infinity' and most = 0 then
         opens_at := v_again_at;
         reason := format('row %s failed, is tried again, and goes first', head_id);
+      elsif most = 0 then
+        opens_at := 'infinity';
+        reason := format('row %s was begun and goes first, and its %s is %s', head_id, q.due_column, coalesce(v_again_at::text, 'null'));
       end if;
       return;
     end if;
@@ -203,7 +212,7 @@ begin
     '  update %1$I.%2$I t set status = %3$L, attempts = t.attempts + 1, claim_id = $1, lease_expires_at = $2, claimed_at = $3 %7$s '
     '   where t.id = any (array(select s.id from %1$I.%2$I s where %4$s order by %5$s limit $4 for no key update skip locked)) returning t.*) '
     'select jsonb_agg(jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, '
-    '  ''row'', to_jsonb(t)) order by coalesce(t.next_attempt_at, t.%6$I), t.id) from taken t',
+    '  ''row'', to_jsonb(t.*)) order by coalesce(t.next_attempt_at, t.%6$I), t.id) from taken t',
     q.table_schema, q.table_name, q.running_word, p_where, p_order, q.due_column, p_set)
   into v_taken using p_claim_id, p_lease_until, p_now, p_want, p_extra;
   return coalesce(v_taken, '[]');
@@ -218,7 +227,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_rows jsonb := '[]';
   v_where text := format('s.status = %L and %s and coalesce(s.next_attempt_at, s.%I) <= $3 and (s.expires_at is null or s.expires_at > $3) and %s',
-    q.pending_word, replace(punctual.partition_condition(q, p_partition), 't.', 's.'), q.due_column, punctual.receipt_condition(q, 's'));
+    q.pending_word, punctual.partition_condition(q, p_partition, 's'), q.due_column, punctual.receipt_condition(q, 's'));
   v_order text := format('coalesce(s.next_attempt_at, s.%I), s.id', q.due_column);
 begin
   if q.source = 'pgmq' then return punctual.claim_messages(q, p_partition, p_claim_id, p_want, p_lease_until, p_now); end if;
@@ -235,16 +244,17 @@ begin
 end
 $$;
 
--- Rows that were dead before p_before, for somebody who asked for it: each is run once more, the longest dead first. One that comes back
--- unstarted is pending then, in its own queue.
+-- Rows that were dead before p_before, for somebody who asked for it: each has one attempt more, the longest dead first. One that comes back
+-- unstarted is pending then, in its own partition.
 create function punctual.claim_dead_rows(
   q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
 returns jsonb
 language plpgsql set search_path = '' as $$
 begin
   return punctual.take_rows(q,
-    format('s.status = %L and s.finished_at < $5::timestamptz and %s', q.dead_word, replace(punctual.partition_condition(q, p_partition), 't.', 's.')),
-    's.finished_at, s.id', ', next_attempt_at = null, finished_at = null, expires_at = null',
+    format('s.status = %L and (s.finished_at < $5::timestamptz or s.finished_at is null) and (s.expires_at is null or s.expires_at > $3) and %s',
+           q.dead_word, punctual.partition_condition(q, p_partition, 's')),
+    's.finished_at, s.id', ', next_attempt_at = null, finished_at = null, max_attempts = t.attempts + 1',
     p_claim_id, p_want, p_lease_until, p_now, p_before::text);
 end
 $$;
@@ -341,7 +351,7 @@ begin
       update %2$I.%3$I t set status = %4$L, attempts = t.attempts + 1, claim_id = $5, lease_expires_at = $6, claimed_at = $4
         from head h where t.id = h.id
       returning t.id, h.ready_at, jsonb_build_object('id', t.id::text, 'attempt', t.attempts, 'timeout_seconds', t.timeout_seconds,
-                                               'account', h.account, 'row', to_jsonb(t)) as answer
+                                               'account', h.account, 'row', to_jsonb(t.*)) as answer
     ),
     paced as (
       update punctual.pace p set
@@ -357,9 +367,9 @@ begin
         from head h
         -- Nothing to do: look again when its next row falls due, or the first addressee is free.
         left join lateral (select min(f.due) as due,
-                                  (select min((v->>'until')::timestamptz) from jsonb_each(h.held) e (k, v) where (v->>'until')::timestamptz > $4) as held_until from unnest(array[0, 1, 2, 3]) level cross join lateral (
+                                  (select min((v->>'until')::timestamptz) from jsonb_each(h.held) e (k, v) where (v->>'until')::timestamptz > $4) as held_until from unnest(array[0, 1, 2, 3]) punctual_level cross join lateral (
           select coalesce(t.next_attempt_at, t.%5$I) as due from %2$I.%3$I t
-           where t.status = %6$L and t.%7$I = h.account_id and t.priority = level and coalesce(t.next_attempt_at, t.%5$I) > $4
+           where t.status = %6$L and t.%7$I = h.account_id and t.priority = punctual_level and coalesce(t.next_attempt_at, t.%5$I) > $4
            order by coalesce(t.next_attempt_at, t.%5$I), t.id limit 1) f
           where h.open_at <= $4 and h.id is null) n on true
        where p.queue = $3 and p.account_id = h.account_id

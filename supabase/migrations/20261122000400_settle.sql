@@ -172,7 +172,7 @@ begin
     case when q.delivery = 'at-most-once' then
       ', reconcile_at = case when j.outcome = ''unknown'' then punctual.next_look_at(0, $3) end, '
       'reconcile = case when j.outcome = ''unknown'' then punctual.begin_reconcile(' || quote_literal(q.name)
-      || ', to_jsonb(t), coalesce(t.lease_expires_at, $3)) else t.reconcile end' end)
+      || ', to_jsonb(t.*), coalesce(t.lease_expires_at, $3)) else t.reconcile end' end)
   into v_judged, v_applied using v_records, q.max_attempts, p_now;
 
   v_judged := coalesce(v_judged, '[]');

@@ -51,9 +51,9 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- The partitions that a call for the whole queue has to tick: not paused, with a row that could start now; the longest not ticked first.
--- Where there is none, the one that was not ticked the longest, since somebody has to see to rows whose tick died. Answers
--- [{partition, due_seconds}], how long its first row has been due, null where none is. p_only: this one, whatever it has; PT404 where there is
--- none of that name.
+-- Where there is none, the one that was not ticked the longest, paused or not, since somebody has to see to rows whose tick died. Answers
+-- [{partition, timeout_seconds, due_seconds}], how long its first row has been due, null where none is. p_only: this one, whatever it has; PT404
+-- where there is none of that name.
 create function punctual.list_due_partitions(p_queue text, p_only text default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
 declare
@@ -62,30 +62,30 @@ declare
   v_partition punctual.partitions;
   v_due_at timestamptz;
   v_due jsonb := '[]';
-  v_idle text;
+  v_idle jsonb;
 begin
   if p_only is not null then
-    if not exists (select from punctual.partitions p where p.queue = q.name and p.partition = p_only) then
+    select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = p_only;
+    if not found then
       raise exception 'there is no "%" of %', p_only, q.name
         using errcode = 'PT404', hint = 'There is ' || (select string_agg(p.partition, ', ' order by p.partition) from punctual.partitions p where p.queue = q.name);
     end if;
-    return jsonb_build_array(jsonb_build_object('partition', p_only));
+    return jsonb_build_array(jsonb_build_object('partition', p_only, 'timeout_seconds', coalesce(v_partition.timeout_seconds, q.timeout_seconds)));
   end if;
-  if q.paused_at <= v_now then return v_due; end if;
   for v_partition in
-    select * from punctual.partitions p where p.queue = q.name and (p.paused_at is null or p.paused_at > v_now)
-     order by p.last_tick_at nulls first, p.partition
+    select * from punctual.partitions p where p.queue = q.name order by p.last_tick_at nulls first, p.partition
   loop
-    v_idle := coalesce(v_idle, v_partition.partition);
+    v_idle := coalesce(v_idle, jsonb_build_object('partition', v_partition.partition, 'due_seconds', null,
+                                                  'timeout_seconds', coalesce(v_partition.timeout_seconds, q.timeout_seconds)));
+    continue when v_partition.paused_at <= v_now or q.paused_at <= v_now;
     v_due_at := punctual.first_due_at(q, v_partition.partition, true, v_now);
     continue when v_due_at is null;
     continue when v_partition.max_running is not null
               and (select o.most <= 0 from punctual.partition_opening(q, v_partition, v_now) o);
-    v_due := v_due || jsonb_build_object('partition', v_partition.partition, 'due_seconds',
-      case when v_due_at > '-infinity' then round(extract(epoch from v_now - v_due_at)) else 0 end);
+    v_due := v_due || jsonb_build_object('partition', v_partition.partition,
+      'timeout_seconds', coalesce(v_partition.timeout_seconds, q.timeout_seconds), 'due_seconds', case when v_due_at > '-infinity' then round(extract(epoch from v_now - v_due_at)) else 0 end);
   end loop;
-  if v_due = '[]' and v_idle is not null then v_due := jsonb_build_array(jsonb_build_object('partition', v_idle, 'due_seconds', null)); end if;
-  return v_due;
+  return case when v_due = '[]' and v_idle is not null then jsonb_build_array(v_idle) else v_due end;
 end
 $$;
 
@@ -131,6 +131,14 @@ begin
 end
 $$;
 
+-- When the rows of a tick were asked for: a slot that is delivered twice asks once.
+create function punctual.asked_at(p_tick punctual.ticks) returns timestamptz
+language sql stable set search_path = '' as $$
+  select least(p_tick.started_at, min(t.started_at)) from punctual.ticks t
+   where p_tick.slot is not null and t.queue = p_tick.queue and t.started_at > p_tick.started_at - interval '1 day'
+     and t.partition = p_tick.partition and t.asked_for = p_tick.asked_for and t.slot = p_tick.slot
+$$;
+
 -- The tick's row in the ledger, locked; written on first sight.
 create function punctual.open_tick(
   q punctual.queues, p_partition punctual.partitions, p_tick jsonb, p_now timestamptz, out tick punctual.ticks, out is_new boolean)
@@ -147,8 +155,9 @@ begin
   if found then return; end if;
 
   perform from punctual.partitions p where p.queue = q.name and p.partition = p_partition.partition for no key update;
-  -- While we waited the same call, sent twice, may have got here first. A new statement sees it.
-  select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for no key update;
+  -- While we waited the same call, sent twice, may have got here first. A new statement sees it. Whoever holds the tick by now may be
+  -- waiting for this partition: nobody waits for him.
+  select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for no key update nowait;
   if found then return; end if;
 
   v_now := coalesce(p_now, clock_timestamp());
@@ -306,9 +315,9 @@ begin
     v_lease_until := v_now + make_interval(secs => greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30));
     if v_partition.max_running is not null and q.account_column is null then
       v_rows := punctual.claim_limited_rows(q, v_partition, p_claim_id, v_want, v_lease_until,
-                                            case when v_asked_for = 'dead' then v_tick.started_at end, v_now);
+                                            case when v_asked_for = 'dead' then punctual.asked_at(v_tick) end, v_now);
     elsif v_asked_for = 'dead' then
-      v_rows := punctual.claim_dead_rows(q, v_partition.partition, p_claim_id, v_want, v_lease_until, v_tick.started_at, v_now);
+      v_rows := punctual.claim_dead_rows(q, v_partition.partition, p_claim_id, v_want, v_lease_until, punctual.asked_at(v_tick), v_now);
     elsif q.account_column is null then
       v_rows := punctual.claim_rows(q, v_partition.partition, p_claim_id, v_want, v_lease_until, v_now);
     else
@@ -413,7 +422,7 @@ declare
   v_rows jsonb;
   v_select text := case
     when p_as = 'releases' then 'jsonb_build_object(''id'', t.id::text, ''claim_id'', t.claim_id, ''outcome'', ''release'')'
-    else format('jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', to_jsonb(t)) || %s',
+    else format('jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', to_jsonb(t.*)) || %s',
       case when q.account_column is null then '''{}''' else format(
         'jsonb_build_object(''account'', (select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', '
         'a.provider_account_id, ''name'', a.name) from punctual.accounts a where a.id = t.%I))', q.account_column) end) end;

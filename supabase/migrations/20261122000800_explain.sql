@@ -22,11 +22,11 @@ begin
   execute format($sql$
     select jsonb_build_object('count', count(*), 'ids', coalesce(jsonb_agg(a.id::text order by a.priority, a.due, a.id) filter (where a.n <= 10), '[]'))
       from (select o.*, row_number() over (order by o.priority, o.due, o.id) as n
-              from generate_series(0, $1) level cross join lateral (
+              from generate_series(0, $1) punctual_level cross join lateral (
                 select t.id, t.priority, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t
-                 where t.status = %4$L and t.%5$I = $2 and t.priority = level and t.id <> $3::%6$s
+                 where t.status = %4$L and t.%5$I = $2 and t.priority = punctual_level and t.id <> $3::%6$s
                    and (t.expires_at is null or t.expires_at > $5)
-                   and case when level = $1 then (coalesce(t.next_attempt_at, t.%1$I), t.id) < ($4, $3::%6$s)
+                   and case when punctual_level = $1 then (coalesce(t.next_attempt_at, t.%1$I), t.id) < ($4, $3::%6$s)
                             else coalesce(t.next_attempt_at, t.%1$I) <= greatest($4, $5) end
                    -- For the index: no later than that in either case.
                    and coalesce(t.next_attempt_at, t.%1$I) <= greatest($4, $5)
@@ -97,7 +97,7 @@ declare
 begin
   if q.source = 'pgmq' then return punctual.explain_message(q, p_id, v_now); end if;
   if not punctual.is_id(q, p_id) then return null; end if;
-  execute format('select to_jsonb(t) from %I.%I t where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) into v_row using p_id;
+  execute format('select to_jsonb(t.*) from %I.%I t where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) into v_row using p_id;
   if v_row is null then return null; end if;
   v_state := punctual.state_of_word(q, v_row->>'status');
   v_due := coalesce((v_row->>'next_attempt_at')::timestamptz, (v_row->>q.due_column)::timestamptz);
@@ -223,15 +223,15 @@ begin
       using errcode = '22023', hint = format('The status is %s; the limit is 1 to 200.', array_to_string(punctual.list_words(q), ', '));
   end if;
   if q.source = 'pgmq' then return punctual.list_messages(q, v_state, p_limit, coalesce(p_now, clock_timestamp())); end if;
-  -- Each in the order of an index of the queue's.
+  -- Each in the order of an index of the queue's, but pending rows of several priorities or partitions, which are sorted.
   v_order := case v_state when 'pending' then format('coalesce(t.next_attempt_at, t.%I), t.id', q.due_column) when 'running' then 't.lease_expires_at'
                           when 'unknown' then case when q.delivery = 'at-most-once' then format('(%s) desc, ', punctual.operator_condition(q)) else '' end
                                               || 't.finished_at' else 't.finished_at desc' end;
   execute format($sql$
-    select coalesce(jsonb_agg(jsonb_build_object('id', r.id::text, 'status', r.status, 'due_at', coalesce(r.next_attempt_at, r.%1$I),
-             'attempts', r.attempts, 'last_error', r.last_error, 'finished_at', r.finished_at, 'account', r.account, 'reconcile', r.reconcile_now,
-             'row', to_jsonb(r) - 'account' - 'reconcile_now' - 'n') order by r.n), '[]')
-      from (select t.*, %2$s as account, %3$s as reconcile_now, row_number() over (order by %4$s) as n
+    select coalesce(jsonb_agg(r.listed order by r.place), '[]')
+      from (select jsonb_build_object('id', t.id::text, 'status', t.status, 'due_at', coalesce(t.next_attempt_at, t.%1$I),
+                     'attempts', t.attempts, 'last_error', t.last_error, 'finished_at', t.finished_at, 'account', %2$s, 'reconcile', %3$s,
+                     'row', to_jsonb(t.*)) as listed, row_number() over (order by %4$s) as place
               from %5$I.%6$I t where t.status = %7$L %8$s order by %4$s limit $1) r
     $sql$,
     q.due_column,

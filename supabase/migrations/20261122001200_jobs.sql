@@ -120,12 +120,13 @@ begin
            case when j.e->>'unique_key' is null then j.id else coalesce(j.taken_by, j.first_id) end) order by j.n)
     into v_asked from judged j;
 
+  -- The payload by its key: as a column of the record a JSON null would be none.
   insert into punctual.jobs (id, name, queue, payload, run_at, priority, unique_key, unique_until, max_attempts, timeout_seconds, expires_at, created_at)
-  select a.id, r.name, r.queue, r.payload, coalesce(r.run_at, v_now), coalesce(r.priority, 1), r.unique_key,
+  select a.id, r.name, r.queue, a."row"->'payload', coalesce(r.run_at, v_now), coalesce(r.priority, 1), r.unique_key,
          case when r.unique_key is not null then coalesce(v_now + make_interval(secs => r.unique_seconds), 'infinity') end,
          r.max_attempts, coalesce(r.timeout_seconds, r.most_seconds), r.expires_at, v_now
     from jsonb_to_recordset(v_asked) a (n integer, id bigint, kept_id bigint, "row" jsonb)
-   cross join lateral jsonb_to_record(a."row") r (name text, queue text, payload jsonb, run_at timestamptz, priority smallint, unique_key text,
+   cross join lateral jsonb_to_record(a."row") r (name text, queue text, run_at timestamptz, priority smallint, unique_key text,
            unique_seconds integer, max_attempts integer, timeout_seconds integer, most_seconds integer, expires_at timestamptz)
    where a.id = a.kept_id
    order by a.n;
@@ -155,12 +156,15 @@ begin
 end
 $$;
 
--- The named queues: [{queue, failed_at}], failed_at being when the first of its failed jobs did. The longest failed first, those without after.
+-- The named queues: [{queue, timeout_seconds, has_failed}], has_failed being whether there is a failed job in it. The longest failed first, then
+-- those whose failed jobs were set so by hand, without a time, then those without.
 create function punctual.list_job_queues() returns jsonb
 language sql stable set search_path = '' set statement_timeout = '4s' as $$
-  select coalesce(jsonb_agg(jsonb_build_object('queue', p.partition, 'failed_at', f.finished_at) order by f.finished_at nulls last, p.partition), '[]')
+  select coalesce(jsonb_agg(jsonb_build_object('queue', p.partition, 'timeout_seconds', coalesce(p.timeout_seconds, q.timeout_seconds),
+           'has_failed', f.id is not null) order by f.id is null, f.finished_at nulls last, p.partition), '[]')
     from punctual.partitions p
-    left join lateral (select j.finished_at from punctual.jobs j where j.queue = p.partition and j.status = 'failed'
+    join punctual.queues q on q.name = p.queue
+    left join lateral (select j.id, j.finished_at from punctual.jobs j where j.queue = p.partition and j.status = 'failed'
                         order by j.finished_at limit 1) f on true
    where p.queue = 'jobs'
 $$;

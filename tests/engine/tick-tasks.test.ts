@@ -166,6 +166,37 @@ describe('what a handler may come up with', () => {
   });
 });
 
+describe('a wait that a handler asks for', () => {
+  it.each([
+    ['Infinity', Number.POSITIVE_INFINITY],
+    ['a date in place of seconds', Date.parse('2026-03-03')],
+    ['more than any calendar has', 1e300],
+  ])('of %s is a year at most, and no wait at all is not what it becomes', async (_what, afterSeconds) => {
+    const id = await due();
+    await run(() => ({ kind: 'retry', error: 'later', afterSeconds }));
+    const row = await tasks.row(id);
+    expect(row).toMatchObject({ status: 'pending', attempts: 1 });
+    const days = (Date.parse(row.next_attempt_at) - clock.now()) / 86_400_000;
+    expect(days).toBeGreaterThan(365);
+    expect(days).toBeLessThan(367);
+  });
+
+  it.each([
+    ['NaN', Number.NaN],
+    ['less than nothing', -5],
+  ])('of %s is the usual backoff', async (_what, afterSeconds) => {
+    const id = await due();
+    await run(() => ({ kind: 'retry', error: 'later', afterSeconds }));
+    expect(Date.parse((await tasks.row(id)).next_attempt_at) - clock.now()).toBeLessThanOrEqual(30_000);
+  });
+
+  it('of a recurring row is bounded too', async () => {
+    const id = await due();
+    await run(() => ({ kind: 'again', afterSeconds: 1e300 }));
+    expect((await tasks.row(id)).status).toBe('pending');
+  });
+});
+
 describe('a tick that somebody asked for', () => {
   it('does as many due rows as were asked for, in order', async () => {
     const first = await due();
@@ -198,6 +229,26 @@ describe('a tick that somebody asked for', () => {
   });
 });
 
+describe('rows that are run once more', () => {
+  it('are claimed no further ahead than they run: one that ends the process takes no others along', async () => {
+    for (let n = 0; n < 20; n++) await due({ max_attempts: 1, status: 'dead', attempts: 1 });
+    let highest = 0;
+    const report = await run(
+      async () => {
+        await sleep(100);
+        const [row] = await clock.busy(
+          database.sql(`select count(*)::integer as n from app.tasks where status = 'running'`),
+        );
+        highest = Math.max(highest, row.n);
+        return done();
+      },
+      { asked: { state: 'dead', limit: null } },
+    );
+    expect(report.counts.done).toBe(20);
+    expect(highest).toBe(5);
+  });
+});
+
 describe('a budget of the registry', () => {
   const budget = (seconds: number) =>
     database.sql(`update punctual.queues set budget_seconds = $1, batch_limit = null where name = 'tasks'`, [
@@ -224,6 +275,14 @@ describe('a budget of the registry', () => {
     );
     await due();
     expect((await run(() => done())).budgetMs).toBe(30_000);
+  });
+
+  it('counts from the tick’s own beginning, where one call has several', async () => {
+    await budget(20);
+    const id = await due();
+    const startedAt = clock.now() - 15_000;
+    expect(await run(() => done(), { startedAt })).toMatchObject({ budgetMs: 35_000, counts: { done: 1 } });
+    expect((await tasks.row(id)).status).toBe('done');
   });
 
   it('longer than the limit leaves changes nothing', async () => {

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defineJob } from '../../lib/jobs/define-job';
 import { JobError } from '../../lib/jobs/job-error';
-import { exchanges } from '../support/exchanges';
 import { jobBench } from '../support/job-bench';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
@@ -37,6 +36,7 @@ const handlers = {
   'throws-nothing': throwing(undefined),
   'throws-what-has-no-text': throwing(Object.create(null)),
   'throws-a-novel': throwing(new Error('x'.repeat(3_000_000))),
+  'throws-an-error-without-text': throwing(Object.assign(new Error(), { message: { code: 7 } })),
   hangs: job(() => new Promise(() => {})),
   'returns-nothing': job(() => undefined),
   'returns-null': job(() => null),
@@ -85,6 +85,7 @@ describe('a handler that ends badly, and its neighbours in the same tick', () =>
     ['throws-nothing', /^the job threw undefined$/],
     ['throws-what-has-no-text', /^the job threw something that cannot be told$/],
     ['throws-a-novel', /^x{2000}$/],
+    ['throws-an-error-without-text', /^Error: \{"code":7\}$/],
     ['hangs', /^no answer within 15000 ms$/],
   ])('%s: it is tried again, and failed after its attempts', async (name, lastError) => {
     const startedAt = bench.clock.now();
@@ -163,6 +164,39 @@ describe('a handler says more by a JobError', () => {
   });
 });
 
+describe('an error with a kind of Punctual’s own', () => {
+  it.each<[what: string, changes: object, lastError: string]>([
+    ['an object for a message', { message: { code: 7 } }, 'Error: {"code":7}'],
+    ['a number for a message', { message: 42 }, 'Error: 42'],
+    ['a list for a message', { message: ['a'] }, 'Error: ["a"]'],
+    ['no message', { message: undefined }, 'Error'],
+    ['no name either', { message: '', name: ['Odd'] }, 'Odd'],
+  ])('and %s counts as its kind says', async (_what, changes, lastError) => {
+    bench = jobBench(database, {
+      refused: throwing(Object.assign(new Error(), { kind: 'rejected' }, changes)),
+    });
+    const [id] = await bench.create({ name: 'refused' });
+    await bench.tick();
+    expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 1, last_error: lastError });
+  });
+
+  it('and a message that throws counts as its kind says', async () => {
+    const error = Object.defineProperty(Object.assign(new Error(), { kind: 'rejected' }), 'message', {
+      get: () => {
+        throw new Error('not for you');
+      },
+    });
+    bench = jobBench(database, { refused: throwing(error) });
+    const [id] = await bench.create({ name: 'refused' });
+    await bench.tick();
+    expect(await bench.job(id)).toMatchObject({
+      status: 'failed',
+      attempts: 1,
+      last_error: 'the job threw something that cannot be told',
+    });
+  });
+});
+
 describe('a job whose handler is removed while it waits', () => {
   const { throws: _gone, ...rest } = handlers;
 
@@ -225,6 +259,40 @@ describe('the timeout of a job', () => {
     expect((await bench.job(id)).last_error).toBe('no answer within 15000 ms');
   });
 
+  it('is its handler’s for a plain insert, too, and for one that was created when the handler gave more', async () => {
+    const stops = defineJob({
+      payload,
+      timeoutSeconds: 2,
+      run: (_payload, { signal }) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason));
+        }),
+    });
+    bench = jobBench(database, { stops });
+    await database.sql(
+      `insert into punctual.jobs (name, run_at, timeout_seconds) values ('stops', $1, null), ('stops', $1, 12)`,
+      [bench.clock.date().toISOString()],
+    );
+    const report = await bench.tick();
+    expect(report.performMs).toEqual({ p50: 2_000, p95: 2_000 });
+    for (const id of ['1', '2']) {
+      expect(await bench.job(id)).toMatchObject({
+        status: 'pending',
+        attempts: 1,
+        last_error: "the job's 2 s are over",
+      });
+    }
+  });
+
+  it('leaves no timer behind', async () => {
+    const quick = defineJob({ payload, timeoutSeconds: 9, run: () => null });
+    bench = jobBench(database, { quick });
+    await bench.create({ name: 'quick' });
+    await bench.tick();
+    const waits = bench.clock.run(new Promise(() => {}));
+    await expect(waits).rejects.toThrow('no timer is set');
+  });
+
   it('can be longer in a queue of its own', async () => {
     const hangs = defineJob({ payload, run: () => new Promise(() => {}) });
     bench = jobBench(database, { hangs });
@@ -240,13 +308,51 @@ describe('the timeout of a job', () => {
 describe('the attempts of a job', () => {
   it.each<[what: string, job: object, attempts: number]>([
     ['its own', { max_attempts: 3 }, 3],
-    ['else its handler’s', {}, 2],
+    ['else its handler’s', {}, 7],
   ])('are %s', async (_what, asked, attempts) => {
-    const fails = defineJob({ payload, maxAttempts: 2, run: () => Promise.reject(new Error('no')) });
+    const fails = defineJob({ payload, maxAttempts: 7, run: () => Promise.reject(new Error('no')) });
     bench = jobBench(database, { fails });
     const [id] = await bench.create({ name: 'fails', ...asked });
     await bench.runOut();
     expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts });
+  });
+
+  it.each<[what: string, run: () => unknown, lastError: RegExp]>([
+    ['throws', () => Promise.reject(new Error('no')), /^no$/],
+    ['wants to wait', throwing(new JobError('later', { afterSeconds: 5 })).run as () => unknown, /^later$/],
+  ])(
+    'are its handler’s for a plain insert that %s, and for one that was created with more',
+    async (_what, run, lastError) => {
+      bench = jobBench(database, { fails: defineJob({ payload, maxAttempts: 2, run }) });
+      await database.sql(
+        `insert into punctual.jobs (name, run_at, max_attempts) values ('fails', $1, null), ('fails', $1, 20)`,
+        [bench.clock.date().toISOString()],
+      );
+      await bench.runOut();
+      for (const id of ['1', '2']) {
+        const failed = await bench.job(id);
+        expect(failed).toMatchObject({ status: 'failed', attempts: 2 });
+        expect(failed.last_error).toMatch(lastError);
+      }
+    },
+  );
+
+  it('cannot be asked to be more than its handler’s', async () => {
+    bench = jobBench(database, { twice: defineJob({ payload, maxAttempts: 2, run: () => null }) });
+    const message = 'is 3; twice is tried 2 times at most';
+    await expect(bench.create({ name: 'twice', max_attempts: 3 })).rejects.toThrow(
+      JSON.stringify([{ index: 0, field: 'max_attempts', message }]),
+    );
+  });
+
+  it('are not used up by a limit on the rate, which costs none', async () => {
+    const error = Object.assign(new Error('slow down'), { kind: 'rate_limited', retryAfterSeconds: 60 });
+    bench = jobBench(database, {
+      limited: defineJob({ payload, maxAttempts: 1, run: () => Promise.reject(error) }),
+    });
+    const [id] = await bench.create({ name: 'limited' });
+    await bench.tick();
+    expect(await bench.job(id)).toMatchObject({ status: 'pending', attempts: 0, last_error: 'slow down' });
   });
 });
 
@@ -296,6 +402,20 @@ describe('progress', () => {
   });
 });
 
+describe('a payload of null', () => {
+  it('is kept as it is, and given to a handler that takes it', async () => {
+    const given: unknown[] = [];
+    const takes = defineJob({ payload: z.null(), run: (none) => void given.push(none) });
+    bench = jobBench(database, { takes });
+    const [id] = await bench.create({ name: 'takes', payload: null });
+    const [kept] = await database.sql('select jsonb_typeof(payload) as type from punctual.jobs');
+    expect(kept).toEqual({ type: 'null' });
+    await bench.tick();
+    expect(await bench.job(id)).toMatchObject({ status: 'done', attempts: 1 });
+    expect(given).toEqual([null]);
+  });
+});
+
 describe('a job that expires', () => {
   it('is not run after that', async () => {
     const [id] = await bench.create({
@@ -313,33 +433,46 @@ describe('a job that expires', () => {
 });
 
 describe('a handler that takes its whole function with it', () => {
-  it('is tried again when its lease has run out, and failed after its attempts; its neighbours are done', async () => {
-    const by = exchanges(database);
-    const [culprit, neighbour] = await bench.create(
-      { name: 'returns-null', max_attempts: 2 },
-      { name: 'good', payload: { n: 2 } },
+  it('is failed after its attempts; its neighbours count the attempts that it cost them, and are done', async () => {
+    const started = new Map<string, number>();
+    const fine = defineJob({
+      payload,
+      async run(_payload, { jobId }) {
+        started.set(jobId, (started.get(jobId) ?? 0) + 1);
+        await bench.sleep(1_000);
+      },
+    });
+    const kills = defineJob({
+      payload,
+      run() {
+        bench.killFunction();
+        return new Promise(() => {});
+      },
+    });
+    bench = jobBench(database, { fine, kills });
+    const [culprit, ...neighbours] = await bench.create(
+      { name: 'kills' },
+      ...Array.from({ length: 29 }, () => ({ name: 'fine' })),
     );
-    for (const attempts of [1, 2]) {
-      by.setNow(bench.clock.date().toISOString());
-      const { rows } = await by.tick({ queue: 'jobs', partition: 'default' }).claim(attempts === 1 ? 2 : 1);
-      expect(rows.map(({ id }) => id)).toContain(culprit);
-      bench.clock.skip(91_000);
-      // The next tick finds the leases; on its first round only the neighbour is let through.
-      if (attempts === 1) {
-        await database.sql(`update punctual.jobs set run_at = run_at + interval '1 hour' where id = $1`, [
-          culprit,
-        ]);
-        await bench.tick();
-        expect(await bench.job(culprit)).toMatchObject({ status: 'pending', attempts: 1 });
-        bench.clock.skip(3_600_000);
-      }
+    expect(await bench.tickUntilKilled()).toBe('killed');
+    const afterwards = await Promise.all(neighbours.map((id) => bench.job(id)));
+    const taken = afterwards.filter(({ attempts }) => attempts === 1);
+    expect(taken.length).toBeGreaterThan(started.size);
+    expect(taken.every(({ status }) => status === 'running')).toBe(true);
+
+    // A clock that calls every minute, for four hours.
+    let killed = 1;
+    for (let minute = 0; minute < 240; minute++) {
+      bench.clock.skip(60_000);
+      if ((await bench.tickUntilKilled()) === 'killed') killed++;
     }
-    await bench.tick();
-    expect(await bench.job(neighbour)).toMatchObject({ status: 'done', attempts: 2 });
+    expect(killed).toBe(5);
     expect(await bench.job(culprit)).toMatchObject({
       status: 'failed',
-      attempts: 2,
+      attempts: 5,
       last_error: 'the tick died while this row was running',
     });
+    for (const id of neighbours)
+      expect(await bench.job(id)).toMatchObject({ status: 'done', last_error: null });
   });
 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defineJob } from '../../lib/jobs/define-job';
+import { JobError } from '../../lib/jobs/job-error';
 import { registry } from '../../lib/jobs/registry';
 import { jobBench } from '../support/job-bench';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
@@ -13,6 +14,20 @@ let atOnce: { now: number; most: number };
 
 const handlers = {
   ...registry,
+  'gives-up-at-first': defineJob({
+    payload: z.object({}),
+    run(_payload, { attempt }) {
+      throw attempt === 1 ? new JobError('no use', { retry: false }) : new Error('not yet');
+    },
+  }),
+  'kills-later': defineJob({
+    payload: z.object({}),
+    run(_payload, { attempt }) {
+      if (attempt === 1) throw new JobError('no use', { retry: false });
+      bench.killFunction();
+      return new Promise(() => {});
+    },
+  }),
   /** Fails until it is told to succeed. */
   fragile: defineJob({
     payload: z.object({}),
@@ -117,6 +132,85 @@ describe('running failed jobs again', () => {
     const startedAt = bench.clock.now();
     expect(await bench.run(again)).toMatchObject({ left: ['default'] });
     expect(bench.clock.now() - startedAt).toBeLessThan(60_000);
+  });
+
+  it('comes to a queue whose jobs fit into what is left, though others may have longer ones', async () => {
+    const slow = defineJob({
+      payload: z.object({}),
+      maxAttempts: 1,
+      async run(_payload, { attempt }) {
+        if (attempt === 1) throw new Error('broken');
+        await bench.sleep(14_000);
+      },
+    });
+    bench = jobBench(database, { fragile: slow });
+    await createFailed(...Array.from({ length: 10 }, () => 'emails'));
+    await createFailed('default');
+    // Two rounds of 14 s: 17 s are left of 45.
+    expect(await bench.run(again)).toMatchObject({
+      reports: [{ partition: 'emails' }, { partition: 'default', counts: { done: 1 } }],
+      left: [],
+    });
+  });
+
+  it('gives a job that failed before its last attempt exactly one more', async () => {
+    const [id] = await bench.create({ name: 'gives-up-at-first' });
+    await bench.tick();
+    expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 1 });
+    bench.clock.skip(60_000);
+    await bench.run(again);
+    expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 2, last_error: 'not yet' });
+    bench.clock.skip(3_600_000);
+    await bench.tick();
+    expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 2 });
+  });
+
+  it('gives one more also where the function dies with it', async () => {
+    const [id] = await bench.create({ name: 'kills-later' });
+    await bench.tick();
+    bench.clock.skip(60_000);
+    expect(await bench.runUntilKilled(again)).toBe('killed');
+    bench.clock.skip(91_000);
+    await bench.tick();
+    expect(await bench.job(id)).toMatchObject({
+      status: 'failed',
+      attempts: 2,
+      last_error: 'the tick died while this row was running',
+    });
+  });
+
+  it('leaves out those that have expired, and forgets nobody’s time to expire', async () => {
+    const expires_at = new Date(bench.clock.now() + 3_600_000).toISOString();
+    const ids = await bench.create({ name: 'fragile', expires_at }, { name: 'fragile' });
+    await bench.tick();
+    bench.clock.skip(60_000);
+    ran = [];
+    await bench.run(again);
+    expect(ran.map(([id]) => id).sort()).toEqual(ids);
+    expect(new Date((await bench.job(ids[0])).expires_at).toISOString()).toBe(expires_at);
+    bench.clock.skip(3_600_000);
+    ran = [];
+    await bench.run(again);
+    expect(ran.map(([id]) => id)).toEqual([ids[1]]);
+  });
+
+  it('runs each once for a slot that is delivered twice', async () => {
+    await createFailed('default', 'default');
+    const slot = bench.clock.date().toISOString();
+    await bench.run(again, { slot });
+    bench.clock.skip(3_000);
+    await bench.run(again, { slot });
+    expect(ran).toHaveLength(2);
+    await bench.run(again, { slot: bench.clock.date().toISOString() });
+    expect(ran).toHaveLength(4);
+  });
+
+  it('finds a queue whose jobs were all set failed by hand, without a time', async () => {
+    mended = true;
+    const [id] = await bench.create({ name: 'fragile', queue: 'emails' });
+    await database.sql(`update punctual.jobs set status = 'failed'`);
+    await bench.run(again);
+    expect(ran).toEqual([[id, 1]]);
   });
 
   it('is not done by an ordinary tick', async () => {

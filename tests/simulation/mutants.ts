@@ -72,7 +72,7 @@ export const mutants: Mutant[] = [
     name: 'the sweep to unknown',
     guarantee: 'a row whose tick died is not sent again by itself',
     file: migration('300_claim'),
-    find: `to_jsonb(t), t.lease_expires_at)', q.unknown_word, q.name)`,
+    find: `to_jsonb(t.*), t.lease_expires_at)', q.unknown_word, q.name)`,
     replace: `to_jsonb(t), t.lease_expires_at)', q.pending_word, q.name)`,
   },
   {

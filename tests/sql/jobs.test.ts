@@ -176,6 +176,14 @@ describe('a queue that there is not', () => {
   });
 });
 
+describe('a payload', () => {
+  it.each([null, 0, 'text', [null], { a: null }])('of %j is kept as it is', async (payload) => {
+    await create(job({ payload }));
+    const [row] = await database.sql('select payload::text as payload from punctual.jobs');
+    expect(JSON.parse(row.payload)).toEqual(payload);
+  });
+});
+
 describe('a timeout', () => {
   it('is no longer than that of its queue, which the refusal names', async () => {
     await database.sql(`update punctual.partitions set timeout_seconds = 20 where partition = 'blocking'`);
@@ -205,15 +213,18 @@ describe('a timeout', () => {
 });
 
 describe('the list of the queues of jobs', () => {
-  it('tells which have failed jobs, the longest failed first', async () => {
-    await create(job(), job({ queue: 'emails' }), job({ queue: 'emails' }));
+  it('tells which have failed jobs, the longest failed first, and how long an attempt takes there', async () => {
+    await database.sql(`update punctual.partitions set timeout_seconds = 25 where partition = 'blocking'`);
+    await create(job(), job({ queue: 'emails' }), job({ queue: 'emails' }), job({ queue: 'by-hand' }));
     await database.sql(
-      `update punctual.jobs set status = 'failed', finished_at = timestamptz '2026-03-02 12:00Z' - make_interval(mins => id::integer)`,
+      `update punctual.jobs set status = 'failed',
+              finished_at = case when queue <> 'by-hand' then timestamptz '2026-03-02 12:00Z' - make_interval(mins => id::integer) end`,
     );
-    expect(await database.rpc('list_job_queues', {})).toMatchObject([
-      { queue: 'emails', failed_at: expect.stringMatching(/^2026-03-02T11:57/) },
-      { queue: 'default', failed_at: expect.stringMatching(/^2026-03-02T11:59/) },
-      { queue: 'blocking', failed_at: null },
+    expect(await database.rpc('list_job_queues', {})).toEqual([
+      { queue: 'emails', timeout_seconds: 15, has_failed: true },
+      { queue: 'default', timeout_seconds: 15, has_failed: true },
+      { queue: 'by-hand', timeout_seconds: 15, has_failed: true },
+      { queue: 'blocking', timeout_seconds: 25, has_failed: false },
     ]);
   });
 });

@@ -108,10 +108,31 @@ describe('a partition that lets one row run at a time', () => {
     await database.sql(`update app.tasks set priority = 0 where id = ${head}`);
     expect(ids(await line().claim())).toEqual([head]);
     await inLine(-1_000, { priority: 0 });
-    sql.pass(89);
+    sql.pass(90);
     expect(ids(await line().claim())).toEqual([]);
-    sql.pass(1);
+    // Some time within base * 4 after the sweep.
+    sql.pass(120);
     expect(ids(await line().claim())).toEqual([head]);
+  });
+
+  it.each([
+    ['infinity', 'infinity'],
+    ['nothing', 'null'],
+  ])('says why when the due time of a head that was begun is set to %s', async (_what, due) => {
+    const head = await inLine(-2);
+    await inLine(-1);
+    await work('retry');
+    await database.sql(
+      `update app.tasks set next_attempt_at = null, due = ${due === 'null' ? 'null' : `'${due}'`} where id = $1`,
+      [head],
+    );
+    expect(await line().exchange({ close: 'yes' })).toMatchObject({ due: 1, next_due_in_ms: null });
+    const stats = (await database.rpc('read_stats', { p_now: sql.now })) as {
+      queues: { name: string; partitions: { waiting: string }[] }[];
+    };
+    expect(stats.queues.find(({ name }) => name === 'tasks')?.partitions[2]?.waiting).toBe(
+      `row ${head} was begun and goes first, and its due is ${due}`,
+    );
   });
 
   it.each([
@@ -194,10 +215,11 @@ describe('the partitions to tick', () => {
     for (const lane of ['a', 'b', 'line']) await tasks.add({ lane, due: sql.at(-5) });
     await tasks.add({ lane: 'b', due: sql.at(5) });
     await sql.tick({ queue: 'tasks', partition: 'a' }).exchange();
+    await database.sql(`update punctual.partitions set timeout_seconds = 7 where partition = 'line'`);
     expect(await due()).toEqual([
-      { partition: 'b', due_seconds: 5 },
-      { partition: 'line', due_seconds: 5 },
-      { partition: 'a', due_seconds: 5 },
+      { partition: 'b', due_seconds: 5, timeout_seconds: 15 },
+      { partition: 'line', due_seconds: 5, timeout_seconds: 7 },
+      { partition: 'a', due_seconds: 5, timeout_seconds: 15 },
     ]);
   });
 
@@ -209,13 +231,54 @@ describe('the partitions to tick', () => {
     await inLine(-1);
     await line().claim();
     // Somebody still has to see to rows whose tick died.
-    expect(await due()).toEqual([{ partition: 'b', due_seconds: null }]);
+    expect(await due()).toEqual([{ partition: 'a', due_seconds: null, timeout_seconds: 15 }]);
+  });
+
+  it('are one at least, also of a queue that is paused: rows whose tick died there do not look as if they ran', async () => {
+    const id = await tasks.add({ due: sql.at(-5) });
+    await sql.tick({ queue: 'tasks', partition: 'a' }).claim();
     await database.sql(`update punctual.queues set paused_at = $1 where name = 'tasks'`, [sql.now]);
-    expect(await due()).toEqual([]);
+    sql.pass(90);
+    const [one] = await due();
+    await sql.tick({ queue: 'tasks', partition: one?.partition }).exchange({ want: null });
+    expect((await tasks.row(id)).status).toBe('pending');
+  });
+
+  it('keep to their own rows, whatever is in their names', async () => {
+    const names = [
+      's.x',
+      't.x',
+      'test.example',
+      'at.',
+      "o'hara",
+      '%s',
+      '$1',
+      'a"b',
+      'back\\slash',
+      'Ünïcode 字',
+    ];
+    for (const name of names) {
+      await database.sql(
+        `insert into punctual.partitions (queue, partition, max_running) values ('tasks', $1, 1)`,
+        [name],
+      );
+      await tasks.add({ lane: name, due: sql.at(-5) });
+    }
+    for (const name of names) {
+      const tick = sql.tick({ queue: 'tasks', partition: name });
+      const { rows, claimId } = await tick.claim();
+      expect(rows.map(({ row }) => row.lane)).toEqual([name]);
+      await tick.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'dead', error: 'e' }], {
+        close: 'yes',
+      });
+      sql.pass(1);
+      const again = await sql.tick({ queue: 'tasks', partition: name, asked_for: 'dead' }).claim();
+      expect(again.rows.map(({ row }) => row.lane)).toEqual([name]);
+    }
   });
 
   it('is the one that is named, or an error that names those that there are', async () => {
-    expect(await due({ p_only: 'b' })).toEqual([{ partition: 'b' }]);
+    expect(await due({ p_only: 'b' })).toEqual([{ partition: 'b', timeout_seconds: 15 }]);
     await expect(due({ p_only: 'c' })).rejects.toMatchObject({
       code: 'PT404',
       message: expect.stringMatching(/"c".*There is a, b, line/),
@@ -309,6 +372,55 @@ describe('rows that somebody asks for', () => {
     expect(ids(await asked('dead').claim())).toEqual([id]);
   });
 
+  it('one that had attempts left when it died has one more, and no other', async () => {
+    const id = await tasks.add({ due: sql.at(-10) });
+    const dies = sql.tick({ queue: 'tasks', partition: 'a' });
+    await dies.settle([{ id, claim_id: (await dies.claim()).claimId, outcome: 'dead', error: 'no' }], {
+      close: 'yes',
+    });
+    sql.pass(1);
+    const tick = asked('dead');
+    const { claimId } = await tick.claim();
+    await tick.settle([{ id, claim_id: claimId, outcome: 'retry', error: 'again', delay_seconds: 1 }], {
+      close: 'yes',
+    });
+    expect(await tasks.row(id)).toMatchObject({ status: 'dead', attempts: 2, max_attempts: 2 });
+    sql.pass(1);
+    await asked('dead').claim();
+    sql.pass(90);
+    await sql.tick({ queue: 'tasks', partition: 'a' }).exchange({ want: null });
+    expect(await tasks.row(id)).toMatchObject({ status: 'dead', attempts: 3 });
+  });
+
+  it('one whose time to be done has passed is not run again, and nobody forgets that time', async () => {
+    const [late, early] = [await kill(), await kill()];
+    await database.sql(
+      'update app.tasks set expires_at = case when id = $1 then $2 else $3 end::timestamptz',
+      [late, sql.at(-1), sql.at(60)],
+    );
+    expect(ids(await asked('dead').claim())).toEqual([early]);
+    expect(new Date((await tasks.row(early)).expires_at).toISOString()).toBe(sql.at(60));
+  });
+
+  it('are run once by a slot that is delivered twice, and those that the first delivery did not come to by the second', async () => {
+    const [first, second] = [await kill(), await kill()];
+    const slot = sql.at(0);
+    const delivery = (limit: number) =>
+      sql.tick({ queue: 'tasks', partition: 'a', asked_for: 'dead', asked_limit: limit, slot });
+    const one = delivery(1);
+    const { claimId } = await one.claim();
+    await one.settle([{ id: first, claim_id: claimId, outcome: 'retry', error: 'still', delay_seconds: 1 }], {
+      close: 'yes',
+    });
+    sql.pass(5);
+    expect(ids(await delivery(9).claim())).toEqual([second]);
+  });
+
+  it('one that was set dead by hand is run again as well', async () => {
+    const id = await tasks.add({ due: sql.at(-10), status: 'dead' });
+    expect(ids(await asked('dead').claim())).toEqual([id]);
+  });
+
   it('a dead one of a partition that lets one row run waits for the one that runs', async () => {
     const dead = await kill('line');
     await inLine(-1);
@@ -396,4 +508,41 @@ it('messages of pgmq cannot be made to wait for each other', async () => {
   await expect(
     database.sql(`insert into punctual.partitions (queue, partition, max_running) values ('pgmq', 'x', 1)`),
   ).rejects.toThrow(/partitions_pgmq_has_no_order/);
+});
+
+describe('rows whose tick died', () => {
+  it('are due again spread out, each at another time, and later the oftener it happened', async () => {
+    for (let n = 0; n < 20; n++) await tasks.add({ due: sql.at(-1) });
+    const waits = async () => {
+      await sql.tick({ queue: 'tasks', partition: 'a' }).claim();
+      sql.pass(90);
+      await database.sql(`update punctual.ticks set closed_at = now() where closed_at is null`);
+      await sql.tick({ queue: 'tasks', partition: 'b' }).exchange({ want: null, close: 'yes' });
+      const rows = await database.sql(
+        'select extract(epoch from next_attempt_at - $1::timestamptz)::double precision as wait from app.tasks order by 1',
+        [sql.now],
+      );
+      return rows.map(({ wait }) => Number(wait));
+    };
+    const first = await waits();
+    expect(new Set(first).size).toBeGreaterThan(15);
+    expect(first[0]).toBeGreaterThanOrEqual(0);
+    expect(first[19]).toBeLessThan(120);
+    expect(first[19]).toBeGreaterThan(80);
+    sql.pass(120);
+    expect((await waits())[19]).toBeGreaterThan(300);
+  });
+
+  it('and whose attempts are used up, are dead each at an instant of its own, so that a run of them meets others each time', async () => {
+    for (let n = 0; n < 20; n++) await tasks.add({ due: sql.at(-1), max_attempts: 1 });
+    await sql.tick({ queue: 'tasks', partition: 'a' }).claim();
+    sql.pass(90);
+    await sql.tick({ queue: 'tasks', partition: 'b' }).exchange({ want: null });
+    const rows = await database.sql(`select distinct finished_at from app.tasks where status = 'dead'`);
+    expect(rows.length).toBeGreaterThan(15);
+    for (const { finished_at } of rows) {
+      expect(Date.parse(sql.now) - Date.parse(finished_at)).toBeGreaterThanOrEqual(0);
+      expect(Date.parse(sql.now) - Date.parse(finished_at)).toBeLessThan(1_000);
+    }
+  });
 });

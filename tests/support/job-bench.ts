@@ -18,6 +18,8 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
   const clock = new VirtualClock();
   const logged: { fields: object; message: string }[] = [];
   const write = (fields: object, message: string) => void logged.push({ fields, message });
+  /** Of the function that runs now: what is left of one that was killed reaches nobody any more. */
+  let life = { ended: false, end: () => {} };
   const rpc: Rpc = (fn, args) =>
     clock.busy(database.rpc(fn, timed.has(fn) ? { ...args, p_now: clock.date().toISOString() } : args));
   const ports = {
@@ -28,6 +30,26 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     newId: () => crypto.randomUUID(),
     lock: null,
   };
+  const ask = (server: { rpc: Rpc; ports: typeof ports }, asked: Partial<AskedJobs>, more: object = {}) => {
+    const call = { maxDuration: 60, startedAt: clock.now(), clockName: 'test', ...more };
+    const all = { queue: null, state: 'pending', limit: 1, ...asked } as const;
+    return runJobs(server, all, { ...call, queue: jobsQueue(handlers, clock) });
+  };
+  async function untilKilled(
+    work: (mortal: { rpc: Rpc; ports: typeof ports }) => Promise<unknown>,
+  ): Promise<'ended' | 'killed'> {
+    const own = { ended: false, end: () => {} };
+    const killed = new Promise<'killed'>((resolve) => {
+      own.end = () => {
+        own.ended = true;
+        resolve('killed');
+      };
+    });
+    life = own;
+    const mortalRpc: Rpc = (fn, args) => (own.ended ? new Promise(() => {}) : rpc(fn, args));
+    const mortal = { rpc: mortalRpc, ports: { ...ports, store: queueStore(mortalRpc, clock.date) } };
+    return clock.run(Promise.race([work(mortal).then(() => 'ended' as const), killed]));
+  }
   return {
     clock,
     logged,
@@ -42,13 +64,28 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     /** One tick of one queue, by the code of `known`. */
     tick(options: Partial<TickOptions<null>> = {}, known: Jobs = handlers): Promise<TickReport> {
       const defaults = { deps: null, partition: 'default', limitMs: 60_000, clockName: 'test' };
-      return clock.run(tick(jobsQueue(known), ports, { ...defaults, ...options }));
+      return clock.run(tick(jobsQueue(known, clock), ports, { ...defaults, ...options }));
     },
+    /** For a handler: the platform ends the whole function here. Only of an `…UntilKilled`. */
+    killFunction(): void {
+      life.end();
+    },
+    /** One tick of `default`, in a function of its own, which a handler may kill. */
+    tickUntilKilled: () =>
+      untilKilled((mortal) =>
+        tick(jobsQueue(handlers, clock), mortal.ports, {
+          deps: null,
+          partition: 'default',
+          limitMs: 60_000,
+          clockName: 'test',
+        }),
+      ),
     /** Somebody asks for jobs to be run. */
-    run(asked: Partial<AskedJobs> = {}) {
-      const call = { maxDuration: 60, startedAt: clock.now(), clockName: 'test', queue: jobsQueue(handlers) };
-      return clock.run(runJobs({ rpc, ports }, { queue: null, state: 'pending', limit: 1, ...asked }, call));
+    run(asked: Partial<AskedJobs> = {}, call: { slot?: string } = {}) {
+      return clock.run(ask({ rpc, ports }, asked, call));
     },
+    /** The same in a function of its own, which a handler may kill. */
+    runUntilKilled: (asked: Partial<AskedJobs> = {}) => untilKilled((mortal) => ask(mortal, asked)),
     /** Ticks every hour until nothing of the queue is pending. */
     async runOut(partition = 'default', known: Jobs = handlers): Promise<void> {
       for (let n = 0; n < 50; n++) {
