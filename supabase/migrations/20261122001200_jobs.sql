@@ -27,8 +27,6 @@ alter table punctual.jobs add constraint jobs_queue_is_a_place check (queue <> '
 insert into punctual.partitions (queue, partition, max_running) values ('jobs', 'default', null), ('jobs', 'blocking', 1);
 
 create index jobs_key on punctual.jobs (name, unique_key, unique_until) where unique_key is not null;
--- What is run again is asked for queue by queue, the longest failed first.
-create index jobs_failed on punctual.jobs (queue, finished_at, id) where status = 'failed';
 
 -- Holds the keys of the jobs in p_rows until the transaction ends, so that two calls with one key see each other's jobs. 64 locks stand
 -- for all keys: a lock each for a thousand keys of a call would fill the lock table. In one order, so that calls never wait in a ring.

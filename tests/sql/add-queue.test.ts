@@ -74,6 +74,30 @@ describe('a table of a person’s own', () => {
     expect((await database.sql(add))[0].answer.notes).toEqual(always);
   });
 
+  it('is told which checks hold for what ticks write in columns of its own', async () => {
+    const { notes } = await trials(`, last_error text constraint short check (length(last_error) < 10),
+      attempts integer default 0, claimed_at timestamptz, constraint begun check (attempts = 0 or claimed_at is not null)`);
+    expect(notes).toEqual([
+      "these columns were there, and ticks use them as Punctual's from now on: last_error, attempts, claimed_at",
+      'the check "begun" is on attempts, claimed_at: it has to hold for whatever a tick writes there',
+      'the check "short" is on last_error: it has to hold for whatever a tick writes there',
+    ]);
+  });
+
+  it('is told that its priority has a check from now on', async () => {
+    const { notes } = await trials(', priority smallint not null default 2');
+    expect(notes).toEqual([
+      "these columns were there, and ticks use them as Punctual's from now on: priority",
+      'priority has a check from now on, "punctual_trials_priority": no row may have another than 0 to 3',
+    ]);
+    await addTrial(sql.at(-1));
+    await expect(addTrial(sql.at(-1), { priority: 5 })).rejects.toMatchObject({ code: '23514' });
+    const [{ answer }] = await database.sql(
+      `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-least-once') as answer`,
+    );
+    expect(answer.notes).toEqual([]);
+  });
+
   it('gets defaults for the columns that it has without', async () => {
     await trials(', priority smallint, attempts integer');
     await addTrial(sql.at(-1));
@@ -105,6 +129,75 @@ describe('a table of a person’s own', () => {
       `select reloptions from pg_class where oid = 'app.trials'::regclass`,
     );
     expect(reloptions).toContain('autovacuum_vacuum_scale_factor=0.5');
+  });
+
+  it('gets indexes of its own where a queue that was removed has left some', async () => {
+    const indexes = () =>
+      database.sql(
+        `select indexname, indexdef from pg_indexes where indexname like 'punctual_trials_%' order by indexname`,
+      );
+    const table = `, later timestamptz, region text, status text default 'todo'`;
+    const call = `'trials', 'app.trials', 'later', 'at-least-once', '{"pending": "todo"}'`;
+    await trials(table);
+    await database.sql('drop table app.trials');
+    await database.sql(`delete from punctual.queues where name = 'trials'`);
+    await database.sql(`create table app.trials (id bigint primary key, next_at timestamptz${table})`);
+    await database.sql(`select punctual.add_queue(${call})`);
+    const fresh = await indexes();
+
+    await database.sql(`delete from punctual.queues where name = 'trials'`);
+    await database.sql(
+      `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-most-once', p_partition_column => 'region')`,
+    );
+    expect((await indexes()).map(({ indexname }) => indexname)).toContain('punctual_trials_reconcile');
+    await database.sql(`delete from punctual.queues where name = 'trials'`);
+    await database.sql(`select punctual.add_queue(${call})`);
+    expect(await indexes()).toEqual(fresh);
+  });
+
+  it('has its dead rows found by partition, the longest dead first, where it is parted', async () => {
+    await trials(
+      `, "the Region" text, status text`,
+      `, p_words => '{"dead": "it''s over"}', p_partition_column => 'the Region'`,
+    );
+    const dead = `select indexdef from pg_indexes where indexname = 'punctual_trials_dead'`;
+    expect((await database.sql(dead))[0].indexdef).toMatch(
+      /\("the Region", finished_at, id\) WHERE \(status = 'it''s over'::text\)$/,
+    );
+    await database.sql(`select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-least-once')`);
+    expect(await database.sql(dead)).toEqual([]);
+  });
+
+  it.each([
+    ['"my app"', 'trials'],
+    ['"App"', '"X"'],
+    ['"App"', '"it""s 100%"'],
+    ['"tri.als"', `"a'b"`],
+  ])('may be in a schema %s, and be called %s', async (schema, name) => {
+    // What is spelled the same in small letters is another's.
+    await database.sql('create table app.x (id bigint primary key)');
+    await database.sql('create index punctual_quoted_due on app.x (id)');
+    await database.sql(`drop schema if exists ${schema} cascade`);
+    await database.sql(`create schema ${schema}`);
+    const table = `${schema}.${name}`;
+    await database.sql(
+      `create table ${table} (id bigint generated always as identity primary key, due timestamptz, later timestamptz, priority smallint)`,
+    );
+    for (const column of ['due', 'later', 'due']) {
+      const [{ answer }] = await database.sql('select punctual.add_queue($1, $2, $3, $4) as answer', [
+        'quoted',
+        table,
+        column,
+        'at-least-once',
+      ]);
+      expect(answer).toMatchObject({ queue: 'quoted', table });
+    }
+    await database.sql(`insert into ${table} (due) values ($1)`, [sql.at(-1)]);
+    const one = tick({ queue: 'quoted' });
+    const { rows, claimId } = await one.claim();
+    await one.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'done' }], { close: 'yes' });
+    expect(await database.sql(`select status from ${table}`)).toEqual([{ status: 'done' }]);
+    await database.sql(`drop schema ${schema} cascade`);
   });
 
   it('gets the columns that it lacks, and answers what was done and who may reach it', async () => {
@@ -175,7 +268,13 @@ describe('a table of a person’s own', () => {
     await addTrial(sql.at(-1));
     await tick().claim();
     sql.pass(91);
-    expect(await tick().claim()).toMatchObject({ swept: 1, rows: [{ attempt: 2 }] });
+    expect(await tick().claim()).toMatchObject({ swept: 1 });
+    // The one that was swept waits before it is tried again, for two minutes at most.
+    sql.pass(120);
+    await tick().claim();
+    expect(await database.sql('select status, attempts from app.trials')).toEqual([
+      { status: 'running', attempts: 2 },
+    ]);
     sql.pass(91);
     expect(await tick().claim()).toMatchObject({ swept: 1, rows: [] });
     expect(await database.sql('select status, last_error from app.trials')).toEqual([
@@ -492,6 +591,28 @@ const refusals: Refusal[] = [
     message: 'there is no function app.note(p_applied jsonb, p_now timestamptz)',
     hint: function_,
   },
+  ...[
+    '',
+    '(((',
+    'app.',
+    'app.note(',
+    'app.note(jsonb, timestamptz); drop table app.t; --',
+    '1',
+    'a.b.c.d',
+  ].flatMap((name) => [
+    {
+      what: `"${name}" for an after_settle`,
+      call: `${plain}, p_after_settle => '${name}'`,
+      message: `there is no function ${name}(p_applied jsonb, p_now timestamptz)`,
+      hint: function_,
+    },
+    {
+      what: `"${name}" for an evidence`,
+      call: `${plain}, p_evidence => '${name}'`,
+      message: `there is no function ${name}(p_ids text[], p_now timestamptz)`,
+      hint: function_,
+    },
+  ]),
   {
     what: 'an evidence that is not there',
     call: `${plain}, p_evidence => 'app.nothing'`,
@@ -539,6 +660,8 @@ const refusals: Refusal[] = [
     ['claim_id', 'text', 'uuid'],
     ['finished_at', 'date', 'timestamp with time zone'],
     ['last_error', 'jsonb', 'text'],
+    // One that is too short is no text.
+    ['last_error', 'character varying', 'text'],
   ].map(([name, type, wanted]) => ({
     what: `a column ${name} that is ${type}`,
     columns: `, ${name} ${type}`,
@@ -552,6 +675,36 @@ const refusals: Refusal[] = [
     message: 'app.t has rows whose priority is not between 0 and 3',
     hint: 'update app.t set priority = 1 where priority is null or priority not between 0 and 3, or rename your column.',
   })),
+  ...['5', '(2 + 2)'].map((said) => ({
+    what: `a priority of ${said} unless it is said`,
+    columns: `, priority smallint not null default ${said}`,
+    message: `app.t has a default (${said}) by which priority is not between 0 and 3`,
+    hint: 'alter table app.t alter column priority set default 1, or rename your column.',
+  })),
+  {
+    what: 'attempts that begin below none',
+    columns: `, attempts integer not null default '-1'`,
+    message: `app.t has a default ('-1'::integer) by which attempts are not counted`,
+    hint: 'alter table app.t alter column attempts set default 0, or rename your column.',
+  },
+  ...[
+    ['max_attempts', 5],
+    ['timeout_seconds', 15],
+  ].flatMap(([name, remedy]) => [
+    {
+      what: `rows whose ${name} is 0`,
+      columns: `, ${name} integer`,
+      given: [`insert into app.t (id, ${name}) values (1, null), (2, 0)`],
+      message: `app.t has rows whose ${name} is less than 1`,
+      hint: `update app.t set ${name} = ${remedy} where ${name} < 1, or rename your column.`,
+    },
+    {
+      what: `a ${name} of 0 unless it is said`,
+      columns: `, ${name} integer not null default 0`,
+      message: `app.t has a default (0) by which ${name} is less than 1`,
+      hint: `alter table app.t alter column ${name} set default ${remedy}, or rename your column.`,
+    },
+  ]),
   {
     what: 'a status that fills its words up',
     columns: `, status char(9)`,
@@ -593,6 +746,12 @@ const refusals: Refusal[] = [
     message: `the column ${name} of app.t is generated, and ticks have to write it`,
     hint: `alter table app.t alter column ${name} drop expression, or rename your column.`,
   })),
+  {
+    what: 'a column attempts that counts by itself',
+    columns: ', attempts integer generated by default as identity',
+    message: 'the column attempts of app.t is generated, and ticks have to write it',
+    hint: 'alter table app.t alter column attempts drop identity, or rename your column.',
+  },
   ...[
     ['last_error', `text not null default ''`],
     ['finished_at', 'timestamptz not null default now()'],
