@@ -3,6 +3,7 @@ import { request as requestHttps } from 'node:https';
 import { ProviderError, type ProviderErrorKind, retryAfterSeconds } from './http';
 import { networkCode } from './network-error';
 import { type AddressGuard, PRIVATE_ADDRESS } from './public-address';
+import { within } from './within';
 
 /** A picture or a video, as it was downloaded. */
 export interface Media {
@@ -25,16 +26,10 @@ const MOST_REDIRECTS = 3;
  * where it may be (the network, 5xx, 429, the signal).
  */
 export async function fetchMedia(urls: string[], guard: AddressGuard, signal: AbortSignal): Promise<Media[]> {
-  const ending = new AbortController();
   const budget = { bytes: mediaLimits.bytesInAll };
-  const first = AbortSignal.any([signal, ending.signal]);
-  try {
-    return await Promise.all(
-      urls.map((url, index) => fetchOne(url, `media ${index + 1}`, index, guard, budget, first)),
-    );
-  } finally {
-    ending.abort();
-  }
+  return within(signal, null, (first) =>
+    Promise.all(urls.map((url, index) => fetchOne(url, `media ${index + 1}`, index, guard, budget, first))),
+  );
 }
 
 async function fetchOne(

@@ -79,7 +79,7 @@ const shown = z
     const ids = [item.social_id, item.id].filter((one): one is string => Boolean(one));
     return {
       id: id ?? '',
-      names: [...new Set([...ids, ...numbersOf([...ids, item.share_url ?? ''].join(' '))])],
+      names: [...new Set([...ids, ...[...ids, item.share_url ?? ''].flatMap(numbersOf)])],
       text: item.text ?? '',
       at: instantOf(item.parsed_datetime) ?? instantOf(item.date),
       permalink: permalinkOf(item.share_url),
@@ -135,9 +135,14 @@ export function unipilePosts(options: UnipileOptions): UnipilePosts {
   };
 }
 
-/** The numbers of LinkedIn's ids, which have 19 digits today. */
+/**
+ * The number that a LinkedIn id or a permalink bears; none where it is told from nothing else. A permalink has words of people in it, and
+ * their numbers: only what follows the kind of the post counts, and of several the last.
+ */
 export function numbersOf(text: string): string[] {
-  return text.match(/\d{15,}/g) ?? [];
+  if (/^\d{15,}$/.test(text)) return [text];
+  const last = [...text.matchAll(/(?:activity|share|ugcPost)[:-](\d{15,})/g)].at(-1)?.[1];
+  return last ? [last] : [];
 }
 
 /** Not `Date.parse` of anything: it makes an instant of much that is none, such as "15h". */

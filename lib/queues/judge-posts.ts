@@ -16,11 +16,12 @@ export const postDoubtMs = 24 * 3_600_000;
 
 /**
  * Which of the account's own posts are what an attempt of `text`, begun at `attemptedAt`, left behind. As with messages the same text since
- * the attempt is; beyond that any post since the attempt that no other row explains may be, for a network shortens links and cuts texts:
+ * the attempt is; beyond that any post since the attempt that no other row bears may be, for a network shortens links and cuts texts:
  * posts are few, and a second one cannot be taken back.
  *
- * A post has several ids, and a row may bear another one than the list shows. So rows are told by all of them, and one that bears none of
- * the list's explains a post by its text; one with this same text leaves only doubt.
+ * A post has several ids, and a row may bear another one than the list shows. So rows are told by all of them, and a post is another row's
+ * only by an id. A row that bears none of the list's, and whose text may have become the post's, leaves only doubt; unless it is
+ * this very text, and nobody knows whether it is out: then the post proves either, and the database gives it to one of them.
  */
 export function judgePosts(
   text: string,
@@ -30,19 +31,21 @@ export function judgePosts(
 ): Pick<Finding, 'proofs' | 'doubts'> {
   const begunAt = Date.parse(attemptedAt);
   const free = posts.filter((post) => !post.isRepost && !others.some((other) => isBorneBy(post, other)));
-  const unseen = others.filter((other) => !posts.some((post) => isBorneBy(post, other)));
-  const own = free.filter(
-    (post) => !unseen.some((other) => !isSame(other.body, text) && isSame(other.body, post.text)),
-  );
+  const rivals = others
+    .filter((other) => !posts.some((post) => isBorneBy(post, other)))
+    .filter((other) => other.published || !isSame(other.body, text));
 
   const judged = judgeMessages(
     text,
     attemptedAt,
-    own.map((post) => seenAs(post, text, begunAt)),
+    free.map((post) => seenAs(post, text, begunAt)),
   );
-  const strangers = own.filter((post) => post.at === null || Date.parse(post.at) >= begunAt - doubtMs);
-  const shared = unseen.some((other) => other.published && isSame(other.body, text));
-  const proofs = shared ? [] : judged.proofs.map(({ messageId }) => proofBy(own, messageId));
+  const strangers = free.filter((post) => post.at === null || Date.parse(post.at) >= begunAt - doubtMs);
+  const isProof = ({ messageId }: { messageId: string }) => {
+    const seen = free.find((post) => post.id === messageId)?.text ?? '';
+    return !rivals.some((rival) => mayBecome(rival.body, seen));
+  };
+  const proofs = judged.proofs.filter(isProof).map(({ messageId }) => proofBy(free, messageId));
   const doubts = [
     ...judged.proofs.map(({ messageId }) => messageId),
     ...judged.doubts,
@@ -80,7 +83,7 @@ function withLinksOf(wanted: string, seen: string): string {
 
 function isBorneBy(post: OwnPost, { postId, permalink }: OtherRow): boolean {
   if (postId === null) return false;
-  const names = [postId, ...numbersOf(`${postId} ${permalink ?? ''}`)];
+  const names = [postId, ...numbersOf(postId), ...numbersOf(permalink ?? '')];
   return (
     names.some((name) => post.names.includes(name)) || (permalink !== null && permalink === post.permalink)
   );
@@ -88,7 +91,22 @@ function isBorneBy(post: OwnPost, { postId, permalink }: OtherRow): boolean {
 
 const anyInstant = new Date(0).toISOString();
 
+/** What a network may have made of one text, by the other as it is seen: the same, or cut and marked up. */
+function seenAsOther(one: string, seen: string) {
+  return judgeMessages(one, anyInstant, [
+    { id: 'other', chatId: null, text: withLinksOf(one, seen), at: anyInstant },
+  ]);
+}
+
+function mayBecome(body: string, seen: string): boolean {
+  const { proofs, doubts } = seenAsOther(body, seen);
+  return proofs.length + doubts.length > 0;
+}
+
+/** Letter by letter but for spaces; links that differ make it another text. */
 function isSame(one: string, other: string): boolean {
-  const seen = { id: 'other', chatId: null, text: withLinksOf(one, other), at: anyInstant };
-  return judgeMessages(one, anyInstant, [seen]).proofs.length > 0;
+  return (
+    judgeMessages(one, anyInstant, [{ id: 'other', chatId: null, text: other, at: anyInstant }]).proofs
+      .length > 0
+  );
 }

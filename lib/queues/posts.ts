@@ -12,6 +12,7 @@ import { fetchMedia, type Media } from '../providers/media';
 import { type AddressGuard, addressGuard } from '../providers/public-address';
 import { unipileMaxLateMs } from '../providers/unipile';
 import { type UnipilePosts, unipilePosts } from '../providers/unipile-posts';
+import { within } from '../providers/within';
 import { judgePosts, type OtherRow, postDoubtMs } from './judge-posts';
 
 const row = z.object({
@@ -89,8 +90,7 @@ export const posts = defineQueue<Post, PostProviders, PostEnv>({
     }
     let media: Media[];
     try {
-      const inTime = AbortSignal.any([signal, AbortSignal.timeout(mediaMs)]);
-      media = await fetchMedia(post.media_urls, deps.guard, inTime);
+      media = await within(signal, mediaMs, (inTime) => fetchMedia(post.media_urls, deps.guard, inTime));
     } catch (error) {
       return withoutMedia(error);
     }
@@ -120,8 +120,9 @@ async function describePublished(
 ): Promise<Record<string, string | null>> {
   if (postId === null) return {};
   try {
-    const inTime = AbortSignal.any([signal, AbortSignal.timeout(permalinkMs)]);
-    const { id, permalink } = await deps.unipile.readPost({ accountId, postId, signal: inTime });
+    const { id, permalink } = await within(signal, permalinkMs, (inTime) =>
+      deps.unipile.readPost({ accountId, postId, signal: inTime }),
+    );
     return { provider_post_id: id, permalink };
   } catch (error) {
     log.info({ err: error, postId }, 'a post is published, and its address could not be read');

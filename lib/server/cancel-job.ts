@@ -13,6 +13,6 @@ export async function cancelJob(
   if (!known.success) return { missing: `there is no job ${id}` };
   const resolved = await resolveRow(rpc, 'jobs', known.data, by, { decision: 'cancelled' });
   return 'conflict' in resolved
-    ? { conflict: `${resolved.conflict}: only a pending job can be cancelled` }
+    ? { conflict: `${resolved.conflict.replace(/^the row/, 'the job')}: only a pending job can be cancelled` }
     : resolved;
 }

@@ -38,6 +38,7 @@ export function partitionsRoute<Row, Deps>(
       const deps = queue.connect(shared.env);
       const budget = startBudget(systemClock, startedAt, maxDuration * 1_000);
       const named = new URL(request.url).searchParams.get('queue');
+      if (named?.includes('\0')) return problem(404, 'not_found', `there is no such part of ${queue.name}`);
       const due = await readDuePartitions(shared, queue.name, named);
       const left: string[] = [];
       const limit = pLimit(sideBySide);

@@ -238,6 +238,22 @@ create table punctual.pace (
   retry_at timestamptz,
   primary key (queue, account_id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500);
+-- Ends the wait of an account for a row that is no more to be tried again, and for no other's: the hold is of the row that was claimed last.
+-- p_row: as it stood while it held.
+create function punctual.end_hold(q punctual.queues, p_row jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_later boolean;
+begin
+  if q.account_column is null or p_row->>'status' <> q.pending_word or p_row->>'claimed_at' is null then return; end if;
+  execute format('select exists (select from %I.%I t where t.status = %L and t.%I = $1 and t.claimed_at > $2)',
+                 q.table_schema, q.table_name, q.pending_word, q.account_column)
+  into v_later using (p_row->>q.account_column)::uuid, (p_row->>'claimed_at')::timestamptz;
+  if v_later then return; end if;
+  update punctual.pace p set retry_at = null, next_ok_at = '-infinity', waiting_for = null, ready_at = p_now
+   where p.queue = q.name and p.account_id = (p_row->>q.account_column)::uuid and p.retry_at > p_now;
+end
+$$;
 create index pace_ready on punctual.pace (queue, provider, ready_at);
 create index pace_held on punctual.pace (queue) where held is not null;
 
@@ -341,7 +357,8 @@ declare
 begin
   select * into q from punctual.queues where name = p_name;
   if not found then
-    raise exception 'there is no queue "%"', p_name using errcode = 'PT404', hint = 'Tables become queues by add_queue().';
+    raise exception 'there is no queue "%"', p_name using errcode = 'PT404',
+      hint = case p_name when 'pgmq' then 'Message queues are added by add_message_queue().' else 'Tables become queues by add_queue().' end;
   end if;
   return q;
 end
@@ -370,8 +387,9 @@ $$;
 create function punctual.is_id(q punctual.queues, p_id text) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin
-  perform case q.id_type when 'bigint' then (p_id::bigint)::text else (p_id::uuid)::text end;
-  return p_id is not null;
+  -- Later versions of Postgres also read 0x1 and 1_0.
+  if q.id_type = 'bigint' then return coalesce(p_id ~ '^-?[0-9]+$' and p_id::bigint is not null, false); end if;
+  return p_id::uuid is not null;
 exception when others then
   return false;
 end

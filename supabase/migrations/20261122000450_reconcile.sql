@@ -24,10 +24,7 @@ begin
         p_outcome, p_now, left(p_error, 2000), p_id, p_result;
   insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_id, p_now, p_event, left(p_text, 2000));
   -- One that had been tried and was to be tried again held its account.
-  if v_before->>'status' = q.pending_word and v_before->>'claimed_at' is not null then
-    update punctual.pace p set retry_at = null, next_ok_at = '-infinity', waiting_for = null, ready_at = p_now
-     where p.queue = q.name and p.account_id = (v_before->>q.account_column)::uuid and p.retry_at > p_now;
-  end if;
+  perform punctual.end_hold(q, v_before, p_now);
   if q.after_settle is not null and p_outcome in ('done', 'dead') then
     execute format('select %s($1, $2)', q.after_settle) using v_applied, p_now;
   end if;

@@ -62,7 +62,9 @@ declare
   v_partition punctual.partitions;
   v_due_at timestamptz;
   v_due jsonb := '[]';
+  v_one jsonb;
   v_idle jsonb;
+  v_broken jsonb;
 begin
   if p_only is not null then
     select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = p_only;
@@ -75,8 +77,14 @@ begin
   for v_partition in
     select * from punctual.partitions p where p.queue = q.name order by p.last_tick_at nulls first, p.partition
   loop
-    v_idle := coalesce(v_idle, jsonb_build_object('partition', v_partition.partition, 'due_seconds', null,
-                                                  'timeout_seconds', coalesce(v_partition.timeout_seconds, q.timeout_seconds)));
+    v_one := jsonb_build_object('partition', v_partition.partition, 'due_seconds', null,
+                                'timeout_seconds', coalesce(v_partition.timeout_seconds, q.timeout_seconds));
+    -- One that no tick can work on is the last choice: the others have their heartbeat, and where there is no other its fault is told.
+    if q.source = 'table' or (select f.fault is null from punctual.find_message_table(v_partition.partition) f) then
+      v_idle := coalesce(v_idle, v_one);
+    else
+      v_broken := coalesce(v_broken, v_one);
+    end if;
     continue when v_partition.paused_at <= v_now or q.paused_at <= v_now;
     v_due_at := punctual.first_due_at(q, v_partition.partition, true, v_now);
     continue when v_due_at is null;
@@ -85,6 +93,7 @@ begin
     v_due := v_due || jsonb_build_object('partition', v_partition.partition,
       'timeout_seconds', coalesce(v_partition.timeout_seconds, q.timeout_seconds), 'due_seconds', case when v_due_at > '-infinity' then round(extract(epoch from v_now - v_due_at)) else 0 end);
   end loop;
+  v_idle := coalesce(v_idle, v_broken);
   return case when v_due = '[]' and v_idle is not null then jsonb_build_array(v_idle) else v_due end;
 end
 $$;

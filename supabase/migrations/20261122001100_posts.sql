@@ -170,11 +170,8 @@ begin
     next_attempt_at = case when p_changes ? 'scheduled_for' then null else p.next_attempt_at end
    where p.id = p_id::bigint
   returning p.* into v_post;
-  -- One that was to be tried again held its account: those behind it need not wait for one that is put off.
-  if p_changes ? 'scheduled_for' and v_post.claimed_at is not null then
-    update punctual.pace p set retry_at = null, next_ok_at = '-infinity', waiting_for = null, ready_at = v_now
-     where p.queue = 'posts' and p.account_id = v_post.account_id and p.retry_at > v_now;
-  end if;
+  -- Where it is what its account waits for: those behind it need not wait for one that is put off.
+  if p_changes ? 'scheduled_for' then perform punctual.end_hold(punctual.read_queue('posts'), to_jsonb(v_post), v_now); end if;
   return punctual.describe_post(v_post);
 end
 $$;

@@ -144,6 +144,10 @@ begin
   if p_on_done is null or p_on_done not in ('archive', 'delete') then
     raise exception 'add_message_queue: p_on_done is "%", and has to be archive or delete', p_on_done using errcode = '22023';
   end if;
+  if p_name is null or p_name !~ '^[A-Za-z0-9_.-]{1,80}$' then
+    raise exception 'add_message_queue: "%" is no name by which its messages could be asked for', p_name
+      using errcode = '22023', hint = 'Up to 80 letters, digits, _, - and dots: make a pgmq queue of such a name.';
+  end if;
   if jsonb_typeof(v_settings) <> 'object' then
     raise exception 'add_message_queue: p_settings has to be an object' using errcode = '22023';
   end if;
@@ -369,13 +373,15 @@ begin
       from (select distinct on (r->>'msg_id') r as record, (r->>'msg_id')::bigint as msg_id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome
               from jsonb_array_elements($1) r) a
       left join punctual.messages m on m.partition = $2 and m.msg_id = a.msg_id
-      left join pgmq.%I t on t.msg_id = m.msg_id and t.enqueued_at = m.enqueued_at
+      left join pgmq.%1$I t on t.msg_id = m.msg_id and t.enqueued_at = m.enqueued_at
      cross join lateral (select case
          when m.claim_id is distinct from a.claim_id then 'lost'
          -- Late proof for one that was given up meanwhile.
          when m.state = 'dead' and a.outcome = 'done' and exists (
            select from punctual.set_aside_messages s where s.partition = $2 and s.msg_id = m.msg_id and s.enqueued_at = m.enqueued_at
-              and s.cancelled_at is null) and t.msg_id is null then 'applied'
+              and s.cancelled_at is null)
+           -- Not where the queue was made anew, and another message has the number.
+           and not exists (select from pgmq.%1$I x where x.msg_id = a.msg_id) then 'applied'
          when m.lease_expires_at is null and (m.state <> 'pending' or a.outcome <> 'done') then 'already'
          -- Gone, or another consumer has read it since our lease ended: it is that one's now.
          when t.msg_id is null or t.read_ct <> m.read_ct then 'lost'
@@ -533,7 +539,8 @@ declare
 begin
   select * into v_found from punctual.find_message_table(p_partition);
   if v_found.fault is not null then return 0; end if;
-  execute format('select count(*) from (select from pgmq.%I t where t.vt <= clock_timestamp() limit 1000) r', v_found.message_table) into v_count;
+  execute format('select count(*) from (select from pgmq.%I t where t.vt <= $1 limit 1000) r', v_found.message_table)
+  into v_count using clock_timestamp();
   return v_count;
 end
 $$;
@@ -544,15 +551,17 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_found record;
   v_at timestamptz;
+  -- Once: what may change from row to row is no condition for an index.
+  v_clock timestamptz := clock_timestamp();
 begin
   select * into v_found from punctual.find_message_table(p_partition);
   if v_found.fault is not null then return null; end if;
   execute format(
-    'select $1 + (t.vt - clock_timestamp()) from pgmq.%I t where t.vt %s clock_timestamp() and t.vt < ''infinity'' and t.vt > ''-infinity'' %s '
+    'select $1 + (t.vt - $3) from pgmq.%I t where t.vt %s $3 and t.vt < ''infinity'' and t.vt > ''-infinity'' %s '
     'order by t.vt limit 1', v_found.message_table, case when p_past then '<=' else '>' end,
     case when p_past then '' else 'and not exists (select from punctual.messages m where m.partition = $2 and m.msg_id = t.msg_id '
                                   'and m.state = ''running'')' end)
-  into v_at using p_now, p_partition;
+  into v_at using p_now, p_partition, v_clock;
   return v_at;
 end
 $$;

@@ -92,10 +92,31 @@ describe('another row’s post', () => {
     expect(judge([post(1), post(2)], [row])).toEqual({ proofs: [2], doubts: [] });
   });
 
-  it('is told by its text, where the row bears an id that the list does not show', () => {
-    expect(judge([post(1, 'goodbye')], [other('goodbye', number(77))])).toEqual({ proofs: [], doubts: [] });
-    expect(judge([post(1, 'goodbye')], [other('goodbye', null, { published: false })])).toEqual({
-      proofs: [],
+  it('leaves doubt where only its text tells of it: the network may have made either text of it', () => {
+    expect(judge([post(1, 'goodbye')], [other('goodbye', number(77))])).toEqual({ proofs: [], doubts: [1] });
+    const unknown = other('goodbye', null, { published: false });
+    expect(judge([post(1, 'goodbye')], [unknown])).toEqual({ proofs: [], doubts: [1] });
+  });
+
+  it.each([
+    ['New: https://example.com/one', 'New: https://example.com/two', 'New: https://lnkd.in/x'],
+    [
+      'We are hiring in 3 cities: Berlin, Lisbon and Porto',
+      'We are hiring in 3 cities',
+      'We are hiring in 3 cities',
+    ],
+  ])('of one template with ours, %j beside %j, leaves doubt and no proof for either', (one, two, seen) => {
+    const beside = (body: string) => [other(body, null, { published: false })];
+    expect(judge([post(1, seen)], beside(two), one)).toEqual({ proofs: [], doubts: [1] });
+    expect(judge([post(1, seen)], beside(one), two)).toEqual({ proofs: [], doubts: [1] });
+  });
+
+  it('is not told by a number that people wrote: a name or an order in the permalink', () => {
+    const permalink = (n: number) =>
+      `https://www.linkedin.com/posts/ana-123456789012345_order-998877665544332211-activity-${number(n)}-x`;
+    const row = other('goodbye', number(2), { permalink: permalink(2) });
+    expect(judge([post(1, 'hello', 5, { permalink: permalink(1) })], [row])).toEqual({
+      proofs: [1],
       doubts: [],
     });
   });

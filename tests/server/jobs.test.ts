@@ -294,7 +294,7 @@ describe('GET and DELETE /api/jobs/:id', () => {
     const { error } = await response.json();
     expect(error).toMatchObject({
       kind: 'conflict',
-      message: `the row is ${status}: only a pending job can be cancelled`,
+      message: `the job is ${status}: only a pending job can be cancelled`,
     });
     expect(await statusOf(id)).toBe(status);
   });

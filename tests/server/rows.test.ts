@@ -183,7 +183,8 @@ describe('GET /api/queues/:queue/rows/:id/why', () => {
       expect([http, error.kind]).toEqual([404, 'not_found']);
       expect(error.message).toContain(id);
     }
-    expect(await told(why('dm_queue', crypto.randomUUID()))).toMatchObject({ http: 404 });
+    for (const id of [crypto.randomUUID(), '0x1', '1_0', '1e3', '+1', '99999999999999999999'])
+      expect(await told(why('dm_queue', id))).toMatchObject({ http: 404 });
     expect(await told(why('gone', '1'))).toMatchObject({ http: 404, error: { kind: 'not_found' } });
   });
 });

@@ -132,6 +132,15 @@ describe('add_message_queue', () => {
     });
   });
 
+  it('refuses a name by which its messages could not be asked for over HTTP', async () => {
+    await create('my orders');
+    const refused = await refusal(add('my orders'));
+    await database.sql(`select pgmq.drop_queue('my orders')`);
+    expect(refused).toMatchObject({
+      message: 'add_message_queue: "my orders" is no name by which its messages could be asked for',
+    });
+  });
+
   it('refuses a partitioned queue, which cannot be had without another extension', async () => {
     await database.sql(`create table pgmq.q_parted (like pgmq.q_orders) partition by range (msg_id)`);
     await database.sql(`create table pgmq.a_parted (like pgmq.a_orders) partition by range (msg_id)`);
@@ -489,6 +498,21 @@ describe('a worker that is late', () => {
     expect(await archived()).toMatchObject([{ msg_id: 1 }]);
   });
 
+  it('whose queue was dropped and made anew meanwhile: the message that has its number now is not taken for it', async () => {
+    const { id, claim_id, tick: late } = await running();
+    await late.settle([{ id, claim_id, outcome: 'dead', error: 'no' }]);
+    await database.sql(`select pgmq.drop_queue('orders')`);
+    await create('orders');
+    await add('orders');
+    await send({ name: 'another' });
+    expect((await late.settle([{ id, claim_id, outcome: 'done' }])).settled).toMatchObject({ done: 0 });
+    expect([await archived(), await queued()]).toMatchObject([
+      [],
+      [{ msg_id: 1, message: { name: 'another' } }],
+    ]);
+    expect(await setAside()).toHaveLength(1);
+  });
+
   it('whose message somebody threw away meanwhile: it stays thrown away', async () => {
     await change('max_attempts = 1');
     const { id, claim_id, tick: late } = await running();
@@ -831,6 +855,17 @@ describe('operators', () => {
       { partition: 'mails', due_seconds: 100 },
       { partition: 'orders', due_seconds: 40 },
     ]);
+  });
+
+  it('have the healthy ones ticked where nothing is due, and a broken one only where there is no other', async () => {
+    await create('mails');
+    await add('mails');
+    const due = () => database.rpc('list_due_partitions', { p_queue: 'pgmq', p_now: sql.now });
+    await database.sql(`select pgmq.drop_queue('mails')`);
+    await tick().exchange({ close: 'yes' });
+    expect(await due()).toMatchObject([{ partition: 'orders' }]);
+    await database.sql(`delete from punctual.partitions where queue = 'pgmq' and partition = 'orders'`);
+    expect(await due()).toMatchObject([{ partition: 'mails' }]);
   });
 
   it('see messages whose vt is infinity, which nobody will ever read', async () => {

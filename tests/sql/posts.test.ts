@@ -167,6 +167,19 @@ describe('an edit', () => {
     expect(await claim()).toMatchObject([{ id: second }]);
   });
 
+  it('that puts off a post which nobody waits for ends no other post’s wait', async () => {
+    const first = await settled('retry', { delay_seconds: 3_000 });
+    await update(first, { scheduled_for: by.at(86_400) });
+    by.pass(1);
+    await settled('retry', { delay_seconds: 600 });
+    await update(first, { scheduled_for: by.at(90_000) });
+    expect(await claim()).toEqual([]);
+    await cancel(first);
+    expect(await claim()).toEqual([]);
+    by.pass(601);
+    expect(await claim()).toHaveLength(1);
+  });
+
   it('that brings a post forward is seen by the next tick', async () => {
     const id = await add({ scheduled_for: by.at(86_400) });
     expect(await claim()).toEqual([]);
