@@ -21,7 +21,7 @@ interface RouteContext<Params> {
  * A route that takes API_KEY or the dashboard's cookie. `dashboard` marks what the dashboard itself reads, which is open where the
  * dashboard is. Errors are answered with what to do.
  */
-export function apiRead<Params = object>(
+export function apiRoute<Params = object>(
   handle: (call: ApiCall<Params>) => Promise<Response>,
   { dashboard = false }: { dashboard?: boolean } = {},
 ) {
@@ -33,7 +33,7 @@ export function apiRead<Params = object>(
 }
 
 /** The same for one that takes JSON: `body` is whatever it is. */
-export function apiWrite<Params = object>(
+export function apiJsonRoute<Params = object>(
   handle: (call: ApiCall<Params> & { body: unknown }) => Promise<Response>,
 ) {
   return async (request: Request, context?: RouteContext<Params>): Promise<Response> => {

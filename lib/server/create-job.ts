@@ -1,7 +1,8 @@
 import type { JobName, JobPayload } from '../jobs/job-name';
 import { type Container, container } from './container';
 import { JobInputError } from './job-input-error';
-import { type CreatedJob, enqueueJobs } from './new-jobs';
+import { enqueueJobs } from './new-jobs';
+import type { TakenIn } from './take-in';
 
 interface JobSettings {
   /** `default` if not given. One that there is not is made, with the settings of `default`. */
@@ -36,20 +37,20 @@ export async function createJob<Name extends JobName>(
   name: Name,
   options: JobOptions<Name>,
   server?: Pick<Container, 'rpc'>,
-): Promise<CreatedJob> {
+): Promise<TakenIn> {
   const [created] = await create({ ...withInstants(options), name }, server);
-  return created as CreatedJob;
+  return created as TakenIn;
 }
 
 /** Up to 1,000 jobs, all or none, answered in their order. Throws as `createJob` does; its faults bear the index of their job. */
 export async function createJobs(
   newJobs: readonly NewJob[],
   server?: Pick<Container, 'rpc'>,
-): Promise<CreatedJob[]> {
+): Promise<TakenIn[]> {
   return create(newJobs.map(withInstants), server);
 }
 
-async function create(body: object, server: Pick<Container, 'rpc'> | undefined): Promise<CreatedJob[]> {
+async function create(body: object, server: Pick<Container, 'rpc'> | undefined): Promise<TakenIn[]> {
   const { rpc } = server ?? (await container());
   const taken = await enqueueJobs({ rpc }, body);
   if ('rows' in taken) return taken.rows;

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { type AddressGuard, addressGuard } from '../providers/public-address';
 import type { Rpc } from '../store/rpc';
 import { isError } from './failure';
+import { fieldError } from './field-error';
 import { instant } from './instant';
-import { fieldOf } from './new-posts';
 import { postBody, postMedia, postPriority } from './post-fields';
 import { rowId } from './row-path';
 import type { RowRefusal } from './row-refusal';
@@ -55,9 +55,7 @@ export async function editPost(
 ): Promise<{ post: StoredPost } | RowRefusal> {
   const parsed = changes(addressGuard(allowPrivate)).safeParse(body);
   if (!parsed.success) {
-    return {
-      errors: parsed.error.issues.map((issue) => ({ field: fieldOf(issue), message: issue.message })),
-    };
+    return { errors: parsed.error.issues.map(fieldError) };
   }
   if (Object.keys(parsed.data).length === 0) {
     const message = 'name what is to change: body, media_urls, scheduled_for, expires_at, priority';

@@ -1,4 +1,4 @@
-import type { FieldError } from './new-dms';
+import type { FieldError } from './field-error';
 
 /** What a job was to be created with will not do. Nothing was created. */
 export class JobInputError extends Error {

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { bodyLimits } from '../providers/body-limits';
 import type { Rpc } from '../store/rpc';
+import type { FieldError } from './field-error';
 import { instant } from './instant';
+import { checkBy, type TakenIn, takeIn } from './take-in';
 
 /** Postgres keeps neither; cutting them out would send something else than was asked. */
 const text = z
@@ -43,72 +45,7 @@ const newDm = z
     }
   });
 
-export interface FieldError {
-  /** Which of the messages, from 0; null where the whole is not as it should be. */
-  index: number | null;
-  field: string;
-  message: string;
-}
-
-export interface EnqueuedDm {
-  id: string;
-  status: string;
-  /** False: the idempotency key was there already, and this is the row that bears it. */
-  created: boolean;
-}
-
-const maxDms = 1_000;
-
-const answer = z.union([
-  z.object({ rows: z.array(z.object({ id: z.string(), status: z.string(), created: z.boolean() })) }),
-  z.object({ errors: z.array(z.object({ index: z.number(), field: z.string(), message: z.string() })) }),
-]);
-
 /** Checks one message or up to 1,000, and takes in all of them or none. Throws a `StoreError`. */
-export async function enqueueDms(
-  rpc: Rpc,
-  body: unknown,
-): Promise<{ rows: EnqueuedDm[] } | { errors: FieldError[] }> {
-  const asked: unknown[] = Array.isArray(body) ? body : [body];
-  if (asked.length === 0 || asked.length > maxDms) {
-    return {
-      errors: [
-        {
-          index: null,
-          field: '',
-          message: `send one message, or an array of 1 to ${maxDms}; this has ${asked.length}`,
-        },
-      ],
-    };
-  }
-  const rows: object[] = [];
-  const errors: FieldError[] = [];
-  for (const [index, dm] of asked.entries()) {
-    const parsed = newDm.safeParse(dm);
-    if (parsed.success) rows.push(parsed.data);
-    else
-      errors.push(
-        ...parsed.error.issues.map((issue) => ({ index, field: fieldOf(issue), message: issue.message })),
-      );
-  }
-  if (errors.length > 0) return { errors };
-  try {
-    return answer.parse(await rpc('enqueue_dms', { p_rows: rows }));
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'PT409') throw error;
-    // Two calls at once: the other was first, and its message is another one.
-    return {
-      errors: [
-        {
-          index: null,
-          field: 'idempotency_key',
-          message: 'another call has just used one of the keys for another message',
-        },
-      ],
-    };
-  }
-}
-
-function fieldOf(issue: z.core.$ZodIssue): string {
-  return issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.');
+export function enqueueDms(rpc: Rpc, body: unknown): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
+  return takeIn('message', body, checkBy(newDm), (rows) => rpc('enqueue_dms', { p_rows: rows }));
 }

@@ -5,11 +5,11 @@ import { registry } from '../jobs/registry';
 import { jobs as jobsQueue } from '../queues/jobs';
 import type { Rpc } from '../store/rpc';
 import { storable } from '../store/storable';
+import { type FieldError, fieldError } from './field-error';
 import { instant } from './instant';
-import type { FieldError } from './new-dms';
 import { storableText } from './storable-text';
+import { type CheckedRow, type TakenIn, takeIn } from './take-in';
 
-const mostJobs = 1_000;
 const mostPayloadBytes = 256 * 1_024;
 const mostTimeoutSeconds = jobsQueue.timeoutMs / 1_000;
 
@@ -47,44 +47,22 @@ const newJob = z
     message: 'is the window of a unique_key, and there is none',
   });
 
-export interface CreatedJob {
-  id: string;
-  status: string;
-  /** False: a job of this name and key was there already, and this is it. */
-  created: boolean;
-}
-
-const answer = z.union([
-  z.object({ rows: z.array(z.object({ id: z.string(), status: z.string(), created: z.boolean() })) }),
-  z.object({ errors: z.array(z.object({ index: z.number(), field: z.string(), message: z.string() })) }),
-]);
-
-type Fault = Omit<FieldError, 'index'>;
-
 /** Checks one job or up to 1,000 by the code of their names, and creates all of them or none. Throws a `StoreError`. */
-export async function enqueueJobs(
+export function enqueueJobs(
   { rpc, jobs = registry }: { rpc: Rpc; jobs?: Jobs },
   body: unknown,
-): Promise<{ rows: CreatedJob[] } | { errors: FieldError[] }> {
-  const asked: unknown[] = Array.isArray(body) ? body : [body];
-  if (asked.length === 0 || asked.length > mostJobs) {
-    const message = `send one job, or an array of 1 to ${mostJobs}; this has ${asked.length}`;
-    return { errors: [{ index: null, field: '', message }] };
-  }
-  const rows: object[] = [];
-  const errors: FieldError[] = [];
-  for (const [index, job] of asked.entries()) {
-    const checked = await checkJob(jobs, job);
-    if ('row' in checked) rows.push(checked.row);
-    else errors.push(...checked.faults.map((fault) => ({ index, ...fault })));
-  }
-  if (errors.length > 0) return { errors };
-  return answer.parse(await rpc('create_jobs', { p_rows: rows }));
+): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
+  return takeIn(
+    'job',
+    body,
+    (job) => checkJob(jobs, job),
+    (rows) => rpc('create_jobs', { p_rows: rows }),
+  );
 }
 
-async function checkJob(jobs: Jobs, asked: unknown): Promise<{ row: object } | { faults: Fault[] }> {
+async function checkJob(jobs: Jobs, asked: unknown): Promise<CheckedRow> {
   const parsed = newJob.safeParse(asked);
-  const faults: Fault[] = parsed.success ? [] : parsed.error.issues.map(faultOf);
+  const faults: Omit<FieldError, 'index'>[] = parsed.success ? [] : parsed.error.issues.map(fieldError);
   const { name, payload = {} } = Object(asked) as { name?: unknown; payload?: unknown };
   if (typeof name !== 'string') return { faults };
   const found = findJob(jobs, name);
@@ -114,7 +92,7 @@ async function checkJob(jobs: Jobs, asked: unknown): Promise<{ row: object } | {
   return { row: { ...own, ...parsed.data, payload: json.kept } };
 }
 
-async function checkPayload(schema: z.ZodType, payload: unknown): Promise<Fault[]> {
+async function checkPayload(schema: z.ZodType, payload: unknown): Promise<Omit<FieldError, 'index'>[]> {
   if (!isStorable(payload)) {
     return [{ field: 'payload', message: 'contains a character that cannot be kept: NUL, or half of one' }];
   }
@@ -122,16 +100,11 @@ async function checkPayload(schema: z.ZodType, payload: unknown): Promise<Fault[
   return parsed.success
     ? []
     : parsed.error.issues.map((issue) => {
-        const { field, message } = faultOf(issue);
+        const { field, message } = fieldError(issue);
         return { field: field ? `payload.${field}` : 'payload', message };
       });
 }
 
 function isStorable(payload: unknown): boolean {
   return JSON.stringify(storable(payload)) === JSON.stringify(payload);
-}
-
-function faultOf(issue: z.core.$ZodIssue): Fault {
-  const field = issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.');
-  return { field, message: issue.message };
 }

@@ -1,18 +1,16 @@
 import pLimit from 'p-limit';
-import { z } from 'zod';
 import { startBudget } from '../engine/budget';
 import { systemClock } from '../engine/clock';
 import type { Queue } from '../engine/queue';
 import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
-import { type Container, container } from './container';
+import { container } from './container';
 import { refuseCron } from './cron-route';
+import { readDuePartitions } from './due-partitions';
 import type { ServerEnv } from './env';
 import { failed, isError } from './failure';
 import { json, problem } from './respond';
 import { readClock, readSlot } from './slot';
-
-const duePartitions = z.array(z.object({ partition: z.string(), timeout_seconds: z.number() }));
 
 /** Partitions that are ticked side by side; each has the concurrency of its own. */
 const sideBySide = 4;
@@ -71,14 +69,4 @@ export function partitionsRoute<Row, Deps>(
       return failed(error);
     }
   };
-}
-
-/** The longest not ticked first; or `only` this one. Throws a `StoreError`, with the code PT404 where there is none of that name. */
-export async function readDuePartitions(
-  { rpc }: Pick<Container, 'rpc'>,
-  queue: string,
-  only: string | null = null,
-): Promise<{ partition: string; timeoutMs: number }[]> {
-  const due = duePartitions.parse(await rpc('list_due_partitions', { p_queue: queue, p_only: only }));
-  return due.map(({ partition, timeout_seconds }) => ({ partition, timeoutMs: timeout_seconds * 1_000 }));
 }

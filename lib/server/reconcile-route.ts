@@ -1,11 +1,11 @@
 import { systemClock } from '../engine/clock';
-import { NotConfiguredError, type Queue } from '../engine/queue';
+import type { NotConfiguredError, Queue } from '../engine/queue';
 import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
 import { container } from './container';
 import { refuseCron } from './cron-route';
 import type { ServerEnv } from './env';
-import { failed } from './failure';
+import { failed, isError } from './failure';
 import { json } from './respond';
 import { readClock, readSlot } from './slot';
 
@@ -52,7 +52,7 @@ function connect(queues: AnyQueue[], env: ServerEnv): { queue: AnyQueue; deps: u
     try {
       return [{ queue, deps: queue.connect(env) }];
     } catch (error) {
-      if (!(error instanceof NotConfiguredError)) throw error;
+      if (!isError(error, 'NotConfiguredError')) throw error;
       missing.push(error);
       return [];
     }

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { fieldError } from './field-error';
 
 /** Why a question about rows, or a decision on one, was refused: in words for people. */
 export type RowRefusal =
@@ -17,5 +18,5 @@ export function rowRefusal(error: unknown, field: string): RowRefusal {
 }
 
 export function fieldRefusal({ issues }: z.ZodError): RowRefusal {
-  return { errors: issues.map(({ path, message }) => ({ field: path.join('.'), message })) };
+  return { errors: issues.map(fieldError) };
 }

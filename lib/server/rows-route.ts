@@ -1,4 +1,4 @@
-import { apiRead, apiWrite } from './api-route';
+import { apiJsonRoute, apiRoute } from './api-route';
 import { explainRow } from './explain-row';
 import { listRows } from './list-rows';
 import { resolveRow } from './resolve-row';
@@ -15,7 +15,7 @@ type OfRow = OfQueue & { id: string };
  * 200 with `{ rows }`; 400 with `{ errors: [{ field, message }] }`, 404.
  */
 export function listRowsRoute(ofQueue?: string) {
-  return apiRead<OfQueue>(
+  return apiRoute<OfQueue>(
     async ({ container, params: { queue = ofQueue }, url }) => {
       const name = queueName.safeParse(queue);
       if (!name.success) return refused({ missing: `there is no queue "${queue}"` });
@@ -30,7 +30,7 @@ export function listRowsRoute(ofQueue?: string) {
 
 /** Why a row stands where it stands: what it waits for, what goes before it, what it has been through. 404. */
 export function explainRowRoute(ofQueue?: string) {
-  return apiRead<OfRow>(
+  return apiRoute<OfRow>(
     async ({ container, params: { queue = ofQueue, id } }) => {
       const at = readPath(queue, id);
       if ('missing' in at) return refused(at);
@@ -46,7 +46,7 @@ export function explainRowRoute(ofQueue?: string) {
  * queue's own word or the state. 200 with `{ id, status }`; 409 with what it is, where there is nothing to decide (any more); 404, 422.
  */
 export function resolveRowRoute(ofQueue?: string) {
-  return apiWrite<OfRow>(async ({ container, params: { queue = ofQueue, id }, by, body }) => {
+  return apiJsonRoute<OfRow>(async ({ container, params: { queue = ofQueue, id }, by, body }) => {
     const at = readPath(queue, id);
     if ('missing' in at) return refused(at);
     const door = by === 'api-key' ? 'api' : 'dashboard';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { systemClock } from '../engine/clock';
-import { apiRead } from './api-route';
+import { apiRoute } from './api-route';
+import { fieldError } from './field-error';
 import { json, problem } from './respond';
 import { type AskedJobs, runJobs } from './run-jobs';
 
@@ -31,13 +32,10 @@ const asked = z
 export function runJobsRoute({ maxDuration }: { maxDuration: number }) {
   return (request: Request): Promise<Response> => {
     const startedAt = systemClock.now();
-    return apiRead(async ({ container, url }) => {
+    return apiRoute(async ({ container, url }) => {
       const parsed = asked.safeParse(Object.fromEntries(url.searchParams));
       if (!parsed.success) {
-        const errors = parsed.error.issues.map((issue) => ({
-          field: issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.'),
-          message: issue.message,
-        }));
+        const errors = parsed.error.issues.map(fieldError);
         return problem(400, 'invalid', 'ask as in ?queue=default&status=pending&limit=1', { errors });
       }
       const ran = await runJobs(container, parsed.data, { maxDuration, startedAt, clockName: 'api' });

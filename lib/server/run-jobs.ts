@@ -5,8 +5,8 @@ import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
 import { jobs } from '../queues/jobs';
 import type { Container } from './container';
+import { readDuePartitions } from './due-partitions';
 import { isError } from './failure';
-import { readDuePartitions } from './partitions-route';
 
 const jobQueues = z.array(
   z.object({ queue: z.string(), timeout_seconds: z.number(), has_failed: z.boolean() }),

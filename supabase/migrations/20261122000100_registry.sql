@@ -238,6 +238,9 @@ create table punctual.pace (
   retry_at timestamptz,
   primary key (queue, account_id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500);
+create index pace_ready on punctual.pace (queue, provider, ready_at);
+create index pace_held on punctual.pace (queue) where held is not null;
+
 -- Ends the wait of an account for a row that is no more to be tried again, and for no other's: the hold is of the row that was claimed last.
 -- p_row: as it stood while it held.
 create function punctual.end_hold(q punctual.queues, p_row jsonb, p_now timestamptz) returns void
@@ -254,8 +257,6 @@ begin
    where p.queue = q.name and p.account_id = (p_row->>q.account_column)::uuid and p.retry_at > p_now;
 end
 $$;
-create index pace_ready on punctual.pace (queue, provider, ready_at);
-create index pace_held on punctual.pace (queue) where held is not null;
 
 -- An account has a pace in every queue that has accounts.
 create function punctual.add_account_pace() returns trigger

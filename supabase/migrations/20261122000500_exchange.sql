@@ -70,7 +70,9 @@ begin
     select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = p_only;
     if not found then
       raise exception 'there is no "%" of %', p_only, q.name
-        using errcode = 'PT404', hint = 'There is ' || (select string_agg(p.partition, ', ' order by p.partition) from punctual.partitions p where p.queue = q.name);
+        using errcode = 'PT404', hint = coalesce(
+          'There is ' || (select string_agg(p.partition, ', ' order by p.partition) from punctual.partitions p where p.queue = q.name),
+          'It has none: insert it into punctual.partitions.');
     end if;
     return jsonb_build_array(jsonb_build_object('partition', p_only, 'timeout_seconds', coalesce(v_partition.timeout_seconds, q.timeout_seconds)));
   end if;

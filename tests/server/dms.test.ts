@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { POST } from '../../app/api/dms/route';
 import { type Container, makeContainer } from '../../lib/server/container';
 import { serverEnv } from '../../lib/server/env';
-import type { EnqueuedDm } from '../../lib/server/new-dms';
 import { signSession } from '../../lib/server/session';
+import type { TakenIn } from '../../lib/server/take-in';
 import { queueStore } from '../../lib/store/queue-store';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
@@ -52,7 +52,7 @@ function send(body: BodyInit, headers: Record<string, string> = withKey): Promis
   );
 }
 
-async function enqueue(value: unknown): Promise<{ status: number; rows: EnqueuedDm[] }> {
+async function enqueue(value: unknown): Promise<{ status: number; rows: TakenIn[] }> {
   const response = await send(JSON.stringify(value));
   const answer = await response.json();
   expect(answer.error).toBeUndefined();
@@ -489,7 +489,7 @@ describe('whatever is sent', () => {
         seen.add(response.status);
         expect([200, 201, 400, 422], JSON.stringify(answer)).toContain(response.status);
         expect(response.headers.get('content-type')).toContain('application/json');
-        const rows: EnqueuedDm[] = answer.rows ?? [];
+        const rows: TakenIn[] = answer.rows ?? [];
         expect(answer.error === undefined).toBe(rows.length > 0);
         expect((await count()) - before).toBe(rows.filter(({ created }) => created).length);
         const asked: unknown = response.status < 300 ? JSON.parse(String(body)) : [];

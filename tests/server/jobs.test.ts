@@ -8,7 +8,7 @@ import { createJob, createJobs } from '../../lib/server/create-job';
 import { serverEnv } from '../../lib/server/env';
 import { getJob } from '../../lib/server/get-job';
 import { JobInputError } from '../../lib/server/job-input-error';
-import type { CreatedJob } from '../../lib/server/new-jobs';
+import type { TakenIn } from '../../lib/server/take-in';
 import { queueStore } from '../../lib/store/queue-store';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
@@ -61,7 +61,7 @@ async function create(...asked: object[]): Promise<string[]> {
   const response = await post(asked);
   const answer = await response.json();
   expect(answer.error).toBeUndefined();
-  return answer.rows.map(({ id }: CreatedJob) => id);
+  return answer.rows.map(({ id }: TakenIn) => id);
 }
 async function statusOf(id: string | undefined): Promise<string | undefined> {
   return (await getJob(String(id)))?.status;

@@ -233,7 +233,7 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
     ['no decision', {}, 'decision'],
     ['a word of another queue’s', { decision: 'sent' }, 'decision'],
     ['the word for what it is', { decision: 'unclear' }, 'decision'],
-    ['an unknown field', { decision: 'finished', by: 'eve' }, ''],
+    ['an unknown field', { decision: 'finished', by: 'eve' }, 'by'],
     ['a note that cannot be kept', { decision: 'finished', note: '\0' }, 'note'],
   ])('refuses %s, by field', async (_what, body, field) => {
     const id = await addUnclear();

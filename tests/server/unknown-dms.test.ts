@@ -240,7 +240,7 @@ describe('POST /api/dms/:id/resolve', () => {
     ['a note of 1,001 characters', { decision: 'sent', note: 'x'.repeat(1_001) }, 'note'],
     ['NUL in the note', { decision: 'sent', note: '\0' }, 'note'],
     ['half an emoji in the note', { decision: 'sent', note: '\ud83d' }, 'note'],
-    ['an unknown field', { decision: 'sent', by: 'eve' }, ''],
+    ['an unknown field', { decision: 'sent', by: 'eve' }, 'by'],
     ['a text', '"sent"', ''],
     ['a list', [], ''],
   ])('refuses %s, by field', async (_what, body, field) => {

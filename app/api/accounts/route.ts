@@ -1,17 +1,17 @@
 import { listAccounts, saveAccount } from '@/lib/server/accounts';
-import { apiRead, apiWrite } from '@/lib/server/api-route';
+import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
 import { json, problem } from '@/lib/server/respond';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /** `{ accounts }`: who messages can be sent as. */
-export const GET = apiRead(async ({ container: { rpc } }) =>
+export const GET = apiRoute(async ({ container: { rpc } }) =>
   json(200, { accounts: await listAccounts(rpc) }),
 );
 
 /** Adds an account, or changes the one with the same provider_account_id. 200 with `{ account }`, 422 with `{ errors }`. */
-export const POST = apiWrite(async ({ container: { rpc }, body }) => {
+export const POST = apiJsonRoute(async ({ container: { rpc }, body }) => {
   const saved = await saveAccount(rpc, body);
   if ('errors' in saved)
     return problem(422, 'invalid', 'the account was not saved', { errors: saved.errors });

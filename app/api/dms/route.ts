@@ -1,4 +1,4 @@
-import { apiWrite } from '@/lib/server/api-route';
+import { apiJsonRoute } from '@/lib/server/api-route';
 import { enqueueDms } from '@/lib/server/new-dms';
 import { json, problem } from '@/lib/server/respond';
 import { listRowsRoute } from '@/lib/server/rows-route';
@@ -12,7 +12,7 @@ export const GET = listRowsRoute('dm_queue');
  * Takes in one message or up to 1,000, all or none. 201 with `{ rows: [{ id, status, created }] }`, 200 where every key was there
  * already; 422 with `{ errors: [{ index, field, message }] }`.
  */
-export const POST = apiWrite(async ({ container: { rpc }, body }) => {
+export const POST = apiJsonRoute(async ({ container: { rpc }, body }) => {
   const taken = await enqueueDms(rpc, body);
   if ('errors' in taken) {
     return problem(422, 'invalid', 'nothing was taken in; mend these and send all of it again', {

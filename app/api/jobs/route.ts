@@ -1,4 +1,4 @@
-import { apiWrite } from '@/lib/server/api-route';
+import { apiJsonRoute } from '@/lib/server/api-route';
 import { enqueueJobs } from '@/lib/server/new-jobs';
 import { json, problem } from '@/lib/server/respond';
 
@@ -9,7 +9,7 @@ export const maxDuration = 15;
  * Creates one job or up to 1,000, all or none. 201 with `{ rows: [{ id, status, created }] }`, 200 where every unique key was taken
  * already; 422 with `{ errors: [{ index, field, message }] }`.
  */
-export const POST = apiWrite(async ({ container: { rpc }, body }) => {
+export const POST = apiJsonRoute(async ({ container: { rpc }, body }) => {
   const taken = await enqueueJobs({ rpc }, body);
   if ('errors' in taken) {
     return problem(422, 'invalid', 'nothing was created; mend these and send all of it again', {

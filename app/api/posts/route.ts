@@ -1,4 +1,4 @@
-import { apiWrite } from '@/lib/server/api-route';
+import { apiJsonRoute } from '@/lib/server/api-route';
 import { enqueuePosts } from '@/lib/server/new-posts';
 import { json, problem } from '@/lib/server/respond';
 import { listRowsRoute } from '@/lib/server/rows-route';
@@ -12,7 +12,7 @@ export const GET = listRowsRoute('posts');
  * Takes in one post or up to 1,000, all or none. 201 with `{ rows: [{ id, status, created }] }`, 200 where every key was there already; 422
  * with `{ errors: [{ index, field, message }] }`.
  */
-export const POST = apiWrite(async ({ container: { rpc, env }, body }) => {
+export const POST = apiJsonRoute(async ({ container: { rpc, env }, body }) => {
   const taken = await enqueuePosts(rpc, env.mediaAllowPrivate, body);
   if ('errors' in taken) {
     return problem(422, 'invalid', 'nothing was taken in; mend these and send all of it again', {

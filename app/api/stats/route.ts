@@ -1,6 +1,6 @@
-import { apiRead } from '@/lib/server/api-route';
+import { apiRoute } from '@/lib/server/api-route';
 import { json } from '@/lib/server/respond';
 import { readStats } from '@/lib/server/stats';
 
 /** What the dashboard shows, as JSON; 503 with the reason while the database does not answer. */
-export const GET = apiRead(async () => json(200, await readStats()), { dashboard: true });
+export const GET = apiRoute(async () => json(200, await readStats()), { dashboard: true });

@@ -1,4 +1,4 @@
-import { apiRead } from '@/lib/server/api-route';
+import { apiRoute } from '@/lib/server/api-route';
 import { cancelJob } from '@/lib/server/cancel-job';
 import { getJob } from '@/lib/server/get-job';
 import { json, problem } from '@/lib/server/respond';
@@ -7,13 +7,13 @@ export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /** The job as it stands; 404 where there is none of that id, or none any more. */
-export const GET = apiRead<{ id: string }>(async ({ container, params: { id } }) => {
+export const GET = apiRoute<{ id: string }>(async ({ container, params: { id } }) => {
   const job = await getJob(id, container);
   return job ? json(200, job) : problem(404, 'not_found', `there is no job ${id}, or it was pruned since`);
 });
 
 /** Cancels it. 200 with `{ id, status }`; 404; 409 with what it is, once it is not pending any more. */
-export const DELETE = apiRead<{ id: string }>(async ({ container, params: { id }, by }) => {
+export const DELETE = apiRoute<{ id: string }>(async ({ container, params: { id }, by }) => {
   const cancelled = await cancelJob(container, id, by === 'api-key' ? 'api' : 'dashboard');
   if ('row' in cancelled) return json(200, cancelled.row);
   if ('missing' in cancelled) return problem(404, 'not_found', cancelled.missing);
