@@ -12,7 +12,7 @@ export type Outcome =
       scope?: 'account' | 'pair';
       result?: Result;
     }
-  /** A recurring row did its work: due again `afterSeconds` after its last due time, never in the past. */
+  /** A recurring row did its work: due again `afterSeconds` after its last due time, or as many times that as it takes to be after its claim. */
   | { kind: 'again'; afterSeconds: number; result?: Result }
   /** Failed for good. */
   | { kind: 'dead'; error: string; result?: Result }

@@ -45,6 +45,8 @@ create table punctual.queues (
   evidence text,
   -- A function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle.
   after_settle text,
+  -- A function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before anything is claimed.
+  before_claim text,
 
   -- What an operator may change at any time; the next exchange obeys.
   batch_limit integer default 30 check (batch_limit > 0),

@@ -513,13 +513,13 @@ begin
     insert into punctual.queues (
       name, table_schema, table_name, id_type, due_column, status_type, partition_column, account_column,
       pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns,
-      progress_column, after_settle, proof_column, pair_column, evidence,
+      progress_column, after_settle, before_claim, proof_column, pair_column, evidence,
       batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts,
       backoff_base_seconds, backoff_cap_seconds, retention_days)
     values (
       q.name, q.table_schema, q.table_name, q.id_type, q.due_column, q.status_type, q.partition_column, q.account_column,
       q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.delivery, q.result_columns, q.jsonb_columns,
-      q.progress_column, q.after_settle, q.proof_column, q.pair_column, q.evidence,
+      q.progress_column, q.after_settle, q.before_claim, q.proof_column, q.pair_column, q.evidence,
       q.batch_limit, q.concurrency, q.adaptive, q.budget_seconds, q.max_ticks, q.timeout_seconds, q.lease_seconds, q.max_attempts,
       q.backoff_base_seconds, q.backoff_cap_seconds, q.retention_days)
     on conflict (name) do update set
@@ -528,8 +528,8 @@ begin
       pending_word = excluded.pending_word, running_word = excluded.running_word, done_word = excluded.done_word,
       dead_word = excluded.dead_word, unknown_word = excluded.unknown_word, cancelled_word = excluded.cancelled_word,
       delivery = excluded.delivery, result_columns = excluded.result_columns, jsonb_columns = excluded.jsonb_columns,
-      progress_column = excluded.progress_column, after_settle = excluded.after_settle, proof_column = excluded.proof_column,
-      pair_column = excluded.pair_column, evidence = excluded.evidence;
+      progress_column = excluded.progress_column, after_settle = excluded.after_settle, before_claim = excluded.before_claim,
+      proof_column = excluded.proof_column, pair_column = excluded.pair_column, evidence = excluded.evidence;
   exception when check_violation or not_null_violation or invalid_text_representation or numeric_value_out_of_range then
     raise exception 'add_queue: a setting is out of range: %', sqlerrm
       using errcode = '22023', hint = 'What each may be is said in README.md under Operating it, and by the checks of punctual.queues.';
@@ -554,7 +554,9 @@ $$;
 -- p_result_columns text or jsonb columns that take what an outcome's result says under their names: provider ids.
 -- p_progress_column the jsonb column that takes how far a running row is.
 -- p_after_settle  a function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle, for what goes
---              beyond the row. p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id}].
+--              beyond the row. p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id, claimed_at, due}], due being
+--              the due time that the attempt was for.
+-- p_before_claim  a function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before it claims.
 -- p_proof_column  the result column that bears the provider's id of what was sent; reconcile lets each prove one row.
 -- p_pair_column   the text column that says to whom, where a provider may limit one addressee of an account.
 -- p_evidence   a function (p_ids text[], p_now timestamptz) that answers {id: evidence} for rows that are reconciled.
@@ -571,6 +573,7 @@ create function punctual.add_queue(
   p_account_column text default null,
   p_result_columns text[] default '{}',
   p_after_settle text default null,
+  p_before_claim text default null,
   p_proof_column text default null,
   p_pair_column text default null,
   p_evidence text default null,
@@ -610,12 +613,14 @@ begin
   q.proof_column := p_proof_column;
   q.pair_column := p_pair_column;
   q.after_settle := p_after_settle;
+  q.before_claim := p_before_claim;
   q.evidence := p_evidence;
 
   q := punctual.check_queue_columns(v_table, q);
   perform punctual.check_column_roles(v_table, q);
   q := punctual.read_words(q, p_words);
   perform punctual.check_function(p_after_settle, '(jsonb, timestamptz)', 'p_applied jsonb, p_now timestamptz');
+  perform punctual.check_function(p_before_claim, '(text, timestamptz)', 'p_partition text, p_now timestamptz');
   perform punctual.check_function(p_evidence, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
   perform punctual.check_settings(v_settings);
 

@@ -114,11 +114,12 @@ begin
         from jsonb_array_elements($1) r order by id
     ),
     before as materialized (
-      select t.id, t.status, t.claim_id, t.lease_expires_at, t.attempts, t.max_attempts, t.%2$I as due
+      select t.id, t.status, t.claim_id, t.lease_expires_at, t.attempts, t.max_attempts, t.claimed_at, t.%2$I as due
         from asked a join %3$I.%4$I t on t.id = a.id order by t.id for no key update of t
     ),
     judged as materialized (
       select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, a.limit_scope, b.attempts, b.due,
+             coalesce(b.claimed_at, $3) as claimed_at,
              case when b.claim_id is distinct from a.claim_id then 'lost'
                   when b.status = %13$L then 'applied'
                   when b.status = %5$L and a.outcome not in ('unknown', 'release') then 'applied'
@@ -142,17 +143,18 @@ begin
         attempts = case when j.outcome = 'release' or (j.outcome = 'retry' and j.rate_limited) then greatest(t.attempts - 1, 0)
                         when j.outcome = 'again' then 0 else t.attempts end,
         next_attempt_at = case j.outcome when 'retry' then %12$s when 'again' then null else t.next_attempt_at end,
-        -- Anchored on the last due time: lateness does not add up, and slots that were missed are not made up for.
+        -- Anchored on the last due time: lateness does not add up, and slots that were missed are not made up for. The first after the
+        -- claim, not after now: work that goes on past its next slot does not lose it.
         %2$I = case when j.outcome = 'again'
                     then t.%2$I + make_interval(secs => j.delay_seconds
-                         * (1 + greatest(0, floor(extract(epoch from $3 - t.%2$I) / j.delay_seconds))))
+                         * (1 + greatest(0, floor(extract(epoch from j.claimed_at - t.%2$I) / j.delay_seconds))))
                     else t.%2$I end,
         finished_at = case when j.outcome in ('done', 'dead', 'unknown') then $3 end,
         last_error = case when j.outcome in ('retry', 'dead', 'unknown') then left(j.error, 2000)
                           when j.outcome = 'release' then t.last_error end
         %10$s %14$s
         from judged j where t.id = j.id and j.verdict = 'applied'
-      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.limit_scope, j.delay_seconds, t.claimed_at %9$s
+      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.limit_scope, j.delay_seconds, t.claimed_at, j.due %9$s
     )
     select (select jsonb_agg(jsonb_build_object('id', j.id::text, 'verdict', j.verdict,
                       'outcome', case when j.verdict = 'already' then

@@ -331,6 +331,22 @@ describe('a table of a person’s own', () => {
     expect(await database.sql('select outcome, ms from app.checks')).toEqual([{ outcome: 'again', ms: 20 }]);
   });
 
+  it('has its before_claim run once a tick, before it claims, and not where the tick is one too many', async () => {
+    await database.sql('create table app.seen (part text, at timestamptz)');
+    await database.sql(`create function app.bring(p_partition text, p_now timestamptz) returns void language plpgsql as $$ begin
+      insert into app.seen values (p_partition, p_now);
+      insert into app.trials (next_at) values (p_now - interval '1 second');
+      end $$`);
+    await trials('', `, p_before_claim => 'app.bring'`);
+    await database.sql('grant all on all tables in schema app to service_role');
+    await database.sql('grant usage on all sequences in schema app to service_role');
+    const one = tick();
+    expect((await one.claim()).rows).toHaveLength(1);
+    expect((await one.claim()).rows).toHaveLength(0);
+    expect((await tick().claim()).admitted).toBe(false);
+    expect(await database.sql('select part from app.seen')).toEqual([{ part: 'main' }]);
+  });
+
   it('may be parted: each partition has its own tick and its own rows', async () => {
     await trials(`, region text default 'eu'`, `, p_partition_column => 'region'`);
     await database.sql(
@@ -582,6 +598,12 @@ const refusals: Refusal[] = [
     what: 'an after_settle that is not there',
     call: `${plain}, p_after_settle => 'app.nothing'`,
     message: 'there is no function app.nothing(p_applied jsonb, p_now timestamptz)',
+    hint: function_,
+  },
+  {
+    what: 'a before_claim that is not there',
+    call: `${plain}, p_before_claim => 'app.nothing'`,
+    message: 'there is no function app.nothing(p_partition text, p_now timestamptz)',
     hint: function_,
   },
   {

@@ -115,13 +115,14 @@ describe('each outcome', () => {
   });
 
   it.each([
-    ['on time', 0, 60],
-    ['a little late', 10, 60],
-    ['late by several rounds', 150, 180],
-  ])('again, %s: due on its own grid, not counted from now', async (_case, lateSeconds, dueAfter) => {
-    const sendAt = sql.now;
-    const { id, claim_id, tick } = await running();
-    sql.pass(lateSeconds);
+    ['on time', 0, 5, 60],
+    ['a little late', 10, 5, 60],
+    ['late by several rounds', 150, 5, 180],
+    ['ended after its next round: that one is not lost', 50, 20, 60],
+  ])('again, %s: due on its own grid after its claim', async (_case, lateSeconds, tookSeconds, dueAfter) => {
+    const sendAt = sql.at(-lateSeconds);
+    const { id, claim_id, tick } = await running({ send_at: sendAt });
+    sql.pass(tookSeconds);
     await tick.settle([{ id, claim_id, outcome: 'again', delay_seconds: 60 }]);
     const row = await sql.dm(id);
     expect(row).toMatchObject({ status: 'pending', attempts: 0 });

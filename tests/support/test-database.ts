@@ -15,42 +15,52 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
+/** What migrations put there: set back to it, in this order, while all else is emptied. */
+const seeded = ['queues', 'regions', 'partitions'];
+
 /**
  * The same migrated database for the same tests, over either transport: embedded, or real Postgres behind PostgREST where
  * STACK_POSTGRES is set.
  */
 export async function openTestDatabase(): Promise<TestDatabase> {
   const database = process.env.STACK_POSTGRES ? await openReal() : await openEmbedded();
-  const [{ queues, partitions, columns }] = await database.sql(`select
-    (select jsonb_agg(to_jsonb(q)) from punctual.queues q) as queues,
-    (select jsonb_agg(to_jsonb(p)) from punctual.partitions p) as partitions,
-    (select string_agg(quote_ident(attname), ', ') from pg_attribute
-      where attrelid = 'punctual.queues'::regclass and attnum > 0 and not attisdropped) as columns`);
-  const tables = queues
-    .filter((queue: { source?: string }) => queue.source !== 'pgmq')
-    .map(
-      (queue: { table_schema: string; table_name: string }) => `${queue.table_schema}.${queue.table_name}`,
+  const [{ columns }] = await database.sql(`select string_agg(quote_ident(attname), ', ') as columns
+    from pg_attribute where attrelid = 'punctual.queues'::regclass and attnum > 0 and not attisdropped`);
+  const kept: Record<string, string> = {};
+  for (const table of seeded) {
+    const [{ rows }] = await database.sql(
+      `select coalesce(jsonb_agg(to_jsonb(t)), '[]')::text as rows from punctual.${table} t`,
     );
+    kept[table] = rows;
+  }
+  const [{ tables }] = await database.sql(
+    `select string_agg(t, ', ') as tables from (
+       select format('punctual.%I', c.relname) as t from pg_class c
+        where c.relnamespace = 'punctual'::regnamespace and c.relkind = 'r' and c.relname <> all ($1::text[])
+       union select format('%I.%I', q.table_schema, q.table_name) from punctual.queues q where q.source = 'table') x`,
+    [seeded],
+  );
   return {
     ...database,
     async reset() {
-      await database.sql(
-        `truncate punctual.ticks, punctual.pace, punctual.accounts, punctual.providers, punctual.history, punctual.receipts, ${tables} restart identity`,
-      );
+      await database.sql(`truncate ${tables} restart identity`);
       await database.sql(
         `delete from punctual.queues where name <> all (select x->>'name' from jsonb_array_elements($1) x)`,
-        [JSON.stringify(queues)],
+        [kept.queues],
       );
       await database.sql(
         `update punctual.queues q set (${columns}) = (select ${columns} from jsonb_populate_record(null::punctual.queues, x))
            from jsonb_array_elements($1) x where q.name = x->>'name'`,
-        [JSON.stringify(queues)],
+        [kept.queues],
       );
-      await database.sql('delete from punctual.partitions');
-      await database.sql(
-        'insert into punctual.partitions select p.* from jsonb_array_elements($1) x, jsonb_populate_record(null::punctual.partitions, x) p',
-        [JSON.stringify(partitions)],
-      );
+      for (const table of seeded.filter((name) => name !== 'queues')) {
+        await database.sql(`delete from punctual.${table}`);
+        await database.sql(
+          `insert into punctual.${table} select t.* from jsonb_array_elements($1) x, jsonb_populate_record(null::punctual.${table}, x) t
+           on conflict do nothing`,
+          [kept[table]],
+        );
+      }
     },
   };
 }
