@@ -1,9 +1,9 @@
-import { lookup as resolveName } from 'node:dns';
+import { lookup as askSystem, type LookupAddress } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 
 /**
  * Keeps addresses that a user gave from reaching what only this server can reach: itself, its network, the metadata service of its
- * cloud. `allowed` are the exceptions, as `host` or `host:port`.
+ * cloud.
  */
 export interface AddressGuard {
   /** Why the address must not be asked, as far as it says so itself; null where it may. Ask again for every redirect. */
@@ -13,51 +13,149 @@ export interface AddressGuard {
    * Fails with `code` PRIVATE_ADDRESS where there is none.
    */
   lookupFor(url: URL): LookupFunction;
+  /** What the host resolves to. Rejects with `code` PRIVATE_ADDRESS where any of it is private, and with the resolver's own errors. */
+  addressesOf(url: URL, signal: AbortSignal): Promise<LookupAddress[]>;
+  /** Why a connection for `url` must not be used that leads to `address`; null where it may. */
+  refusalOfAddress(url: URL, address: string): string | null;
 }
+
+/** All addresses of a name; rejects with a `code` (`ENOTFOUND`, …) where it has none. Never asked for what is an address already. */
+export type ResolveName = (name: string, signal?: AbortSignal) => Promise<LookupAddress[]>;
 
 export const PRIVATE_ADDRESS = 'PRIVATE_ADDRESS';
 
-export function addressGuard(allowed: readonly string[] = []): AddressGuard {
-  const exceptions = new Set(allowed.map((host) => host.toLowerCase()));
-  const isException = ({ protocol, hostname, port }: URL) =>
-    exceptions.has(hostname) ||
-    exceptions.has(`${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`);
+/**
+ * `allowed` are the exceptions: `host` or `host:port` for addresses that name it so, and `10.0.0.0/8` for whatever leads to one of the
+ * network. Throws a RangeError for what is neither.
+ */
+export function addressGuard(
+  allowed: readonly string[] = [],
+  {
+    protocols = ['http:', 'https:'],
+    resolve = resolveBySystem,
+  }: { protocols?: readonly string[]; resolve?: ResolveName } = {},
+): AddressGuard {
+  const { hosts, networks } = readExceptions(allowed);
+  const isException = (url: URL) => {
+    const host = normalHost(url);
+    return hosts.has(host) || hosts.has(`${host} ${url.port || defaultPorts[url.protocol]}`);
+  };
+  const mayLeadTo = (address: string) => isPublicAddress(address) || isWithin(networks, address);
+  const resolveHost = async (host: string, signal?: AbortSignal): Promise<LookupAddress[]> => {
+    // What the name means is no question for a server: RFC 6761.
+    const literal = isLocalhost(host) ? '127.0.0.1' : host;
+    const family = isIP(literal);
+    return family === 0 ? resolve(host, signal) : [{ address: literal, family }];
+  };
 
   return {
     refusal(url) {
-      if (url.protocol !== 'http:' && url.protocol !== 'https:') return 'it is neither http nor https';
+      if (!protocols.includes(url.protocol)) return `it is neither ${names(protocols)}`;
       if (url.username || url.password) return 'it has credentials in it';
+      const host = normalHost(url);
+      if (host === '') return 'it has no valid host';
       if (isException(url)) return null;
-      const host = url.hostname.replace(/^\[|\]$/g, '');
-      // A name is judged by what it resolves to.
-      return isIP(host) && !isPublicAddress(host) ? `${host} is no public address` : null;
+      if (isLocalhost(host)) return mayLeadTo('127.0.0.1') ? null : `${host} is no public address`;
+      // Any other name is judged by what it resolves to.
+      return isIP(host) && !mayLeadTo(host) ? `${host} is no public address` : null;
     },
-    lookupFor(url) {
-      return isException(url) ? resolveName : lookUpPublic;
+    lookupFor: (url) => (_hostname, options, callback) => {
+      const host = normalHost(url);
+      resolveHost(host).then(
+        (found) => {
+          const { family } = options;
+          const fitting = family === 4 || family === 6 ? found.filter((one) => one.family === family) : found;
+          const open = isException(url) ? fitting : fitting.filter(({ address }) => mayLeadTo(address));
+          const [first] = open;
+          if (!first) callback(privateAddress(`${host} has no public address`), []);
+          else if (options.all) callback(null, open);
+          else callback(null, first.address, first.family);
+        },
+        (error) => callback(error, []),
+      );
     },
+    async addressesOf(url, signal) {
+      const host = normalHost(url);
+      const found = await resolveHost(host, signal);
+      const closed = isException(url) ? undefined : found.find(({ address }) => !mayLeadTo(address));
+      if (closed) throw privateAddress(`${host} leads to ${closed.address}, which is no public address`);
+      return found;
+    },
+    refusalOfAddress: (url, address) =>
+      isException(url) || mayLeadTo(address) ? null : `${address} is no public address`,
   };
 }
 
-const lookUpPublic: LookupFunction = (hostname, options, callback) => {
-  resolveName(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error) return callback(error, []);
-    const open = addresses.filter(({ address }) => isPublicAddress(address));
-    const [first] = open;
-    if (!first) {
-      const refused = new Error(`${hostname} has no public address`);
-      return callback(Object.assign(refused, { code: PRIVATE_ADDRESS }), []);
-    }
-    if (options.all) callback(null, open);
-    else callback(null, first.address, first.family);
+/**
+ * The host as `http:` URLs have it, whatever the scheme: `0x7f.1` is 127.0.0.1. Without brackets and trailing dots; '' where it is none.
+ * A URL of another scheme keeps the host as it was written.
+ */
+export function normalHost({ protocol, hostname }: URL): string {
+  const isNormal = protocol === 'http:' || protocol === 'https:';
+  const parsed = isNormal || !URL.canParse(`http://${hostname}/`) ? null : new URL(`http://${hostname}/`);
+  const normal = isNormal ? hostname : (parsed?.hostname ?? '');
+  return normal.replace(/^\[|\]$|\.+$/g, '');
+}
+
+const defaultPorts: Record<string, string> = { 'http:': '80', 'https:': '443', 'tls:': '443' };
+
+const isLocalhost = (host: string) => /(^|\.)localhost$/.test(host);
+
+const names = (protocols: readonly string[]) =>
+  protocols.map((protocol) => protocol.slice(0, -1)).join(' nor ');
+
+const privateAddress = (message: string) => Object.assign(new Error(message), { code: PRIVATE_ADDRESS });
+
+/** Occupies one of the process's few threads until the system gives up: only for what is asked seldom. */
+const resolveBySystem: ResolveName = (name) =>
+  new Promise((resolve, reject) => {
+    askSystem(name, { all: true }, (error, found) => (error ? reject(error) : resolve(found)));
   });
+
+function readExceptions(allowed: readonly string[]): { hosts: Set<string>; networks: BlockList } {
+  const hosts = new Set<string>();
+  const networks = new BlockList();
+  for (const entry of allowed) {
+    if (entry.includes('/')) {
+      const [, network = '', prefix] = /^([^/]+)\/(\d+)$/.exec(entry) ?? [];
+      // An empty prefix would be all of the internet.
+      if (isIP(network) === 0) throw new RangeError(`"${entry}" is no network`);
+      networks.addSubnet(network, Number(prefix), isIP(network) === 6 ? 'ipv6' : 'ipv4');
+      continue;
+    }
+    const [, written = '', port] = /^(.*?)(?::(\d+))?$/.exec(isIP(entry) === 6 ? `[${entry}]` : entry) ?? [];
+    const host = URL.canParse(`http://${written}/`) ? normalHost(new URL(`http://${written}/`)) : '';
+    if (host === '') throw new RangeError(`"${entry}" is neither a host nor a network`);
+    hosts.add(port === undefined ? host : `${host} ${Number(port)}`);
+  }
+  return { hosts, networks };
+}
+
+const isWithin = (networks: BlockList, address: string) => {
+  const family = isIP(address);
+  return family !== 0 && networks.check(address, family === 6 ? 'ipv6' : 'ipv4');
 };
 
 /** Whether the address, in plain notation, is one of the public internet. */
 export function isPublicAddress(address: string): boolean {
-  return isIP(address) === 6
-    ? globalUnicast.check(address, 'ipv6') && !special.check(address, 'ipv6')
-    : isIP(address) === 4 && !special.check(address, 'ipv4');
+  if (isIP(address) === 4) return !special.check(address, 'ipv4');
+  if (isIP(address) !== 6) return false;
+  if (nat64.check(address, 'ipv6')) return isPublicAddress(embeddedAddress(address));
+  return globalUnicast.check(address, 'ipv6') && !special.check(address, 'ipv6');
 }
+
+/** Of an address of `nat64`: the IPv4 address that its translator connects to. */
+function embeddedAddress(address: string): string {
+  const last = new URL(`http://[${address}]/`).hostname.slice('[64:ff9b::'.length, -1).split(':');
+  const [high = 0, low = 0] = last.map((part) => Number.parseInt(part || '0', 16)).slice(-2);
+  const bytes =
+    last.length < 2 ? [0, 0, high >> 8, high & 255] : [high >> 8, high & 255, low >> 8, low & 255];
+  return bytes.join('.');
+}
+
+// On a network without IPv4 it is how all of it is reached. Source: RFC 6052.
+const nat64 = new BlockList();
+nat64.addSubnet('64:ff9b::', 96, 'ipv6');
 
 // All else of IPv6 is local, mapped from IPv4, multicast or given to nobody.
 const globalUnicast = new BlockList();

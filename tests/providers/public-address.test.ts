@@ -39,6 +39,11 @@ describe('an address that a user gave', () => {
     'http://[::ffff:8.8.8.8]/',
     'http://[::127.0.0.1]/',
     'http://[64:ff9b::7f00:1]/',
+    'http://[64:ff9b::10.0.0.1]/',
+    'http://[64:ff9b::]/',
+    'http://localhost/',
+    'http://LOCALHOST./',
+    'http://a.localhost:8080/',
     'http://[64:ff9b:1::1]/',
     'http://[fe80::1]/',
     'http://[fec0::1]/',
@@ -68,8 +73,9 @@ describe('an address that a user gave', () => {
     'http://100.128.0.1/',
     'http://[2606:4700::1111]/',
     'http://[2a00:1450::1]/',
+    'http://[64:ff9b::8.8.8.8]/',
     // Names are judged by what they resolve to.
-    'http://localhost/',
+    'http://metadata.google.internal/',
   ])('%s is not refused by itself', (address) => {
     expect(addressGuard().refusal(new URL(address))).toBeNull();
   });

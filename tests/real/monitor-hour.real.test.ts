@@ -29,8 +29,13 @@ async function tick(): Promise<number> {
     looksOnly: false,
     asked: null,
   };
-  let settlements: { id: string; claimId: string; outcome: 'again'; delaySeconds: number; result: object }[] =
-    [];
+  let settlements: {
+    id: string;
+    claimId: string;
+    outcome: 'again';
+    delaySeconds: number;
+    result: Record<string, unknown>;
+  }[] = [];
   let checked = 0;
   for (let seq = 1; ; seq++) {
     const claimId = crypto.randomUUID();

@@ -1,0 +1,119 @@
+import { z } from 'zod';
+import { again } from '../engine/outcome';
+import { defineQueue } from '../engine/queue';
+import { type Canaries, canaries } from '../providers/canaries';
+import { dnsResolver } from '../providers/dns-resolver';
+import { httpCheck } from '../providers/http-check';
+import type { ConnectOptions } from '../providers/open-connection';
+import { type AddressGuard, addressGuard } from '../providers/public-address';
+import type { CheckResult } from '../providers/run-check';
+import { readStatuses } from '../providers/status-ranges';
+import { tcpCheck } from '../providers/tcp-check';
+import { tlsCheck } from '../providers/tls-check';
+
+const row = z.object({
+  id: z.coerce.string(),
+  url: z.string().refine((url) => URL.canParse(url), 'is no valid URL'),
+  method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']),
+  headers: z.record(z.string(), z.string()),
+  expected_status: z
+    .string()
+    .refine((text) => readStatuses(text) !== null, 'is no list of statuses such as 200-299,301'),
+  keyword_present: z.string().nullable(),
+  keyword_absent: z.string().nullable(),
+  timeout_ms: z.number().positive(),
+  max_redirects: z.number().nonnegative(),
+  degraded_ms: z.number().nullable(),
+  certificate_days: z.number().nullable(),
+  interval_seconds: z.number().positive(),
+});
+
+type Monitor = z.infer<typeof row>;
+
+export interface MonitorDeps extends ConnectOptions {
+  /** Null where none are named: then nobody knows whether it was the network. */
+  canaries: Canaries | null;
+}
+
+export interface MonitorEnv {
+  /** Private places that may be checked all the same: see `addressGuard`. */
+  monitorAllowPrivate?: string[];
+  /** See `canaries`. */
+  monitorCanaries?: string[];
+  /** Who is asked for names, as `ip` or `ip:port`; none: the system's servers. */
+  monitorDnsServers?: string[];
+}
+
+/** What monitors may check: asked when one is made or changed, and again for each connection. */
+export const monitorGuard = ({ monitorAllowPrivate, monitorDnsServers }: MonitorEnv): AddressGuard =>
+  addressGuard(monitorAllowPrivate, {
+    protocols: ['http:', 'https:', 'tcp:', 'tls:'],
+    resolve: dnsResolver(monitorDnsServers),
+  });
+
+/** Checks of sites, again and again. What a site does is a result, never a failure of the row. */
+export const monitors = defineQueue<Monitor, MonitorDeps, MonitorEnv>({
+  name: 'monitors',
+  row,
+  delivery: 'at-least-once',
+  // The longest check, 30 s, and what the canaries take after it.
+  timeoutMs: 33_000,
+
+  connect: (env) => ({
+    guard: monitorGuard(env),
+    canaries: canaries(env.monitorCanaries ?? [], dnsResolver(env.monitorDnsServers)),
+  }),
+
+  async perform(monitor, { deps, signal }) {
+    const startedAt = performance.now();
+    const check = await checkOf(monitor, deps, signal);
+    // Its own region's network may be what failed.
+    const network =
+      check.verdict === 'down' && deps.canaries ? await deps.canaries.answersSinceNow(signal) : null;
+    return again(monitor.interval_seconds, {
+      verdict: check.verdict,
+      error: check.error,
+      network,
+      status_code: check.statusCode,
+      redirects: check.redirects,
+      address: check.address,
+      dns_ms: check.dnsMs,
+      connect_ms: check.connectMs,
+      tls_ms: check.tlsMs,
+      first_byte_ms: check.firstByteMs,
+      total_ms: check.totalMs,
+      certificate_expires_at: check.certificateExpiresAt,
+      took_ms: Math.round(performance.now() - startedAt),
+    });
+  },
+});
+
+/** The scheme says what kind of check it is. */
+function checkOf(monitor: Monitor, options: ConnectOptions, signal: AbortSignal): Promise<CheckResult> {
+  const limits = {
+    url: monitor.url,
+    timeoutMs: monitor.timeout_ms,
+    degradedMs: monitor.degraded_ms,
+    certificateDays: monitor.certificate_days,
+  };
+  switch (new URL(monitor.url).protocol) {
+    case 'tcp:':
+      return tcpCheck(limits, options, signal);
+    case 'tls:':
+      return tlsCheck(limits, options, signal);
+    default:
+      return httpCheck(
+        {
+          ...limits,
+          method: monitor.method,
+          headers: monitor.headers,
+          expectedStatus: monitor.expected_status,
+          keywordPresent: monitor.keyword_present,
+          keywordAbsent: monitor.keyword_absent,
+          maxRedirects: monitor.max_redirects,
+        },
+        options,
+        signal,
+      );
+  }
+}
