@@ -1,8 +1,11 @@
 import { cookies, headers } from 'next/headers';
 import { redirect } from 'next/navigation';
 import { dashboardDoor } from '@/lib/server/access';
+import { readAnalytics } from '@/lib/server/analytics';
+import { container } from '@/lib/server/container';
 import { accessEnv } from '@/lib/server/env';
 import { failed } from '@/lib/server/failure';
+import { readMonitoring } from '@/lib/server/monitoring';
 import { SESSION_COOKIE } from '@/lib/server/session';
 import { readStats } from '@/lib/server/stats';
 import { CenteredCard } from './dashboard/centered-card';
@@ -32,7 +35,15 @@ function NotConfigured() {
 /** The page comes with its figures; the browser then keeps them fresh. */
 async function firstReading(): Promise<FirstReading> {
   try {
-    return { stats: await readStats() };
+    const { rpc } = await container();
+    // These two sections say themselves, as soon as they ask again, why there is nothing to read.
+    const none = () => undefined;
+    const [stats, monitoring, analytics] = await Promise.all([
+      readStats(),
+      readMonitoring(rpc).catch(none),
+      readAnalytics().catch(none),
+    ]);
+    return { stats, monitoring, analytics };
   } catch (error) {
     const answer = failed(error);
     return { failure: (await answer.json()).error.message };

@@ -6,6 +6,7 @@ import { type Delivery, DeliveryLog, type Send } from './delivery-log';
 import { type Fault, type FaultSettings, Faults, faultSettings } from './faults';
 import { readBody } from './read-body';
 import type { Reading, Shape } from './shape';
+import { Sites } from './sites';
 import { MAX_POST_BYTES, postShape, showPost } from './unipile-posts-shape';
 import { readUnipile, unipileShape } from './unipile-shape';
 import { type WebhookSettings, Webhooks } from './webhooks';
@@ -42,6 +43,7 @@ const ABOUT = `This is Punctual's sandbox: it stands in for Unipile and the What
 GET  /deliveries   what it really took, as JSON
 GET  /faults       how often it fails; POST the same JSON, or part of it, to change that
 GET  /media/any-name.png   a very small picture, for posts
+GET  /sites/ok/any-name    a site to be monitored; others than ok are slow, closed, down, gone, moved, loop, silent, drip, flapping, recovering
 `;
 
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -64,6 +66,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const log = new DeliveryLog();
   const faults = new Faults(seed, faultSettings.parse({ latencyMs, rateLimited, lost }));
   const webhooks = new Webhooks(options.webhooks ?? {});
+  const sites = new Sites();
   const waiting = new Set<NodeJS.Timeout>();
 
   function queueTurn({ send, shape, refusal }: Extract<Reading, { send: Send }>, response: ServerResponse) {
@@ -102,6 +105,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       if ('answer' in reading) return writeAnswer(response, reading.answer);
       return queueTurn(reading, response);
     }
+    if (url.pathname.startsWith('/sites/')) return sites.answer(url.pathname, response);
     if (url.pathname === '/faults') return answerFaults(method, body, faults, response);
     if (method === 'GET' && url.pathname === '/deliveries') {
       response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
@@ -132,6 +136,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       new Promise((resolve) => {
         for (const timer of waiting) clearTimeout(timer);
         webhooks.close();
+        sites.close();
         server.close(() => resolve());
         server.closeAllConnections();
       }),

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { loadEnvFiles } from '../lib/server/load-env-files';
 import { ConnectError, migratePostgres } from '../lib/store/migrate-postgres';
 import { MigrationError, readMigrations } from '../lib/store/migrations';
 
@@ -44,17 +45,6 @@ async function main(): Promise<number> {
       : `${applied.length} of ${files.length} migrations ${dryRun ? 'would be applied' : 'applied'}.`,
   );
   return 0;
-}
-
-/** Next reads these two for the app; what is set already wins over them. */
-function loadEnvFiles(): void {
-  for (const file of ['.env.local', '.env']) {
-    try {
-      process.loadEnvFile?.(file); // from Node 20.12
-    } catch {
-      // not there
-    }
-  }
 }
 
 main().then(

@@ -1,11 +1,15 @@
 'use client';
 
 import useSWR from 'swr';
+import type { Analytics } from '@/lib/store/analytics';
+import type { Monitoring } from '@/lib/store/monitoring';
 import type { Stats } from '@/lib/store/stats';
 import { BrandMark } from './brand-mark';
+import { Days } from './days';
 import { fetchJson } from './fetch-json';
 import { FirstSteps } from './first-steps';
 import { Freshness } from './freshness';
+import { Monitors } from './monitors';
 import { Overview } from './overview';
 import { PausedProviders } from './paused-providers';
 import { polling } from './polling';
@@ -13,8 +17,13 @@ import { QueuePanel } from './queue-panel';
 import { ServerNow } from './server-now';
 import { StaleNotice } from './stale-notice';
 
-/** What the server knew as it rendered the page. */
-export type FirstReading = { stats: Stats; failure?: undefined } | { stats?: undefined; failure: string };
+/** What the server knew as it rendered the page; `failure`: why it has no stats. */
+export interface FirstReading {
+  stats?: Stats;
+  monitoring?: Monitoring;
+  analytics?: Analytics;
+  failure?: string;
+}
 
 interface DashboardProps {
   first: FirstReading;
@@ -55,6 +64,8 @@ export function Dashboard({ first, address, signedIn }: DashboardProps) {
             <PausedProviders providers={stats.providers} />
             <FirstSteps queues={stats.queues} address={address} />
             <Overview queues={stats.queues} now={stats.now} />
+            <Monitors first={first.monitoring} address={address} />
+            <Days first={first.analytics} address={address} />
             {stats.queues.map((queue) => (
               <QueuePanel
                 key={queue.name}

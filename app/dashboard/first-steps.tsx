@@ -1,4 +1,5 @@
 import type { QueueStats } from '@/lib/store/stats';
+import { Command } from './command';
 
 interface FirstStepsProps {
   queues: QueueStats[];
@@ -63,13 +64,7 @@ function Step({ title, note, command }: { title: string; note: string; command: 
     <li className="grid grid-cols-[minmax(0,1fr)] gap-2">
       <h3 className="font-semibold">{title}</h3>
       <p className="text-muted">{note}</p>
-      <pre
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
-        tabIndex={0}
-        className="overflow-x-auto rounded-lg bg-sunken p-3 font-mono text-xs leading-relaxed"
-      >
-        <code className="select-all">{command}</code>
-      </pre>
+      <Command>{command}</Command>
     </li>
   );
 }

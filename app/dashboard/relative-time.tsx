@@ -5,7 +5,8 @@ import { shortDuration } from './short-duration';
 export function RelativeTime({ at }: { at: string }) {
   const seconds = (useServerNow() - Date.parse(at)) / 1_000;
   if (Number.isNaN(seconds)) return 'never';
-  const words = seconds >= 0 ? `${shortDuration(seconds)} ago` : `in ${shortDuration(-seconds)}`;
+  // Two readings are not of quite the same instant: what was just now is not to come.
+  const words = seconds > -1 ? `${shortDuration(seconds)} ago` : `in ${shortDuration(-seconds)}`;
   const exact = new Date(at).toISOString();
   return (
     <time dateTime={exact} title={exact} className="whitespace-nowrap">

@@ -1,12 +1,12 @@
 import { systemClock } from '../engine/clock';
 import type { Queue } from '../engine/queue';
-import { tick } from '../engine/tick';
 import { container } from './container';
 import { accessEnv, type ServerEnv } from './env';
 import { failed } from './failure';
 import { json, problem } from './respond';
 import { bearerToken, secretsEqual } from './secrets';
 import { readClock, readSlot } from './slot';
+import { tickPartition } from './tick-partition';
 
 /** Why a call of a cron endpoint is refused; null when it bears the secret. */
 export function refuseCron(request: Request): Response | null {
@@ -25,24 +25,24 @@ export function refuseCron(request: Request): Response | null {
 }
 
 /**
- * The handler of a queue's cron endpoint: one tick a call. `maxDuration` is the route's, in seconds.
+ * The handler of a queue's cron endpoint: one tick a call. `maxDuration` is the route's, in seconds; `partition` the part of
+ * the queue that is its own (`main`).
  *
  * 200 with the `TickReport` (`skipped` where another tick is running), 401 without the secret, 503 with what to set or when to come
  * again.
  */
 export function cronRoute<Row, Deps>(
   queue: Queue<Row, Deps, ServerEnv>,
-  { maxDuration }: { maxDuration: number },
+  { maxDuration, partition }: { maxDuration: number; partition?: string },
 ) {
   return async (request: Request): Promise<Response> => {
     const startedAt = systemClock.now();
     const refused = refuseCron(request);
     if (refused) return refused;
     try {
-      const { env, ports } = await container();
-      const report = await tick(queue, ports, {
-        deps: queue.connect(env),
-        limitMs: maxDuration * 1_000,
+      const report = await tickPartition(queue, await container(), {
+        partition,
+        maxDuration,
         startedAt,
         clockName: readClock(request.headers),
         slot: readSlot(request.headers, Date.now()),

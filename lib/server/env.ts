@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /**
@@ -33,23 +34,42 @@ const seconds = (most: number) =>
       .optional(),
   );
 const flag = z.preprocess(isSet, z.boolean());
-/** `host` or `host:port`, separated by commas. */
-const hosts = z.preprocess(
-  blankAsUnset,
-  z
-    .string()
-    .transform((value) =>
-      value
-        .split(',')
-        .map((host) => host.trim())
-        .filter(Boolean),
-    )
-    .refine(
-      (list) => list.every((host) => URL.canParse(`http://${host}`) && !/[/@?#]/.test(host)),
-      'is no list of hosts such as "127.0.0.1:4010, media.internal"',
-    )
-    .optional(),
-);
+/** Separated by commas. */
+const list = (isEntry: (entry: string) => boolean, fault: string) =>
+  z.preprocess(
+    blankAsUnset,
+    z
+      .string()
+      .transform((value) =>
+        value
+          .split(',')
+          .map((entry) => entry.trim())
+          .filter(Boolean),
+      )
+      .refine((entries) => entries.every(isEntry), fault)
+      .optional(),
+  );
+/** `host` or `host:port`. */
+const isHost = (entry: string) => URL.canParse(`http://${entry}`) && !/[/@?#]/.test(entry);
+/** `10.0.0.0/8`, `fd00::/8`. */
+function isNetwork(entry: string): boolean {
+  const [address = '', prefix = '', ...more] = entry.split('/');
+  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  return more.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits;
+}
+/** `192.0.2.53`, `192.0.2.53:5353`, `[2001:db8::53]:5353`. */
+function isDnsServer(entry: string): boolean {
+  if (isIP(entry) !== 0) return true;
+  const [, v6, v4 = '', port] = /^(?:\[(.+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(entry) ?? [];
+  return isIP(v6 ?? v4) === (v6 === undefined ? 4 : 6) && (port === undefined || isPort(port));
+}
+const isPort = (port: string) => Number(port) >= 1 && Number(port) <= 65_535;
+function isCanary(entry: string): boolean {
+  if (!URL.canParse(entry)) return false;
+  const { protocol, hostname, port, username, password } = new URL(entry);
+  if (hostname === '' || username !== '' || password !== '') return false;
+  return protocol === 'http:' || protocol === 'https:' || (protocol === 'tcp:' && isPort(port));
+}
 
 const variables = z.object({
   VERCEL: flag,
@@ -68,7 +88,16 @@ const variables = z.object({
   WHATSAPP_ACCESS_TOKEN: text,
   WHATSAPP_API_VERSION: text,
   WHATSAPP_BASE_URL: url,
-  MEDIA_ALLOW_PRIVATE: hosts,
+  MEDIA_ALLOW_PRIVATE: list(isHost, 'is no list of hosts such as "127.0.0.1:4010, media.internal"'),
+  MONITOR_ALLOW_PRIVATE: list(
+    (entry) => isHost(entry) || isIP(entry) !== 0 || isNetwork(entry),
+    'is no list of hosts and networks such as "intranet:8080, 10.1.0.0/16"',
+  ),
+  MONITOR_CANARIES: list(
+    isCanary,
+    'is no list of addresses such as "https://example.com/, tcp://1.1.1.1:443", http, https or tcp with its port',
+  ),
+  MONITOR_DNS_SERVERS: list(isDnsServer, 'is no list of addresses such as "192.0.2.53, 192.0.2.54:5353"'),
 });
 
 export interface ServerEnv {
@@ -92,6 +121,12 @@ export interface ServerEnv {
   whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string };
   /** Private hosts that a post's media may be fetched from all the same, as `host` or `host:port`. */
   mediaAllowPrivate: string[];
+  /** Private places that monitors may check all the same, as `host`, `host:port` or a network (`10.1.0.0/16`). */
+  monitorAllowPrivate: string[];
+  /** What a region asks before it believes that a site is down, as http, https or tcp addresses. */
+  monitorCanaries: string[];
+  /** Who is asked for the addresses of sites, as `ip` or `ip:port`; none: the system's own. */
+  monitorDnsServers: string[];
 }
 
 type AccessSettings = Pick<
@@ -159,6 +194,9 @@ export function serverEnv(source: Record<string, string | undefined> = process.e
         }
       : undefined,
     mediaAllowPrivate: env.MEDIA_ALLOW_PRIVATE ?? [],
+    monitorAllowPrivate: env.MONITOR_ALLOW_PRIVATE ?? [],
+    monitorCanaries: env.MONITOR_CANARIES ?? [],
+    monitorDnsServers: env.MONITOR_DNS_SERVERS ?? [],
   };
 }
 

@@ -6,13 +6,31 @@ import { refuseCron } from './cron-route';
 import { failed } from './failure';
 import { json } from './respond';
 
-const step = z.object({ rows: z.number(), ticks: z.number(), more: z.boolean() });
+const counts = z.object({
+  rows: z.number(),
+  ticks: z.number(),
+  history: z.number(),
+  receipts: z.number(),
+  checks: z.number(),
+  hours: z.number(),
+  incidents: z.number(),
+  days: z.number(),
+});
+const stepSchema = counts.extend({
+  problems: z.array(z.object({ queue: z.string(), problem: z.string() })),
+  more: z.boolean(),
+});
+type Counts = z.infer<typeof counts>;
 /** The longest one step takes: the database ends it then. */
 const stepMs = 5_000;
 
+/** Until a queue that is being rolled up is asked about again. */
+const busyMs = 500;
+
 /**
- * Retention: settled rows past their queue's `retention_days` and old entries of the ledger go, a thousand at a time, until none is
- * left or the time is. Answers `{ rows, ticks, more }`; what is left goes with the next call.
+ * Retention: settled rows past their queue's `retention_days` go, and everything else past the days of `punctual.settings`, a thousand at a
+ * time, until none is left or the time is. Answers how many of each kind, `problems` (queues whose rows cannot be deleted, and why) and
+ * `more`; what is left goes with the next call.
  */
 export function pruneRoute({ maxDuration }: { maxDuration: number }) {
   return async (request: Request): Promise<Response> => {
@@ -20,15 +38,27 @@ export function pruneRoute({ maxDuration }: { maxDuration: number }) {
     const refused = refuseCron(request);
     if (refused) return refused;
     try {
-      const { rpc } = await container();
-      const pruned = { rows: 0, ticks: 0, more: true };
-      while (pruned.more && budget.admits(stepMs)) {
-        const { rows, ticks, more } = step.parse(await rpc('prune', { p_limit: 1_000 }));
-        pruned.rows += rows;
-        pruned.ticks += ticks;
-        pruned.more = more;
+      const { rpc, log } = await container();
+      const pruned = {
+        rows: 0,
+        ticks: 0,
+        history: 0,
+        receipts: 0,
+        checks: 0,
+        hours: 0,
+        incidents: 0,
+        days: 0,
+      };
+      let step = { problems: [] as { queue: string; problem: string }[], more: true };
+      while (step.more && budget.admits(stepMs)) {
+        const { problems, more, ...taken } = stepSchema.parse(await rpc('prune', { p_limit: 1_000 }));
+        step = { problems, more };
+        for (const kind of Object.keys(pruned) as (keyof Counts)[]) pruned[kind] += taken[kind];
+        const idle = Object.values(taken).every((count) => count === 0);
+        if (more && idle) await new Promise((resolve) => setTimeout(resolve, busyMs));
       }
-      return json(200, pruned);
+      for (const one of step.problems) log.error(one, 'retention cannot delete the rows of a queue');
+      return json(200, { ...pruned, ...step });
     } catch (error) {
       return failed(error);
     }

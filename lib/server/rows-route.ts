@@ -1,10 +1,10 @@
 import { apiJsonRoute, apiRoute } from './api-route';
 import { explainRow } from './explain-row';
 import { listRows } from './list-rows';
+import { refused } from './refused';
 import { resolveRow } from './resolve-row';
-import { json, problem } from './respond';
+import { json } from './respond';
 import { queueName, rowId } from './row-path';
-import type { RowRefusal } from './row-refusal';
 
 /** `queue` is missing from the path of a route that is of one queue only. */
 type OfQueue = { queue?: string };
@@ -65,10 +65,4 @@ function readPath(
   return row.success
     ? { queue: name.data, id: row.data }
     : { missing: `there is no row "${id}" in ${queue}` };
-}
-
-function refused(why: RowRefusal, invalid: 400 | 422 = 422, message = 'this cannot be'): Response {
-  if ('missing' in why) return problem(404, 'not_found', why.missing);
-  if ('conflict' in why) return problem(409, 'conflict', why.conflict);
-  return problem(invalid, 'invalid', message, { errors: why.errors });
 }

@@ -34,8 +34,9 @@ export async function takeIn(
   }
   const rows: object[] = [];
   const errors: FieldError[] = [];
-  for (const [index, row] of asked.entries()) {
-    const checked = await check(row);
+  // Side by side: a check may have somebody to ask.
+  const all = await Promise.all(asked.map(async (row) => check(row)));
+  for (const [index, checked] of all.entries()) {
     if ('row' in checked) rows.push(checked.row);
     else errors.push(...checked.faults.map((fault) => ({ index, ...fault })));
   }

@@ -18,9 +18,11 @@ const foreign = [
   'WHATSAPP_ACCESS_TOKEN',
   'WHATSAPP_API_VERSION',
   'WHATSAPP_BASE_URL',
+  'MONITOR_ALLOW_PRIVATE',
+  'MONITOR_CANARIES',
   'LOG_LEVEL',
 ];
-const foreignPattern = /^(SUPABASE|UPSTASH|KV|VERCEL|UNIPILE|WHATSAPP)_/;
+const foreignPattern = /^(SUPABASE|UPSTASH|KV|VERCEL|UNIPILE|WHATSAPP|MONITOR)_/;
 
 /**
  * The environment of the demo's processes: what this one inherited, without what is somebody's, and with `own`.

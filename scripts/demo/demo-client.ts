@@ -1,11 +1,14 @@
 import { z } from 'zod';
+import { incidentPage, monitorPage } from '../../lib/store/monitoring';
 import { type Stats, statsSchema } from '../../lib/store/stats';
 import { type Delivery, deliveriesOf } from './deliveries';
 import type { DemoAccount } from './demo-accounts';
 import { DemoError } from './demo-error';
 import type { DemoJob } from './demo-jobs';
+import { type DemoMonitor, isLeftOver } from './demo-monitors';
 import type { DemoPost } from './demo-posts';
 import type { DemoRow } from './demo-rows';
+import { countIncidents } from './watch-line';
 
 const timeoutMs = 20_000;
 const reran = z.object({
@@ -20,6 +23,7 @@ export class DemoClient {
     private readonly app: string,
     private readonly sandbox: string,
     private readonly apiKey: string,
+    private readonly cronSecret: string,
   ) {}
 
   async saveAccount(account: DemoAccount): Promise<DemoAccount & { id: string }> {
@@ -37,6 +41,24 @@ export class DemoClient {
 
   createJobs(jobs: DemoJob[]): Promise<void> {
     return this.#postAll('/api/jobs', jobs);
+  }
+
+  /** Adds those that are not there yet; those of an earlier demo over another port go. */
+  async createMonitors(monitors: DemoMonitor[]): Promise<void> {
+    const { monitors: all } = monitorPage.parse(await this.#call('GET', '/api/monitors?limit=200'));
+    for (const one of all)
+      if (isLeftOver(one, this.sandbox)) await this.#call('DELETE', `/api/monitors/${one.id}`);
+    await this.#postAll('/api/monitors', monitors);
+  }
+
+  /** Of the latest 200. */
+  async incidentsSince(sinceMs: number): Promise<ReturnType<typeof countIncidents>> {
+    const { incidents } = incidentPage.parse(await this.#call('GET', '/api/incidents?limit=200'));
+    return countIncidents(incidents, sinceMs);
+  }
+
+  async rollUp(): Promise<void> {
+    await this.#call('GET', '/api/cron/analytics', undefined, this.cronSecret);
   }
 
   /** Runs failed jobs once more, and answers what became of them. */
@@ -87,10 +109,15 @@ export class DemoClient {
       await this.#call('POST', path, rows.slice(start, start + chunk));
   }
 
-  async #call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {
+  async #call(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    body?: unknown,
+    token = this.apiKey,
+  ): Promise<unknown> {
     const response = await fetch(this.app + path, {
       method,
-      headers: { authorization: `Bearer ${this.apiKey}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(timeoutMs),
     });

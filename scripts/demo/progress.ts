@@ -1,6 +1,7 @@
 import type { QueueStats } from '../../lib/store/stats';
 import { countTwice } from './deliveries';
 import type { DemoClient } from './demo-client';
+import { watchLine } from './watch-line';
 
 const liveMs = 1_000;
 const plainMs = 10_000;
@@ -14,7 +15,9 @@ export function progressLine(before: QueueStats[], now: QueueStats[], twice: num
     const mark = of(now).some(({ approximate }) => approximate) ? '~' : '';
     return `${mark}${Math.max(0, rows - of(before).reduce((sum, { count }) => sum + count, 0))}`;
   };
-  const wait = now.reduce((sum, { states }) => sum + states.pending.count + states.running.count, 0);
+  // A monitor always waits for its next check.
+  const finite = now.filter(({ name }) => name !== 'monitors');
+  const wait = finite.reduce((sum, { states }) => sum + states.pending.count + states.running.count, 0);
   const reasons = now.flatMap(({ waiting }) => waiting).filter(({ until }) => until !== null);
   return [
     `${since('done', 'dm_queue')} sent, ${since('done', 'posts')} published, ${since('done', 'jobs')} jobs`,
@@ -25,39 +28,58 @@ export function progressLine(before: QueueStats[], now: QueueStats[], twice: num
   ].join(' · ');
 }
 
-/** Shows the line until it is stopped: in place on a terminal, else anew every ten seconds. `say` puts something else above it. */
+const clearBelow = '\r\x1b[J';
+
+/**
+ * Shows how the rows stand, and what the monitors did, in two lines until it is stopped: in place on a terminal, else anew every ten
+ * seconds. `checks`: how many were made so far. `say` puts something else above it.
+ */
 export function showProgress(
   client: DemoClient,
   before: QueueStats[],
+  checks: () => number,
   out: NodeJS.WriteStream,
 ): { say: (text: string) => void; stop: () => void } {
   const startedAt = Date.now();
   let stopped = false;
   let timer: NodeJS.Timeout;
 
+  async function lines(): Promise<string[]> {
+    const [stats, deliveries, incidents] = [
+      await client.stats(),
+      await client.deliveries(),
+      await client.incidentsSince(startedAt),
+    ];
+    return [
+      progressLine(before, stats, countTwice(deliveries)),
+      watchLine({ checks: checks(), ...incidents }),
+    ];
+  }
+
   async function show(): Promise<void> {
-    const line = await client
-      .stats()
-      .then(async (stats) => progressLine(before, stats, countTwice(await client.deliveries())))
-      .catch((error: Error) => `no figures: ${error.message.split('\n')[0]}`);
+    const [first = '', ...others] = await lines().catch((error: Error) => [
+      `no figures: ${error.message.split('\n')[0]}`,
+    ]);
     if (stopped) return;
     const seconds = Math.round((Date.now() - startedAt) / 1_000);
-    const text = `${String(seconds).padStart(3)} s  ${line}`;
-    // A line longer than the terminal is wide would not be overwritten.
-    if (out.isTTY) out.write(`\r\x1b[2K${text.slice(0, (out.columns || 80) - 1)}`);
-    else out.write(`${text}\n`);
+    const texts = [`${String(seconds).padStart(3)} s  ${first}`, ...others.map((other) => `       ${other}`)];
+    if (out.isTTY) {
+      // A line longer than the terminal is wide would not be overwritten. The cursor stays in the first one.
+      const fitting = texts.map((text) => text.slice(0, (out.columns || 80) - 1));
+      out.write(`${clearBelow}${fitting.join('\n')}${'\x1b[A'.repeat(fitting.length - 1)}\r`);
+    } else out.write(`${texts.join('\n')}\n`);
     timer = setTimeout(show, out.isTTY ? liveMs : plainMs);
   }
 
   void show();
   return {
     say(text) {
-      if (!stopped) out.write(`${out.isTTY ? '\r\x1b[2K' : ''}${text}\n`);
+      if (!stopped) out.write(`${out.isTTY ? clearBelow : ''}${text}\n`);
     },
     stop() {
       stopped = true;
       clearTimeout(timer);
-      if (out.isTTY) out.write('\n');
+      if (out.isTTY) out.write('\n\n');
     },
   };
 }

@@ -14,11 +14,14 @@ import { demoAccounts } from './demo-accounts';
 import { DemoClient } from './demo-client';
 import { DemoError } from './demo-error';
 import { demoJobs } from './demo-jobs';
+import { demoMonitors } from './demo-monitors';
 import type { DemoOptions } from './demo-options';
 import { demoPosts } from './demo-posts';
 import { demoRows } from './demo-rows';
 import { showProgress } from './progress';
 import { rerunFailed } from './rerun-failed';
+import { keepRollingUp } from './roll-ups';
+import { checksIn } from './watch-line';
 
 const everyMs = 10_000;
 /** The first start makes and migrates the database: some 6 s, more on a slow machine. */
@@ -49,7 +52,7 @@ export async function runDemo(
   onEnd(() => appChild.end());
   const died = Promise.race([sandboxChild.died(), appChild.died()]);
 
-  const client = new DemoClient(app, sandbox, apiKey);
+  const client = new DemoClient(app, sandbox, apiKey, cronSecret);
   const before = await Promise.race([load(client, options.rows, sandbox), died]);
   console.log(`
   Dashboard          ${app}
@@ -62,19 +65,25 @@ export async function runDemo(
 
   Logs: .data/demo-logs/   Data: .data/demo (kept; --fresh starts anew)   Ctrl-C ends all of it.
 `);
+  let checks = 0;
   const stopClock = startLocalClock({
     crons: readCrons(path.join(projectFolder, 'vercel.json')),
     baseUrl: app,
     cronSecret,
     everyMs,
-    onError: (message) => console.error(`\nlocal clock: ${message}`),
+    onReport(call) {
+      checks += checksIn(call);
+    },
+    onError: (message) => progress.say(`local clock: ${message}`),
   });
   // A tick under way settles its rows first; left in mid-air they would stand as unknown.
   onEnd(() => Promise.race([stopClock(), new Promise<void>((resolve) => setTimeout(resolve, 10_000))]));
-  const progress = showProgress(client, before, process.stdout);
+  const progress = showProgress(client, before, () => checks, process.stdout);
   onEnd(async () => progress.stop());
   const stopRerun = rerunFailed(client, progress.say);
   onEnd(async () => stopRerun());
+  const stopRollUps = keepRollingUp(client, progress.say);
+  onEnd(async () => stopRollUps());
   return died;
 }
 
@@ -126,13 +135,16 @@ function startApp(port: number, sandbox: string, secrets: Record<string, string>
     WHATSAPP_BASE_URL: sandbox,
     // The posts' pictures are the sandbox's own.
     MEDIA_ALLOW_PRIVATE: new URL(sandbox).host,
+    // So are the sites that are monitored, and the one that tells whether the network works.
+    MONITOR_ALLOW_PRIVATE: new URL(sandbox).host,
+    MONITOR_CANARIES: `${sandbox}/sites/ok/canary`,
     ...secrets,
   });
   const args = [nextCommand, 'start', '-H', '127.0.0.1', '-p', String(port)];
   return new Child('The app', args, env, logOf('app'));
 }
 
-/** Waits for the app, loads accounts, messages, posts and jobs, and answers how the queues stood before. */
+/** Waits for the app, loads accounts, messages, posts, jobs and monitors, and answers how the queues stood before. */
 async function load(client: DemoClient, count: number, sandbox: string) {
   await client.healthy(healthyWithinMs);
   const before = await client.stats();
@@ -143,8 +155,10 @@ async function load(client: DemoClient, count: number, sandbox: string) {
   await client.sendDms(demoRows(count, accounts, runId, Date.now()));
   await client.publishPosts(posts);
   await client.createJobs(jobs);
+  const monitors = demoMonitors(sandbox);
+  await client.createMonitors(monitors);
   console.log(
-    `Loaded ${count} direct messages and ${posts.length} posts of ${accounts.length} accounts, and ${jobs.length} jobs.`,
+    `Loaded ${count} direct messages and ${posts.length} posts of ${accounts.length} accounts, ${jobs.length} jobs and ${monitors.length} monitors.`,
   );
   return before;
 }

@@ -1,5 +1,4 @@
--- What people look at, and the pruning of what is old. The cost of these does not grow with the tables: counts are exact to
--- 10,000 and the planner's estimate beyond.
+-- What people look at. The cost of these does not grow with the tables: counts are exact to 10,000 and the planner's estimate beyond.
 
 -- {count, approximate} of the rows that fulfil p_where (SQL on t).
 create function punctual.count_rows(q punctual.queues, p_where text, p_word text default null) returns jsonb
@@ -204,61 +203,6 @@ language sql stable set search_path = '' set statement_timeout = '4s' as $$
   select jsonb_build_object('queues', coalesce(jsonb_agg(jsonb_build_object('name', h.queue,
            'last_tick_seconds', round(extract(epoch from coalesce(p_now, clock_timestamp()) - h.at))) order by h.queue), '[]'))
     from (select p.queue, max(p.last_tick_at) as at from punctual.partitions p group by 1) h
-$$;
-
--- One bounded step of retention: settled rows past their queue's retention_days, idle ticks after 48 hours, others after 30 days.
--- Receipts go after 30 days, a row's history with its queue's retention. Unknown rows stay: they wait for a decision. Answers {rows, ticks,
--- more}.
-create function punctual.prune(p_limit integer default 1000, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' as $$
-declare
-  v_now timestamptz := coalesce(p_now, clock_timestamp());
-  q punctual.queues;
-  v_word text;
-  v_count integer;
-  v_rows integer := 0;
-  v_ticks integer := 0;
-  v_more boolean := false;
-begin
-  if p_limit is null or p_limit not between 1 and 10000 then
-    raise exception 'p_limit is between 1 and 10000' using errcode = '22023';
-  end if;
-  for q in select * from punctual.queues order by name loop
-    if q.source = 'pgmq' then
-      v_count := punctual.prune_messages(q, v_now - make_interval(days => q.retention_days), p_limit);
-      v_rows := v_rows + v_count;
-      v_more := v_more or v_count = p_limit;
-    end if;
-    foreach v_word in array case when q.source = 'pgmq' then '{}'::text[] else array[q.done_word, q.dead_word, q.cancelled_word] end loop
-      execute format(
-        'delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %3$L and s.finished_at < $1 '
-        'order by s.finished_at limit $2 for update skip locked))', q.table_schema, q.table_name, v_word)
-      using v_now - make_interval(days => q.retention_days), p_limit;
-      get diagnostics v_count = row_count;
-      v_rows := v_rows + v_count;
-      v_more := v_more or v_count = p_limit;
-    end loop;
-    delete from punctual.ticks t where t.id in (
-      select s.id from punctual.ticks s
-       where s.queue = q.name and s.started_at < v_now - interval '48 hours'
-         and (s.outcome in ('idle', 'skipped') or s.started_at < v_now - interval '30 days')
-       order by s.started_at limit p_limit for update skip locked);
-    get diagnostics v_count = row_count;
-    v_ticks := v_ticks + v_count;
-    v_more := v_more or v_count = p_limit;
-
-    delete from punctual.history h where h.id in (
-      select s.id from punctual.history s where s.queue = q.name and s.at < v_now - make_interval(days => q.retention_days)
-       order by s.at limit p_limit for update skip locked);
-    get diagnostics v_count = row_count;
-    v_more := v_more or v_count = p_limit;
-  end loop;
-  delete from punctual.receipts r where r.id in (
-    select s.id from punctual.receipts s where s.received_at < v_now - interval '30 days' order by s.received_at limit p_limit for update skip locked);
-  get diagnostics v_count = row_count;
-  v_more := v_more or v_count = p_limit;
-  return jsonb_build_object('rows', v_rows, 'ticks', v_ticks, 'more', v_more);
-end
 $$;
 
 select punctual.close_to_public();

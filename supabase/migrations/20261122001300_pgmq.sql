@@ -832,8 +832,8 @@ begin
 end
 $$;
 
--- One bounded step of retention: messages set aside before p_before, and lines whose message somebody else took out. pgmq's archives are
--- their owner's. Answers how many were set aside.
+-- One bounded step of retention: messages set aside, or thrown away, before p_before, and lines whose message somebody else took out. pgmq's
+-- archives are their owner's. Answers how many were set aside.
 create function punctual.prune_messages(q punctual.queues, p_before timestamptz, p_limit integer) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -842,7 +842,8 @@ declare
   v_count integer;
 begin
   delete from punctual.set_aside_messages s using (
-    select x.partition, x.msg_id, x.enqueued_at from punctual.set_aside_messages x where x.set_aside_at < p_before
+    select x.partition, x.msg_id, x.enqueued_at from punctual.set_aside_messages x
+     where x.set_aside_at < p_before and coalesce(x.cancelled_at < p_before, true)
      order by x.set_aside_at limit p_limit for update skip locked) old
    where s.partition = old.partition and s.msg_id = old.msg_id and s.enqueued_at = old.enqueued_at;
   get diagnostics v_count = row_count;

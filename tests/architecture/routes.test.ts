@@ -15,7 +15,13 @@ function filesOf(folder: string): string[] {
     .filter((file) => !file.includes('node_modules/') && statSync(path.join(root, file)).isFile());
 }
 
-const crons: { path: string; schedule: string }[] = JSON.parse(read('vercel.json')).crons;
+const {
+  crons,
+  functions,
+}: {
+  crons: { path: string; schedule: string }[];
+  functions: Record<string, object>;
+} = JSON.parse(read('vercel.json'));
 const routes = filesOf('app/api').filter((file) => /\/route\.tsx?$/.test(file));
 const cronRoutes = routes.filter((file) => file.startsWith('app/api/cron/'));
 
@@ -89,6 +95,23 @@ describe.each(cronRoutes)('%s', (route) => {
     const { GET, POST } = await import(path.join(root, route));
     expect(GET).toBeTypeOf('function');
     expect(POST).toBeTypeOf('function');
+  });
+});
+
+describe('the regions of monitors', () => {
+  const regionRoutes = cronRoutes.filter((file) => /^app\/api\/cron\/monitors\/[^/]+\/route\.ts$/.test(file));
+
+  it('are pinned in vercel.json, each to the region of its folder’s name, and nothing else is', () => {
+    const pinned = regionRoutes.map((route) => [route, { regions: [path.basename(path.dirname(route))] }]);
+    expect(functions).toEqual(Object.fromEntries(pinned));
+  });
+
+  it.each(regionRoutes)('%s ticks the part that its folder names', (route) => {
+    expect(read(route)).toContain(`partition: '${path.basename(path.dirname(route))}'`);
+  });
+
+  it.each(regionRoutes)('%s is called every minute: a region that is not seen is left', (route) => {
+    expect(crons.filter(({ path: url }) => serves(route, url))).toMatchObject([{ schedule: '* * * * *' }]);
   });
 });
 

@@ -1,6 +1,6 @@
 /**
  * The demo as a newcomer meets it, in Chromium: `npm run test:browser`. Starts `npm run demo`, watches the dashboard and the sandbox's own
- * log for 90 s, looks at the page on a desk and on a phone, in light and in dark, and ends it with Ctrl-C's signal.
+ * log for two minutes, looks at the page on a desk and on a phone, in light and in dark, and ends it with Ctrl-C's signal.
  *
  * `--keep` writes the dashboard's picture to docs/dashboard.png.
  */
@@ -8,6 +8,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 import { check, tally } from './check';
+import { checkMonitors } from './check-monitors';
 import { checkJobs, checkPosts } from './check-rows';
 import { address, type Figures, figures, port, sandboxPort, twiceIn } from './demo-figures';
 
@@ -122,8 +123,6 @@ async function look(browser: Browser): Promise<void> {
     check(`${name}: it moves without a reload`, (await page.locator('body').innerText()) !== before);
     check(`${name}: the page has no errors`, errors.length === 0, errors);
     await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true });
-    if (name === 'desk-light' && process.argv.includes('--keep'))
-      await page.screenshot({ path: 'docs/dashboard.png' });
     await page.close();
   }
 }
@@ -172,6 +171,13 @@ async function main(): Promise<void> {
       /run once more.*1 done, 1 failed again/.test(said()),
       said(),
     );
+    check(
+      'the demo tells of checks and incidents',
+      /[1-9]\d* checks · [1-9]\d* incidents opened/.test(said()),
+      said(),
+    );
+    const keep = process.argv.includes('--keep') ? 'docs/dashboard.png' : null;
+    await checkMonitors(apiKey, browser, startedAt, keep);
     // What was delivered with its answer lost is found out, by a look or by a webhook.
     while ((now.sent < now.delivered.length || now.foundOut === 0) && Date.now() - startedAt < 240_000) {
       await sleep(2_000);

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { progressLine } from '@/scripts/demo/progress';
+import { checksIn, countIncidents, watchLine } from '@/scripts/demo/watch-line';
 import { queueStats } from '../dashboard/queue-stats';
 
 function queues(counts: Record<string, { done: number; dead?: number; pending?: number }>) {
@@ -17,6 +18,8 @@ it('the demo’s line tells what became of the rows of each queue since it began
     dm_queue: { done: 1_178, dead: 4, pending: 18 },
     posts: { done: 25, pending: 6 },
     jobs: { done: 38, dead: 3 },
+    // They wait for their next check, and always will.
+    monitors: { done: 0, pending: 40 },
   });
   const line = progressLine(before, now, 0);
   expect(line).toBe('178 sent, 18 published, 38 jobs · 0 unknown, 5 failed · 0 sent twice · 24 wait');
@@ -32,4 +35,28 @@ it('it adds why due rows wait, each reason once', () => {
   expect(progressLine([], now, 1)).toBe(
     '1 sent, 0 published, 0 jobs · 0 unknown, 0 failed · 1 sent twice · 0 wait · daily limit reached',
   );
+});
+
+it('the second line tells what the monitors did, in 80 columns', () => {
+  const line = watchLine({ checks: 1_402, opened: 12, closed: 10, open: 8 });
+  expect(line).toBe('1402 checks · 12 incidents opened, 10 closed, 8 open');
+  expect(`       ${line}`.length).toBeLessThan(80);
+});
+
+it('checks are counted by what the clock is told of monitors’ ticks alone', () => {
+  const body = { queue: 'monitors', counts: { again: 14, done: 0 } };
+  expect([body, { ...body, queue: 'jobs' }, null].map((one) => checksIn({ body: one }))).toEqual([14, 0, 0]);
+});
+
+it('incidents are counted from when the demo began; those open, of whatever age', () => {
+  const [before, since] = ['2026-03-02T11:00:00Z', '2026-03-02T12:00:01Z'];
+  const incidents = [
+    { opened_at: before, closed_at: before },
+    { opened_at: before, closed_at: null },
+    { opened_at: before, closed_at: since },
+    { opened_at: since, closed_at: since },
+    { opened_at: since, closed_at: null },
+  ];
+  const counts = countIncidents(incidents, Date.parse('2026-03-02T12:00:00Z'));
+  expect(counts).toEqual({ opened: 2, closed: 2, open: 2 });
 });

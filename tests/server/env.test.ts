@@ -96,6 +96,26 @@ describe('the environment chooses', () => {
     ],
     ['its own directory over one of spaces', { PUNCTUAL_DATA: '  ' }, { store: embedded }],
     ['what to log', { LOG_LEVEL: 'debug' }, { logLevel: 'debug' }],
+    [
+      'nothing of monitors where nothing is set',
+      { MONITOR_CANARIES: ' ' },
+      { monitorAllowPrivate: [], monitorCanaries: [], monitorDnsServers: [] },
+    ],
+    [
+      'where monitors may look although it is private',
+      { MONITOR_ALLOW_PRIVATE: 'intranet, 127.0.0.1:4010 ,10.1.0.0/16,[::1]:80,fd00::/8,::1,' },
+      { monitorAllowPrivate: ['intranet', '127.0.0.1:4010', '10.1.0.0/16', '[::1]:80', 'fd00::/8', '::1'] },
+    ],
+    [
+      'what a region asks about itself',
+      { MONITOR_CANARIES: 'https://example.com/up?a=1, tcp://1.1.1.1:443,http://[2606:4700::1111]' },
+      { monitorCanaries: ['https://example.com/up?a=1', 'tcp://1.1.1.1:443', 'http://[2606:4700::1111]'] },
+    ],
+    [
+      'who is asked for addresses',
+      { MONITOR_DNS_SERVERS: '1.1.1.1,127.0.0.1:5353,2606:4700::1111,[::1]:5353' },
+      { monitorDnsServers: ['1.1.1.1', '127.0.0.1:5353', '2606:4700::1111', '[::1]:5353'] },
+    ],
   ])('%s', (_what, variables, expected) => {
     expect(serverEnv(variables)).toMatchObject(expected);
   });
@@ -141,6 +161,24 @@ describe('the environment is refused', () => {
       { UNIPILE_MAX_LATE_SECONDS: late },
       ['UNIPILE_MAX_LATE_SECONDS'],
     ]),
+    ...Object.entries({
+      MONITOR_ALLOW_PRIVATE: [
+        'http://hush',
+        'hush/8',
+        '10.0.0.0/33',
+        '10.0.0.0/8/8',
+        'fd00::/129',
+        'hush:99999',
+      ],
+      MONITOR_CANARIES: ['hush', 'ftp://hush', 'tcp://hush', 'tcp://hush:0', 'https://a:hush@example.com'],
+      MONITOR_DNS_SERVERS: ['hush', '1.1.1.1:0', '1.1.1.1:65536', '[1.1.1.1]:53', 'dns://1.1.1.1', '::hush'],
+    }).flatMap(([name, values]) =>
+      values.map((value): [string, Variables, string[]] => [
+        `with a ${name} of ${value}`,
+        { [name]: value },
+        [name],
+      ]),
+    ),
     ['with a database that is unknown', { STORE: 'hush' }, ['STORE']],
     ['with two things wrong', { STORE: 'hush', KV_REST_API_URL: 'hush' }, ['STORE', 'KV_REST_API_URL']],
   ])('%s, by name and never by value', (_what, variables, named) => {

@@ -207,6 +207,7 @@ async function live(columns: Partial<Record<(typeof roles)[number], string>>, de
   }
   await database.sql(`update punctual.queues set retention_days = 1 where name = 'x'`);
   sql.pass(86_400 * 2);
+  expect((await sql.rollUp()).filter(({ problem }) => problem)).toEqual([]);
   await database.rpc('prune', { p_now: sql.now });
   expect(await database.sql(`select from app.x where status in ('done', 'dead', 'cancelled')`)).toEqual([]);
 }

@@ -807,6 +807,7 @@ describe('operators', () => {
     expect(await list('dead')).toEqual([]);
     await database.rpc('prune', { p_now: sql.at(29 * 86_400) });
     expect(await setAside()).toHaveLength(1);
+    await sql.rollUp(sql.at(31 * 86_400));
     expect(await database.rpc('prune', { p_now: sql.at(31 * 86_400) })).toMatchObject({ rows: 1 });
     expect(await setAside()).toEqual([]);
   });

@@ -36,6 +36,16 @@ export function finding(look: Pick<Look, 'id' | 'claim_id' | 'over_seconds'>, fo
   return { id, claim_id, over_seconds, ...nothing, ...found };
 }
 
+export interface RollUpStep {
+  queue: string | null;
+  day: string | null;
+  rows: number | null;
+  problem: string | null;
+  first_day: string | null;
+  busy: boolean;
+  more: boolean;
+}
+
 export interface Outcome {
   id: string;
   claim_id: string;
@@ -160,6 +170,20 @@ export function exchanges(database: TestDatabase) {
         received: number;
         new: number;
       }>;
+    },
+    /** Rolls up to its end, or so many steps, answering them. `day`: that day of every queue. */
+    async rollUp(
+      at = new Date(now).toISOString(),
+      { most = 500, day }: { most?: number; day?: string } = {},
+    ): Promise<RollUpStep[]> {
+      const steps: RollUpStep[] = [];
+      while (steps.length < most) {
+        const asked = day === undefined ? {} : { p_day: day, p_after: steps.at(-1)?.queue ?? null };
+        const step = (await database.rpc('roll_up', { ...asked, p_now: at })) as RollUpStep;
+        steps.push(step);
+        if (!step.more) return steps;
+      }
+      return steps;
     },
     async resolve(id: string, decision: string, note?: string) {
       const p_now = new Date(now).toISOString();

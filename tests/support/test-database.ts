@@ -16,7 +16,7 @@ export interface TestDatabase {
 }
 
 /** What migrations put there: set back to it, in this order, while all else is emptied. */
-const seeded = ['queues', 'regions', 'partitions'];
+const seeded = ['queues', 'regions', 'partitions', 'settings'];
 
 /**
  * The same migrated database for the same tests, over either transport: embedded, or real Postgres behind PostgREST where

@@ -1,7 +1,7 @@
 import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
 import { cancelPost, editPost, readPost } from '@/lib/server/edit-post';
-import { json, problem } from '@/lib/server/respond';
-import type { RowRefusal } from '@/lib/server/row-refusal';
+import { refused } from '@/lib/server/refused';
+import { json } from '@/lib/server/respond';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
@@ -18,7 +18,7 @@ export const GET = apiRoute<{ id: string }>(async ({ container: { rpc }, params 
  */
 export const PATCH = apiJsonRoute<{ id: string }>(async ({ container: { rpc, env }, params, body }) => {
   const edited = await editPost(rpc, env.mediaAllowPrivate, params.id, body);
-  return 'post' in edited ? json(200, edited.post) : refused(edited);
+  return 'post' in edited ? json(200, edited.post) : refused(edited, 422, 'nothing was changed');
 });
 
 /** Cancels the post while it is `scheduled`: 200 with `{ id, status }`. 409 with what it is after that; 404. */
@@ -26,9 +26,3 @@ export const DELETE = apiRoute<{ id: string }>(async ({ container: { rpc }, para
   const cancelled = await cancelPost(rpc, params.id, by === 'api-key' ? 'api' : 'dashboard');
   return 'row' in cancelled ? json(200, cancelled.row) : refused(cancelled);
 });
-
-function refused(why: RowRefusal): Response {
-  if ('missing' in why) return problem(404, 'not_found', why.missing);
-  if ('conflict' in why) return problem(409, 'conflict', why.conflict);
-  return problem(422, 'invalid', 'nothing was changed', { errors: why.errors });
-}

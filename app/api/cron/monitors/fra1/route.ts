@@ -1,0 +1,10 @@
+// Every minute, by vercel.json, which pins it to Frankfurt.
+import { monitors } from '@/lib/queues/monitors';
+import { cronRoute } from '@/lib/server/cron-route';
+
+export const dynamic = 'force-dynamic';
+export const maxDuration = 60;
+
+const tick = cronRoute(monitors, { maxDuration, partition: 'fra1' });
+export const GET = tick;
+export const POST = tick;

@@ -1,0 +1,10 @@
+// Every minute, by vercel.json: the default region, wherever the project's functions run.
+import { monitors } from '@/lib/queues/monitors';
+import { cronRoute } from '@/lib/server/cron-route';
+
+export const dynamic = 'force-dynamic';
+export const maxDuration = 60;
+
+const tick = cronRoute(monitors, { maxDuration, partition: 'main' });
+export const GET = tick;
+export const POST = tick;

@@ -1,0 +1,24 @@
+import type { Monitoring } from '@/lib/store/monitoring';
+import { STATE_MEANINGS, STATE_TONES, type StateName } from './monitor-state';
+
+const ORDER: StateName[] = ['down', 'degraded', 'up', 'new', 'inactive'];
+/** Where they are none of a state, that is worth saying of these. */
+const ALWAYS: StateName[] = ['up', 'degraded', 'down'];
+
+/** How many monitors are in each state. */
+export function MonitorCounts({ counts }: { counts: Monitoring['counts'] }) {
+  const shown = ORDER.filter((state) => counts[state] > 0 || ALWAYS.includes(state));
+  return (
+    <ul className="flex flex-wrap gap-2">
+      {shown.map((state) => (
+        <li
+          key={state}
+          title={STATE_MEANINGS[state]}
+          className={`rounded-full px-2.5 py-0.5 ${counts[state] > 0 ? STATE_TONES[state] : 'bg-sunken text-muted'}`}
+        >
+          <strong className="font-semibold">{counts[state].toLocaleString('en-US')}</strong> {state}
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,35 @@
+import type { MonitorSummary } from '@/lib/store/monitoring';
+import type { Trouble } from './troubles';
+
+type State = 'up' | 'degraded' | 'down' | 'new' | 'inactive';
+
+export function stateOf({ is_active, state }: Pick<MonitorSummary, 'is_active' | 'state'>): State {
+  return is_active ? (state ?? 'new') : 'inactive';
+}
+
+/** What a person should know of a monitor besides its figures, in a few words; nothing of one that is well. */
+export function monitorNotes(monitor: MonitorSummary): Trouble[] {
+  const { last, region, home_region: home, suspect } = monitor;
+  const state = stateOf(monitor);
+  if (state === 'inactive') return [{ tone: 'wait', text: 'it is not checked until it is made active' }];
+  const notes: Trouble[] = [];
+  const error = last?.error ?? null;
+  if (suspect) notes.push({ tone: 'warn', text: `it failed, which is being confirmed${because(error)}` });
+  else if (state === 'new') notes.push({ tone: 'wait', text: 'it has not been checked yet' });
+  else if (last && last.verdict !== 'up')
+    notes.push({ tone: last.verdict === 'down' ? 'bad' : 'warn', text: error ?? last.verdict });
+  else if (state !== 'up')
+    notes.push({ tone: 'wait', text: 'its last check was good, which is being confirmed' });
+  // While a failure is being confirmed other regions are asked on purpose.
+  if (!suspect && home !== null && region !== home)
+    notes.push({ tone: 'warn', text: `checked from ${region}, since ${home} cannot` });
+  return notes;
+}
+
+export function isWell(monitor: MonitorSummary): boolean {
+  return stateOf(monitor) === 'up' && monitorNotes(monitor).length === 0;
+}
+
+function because(error: string | null): string {
+  return error === null ? '' : `: ${error}`;
+}

@@ -1,0 +1,33 @@
+import type { MonitorSummary } from '@/lib/store/monitoring';
+import { stateOf } from './monitor-notes';
+
+export type StateName = ReturnType<typeof stateOf>;
+
+export const STATE_TONES: Record<StateName, string> = {
+  up: 'bg-good-tint text-good',
+  degraded: 'bg-warn-tint text-warn',
+  down: 'bg-bad-tint text-bad',
+  new: 'bg-sunken text-muted',
+  inactive: 'bg-sunken text-muted',
+};
+
+export const STATE_MEANINGS: Record<StateName, string> = {
+  up: 'Its checks are good.',
+  degraded: 'It answers, and slowly, or not everywhere, or with a certificate that soon expires.',
+  down: 'Its checks fail, and enough of them have confirmed it.',
+  new: 'It has not been checked yet.',
+  inactive: 'It is not checked.',
+};
+
+/** A monitor's state, in a word. */
+export function MonitorState({ monitor }: { monitor: MonitorSummary }) {
+  const state = stateOf(monitor);
+  return (
+    <span
+      title={STATE_MEANINGS[state]}
+      className={`rounded-full px-2 py-0.5 text-xs font-medium whitespace-nowrap ${STATE_TONES[state]}`}
+    >
+      {state}
+    </span>
+  );
+}

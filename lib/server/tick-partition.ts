@@ -1,0 +1,31 @@
+import { systemClock } from '../engine/clock';
+import type { Queue } from '../engine/queue';
+import { tick } from '../engine/tick';
+import type { TickReport } from '../engine/tick-report';
+import type { Container } from './container';
+import type { ServerEnv } from './env';
+
+export interface TickCall {
+  /** A region of `monitors`; `main` where the queue has no parts. */
+  partition?: string;
+  /** In seconds: what the platform gives the call, and a tick of our own takes at most. */
+  maxDuration: number;
+  /** The first line of the handler, in the clock's milliseconds; now if not given. */
+  startedAt?: number;
+  clockName: string;
+  slot?: string | null;
+}
+
+/** One tick by what the environment names. Throws as `tick` does, and a `NotConfiguredError`. */
+export async function tickPartition<Row, Deps>(
+  queue: Queue<Row, Deps, ServerEnv>,
+  { env, ports }: Pick<Container, 'env' | 'ports'>,
+  { maxDuration, startedAt = systemClock.now(), ...call }: TickCall,
+): Promise<TickReport> {
+  return tick(queue, ports, {
+    ...call,
+    deps: queue.connect(env),
+    limitMs: maxDuration * 1_000,
+    startedAt,
+  });
+}

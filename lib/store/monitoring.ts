@@ -1,0 +1,169 @@
+import { z } from 'zod';
+
+/** `new`: not checked yet. */
+export const monitorStates = ['up', 'degraded', 'down', 'new', 'inactive'] as const;
+
+const verdict = z.enum(['up', 'degraded', 'down']);
+const criticality = z.enum(['critical', 'high', 'normal', 'low']);
+/** From 0 to 1; null where nothing was checked. */
+const share = z.number().nullable();
+const uptime = z.object({ day: share, week: share, month: share });
+
+/** Parts of how long a check took, summed over redirects; null where there was none, or it could not be had. */
+const times = {
+  total_ms: z.number(),
+  dns_ms: z.number().nullable(),
+  connect_ms: z.number().nullable(),
+  tls_ms: z.number().nullable(),
+  first_byte_ms: z.number().nullable(),
+};
+
+const monitorSummary = z.object({
+  id: z.string(),
+  name: z.string(),
+  url: z.string(),
+  interval_seconds: z.number(),
+  criticality,
+  is_active: z.boolean(),
+  /** `scheduled`, `checking`, `inactive`, `dead` or `unknown`. */
+  status: z.string(),
+  /** Where it is checked now. */
+  region: z.string(),
+  /** Where it belongs while that region is healthy. */
+  home_region: z.string().nullable(),
+  preferred_region: z.string().nullable(),
+  /** Null: not checked yet. */
+  state: verdict.nullable(),
+  state_since: z.string().nullable(),
+  /** Failures are being confirmed. */
+  suspect: z.boolean(),
+  last_checked_at: z.string().nullable(),
+  next_check_at: z.string().nullable(),
+  last: z
+    .object({ verdict, error: z.string().nullable(), status_code: z.number().nullable(), ...times })
+    .nullable(),
+  uptime,
+});
+
+const monitorIncident = z.object({
+  id: z.string(),
+  /** The first check that failed. */
+  started_at: z.string(),
+  /** Enough of them had failed. */
+  opened_at: z.string(),
+  /** The first good check. */
+  ended_at: z.string().nullable(),
+  closed_at: z.string().nullable(),
+  /** How long it lasted, or lasts so far. */
+  seconds: z.number(),
+  cause: z.string().nullable(),
+  /** That saw it. */
+  regions: z.array(z.string()),
+});
+
+const incident = monitorIncident.extend({
+  monitor_id: z.string(),
+  /** Its name. */
+  monitor: z.string(),
+  url: z.string(),
+});
+
+export const regionSchema = z.object({
+  name: z.string(),
+  is_default: z.boolean(),
+  is_healthy: z.boolean(),
+  /** Why it is not; null where it is. */
+  reason: z.string().nullable(),
+  last_tick_at: z.string().nullable(),
+  /** After so long without a tick its monitors move. */
+  unseen_seconds: z.number(),
+  network_broken_until: z.string().nullable(),
+  /** What its canaries said last, where they failed. */
+  /** Checked there now. */
+  monitors: z.number(),
+  /** That belong there. */
+  homes: z.number(),
+});
+
+const check = z.object({
+  /** When it began. */
+  at: z.string(),
+  scheduled_at: z.string().nullable(),
+  region: z.string(),
+  verdict,
+  /** False: its region's network was broken, so that it says nothing about the site. */
+  counted: z.boolean(),
+  error: z.string().nullable(),
+  status_code: z.number().nullable(),
+  redirects: z.number().nullable(),
+  address: z.string().nullable(),
+  ...times,
+});
+
+/** One monitor, whole. The values of its headers are masked: they may be secrets. */
+export const monitorSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  url: z.string(),
+  method: z.string(),
+  headers: z.record(z.string(), z.string()),
+  expected_status: z.string(),
+  keyword_present: z.string().nullable(),
+  keyword_absent: z.string().nullable(),
+  timeout_ms: z.number(),
+  max_redirects: z.number(),
+  degraded_ms: z.number().nullable(),
+  certificate_days: z.number().nullable(),
+  interval_seconds: z.number(),
+  criticality,
+  is_active: z.boolean(),
+  preferred_region: z.string().nullable(),
+  only_regions: z.array(z.string()).nullable(),
+  confirm_failures: z.number(),
+  confirm_checks: z.number(),
+  status: z.string(),
+  region: z.string(),
+  home_region: z.string().nullable(),
+  next_check_at: z.string().nullable(),
+  last_scheduled_at: z.string().nullable(),
+  last_checked_at: z.string().nullable(),
+  state: verdict.nullable(),
+  state_since: z.string().nullable(),
+  suspect_since: z.string().nullable(),
+  certificate_expires_at: z.string().nullable(),
+  created_at: z.string(),
+  uptime,
+  /** The latest first. */
+  checks: z.array(check),
+  incidents: z.array(monitorIncident),
+});
+
+/** A page of monitors, by id. `next`: ask for those after it; null at the end. */
+export const monitorPage = z.object({ monitors: z.array(monitorSummary), next: z.string().nullable() });
+
+/** A page of incidents, the newest first. */
+export const incidentPage = z.object({ incidents: z.array(incident), next: z.string().nullable() });
+
+/** What the dashboard shows of monitors at one look. */
+export const monitoringSchema = z.object({
+  now: z.string(),
+  counts: z.object({
+    up: z.number(),
+    degraded: z.number(),
+    down: z.number(),
+    new: z.number(),
+    inactive: z.number(),
+  }),
+  regions: z.array(regionSchema),
+  /** The worst first; not all of them. */
+  monitors: z.array(monitorSummary),
+  incidents: z.object({ open: z.array(incident), recent: z.array(incident) }),
+});
+
+export type Monitoring = z.infer<typeof monitoringSchema>;
+export type MonitorSummary = z.infer<typeof monitorSummary>;
+export type Monitor = z.infer<typeof monitorSchema>;
+export type Check = z.infer<typeof check>;
+export type Incident = z.infer<typeof incident>;
+export type Region = z.infer<typeof regionSchema>;
+export type MonitorState = (typeof monitorStates)[number];

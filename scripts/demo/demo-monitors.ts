@@ -1,0 +1,93 @@
+/** A monitor as `POST /api/monitors` takes it. */
+export interface DemoMonitor {
+  name: string;
+  url: string;
+  method?: 'GET' | 'HEAD';
+  keyword_present?: string;
+  keyword_absent?: string;
+  timeout_ms?: number;
+  degraded_ms?: number;
+  interval_seconds: number;
+  criticality: 'critical' | 'high' | 'normal' | 'low';
+  preferred_region?: 'main' | 'fra1' | 'sin1';
+  idempotency_key: string;
+}
+
+type Plan = Omit<DemoMonitor, 'url' | 'idempotency_key'> & {
+  /** Below `/sites/`; null: only whether the sandbox's port takes connections. */
+  site: string | null;
+};
+
+const wellSays = 'all is well';
+
+const plan = (
+  name: string,
+  site: string | null,
+  interval_seconds: number,
+  criticality: DemoMonitor['criticality'] = 'normal',
+  more: Partial<DemoMonitor> = {},
+): Plan => ({ name, site, interval_seconds, criticality, ...more });
+
+/** What sandbox/sites.ts makes of each is in its site. Those without a region are spread over all of them. */
+const plans: Plan[] = [
+  plan('Shop', 'ok/shop', 10, 'critical', { keyword_present: wellSays, preferred_region: 'main' }),
+  plan('Checkout', 'ok/checkout', 10, 'critical', { keyword_present: wellSays, preferred_region: 'fra1' }),
+  plan('Checkout API', 'ok/checkout-api', 10, 'critical', { preferred_region: 'main' }),
+  plan('Sign-in', 'ok/sign-in', 10, 'critical', { keyword_absent: 'maintenance' }),
+  plan('Public API', 'ok/public-api', 10, 'critical'),
+  plan('API gateway', null, 10, 'critical'),
+  plan('Shop, Europe', 'ok/shop-eu', 15, 'high', { preferred_region: 'fra1' }),
+  plan('Shop, Asia', 'ok/shop-asia', 15, 'high', { preferred_region: 'sin1' }),
+  plan('Account pages', 'ok/account', 15, 'high', { keyword_present: wellSays }),
+  plan('Cart service', 'ok/cart', 15, 'high'),
+  plan('Stock service', 'ok/stock', 15, 'high'),
+  plan('Price service', 'ok/prices', 15, 'high'),
+  plan('Order webhooks', 'ok/order-webhooks', 15, 'high'),
+  plan('Realtime updates', null, 20, 'high', { preferred_region: 'sin1' }),
+  plan('Image CDN', 'ok/images', 20, 'normal', { method: 'HEAD' }),
+  plan('Static files', 'ok/static', 20, 'normal', { method: 'HEAD', preferred_region: 'sin1' }),
+  plan('Landing page', 'ok/landing', 20, 'normal', { keyword_absent: 'maintenance' }),
+  plan('Docs', 'ok/docs', 20, 'normal', { keyword_present: wellSays }),
+  plan('Blog', 'ok/blog', 30),
+  plan('Help centre', 'ok/help', 30),
+  plan('Status page', 'ok/status', 30),
+  plan('Newsletter form', 'ok/newsletter', 30, 'low'),
+  plan('Press kit', 'ok/press', 30, 'low', { method: 'HEAD' }),
+  plan('Careers', 'ok/careers', 30, 'low'),
+  plan('Mail server', null, 30),
+  plan('Old shop address', 'moved/old-shop', 30),
+  plan('Short links', 'moved/short-links', 20, 'normal', { keyword_present: wellSays }),
+  plan('App download', 'moved/app-download', 30, 'low'),
+
+  plan('Search', 'slow/search', 10, 'high', { degraded_ms: 1_000 }),
+  plan('Recommendations', 'slow/recommendations', 15, 'normal', { degraded_ms: 1_000 }),
+  plan('Invoice PDFs', 'slow/invoices', 20, 'normal', { degraded_ms: 1_000, preferred_region: 'fra1' }),
+  plan('Reports', 'slow/reports', 30, 'low', { degraded_ms: 1_000 }),
+
+  plan('Partner API', 'down/partner-api', 10, 'high'),
+  plan('Summer campaign', 'gone/summer', 15, 'low'),
+  plan('Supplier portal', 'closed/suppliers', 15, 'normal', { keyword_absent: 'maintenance' }),
+  plan('Legacy intranet', 'loop/intranet', 20, 'low', { preferred_region: 'main' }),
+
+  plan('Payments API', 'flapping/payments', 10, 'critical'),
+  plan('Booking API', 'recovering/bookings', 10, 'high'),
+
+  plan('Fax gateway', 'silent/fax', 15, 'low', { timeout_ms: 2_000 }),
+  plan('Warehouse scanner', 'drip/warehouse', 20, 'normal', { timeout_ms: 2_000, preferred_region: 'sin1' }),
+];
+
+/** What the demo watches: forty sites of the sandbox's. The same sandbox gives the same keys, so that a demo begun again adds none. */
+export function demoMonitors(sandbox: string): DemoMonitor[] {
+  const { host, port } = new URL(sandbox);
+  return plans.map(({ site, ...monitor }) => ({
+    ...monitor,
+    url: site === null ? `tcp://${host}` : `${sandbox}/sites/${site}`,
+    idempotency_key: `demo-${port}-${monitor.name}`,
+  }));
+}
+
+/** What an earlier demo watched whose sandbox listened elsewhere: nothing answers there any more. */
+export function isLeftOver({ url }: { url: string }, sandbox: string): boolean {
+  const { hostname, host } = new URL(url);
+  return hostname === '127.0.0.1' && host !== new URL(sandbox).host;
+}

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import type { ClockCall } from '../../worker/local-clock';
+
+/** What the monitors did since the demo began. */
+export interface WatchFigures {
+  checks: number;
+  opened: number;
+  closed: number;
+  /** Incidents that are open now, of whatever age. */
+  open: number;
+}
+
+/** The second line of the demo's progress: in 80 columns too. */
+export function watchLine({ checks, opened, closed, open }: WatchFigures): string {
+  return `${checks} checks · ${opened} incidents opened, ${closed} closed, ${open} open`;
+}
+
+const report = z.object({ queue: z.literal('monitors'), counts: z.object({ again: z.number() }) });
+
+/** How many checks a call of the clock came to: none where it was of another queue. */
+export function checksIn({ body }: Pick<ClockCall, 'body'>): number {
+  return report.safeParse(body).data?.counts.again ?? 0;
+}
+
+/** Of `incidents`, those since `sinceMs`. */
+export function countIncidents(
+  incidents: { opened_at: string; closed_at: string | null }[],
+  sinceMs: number,
+): Omit<WatchFigures, 'checks'> {
+  const since = (at: string | null) => at !== null && Date.parse(at) >= sinceMs;
+  return {
+    opened: incidents.filter(({ opened_at }) => since(opened_at)).length,
+    closed: incidents.filter(({ closed_at }) => since(closed_at)).length,
+    open: incidents.filter(({ closed_at }) => closed_at === null).length,
+  };
+}

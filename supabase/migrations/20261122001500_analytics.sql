@@ -1,0 +1,480 @@
+-- What every queue did, by the day, and the pruning of what is old. The figures are rolled up from rows, checks and the ledger as long as
+-- these are there, and outlive them.
+
+-- What an operator may change at any time: one row. Days null: that kind is kept for ever. Settled rows have queues.retention_days.
+create table punctual.settings (
+  only_row boolean primary key default true check (only_row),
+  -- Whose midnight ends a day of the figures. What was rolled up before it was changed stays as it is.
+  time_zone text not null default 'UTC' constraint settings_time_zone_exists check (punctual.is_time_zone(time_zone)),
+  ticks_days integer default 30 check (ticks_days > 0),
+  idle_ticks_days integer default 2 check (idle_ticks_days > 0),
+  -- Of queues whose rows are kept for ever: elsewhere what became of rows goes with them.
+  history_days integer default 365 check (history_days > 0),
+  receipts_days integer default 30 check (receipts_days > 0),
+  monitor_checks_days integer default 14 check (monitor_checks_days > 0),
+  -- Uptime over a month is reckoned from them.
+  monitor_hours_days integer default 31 check (monitor_hours_days > 0),
+  incidents_days integer default 365 check (incidents_days > 0),
+  -- The figures of this file themselves.
+  daily_days integer default 730 check (daily_days > 0)
+);
+insert into punctual.settings default values;
+
+-- What rows came to on a day: done, dead, unknown, cancelled by when they were settled; for the queue monitors up, degraded, down by when
+-- checks began. Once over all accounts (is_total), and where a queue has accounts once for each of them, null being rows of no account:
+-- percentiles cannot be added up. Neither queues nor accounts are referenced: what they did stays true when they are gone.
+create table punctual.daily_outcomes (
+  day date not null,
+  queue text not null,
+  outcome text not null check (outcome in ('done', 'dead', 'unknown', 'cancelled', 'up', 'degraded', 'down')),
+  is_total boolean not null,
+  account_id uuid check (account_id is null or not is_total),
+  rows bigint not null,
+  -- From due to settled, never below 0; of checks, how long they took. Each is the time of one of the rows (percentile_disc).
+  p50_seconds double precision,
+  p95_seconds double precision,
+  p99_seconds double precision,
+  unique nulls not distinct (day, queue, is_total, outcome, account_id)
+);
+
+-- The counted checks of a monitor on a day.
+create table punctual.daily_checks (
+  day date not null,
+  monitor_id bigint not null,
+  checks integer not null,
+  up integer not null,
+  degraded integer not null,
+  down integer not null,
+  -- The share of them that were not down.
+  uptime double precision not null,
+  p50_ms integer,
+  p95_ms integer,
+  p99_ms integer,
+  primary key (day, monitor_id)
+);
+
+-- How far each queue is rolled up. Its lock keeps retention and roll-up of a queue apart.
+create table punctual.rollups (
+  queue text primary key references punctual.queues on delete cascade,
+  -- Days before this one are rolled up whole; null: none ever was.
+  rolled_until date,
+  -- In the run under way: since when this queue waits for it, and the day to go on with.
+  wanted_at timestamptz,
+  next_day date,
+  -- The end of its last run, and what was wrong with it.
+  rolled_at timestamptz,
+  problem text,
+  -- Retention has taken rows of before this instant.
+  pruned_until timestamptz
+);
+
+-- The first instant of a day. Where the clocks go back at midnight there are two of its name, and it is the first.
+create function punctual.day_start(p_day date, p_zone text) returns timestamptz
+language sql stable set search_path = '' as $$
+  select case when ((v.at - interval '1 hour') at time zone p_zone)::date = p_day then v.at - interval '1 hour' else v.at end
+    from (select p_day::timestamp at time zone p_zone as at) v
+$$;
+
+create function punctual.day_of(p_at timestamptz, p_zone text) returns date
+language sql stable set search_path = '' as $$
+  select (p_at at time zone p_zone)::date
+$$;
+
+-- The first day that can be rolled up true: retention has taken nothing of it. Null: any.
+create function punctual.first_whole_day(r punctual.rollups, p_zone text) returns date
+language sql stable set search_path = '' as $$
+  select d.day + case when punctual.day_start(d.day, p_zone) < r.pruned_until then 1 else 0 end
+    from (select punctual.day_of(r.pruned_until, p_zone) as day) d
+$$;
+
+-- When the first thing to be rolled up came to its end, from p_from to before p_to; null: there is none.
+create function punctual.next_settled_at(q punctual.queues, p_from timestamptz, p_to timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+declare
+  v_word text;
+  v_at timestamptz;
+  v_first timestamptz;
+begin
+  if q.name = 'monitors' then
+    -- Checks are many and kept for days: from one day to the next costs less than a look for the next.
+    if p_from > '-infinity' then return p_from; end if;
+    return (select min(c.at) from punctual.monitor_checks c where c.at < p_to);
+  elsif q.source = 'pgmq' then
+    return least(
+      (select min(t.started_at) from punctual.ticks t where t.queue = q.name and t.started_at >= p_from and t.started_at < p_to and t.done > 0),
+      (select min(s.set_aside_at) from punctual.set_aside_messages s where s.set_aside_at >= p_from and s.set_aside_at < p_to),
+      (select min(s.cancelled_at) from punctual.set_aside_messages s where s.cancelled_at >= p_from and s.cancelled_at < p_to));
+  end if;
+  foreach v_word in array array[q.done_word, q.dead_word, q.unknown_word, q.cancelled_word] loop
+    execute format('select min(t.finished_at) from %I.%I t where t.status = %L and t.finished_at > ''-infinity'' and t.finished_at >= $1 '
+                   'and t.finished_at < $2', q.table_schema, q.table_name, v_word)
+    into v_at using p_from, p_to;
+    v_first := least(v_first, v_at);
+  end loop;
+  return v_first;
+end
+$$;
+
+-- Puts a day's figures of a queue in the place of those that were there. Answers how many rows they are of.
+create function punctual.roll_up_day(q punctual.queues, p_day date, p_zone text) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_from timestamptz := punctual.day_start(p_day, p_zone);
+  v_to timestamptz := punctual.day_start(p_day + 1, p_zone);
+begin
+  delete from punctual.daily_outcomes d where d.day = p_day and d.queue = q.name;
+  if q.name = 'monitors' then
+    delete from punctual.daily_checks d where d.day = p_day;
+    insert into punctual.daily_outcomes (day, queue, outcome, is_total, rows, p50_seconds, p95_seconds, p99_seconds)
+    select p_day, q.name, c.verdict, true, c.rows, c.p[1] / 1000.0, c.p[2] / 1000.0, c.p[3] / 1000.0
+      from (select x.verdict, count(*) as rows, percentile_disc(array[0.5, 0.95, 0.99]) within group (order by x.total_ms) as p
+              from punctual.monitor_checks x where x.at >= v_from and x.at < v_to and x.counted group by 1) c;
+    insert into punctual.daily_checks (day, monitor_id, checks, up, degraded, down, uptime, p50_ms, p95_ms, p99_ms)
+    select p_day, c.monitor_id, c.checks, c.up, c.degraded, c.down, (c.up + c.degraded)::double precision / c.checks, c.p[1], c.p[2], c.p[3]
+      from (select x.monitor_id, count(*) as checks, count(*) filter (where x.verdict = 'up') as up,
+                   count(*) filter (where x.verdict = 'degraded') as degraded, count(*) filter (where x.verdict = 'down') as down,
+                   percentile_disc(array[0.5, 0.95, 0.99]) within group (order by x.total_ms) as p
+              from punctual.monitor_checks x where x.at >= v_from and x.at < v_to and x.counted group by 1) c;
+  elsif q.source = 'pgmq' then
+    -- Done is what ticks counted: archives hold what others archived too, and nothing where done messages are deleted. A tick is of the day
+    -- that it began on. What was set aside is there to be counted. Nobody keeps when a message fell due.
+    insert into punctual.daily_outcomes (day, queue, outcome, is_total, rows)
+    select p_day, q.name, c.outcome, true, c.rows
+      from (select 'done' as outcome, coalesce(sum(t.done), 0) as rows
+              from punctual.ticks t where t.queue = q.name and t.started_at >= v_from and t.started_at < v_to
+            union all
+            select 'dead', count(*) from punctual.set_aside_messages s
+             where s.set_aside_at >= v_from and s.set_aside_at < v_to and s.cancelled_at is null
+            union all
+            select 'cancelled', count(*) from punctual.set_aside_messages s where s.cancelled_at >= v_from and s.cancelled_at < v_to) c
+     where c.rows > 0;
+  else
+    -- The words as literals, as the index on what is settled has them.
+    execute format($sql$
+      insert into punctual.daily_outcomes (day, queue, outcome, is_total, account_id, rows, p50_seconds, p95_seconds, p99_seconds)
+      select $1, %1$L, c.outcome, c.is_total, c.account_id, c.rows, c.p[1], c.p[2], c.p[3]
+        from (select r.outcome, %2$s as is_total, %3$s as account_id, count(*) as rows,
+                     percentile_disc(array[0.5, 0.95, 0.99]) within group (order by r.seconds) as p
+                from (select case t.status::text when %5$L then 'done' when %6$L then 'dead' when %7$L then 'unknown' else 'cancelled' end collate "C" as outcome,
+                             case when isfinite(t.%9$I) then greatest(0, date_part('epoch', t.finished_at - t.%9$I)) end as seconds
+                             %4$s
+                        from %10$I.%11$I t
+                       where t.status in (%5$L, %6$L, %7$L, %8$L) and t.finished_at >= $2 and t.finished_at < $3) r
+               group by %12$s) c
+      $sql$, q.name,
+      case when q.account_column is null then 'true' else 'grouping(r.account_id) = 1' end,
+      case when q.account_column is null then 'null::uuid' else 'r.account_id' end,
+      case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end,
+      q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.due_column, q.table_schema, q.table_name,
+      case when q.account_column is null then 'r.outcome' else 'rollup (r.outcome, r.account_id) having grouping(r.outcome) = 0' end)
+    using p_day, v_from, v_to;
+  end if;
+  return (select coalesce(sum(d.rows), 0) from punctual.daily_outcomes d where d.day = p_day and d.queue = q.name and d.is_total);
+end
+$$;
+
+-- One step of the run under way, or the first of a new one: the next day of a queue. A run takes every queue, those first whose last run is
+-- the longest ago: the two last days that are rolled up whole, once more, since rows are decided late; those that were missed; and today so
+-- far. r: the queue's line, locked. A queue that fails does not hold up the others: the problem is kept, and the next run tries again.
+create function punctual.roll_up_next(r punctual.rollups, p_zone text, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  q punctual.queues := punctual.read_queue(r.queue);
+  v_today date := punctual.day_of(p_now, p_zone);
+  v_day date := r.next_day;
+  v_next date;
+  v_rows bigint;
+  v_problem text;
+begin
+  if v_day is null and r.rolled_until is not null then v_day := r.rolled_until - 2; end if;
+  begin
+    if v_day is null then
+      -- Figures of a queue of this name that was removed stay.
+      v_day := greatest(punctual.day_of(punctual.next_settled_at(q, '-infinity', p_now), p_zone),
+                        (select max(d.day) from punctual.daily_outcomes d where d.queue = q.name));
+    end if;
+    v_day := least(greatest(v_day, punctual.first_whole_day(r, p_zone)), v_today);
+    v_day := coalesce(v_day, v_today);
+    v_rows := punctual.roll_up_day(q, v_day, p_zone);
+    if v_day < v_today then
+      v_next := v_day + 1;
+      if v_next >= coalesce(r.rolled_until, v_next) then
+        v_next := coalesce(punctual.day_of(punctual.next_settled_at(q, punctual.day_start(v_next, p_zone), punctual.day_start(v_today, p_zone)), p_zone),
+                           v_today);
+        delete from punctual.daily_outcomes d where d.queue = q.name and d.day > v_day and d.day < v_next;
+      end if;
+    end if;
+  exception when query_canceled or others then
+    v_problem := left(sqlerrm, 500);
+    v_rows := null;
+    v_next := null;
+  end;
+  update punctual.rollups x set
+    rolled_until = case when v_problem is null then greatest(x.rolled_until, coalesce(v_next, v_today)) else x.rolled_until end,
+    next_day = case when v_problem is null then v_next else x.next_day end,
+    wanted_at = case when v_next is null then null else x.wanted_at end,
+    rolled_at = case when v_next is null then p_now else x.rolled_at end,
+    problem = v_problem
+   where x.queue = r.queue;
+  return jsonb_build_object('queue', r.queue, 'day', v_day, 'rows', v_rows, 'problem', v_problem);
+end
+$$;
+
+-- The same for one day, asked for: the queue after p_after, by name. A day that retention has taken rows of keeps its figures: rows is null
+-- then, and first_day the first one that could be rolled up again. PT409 where that is so of every queue.
+create function punctual.roll_up_asked(p_day date, p_after text, p_zone text, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  r punctual.rollups;
+  v_first date;
+  v_rows bigint;
+begin
+  if p_day > punctual.day_of(p_now, p_zone) then
+    raise exception '% has not begun in %', p_day, p_zone using errcode = '22023';
+  end if;
+  if p_after is null then
+    select min(coalesce(punctual.first_whole_day(x, p_zone), '-infinity')) into v_first from punctual.rollups x;
+    if p_day < v_first then
+      raise exception '% cannot be rolled up any more: retention has taken rows of it', p_day
+        using errcode = 'PT409', detail = v_first::text, hint = format('Its figures stay as they are. The first day that can be is %s.', v_first);
+    end if;
+  end if;
+  select x.* into r from punctual.rollups x where x.queue > coalesce(p_after, '') order by x.queue limit 1 for no key update;
+  if not found then return jsonb_build_object('queue', null, 'day', p_day, 'rows', null); end if;
+  v_first := punctual.first_whole_day(r, p_zone);
+  if p_day < v_first then return jsonb_build_object('queue', r.queue, 'day', p_day, 'rows', null, 'first_day', v_first); end if;
+  v_rows := punctual.roll_up_day(punctual.read_queue(r.queue), p_day, p_zone);
+  return jsonb_build_object('queue', r.queue, 'day', p_day, 'rows', v_rows);
+end
+$$;
+
+-- One bounded step of rolling up, a queue and a day: called again for as long as it answers more. Without p_day: see roll_up_next. With it,
+-- that day of every queue, p_after being the queue that the last step answered: see roll_up_asked. Only one runs at a time: busy says that
+-- another does, and nothing was done. Answers {queue, day, rows, more, busy, problem, first_day}.
+create function punctual.roll_up(p_day date default null, p_after text default null, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '20s' set jit = off set work_mem = '64MB' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_zone text := coalesce((select s.time_zone from punctual.settings s), 'UTC');
+  v_step jsonb := '{"queue": null, "day": null, "rows": null, "problem": null, "first_day": null, "busy": false}';
+  r punctual.rollups;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('punctual.roll_up')) then return v_step || '{"busy": true, "more": true}'; end if;
+  insert into punctual.rollups (queue) select q.name from punctual.queues q on conflict do nothing;
+  if p_day is not null then
+    v_step := v_step || punctual.roll_up_asked(p_day, p_after, v_zone, v_now);
+    return v_step || jsonb_build_object('more', exists (select from punctual.rollups x where x.queue > v_step->>'queue'));
+  end if;
+  -- One that was broken off long ago is not gone on with: those queues that it had done are behind by now.
+  if not exists (select from punctual.rollups x where x.wanted_at > v_now - interval '10 minutes') then
+    update punctual.rollups x set wanted_at = v_now;
+  end if;
+  select x.* into r from punctual.rollups x where x.wanted_at is not null order by x.rolled_at nulls first, x.queue limit 1 for no key update;
+  if found then v_step := v_step || punctual.roll_up_next(r, v_zone, v_now); end if;
+  return v_step || jsonb_build_object('more', exists (select from punctual.rollups x where x.wanted_at is not null));
+end
+$$;
+
+-- What the dashboard shows of the last p_days days: {time_zone, rolled_until, rolled_at, problems, totals, days, monitors}, as
+-- lib/store/analytics.ts says. Of each queue the eight accounts with the most rows, the rest as one; of monitors the sixty worst.
+create function punctual.read_analytics(p_days integer default 14, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
+declare
+  v_zone text := coalesce((select s.time_zone from punctual.settings s), 'UTC');
+  v_from date := punctual.day_of(coalesce(p_now, clock_timestamp()), v_zone) - p_days + 1;
+  v_outcomes constant text[] := '{done,up,degraded,dead,down,unknown,cancelled}';
+begin
+  if p_days is null or p_days not between 1 and 90 then
+    raise exception 'p_days is between 1 and 90' using errcode = '22023';
+  end if;
+  return jsonb_build_object(
+    'time_zone', v_zone,
+    'rolled_until', (select min(r.rolled_until) from punctual.rollups r),
+    'rolled_at', (select max(r.rolled_at) from punctual.rollups r),
+    'problems', (select coalesce(jsonb_agg(jsonb_build_object('queue', r.queue, 'problem', r.problem) order by r.queue), '[]')
+                   from punctual.rollups r where r.problem is not null),
+    'totals', (
+      select coalesce(jsonb_agg(to_jsonb(d) - 'is_total' - 'account_id' || jsonb_build_object('partial', coalesce(d.day >= r.rolled_until, false))
+                                order by d.day desc, d.queue, array_position(v_outcomes, d.outcome)), '[]')
+        from punctual.daily_outcomes d left join punctual.rollups r on r.queue = d.queue
+       where d.is_total and d.day >= v_from),
+    'days', (
+      with d as materialized (
+        select x.* from punctual.daily_outcomes x where not x.is_total and x.day >= v_from
+      ),
+      placed as materialized (
+        select x.queue, x.account_id, row_number() over (partition by x.queue order by sum(x.rows) desc, x.account_id) as place from d x group by 1, 2
+      ),
+      shown as (
+        select d.day, d.queue, d.outcome, p.place > 8 as others, least(p.place, 9) as place, case when p.place <= 8 then d.account_id end as account_id,
+               sum(d.rows) as rows, max(d.p50_seconds) filter (where p.place <= 8) as p50_seconds,
+               max(d.p95_seconds) filter (where p.place <= 8) as p95_seconds, max(d.p99_seconds) filter (where p.place <= 8) as p99_seconds
+          from d join placed p on p.queue = d.queue and coalesce(p.account_id::text, '') = coalesce(d.account_id::text, '')
+         group by 1, 2, 3, 4, 5, 6
+      )
+      select coalesce(jsonb_agg(to_jsonb(s) - 'place' || jsonb_build_object('account', a.name, 'partial', coalesce(s.day >= r.rolled_until, false))
+                                order by s.day desc, s.queue, s.place, array_position(v_outcomes, s.outcome)), '[]')
+        from shown s left join punctual.accounts a on a.id = s.account_id left join punctual.rollups r on r.queue = s.queue),
+    'monitors', (
+      with worst as materialized (
+        select m.id, m.name, row_number() over (order by sum(d.down)::double precision / sum(d.checks) desc,
+                                                         sum(d.degraded)::double precision / sum(d.checks) desc, m.name, m.id) as place
+          from punctual.daily_checks d join punctual.monitors m on m.id = d.monitor_id
+         where d.day >= v_from group by m.id order by place limit 60
+      )
+      select coalesce(jsonb_agg(to_jsonb(d) || jsonb_build_object('monitor_id', w.id::text, 'monitor', w.name,
+                                  'partial', coalesce(d.day >= r.rolled_until, false)) order by w.place, d.day desc), '[]')
+        from worst w join punctual.daily_checks d on d.monitor_id = w.id and d.day >= v_from
+        left join punctual.rollups r on r.queue = 'monitors'));
+end
+$$;
+
+-- Up to when retention may take what is rolled up by day: not what is not rolled up yet, for which it waits seven days at most.
+create function punctual.prune_before(p_before timestamptz, r punctual.rollups, p_zone text) returns timestamptz
+language sql stable set search_path = '' as $$
+  select case when p_before is not null
+              then least(p_before, greatest(punctual.day_start(r.rolled_until, p_zone), p_before - interval '7 days')) end
+$$;
+
+-- One bounded step of a queue's settled rows, p_limit of each state: those past its retention_days. Unknown rows stay: they wait for a
+-- decision. Of pgmq, messages set aside; of monitors, checks, and never a monitor. r: the queue's line, locked. Answers how many of each
+-- word, of which p_limit says that there may be more.
+create function punctual.prune_rows(q punctual.queues, p_before timestamptz, p_limit integer) returns integer[]
+language plpgsql set search_path = '' as $$
+declare
+  v_word text;
+  v_count integer;
+  v_counts integer[] := '{}';
+begin
+  if q.source = 'pgmq' then return array[punctual.prune_messages(q, p_before, p_limit)]; end if;
+  foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
+    execute format(
+      'delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %3$L and s.finished_at < $1 '
+      'order by s.finished_at limit $2 for update skip locked))', q.table_schema, q.table_name, v_word)
+    using p_before, p_limit;
+    get diagnostics v_count = row_count;
+    v_counts := v_counts || v_count;
+  end loop;
+  return v_counts;
+end
+$$;
+
+-- One bounded step of retention: p_limit of each kind of thing, and of each queue's. What ticks have locked is passed over, and so is a
+-- queue that is being rolled up. Rows, checks and pgmq's ticks wait for their roll-up: see prune_before. A queue whose rows cannot be
+-- deleted does not hold up the others.
+--
+-- Answers {rows, ticks, history, receipts, checks, hours, incidents, days, problems: [{queue, problem}], more}.
+create function punctual.prune(p_limit integer default 1000, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  s punctual.settings;
+  q punctual.queues;
+  r punctual.rollups;
+  v_zone text;
+  v_before timestamptz;
+  v_counts integer[];
+  v_count integer;
+  v_last timestamptz;
+  v_rows integer := 0;
+  v_ticks integer := 0;
+  v_history integer := 0;
+  v_receipts integer;
+  v_checks integer := 0;
+  v_hours integer;
+  v_incidents integer;
+  v_days integer;
+  v_problems jsonb := '[]';
+  v_more boolean := false;
+begin
+  if p_limit is null or p_limit not between 1 and 10000 then
+    raise exception 'p_limit is between 1 and 10000' using errcode = '22023';
+  end if;
+  select * into s from punctual.settings;
+  v_zone := coalesce(s.time_zone, 'UTC');
+  insert into punctual.rollups (queue)
+  select x.name from punctual.queues x where not exists (select from punctual.rollups y where y.queue = x.name) on conflict do nothing;
+
+  for q in select * from punctual.queues order by name loop
+    select * into r from punctual.rollups x where x.queue = q.name for no key update skip locked;
+    if not found then
+      v_more := true;
+      continue;
+    end if;
+
+    v_before := punctual.prune_before(v_now - make_interval(days => q.retention_days), r, v_zone);
+    if v_before is not null then
+      begin
+        v_counts := punctual.prune_rows(q, v_before, p_limit);
+        v_count := (select sum(c) from unnest(v_counts) c);
+        v_rows := v_rows + v_count;
+        v_more := v_more or p_limit = any (v_counts);
+        if v_count > 0 then r.pruned_until := greatest(r.pruned_until, v_before); end if;
+      exception when others then
+        v_problems := v_problems || jsonb_build_object('queue', q.name, 'problem', sqlerrm);
+      end;
+    end if;
+    if q.name = 'monitors' then
+      v_before := punctual.prune_before(v_now - make_interval(days => s.monitor_checks_days), r, v_zone);
+      delete from punctual.monitor_checks c where c.id = any (array(
+        select o.id from (select x.id, x.at from punctual.monitor_checks x order by x.id limit p_limit for update skip locked) o where o.at < v_before));
+      get diagnostics v_checks = row_count;
+      v_more := v_more or v_checks = p_limit;
+      if v_checks > 0 then r.pruned_until := greatest(r.pruned_until, v_before); end if;
+    end if;
+
+    v_before := v_now - make_interval(days => s.ticks_days);
+    if q.source = 'pgmq' then v_before := punctual.prune_before(v_before, r, v_zone); end if;
+    with gone as (
+      delete from punctual.ticks t where t.id = any (array(
+        select x.id from punctual.ticks x
+         where x.queue = q.name and x.started_at < greatest(v_now - make_interval(days => s.idle_ticks_days), v_before)
+           and (x.started_at < v_before or (x.outcome in ('idle', 'skipped') and x.done = 0
+                                            and x.started_at < v_now - make_interval(days => s.idle_ticks_days)))
+         order by x.started_at limit p_limit for update skip locked))
+      returning t.started_at, t.done
+    )
+    select count(*), max(g.started_at) filter (where g.done > 0) into v_count, v_last from gone g;
+    v_ticks := v_ticks + v_count;
+    v_more := v_more or v_count = p_limit;
+    if q.source = 'pgmq' then r.pruned_until := greatest(r.pruned_until, v_last + interval '1 microsecond'); end if;
+    update punctual.rollups x set pruned_until = r.pruned_until where x.queue = q.name and x.pruned_until is distinct from r.pruned_until;
+
+    delete from punctual.history h where h.id = any (array(
+      select x.id from punctual.history x
+       where x.queue = q.name and x.at < v_now - make_interval(days => coalesce(q.retention_days, s.history_days))
+       order by x.at limit p_limit for update skip locked));
+    get diagnostics v_count = row_count;
+    v_history := v_history + v_count;
+    v_more := v_more or v_count = p_limit;
+  end loop;
+
+  delete from punctual.receipts t where t.id = any (array(
+    select x.id from punctual.receipts x where x.received_at < v_now - make_interval(days => s.receipts_days)
+     order by x.received_at limit p_limit for update skip locked));
+  get diagnostics v_receipts = row_count;
+  -- Monitor by monitor, by the key: there is no index on hours alone.
+  delete from punctual.monitor_hours t where t.ctid = any (array(
+    select h.ctid from punctual.monitors m
+     cross join lateral (select x.ctid from punctual.monitor_hours x
+                          where x.monitor_id = m.id and x.hour < v_now - make_interval(days => s.monitor_hours_days)
+                          limit p_limit for update skip locked) h limit p_limit));
+  get diagnostics v_hours = row_count;
+  delete from punctual.incidents t where t.id = any (array(
+    select x.id from punctual.incidents x where x.closed_at < v_now - make_interval(days => s.incidents_days)
+     order by x.closed_at limit p_limit for update skip locked));
+  get diagnostics v_incidents = row_count;
+  delete from punctual.daily_outcomes t where t.ctid = any (array(
+    select x.ctid from punctual.daily_outcomes x where x.day < punctual.day_of(v_now, v_zone) - s.daily_days limit p_limit for update skip locked));
+  get diagnostics v_days = row_count;
+  delete from punctual.daily_checks t where t.ctid = any (array(
+    select x.ctid from punctual.daily_checks x where x.day < punctual.day_of(v_now, v_zone) - s.daily_days limit p_limit for update skip locked));
+  get diagnostics v_count = row_count;
+  v_more := v_more or p_limit = any (array[v_receipts, v_hours, v_incidents, v_days, v_count]);
+  return jsonb_build_object(
+    'rows', v_rows, 'ticks', v_ticks, 'history', v_history, 'receipts', v_receipts, 'checks', v_checks, 'hours', v_hours,
+    'incidents', v_incidents, 'days', v_days + v_count, 'problems', v_problems, 'more', v_more);
+end
+$$;
+
+select punctual.close_to_public();

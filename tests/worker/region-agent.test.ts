@@ -1,0 +1,109 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import { afterEach, describe, expect, inject, it, vi } from 'vitest';
+import { type Container, makeContainer } from '../../lib/server/container';
+import { serverEnv } from '../../lib/server/env';
+import { runRegionAgent } from '../../worker/region-agent';
+
+const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const region = {
+  name: 'main',
+  is_default: true,
+  is_healthy: true,
+  reason: null,
+  last_tick_at: null,
+  unseen_seconds: 180,
+  network_broken_until: null,
+  monitors: 0,
+  homes: 0,
+};
+
+describe('the agent', () => {
+  afterEach(() => {
+    shared.punctual = undefined;
+    vi.restoreAllMocks();
+  });
+  const signal = () => new AbortController().signal;
+
+  it('says how a region is made that is not there', async () => {
+    const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' });
+    const made = await makeContainer({ ...env, logLevel: 'fatal' });
+    shared.punctual = Promise.resolve({ ...made, rpc: async () => [region] });
+    await expect(runRegionAgent(['--region', 'office'], signal())).rejects.toThrow(
+      /there is no region "office"; there are main\. To make it:\n.*POST .*\/api\/regions .*"office"/s,
+    );
+  });
+
+  it.each<[args: string[], code: number, says: RegExp]>([
+    [['--help'], 0, /npm run agent -- --region office/],
+    [[], 2, /--region is missing/],
+    [['--region', 'main', '--every', '0'], 2, /from 1 to 60/],
+    [['--region', 'main', '--every', '1.5'], 2, /from 1 to 60/],
+    [['--regions', 'main'], 2, /--regions/],
+  ])('%j ends with %d', async (args, code, says) => {
+    const said: string[] = [];
+    for (const stream of [process.stdout, process.stderr]) {
+      vi.spyOn(stream, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+    }
+    expect(await runRegionAgent(args, signal())).toBe(code);
+    expect(said.join('')).toMatch(says);
+  });
+});
+
+describe('the agent as a process', () => {
+  let child: ChildProcess | undefined;
+  let folder: string;
+  const site = createServer();
+  afterEach(async () => {
+    child?.kill('SIGKILL');
+    site.closeAllConnections();
+    site.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('lets the check under way settle when it is told to end', async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'punctual-agent-'));
+    const directory = path.join(folder, 'db');
+    site.listen(0, '127.0.0.1');
+    await once(site, 'listening');
+    const host = `127.0.0.1:${(site.address() as AddressInfo).port}`;
+    const before = await PGlite.create(directory, {
+      loadDataDir: new Blob([readFileSync(inject('snapshot'))]),
+    });
+    await before.query(
+      `insert into punctual.monitors (name, url, next_check_at, preferred_region) values ('Slow', $1, now(), 'fra1')`,
+      [`http://${host}/`],
+    );
+    await before.close();
+
+    const agent = spawn(process.execPath, ['--import', 'tsx', 'worker/main.ts', '--region', 'fra1'], {
+      env: { NODE_ENV: 'test', PUNCTUAL_DATA: directory, MONITOR_ALLOW_PRIVATE: host },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    child = agent;
+    let said = '';
+    agent.stdout.on('data', (chunk) => {
+      said += chunk;
+    });
+    const exit = once(agent, 'exit');
+    const asked = await Promise.race([once(site, 'request'), exit]);
+    expect(asked).toEqual([expect.anything(), expect.objectContaining({ statusCode: 200 })]);
+    agent.kill('SIGTERM');
+    setTimeout(() => asked[1].end('here'), 300);
+    expect(await exit).toEqual([0, null]);
+    expect(said).toContain('the agent has ended');
+
+    const reports = said
+      .split('\n')
+      .filter((line) => line.includes('"counts"'))
+      .map((line) => JSON.parse(line));
+    expect(reports).toMatchObject([{ partition: 'fra1', clock: 'agent', counts: { claimed: 1, again: 1 } }]);
+  }, 30_000);
+});

@@ -1,0 +1,87 @@
+import { parseArgs } from 'node:util';
+import { monitors } from '../lib/queues/monitors';
+import { container } from '../lib/server/container';
+import { loadEnvFiles } from '../lib/server/load-env-files';
+import { listRegions } from '../lib/server/regions';
+import { tickPartition } from '../lib/server/tick-partition';
+import { runTickLoop } from './tick-loop';
+
+const usage = `npm run agent -- --region office [--every 10]
+
+Checks the monitors of one region from this machine, until SIGTERM or SIGINT: a tick every so many seconds (1 to 60), and at once while
+there is a backlog. The database is that of SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY, from the environment, .env.local or .env.
+The region has to be there: POST /api/regions makes it.
+
+Exit codes: 0 ended by a signal, 1 it cannot run, 2 wrong arguments.
+`;
+
+/** The limit of one tick, as the routes have it. */
+const maxDuration = 60;
+
+/** Runs until `signal` ends it; answers the exit code. Throws what a person has to mend: a region that is not there, an `EnvError`. */
+export async function runRegionAgent(args: string[], signal: AbortSignal): Promise<number> {
+  const asked = readArguments(args);
+  if ('code' in asked) {
+    (asked.code === 0 ? process.stdout : process.stderr).write(asked.text);
+    return asked.code;
+  }
+  const { region, everyMs } = asked;
+  loadEnvFiles();
+  const shared = await container();
+  const { log, rpc } = shared;
+  let isKnown = false;
+  await runTickLoop({
+    everyMs,
+    signal,
+    async tick() {
+      if (!isKnown) {
+        checkRegion(region, await listRegions(rpc));
+        log.info({ region, everyMs }, 'the agent ticks; SIGTERM ends it');
+      }
+      isKnown = true;
+      return tickPartition(monitors, shared, { partition: region, maxDuration, clockName: 'agent' });
+    },
+    onError(error, againInMs) {
+      if (error instanceof MissingRegionError) throw error;
+      log.error({ err: error, region, againInMs }, 'a tick failed');
+    },
+  });
+  log.info({ region }, 'the agent has ended');
+  return 0;
+}
+
+/** Nothing will make it run but a person. */
+class MissingRegionError extends Error {
+  override readonly name = 'MissingRegionError';
+  readonly kind = 'missing_region';
+}
+
+function checkRegion(region: string, known: { name: string }[]): void {
+  const names = known.map(({ name }) => name);
+  if (names.includes(region)) return;
+  throw new MissingRegionError(`there is no region "${region}"; there are ${names.join(', ')}. To make it:
+curl -X POST https://your.app/api/regions -H "Authorization: Bearer $API_KEY" -H 'Content-Type: application/json' -d '{ "name": "${region}" }'`);
+}
+
+type Asked = { region: string; everyMs: number } | { code: 0 | 2; text: string };
+
+function readArguments(args: string[]): Asked {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        region: { type: 'string' },
+        every: { type: 'string', default: '10' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (values.help) return { code: 0, text: usage };
+    if (!values.region) return { code: 2, text: `which region? --region is missing\n\n${usage}` };
+    const seconds = /^\d{1,2}$/.test(values.every) ? Number(values.every) : 0;
+    if (seconds < 1 || seconds > 60)
+      return { code: 2, text: '--every is a number of seconds from 1 to 60\n' };
+    return { region: values.region, everyMs: seconds * 1_000 };
+  } catch (error) {
+    return { code: 2, text: `${(error as Error).message}\n\n${usage}` };
+  }
+}

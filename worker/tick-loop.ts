@@ -1,0 +1,52 @@
+import { setTimeout as timeout } from 'node:timers/promises';
+
+/** What the loop needs to know of a tick. */
+export interface TickEnd {
+  counts: { claimed: number };
+  /** Rows that are still due; null if not counted. */
+  backlogDue: number | null;
+}
+
+export interface TickLoop {
+  tick: () => Promise<TickEnd>;
+  /** From one tick's start to the next one's, where nothing is left to do. */
+  everyMs: number;
+  /** Ends the loop; the tick under way is waited for. */
+  signal: AbortSignal;
+  /** Told of every tick that failed, and when the next one comes. What it throws ends the loop. */
+  onError: (error: unknown, againInMs: number) => void;
+  sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>;
+}
+
+const firstPauseMs = 1_000;
+const longestPauseMs = 60_000;
+
+/** Tick after tick: at once while there is a backlog, else at the pace; after errors with a pause that grows. */
+export async function runTickLoop({
+  tick,
+  everyMs,
+  signal,
+  onError,
+  sleep = (ms, signal) => timeout(ms, undefined, { signal }).catch(() => {}),
+}: TickLoop): Promise<void> {
+  let pauseMs = firstPauseMs;
+  while (!signal.aborted) {
+    const startedAt = Date.now();
+    let waitMs: number;
+    try {
+      const end = await tick();
+      pauseMs = firstPauseMs;
+      waitMs = hasBacklog(end) ? 0 : Math.max(0, startedAt + everyMs - Date.now());
+    } catch (error) {
+      waitMs = pauseMs;
+      pauseMs = Math.min(longestPauseMs, pauseMs * 2);
+      onError(error, waitMs);
+    }
+    if (waitMs > 0 && !signal.aborted) await sleep(waitMs, signal);
+  }
+}
+
+/** One that claimed nothing would claim nothing again: it was skipped or paused, or what is due waits for something else. */
+function hasBacklog({ counts, backlogDue }: TickEnd): boolean {
+  return counts.claimed > 0 && (backlogDue ?? 0) > 0;
+}
