@@ -56,7 +56,7 @@ create table punctual.queues (
   max_ticks integer not null default 1 check (max_ticks between 1 and 100),
   timeout_seconds integer not null default 15 check (timeout_seconds between 1 and 785),
   lease_seconds integer not null default 90 check (lease_seconds >= 31),
-  max_attempts integer not null default 5 check (max_attempts between 1 and 1000),
+  max_attempts integer not null default 5 check (max_attempts between 1 and 1000000),
   backoff_base_seconds integer not null default 30 check (backoff_base_seconds >= 1),
   backoff_cap_seconds integer not null default 3600,
   retention_days integer default 30 check (retention_days > 0),

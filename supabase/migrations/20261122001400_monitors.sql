@@ -47,7 +47,7 @@ create table punctual.monitors (
   -- Where it is checked now, and where it belongs: in its preferred region, or where the even spread has put it.
   region text not null references punctual.regions,
   home_region text references punctual.regions,
-  next_check_at timestamptz not null,
+  next_check_at timestamptz not null check (isfinite(next_check_at)),
   -- The instant that its last check was planned for.
   last_scheduled_at timestamptz,
   last_checked_at timestamptz,
@@ -181,6 +181,7 @@ begin
   else
     if (new.preferred_region, new.only_regions) is distinct from (old.preferred_region, old.only_regions) then
       new.home_region := new.preferred_region;
+      if new.region <> all (new.only_regions) then new.region := coalesce(new.preferred_region, new.only_regions[1]); end if;
     end if;
     if (new.interval_seconds <> old.interval_seconds or (new.is_active and not old.is_active)) and new.next_check_at = old.next_check_at then
       new.next_check_at := punctual.first_check_at(new.id, new.interval_seconds, clock_timestamp());
@@ -190,6 +191,11 @@ begin
        or new.is_active <> old.is_active then
       new.judged_from := greatest(old.judged_from, old.last_checked_at + interval '1 microsecond');
       new.suspect_since := null;
+      if old.status = 'checking' then
+        new.status := 'scheduled';
+        new.claim_id := null;
+        new.lease_expires_at := null;
+      end if;
     end if;
     if old.is_active and not new.is_active then
       update punctual.incidents i set ended_at = clock_timestamp(), closed_at = clock_timestamp() where i.monitor_id = new.id and i.closed_at is null;
@@ -210,14 +216,16 @@ begin
 end
 $$;
 
--- Gives each monitor without a preferred region a home, so that the healthy regions have as many of them each, and moves no more of
--- those that have one than that takes.
-create function punctual.spread_monitors(p_now timestamptz) returns void
+-- Gives each monitor without a preferred region a home, so that the healthy regions (the default one first) have as many of them each, and
+-- moves no more of those that have one than that takes; 5,000 at most.
+create function punctual.spread_monitors(v_healthy text[], p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_most constant integer := 5000;
+  v_spread integer;
 begin
   with region as materialized (
-    select s.name, row_number() over (order by s.is_default desc, s.name) as place, count(*) over () as regions
-      from punctual.region_states(p_now) s where s.is_healthy
+    select h as name, n as place, cardinality(v_healthy) as regions from unnest(v_healthy) with ordinality u (h, n)
   ),
   free as materialized (
     select m.id, m.home_region,
@@ -243,17 +251,21 @@ begin
        (select count(*) from free f where f.home_region = q.name) + 1, q.most) g (n)
   )
   update punctual.monitors m set home_region = room.name
-    from surplus join room on room.n = surplus.n where m.id = surplus.id;
+    from surplus join room on room.n = surplus.n where m.id = surplus.id and surplus.n <= v_most;
+  get diagnostics v_spread = row_count;
   -- Those that may only go to some places are at home in one of them.
   update punctual.monitors m
-     set home_region = (select s.name from punctual.region_states(p_now) s where s.name = any (m.only_regions) order by s.is_healthy desc, md5(s.name || m.id) limit 1)
-   where m.home_region is null and m.preferred_region is null and m.only_regions is not null;
-  update punctual.regions r set spread_at = p_now
-   where r.spread_at is null and r.name in (select s.name from punctual.region_states(p_now) s where s.is_healthy);
+     set home_region = (select o from unnest(m.only_regions) o order by (o = any (v_healthy)) desc, md5(o || m.id) limit 1)
+   where m.id in (select x.id from punctual.monitors x
+                   where x.home_region is null and x.preferred_region is null and x.only_regions is not null limit v_most);
+  -- What was left comes with the next tick.
+  if v_spread < v_most then
+    update punctual.regions r set spread_at = p_now where r.spread_at is null and r.name = any (v_healthy);
+  end if;
 end
 $$;
 
--- Moves monitors to where they can be checked, 2,000 at most: away from regions that are not healthy, and home again. Runs in a tick's
+-- Moves monitors to where they can be checked, 5,000 at most: away from regions that are not healthy, and home again. Runs in a tick's
 -- first exchange, and costs next to nothing where all are at home.
 create function punctual.place_monitors(p_partition text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
@@ -270,36 +282,42 @@ begin
   select exists (select from punctual.monitors m where m.home_region is null)
       or exists (select from punctual.regions r where r.spread_at is null and r.name = any (v_healthy)) into v_unspread;
   -- Two ticks at once would both find the same ones.
-  if v_unspread and pg_try_advisory_xact_lock(hashtext('punctual.spread_monitors')) then perform punctual.spread_monitors(p_now); end if;
+  if v_unspread and pg_try_advisory_xact_lock(hashtext('punctual.spread_monitors')) then perform punctual.spread_monitors(v_healthy, p_now); end if;
   update punctual.monitors m set region = punctual.choose_region(m.id, m.home_region, m.only_regions, v_healthy, v_default)
    where m.id = any (array(
      select l.id from punctual.monitors l
       where l.id = any (array(
         (select a.id from punctual.monitors a
           where a.status = 'scheduled' and a.region = any (v_unhealthy)
-            and a.region <> punctual.choose_region(a.id, a.home_region, a.only_regions, v_healthy, v_default) limit 2000)
+            -- Of those that may go nowhere else nobody asks further.
+            and (a.only_regions is null or a.only_regions && v_healthy) limit 5000)
         union all
         -- One whose failures are being confirmed elsewhere comes home when that is done.
         (select h.id from punctual.monitors h
-          where h.region <> h.home_region and h.home_region = any (v_healthy) and h.suspect_since is null and h.status = 'scheduled' limit 2000)))
+          where h.region <> h.home_region and h.home_region = any (v_healthy) and h.suspect_since is null and h.state is distinct from 'down'
+            and h.status = 'scheduled' limit 5000)))
         and l.status = 'scheduled'
-      limit 2000 for no key update skip locked));
+      limit 5000 for no key update skip locked));
 end
 $$;
 
 -- What a monitor's latest checks come to: its state, an incident that opens or closes, and where and when it is checked next while
--- something is being confirmed. p_healthy and p_default as choose_region takes them.
-create function punctual.judge_monitor(m punctual.monitors, p_healthy text[], p_default text, p_now timestamptz) returns void
+-- something is being confirmed. p_healthy and p_default as choose_region takes them; p_awake: those of p_healthy that have just been seen,
+-- since one that may be gone would keep an alarm waiting.
+create function punctual.judge_monitor(m punctual.monitors, p_healthy text[], p_awake text[], p_default text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   -- Failures are confirmed this soon where there is no other region to ask.
   v_confirm_seconds constant integer := 20;
   v_window record;
-  v_regions integer := (select greatest(1, count(*)) from unnest(p_healthy) h where m.only_regions is null or h = any (m.only_regions));
+  v_regions integer := (select greatest(1, count(*)) from unnest(p_awake) h where m.only_regions is null or h = any (m.only_regions));
   v_home text := punctual.choose_region(m.id, m.home_region, m.only_regions, p_healthy, p_default);
   v_next_region text;
   v_state text := m.state;
   v_suspect_since timestamptz := m.suspect_since;
+  v_judged_from timestamptz := m.judged_from;
+  v_unasked boolean;
+  v_asked integer;
 begin
   -- verdicts: the newest first; good: how many of the newest in a row were not down, up: were up.
   select array_agg(c.verdict order by c.n) as verdicts,
@@ -317,14 +335,21 @@ begin
             from (select k.* from punctual.monitor_checks k
                    where k.monitor_id = m.id and k.counted and k.at >= m.judged_from order by k.id desc limit m.confirm_checks) x) c;
   if v_window.verdicts is null then return; end if;
+  -- The region that has not been asked for the longest, and whether it was asked since the failures began.
+  select h, l.at is null or l.at < coalesce(m.suspect_since, v_window.newest_at) into v_next_region, v_unasked
+    from unnest(p_awake) h
+    left join lateral (select max(k.n) as n, max(k.at) as at from (
+      select c.region, c.id as n, c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 20) k where k.region = h) l on true
+   where h <> m.region and (m.only_regions is null or h = any (m.only_regions))
+   order by l.n nulls first, h limit 1;
 
   if m.state = 'down' then
     if v_window.good < m.confirm_failures then
       -- Good again, perhaps: looked at again soon.
       if v_window.good > 0 then
-        update punctual.monitors t set next_check_at = least(t.next_check_at, p_now + make_interval(secs => v_confirm_seconds)), region = v_home where t.id = m.id;
-      elsif m.region <> v_home then
-        update punctual.monitors t set region = v_home where t.id = m.id;
+        update punctual.monitors t set next_check_at = least(t.next_check_at, p_now + make_interval(secs => v_confirm_seconds)) where t.id = m.id;
+      elsif v_next_region is not null then
+        update punctual.monitors t set region = v_next_region where t.id = m.id;
       end if;
       return;
     end if;
@@ -332,7 +357,7 @@ begin
        set ended_at = greatest(i.started_at, (select min(c.at) from (select k.at from punctual.monitor_checks k
                          where k.monitor_id = m.id and k.counted and k.at >= m.judged_from order by k.id desc limit v_window.good) c)),
            closed_at = p_now
-     where i.monitor_id = m.id and i.closed_at is null;
+     where i.monitor_id = m.id and i.closed_at is null returning i.ended_at into v_judged_from;
     v_state := case when v_window.up >= m.confirm_failures then 'up' else 'degraded' end;
   elsif v_window.verdicts[1] = 'down' or m.suspect_since is not null then
     if v_window.down >= m.confirm_failures and v_window.down_regions >= least(m.confirm_failures, v_regions) then
@@ -348,13 +373,6 @@ begin
       v_suspect_since := coalesce(m.suspect_since, v_window.newest_at);
       -- It fails for some places, and not for enough of them.
       if v_window.down >= m.confirm_failures then v_state := 'degraded'; end if;
-      -- Another region says whether it is the site: the one that has not been asked for the longest.
-      select h into v_next_region
-        from unnest(p_healthy) h
-        left join lateral (select max(k.n) as n from (
-          select c.region, c.id as n from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 20) k where k.region = h) l on true
-       where h <> m.region and (m.only_regions is null or h = any (m.only_regions))
-       order by l.n nulls first, h limit 1;
     end if;
   elsif v_window.up >= m.confirm_failures or (v_state is null and v_window.verdicts[1] = 'up') then
     v_state := 'up';
@@ -362,16 +380,50 @@ begin
     v_state := 'degraded';
   end if;
 
+  if v_suspect_since is not null then
+    select count(*) into v_asked from punctual.monitor_checks c where c.monitor_id = m.id and c.at >= v_suspect_since
+       and c.id in (select x.id from punctual.monitor_checks x where x.monitor_id = m.id order by x.id desc limit 30);
+  end if;
   update punctual.monitors t
-     set state = v_state,
+     set state = v_state, judged_from = coalesce(v_judged_from, t.judged_from),
          state_since = case when v_state is distinct from t.state then p_now else t.state_since end,
          suspect_since = v_suspect_since,
          region = case when v_suspect_since is null then v_home else coalesce(v_next_region, m.region) end,
          next_check_at = case when v_suspect_since is null then t.next_check_at
-                              when v_next_region is not null then p_now
+                              when v_unasked then p_now
+                              -- Those who were asked do not agree, and have had their say: it is asked when it is its turn.
+                              when v_asked >= m.confirm_checks + v_regions then t.next_check_at
                               else least(t.next_check_at, p_now + make_interval(secs => v_confirm_seconds)) end
    where t.id = m.id;
 end
+$$;
+
+-- A whole number from 0 to what an integer holds; null for what is no number.
+create function punctual.read_whole(p_value jsonb) returns integer
+language sql immutable set search_path = '' as $$
+  select case when jsonb_typeof(p_value) = 'number' then least(2147483647, greatest(0, round((p_value #>> '{}')::numeric)))::integer end
+$$;
+
+-- What a check's result says, as columns of monitor_checks and `network`. What is not as it should be is left out: a figure too many must not
+-- keep all from being written.
+create function punctual.read_check(p_result jsonb) returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_build_object('verdict', p_result->>'verdict', 'network', p_result->>'network', 'error', left(p_result->>'error', 300),
+           'address', left(p_result->>'address', 60),
+           'certificate_expires_at', case when p_result->>'certificate_expires_at' ~ '^[12][0-9]{3}-(0[1-9]|1[0-2])-([01][0-9]|2[0-8])T[0-9:.]{8,12}Z$'
+                                            or p_result->>'certificate_expires_at' ~ '^[12][0-9]{3}-(0[13-9]|1[0-2])-(29|30)T[0-9:.]{8,12}Z$'
+                                            or p_result->>'certificate_expires_at' ~ '^[12][0-9]{3}-(0[13578]|1[02])-31T[0-9:.]{8,12}Z$'
+                                          then p_result->>'certificate_expires_at' end)
+      || (select jsonb_object_agg(k, punctual.read_whole(p_result->k))
+            from unnest(array['status_code', 'redirects', 'dns_ms', 'connect_ms', 'tls_ms', 'first_byte_ms', 'total_ms']) k)
+$$;
+
+-- Whether nearly all of the latest checks of a region found their site to answer.
+create function punctual.sites_answer(p_region text, p_now timestamptz) returns boolean
+language sql stable set search_path = '' as $$
+  select count(*) >= 5 and count(*) filter (where c.verdict <> 'down') >= 0.8 * count(*)
+    from (select x.verdict, x.region, x.at from punctual.monitor_checks x order by x.id desc limit 500) c
+   where c.region = p_region and c.at > p_now - interval '5 minutes'
 $$;
 
 -- Keeps what checks found, in the transaction that settles them: see add_queue's p_after_settle. A result is as lib/queues/monitors.ts
@@ -381,21 +433,34 @@ language plpgsql set search_path = '' as $$
 declare
   v_checks jsonb;
   v_healthy text[];
+  v_awake text[];
   v_default text;
   v_monitor record;
 begin
-  select jsonb_agg(r.result || jsonb_build_object('monitor_id', m.id, 'region', m.region, 'at', p_now - coalesce(r.took_ms, 0) * interval '1 millisecond',
-           'scheduled_at', a.due, 'claimed_at', a.claimed_at, 'counted', r.network is distinct from 'broken' or r.verdict <> 'down') order by m.id)
+  -- One that no tick can check is in no state.
+  update punctual.monitors m set state = null, state_since = null, suspect_since = null
+    from jsonb_to_recordset(p_applied) a (id bigint, outcome text) where a.outcome = 'dead' and m.id = a.id;
+  select jsonb_agg(punctual.read_check(a.result) || jsonb_build_object('monitor_id', m.id, 'region', m.region,
+           'at', greatest(a.claimed_at, p_now - coalesce(punctual.read_whole(a.result->'took_ms'), 0) * interval '1 millisecond'),
+           'scheduled_at', a.due, 'claimed_at', a.claimed_at,
+           'counted', a.result->>'network' is distinct from 'broken' or a.result->>'verdict' <> 'down') order by m.id)
     into v_checks
     from jsonb_to_recordset(p_applied) a (id bigint, outcome text, result jsonb, claimed_at timestamptz, due timestamptz)
     join punctual.monitors m on m.id = a.id
-   cross join lateral (select a.result, a.result->>'verdict' as verdict, a.result->>'network' as network, (a.result->>'took_ms')::double precision as took_ms) r
-   where a.outcome = 'again' and a.result->>'verdict' is not null;
+   where a.outcome = 'again' and a.result->>'verdict' in ('up', 'degraded', 'down');
   if v_checks is null then return; end if;
+
+  -- Where nearly all sites answer it is the canaries that are gone, and not the network: a dead site is not to hide behind them.
+  if exists (select from jsonb_array_elements(v_checks) c where c->>'network' = 'broken') then
+    select jsonb_agg(case when c->>'network' = 'broken' and w.works then c || '{"network": null, "counted": true}' else c end order by n) into v_checks
+      from jsonb_array_elements(v_checks) with ordinality e (c, n)
+      join (select x.region, punctual.sites_answer(x.region, p_now) as works
+              from (select distinct d->>'region' as region from jsonb_array_elements(v_checks) d) x) w on w.region = c->>'region';
+  end if;
 
   insert into punctual.monitor_checks (monitor_id, at, scheduled_at, region, verdict, counted, error, status_code, redirects, address, dns_ms,
                                        connect_ms, tls_ms, first_byte_ms, total_ms, certificate_expires_at)
-  select c.monitor_id, c.at, c.scheduled_at, c.region, c.verdict, c.counted, left(c.error, 300), c.status_code, c.redirects, c.address, c.dns_ms,
+  select c.monitor_id, c.at, c.scheduled_at, c.region, c.verdict, c.counted, c.error, c.status_code, c.redirects, c.address, c.dns_ms,
          c.connect_ms, c.tls_ms, c.first_byte_ms, c.total_ms, c.certificate_expires_at
     from jsonb_populate_recordset(null::punctual.monitor_checks, v_checks) c order by c.monitor_id;
   insert into punctual.monitor_hours as h (monitor_id, hour, up, degraded, down, total_ms)
@@ -424,8 +489,9 @@ begin
      and case when n.works then r.network_failures > 0 and (n.answered or r.network_broken_until <= p_now)
               else n.broken and (r.network_broken_until is null or r.network_broken_until <= p_now) end;
 
-  select coalesce(array_agg(s.name order by s.is_default desc, s.name) filter (where s.is_healthy), '{}'), max(s.name) filter (where s.is_default)
-    into v_healthy, v_default from punctual.region_states(p_now) s;
+  select coalesce(array_agg(s.name order by s.is_default desc, s.name) filter (where s.is_healthy), '{}'), max(s.name) filter (where s.is_default),
+         coalesce(array_agg(s.name order by s.is_default desc, s.name) filter (where s.is_healthy and s.last_tick_at > p_now - interval '90 seconds'), '{}')
+    into v_healthy, v_default, v_awake from punctual.region_states(p_now) s;
   for v_monitor in
     select m as monitor, c.counted
       from jsonb_to_recordset(v_checks) c (monitor_id bigint, verdict text, counted boolean)
@@ -434,7 +500,7 @@ begin
      order by m.id
   loop
     if v_monitor.counted then
-      perform punctual.judge_monitor(v_monitor.monitor, v_healthy, v_default, p_now);
+      perform punctual.judge_monitor(v_monitor.monitor, v_healthy, v_awake, v_default, p_now);
     else
       -- Nobody knows how the site is: it is asked from elsewhere at once.
       update punctual.monitors m set region = punctual.choose_region(m.id, m.home_region, m.only_regions, v_healthy, v_default), next_check_at = p_now
@@ -452,7 +518,7 @@ select punctual.add_queue('monitors', 'punctual.monitors', 'next_check_at', 'at-
   p_before_claim => 'punctual.place_monitors',
   -- A check waits for the network, and costs little else. One whose tick died is due again within a minute, whatever number of times; an
   -- inactive one is kept.
-  p_settings => '{"batch_limit": null, "concurrency": 100, "timeout_seconds": 13, "max_attempts": 1000, "backoff_base_seconds": 5,
+  p_settings => '{"batch_limit": null, "concurrency": 100, "timeout_seconds": 13, "max_attempts": 1000000, "backoff_base_seconds": 5,
                   "backoff_cap_seconds": 60, "retention_days": null}');
 
 create index monitors_away on punctual.monitors (home_region) where region <> home_region;
@@ -462,6 +528,17 @@ create trigger prepare_monitor before insert or update of
   url, method, headers, expected_status, keyword_present, keyword_absent, timeout_ms, max_redirects, interval_seconds, criticality, is_active,
   preferred_region, only_regions on punctual.monitors
   for each row execute function punctual.prepare_monitor();
+
+-- An operator who cancels the row means the monitor.
+create function punctual.deactivate_monitor() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  update punctual.monitors m set is_active = false where m.id = new.id;
+  return null;
+end
+$$;
+create trigger deactivate_monitor after update of status on punctual.monitors
+  for each row when (new.status = 'inactive' and new.is_active) execute function punctual.deactivate_monitor();
 
 -- A region is a partition of the queue.
 create function punctual.add_region_partition() returns trigger
@@ -663,7 +740,7 @@ end
 $$;
 
 create function punctual.delete_monitor(p_id text) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '8s' as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 begin
   delete from punctual.monitors m where m.id = punctual.find_monitor(p_id);
   return jsonb_build_object('id', p_id);
@@ -693,17 +770,23 @@ $$;
 create function punctual.list_incidents(
   p_open boolean default null, p_monitor text default null, p_before text default null, p_limit integer default 50, p_now timestamptz default null)
 returns jsonb
-language sql stable set search_path = '' set statement_timeout = '4s' as $$
-  select jsonb_build_object(
+language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
+declare
+  -- Said so that the index serves, of open ones or of one monitor's.
+  v_where text := case p_open when true then 'x.closed_at is null' when false then 'x.closed_at is not null' else 'true' end
+    || coalesce(' and x.monitor_id = ' || p_monitor::bigint, '') || coalesce(' and x.id < ' || p_before::bigint, '');
+  v_listed punctual.incidents[];
+begin
+  execute format('select array_agg(k.x order by (k.x).id desc) from (select x from punctual.incidents x where %s order by x.id desc limit $1) k', v_where)
+  into v_listed using p_limit + 1;
+  return (select jsonb_build_object(
            'incidents', coalesce(jsonb_agg(punctual.incident_in_short(l.i, coalesce(p_now, clock_timestamp()))
                           || jsonb_build_object('monitor', m.name, 'url', m.url) order by (l.i).id desc) filter (where l.n <= p_limit), '[]'),
            'next', max((l.i).id::text) filter (where l.n = p_limit and l.more))
-    from (select k.i, row_number() over (order by (k.i).id desc) as n, count(*) over () > p_limit as more
-            from (select x as i from punctual.incidents x
-                   where (p_before is null or x.id < p_before::bigint) and (p_monitor is null or x.monitor_id = p_monitor::bigint)
-                     and (p_open is null or (x.closed_at is null) = p_open)
-                   order by x.id desc limit p_limit + 1) k) l
-    join punctual.monitors m on m.id = (l.i).monitor_id
+    from (select k.i, k.n, cardinality(v_listed) > p_limit as more
+            from (select i, row_number() over (order by i.id desc) as n from unnest(v_listed) i) k) l
+    join punctual.monitors m on m.id = (l.i).monitor_id);
+end
 $$;
 
 -- monitors: those that are checked there now; homes: those that belong there.
@@ -737,21 +820,31 @@ $$;
 
 -- Takes a region away, and its monitors to the default one. Answers {name, moved}; PT404, PT409 for the default region.
 create function punctual.remove_region(p_name text) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '8s' as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_region punctual.regions;
   v_default text := (select r.name from punctual.regions r where r.is_default);
+  v_only text;
   v_moved integer;
 begin
-  select * into v_region from punctual.regions r where r.name = p_name for update;
+  -- In the order of ticks: the partition, the monitors by id, and the region when nobody is there any more.
+  perform from punctual.partitions p where p.queue = 'monitors' and p.partition = p_name for update;
+  select * into v_region from punctual.regions r where r.name = p_name;
   if not found then raise exception 'there is no region %', p_name using errcode = 'PT404'; end if;
   if v_region.is_default then
     raise exception '% is the default region', p_name using errcode = 'PT409', hint = 'Make another one the default first.';
   end if;
+  select m.name into v_only from punctual.monitors m where m.only_regions <@ array[p_name] limit 1;
+  if found then
+    raise exception 'the monitor "%" may be checked from % only', v_only, p_name
+      using errcode = 'PT409', hint = 'Change its only_regions, or delete it.';
+  end if;
+  perform from punctual.monitors m
+    where p_name in (m.preferred_region, m.region, m.home_region) or p_name = any (m.only_regions) order by m.id for no key update;
   update punctual.monitors m set
     preferred_region = case when m.preferred_region = p_name then null else m.preferred_region end,
-    only_regions = case when m.only_regions = array[p_name] then null else array_remove(m.only_regions, p_name) end,
-    region = case when m.region = p_name then v_default else m.region end
+    only_regions = array_remove(m.only_regions, p_name),
+    region = case when m.region = p_name then coalesce((array_remove(m.only_regions, p_name))[1], v_default) else m.region end
    where p_name in (m.preferred_region, m.region, m.home_region) or p_name = any (m.only_regions);
   get diagnostics v_moved = row_count;
   -- A row of before: what was at home there is spread anew.
@@ -778,7 +871,10 @@ begin
     'monitors', (select coalesce(jsonb_agg(punctual.monitor_in_short(l.m, v_now) order by l.n), '[]')
       from (select m, row_number() over (order by not m.is_active, array_position(array['down', 'degraded', 'new', 'up'], coalesce(m.state, 'new')),
                                                   m.suspect_since is null, m.priority, m.name, m.id) as n
-              from punctual.monitors m order by 2 limit 60) l),
+              from punctual.monitors m
+             where m.id in (select x.id from punctual.monitors x
+                             order by not x.is_active, array_position(array['down', 'degraded', 'new', 'up'], coalesce(x.state, 'new')),
+                                      x.suspect_since is null, x.priority, x.name, x.id limit 60)) l),
     'incidents', jsonb_build_object(
       'open', punctual.list_incidents(true, null, null, 20, v_now)->'incidents',
       'recent', (select coalesce(jsonb_agg(punctual.incident_in_short(i, v_now) || jsonb_build_object('monitor', m.name, 'url', m.url) order by i.closed_at desc), '[]')

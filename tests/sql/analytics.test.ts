@@ -61,7 +61,7 @@ async function addQueues(): Promise<void> {
 
 const addMonitors = (count: number) =>
   database.sql(
-    `insert into punctual.monitors (name, url, next_check_at) select 'Site ' || n, 'https://site-' || n || '.test', 'infinity'
+    `insert into punctual.monitors (name, url, next_check_at) select 'Site ' || n, 'https://site-' || n || '.test', '2100-01-01'
        from generate_series(1, $1::integer) n`,
     [count],
   );

@@ -297,11 +297,77 @@ describe('states and incidents', () => {
     expect(await rounds(id, 'd')).toEqual(['down']);
   });
 
-  it('one that is made inactive has its incident closed', async () => {
+  it('nor by what is being found as it is set', async () => {
+    const id = await watched({ confirm_failures: 1, confirm_checks: 1 });
+    sql.pass(60);
+    const tick = sql.tick({ queue: 'monitors', partition: 'main' });
+    const { claimId } = await tick.claim();
+    await call('update_monitor', { p_id: id, p_changes: { url: 'https://other.example' } });
+    const record = { id, claim_id: claimId, outcome: 'again', delay_seconds: 60, result: down() };
+    expect((await tick.settle([record], { close: 'yes' })).settled).toMatchObject({ lost: 1 });
+    expect(await incidents()).toEqual([]);
+    expect(await rounds(id, 'u')).toEqual(['up']);
+  });
+
+  it.each([
+    ['by an edit', (id: string) => call('update_monitor', { p_id: id, p_changes: { is_active: false } })],
+    ['by plain SQL', () => database.sql('update punctual.monitors set is_active = false')],
+    [
+      'as a row that is cancelled',
+      (id: string) =>
+        call('resolve_row', {
+          p_queue: 'monitors',
+          p_id: id,
+          p_decision: 'inactive',
+          p_by: 'Ann',
+          p_note: null,
+        }),
+    ],
+  ])('one that is made inactive %s has its incident closed, and stays so', async (_how, deactivate) => {
     const id = await watched();
     await rounds(id, 'dd');
-    await call('update_monitor', { p_id: id, p_changes: { is_active: false } });
+    await deactivate(id);
     expect(await incidents()).toMatchObject([{ closed_at: expect.any(String) }]);
+    await call('update_monitor', { p_id: id, p_changes: { name: 'another' } });
+    expect(await monitor(id)).toMatchObject({ status: 'inactive', is_active: false, state: null });
+  });
+
+  it.each([
+    [2, 4],
+    [2, 5],
+    [3, 10],
+    [1, 3],
+  ])('%i of %i: what opened an incident does not open the next', async (n, m) => {
+    const id = await watched({ confirm_failures: n, confirm_checks: m });
+    await rounds(id, `u${'d'.repeat(n)}${'u'.repeat(n)}`);
+    if (n > 1) expect(await rounds(id, 'd')).toEqual(['up']);
+    await rounds(id, 'd'.repeat(n));
+    const [first, second] = await incidents();
+    expect(Date.parse(second.started_at)).toBeGreaterThan(Date.parse(first.ended_at));
+  });
+
+  it.each([
+    { total_ms: 1.5 },
+    { total_ms: 2 ** 40, took_ms: 1e18 },
+    { took_ms: -1e9 },
+    { took_ms: 'long', status_code: '200', redirects: {} },
+    { certificate_expires_at: '+010000-01-01T00:00:00.000Z' },
+    { certificate_expires_at: '2026-02-30T00:00:00.000Z' },
+    { error: 5, address: ['x'], network: {} },
+  ])('%o in a result keeps no check from being written', async (odd) => {
+    await watched();
+    sql.pass(60);
+    await tickOf('main', () => odd as Found);
+    const [check] = await database.sql('select verdict, at from punctual.monitor_checks');
+    expect(check.verdict).toBe('up');
+    expect(Math.abs(Date.parse(check.at) - Date.parse(sql.now))).toBeLessThan(1_000);
+  });
+
+  it.each([undefined, null, 'sideways', true, {}])('a verdict of %o is none', async (verdict) => {
+    const id = await watched();
+    sql.pass(60);
+    await tickOf('main', () => ({ verdict }) as Found);
+    expect(await monitor(id)).toMatchObject({ status: 'scheduled', state: null });
   });
 
   it('uptime is the share of checks that found it up or degraded', async () => {
@@ -443,6 +509,18 @@ describe('regions', () => {
     expect(['fra1', 'sin1']).toContain((await monitor(id)).region);
   });
 
+  it('nor when that is said later, or one of them is removed', async () => {
+    await seen('main', 'fra1');
+    const [id = ''] = await create({});
+    await call('update_monitor', { p_id: id, p_changes: { only_regions: ['fra1', 'sin1'] } });
+    sql.pass(600);
+    expect(await tickOf('main')).toEqual([]);
+    await database.rpc('remove_region', { p_name: 'fra1' });
+    sql.pass(600);
+    expect(await tickOf('main')).toEqual([]);
+    expect(await monitor(id)).toMatchObject({ only_regions: ['sin1'], region: 'sin1' });
+  });
+
   it('a paused region checks nothing, and others do for it', async () => {
     await seen('main', 'fra1');
     const [id = ''] = await create({ preferred_region: 'fra1' });
@@ -482,6 +560,52 @@ describe('regions', () => {
     expect(states).not.toContain('down');
     expect(states).toContain('degraded');
     expect(await incidents()).toEqual([]);
+  });
+
+  it('one that fails from one region only is not asked without end', async () => {
+    await seen('main', 'fra1');
+    await create({ preferred_region: 'fra1', interval_seconds: 3_600 });
+    let checks = 0;
+    for (let second = 0; second < 300; second += 5) {
+      sql.pass(5);
+      checks += (await tickOf('main')).length + (await tickOf('fra1', () => down())).length;
+    }
+    expect(checks).toBeLessThan(10);
+  });
+
+  it('an incident closes though its home region goes on failing, once others say so', async () => {
+    await seen('main', 'fra1', 'sin1');
+    const [id = ''] = await create({ preferred_region: 'fra1' });
+    const minute = async (elsewhere: Found) => {
+      sql.pass(60);
+      await tickOf('fra1', () => down());
+      await tickOf('main', () => elsewhere);
+      await tickOf('sin1', () => elsewhere);
+    };
+    await minute(down());
+    expect(await monitor(id)).toMatchObject({ state: 'down' });
+    for (let n = 0; n < 6; n++) await minute({});
+    expect((await incidents()).filter((incident) => incident.closed_at !== null)).toHaveLength(1);
+  });
+
+  it('a region that was just seen is asked, and not one that may be gone', async () => {
+    await seen('fra1');
+    sql.pass(100);
+    await seen('main', 'sin1');
+    const [id = ''] = await create({ preferred_region: 'main' });
+    sql.pass(60);
+    await tickOf('main', () => down());
+    expect(await monitor(id)).toMatchObject({ region: 'sin1' });
+  });
+
+  it('canaries that are gone hide no dead site where the others answer', async () => {
+    const [dead] = await create(...Array.from({ length: 20 }, () => ({})));
+    for (let minute = 0; minute < 4; minute++) {
+      sql.pass(60);
+      await tickOf('main', (row) => (String(row.id) === dead ? { ...down(), network: 'broken' } : {}));
+    }
+    expect(await incidents()).toMatchObject([{ monitor_id: Number(dead) }]);
+    expect((await call('list_regions'))[0]).toMatchObject({ name: 'main', is_healthy: true });
   });
 
   it('a region whose canaries do not answer opens no incident, and others take its monitors over', async () => {
@@ -542,6 +666,11 @@ describe('regions', () => {
     expect(await database.rpc('remove_region', { p_name: 'office' })).toEqual({ name: 'office', moved: 1 });
     sql.pass(60);
     expect(await tickOf('main')).toEqual([id]);
+    await create({ only_regions: ['sin1'] });
+    await expect(database.rpc('remove_region', { p_name: 'sin1' })).rejects.toMatchObject({
+      code: 'PT409',
+      message: expect.stringContaining('the monitor "site 0" may be checked from sin1 only'),
+    });
     await call('save_region', { p_region: { name: 'fra1', is_default: true } });
     expect(await call('list_regions')).toMatchObject([
       { name: 'fra1', is_default: true },
