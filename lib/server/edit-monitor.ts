@@ -60,6 +60,16 @@ function faultsOf(changes: z.infer<typeof monitorChanges>, monitor: Monitor) {
     const message = `makes a ${to} check of a ${from} check: create another monitor, and delete or deactivate this one`;
     return [{ field: 'url', message }];
   }
+  // Whoever may change an address but not see the headers would be sent them there.
+  if (
+    new URL(url).origin !== new URL(monitor.url).origin &&
+    changes.headers === undefined &&
+    Object.keys(monitor.headers).length > 0
+  ) {
+    const message =
+      'leads to another origin, where the headers would be sent: say which with it, {} for none';
+    return [{ field: 'headers', message }];
+  }
   return discords(changes, { ...monitor, ...changes, url });
 }
 

@@ -12,7 +12,7 @@ export const listedRowSchema = z.object({
   finished_at: z.string().nullable(),
   account: z.object({ id: z.string(), name: z.string() }).nullable(),
   reconcile: reconcileFacts.nullable(),
-  /** The columns of its table, as they are. */
+  /** The columns of its table, as they are, but those that are secret. */
   row: z.record(z.string(), z.unknown()),
 });
 

@@ -35,6 +35,8 @@ create table punctual.queues (
   -- Columns that take what an outcome's result says under their names; those of them that are jsonb, the others are text.
   result_columns text[] not null default '{}',
   jsonb_columns text[] not null default '{}',
+  -- Columns that are shown to nobody.
+  secret_columns text[] not null default '{}',
   -- The column (jsonb) that takes how far a running row is.
   progress_column text,
   -- The one of them that bears the provider's id of what was sent: a message proves one row at most.

@@ -186,11 +186,12 @@ begin
                           ('pair', q.pair_column, array['text']), ('progress', q.progress_column, array['jsonb'])) c (role, name, types)
      where c.name is not null
     union all select 'result', r, array['text', 'jsonb'] from unnest(q.result_columns) r
+    union all select 'secret', s, null from unnest(q.secret_columns) s
   loop
     v_type := punctual.type_of_column(p_table, v_column.name);
     if v_type is null or v_type <> all (v_column.types) then
       raise exception 'add_queue: the % column % of % is %, and has to be %',
-        v_column.role, v_column.name, p_table, coalesce(v_type, 'missing'), array_to_string(v_column.types, ' or ')
+        v_column.role, v_column.name, p_table, coalesce(v_type, 'missing'), coalesce(array_to_string(v_column.types, ' or '), 'there')
         using errcode = '22023', hint = 'Add it, name another column, or change its type.';
     end if;
     if v_column.role = 'result' and v_type = 'jsonb' then q.jsonb_columns := q.jsonb_columns || v_column.name::text; end if;
@@ -513,13 +514,13 @@ begin
     insert into punctual.queues (
       name, table_schema, table_name, id_type, due_column, status_type, partition_column, account_column,
       pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns,
-      progress_column, after_settle, before_claim, proof_column, pair_column, evidence,
+      secret_columns, progress_column, after_settle, before_claim, proof_column, pair_column, evidence,
       batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts,
       backoff_base_seconds, backoff_cap_seconds, retention_days)
     values (
       q.name, q.table_schema, q.table_name, q.id_type, q.due_column, q.status_type, q.partition_column, q.account_column,
       q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.delivery, q.result_columns, q.jsonb_columns,
-      q.progress_column, q.after_settle, q.before_claim, q.proof_column, q.pair_column, q.evidence,
+      q.secret_columns, q.progress_column, q.after_settle, q.before_claim, q.proof_column, q.pair_column, q.evidence,
       q.batch_limit, q.concurrency, q.adaptive, q.budget_seconds, q.max_ticks, q.timeout_seconds, q.lease_seconds, q.max_attempts,
       q.backoff_base_seconds, q.backoff_cap_seconds, q.retention_days)
     on conflict (name) do update set
@@ -528,7 +529,7 @@ begin
       pending_word = excluded.pending_word, running_word = excluded.running_word, done_word = excluded.done_word,
       dead_word = excluded.dead_word, unknown_word = excluded.unknown_word, cancelled_word = excluded.cancelled_word,
       delivery = excluded.delivery, result_columns = excluded.result_columns, jsonb_columns = excluded.jsonb_columns,
-      progress_column = excluded.progress_column, after_settle = excluded.after_settle, before_claim = excluded.before_claim,
+      secret_columns = excluded.secret_columns, progress_column = excluded.progress_column, after_settle = excluded.after_settle, before_claim = excluded.before_claim,
       proof_column = excluded.proof_column, pair_column = excluded.pair_column, evidence = excluded.evidence;
   exception when check_violation or not_null_violation or invalid_text_representation or numeric_value_out_of_range then
     raise exception 'add_queue: a setting is out of range: %', sqlerrm
@@ -560,6 +561,7 @@ $$;
 -- p_proof_column  the result column that bears the provider's id of what was sent; reconcile lets each prove one row.
 -- p_pair_column   the text column that says to whom, where a provider may limit one addressee of an account.
 -- p_evidence   a function (p_ids text[], p_now timestamptz) that answers {id: evidence} for rows that are reconciled.
+-- p_secret_columns columns that lists of rows leave out, since whoever may look at rows is not to see them: keys, tokens.
 -- p_settings   the first values of settings (columns of punctual.queues).
 --
 -- Answers {queue, table, added: [columns], anon: what anon may do there, row_level_security, notes}.
@@ -578,6 +580,7 @@ create function punctual.add_queue(
   p_pair_column text default null,
   p_evidence text default null,
   p_progress_column text default null,
+  p_secret_columns text[] default '{}',
   p_settings jsonb default '{}'
 ) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -610,6 +613,7 @@ begin
   q.account_column := p_account_column;
   q.result_columns := coalesce(p_result_columns, '{}');
   q.progress_column := p_progress_column;
+  q.secret_columns := coalesce(p_secret_columns, '{}');
   q.proof_column := p_proof_column;
   q.pair_column := p_pair_column;
   q.after_settle := p_after_settle;

@@ -231,7 +231,7 @@ begin
     select coalesce(jsonb_agg(r.listed order by r.place), '[]')
       from (select jsonb_build_object('id', t.id::text, 'status', t.status, 'due_at', coalesce(t.next_attempt_at, t.%1$I),
                      'attempts', t.attempts, 'last_error', t.last_error, 'finished_at', t.finished_at, 'account', %2$s, 'reconcile', %3$s,
-                     'row', to_jsonb(t.*)) as listed, row_number() over (order by %4$s) as place
+                     'row', to_jsonb(t.*) - %9$L::text[]) as listed, row_number() over (order by %4$s) as place
               from %5$I.%6$I t where t.status = %7$L %8$s order by %4$s limit $1) r
     $sql$,
     q.due_column,
@@ -242,7 +242,7 @@ begin
       '''next_look_at'', t.reconcile_at, ''found'', t.reconcile->>''found'', ''waits_for_operator'', '
       || punctual.operator_condition(q) || ')' else 'null::jsonb' end,
     v_order, q.table_schema, q.table_name, v_word,
-    case when v_state = 'pending' then format('and %s', punctual.any_level_condition(q)) else '' end)
+    case when v_state = 'pending' then format('and %s', punctual.any_level_condition(q)) else '' end, q.secret_columns)
   into v_rows using p_limit, coalesce(p_now, clock_timestamp());
   return v_rows;
 end

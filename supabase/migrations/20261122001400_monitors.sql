@@ -516,6 +516,8 @@ select punctual.add_queue('monitors', 'punctual.monitors', 'next_check_at', 'at-
   p_partition_column => 'region',
   p_after_settle => 'punctual.settle_checks',
   p_before_claim => 'punctual.place_monitors',
+  -- They bear tokens.
+  p_secret_columns => '{headers}',
   -- A check waits for the network, and costs little else. One whose tick died is due again within a minute, whatever number of times; an
   -- inactive one is kept.
   p_settings => '{"batch_limit": null, "concurrency": 100, "timeout_seconds": 13, "max_attempts": 1000000, "backoff_base_seconds": 5,
@@ -643,15 +645,17 @@ $$;
 create function punctual.find_monitor_key_conflicts(p_asked jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(distinct jsonb_build_object('index', r.index, 'field', 'idempotency_key', 'message',
-           'the key was used before, for a monitor of another name or url'))
-    from jsonb_to_recordset(p_asked) r (index integer, name text, url text, idempotency_key text)
+           'the key was used before, for a monitor that differs in name, url, method, headers or interval'))
+    from jsonb_to_recordset(p_asked) r (index integer, name text, url text, method text, headers jsonb, interval_seconds integer, idempotency_key text)
     join (
-      select m.idempotency_key, m.name, m.url
+      select m.idempotency_key, m.name, m.url, m.method, m.headers, m.interval_seconds
         from punctual.monitors m where m.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_asked) i)
       union all
-      select i.idempotency_key, i.name, i.url from jsonb_to_recordset(p_asked) i (name text, url text, idempotency_key text)
+      select i.idempotency_key, i.name, i.url, coalesce(i.method, 'GET'), coalesce(i.headers, '{}'), coalesce(i.interval_seconds, 60)
+        from jsonb_to_recordset(p_asked) i (name text, url text, method text, headers jsonb, interval_seconds integer, idempotency_key text)
     ) o on o.idempotency_key = r.idempotency_key
-   where (o.name, o.url) is distinct from (r.name, r.url)
+   where (o.name, o.url, o.method, o.headers, o.interval_seconds)
+         is distinct from (r.name, r.url, coalesce(r.method, 'GET'), coalesce(r.headers, '{}'), coalesce(r.interval_seconds, 60))
 $$;
 
 -- Creates monitors, all or none of them. p_rows: objects of the columns that people set, and idempotency_key; already checked for form. A key

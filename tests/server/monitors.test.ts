@@ -282,7 +282,8 @@ describe('PATCH and DELETE /api/monitors/:id', () => {
   startEmpty();
   it('change what is named, and delete', async () => {
     const id = await add({ headers: { a: 'hush' }, keyword_present: 'x' });
-    const changes = { name: 'Renamed', url: 'http://192.0.43.9/', keyword_present: null, degraded_ms: 500 };
+    const url = new URL('/other', site.url).href;
+    const changes = { name: 'Renamed', url, keyword_present: null, degraded_ms: 500 };
     const { status, body } = await edit(id, changes);
     expect(status).toBe(200);
     expect(body).toMatchObject({ id, ...changes, headers: { a: '***' } });
@@ -299,7 +300,13 @@ describe('PATCH and DELETE /api/monitors/:id', () => {
   it.each<[what: string, changes: unknown, field: string, says?: RegExp]>([
     ['nothing', {}, '', /name what is to change: name, url/],
     ['no object', [1], ''],
-    ['a private address', { url: 'https://192.168.0.1/' }, 'url', /cannot be checked/],
+    [
+      'another origin for headers that it may not see',
+      { url: 'http://192.0.43.9/' },
+      'headers',
+      /which with it/,
+    ],
+    ['a private address', { url: 'https://192.168.0.1/', headers: {} }, 'url', /cannot be checked/],
     ['another kind', { url: 'tcp://192.0.43.8:80' }, 'url', /create another monitor/],
     ['a masked header', { headers: { a: '***' } }, 'headers.a'],
     ['a method without a body', { method: 'HEAD' }, 'method', /ask by GET/],
@@ -308,7 +315,7 @@ describe('PATCH and DELETE /api/monitors/:id', () => {
     ['a region that is not there', { preferred_region: 'mars' }, 'preferred_region'],
     ['a key', { idempotency_key: 'x' }, 'idempotency_key'],
   ])('refuse %s, and change nothing', async (_what, changes, field, says = /\w/) => {
-    const id = await add({ keyword_present: 'x', degraded_ms: 500 });
+    const id = await add({ keyword_present: 'x', degraded_ms: 500, headers: { a: 'hush' } });
     const before = (await read(id)).body;
     const { status, body } = await edit(id, changes);
     expect(status).toBe(422);

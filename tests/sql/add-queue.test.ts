@@ -513,6 +513,12 @@ const refusals: Refusal[] = [
     hint: role,
   },
   {
+    what: 'a secret column that is not there',
+    call: `${plain}, p_secret_columns => '{token}'`,
+    message: 'the secret column token of app.t is missing, and has to be there',
+    hint: role,
+  },
+  {
     what: 'a result column that is neither text nor jsonb',
     columns: ', size integer',
     call: `${plain}, p_result_columns => '{size}'`,

@@ -698,7 +698,7 @@ describe('what people ask', () => {
         preferred_region: 'sin1',
         confirm_failures: 4,
       },
-      { ...good, name: 'another' },
+      { ...good, interval_seconds: 90 },
     ];
     expect((await call('create_monitors', { p_rows: faulty })).errors).toMatchObject([
       {
@@ -720,6 +720,9 @@ describe('what people ask', () => {
     expect(shown.headers).toEqual({ authorization: '***' });
     expect(JSON.stringify(shown)).not.toContain('secret');
     expect(JSON.stringify(await call('read_monitoring'))).not.toContain('secret');
+    const [listed] = await call('list_rows', { p_queue: 'monitors', p_state: 'scheduled', p_limit: 10 });
+    expect(listed.row).toMatchObject({ name: 'site 0' });
+    expect(listed.row).not.toHaveProperty('headers');
   });
 
   it('lists by state, in pages', async () => {
