@@ -1,5 +1,7 @@
+import { setMaxListeners } from 'node:events';
+import { isIP } from 'node:net';
 import { httpCheck } from './http-check';
-import { type AddressGuard, addressGuard, type ResolveName } from './public-address';
+import { type AddressGuard, addressGuard, normalHost, type ResolveName } from './public-address';
 import type { CheckResult } from './run-check';
 import { tcpCheck } from './tcp-check';
 
@@ -11,6 +13,11 @@ export interface Canaries {
    */
   answersSinceNow(signal: AbortSignal): Promise<'ok' | 'broken' | null>;
 }
+
+/** Those that have to be looked up first: one that is an address says nothing of a network whose DNS is broken. */
+export const namedCanaries = (urls: readonly string[]): string[] => urls.filter(hasName);
+
+export const hasName = (url: string): boolean => isIP(normalHost(new URL(url))) === 0;
 
 /** All in milliseconds. */
 export const canaryTimes = {
@@ -99,6 +106,8 @@ export function canaries(
 /** Whether any answers. The others are not waited for, and closed. */
 async function askAll(urls: readonly string[], guard: AddressGuard, timeoutMs: number): Promise<boolean> {
   const ending = new AbortController();
+  // Each of them listens.
+  setMaxListeners(0, ending.signal);
   try {
     await Promise.any(urls.map((url) => answers(url, guard, timeoutMs, ending.signal)));
     return true;

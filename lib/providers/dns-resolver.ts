@@ -3,8 +3,8 @@ import type { ResolveName } from './public-address';
 
 /** Per question and server; a name whose servers are silent ends after about twice that, or with the signal. */
 const tryMs = 2_000;
-/** Once one family has answered, the other gets so much longer. Some servers never answer for IPv6. */
-const otherFamilyMs = 200;
+/** Once there is an answer for IPv4, IPv6 gets so much longer: some servers never answer for it. IPv4 is waited for. */
+const ipv6Ms = 200;
 
 /**
  * Asks DNS servers itself, by their own sockets: unlike `dns.lookup`, a name that never resolves holds none of the process's few
@@ -22,13 +22,13 @@ export function dnsResolver(servers: readonly string[] = []): ResolveName {
     signal?.addEventListener('abort', cancel, { once: true });
     let timer: NodeJS.Timeout | undefined;
     const hurryOther = <T>(addresses: T) => {
-      timer ??= setTimeout(cancel, otherFamilyMs);
+      timer ??= setTimeout(cancel, ipv6Ms);
       return addresses;
     };
     try {
       const families = await Promise.allSettled([
         resolver.resolve4(name).then(hurryOther),
-        resolver.resolve6(name).then(hurryOther),
+        resolver.resolve6(name),
       ]);
       signal?.throwIfAborted();
       const found = families.flatMap((answer, index): LookupAddress[] =>

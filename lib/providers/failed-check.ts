@@ -32,6 +32,7 @@ const words: Record<string, string> = {
   ECONNRESET: 'the connection was cut (ECONNRESET)',
   EPIPE: 'the connection was cut (EPIPE)',
   HPE_HEADER_OVERFLOW: 'the headers of its answer are longer than 16 KB',
+  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: 'it speaks no HTTP/1.1',
   ERR_SSL_WRONG_VERSION_NUMBER: 'what answers speaks no TLS (ERR_SSL_WRONG_VERSION_NUMBER)',
 };
 

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { tellExpiry } from './certificate-expiry';
 import { FailedCheckError } from './failed-check';
 import { type ConnectOptions, openTcp, openTls } from './open-connection';
+import { type AddressGuard, isPublicAddress } from './public-address';
 import { type CheckLimits, type CheckResult, runCheck, type Trace } from './run-check';
 import { readSiteBody, siteBodyBytes, textOfBody } from './site-body';
 import { isExpectedStatus, readStatuses } from './status-ranges';
@@ -33,15 +34,21 @@ export function httpCheck(
   signal: AbortSignal,
 ): Promise<CheckResult> {
   return runCheck(check, signal, async (trace, inTime) => {
+    let guarded = options;
     let hop: Hop = { url: new URL(check.url), method: check.method, headers: ownHeaders(check.headers) };
     for (;;) {
-      const next = await askHop(hop, check, options, trace, inTime);
+      const next = await askHop(hop, check, guarded, trace, inTime);
       if (next === null) return tellExpiry(trace.certificateExpiresAt, check.certificateDays);
       trace.redirects += 1;
+      guarded = { ...options, guard: guardAfter(trace.address, guarded.guard) };
       hop = next;
     }
   });
 }
+
+/** What is out in the open cannot lead to where the operator lets monitors go: that is his choice, and not its own. */
+export const guardAfter = (address: string | null, guard: AddressGuard): AddressGuard =>
+  address !== null && isPublicAddress(address) ? guard.withoutExceptions : guard;
 
 interface Hop {
   url: URL;
@@ -88,6 +95,8 @@ function ask(hop: Hop, socket: Socket, trace: Trace, signal: AbortSignal): Promi
       path: `${url.pathname}${url.search}`,
       headers: { host: url.host, accept: '*/*', 'accept-encoding': 'gzip, deflate, br', ...headers },
       setHost: false,
+      // What browsers take of a sloppy server is taken: the connection carries this answer and no other.
+      insecureHTTPParser: true,
       signal,
     })
       .on('socket', () => socket.once('data', () => trace.enter('body')))

@@ -63,7 +63,8 @@ export function openTls(
       host,
       servername: isIP(host) ? '' : host,
       ca,
-      ALPNProtocols: ['http/1.1'],
+      // Servers of other protocols refuse one that they do not know.
+      ALPNProtocols: url.protocol === 'https:' ? ['http/1.1'] : undefined,
       // It is judged below, when it has been read.
       rejectUnauthorized: false,
     });

@@ -15,6 +15,8 @@ export interface AddressGuard {
   lookupFor(url: URL): LookupFunction;
   /** What the host resolves to. Rejects with `code` PRIVATE_ADDRESS where any of it is private, and with the resolver's own errors. */
   addressesOf(url: URL, signal: AbortSignal): Promise<LookupAddress[]>;
+  /** The same, with nothing allowed but what is public. */
+  readonly withoutExceptions: AddressGuard;
   /** Why a connection for `url` must not be used that leads to `address`; null where it may. */
   refusalOfAddress(url: URL, address: string): string | null;
 }
@@ -80,6 +82,9 @@ export function addressGuard(
       const closed = isException(url) ? undefined : found.find(({ address }) => !mayLeadTo(address));
       if (closed) throw privateAddress(`${host} leads to ${closed.address}, which is no public address`);
       return found;
+    },
+    get withoutExceptions() {
+      return addressGuard([], { protocols, resolve });
     },
     refusalOfAddress: (url, address) =>
       isException(url) || mayLeadTo(address) ? null : `${address} is no public address`,

@@ -1,5 +1,5 @@
 import { tellFailure } from './failed-check';
-import { within } from './within';
+import { givenBackSinceNow, withinFairly } from './within-fairly';
 
 /** What a check found. Milliseconds are whole; null: there was no such phase, or it was not ended. */
 export interface CheckResult {
@@ -59,6 +59,7 @@ export async function runCheck(
 ): Promise<CheckResult> {
   const startedAt = performance.now();
   const elapsedMs = () => Math.round(performance.now() - startedAt);
+  const givenBackMs = givenBackSinceNow(timeoutMs);
   const spent: Partial<Record<Phase, number>> = {};
   let current: { phase: Phase; since: number } | null = null;
   const trace: Trace = {
@@ -74,7 +75,7 @@ export async function runCheck(
   };
   const doing = () => (current ? phaseWords[current.phase] : 'checking');
 
-  const { failure, weakness } = await within(signal, timeoutMs, async (inTime) => {
+  const { failure, weakness } = await withinFairly(signal, timeoutMs, async (inTime) => {
     try {
       inTime.throwIfAborted();
       return { failure: null, weakness: await work(trace, inTime) };
@@ -87,7 +88,8 @@ export async function runCheck(
   });
   const totalMs = elapsedMs();
   const slow =
-    degradedMs !== null && totalMs > degradedMs
+    // What this process itself was busy with is not the site's doing.
+    degradedMs !== null && totalMs - givenBackMs() > degradedMs
       ? `it took ${totalMs} ms, which is more than ${degradedMs} ms`
       : null;
   const weaknesses = [slow, weakness].filter((text) => text !== null).join('; ');

@@ -32,7 +32,7 @@ export async function textOfBody(
   if (body.byteLength === 0) return '';
   let bytes = body;
   for (const coding of codings.reverse()) bytes = await unpack(bytes, coding, signal);
-  return decoderOf(headers['content-type'] ?? '').decode(bytes);
+  return decoderOf(headers['content-type'] ?? '', bytes).decode(bytes);
 }
 
 async function unpack(packed: Buffer, coding: string, signal: AbortSignal): Promise<Buffer> {
@@ -78,8 +78,13 @@ function unpackerOf(coding: string, packed: Buffer): Transform | null {
   }
 }
 
-function decoderOf(contentType: string): TextDecoder {
-  const label = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(contentType)?.[1] ?? 'utf-8';
+function decoderOf(contentType: string, bytes: Buffer): TextDecoder {
+  const label =
+    /;\s*charset\s*=\s*["']?([^\s;"']+)/i.exec(contentType)?.[1] ??
+    /<meta[^>]{0,200}charset\s*=\s*["']?([^\s;"'>]+)/i.exec(
+      bytes.subarray(0, 1_024).toString('latin1'),
+    )?.[1] ??
+    'utf-8';
   try {
     return new TextDecoder(label);
   } catch {

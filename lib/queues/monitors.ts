@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { again } from '../engine/outcome';
 import { defineQueue } from '../engine/queue';
-import { type Canaries, canaries } from '../providers/canaries';
+import { type Canaries, canaries, hasName, namedCanaries } from '../providers/canaries';
 import { dnsResolver } from '../providers/dns-resolver';
 import { httpCheck } from '../providers/http-check';
 import type { ConnectOptions } from '../providers/open-connection';
@@ -11,8 +11,10 @@ import { readStatuses } from '../providers/status-ranges';
 import { tcpCheck } from '../providers/tcp-check';
 import { tlsCheck } from '../providers/tls-check';
 
-const row = z.object({
-  id: z.coerce.string(),
+/** Without these nobody could say when it is due again. */
+const row = z.looseObject({ interval_seconds: z.number().positive() });
+
+const settings = z.object({
   url: z.string().refine((url) => URL.canParse(url), 'is no valid URL'),
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']),
   headers: z.record(z.string(), z.string()),
@@ -25,14 +27,15 @@ const row = z.object({
   max_redirects: z.number().nonnegative(),
   degraded_ms: z.number().nullable(),
   certificate_days: z.number().nullable(),
-  interval_seconds: z.number().positive(),
 });
 
-type Monitor = z.infer<typeof row>;
+type Monitor = z.infer<typeof settings>;
 
 export interface MonitorDeps extends ConnectOptions {
   /** Null where none are named: then nobody knows whether it was the network. */
   canaries: Canaries | null;
+  /** For monitors of names, where some canaries have names as well. */
+  namedCanaries?: Canaries | null;
 }
 
 export interface MonitorEnv {
@@ -52,25 +55,42 @@ export const monitorGuard = ({ monitorAllowPrivate, monitorDnsServers }: Monitor
   });
 
 /** Checks of sites, again and again. What a site does is a result, never a failure of the row. */
-export const monitors = defineQueue<Monitor, MonitorDeps, MonitorEnv>({
+export const monitors = defineQueue<z.infer<typeof row>, MonitorDeps, MonitorEnv>({
   name: 'monitors',
   row,
   delivery: 'at-least-once',
   // The longest check, 30 s, and what the canaries take after it.
   timeoutMs: 33_000,
 
-  connect: (env) => ({
-    guard: monitorGuard(env),
-    canaries: canaries(env.monitorCanaries ?? [], dnsResolver(env.monitorDnsServers)),
-  }),
+  connect(env) {
+    const resolve = dnsResolver(env.monitorDnsServers);
+    const urls = env.monitorCanaries ?? [];
+    return {
+      guard: monitorGuard(env),
+      canaries: canaries(urls, resolve),
+      namedCanaries: canaries(namedCanaries(urls), resolve),
+    };
+  },
 
-  async perform(monitor, { deps, signal }) {
+  async perform(asked, { deps, signal }) {
     const startedAt = performance.now();
+    const { data: monitor, error } = settings.safeParse(asked);
+    if (!monitor) {
+      // Written past the API. It stays due, and says what is wrong with it.
+      const [fault] = error.issues;
+      const text = `it cannot be checked as it is set: ${fault?.path.join('.')}: ${fault?.message}`;
+      return again(asked.interval_seconds, {
+        verdict: 'down',
+        error: text.slice(0, 300),
+        total_ms: 0,
+        took_ms: 0,
+      });
+    }
     const check = await checkOf(monitor, deps, signal);
     // Its own region's network may be what failed.
-    const network =
-      check.verdict === 'down' && deps.canaries ? await deps.canaries.answersSinceNow(signal) : null;
-    return again(monitor.interval_seconds, {
+    const witnesses = (hasName(monitor.url) && deps.namedCanaries) || deps.canaries;
+    const network = check.verdict === 'down' && witnesses ? await witnesses.answersSinceNow(signal) : null;
+    return again(asked.interval_seconds, {
       verdict: check.verdict,
       error: check.error,
       network,

@@ -95,7 +95,7 @@ const variables = z.object({
   ),
   MONITOR_CANARIES: list(
     isCanary,
-    'is no list of addresses such as "https://example.com/, tcp://1.1.1.1:443", http, https or tcp with its port',
+    'is no list of addresses such as "https://example.com/, tcp://example.org:443", http, https or tcp with its port',
   ),
   MONITOR_DNS_SERVERS: list(isDnsServer, 'is no list of addresses such as "192.0.2.53, 192.0.2.54:5353"'),
 });

@@ -8,8 +8,8 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.close();
 });
 
-async function resolverOver(zone: DnsZone, silentFor?: 'A' | 'AAAA') {
-  const server = await startDnsServer(zone, silentFor);
+async function resolverOver(zone: DnsZone, silentFor?: 'A' | 'AAAA', lateMs?: number) {
+  const server = await startDnsServer(zone, silentFor, lateMs);
   servers.push(server);
   return { resolve: dnsResolver([server.address]), asked: server.asked };
 }
@@ -38,6 +38,11 @@ describe('a name', () => {
     const { resolve } = await resolverOver({ 'six.test': ['2606:4700::1111'], 'four.test': ['192.0.2.1'] });
     expect(await resolve('six.test')).toEqual([{ address: '2606:4700::1111', family: 6 }]);
     expect(await resolve('four.test')).toEqual([{ address: '192.0.2.1', family: 4 }]);
+  });
+
+  it('whose answer for IPv4 comes late is waited for, though there is one for IPv6', async () => {
+    const { resolve } = await resolverOver({ 'site.test': ['192.0.2.1', '2606:4700::1111'] }, undefined, 400);
+    expect((await resolve('site.test')).map(({ family }) => family)).toEqual([4, 6]);
   });
 
   it('whose servers never answer for IPv6 does not wait for that', async () => {

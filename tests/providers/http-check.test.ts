@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { dnsResolver } from '../../lib/providers/dns-resolver';
-import { type HttpCheck, httpCheck } from '../../lib/providers/http-check';
+import { guardAfter, type HttpCheck, httpCheck } from '../../lib/providers/http-check';
 import { addressGuard } from '../../lib/providers/public-address';
 import { type DnsServer, startDnsServer } from '../support/dns-server';
 import { sites } from '../support/sites';
@@ -499,4 +499,39 @@ describe('a check', () => {
       expect(result.totalMs).toBeLessThan(500);
     },
   );
+});
+
+describe('an answer that is sloppy, and that browsers take', () => {
+  it.each([
+    ['lines that end in LF alone', 'HTTP/1.1 200 OK\ncontent-length: 2\n\nok'],
+    ['a control character in a header', 'HTTP/1.1 200 OK\r\nx: a\u0001b\r\ncontent-length: 2\r\n\r\nok'],
+    [
+      'a length and chunks',
+      'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
+    ],
+  ])('is taken: %s', async (_what, answer) => {
+    const origin = await raw.answering((socket) => socket.end(answer));
+    expect(await check(origin, { keywordPresent: 'ok' })).toMatchObject({ verdict: 'up' });
+  });
+
+  it.each([
+    ["text/html; charset='iso-8859-1'", ''],
+    ['text/html', '<html><head><meta charset="iso-8859-1">'],
+    ['text/html', '<meta http-equiv="Content-Type" content="text/html; charset=iso-8859-1">'],
+  ])('is read in the letters that it names: %s %s', async (type, head) => {
+    const { host } = await serve((_request, response) => {
+      response.writeHead(200, { 'content-type': type }).end(Buffer.from(`${head}größe`, 'latin1'));
+    });
+    expect(await check(`http://${host}/`, { keywordPresent: 'größe' })).toMatchObject({ verdict: 'up' });
+  });
+});
+
+it('what is out in the open leads to nothing that only the operator may have checked', () => {
+  const guard = addressGuard(['intranet.test', '10.0.0.0/8']);
+  const intranet = new URL('http://intranet.test/');
+  expect(guard.refusalOfAddress(intranet, '10.0.0.1')).toBeNull();
+  expect(guardAfter('93.184.216.34', guard).refusalOfAddress(intranet, '10.0.0.1')).toMatch(
+    /no public address/,
+  );
+  expect(guardAfter('10.0.0.9', guard).refusalOfAddress(intranet, '10.0.0.1')).toBeNull();
 });

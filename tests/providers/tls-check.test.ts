@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { dnsResolver } from '../../lib/providers/dns-resolver';
 import { httpCheck } from '../../lib/providers/http-check';
@@ -23,6 +25,8 @@ beforeAll(async () => {
 afterAll(() => dns.close());
 
 const never = new AbortController().signal;
+const certificateFile = (name: string) =>
+  readFileSync(new URL(`../fixtures/certificates/${name}`, import.meta.url), 'utf8');
 const options = (ca?: string) => ({
   guard: addressGuard(['127.0.0.0/8'], {
     protocols: ['http:', 'https:', 'tcp:', 'tls:'],
@@ -208,4 +212,17 @@ describe('a TCP check', () => {
   it('without a port is down, and not a failure of its row', async () => {
     expect(await check('tcp://127.0.0.1')).toMatchObject({ verdict: 'down' });
   });
+});
+
+it('a server that speaks something other than HTTP/1.1 is asked for its certificate all the same', async () => {
+  const server = createTlsServer({
+    key: certificateFile('server.key'),
+    cert: certificateFile('valid.crt'),
+    ALPNProtocols: ['h2'],
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const url = `tls://site.test:${port}`;
+  expect(await tlsCheck({ url, ...base }, options(testAuthority), never)).toMatchObject({ verdict: 'up' });
+  await new Promise((resolve) => server.close(resolve));
 });

@@ -108,10 +108,34 @@ describe('a monitor', () => {
     ['method', 'TRACE'],
     ['expected_status', '2xx'],
     ['headers', { a: 1 }],
-  ])('whose %s is %j is no monitor', (column, value) => {
-    expect(monitors.row.safeParse({ [column]: value }).error?.issues.map(({ path }) => path[0])).toContain(
-      column,
-    );
+  ])('whose %s was written as %j, past the API, stays due and says so', async (column, value) => {
+    expect(await perform({ url: 'http://site.test/', [column]: value })).toMatchObject({
+      afterSeconds: 60,
+      verdict: 'down',
+      error: expect.stringContaining(`it cannot be checked as it is set: ${column}`),
+    });
+  });
+
+  it('without an interval is none', () => {
+    expect(monitors.row.safeParse({ interval_seconds: null }).success).toBe(false);
+  });
+
+  it('of a name is not called down by a canary that is an address, since DNS may be what is broken', async () => {
+    const address = await serve((_request, response) => response.end());
+    const env = (names: string[]) =>
+      monitors.connect({
+        monitorAllowPrivate: ['127.0.0.0/8'],
+        monitorCanaries: [`tcp://${address.host}`, ...names],
+        monitorDnsServers: [dns.address],
+      });
+    const broken = env(['http://silent.test/']);
+    const name = { url: 'http://silent.test/', timeout_ms: 300 };
+    expect(await perform(name, broken)).toMatchObject({ verdict: 'down', network: 'broken' });
+    expect(await perform({ url: 'tcp://127.0.0.1:1' }, broken)).toMatchObject({
+      verdict: 'down',
+      network: 'ok',
+    });
+    expect(await perform(name, env([]))).toMatchObject({ network: 'ok' });
   });
 });
 

@@ -18,8 +18,14 @@ export interface DnsServer {
 const typeNames: Record<number, 'A' | 'AAAA'> = { 1: 'A', 28: 'AAAA' };
 const CNAME = 5;
 
-/** A DNS server on loopback, over UDP. `silentFor` (`AAAA`): questions that it never answers. */
-export async function startDnsServer(zone: DnsZone, silentFor?: 'A' | 'AAAA'): Promise<DnsServer> {
+/**
+ * A DNS server on loopback, over UDP. `silentFor` (`AAAA`): questions that it never answers; `lateMs`: how long it takes for those for IPv4.
+ */
+export async function startDnsServer(
+  zone: DnsZone,
+  silentFor?: 'A' | 'AAAA',
+  lateMs = 0,
+): Promise<DnsServer> {
   const socket = createSocket('udp4');
   const asked: string[] = [];
   socket.on('message', (query, { port, address }) => {
@@ -37,7 +43,9 @@ export async function startDnsServer(zone: DnsZone, silentFor?: 'A' | 'AAAA'): P
     head.writeUInt16BE(0x8180 | code, 2);
     head.writeUInt16BE(records.length, 6);
     head.writeUInt32BE(0, 8);
-    socket.send(Buffer.concat([head, query.subarray(12, end), ...records]), port, address);
+    const send = () => socket.send(Buffer.concat([head, query.subarray(12, end), ...records]), port, address);
+    if (lateMs > 0 && typeName === 'A') setTimeout(send, lateMs);
+    else send();
   });
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
   return {
