@@ -1,3 +1,4 @@
+import type { ComponentType } from 'react';
 import type { Incident } from '@/lib/store/monitoring';
 import { clockTime } from './clock-time';
 import { RelativeTime } from './relative-time';
@@ -11,23 +12,8 @@ export function OpenIncidents({ incidents, more }: { incidents: Incident[]; more
       <h3 id="open-incidents" className="font-semibold">
         Open incidents
       </h3>
-      {incidents.length === 0 ? (
-        <p className="mt-2 text-good">None.</p>
-      ) : (
-        <ul className="mt-2 divide-y divide-line border-y border-line">
-          {incidents.map((incident) => (
-            <li key={incident.id} className="py-1.5">
-              <p className="flex flex-wrap items-baseline justify-between gap-x-3">
-                <span title={incident.url} className="font-medium wrap-anywhere">
-                  {incident.monitor}
-                </span>
-                <OpenFor incident={incident} />
-              </p>
-              <Cause incident={incident} tone="text-bad" />
-            </li>
-          ))}
-        </ul>
-      )}
+      {incidents.length === 0 && <p className="mt-2 text-good">None.</p>}
+      <Incidents incidents={incidents} tone="text-bad" Duration={OpenFor} />
       {more && <p className="mt-2 text-muted">These are the latest; there are more.</p>}
     </section>
   );
@@ -39,31 +25,48 @@ export function ClosedIncidents({ incidents }: { incidents: Incident[] }) {
       <h3 id="closed-incidents" className="font-semibold">
         Recently closed
       </h3>
-      {incidents.length === 0 ? (
-        <p className="mt-2 text-muted">None yet.</p>
-      ) : (
-        <ul className="mt-2 divide-y divide-line border-y border-line">
-          {incidents.map((incident) => (
-            <li key={incident.id} className="py-1.5">
-              <p className="flex flex-wrap items-baseline justify-between gap-x-3">
-                <span title={incident.url} className="font-medium wrap-anywhere">
-                  {incident.monitor}
-                </span>
-                <span>
-                  was down {shortDuration(incident.seconds)}
-                  {incident.closed_at && (
-                    <span className="text-muted">
-                      , closed <RelativeTime at={incident.closed_at} />
-                    </span>
-                  )}
-                </span>
-              </p>
-              <Cause incident={incident} tone="text-muted" />
-            </li>
-          ))}
-        </ul>
-      )}
+      {incidents.length === 0 && <p className="mt-2 text-muted">None yet.</p>}
+      <Incidents incidents={incidents} tone="text-muted" Duration={WasDown} />
     </section>
+  );
+}
+
+interface IncidentsProps {
+  incidents: Incident[];
+  /** Of the cause. */
+  tone: string;
+  Duration: ComponentType<{ incident: Incident }>;
+}
+
+function Incidents({ incidents, tone, Duration }: IncidentsProps) {
+  if (incidents.length === 0) return null;
+  return (
+    <ul className="mt-2 divide-y divide-line border-y border-line">
+      {incidents.map((incident) => (
+        <li key={incident.id} className="py-1.5">
+          <p className="flex flex-wrap items-baseline justify-between gap-x-3">
+            <span title={incident.url} className="font-medium wrap-anywhere">
+              {incident.monitor}
+            </span>
+            <Duration incident={incident} />
+          </p>
+          <Cause incident={incident} tone={tone} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function WasDown({ incident: { seconds, closed_at } }: { incident: Incident }) {
+  return (
+    <span>
+      was down {shortDuration(seconds)}
+      {closed_at && (
+        <span className="text-muted">
+          , closed <RelativeTime at={closed_at} />
+        </span>
+      )}
+    </span>
   );
 }
 

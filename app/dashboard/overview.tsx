@@ -3,6 +3,7 @@ import type { QueueStats } from '@/lib/store/stats';
 import { OverviewCards } from './overview-cards';
 import { type OverviewLine, overviewLines } from './overview-lines';
 import { OverviewTable } from './overview-table';
+import { ShowMore } from './show-more';
 
 /** The most partitions of one queue that are shown unasked; those with something wrong go first. */
 const FEW = 8;
@@ -31,16 +32,7 @@ export function Overview({ queues, now }: OverviewProps) {
       </h2>
       <OverviewTable lines={shown} />
       <OverviewCards lines={shown} />
-      {hidden > 0 && (
-        <button
-          type="button"
-          aria-expanded={all}
-          className="mt-2 min-h-9 cursor-pointer text-accent underline decoration-line-strong underline-offset-4 hover:decoration-current"
-          onClick={() => setAll(!all)}
-        >
-          {all ? 'Show fewer' : `Show ${hidden} more`}
-        </button>
-      )}
+      <ShowMore all={all} hidden={hidden} onChange={setAll} />
     </section>
   );
 }

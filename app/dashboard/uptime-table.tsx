@@ -2,6 +2,7 @@ import { useState } from 'react';
 import type { Analytics } from '@/lib/store/analytics';
 import { DayName } from './day-parts';
 import { shortMs } from './short-duration';
+import { ShowMore } from './show-more';
 import { uptimeDays } from './uptime-days';
 import { uptimeText, uptimeTone } from './uptime-text';
 
@@ -61,16 +62,7 @@ export function UptimeTable({ monitors: entries }: { monitors: Analytics['monito
       ) : (
         <p className="mt-2 text-good">Every monitor was up all the time.</p>
       )}
-      {hidden > 0 && (
-        <button
-          type="button"
-          aria-expanded={all}
-          className="mt-2 min-h-9 cursor-pointer text-accent underline decoration-line-strong underline-offset-4 hover:decoration-current"
-          onClick={() => setAll(!all)}
-        >
-          {all ? 'Show fewer' : `Show ${hidden} more`}
-        </button>
-      )}
+      <ShowMore all={all} hidden={hidden} onChange={setAll} />
     </section>
   );
 }
