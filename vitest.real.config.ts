@@ -2,6 +2,13 @@ import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const postgres = process.env.STACK_POSTGRES ?? '15';
+/** These ask nothing of the version of Postgres, or take most of a minute: once is enough. */
+const once = [
+  'tests/locks/upstash-lock.real.test.ts',
+  'tests/real/database-away.real.test.ts',
+  'tests/real/monitor-hour.real.test.ts',
+  'tests/real/redis.real.test.ts',
+];
 
 /**
  * The tests on real Postgres, PostgREST and Redis (`npm run stack:install`). One file at a time: each starts
@@ -11,11 +18,7 @@ export default defineConfig({
   resolve: { alias: { '@': fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '') } },
   test: {
     include: ['tests/**/*.real.test.ts', 'tests/sql/**/*.test.ts', 'tests/engine/tick*.test.ts'],
-    // An hour of 11,000 monitors takes most of a minute: once is enough.
-    exclude: [
-      ...configDefaults.exclude,
-      ...(postgres === '18' ? ['tests/real/monitor-hour.real.test.ts'] : []),
-    ],
+    exclude: [...configDefaults.exclude, ...(postgres === '18' ? once : [])],
     pool: 'forks',
     fileParallelism: false,
     testTimeout: 120_000,
