@@ -8,14 +8,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { systemClock } from '../lib/engine/clock';
-import { silentLog } from '../lib/engine/log';
 import { tick } from '../lib/engine/tick';
 import { monitors } from '../lib/queues/monitors';
-import { queueStore } from '../lib/store/queue-store';
 import { supabaseRpc } from '../lib/store/supabase-rpc';
 import { startStack } from '../tests/stack/start-stack';
 import { startDnsServer } from '../tests/support/dns-server';
+import { realTimePorts } from '../tests/support/real-time-ports';
 
 const { values: flags } = parseArgs({
   options: {
@@ -57,27 +55,16 @@ try {
     'monitors',
   ]);
   const rpc = supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
-  const report = await tick(
-    monitors,
-    {
-      store: queueStore(rpc),
-      clock: systemClock,
-      log: silentLog,
-      random: Math.random,
-      newId: () => crypto.randomUUID(),
-      lock: null,
-    },
-    {
-      deps: monitors.connect({
-        monitorAllowPrivate: [site],
-        monitorCanaries: [`http://${site}/sites/ok/canary`],
-        monitorDnsServers: [dns.address],
-      }),
-      partition: 'main',
-      limitMs: 60_000,
-      clockName: 'bench',
-    },
-  );
+  const report = await tick(monitors, realTimePorts(rpc), {
+    deps: monitors.connect({
+      monitorAllowPrivate: [site],
+      monitorCanaries: [`http://${site}/sites/ok/canary`],
+      monitorDnsServers: [dns.address],
+    }),
+    partition: 'main',
+    limitMs: 60_000,
+    clockName: 'bench',
+  });
   const found = await stack.sql(
     `select verdict, error, count(*)::integer as checks, min(total_ms) as least_ms, max(total_ms) as most_ms from punctual.monitor_checks
       group by 1, 2 order by 3 desc limit 12`,

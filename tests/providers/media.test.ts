@@ -1,32 +1,10 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { fetchMedia, mediaLimits } from '../../lib/providers/media';
 import { addressGuard } from '../../lib/providers/public-address';
+import { sites } from '../support/sites';
 
-const closers: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0)) await close();
-});
-
-/** A server on loopback, its host and port, and the paths it was asked. */
-async function serve(answer: (request: IncomingMessage, response: ServerResponse) => void) {
-  const asked: string[] = [];
-  const server = createServer((request, response) => {
-    asked.push(request.url ?? '');
-    answer(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closers.push(
-    () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  );
-  const { port } = server.address() as AddressInfo;
-  return { host: `127.0.0.1:${port}`, port, asked };
-}
+const { serve, closeAll } = sites();
+afterEach(closeAll);
 
 const png = { 'content-type': 'image/png' };
 /** Answers with a status, headers and a body, whatever is asked. */
@@ -68,7 +46,7 @@ describe('media', () => {
       else response.writeHead([301, 302, 307][step] ?? 308, { location: `./${step + 1}` }).end();
     });
     expect(await fetchFrom([`http://${host}/0`], [host])).toHaveLength(1);
-    expect(asked).toEqual(['/0', '/1', '/2', '/3']);
+    expect(asked.map(({ url }) => url)).toEqual(['/0', '/1', '/2', '/3']);
   });
 
   it('are refused after more redirects, with a reason that keeps the query for itself', async () => {
@@ -152,7 +130,7 @@ describe('what becomes of media', () => {
 
   it('is not sent where the connection fails, or is cut', async () => {
     const gone = await says(200, png);
-    await closers.pop()?.();
+    await closeAll();
     await expect(fetchFrom([`http://${gone.host}/a`], [gone.host])).rejects.toMatchObject({
       kind: 'not_sent',
     });

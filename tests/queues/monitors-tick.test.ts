@@ -1,11 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { systemClock } from '../../lib/engine/clock';
-import { silentLog } from '../../lib/engine/log';
 import { tick } from '../../lib/engine/tick';
 import { monitors } from '../../lib/queues/monitors';
-import { queueStore } from '../../lib/store/queue-store';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
 import { type DnsServer, startDnsServer } from '../support/dns-server';
+import { realTimePorts } from '../support/real-time-ports';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
 let database: TestDatabase;
@@ -36,26 +34,15 @@ async function watch(urls: string[]): Promise<void> {
 }
 
 const runTick = (canaries: string[]) =>
-  tick(
-    monitors,
-    {
-      store: queueStore(database.rpc),
-      clock: systemClock,
-      log: silentLog,
-      random: Math.random,
-      newId: () => crypto.randomUUID(),
-      lock: null,
-    },
-    {
-      deps: monitors.connect({
-        monitorAllowPrivate: [site, 'never.example'],
-        monitorCanaries: canaries,
-        monitorDnsServers: [dns.address],
-      }),
-      limitMs: 60_000,
-      clockName: 'test',
-    },
-  );
+  tick(monitors, realTimePorts(database.rpc), {
+    deps: monitors.connect({
+      monitorAllowPrivate: [site, 'never.example'],
+      monitorCanaries: canaries,
+      monitorDnsServers: [dns.address],
+    }),
+    limitMs: 60_000,
+    clockName: 'test',
+  });
 
 it('thirty each of the worst sites and a hundred good ones: each check ends at its timeout, and all of them are settled', async () => {
   const kinds = ['never', 'silent', 'drip', 'loop', 'ok', 'ok', 'ok'];

@@ -1,42 +1,25 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET, POST } from '../../app/api/accounts/route';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
-import { queueStore } from '../../lib/store/queue-store';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { apiRequest, openServedDatabase, stubSecrets, withKey } from '../support/api-server';
+import type { TestDatabase } from '../support/test-database';
 
-const API_KEY = 'api-key-of-this-server';
-
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 let database: TestDatabase;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
-  const made = await makeContainer(
-    serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
-  );
-  const ports = { ...made.ports, store: queueStore(database.rpc) };
-  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  database = await openServedDatabase();
 });
-afterAll(async () => {
-  shared.punctual = undefined;
-  await database.close();
-});
+afterAll(() => database.close());
 beforeEach(async () => {
-  vi.stubEnv('API_KEY', API_KEY);
-  vi.stubEnv('DASHBOARD_PASSWORD', '');
+  stubSecrets({ password: '' });
   await database.sql('delete from punctual.accounts');
 });
 afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-const withKey: Record<string, string> = { authorization: `Bearer ${API_KEY}` };
-const address = 'http://app.test/api/accounts';
-
-function save(body: unknown, headers = withKey): Promise<Response> {
-  return POST(new Request(address, { method: 'POST', headers, body: JSON.stringify(body) }));
-}
+const ask = (method: string, headers = withKey, body?: string) =>
+  apiRequest(method, '/api/accounts', headers, body);
+const save = (body: unknown, headers = withKey) => POST(ask('POST', headers, JSON.stringify(body)));
 
 async function saved(body: unknown) {
   const response = await save(body);
@@ -56,7 +39,7 @@ async function refusedFields(body: unknown): Promise<string[]> {
 }
 
 async function list() {
-  const response = await GET(new Request(address, { headers: withKey }));
+  const response = await GET(ask('GET'));
   expect(response.status).toBe(200);
   return (await response.json()).accounts;
 }
@@ -264,7 +247,7 @@ describe('POST /api/accounts', () => {
   });
 
   it('answers 400 to what is no JSON', async () => {
-    const response = await POST(new Request(address, { method: 'POST', headers: withKey, body: '{' }));
+    const response = await POST(ask('POST', withKey, '{'));
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ error: { kind: 'invalid_json' } });
   });
@@ -290,7 +273,7 @@ describe('accounts', () => {
     await saved(ann());
     const guesses: (typeof withKey)[] = [{}, { authorization: 'Bearer guess' }];
     for (const headers of guesses) {
-      expect((await GET(new Request(address, { headers }))).status).toBe(401);
+      expect((await GET(ask('GET', headers))).status).toBe(401);
       expect((await save(ann({ name: 'Eve' }), headers)).status).toBe(401);
     }
     expect(await stored()).toMatchObject([{ name: 'Ann' }]);

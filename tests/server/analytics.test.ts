@@ -7,9 +7,9 @@ import { type Container, makeContainer } from '../../lib/server/container';
 import { serverEnv } from '../../lib/server/env';
 import { analyticsSchema } from '../../lib/store/analytics';
 import { StoreError } from '../../lib/store/rpc';
+import { API_KEY, apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
-const [SECRET, API_KEY] = ['cron-secret-of-this-month', 'api-key-of-this-month'];
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 let database: TestDatabase;
 let rpc: TestDatabase['rpc'];
@@ -21,10 +21,7 @@ afterAll(() => database.close());
 beforeEach(async () => {
   await database.reset();
   rpc = database.rpc;
-  vi.stubEnv('CRON_SECRET', SECRET);
-  vi.stubEnv('CRON_SECRET_PREVIOUS', '');
-  vi.stubEnv('API_KEY', API_KEY);
-  vi.stubEnv('DASHBOARD_PASSWORD', 'a password');
+  stubSecrets();
   const made = await makeContainer(
     serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' }),
   );
@@ -36,8 +33,8 @@ afterEach(() => {
 });
 
 const ask = (handler: typeof GET, path: string, token: string): Promise<Response> =>
-  handler(new Request(`http://app.test${path}`, { headers: { authorization: `Bearer ${token}` } }));
-const rollUp = (query = '', token = SECRET, handler = GET) =>
+  handler(apiRequest('GET', path, bearer(token)));
+const rollUp = (query = '', token = CRON_SECRET, handler = GET) =>
   ask(handler, `/api/cron/analytics${query}`, token);
 const addJobs = (count: number, age: string) =>
   database.sql(
@@ -53,7 +50,7 @@ describe('a call of /api/cron/analytics', () => {
     ['POST', POST],
   ])('by %s rolls up every queue, all days that were missed, and today so far', async (_method, handler) => {
     await addJobs(3, '3 days');
-    const response = await rollUp('', SECRET, handler);
+    const response = await rollUp('', CRON_SECRET, handler);
     expect(response.status).toBe(200);
     const { steps, ...rest } = await response.json();
     expect(rest).toEqual({ rows: 3, more: false });
@@ -148,7 +145,7 @@ describe('retention', () => {
     await rollUp();
     await database.sql('create table punctual.notes (job bigint references punctual.jobs)');
     await database.sql('insert into punctual.notes select max(id) from punctual.jobs');
-    const prune = async () => (await ask(pruneByGet, '/api/cron/prune', SECRET)).json();
+    const prune = async () => (await ask(pruneByGet, '/api/cron/prune', CRON_SECRET)).json();
     expect(await prune()).toMatchObject({ problems: [{ queue: 'jobs' }], more: false });
     await database.sql('drop table punctual.notes');
     const left = (await database.sql('select count(*) as n from punctual.jobs'))[0].n;

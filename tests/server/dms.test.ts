@@ -1,35 +1,27 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/dms/route';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
-import { signSession } from '../../lib/server/session';
 import type { TakenIn } from '../../lib/server/take-in';
-import { queueStore } from '../../lib/store/queue-store';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import {
+  API_KEY,
+  apiRequest,
+  cookie,
+  openServedDatabase,
+  PASSWORD,
+  stubSecrets,
+  withKey,
+} from '../support/api-server';
+import type { TestDatabase } from '../support/test-database';
 
-const API_KEY = 'api-key-of-this-server';
-const PASSWORD = 'password-of-the-dashboard';
-
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 let database: TestDatabase;
 let account: string;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
-  const made = await makeContainer(
-    serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
-  );
-  const ports = { ...made.ports, store: queueStore(database.rpc) };
-  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  database = await openServedDatabase();
 });
-afterAll(async () => {
-  shared.punctual = undefined;
-  await database.close();
-});
+afterAll(() => database.close());
 beforeEach(async () => {
-  vi.stubEnv('API_KEY', API_KEY);
-  vi.stubEnv('DASHBOARD_PASSWORD', '');
+  stubSecrets({ password: '' });
   await database.sql('delete from punctual.dm_queue');
   await database.sql('delete from punctual.accounts');
   [{ id: account }] = await database.sql(
@@ -40,17 +32,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-const withKey: Record<string, string> = { authorization: `Bearer ${API_KEY}` };
-
-function send(body: BodyInit, headers: Record<string, string> = withKey): Promise<Response> {
-  return POST(
-    new Request('http://app.test/api/dms', {
-      method: 'POST',
-      headers: { host: 'app.test', ...headers },
-      body,
-    }),
-  );
-}
+const send = (body: BodyInit, headers = withKey) => POST(apiRequest('POST', '/api/dms', headers, body));
 
 async function enqueue(value: unknown): Promise<{ status: number; rows: TakenIn[] }> {
   const response = await send(JSON.stringify(value));
@@ -359,7 +341,6 @@ describe('an idempotency key', () => {
 });
 
 describe('who may send', () => {
-  const cookie = () => `punctual_session=${signSession(PASSWORD, Date.now())}`;
   const kind = async (response: Response) => (await response.json()).error.kind;
 
   it('is nobody without the key', async () => {
@@ -396,7 +377,7 @@ describe('who may send', () => {
 
   it('is the dashboard, by its cookie and from its own origin', async () => {
     vi.stubEnv('DASHBOARD_PASSWORD', PASSWORD);
-    const headers = { cookie: cookie(), origin: 'http://app.test' };
+    const headers = { ...cookie(), origin: 'http://app.test' };
     expect((await send(JSON.stringify(dm()), headers)).status).toBe(201);
   });
 
@@ -408,7 +389,7 @@ describe('who may send', () => {
     {},
   ])('is no other site that makes a browser send the cookie: %j', async (headers) => {
     vi.stubEnv('DASHBOARD_PASSWORD', PASSWORD);
-    const response = await send(JSON.stringify(dm()), { cookie: cookie(), ...headers });
+    const response = await send(JSON.stringify(dm()), { ...cookie(), ...headers });
     expect(response.status).toBe(403);
     expect(await kind(response)).toBe('cross_origin');
     expect(await count()).toBe(0);

@@ -3,57 +3,46 @@ import { GET as tickByGet, POST as tickByPost } from '../../app/api/cron/jobs/ro
 import { DELETE, GET } from '../../app/api/jobs/[id]/route';
 import { POST } from '../../app/api/jobs/route';
 import { POST as RUN } from '../../app/api/jobs/run/route';
-import { type Container, makeContainer } from '../../lib/server/container';
 import { createJob, createJobs } from '../../lib/server/create-job';
-import { serverEnv } from '../../lib/server/env';
 import { getJob } from '../../lib/server/get-job';
 import { JobInputError } from '../../lib/server/job-input-error';
 import type { TakenIn } from '../../lib/server/take-in';
-import { queueStore } from '../../lib/store/queue-store';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import {
+  API_KEY,
+  apiRequest,
+  bearer,
+  CRON_SECRET,
+  openServedDatabase,
+  type RequestHeaders,
+  stubSecrets,
+} from '../support/api-server';
+import type { TestDatabase } from '../support/test-database';
 
-const API_KEY = 'api-key-of-this-server';
-const SECRET = 'cron-secret-of-this-server';
-
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 let database: TestDatabase;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
-  const made = await makeContainer(
-    serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
-  );
-  const ports = { ...made.ports, store: queueStore(database.rpc) };
-  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  database = await openServedDatabase();
 });
-afterAll(async () => {
-  shared.punctual = undefined;
-  await database.close();
-});
+afterAll(() => database.close());
 beforeEach(async () => {
-  vi.stubEnv('API_KEY', API_KEY);
-  vi.stubEnv('CRON_SECRET', SECRET);
-  vi.stubEnv('DASHBOARD_PASSWORD', '');
+  stubSecrets({ password: '' });
   await database.reset();
 });
 afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-type Headers = Record<string, string>;
-const bearer = (token: string): Headers => ({ authorization: `Bearer ${token}` });
-const request = (path: string, method = 'GET', headers = bearer(API_KEY), body?: string) =>
-  new Request(`http://app.test${path}`, { method, headers: { host: 'app.test', ...headers }, body });
-
-const post = (body: unknown, headers?: Headers) =>
-  POST(request('/api/jobs', 'POST', headers, typeof body === 'string' ? body : JSON.stringify(body)));
+const post = (body: unknown, headers?: RequestHeaders) =>
+  POST(apiRequest('POST', '/api/jobs', headers, typeof body === 'string' ? body : JSON.stringify(body)));
 const at = (id: string) => ({ params: Promise.resolve({ id }) });
-const read = (id: string, headers?: Headers) => GET(request(`/api/jobs/${id}`, 'GET', headers), at(id));
-const cancel = (id: string, headers?: Headers) =>
-  DELETE(request(`/api/jobs/${id}`, 'DELETE', headers), at(id));
-const run = (query = '', headers?: Headers) => RUN(request(`/api/jobs/run${query}`, 'POST', headers));
-const cron = (query = '', headers = bearer(SECRET), route = tickByGet) =>
-  route(request(`/api/cron/jobs${query}`, 'GET', headers));
+const read = (id: string, headers?: RequestHeaders) =>
+  GET(apiRequest('GET', `/api/jobs/${id}`, headers), at(id));
+const cancel = (id: string, headers?: RequestHeaders) =>
+  DELETE(apiRequest('DELETE', `/api/jobs/${id}`, headers), at(id));
+const run = (query = '', headers?: RequestHeaders) =>
+  RUN(apiRequest('POST', `/api/jobs/run${query}`, headers));
+const cron = (query = '', headers = bearer(CRON_SECRET), route = tickByGet) =>
+  route(apiRequest('GET', `/api/cron/jobs${query}`, headers));
 
 const words = (changes: object = {}) => ({ name: 'count-words', payload: { text: 'a b' }, ...changes });
 
@@ -325,7 +314,7 @@ describe('/api/cron/jobs', () => {
 
   it('leaves failed jobs alone, and with ?queue=failed runs each once more', async () => {
     const [id] = await create({ name: 'fail-first', payload: { times: 1 }, max_attempts: 1 });
-    await cron('', bearer(SECRET), tickByPost);
+    await cron('', bearer(CRON_SECRET), tickByPost);
     expect(await getJob(String(id))).toMatchObject({ status: 'failed', attempts: 1 });
     await cron();
     expect(await getJob(String(id))).toMatchObject({ status: 'failed', attempts: 1 });
@@ -414,7 +403,7 @@ describe('POST /api/jobs/run', () => {
 });
 
 describe('the API of jobs', () => {
-  it.each<[what: string, ask: (headers: Headers) => Promise<Response>]>([
+  it.each<[what: string, ask: (headers: RequestHeaders) => Promise<Response>]>([
     ['creating', (headers) => post(words(), headers)],
     ['reading', (headers) => read('1', headers)],
     ['cancelling', (headers) => cancel('1', headers)],
@@ -422,7 +411,7 @@ describe('the API of jobs', () => {
   ])('wants the key for %s', async (_what, ask) => {
     expect((await ask({})).status).toBe(401);
     expect((await ask(bearer('another key'))).status).toBe(401);
-    expect((await ask(bearer(SECRET))).status).toBe(401);
+    expect((await ask(bearer(CRON_SECRET))).status).toBe(401);
     vi.stubEnv('API_KEY', '');
     expect((await ask(bearer(API_KEY))).status).toBe(503);
     expect(await count()).toBe(0);

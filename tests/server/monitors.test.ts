@@ -7,59 +7,41 @@ import { DELETE, GET as GET_ONE, PATCH } from '../../app/api/monitors/[id]/route
 import { GET, POST } from '../../app/api/monitors/route';
 import { DELETE as DELETE_REGION } from '../../app/api/regions/[name]/route';
 import { GET as GET_REGIONS, POST as POST_REGION } from '../../app/api/regions/route';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
-import { queueStore } from '../../lib/store/queue-store';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import {
+  API_KEY,
+  answered,
+  apiRequest,
+  bearer,
+  CRON_SECRET,
+  openServedDatabase,
+  stubSecrets,
+} from '../support/api-server';
+import type { TestDatabase } from '../support/test-database';
 
-const API_KEY = 'api-key-of-this-server';
-const SECRET = 'cron-secret-of-this-server';
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 let database: TestDatabase;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
-  const env = serverEnv({
-    SUPABASE_URL: 'http://127.0.0.1',
-    SUPABASE_SERVICE_ROLE_KEY: 'key',
-    LOG_LEVEL: 'fatal',
+  database = await openServedDatabase({
     MONITOR_ALLOW_PRIVATE: '127.0.0.1:4321, 10.1.0.0/16',
     // Where nobody answers: a name that cannot be resolved is let in, and looked at when it is asked.
     MONITOR_DNS_SERVERS: '127.0.0.1:9',
   });
-  const made = await makeContainer(env);
-  const ports = { ...made.ports, store: queueStore(database.rpc) };
-  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
 });
-afterAll(async () => {
-  shared.punctual = undefined;
-  await database.close();
-});
-beforeEach(() => {
-  vi.stubEnv('API_KEY', API_KEY);
-  vi.stubEnv('CRON_SECRET', SECRET);
-  vi.stubEnv('DASHBOARD_PASSWORD', 'password-of-the-dashboard');
-});
+afterAll(() => database.close());
+beforeEach(() => stubSecrets());
 /** What refuses leaves nothing behind, and does without. */
 const startEmpty = () => beforeEach(() => database.reset());
 afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-// biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
-type Answer = { status: number; body: any };
 type Handler = (request: Request, context?: { params: Promise<never> }) => Promise<Response>;
-async function call(
+function call(
   handler: unknown,
   { method = 'GET', query = '', body = undefined as unknown, params = {}, token = API_KEY },
-): Promise<Answer> {
-  const request = new Request(`http://app.test/api/x${query}`, {
-    method,
-    headers: { host: 'app.test', ...(token && { authorization: `Bearer ${token}` }) },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  });
-  const response = await (handler as Handler)(request, { params: Promise.resolve(params as never) });
-  return { status: response.status, body: await response.json() };
+) {
+  const request = apiRequest(method, `/api/x${query}`, token ? bearer(token) : {}, JSON.stringify(body));
+  return answered((handler as Handler)(request, { params: Promise.resolve(params as never) }));
 }
 const create = (body: unknown) => call(POST, { method: 'POST', body });
 const list = (query: string) => call(GET, { query });
@@ -415,7 +397,7 @@ describe('regions', () => {
 
 describe('a region’s cron endpoint', () => {
   startEmpty();
-  const tick = (handler: unknown) => call(handler, { token: SECRET });
+  const tick = (handler: unknown) => call(handler, { token: CRON_SECRET });
 
   it('ticks its own part, and is seen', async () => {
     expect(await tick(tickMain)).toMatchObject({

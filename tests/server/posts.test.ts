@@ -1,39 +1,28 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DELETE, GET as GET_ONE, PATCH } from '../../app/api/posts/[id]/route';
 import { GET, POST } from '../../app/api/posts/route';
-import { type Container, makeContainer } from '../../lib/server/container';
 import { serverEnv } from '../../lib/server/env';
-import { signSession } from '../../lib/server/session';
-import { queueStore } from '../../lib/store/queue-store';
+import {
+  answered,
+  apiRequest,
+  cookie,
+  openServedDatabase,
+  stubSecrets,
+  withKey,
+} from '../support/api-server';
 import { exchanges } from '../support/exchanges';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import type { TestDatabase } from '../support/test-database';
 
-const API_KEY = 'api-key-of-this-server';
-const PASSWORD = 'password-of-the-dashboard';
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 let database: TestDatabase;
 let by: ReturnType<typeof exchanges>;
 let account: string;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
-  const env = serverEnv({
-    SUPABASE_URL: 'http://127.0.0.1',
-    SUPABASE_SERVICE_ROLE_KEY: 'key',
-    LOG_LEVEL: 'fatal',
-    MEDIA_ALLOW_PRIVATE: '127.0.0.1:4321',
-  });
-  const made = await makeContainer(env);
-  const ports = { ...made.ports, store: queueStore(database.rpc) };
-  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  database = await openServedDatabase({ MEDIA_ALLOW_PRIVATE: '127.0.0.1:4321' });
 });
-afterAll(async () => {
-  shared.punctual = undefined;
-  await database.close();
-});
+afterAll(() => database.close());
 beforeEach(async () => {
-  vi.stubEnv('API_KEY', API_KEY);
-  vi.stubEnv('DASHBOARD_PASSWORD', PASSWORD);
+  stubSecrets();
   await database.reset();
   by = exchanges(database);
   by.setNow(new Date().toISOString());
@@ -43,28 +32,14 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-const withKey: Record<string, string> = { authorization: `Bearer ${API_KEY}` };
-function ask(method: string, path: string, body?: unknown, headers = withKey): Request {
-  const text = typeof body === 'string' ? body : JSON.stringify(body);
-  return new Request(`http://app.test/api/posts${path}`, {
-    method,
-    headers: { host: 'app.test', ...headers },
-    body: body === undefined ? undefined : text,
-  });
-}
-// biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
-async function answer(response: Promise<Response>): Promise<{ status: number; body: any }> {
-  const { status, body } = await response.then(async (r) => ({ status: r.status, body: await r.json() }));
-  return { status, body };
-}
-const create = (body: unknown, headers = withKey) => answer(POST(ask('POST', '', body, headers)));
+const ask = (method: string, path: string, headers = withKey, body?: unknown) =>
+  apiRequest(method, `/api/posts${path}`, headers, JSON.stringify(body));
+const create = (body: unknown, headers = withKey) => answered(POST(ask('POST', '', headers, body)));
 const one = (id: string) => ({ params: Promise.resolve({ id }) });
-const read = (id: string, headers = withKey) =>
-  answer(GET_ONE(ask('GET', `/${id}`, undefined, headers), one(id)));
+const read = (id: string, headers = withKey) => answered(GET_ONE(ask('GET', `/${id}`, headers), one(id)));
 const edit = (id: string, body: unknown, headers = withKey) =>
-  answer(PATCH(ask('PATCH', `/${id}`, body, headers), one(id)));
-const cancel = (id: string, headers = withKey) =>
-  answer(DELETE(ask('DELETE', `/${id}`, undefined, headers), one(id)));
+  answered(PATCH(ask('PATCH', `/${id}`, headers, body), one(id)));
+const cancel = (id: string, headers = withKey) => answered(DELETE(ask('DELETE', `/${id}`, headers), one(id)));
 
 const post = (changes: object = {}) => ({ account_id: account, body: 'hello', ...changes });
 async function add(changes: object = {}): Promise<string> {
@@ -176,7 +151,7 @@ describe('POST /api/posts', () => {
 });
 
 describe('GET /api/posts', () => {
-  const list = (query: string) => answer(GET(ask('GET', query), { params: Promise.resolve({}) }));
+  const list = (query: string) => answered(GET(ask('GET', query), { params: Promise.resolve({}) }));
 
   it('lists posts by the queue’s own words', async () => {
     const scheduled = await add({ scheduled_for: '2027-01-01T00:00:00Z' });
@@ -292,8 +267,6 @@ describe('an edit and a cancellation', () => {
 });
 
 describe('whoever has no key', () => {
-  const cookie = () => ({ cookie: `punctual_session=${signSession(PASSWORD, Date.now())}` });
-
   it('reads and changes nothing', async () => {
     const id = await add();
     const calls = [create(post(), {}), read(id, {}), edit(id, { body: 'x' }, {}), cancel(id, {})];

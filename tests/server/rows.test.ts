@@ -2,18 +2,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { POST } from '../../app/api/queues/[queue]/rows/[id]/resolve/route';
 import { GET as WHY } from '../../app/api/queues/[queue]/rows/[id]/why/route';
 import { GET as LIST } from '../../app/api/queues/[queue]/rows/route';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
 import { rowRefusal } from '../../lib/server/row-refusal';
-import { signSession } from '../../lib/server/session';
 import { explanationSchema } from '../../lib/store/explanation';
 import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row';
-import { queueStore } from '../../lib/store/queue-store';
+import { apiRequest, cookie, openServedDatabase, stubSecrets, withKey } from '../support/api-server';
 import { exchanges } from '../support/exchanges';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import type { TestDatabase } from '../support/test-database';
 
-const API_KEY = 'api-key-of-this-server';
-const PASSWORD = 'password-of-the-dashboard';
 const WORDS = {
   pending: 'todo',
   running: 'doing',
@@ -23,27 +18,17 @@ const WORDS = {
   cancelled: 'dropped',
 };
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 let database: TestDatabase;
 let by: ReturnType<typeof exchanges>;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
-  const made = await makeContainer(
-    serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
-  );
-  const ports = { ...made.ports, store: queueStore(database.rpc) };
-  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  database = await openServedDatabase();
 });
-afterAll(async () => {
-  shared.punctual = undefined;
-  await database.close();
-});
+afterAll(() => database.close());
 
 /** A table of a person's own, with its own words and uuids for its keys, that was made a queue. */
 beforeEach(async () => {
-  vi.stubEnv('API_KEY', API_KEY);
-  vi.stubEnv('DASHBOARD_PASSWORD', PASSWORD);
+  stubSecrets();
   await database.reset();
   await database.sql('drop schema if exists app cascade');
   await database.sql('create schema app');
@@ -61,24 +46,19 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-const withKey: Record<string, string> = { authorization: `Bearer ${API_KEY}` };
-
 function ask(queue: string, query: string, headers = withKey): Promise<Response> {
-  const request = new Request(`http://app.test/api/queues/${queue}/rows${query}`, { headers });
+  const request = apiRequest('GET', `/api/queues/${queue}/rows${query}`, headers);
   return LIST(request, { params: Promise.resolve({ queue }) });
 }
 
 function why(queue: string, id: string, headers = withKey): Promise<Response> {
-  const request = new Request(`http://app.test/api/queues/${queue}/rows/x/why`, { headers });
+  const request = apiRequest('GET', `/api/queues/${queue}/rows/x/why`, headers);
   return WHY(request, { params: Promise.resolve({ queue, id }) });
 }
 
 function resolve(queue: string, id: string, body: unknown, headers = withKey): Promise<Response> {
-  const request = new Request(`http://app.test/api/queues/${queue}/rows/x/resolve`, {
-    method: 'POST',
-    headers: { host: 'app.test', ...headers },
-    body: JSON.stringify(body),
-  });
+  const path = `/api/queues/${queue}/rows/x/resolve`;
+  const request = apiRequest('POST', path, headers, JSON.stringify(body));
   return POST(request, { params: Promise.resolve({ queue, id }) });
 }
 
@@ -267,8 +247,6 @@ describe('rowRefusal', () => {
 });
 
 describe('who may', () => {
-  const cookie = () => ({ cookie: `punctual_session=${signSession(PASSWORD, Date.now())}` });
-
   it('look, is who has the key or the cookie, and who reaches an open dashboard in development', async () => {
     const id = await addTrial();
     const looks = async (headers: Record<string, string>) => [

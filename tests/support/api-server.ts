@@ -1,0 +1,64 @@
+import { vi } from 'vitest';
+import { type Container, makeContainer } from '../../lib/server/container';
+import { serverEnv } from '../../lib/server/env';
+import { signSession } from '../../lib/server/session';
+import { queueStore } from '../../lib/store/queue-store';
+import { openTestDatabase, type TestDatabase } from './test-database';
+
+export const API_KEY = 'api-key-of-this-server';
+export const CRON_SECRET = 'cron-secret-of-this-server';
+export const PASSWORD = 'password-of-the-dashboard';
+
+const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+
+/** A test database that the routes of this process read and write, until it is closed. */
+export async function openServedDatabase(env: Record<string, string> = {}): Promise<TestDatabase> {
+  const database = await openTestDatabase();
+  const made = await makeContainer(
+    serverEnv({
+      SUPABASE_URL: 'http://127.0.0.1',
+      SUPABASE_SERVICE_ROLE_KEY: 'key',
+      LOG_LEVEL: 'fatal',
+      ...env,
+    }),
+  );
+  const ports = { ...made.ports, store: queueStore(database.rpc) };
+  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  return {
+    ...database,
+    async close() {
+      shared.punctual = undefined;
+      await database.close();
+    },
+  };
+}
+
+/** For `beforeEach`; `vi.unstubAllEnvs` belongs into `afterEach`. */
+export function stubSecrets({ password = PASSWORD } = {}): void {
+  vi.stubEnv('API_KEY', API_KEY);
+  vi.stubEnv('CRON_SECRET', CRON_SECRET);
+  vi.stubEnv('CRON_SECRET_PREVIOUS', '');
+  vi.stubEnv('DASHBOARD_PASSWORD', password);
+}
+
+export type RequestHeaders = Record<string, string>;
+
+export const bearer = (token: string): RequestHeaders => ({ authorization: `Bearer ${token}` });
+export const withKey = bearer(API_KEY);
+/** Of somebody who has just signed in to the dashboard. */
+export const cookie = () => ({ cookie: `punctual_session=${signSession(PASSWORD, Date.now())}` });
+
+export function apiRequest(
+  method: string,
+  path: string,
+  headers: RequestHeaders = withKey,
+  body?: BodyInit,
+): Request {
+  return new Request(`http://app.test${path}`, { method, headers: { host: 'app.test', ...headers }, body });
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
+export async function answered(asking: Promise<Response>): Promise<{ status: number; body: any }> {
+  const response = await asking;
+  return { status: response.status, body: await response.json() };
+}
