@@ -20,11 +20,13 @@ export function monitorNotes(monitor: MonitorSummary): Trouble[] {
     notes.push({ tone: last.verdict === 'down' ? 'bad' : 'warn', text: error ?? last.verdict });
   else if (state !== 'up')
     notes.push({ tone: 'wait', text: 'its last check was good, which is being confirmed' });
-  // While a failure is being confirmed other regions are asked on purpose.
-  if (!suspect && home !== null && region !== home)
-    notes.push({ tone: 'warn', text: `checked from ${region}, since ${home} cannot` });
+  if (isAway(monitor)) notes.push({ tone: 'warn', text: `checked from ${region}, since ${home} cannot` });
   return notes;
 }
+
+/** Elsewhere than at home, and not on purpose: while it is down, or may be, the regions are asked by turns. */
+export const isAway = ({ region, home_region: home, suspect, state }: MonitorSummary): boolean =>
+  home !== null && region !== home && !suspect && state !== 'down';
 
 export function isWell(monitor: MonitorSummary): boolean {
   return stateOf(monitor) === 'up' && monitorNotes(monitor).length === 0;

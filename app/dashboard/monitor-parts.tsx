@@ -1,5 +1,5 @@
 import type { MonitorSummary } from '@/lib/store/monitoring';
-import { monitorNotes } from './monitor-notes';
+import { isAway, monitorNotes } from './monitor-notes';
 import type { Trouble } from './troubles';
 import { uptimeText, uptimeTone } from './uptime-text';
 
@@ -38,11 +38,14 @@ export function MonitorNotes({ monitor }: Of) {
   );
 }
 
-export function MonitorRegion({ monitor: { region, home_region: home } }: Of) {
-  const away = home !== null && home !== region;
+export function MonitorRegion({ monitor }: Of) {
+  const away = isAway(monitor);
   return (
-    <span title={away ? `It belongs to ${home}.` : undefined} className={away ? 'text-warn' : ''}>
-      {region}
+    <span
+      title={away ? `It belongs to ${monitor.home_region}.` : undefined}
+      className={away ? 'text-warn' : ''}
+    >
+      {monitor.region}
     </span>
   );
 }

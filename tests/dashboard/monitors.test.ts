@@ -41,6 +41,9 @@ describe('what is said of a monitor', () => {
   it('is that another region stands in for its own', () => {
     const away = { home_region: 'sin1', region: 'main' };
     expect(notes(away)).toEqual(['warn: checked from main, since sin1 cannot']);
+    expect(notes({ ...away, state: 'down' })).toEqual([
+      'wait: its last check was good, which is being confirmed',
+    ]);
     expect(isWell(monitorSummary(away))).toBe(false);
   });
 });
