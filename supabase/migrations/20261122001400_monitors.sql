@@ -216,16 +216,16 @@ begin
 end
 $$;
 
--- Gives each monitor without a preferred region a home, so that the healthy regions (the default one first) have as many of them each, and
+-- Gives each monitor without a preferred region a home, so that the healthy regions (p_healthy, the default one first) have as many of them each, and
 -- moves no more of those that have one than that takes; 5,000 at most.
-create function punctual.spread_monitors(v_healthy text[], p_now timestamptz) returns void
+create function punctual.spread_monitors(p_healthy text[], p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_most constant integer := 5000;
   v_spread integer;
 begin
   with region as materialized (
-    select h as name, n as place, cardinality(v_healthy) as regions from unnest(v_healthy) with ordinality u (h, n)
+    select h as name, n as place, cardinality(p_healthy) as regions from unnest(p_healthy) with ordinality u (h, n)
   ),
   free as materialized (
     select m.id, m.home_region,
@@ -255,12 +255,12 @@ begin
   get diagnostics v_spread = row_count;
   -- Those that may only go to some places are at home in one of them.
   update punctual.monitors m
-     set home_region = (select o from unnest(m.only_regions) o order by (o = any (v_healthy)) desc, md5(o || m.id) limit 1)
+     set home_region = (select o from unnest(m.only_regions) o order by (o = any (p_healthy)) desc, md5(o || m.id) limit 1)
    where m.id in (select x.id from punctual.monitors x
                    where x.home_region is null and x.preferred_region is null and x.only_regions is not null limit v_most);
   -- What was left comes with the next tick.
   if v_spread < v_most then
-    update punctual.regions r set spread_at = p_now where r.spread_at is null and r.name = any (v_healthy);
+    update punctual.regions r set spread_at = p_now where r.spread_at is null and r.name = any (p_healthy);
   end if;
 end
 $$;
@@ -292,7 +292,7 @@ begin
             -- Of those that may go nowhere else nobody asks further.
             and (a.only_regions is null or a.only_regions && v_healthy) limit 5000)
         union all
-        -- One whose failures are being confirmed elsewhere comes home when that is done.
+        -- While it is down, or may be, it is asked from elsewhere on purpose.
         (select h.id from punctual.monitors h
           where h.region <> h.home_region and h.home_region = any (v_healthy) and h.suspect_since is null and h.state is distinct from 'down'
             and h.status = 'scheduled' limit 5000)))
