@@ -7,6 +7,7 @@ const once = [
   'tests/locks/upstash-lock.real.test.ts',
   'tests/real/database-away.real.test.ts',
   'tests/real/monitor-hour.real.test.ts',
+  'tests/real/pgmq-kills.real.test.ts',
   'tests/real/redis.real.test.ts',
 ];
 
