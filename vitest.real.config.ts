@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const postgres = process.env.STACK_POSTGRES ?? '15';
-/** These ask nothing of the version of Postgres, or take most of a minute: once is enough. */
+/** These ask nothing of the version of Postgres: once is enough. */
 const once = [
   'tests/locks/upstash-lock.real.test.ts',
   'tests/real/database-away.real.test.ts',
