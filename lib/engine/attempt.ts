@@ -87,7 +87,8 @@ function judgeReturned(value: unknown, delivery: 'at-most-once' | 'at-least-once
 
 /**
  * Runs one attempt, and answers in time whether or not it does: its signal fires after `timeoutMs`; `graceMs` later it is left
- * behind, and what it may have done is uncertain. `onLate` hears what it came to in the end, if it ever ends.
+ * behind, and what it may have done is uncertain. `onLate` hears what it came to in the end, if it ever ends. While it runs `cuts` holds
+ * what ends its time at once.
  */
 export function runAttempt(
   perform: (signal: AbortSignal) => Promise<Outcome> | Outcome,
@@ -95,22 +96,31 @@ export function runAttempt(
     clock: Clock;
     timeoutMs: number;
     delivery: 'at-most-once' | 'at-least-once';
+    cuts: Set<() => void>;
     onLate(verdict: Verdict): void;
   },
 ): Promise<Verdict> {
-  const { clock, timeoutMs, delivery } = options;
+  const { clock, timeoutMs, delivery, cuts } = options;
   return new Promise((resolve) => {
     const controller = new AbortController();
     let leftBehind = false;
-    let cancel = clock.timer(timeoutMs, () => {
-      controller.abort(new DOMException(`the attempt's ${timeoutMs} ms are over`, 'TimeoutError'));
+    const expire = (why: string, error: string, provider: Verdict['provider']) => {
+      cuts.delete(cut);
+      cancel();
+      controller.abort(new DOMException(why, 'TimeoutError'));
       cancel = clock.timer(graceMs, () => {
         leftBehind = true;
-        const error = `no answer within ${timeoutMs} ms`;
-        resolve({ outcome: uncertain(error, delivery), provider: 'failed' });
+        resolve({ outcome: uncertain(error, delivery), provider });
       });
-    });
+    };
+    // That we have no more time says nothing about the provider.
+    const cut = () => expire('the process ends', 'the process ended before it was answered', null);
+    let cancel = clock.timer(timeoutMs, () =>
+      expire(`the attempt's ${timeoutMs} ms are over`, `no answer within ${timeoutMs} ms`, 'failed'),
+    );
+    cuts.add(cut);
     const settle = (verdict: Verdict) => {
+      cuts.delete(cut);
       cancel();
       if (leftBehind) options.onLate(verdict);
       else resolve(verdict);

@@ -21,6 +21,8 @@ export interface Budget {
   usedMs(): number;
   /** Makes it shorter: work ends at this instant at the latest. */
   endBy(at: number): void;
+  /** The function ends at this instant, if not before: somebody else ends it than the platform's clock. */
+  limitTo(at: number): void;
   /** Whether an attempt that may take `timeoutMs` still fits, started `laterMs` from now. */
   admits(timeoutMs: number, laterMs?: number): boolean;
 }
@@ -28,18 +30,24 @@ export interface Budget {
 /** `startedAt` is the first line of the handler; `limitMs` the platform's limit, counted from there. */
 export function startBudget(clock: Clock, startedAt: number, limitMs: number): Budget {
   let abortAt = startedAt + workMs(limitMs);
+  let limitAt = startedAt + limitMs;
   return {
     limitMs,
     get abortAt() {
       return abortAt;
     },
-    limitAt: startedAt + limitMs,
+    get limitAt() {
+      return limitAt;
+    },
     get workMs() {
       return Math.round(abortAt - startedAt);
     },
     usedMs: () => Math.round(clock.now() - startedAt),
     endBy: (at) => {
       abortAt = Math.min(abortAt, at);
+    },
+    limitTo: (at) => {
+      limitAt = Math.min(limitAt, at);
     },
     admits: (timeoutMs, laterMs = 0) => clock.now() + laterMs + timeoutMs <= abortAt,
   };

@@ -34,6 +34,7 @@ export class Performing<Row, Deps, Env> {
   /** Set when the tick has ended: what an attempt left behind comes to can only be logged. */
   closed = false;
   private readonly slots: LimitFunction = pLimit(1);
+  private readonly cuts = new Set<() => void>();
   private settings!: QueueSettings;
 
   constructor(
@@ -54,6 +55,11 @@ export class Performing<Row, Deps, Env> {
 
   get free(): number {
     return this.slots.concurrency - this.slots.activeCount;
+  }
+
+  /** Ends the time of every attempt that is under way. */
+  cut(): void {
+    for (const cut of [...this.cuts]) cut();
   }
 
   start(rows: ClaimedRow[], claim: Claim, settings: QueueSettings): void {
@@ -103,6 +109,7 @@ export class Performing<Row, Deps, Env> {
       clock,
       timeoutMs,
       delivery: this.queue.delivery,
+      cuts: this.cuts,
       onLate: (late) => this.hearLate(claimed, claim, late),
     });
     this.durationsMs.push(clock.now() - startedAt);

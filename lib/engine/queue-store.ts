@@ -39,8 +39,13 @@ export interface TickIdentity {
   queue: string;
   partition: string;
   clock: string;
+  /** The endpoint that was called, and its schedule: where they are known, the ledger tells which slots were missed. */
+  path: string | null;
+  schedule: string | null;
   slot: string | null;
   lap: number;
+  /** Of all ticks of one call, and of those that went on where they ended. */
+  chain: string;
   limitSeconds: number;
   lock: 'acquired' | 'held' | 'unavailable' | 'none';
   /** The providers that are configured, for a queue with accounts. */
@@ -121,6 +126,8 @@ export interface QueueSettings {
   batchLimit: number | null;
   concurrency: number;
   maxTicks: number;
+  /** How many ticks may follow one call at once while there is a backlog; 0 is none. */
+  maxLaps: number;
   timeoutSeconds: number;
   /** The longest that a tick works; null is what its limit leaves. */
   budgetSeconds: number | null;

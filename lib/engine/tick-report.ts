@@ -7,14 +7,19 @@ export interface TickReport {
   clock: string;
   /** The instant of the schedule this tick answers, ISO 8601, where it is known. */
   slot: string | null;
+  /** 0 for the tick that a clock asked for; one that went on where it ended has the next number. */
+  lap: number;
+  /** Shared by all ticks of one call, and by those that went on where they ended. */
+  chain: string;
   outcome: 'ran' | 'idle' | 'skipped' | 'paused';
   /** Why it ended. Null where nothing was claimed because the tick was skipped. */
-  ended: 'drained' | 'budget' | 'batch limit' | 'breaker' | 'paused' | null;
+  ended: 'drained' | 'budget' | 'batch limit' | 'breaker' | 'paused' | 'stopped' | null;
   counts: TickCounts;
   budgetMs: number;
   /** The settings that were in force at its end; null before the first answer. A batch limit of null is none. */
   batchLimit: number | null;
   concurrency: number | null;
+  maxLaps: number | null;
   usedMs: number;
   lock: 'acquired' | 'held' | 'unavailable' | 'none';
   /** Rows of the partition that are due as the tick ends, counted to 1,000 at most; null if not counted. */
@@ -43,4 +48,13 @@ export interface TickCounts {
   /** Unknown rows that the provider was asked about, and those of them that came to an end. */
   looked: number;
   resolved: number;
+}
+
+/**
+ * Whether another tick would get on at once: this one ended by its budget or its batch limit, and a row could start now. One that got
+ * nowhere leaves what is due to the next slot, or it would go round for ever.
+ */
+export function hasMore({ ended, counts, nextDueInMs }: TickReport): boolean {
+  const gotSomewhere = counts.claimed > counts.released;
+  return (ended === 'budget' || ended === 'batch limit') && gotSomewhere && nextDueInMs === 0;
 }

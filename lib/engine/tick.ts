@@ -7,7 +7,7 @@ import { Performing } from './performing';
 import type { Queue } from './queue';
 import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity, UnknownRow } from './queue-store';
 import { Reconciling } from './reconciling';
-import { Settling, TickStoreError } from './settling';
+import { coldStartMs, Settling, TickStoreError } from './settling';
 import type { TickReport } from './tick-report';
 
 export interface TickPorts {
@@ -32,6 +32,17 @@ export interface TickOptions<Deps> {
   clockName: string;
   /** The instant of the schedule that this tick answers, ISO 8601, where it is known. */
   slot?: string | null;
+  /** The endpoint that was called, and the cron expression by which, where they are known. */
+  path?: string | null;
+  schedule?: string | null;
+  /** 0 for the tick that a clock asked for; of one that goes on where another ended one more, and that one's chain. */
+  lap?: number;
+  /** A UUID; the tick's own id if not given. */
+  chain?: string;
+  /** Work ends then, in the clock's milliseconds, if not before. */
+  endBy?: number;
+  /** Ends the tick early. */
+  stop?: StopSignal;
   /** Claims nothing, and only asks what became of unknown rows. Runs beside the queue's other ticks. */
   looksOnly?: boolean;
   /**
@@ -41,6 +52,15 @@ export interface TickOptions<Deps> {
   asked?: { state: 'pending' | 'dead'; limit: number | null };
 }
 
+/** Somebody wants the process to end: nothing more is started, and what is under way has the rest of `graceMs`. */
+export interface StopSignal {
+  signal: AbortSignal;
+  /** From the signal until the process is ended by force. */
+  graceMs: number;
+}
+
+/** Kept of the grace: an attempt that is cut says what it was doing, and what it came to is settled. */
+const stopMarginMs = 6_000;
 /** Enough for a cron event that is delivered twice; a tick with work to do makes it longer. */
 const lockLifetimeMs = 5_000;
 /** How long an outcome waits at most for others to share its call. Quick rows do not wait for slow ones. */
@@ -81,6 +101,8 @@ class Tick<Row, Deps, Env> {
   private readonly looks: UnknownRow[] = [];
   private held: HeldLock | null = null;
   private duplicate = false;
+  /** Somebody wants the process to end. */
+  private stopped = false;
   private outcome: TickReport['outcome'] = 'ran';
   /** Why nothing more is claimed. */
   private ended: TickReport['ended'] = null;
@@ -96,13 +118,18 @@ class Tick<Row, Deps, Env> {
   ) {
     this.begunAt = ports.clock.now();
     this.budget = startBudget(ports.clock, options.startedAt ?? ports.clock.now(), options.limitMs);
+    if (options.endBy !== undefined) this.budget.endBy(options.endBy);
+    const id = ports.newId();
     this.identity = {
-      id: ports.newId(),
+      id,
       queue: queue.name,
       partition: options.partition ?? 'main',
       clock: options.clockName,
+      path: options.path ?? null,
+      schedule: options.schedule ?? null,
       slot: options.slot ?? null,
-      lap: 0,
+      lap: options.lap ?? 0,
+      chain: options.chain ?? id,
       limitSeconds: options.limitMs / 1_000,
       lock: 'none',
       providers: queue.providers?.(options.deps) ?? [],
@@ -125,6 +152,7 @@ class Tick<Row, Deps, Env> {
   async run(): Promise<TickReport> {
     this.checkTimeout(this.queue.timeoutMs);
     await this.takeLock();
+    const forget = this.heedStop();
     try {
       const first = await this.open();
       const last = first.closed ? this.endUnworked(first) : await this.pump();
@@ -135,14 +163,37 @@ class Tick<Row, Deps, Env> {
       this.ports.log.info({ ...report }, 'tick');
       return report;
     } finally {
+      forget();
       this.performing.closed = true;
       // An idle tick lets its lock run out: giving it back would cost a second command.
       if (this.settling.counts.claimed + this.settling.counts.looked > 0) await this.held?.release();
     }
   }
 
+  /** Answers what takes the listening back. */
+  private heedStop(): () => void {
+    const { stop } = this.options;
+    if (!stop) return () => {};
+    let cancel = () => {};
+    const end = () => {
+      this.ended ??= 'stopped';
+      this.stopped = true;
+      this.performing.halted = true;
+      // No platform began to count before our first line here.
+      this.budget.limitTo(this.ports.clock.now() + stop.graceMs + coldStartMs);
+      cancel = this.ports.clock.timer(Math.max(0, stop.graceMs - stopMarginMs), () => this.performing.cut());
+      this.wake();
+    };
+    if (stop.signal.aborted) end();
+    else stop.signal.addEventListener('abort', end, { once: true });
+    return () => {
+      cancel();
+      stop.signal.removeEventListener('abort', end);
+    };
+  }
+
   private async open(): Promise<ExchangeReply> {
-    const want = this.identity.looksOnly ? 0 : null;
+    const want = this.identity.looksOnly || this.stopped ? 0 : null;
     const first = await this.exchange(want, 'if_drained').catch(async (error: TickStoreError) => {
       // The claim may have been carried out with its answer lost: if the database is there again, its rows go back.
       if (error.kind === 'unavailable') await this.settling.attempt({ close: 'yes', report: this.report() });
@@ -252,7 +303,12 @@ class Tick<Row, Deps, Env> {
 
   /** Unknown rows to ask about, in what the budget leaves. */
   private wantLooks(): number {
-    if (!this.queue.reconcile || this.storeError || !this.budget.admits(this.queue.timeoutMs, claimMs))
+    if (
+      !this.queue.reconcile ||
+      this.storeError ||
+      this.stopped ||
+      !this.budget.admits(this.queue.timeoutMs, claimMs)
+    )
       return 0;
     return this.settings?.concurrency ?? firstLooks;
   }
@@ -347,12 +403,15 @@ class Tick<Row, Deps, Env> {
       tick: this.identity.id,
       clock: this.identity.clock,
       slot: this.identity.slot,
+      lap: this.identity.lap,
+      chain: this.identity.chain,
       outcome: this.outcome,
       ended: this.outcome === 'skipped' ? null : (this.ended ?? this.drainedBy()),
       counts: { ...this.settling.counts },
       budgetMs: this.budget.workMs,
       batchLimit: this.settings?.batchLimit ?? null,
       concurrency: this.settings?.concurrency ?? null,
+      maxLaps: this.settings?.maxLaps ?? null,
       usedMs: this.budget.usedMs(),
       lock: this.identity.lock,
       backlogDue: last?.due ?? null,

@@ -37,5 +37,9 @@ export function messageQueue(known: Jobs) {
   });
 }
 
+/** What is answered as long as none was added: a project without Supabase Queues is as it should be. */
+export const noMessageQueue =
+  "no message queue was added yet: select punctual.add_message_queue('…'); docs/pgmq.md says more";
+
 /** Messages of Supabase Queues, each pgmq queue a partition. */
 export const pgmq = messageQueue(registry);

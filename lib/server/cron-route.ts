@@ -1,53 +1,47 @@
 import { systemClock } from '../engine/clock';
 import type { Queue } from '../engine/queue';
 import { container } from './container';
-import { accessEnv, type ServerEnv } from './env';
+import { type After, goOn } from './continuation';
+import { readCall } from './cron-call';
+import type { CronWork } from './cron-work';
+import type { ServerEnv } from './env';
 import { failed } from './failure';
-import { json, problem } from './respond';
-import { bearerToken, secretsEqual } from './secrets';
-import { readClock, readSlot } from './slot';
-import { tickPartition } from './tick-partition';
+import { refuseCron } from './refuse-cron';
+import { json } from './respond';
+import { tickWork } from './tick-work';
 
-/** Why a call of a cron endpoint is refused; null when it bears the secret. */
-export function refuseCron(request: Request): Response | null {
-  const { cronSecrets } = accessEnv();
-  if (cronSecrets.length === 0) {
-    return problem(503, 'not_configured', 'CRON_SECRET is not set: nothing runs until it is', {
-      variables: ['CRON_SECRET'],
-    });
-  }
-  const token = bearerToken(request);
-  // Every secret is compared, so that the time tells nothing about which one it was.
-  const matches = token === null ? [] : cronSecrets.filter((secret) => secretsEqual(token, secret));
-  return matches.length > 0
-    ? null
-    : problem(401, 'unauthorised', 'send "Authorization: Bearer <CRON_SECRET>"');
+export interface CronRouteOptions {
+  /** The route's, in seconds. */
+  maxDuration: number;
+  /** Next's `after`: what is due when the call ends is gone on with at once, by a call of its own. Without it the next slot does. */
+  after?: After;
 }
 
 /**
- * The handler of a queue's cron endpoint: one tick a call. `maxDuration` is the route's, in seconds; `partition` the part of
- * the queue that is its own (`main`).
+ * The handler of a queue's cron endpoint: one tick a call. `partition` is the part of the queue that is its own (`main`).
  *
  * 200 with the `TickReport` (`skipped` where another tick is running), 401 without the secret, 503 with what to set or when to come
  * again.
  */
 export function cronRoute<Row, Deps>(
   queue: Queue<Row, Deps, ServerEnv>,
-  { maxDuration, partition }: { maxDuration: number; partition?: string },
+  { partition, ...options }: CronRouteOptions & { partition?: string },
 ) {
+  return workRoute(tickWork(queue, partition), options);
+}
+
+/** The handler of a cron endpoint that does `work`: 200 with what it answers, otherwise as `cronRoute`. */
+export function workRoute(work: CronWork, { maxDuration, after }: CronRouteOptions) {
   return async (request: Request): Promise<Response> => {
     const startedAt = systemClock.now();
     const refused = refuseCron(request);
     if (refused) return refused;
     try {
-      const report = await tickPartition(queue, await container(), {
-        partition,
-        maxDuration,
-        startedAt,
-        clockName: readClock(request.headers),
-        slot: readSlot(request.headers, Date.now()),
-      });
-      return json(200, report);
+      const shared = await container();
+      const call = readCall(request, { maxDuration, startedAt });
+      const { reports, body } = await work(shared, call);
+      goOn(shared, call, reports, after);
+      return json(200, body);
     } catch (error) {
       return failed(error);
     }

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { clockName } from './slot';
 
 /**
  * The only reader of `process.env`. What is set wrongly is said at once, by name and never by value; what is not set keeps the part
@@ -73,6 +74,20 @@ function isCanary(entry: string): boolean {
 
 const variables = z.object({
   VERCEL: flag,
+  VERCEL_ENV: text,
+  VERCEL_URL: text,
+  VERCEL_PROJECT_PRODUCTION_URL: text,
+  PUNCTUAL_URL: url,
+  PORT: text,
+  WORKER_URL: url,
+  WORKER_GRACE_SECONDS: seconds(3_600),
+  WORKER_NAME: z.preprocess(
+    blankAsUnset,
+    z
+      .string()
+      .regex(clockName, 'is no name of a clock: lower-case letters, digits and -, 20 at most')
+      .optional(),
+  ),
   STORE: z.preprocess(blankAsUnset, z.enum(['embedded', 'supabase']).optional()),
   PUNCTUAL_DATA: text,
   LOG_LEVEL: text,
@@ -112,10 +127,20 @@ export interface ServerEnv {
   whatsappAppSecret?: string;
   /** What Meta shows when the webhook's address is entered. */
   whatsappVerifyToken?: string;
+  /** Opens the worker's ticks, and nothing else. */
+  workerSecret?: string;
   /** What Unipile sends along with its webhooks. */
   unipileWebhookSecret?: string;
   store: { kind: 'supabase'; url: string; serviceRoleKey: string } | { kind: 'embedded'; directory: string };
   upstash?: { url: string; token: string };
+  /** Where this app is reached: by itself, to go on with a backlog. */
+  selfUrl: string;
+  /** A worker that work is handed to. */
+  worker?: { url: string; secret: string };
+  /** What a worker's ticks are called in the ledger. */
+  workerName: string;
+  /** From SIGTERM until the platform ends the worker by force. */
+  workerGraceSeconds: number;
   /** `maxLateMs`: how late after its call a message can still show up in the chat. */
   unipile?: { dsn: string; apiKey: string; maxLateMs?: number };
   whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string };
@@ -137,6 +162,7 @@ type AccessSettings = Pick<
   | 'dashboardOpen'
   | 'whatsappAppSecret'
   | 'whatsappVerifyToken'
+  | 'workerSecret'
   | 'unipileWebhookSecret'
 >;
 
@@ -155,6 +181,7 @@ export function accessEnv(source: Record<string, string | undefined> = process.e
     dashboardOpen: !isProduction(source) && !dashboardPassword,
     whatsappAppSecret: set('WHATSAPP_APP_SECRET'),
     whatsappVerifyToken: set('WHATSAPP_VERIFY_TOKEN'),
+    workerSecret: set('WORKER_SECRET'),
     unipileWebhookSecret: set('UNIPILE_WEBHOOK_SECRET'),
   };
 }
@@ -177,6 +204,10 @@ export function serverEnv(source: Record<string, string | undefined> = process.e
     ...accessEnv(source),
     logLevel: env.LOG_LEVEL ?? 'info',
     store: chooseStore(env, isProduction(source)),
+    selfUrl: selfUrlOf(env),
+    worker: workerOf(env.WORKER_URL, accessEnv(source).workerSecret),
+    workerName: env.WORKER_NAME ?? 'worker',
+    workerGraceSeconds: env.WORKER_GRACE_SECONDS ?? 25,
     upstash:
       pair(env, 'UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN', (url, token) => ({ url, token })) ??
       pair(env, 'KV_REST_API_URL', 'KV_REST_API_TOKEN', (url, token) => ({ url, token })),
@@ -201,6 +232,21 @@ export function serverEnv(source: Record<string, string | undefined> = process.e
 }
 
 type Variables = z.infer<typeof variables>;
+
+function selfUrlOf(env: Variables): string {
+  if (env.PUNCTUAL_URL) return env.PUNCTUAL_URL;
+  // A deployment's own address asks for a login; the production one does not.
+  const onVercel =
+    env.VERCEL_ENV === 'production' ? (env.VERCEL_PROJECT_PRODUCTION_URL ?? env.VERCEL_URL) : env.VERCEL_URL;
+  return env.VERCEL && onVercel ? `https://${onVercel}` : `http://127.0.0.1:${env.PORT ?? 3_000}`;
+}
+
+/** The secret alone is what the worker itself has. */
+function workerOf(url: string | undefined, secret: string | undefined): ServerEnv['worker'] {
+  if (url === undefined) return undefined;
+  if (secret !== undefined) return { url, secret };
+  throw new EnvError('WORKER_URL is set, and WORKER_SECRET is not: set both or neither', ['WORKER_SECRET']);
+}
 
 function chooseStore(env: Variables, production: boolean): ServerEnv['store'] {
   const supabase = pair(env, 'SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', (url, serviceRoleKey) => ({

@@ -2,6 +2,7 @@ import type { NotConfiguredError } from '../engine/queue';
 import type { TickStoreError } from '../engine/settling';
 import type { MigrationError } from '../store/migrations';
 import type { StoreError } from '../store/rpc';
+import type { CronRefusedError } from './cron-refused-error';
 import type { EnvError } from './env';
 import { serverLog } from './log';
 import { problem } from './respond';
@@ -18,6 +19,7 @@ export function failed(error: unknown): Response {
 }
 
 interface OurErrors {
+  CronRefusedError: CronRefusedError;
   EnvError: EnvError;
   NotConfiguredError: NotConfiguredError;
   TickStoreError: TickStoreError;
@@ -34,6 +36,7 @@ export function isError<Name extends keyof OurErrors>(error: unknown, name: Name
 }
 
 function ours(error: unknown): Response | null {
+  if (isError(error, 'CronRefusedError')) return problem(error.status, error.kind, error.message);
   if (isError(error, 'EnvError') || isError(error, 'NotConfiguredError')) {
     return problem(503, 'not_configured', error.message, { variables: error.variables });
   }

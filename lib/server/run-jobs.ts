@@ -5,6 +5,7 @@ import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
 import { jobs } from '../queues/jobs';
 import type { Container } from './container';
+import type { CronCall } from './cron-call';
 import { readDuePartitions } from './due-partitions';
 import { isError } from './failure';
 
@@ -33,41 +34,29 @@ export async function runJobs(
   asked: AskedJobs,
   {
     maxDuration,
-    startedAt,
-    clockName,
-    slot = null,
     queue = jobs,
-  }: {
-    /** The route's, in seconds. */
-    maxDuration: number;
-    /** The first line of the handler. */
-    startedAt: number;
-    clockName: string;
-    slot?: string | null;
-    queue?: typeof jobs;
-  },
+    ...call
+  }: Pick<CronCall, 'maxDuration' | 'startedAt' | 'clockName'> & Partial<CronCall> & { queue?: typeof jobs },
 ): Promise<{ reports: TickReport[]; left: string[] } | { missing: string }> {
   const queues = await readQueues(rpc, asked);
   if (queues === null) return { missing: `there is no queue "${asked.queue}" of jobs` };
-  const budget = startBudget(ports.clock, startedAt, maxDuration * 1_000);
+  const budget = startBudget(ports.clock, call.startedAt, maxDuration * 1_000);
   const reports: TickReport[] = [];
   const left: string[] = [];
   let room = asked.limit ?? everyOne;
   let fault: TickStoreError | null = null;
   for (const { partition, timeoutMs } of queues) {
     if (room <= 0) break;
-    if (!budget.admits(Math.min(timeoutMs, queue.timeoutMs))) {
+    if (call.stop?.signal.aborted || !budget.admits(Math.min(timeoutMs, queue.timeoutMs))) {
       left.push(partition);
       continue;
     }
     try {
       const report = await tick(queue, ports, {
+        ...call,
         deps: null,
         partition,
         limitMs: maxDuration * 1_000,
-        startedAt,
-        clockName,
-        slot,
         asked: { state: asked.state, limit: room },
       });
       reports.push(report);

@@ -23,9 +23,23 @@ export function readSlot(headers: Headers, nowMs: number): string | null {
   }
 }
 
+/** The cron expression, in UTC, by which a request was made: as a clock of ours or Vercel says it; null where neither makes sense. */
+export function readSchedule(headers: Headers): string | null {
+  const schedule = headers.get('x-punctual-schedule') ?? headers.get('x-vercel-cron-schedule');
+  if (!schedule || schedule.length > 100) return null;
+  try {
+    return new Cron(schedule, { timezone: 'UTC', paused: true }) && schedule;
+  } catch {
+    return null;
+  }
+}
+
+/** How ticks name what called them. */
+export const clockName = /^[a-z][a-z0-9-]{0,19}$/;
+
 /** What called: a clock of ours says so itself. */
 export function readClock(headers: Headers): string {
   const named = headers.get('x-punctual-clock');
-  if (named && /^[a-z][a-z0-9-]{0,19}$/.test(named)) return named;
+  if (named && clockName.test(named)) return named;
   return headers.get('user-agent')?.startsWith('vercel-cron/') ? 'vercel' : 'http';
 }

@@ -3,17 +3,14 @@ import type { Queue } from '../engine/queue';
 import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
 import type { Container } from './container';
+import type { CronCall } from './cron-call';
 import type { ServerEnv } from './env';
 
-export interface TickCall {
+export interface TickCall extends Partial<Omit<CronCall, 'params'>> {
   /** A region of `monitors`; `main` where the queue has no parts. */
   partition?: string;
-  /** In seconds: what the platform gives the call, and a tick of our own takes at most. */
   maxDuration: number;
-  /** The first line of the handler, in the clock's milliseconds; now if not given. */
-  startedAt?: number;
   clockName: string;
-  slot?: string | null;
 }
 
 /** One tick by what the environment names. Throws as `tick` does, and a `NotConfiguredError`. */

@@ -56,6 +56,7 @@ create table punctual.queues (
   adaptive boolean not null default false,
   budget_seconds integer check (budget_seconds > 0),
   max_ticks integer not null default 1 check (max_ticks between 1 and 100),
+  max_laps integer not null default 10 check (max_laps between 0 and 1000),
   timeout_seconds integer not null default 15 check (timeout_seconds between 1 and 785),
   lease_seconds integer not null default 90 check (lease_seconds >= 31),
   max_attempts integer not null default 5 check (max_attempts between 1 and 1000000),
@@ -71,6 +72,7 @@ create table punctual.queues (
 comment on column punctual.queues.batch_limit is 'The most rows that one tick claims; null is unlimited.';
 comment on column punctual.queues.adaptive is 'Batch limit and concurrency follow the backlog, and what providers bear.';
 comment on column punctual.queues.budget_seconds is 'The longest that a tick works; null is what its limit leaves.';
+comment on column punctual.queues.max_laps is 'How many ticks may follow one call at once while there is a backlog; 0 is none.';
 comment on column punctual.queues.retention_days is 'Settled rows older than this are pruned; null keeps them for ever.';
 
 -- A named part of a queue with its own tick. Null settings are the queue's.
@@ -101,8 +103,13 @@ create table punctual.ticks (
   queue text not null references punctual.queues on delete cascade,
   partition text not null,
   clock text not null,
+  -- The endpoint that it called, and by which schedule (a cron expression, UTC), where that is known.
+  path text,
+  schedule text,
   slot timestamptz,
+  -- 0 for the tick that the clock asked for; those that went on where it ended have the next numbers, and its chain.
   lap integer not null default 0,
+  chain uuid not null default gen_random_uuid(),
   -- The slot had been delivered before: this delivery is one too many, and harmless.
   duplicate boolean not null default false,
   -- It claims nothing, and only asks what became of unknown rows.
@@ -138,7 +145,8 @@ create table punctual.ticks (
   claims jsonb not null default '[]',
   report jsonb
 );
-create unique index ticks_slot on punctual.ticks (queue, partition, looks_only, coalesce(asked_for, ''), slot, lap) where slot is not null and not duplicate;
+create unique index ticks_slot on punctual.ticks (queue, partition, looks_only, coalesce(asked_for, ''), slot, lap, clock, coalesce(path, ''))
+  where slot is not null and not duplicate;
 create index ticks_recent on punctual.ticks (queue, started_at desc);
 create index ticks_open on punctual.ticks (queue, partition) where closed_at is null;
 

@@ -180,13 +180,15 @@ begin
      -- One that only looks stands in nobody's way, but its like's; one that somebody asked for in nobody's.
      and t.looks_only = v_looks_only and t.asked_for is null;
 
-  insert into punctual.ticks as t (id, queue, partition, clock, slot, lap, looks_only, asked_for, step, duplicate, admitted, started_at, deadline_at)
-  values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'clock', 'http'), (p_tick->>'slot')::timestamptz,
-          coalesce((p_tick->>'lap')::integer, 0), v_looks_only, v_asked_for,
+  insert into punctual.ticks as t (id, queue, partition, clock, path, schedule, slot, lap, chain, looks_only, asked_for, step, duplicate, admitted, started_at, deadline_at)
+  values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'clock', 'http'), p_tick->>'path', p_tick->>'schedule',
+          (p_tick->>'slot')::timestamptz, coalesce((p_tick->>'lap')::integer, 0), coalesce(p_tick->>'chain', p_tick->>'id')::uuid, v_looks_only, v_asked_for,
           case when coalesce(p_partition.adaptive, q.adaptive) then punctual.adaptive_step(q, p_partition.partition, v_now) end,
           exists (select from punctual.ticks s where s.queue = q.name and s.partition = p_partition.partition and not s.duplicate
                      and s.looks_only = v_looks_only and s.asked_for is not distinct from v_asked_for
-                     and s.slot = (p_tick->>'slot')::timestamptz and s.lap = coalesce((p_tick->>'lap')::integer, 0)),
+                     and s.slot = (p_tick->>'slot')::timestamptz and s.lap = coalesce((p_tick->>'lap')::integer, 0)
+                     -- Two clocks may name the same instant, and one may have two entries for it.
+                     and s.clock = coalesce(p_tick->>'clock', 'http') and coalesce(s.path, '') = coalesce(p_tick->>'path', '')),
           v_asked_for is not null or (v_live < v_max and (p_tick->>'lock' is distinct from 'held' or v_max > 1)),
           v_now, v_now + make_interval(secs => (p_tick->>'limit_seconds')::double precision))
   returning t.* into tick;
@@ -197,7 +199,7 @@ begin
 end
 $$;
 
--- p_tick      {id, queue, partition, clock, slot, lap, limit_seconds, lock, providers, seq, looks, looks_only, asked_for, asked_limit}.
+-- p_tick      {id, queue, partition, clock, path, schedule, slot, lap, chain, limit_seconds, lock, providers, seq, looks, looks_only, asked_for, asked_limit}.
 --             providers: the ones that are configured, for queues with accounts.
 --             looks: the most unknown rows to hand out for a look, when there is nothing to claim; looks_only: claim nothing.
 --             asked_for: 'pending' or 'dead': somebody asked for due rows, or for dead ones to be run once more, asked_limit of them at most.
@@ -409,6 +411,7 @@ begin
       'batch_limit', v_settings.batch_limit,
       'concurrency', v_settings.concurrency,
       'max_ticks', coalesce(v_partition.max_ticks, q.max_ticks),
+      'max_laps', q.max_laps,
       'timeout_seconds', v_settings.timeout_seconds,
       'budget_seconds', v_settings.budget_seconds,
       'lease_seconds', greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30),

@@ -16,7 +16,9 @@ create table punctual.settings (
   monitor_hours_days integer default 31 check (monitor_hours_days > 0),
   incidents_days integer default 365 check (incidents_days > 0),
   -- The figures of this file themselves.
-  daily_days integer default 730 check (daily_days > 0)
+  daily_days integer default 730 check (daily_days > 0),
+  -- The UTC day for which a clock with one entry for everything has had the roll-up and retention done.
+  housekeeping_done_on date
 );
 insert into punctual.settings default values;
 
@@ -475,6 +477,17 @@ begin
     'rows', v_rows, 'ticks', v_ticks, 'history', v_history, 'receipts', v_receipts, 'checks', v_checks, 'hours', v_hours,
     'incidents', v_incidents, 'days', v_days + v_count, 'problems', v_problems, 'more', v_more);
 end
+$$;
+
+-- Whether the roll-up and retention still wait, where one entry does everything: they are done once a UTC day.
+create function punctual.is_housekeeping_due(p_now timestamptz default null) returns boolean
+language sql stable set search_path = '' as $$
+  select s.housekeeping_done_on is distinct from (coalesce(p_now, clock_timestamp()) at time zone 'UTC')::date from punctual.settings s
+$$;
+
+create function punctual.note_housekeeping(p_now timestamptz default null) returns void
+language sql set search_path = '' as $$
+  update punctual.settings set housekeeping_done_on = (coalesce(p_now, clock_timestamp()) at time zone 'UTC')::date
 $$;
 
 select punctual.close_to_public();

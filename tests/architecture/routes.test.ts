@@ -3,6 +3,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
+import { scheduledQueues } from '../../lib/queues/scheduled-queues';
+import { findWork } from '../../lib/server/cron-work';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
@@ -73,9 +75,17 @@ describe('vercel.json', () => {
   });
 });
 
+/** It stands for all the others. */
+const oneForAll = 'app/api/cron/process-scheduled/route.ts';
+
 describe.each(cronRoutes)('%s', (route) => {
-  it('is called by vercel.json', () => {
-    expect(crons.filter(({ path: url }) => serves(route, url))).not.toEqual([]);
+  it('is called by vercel.json, but for the one that stands for all', () => {
+    expect(crons.some(({ path: url }) => serves(route, url))).toBe(route !== oneForAll);
+  });
+
+  it('does what a worker does for its path, too', () => {
+    const url = route.replace(/^app|\/route\.ts$/g, '');
+    expect(findWork(url, scheduledQueues)).toBeTypeOf('function');
   });
 
   it('says its limit as a number, of 300 s at most', () => {
@@ -85,7 +95,7 @@ describe.each(cronRoutes)('%s', (route) => {
 
   it('has a limit that its queue’s timeout fits into, with 15 s for the end', async () => {
     const queues = await queuesOf(route);
-    if (/\b(cron|partitions)Route\(/.test(read(route))) expect(queues).not.toEqual([]);
+    if (/\b(cronRoute|partitionsWork)\(/.test(read(route))) expect(queues).not.toEqual([]);
     const mostMs = (maxDurationOf(route) ?? 0) * 1_000 - 15_000;
     for (const { name, timeoutMs } of queues)
       expect(timeoutMs, `the timeout of ${name}`).toBeLessThanOrEqual(mostMs);
@@ -112,6 +122,20 @@ describe('the regions of monitors', () => {
 
   it.each(regionRoutes)('%s is called every minute: a region that is not seen is left', (route) => {
     expect(crons.filter(({ path: url }) => serves(route, url))).toMatchObject([{ schedule: '* * * * *' }]);
+  });
+});
+
+describe('what ticks all queues', () => {
+  it('has every queue that there is a file for', async () => {
+    const files = readdirSync(path.join(root, 'lib/queues')).map((file) => `lib/queues/${file}`);
+    const exported = await Promise.all(files.map((file) => import(path.join(root, file))));
+    const queues = exported.flatMap((module) =>
+      Object.values(module).filter(
+        (value) => typeof value === 'object' && value !== null && 'timeoutMs' in value,
+      ),
+    );
+    expect(queues.length).toBeGreaterThan(3);
+    expect(new Set(scheduledQueues.map(({ queue }) => queue))).toEqual(new Set(queues));
   });
 });
 

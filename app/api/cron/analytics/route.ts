@@ -1,9 +1,10 @@
 // Once a day, by vercel.json, before retention.
-import { rollUpRoute } from '@/lib/server/roll-up-route';
+import { workRoute } from '@/lib/server/cron-route';
+import { rollUpWork } from '@/lib/server/roll-up-work';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const rollUp = rollUpRoute({ maxDuration });
+const rollUp = workRoute(rollUpWork, { maxDuration });
 export const GET = rollUp;
 export const POST = rollUp;

@@ -1,11 +1,13 @@
 // Every minute, by vercel.json; with ?queue=failed as often as failed jobs are to be tried again.
+import { after } from 'next/server';
 import { jobs } from '@/lib/queues/jobs';
-import { withFailedJobs } from '@/lib/server/failed-jobs-route';
-import { partitionsRoute } from '@/lib/server/partitions-route';
+import { workRoute } from '@/lib/server/cron-route';
+import { withFailedJobs } from '@/lib/server/failed-jobs-work';
+import { partitionsWork } from '@/lib/server/partitions-work';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const tick = withFailedJobs(partitionsRoute(jobs, { maxDuration }), { maxDuration });
+const tick = workRoute(withFailedJobs(partitionsWork(jobs)), { maxDuration, after });
 export const GET = tick;
 export const POST = tick;

@@ -1,10 +1,11 @@
 // Every minute, by vercel.json: the default region, wherever the project's functions run.
+import { after } from 'next/server';
 import { monitors } from '@/lib/queues/monitors';
 import { cronRoute } from '@/lib/server/cron-route';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const tick = cronRoute(monitors, { maxDuration, partition: 'main' });
+const tick = cronRoute(monitors, { maxDuration, partition: 'main', after });
 export const GET = tick;
 export const POST = tick;

@@ -1,10 +1,11 @@
 // Every minute, by vercel.json, which pins it to Frankfurt.
+import { after } from 'next/server';
 import { monitors } from '@/lib/queues/monitors';
 import { cronRoute } from '@/lib/server/cron-route';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const tick = cronRoute(monitors, { maxDuration, partition: 'fra1' });
+const tick = cronRoute(monitors, { maxDuration, partition: 'fra1', after });
 export const GET = tick;
 export const POST = tick;

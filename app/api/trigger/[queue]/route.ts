@@ -1,0 +1,11 @@
+// For a clock that is to wake a worker elsewhere (WORKER_URL), and tick here where it does not answer.
+import { after } from 'next/server';
+import { scheduledQueues } from '@/lib/queues/scheduled-queues';
+import { triggerRoute } from '@/lib/server/trigger-route';
+
+export const dynamic = 'force-dynamic';
+export const maxDuration = 60;
+
+const trigger = triggerRoute(scheduledQueues, { maxDuration, after });
+export const GET = trigger;
+export const POST = trigger;

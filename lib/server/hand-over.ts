@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import type { CronCall } from './cron-call';
+import type { ServerEnv } from './env';
+
+const accepted = z.object({ state: z.enum(['started', 'running']) });
+
+/** A worker says at once that it has begun, and not when it has ended. */
+const answerMs = 3_000;
+
+export type HandOver = { state: 'started' | 'running' } | { refused: string };
+
+/**
+ * Asks the worker to tick a queue, `POST /ticks/:queue`. `refused` says why it is not known to do so: it may still have heard. Never throws.
+ */
+export async function handOver(
+  queue: string,
+  { clockName, slot, schedule, path }: CronCall,
+  worker: ServerEnv['worker'],
+): Promise<HandOver> {
+  if (!worker) return { refused: 'WORKER_URL is not set' };
+  try {
+    const response = await fetch(new URL(`/ticks/${queue}`, worker.url), {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${worker.secret}`,
+        'x-punctual-clock': clockName,
+        'x-punctual-path': path,
+        ...(slot !== null && { 'x-punctual-slot': slot }),
+        ...(schedule !== null && { 'x-punctual-schedule': schedule }),
+      },
+      redirect: 'manual',
+      cache: 'no-store',
+      signal: AbortSignal.timeout(answerMs),
+    });
+    const body = accepted.safeParse(await response.json().catch(() => null));
+    if (response.status === 202 && body.success) return { state: body.data.state };
+    return { refused: `the worker answered ${response.status}` };
+  } catch (error) {
+    const { name, cause } = error as Error & { cause?: { code?: string } };
+    if (name === 'TimeoutError') return { refused: `the worker did not answer within ${answerMs / 1_000} s` };
+    return { refused: `the worker could not be reached${cause?.code ? ` (${cause.code})` : ''}` };
+  }
+}

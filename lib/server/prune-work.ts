@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import type { Container } from './container';
+import { type Admits, admitsOf } from './cron-call';
+import type { CronWork } from './cron-work';
+
+const counts = z.object({
+  rows: z.number(),
+  ticks: z.number(),
+  history: z.number(),
+  receipts: z.number(),
+  checks: z.number(),
+  hours: z.number(),
+  incidents: z.number(),
+  days: z.number(),
+});
+const stepSchema = counts.extend({
+  problems: z.array(z.object({ queue: z.string(), problem: z.string() })),
+  more: z.boolean(),
+});
+type Counts = z.infer<typeof counts>;
+type Step = z.infer<typeof stepSchema>;
+/** The longest one step takes: the database ends it then. */
+const stepMs = 5_000;
+
+/** Until a queue that is being rolled up is asked about again. */
+const busyMs = 500;
+
+/**
+ * Retention: settled rows past their queue's `retention_days` go, and everything else past the days of `punctual.settings`, a thousand at a
+ * time, until none is left or the time is. Answers how many of each kind, `problems` (queues whose rows cannot be deleted, and why) and
+ * `more`; what is left goes with the next call.
+ */
+export const pruneWork: CronWork = async (shared, call) => {
+  return { reports: [], body: await prune(shared, admitsOf(shared.ports.clock, call)) };
+};
+
+export async function prune({ rpc, log }: Pick<Container, 'rpc' | 'log'>, admits: Admits): Promise<Step> {
+  const pruned: Counts = {
+    rows: 0,
+    ticks: 0,
+    history: 0,
+    receipts: 0,
+    checks: 0,
+    hours: 0,
+    incidents: 0,
+    days: 0,
+  };
+  let step: Pick<Step, 'problems' | 'more'> = { problems: [], more: true };
+  while (step.more && admits(stepMs)) {
+    const { problems, more, ...taken } = stepSchema.parse(await rpc('prune', { p_limit: 1_000 }));
+    step = { problems, more };
+    for (const kind of Object.keys(pruned) as (keyof Counts)[]) pruned[kind] += taken[kind];
+    const idle = Object.values(taken).every((count) => count === 0);
+    if (more && idle) await new Promise((resolve) => setTimeout(resolve, busyMs));
+  }
+  for (const one of step.problems) log.error(one, 'retention cannot delete the rows of a queue');
+  return { ...pruned, ...step };
+}

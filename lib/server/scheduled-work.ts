@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import type { NotConfiguredError } from '../engine/queue';
+import type { Container } from './container';
+import { type Admits, admitsOf } from './cron-call';
+import type { CronWork, ScheduledQueue } from './cron-work';
+import { readDuePartitions } from './due-partitions';
+import type { ServerEnv } from './env';
+import { isError } from './failure';
+import { isMissing } from './partitions-work';
+import { prune } from './prune-work';
+import { rollUp } from './roll-up-work';
+import { type Part, tickSideBySide } from './tick-side-by-side';
+
+/** Ticks side by side: as many as an installation has queues and parts at work, as a rule, so that none waits. */
+const sideBySide = 16;
+
+/**
+ * All that falls due, in one call: one tick of every queue, and of each part of one that has something due, side by side, within one
+ * budget that they share; and once a UTC day the roll-up and retention beside them. For plans and clocks that allow one entry.
+ *
+ * Answers `{ reports: [TickReport], left, housekeeping, notConfigured }`; `left` names as `queue:partition` what there was no time for,
+ * `housekeeping` is null but for once a day, `notConfigured` names queues whose provider is not set. A queue that fails does not keep the
+ * others: its error is thrown once they are done, and where none at all is configured, the first's `NotConfiguredError`.
+ */
+export function scheduledWork(queues: readonly ScheduledQueue[]): CronWork {
+  return async (shared, call) => {
+    const { configured, missing } = split(queues, shared.env);
+    if (configured.length === 0 && missing[0]) throw missing[0].error;
+    const parts = (await Promise.all(configured.map((queue) => partsOf(shared, queue)))).flat();
+    const [{ reports, left, faults }, housekeeping] = await Promise.all([
+      tickSideBySide(parts, shared, call, sideBySide),
+      keepHouse(shared, admitsOf(shared.ports.clock, call)).catch((error: unknown) => ({ error })),
+    ]);
+    if (housekeeping !== null && 'error' in housekeeping) faults.push(housekeeping.error);
+    if (faults.length > 0) throw faults[0];
+    return {
+      reports,
+      body: {
+        reports,
+        left: left.map(({ queue, partition }) => `${queue.name}:${partition}`),
+        housekeeping,
+        notConfigured: missing.map(({ queue }) => queue),
+      },
+    };
+  };
+}
+
+function split(queues: readonly ScheduledQueue[], env: ServerEnv) {
+  const missing: { queue: string; error: NotConfiguredError }[] = [];
+  const configured = queues.filter(({ queue }) => {
+    try {
+      queue.connect(env);
+      return true;
+    } catch (error) {
+      if (!isError(error, 'NotConfiguredError')) throw error;
+      missing.push({ queue: queue.name, error });
+      return false;
+    }
+  });
+  return { configured, missing };
+}
+
+/** Parts that have endpoints of their own are pinned to other places: only the one that is everywhere is ticked here. */
+async function partsOf(shared: Container, { queue, parts }: ScheduledQueue): Promise<Part[]> {
+  if (parts !== 'due') return [{ queue, partition: 'main', timeoutMs: queue.timeoutMs }];
+  try {
+    return (await readDuePartitions(shared, queue.name)).map((part) => ({ queue, ...part }));
+  } catch (error) {
+    // Not added yet: there is nothing to do.
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+/** The roll-up and retention, until they are through for the day. Null where they are. */
+async function keepHouse(shared: Container, admits: Admits) {
+  const { rpc } = shared;
+  if (!z.boolean().parse(await rpc('is_housekeeping_due', {}))) return null;
+  const { steps, rows, more } = await rollUp(shared, admits);
+  const pruned = await prune(shared, admits);
+  if (!more && !pruned.more) await rpc('note_housekeeping', {});
+  return { rolledUp: { steps: steps.length, rows, more }, pruned };
+}
