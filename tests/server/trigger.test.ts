@@ -1,0 +1,124 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { POST } from '../../app/api/trigger/[queue]/route';
+import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';
+import type { TestDatabase } from '../support/test-database';
+
+const WORKER_SECRET = 'secret-of-the-worker';
+
+/** What stands at the worker's address, and what it was asked. */
+let standIn: Server;
+let workerUrl: string;
+let behave: (answer: (status: number, body: object) => void) => void;
+let asked: { method?: string; url?: string; headers: NodeJS.Dict<string | string[]> }[];
+let database: TestDatabase;
+
+beforeAll(async () => {
+  standIn = createServer((request, response) => {
+    asked.push({ method: request.method, url: request.url, headers: request.headers });
+    behave((status, body) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
+    );
+  });
+  await new Promise<void>((resolve) => standIn.listen(0, '127.0.0.1', resolve));
+  workerUrl = `http://127.0.0.1:${(standIn.address() as AddressInfo).port}`;
+  stubSecrets();
+  vi.stubEnv('WORKER_SECRET', WORKER_SECRET);
+  database = await openServedDatabase({ WORKER_URL: workerUrl, WORKER_SECRET });
+});
+
+afterAll(async () => {
+  await database.close();
+  standIn.closeAllConnections();
+  await new Promise((resolve) => standIn.close(resolve));
+});
+
+beforeEach(async () => {
+  stubSecrets();
+  asked = [];
+  await database.reset();
+  await database.sql(
+    `insert into punctual.jobs (name, payload) select 'count-words', '{"text": "a b"}' from generate_series(1, 3)`,
+  );
+});
+
+afterEach(() => vi.unstubAllEnvs());
+
+async function trigger(queue: string, headers: Record<string, string> = bearer(CRON_SECRET)) {
+  const request = apiRequest('POST', `/api/trigger/${queue}`, headers);
+  const response = await POST(request, { params: Promise.resolve({ queue }) });
+  return { status: response.status, body: await response.json() };
+}
+
+const done = async () =>
+  (await database.sql(`select count(*)::integer as n from punctual.jobs where status = 'done'`))[0]?.n;
+
+describe('a trigger', () => {
+  it('hands the queue’s tick to the worker, with what the clock said', async () => {
+    behave = (answer) => answer(202, { queue: 'jobs', state: 'started' });
+    const answer = await trigger('jobs', {
+      ...bearer(CRON_SECRET),
+      'x-punctual-clock': 'some-clock',
+      'x-punctual-slot': '2026-03-02T12:00:00Z',
+      'x-punctual-schedule': '* * * * *',
+    });
+    expect(answer).toEqual({ status: 202, body: { queue: 'jobs', worker: 'started' } });
+    expect(asked).toMatchObject([
+      {
+        method: 'POST',
+        url: '/ticks/jobs',
+        headers: {
+          authorization: `Bearer ${WORKER_SECRET}`,
+          'x-punctual-clock': 'some-clock',
+          'x-punctual-slot': '2026-03-02T12:00:00.000Z',
+          'x-punctual-schedule': '* * * * *',
+          'x-punctual-path': '/api/trigger/jobs',
+        },
+      },
+    ]);
+    expect(await done()).toBe(0);
+  });
+
+  it.each<[how: string, behave: typeof behave, why: string]>([
+    ['refuses', (answer) => answer(401, { error: {} }), 'the worker answered 401'],
+    ['is ending', (answer) => answer(503, { error: {} }), 'the worker answered 503'],
+    ['is something else', (answer) => answer(200, { hello: 'world' }), 'the worker answered 200'],
+    ['hangs', () => {}, 'the worker did not answer within 3 s'],
+  ])('ticks itself where the worker %s', async (_how, behaviour, why) => {
+    behave = behaviour;
+    const answer = await trigger('jobs');
+    expect(answer).toMatchObject({ status: 200, body: { worker: why } });
+    expect(await done()).toBe(3);
+    expect(await database.sql('select path from punctual.ticks')).toEqual([{ path: '/api/trigger/jobs' }]);
+  });
+
+  it('says which queues there are, where there is none of that name', async () => {
+    expect(await trigger('nothing')).toMatchObject({
+      status: 404,
+      body: { error: { message: expect.stringContaining('dm_queue') } },
+    });
+    expect(asked).toEqual([]);
+  });
+
+  it('wants the secret of the clocks, and takes not the worker’s', async () => {
+    expect((await trigger('jobs', {})).status).toBe(401);
+    expect((await trigger('jobs', bearer(WORKER_SECRET))).status).toBe(401);
+    expect(asked).toEqual([]);
+  });
+});
+
+describe('without a worker', () => {
+  it('a trigger ticks itself', async () => {
+    const alone = await openServedDatabase();
+    try {
+      await alone.sql(`insert into punctual.jobs (name, payload) values ('count-words', '{"text": "a"}')`);
+      expect(await trigger('jobs')).toMatchObject({
+        status: 200,
+        body: { worker: 'WORKER_URL is not set', reports: [{ counts: { done: 1 } }] },
+      });
+    } finally {
+      await alone.close();
+    }
+  });
+});
