@@ -12,8 +12,8 @@ const once = [
 ];
 
 /**
- * The tests on real Postgres, PostgREST and Redis (`npm run stack:install`). One file at a time: each starts
- * servers of its own, and some measure. STACK_POSTGRES chooses Postgres 15 (default) or 18.
+ * The tests on real Postgres, PostgREST and Redis (`npm run stack:install`). Two files at a time: each starts servers of its own, and waits for
+ * them half of its time. STACK_POSTGRES chooses Postgres 15 (default) or 18.
  */
 export default defineConfig({
   resolve: { alias: { '@': fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '') } },
@@ -21,7 +21,7 @@ export default defineConfig({
     include: ['tests/**/*.real.test.ts', 'tests/sql/**/*.test.ts', 'tests/engine/tick*.test.ts'],
     exclude: [...configDefaults.exclude, ...(postgres === '18' ? once : [])],
     pool: 'forks',
-    fileParallelism: false,
+    maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
