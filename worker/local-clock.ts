@@ -3,6 +3,7 @@ import { Cron } from 'croner';
 import { z } from 'zod';
 
 const vercelJson = z.object({
+  functions: z.record(z.string(), z.object({ regions: z.array(z.string()).optional() })).default({}),
   crons: z
     .array(
       z.object({
@@ -17,8 +18,17 @@ export type CronEntry = z.infer<typeof vercelJson>['crons'][number];
 
 /** The cron entries of a `vercel.json`. Throws an `Error` that says what is wrong with the file. */
 export function readCrons(file = 'vercel.json'): CronEntry[] {
+  return readSchedules(file).crons;
+}
+
+/** The cron entries, and the paths that are pinned to regions. Throws as `readCrons` does. */
+export function readSchedules(file = 'vercel.json'): { crons: CronEntry[]; pinned: string[] } {
   const parsed = vercelJson.safeParse(JSON.parse(readFileSync(file, 'utf8')));
-  if (parsed.success) return parsed.data.crons;
+  if (parsed.success) {
+    const { crons, functions } = parsed.data;
+    const pinned = Object.keys(functions).filter((route) => functions[route]?.regions);
+    return { crons, pinned: pinned.map((route) => route.replace(/^app|\/route\.tsx?$/g, '')) };
+  }
   const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
   throw new Error(`${file}: ${faults.join('; ')}`);
 }
@@ -100,6 +110,7 @@ export function startLocalClock(options: LocalClockOptions): () => Promise<void>
         authorization: `Bearer ${options.cronSecret}`,
         'x-punctual-clock': clockName,
         'x-punctual-slot': slot,
+        ...scheduleHeader(entry, slot),
       },
       cache: 'no-store',
       redirect: 'manual',
@@ -109,6 +120,12 @@ export function startLocalClock(options: LocalClockOptions): () => Promise<void>
     if (!response.ok) return `answered ${response.status}${messageOf(body)}`;
     options.onReport?.({ path: entry.path, slot, body });
     return null;
+  }
+
+  /** At a pace of its own an entry's slots are not those of its schedule. */
+  function scheduleHeader(entry: CronEntry, slot: string): Record<string, string> {
+    const schedule = scheduleOf(entry, Date.parse(slot), everyMs);
+    return schedule === null ? {} : { 'x-punctual-schedule': schedule };
   }
 
   for (const entry of options.crons) {
@@ -131,7 +148,16 @@ export function nextSlot(entry: CronEntry, afterMs: number, everyMs?: number): n
   return cronOf(entry.schedule).nextRun(new Date(afterMs))?.getTime() ?? null;
 }
 
-function isFrequent(entry: CronEntry, afterMs: number): boolean {
+/** What an entry's slots follow, as a cron expression; null for a pace that none says. */
+export function scheduleOf(entry: CronEntry, afterMs: number, everyMs?: number): string | null {
+  if (everyMs === undefined || !isFrequent(entry, afterMs)) return entry.schedule;
+  const seconds = everyMs / 1_000;
+  if (seconds === 60) return '* * * * *';
+  return 60 % seconds === 0 ? `*/${seconds} * * * * *` : null;
+}
+
+/** Due every hour or oftener. */
+export function isFrequent(entry: CronEntry, afterMs: number): boolean {
   const [first, second] = cronOf(entry.schedule).nextRuns(2, new Date(afterMs));
   return first !== undefined && second !== undefined && second.getTime() - first.getTime() <= hourMs;
 }

@@ -39,7 +39,8 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
         log.info({ region, everyMs }, 'the agent ticks; SIGTERM ends it');
       }
       isKnown = true;
-      return tickPartition(monitors, shared, { partition: region, maxDuration, clockName: 'agent' });
+      const stop = { signal, graceMs: shared.env.workerGraceSeconds * 1_000 };
+      return tickPartition(monitors, shared, { partition: region, maxDuration, clockName: 'agent', stop });
     },
     onError(error, againInMs) {
       if (error instanceof MissingRegionError) throw error;

@@ -1,0 +1,168 @@
+import { describe, expect, it } from 'vitest';
+import { startPathLoop, type Wish } from '../../worker/path-loop';
+import { VirtualClock } from '../support/virtual-clock';
+
+type Call = Wish & { lap: number; chain: string };
+
+const wish: Wish = { clockName: 'vercel', path: '/api/trigger/jobs', slot: null, schedule: null };
+
+/**
+ * A loop under a virtual clock that begins at 12:00:10. Each call takes `takesMs`, and has more to do as long as `laps` are left; `fails` of
+ * the first calls throw.
+ */
+function bench(options: {
+  until: string;
+  schedule?: string;
+  everyMs?: number;
+  takesMs?: number;
+  laps?: number;
+  fails?: unknown[];
+}) {
+  const clock = new VirtualClock('2026-03-02T12:00:10Z');
+  const stop = new AbortController();
+  clock.timer(Date.parse(options.until) - clock.now(), () => stop.abort());
+  const calls: (Call & { at: string })[] = [];
+  const faults: string[] = [];
+  let laps = options.laps ?? 0;
+  const fails = [...(options.fails ?? [])];
+  const loop = startPathLoop({
+    entry: { path: '/api/cron/jobs', schedule: options.schedule ?? '* * * * *' },
+    everyMs: options.everyMs,
+    clockName: 'worker',
+    signal: stop.signal,
+    now: () => clock.now(),
+    sleep: (ms, signal) =>
+      new Promise<void>((resolve) => {
+        const cancel = clock.timer(ms, resolve);
+        signal.addEventListener('abort', () => {
+          cancel();
+          resolve();
+        });
+      }),
+    async call(call) {
+      calls.push({ ...call, at: clock.date().toISOString().slice(11, 19) });
+      await new Promise<void>((resolve) => void clock.timer(options.takesMs ?? 100, resolve));
+      if (fails.length > 0) throw fails.shift();
+      return { reports: [], body: {}, hasMore: laps-- > 0 };
+    },
+    onFault: (error) => faults.push((error as Error).message),
+  });
+  return { calls, faults, loop, clock, stop, ended: () => clock.run(loop.ended) };
+}
+
+const told = (calls: (Call & { at: string })[]) =>
+  calls.map(({ at, slot, lap }) => [at, slot?.slice(11, 19) ?? null, lap]);
+
+describe('the loop of a path', () => {
+  it('calls once at its start, for no slot, and then at each slot', async () => {
+    const { calls, ended } = bench({ until: '2026-03-02T12:03:30Z' });
+    await ended();
+    expect(told(calls)).toEqual([
+      ['12:00:10', null, 0],
+      ['12:01:00', '12:01:00', 0],
+      ['12:02:00', '12:02:00', 0],
+      ['12:03:00', '12:03:00', 0],
+    ]);
+    expect(calls[1]).toMatchObject({ clockName: 'worker', path: '/api/cron/jobs', schedule: '* * * * *' });
+    expect(calls[0]?.schedule).toBeNull();
+    expect(new Set(calls.map(({ chain }) => chain)).size).toBe(4);
+  });
+
+  it('waits for its time where it is due less than hourly', async () => {
+    const { calls, ended } = bench({ until: '2026-03-02T12:40:00Z', schedule: '30 12 * * *' });
+    await ended();
+    expect(told(calls)).toEqual([['12:30:00', '12:30:00', 0]]);
+  });
+
+  it('goes back-to-back while there is a backlog, each lap with the chain of its call', async () => {
+    const { calls, ended } = bench({ until: '2026-03-02T12:01:30Z', laps: 3 });
+    await ended();
+    expect(told(calls)).toEqual([
+      ['12:00:10', null, 0],
+      ['12:00:10', null, 1],
+      ['12:00:10', null, 2],
+      ['12:00:10', null, 3],
+      ['12:01:00', '12:01:00', 0],
+    ]);
+    expect(new Set(calls.slice(0, 4).map(({ chain }) => chain)).size).toBe(1);
+  });
+
+  it('answers a slot that comes meanwhile with the next call, and of several that passed the latest', async () => {
+    const { calls, ended } = bench({ until: '2026-03-02T12:05:00Z', laps: 100, takesMs: 80_000 });
+    await ended();
+    expect(told(calls)).toEqual([
+      ['12:00:10', null, 0],
+      ['12:01:30', '12:01:00', 0],
+      ['12:02:50', '12:02:00', 0],
+      ['12:04:10', '12:04:00', 0],
+    ]);
+  });
+
+  it('keeps a pace of its own, and says it as a schedule', async () => {
+    const { calls, ended } = bench({ until: '2026-03-02T12:00:27Z', everyMs: 5_000 });
+    await ended();
+    expect(told(calls).slice(1)).toEqual([
+      ['12:00:15', '12:00:15', 0],
+      ['12:00:20', '12:00:20', 0],
+      ['12:00:25', '12:00:25', 0],
+    ]);
+    expect(calls[1]?.schedule).toBe('*/5 * * * * *');
+  });
+
+  it('tries a call that failed again with pauses that grow, as the same lap, and says so once', async () => {
+    const away = [1, 2, 3].map(() => new Error('the database is away'));
+    const { calls, faults, ended } = bench({ until: '2026-03-02T12:00:40Z', fails: away });
+    await ended();
+    expect(told(calls)).toEqual([
+      ['12:00:10', null, 0],
+      ['12:00:11', null, 0],
+      ['12:00:13', null, 0],
+      ['12:00:17', null, 0],
+    ]);
+    expect(new Set(calls.map(({ chain }) => chain)).size).toBe(1);
+    expect(faults).toEqual(['the database is away']);
+  });
+
+  it('waits for the next slot where something has to be set', async () => {
+    const unset = Object.assign(new Error('set UNIPILE_DSN'), { kind: 'not_configured' });
+    const { calls, loop, ended } = bench({ until: '2026-03-02T12:00:40Z', fails: [unset] });
+    await ended();
+    expect(told(calls)).toEqual([['12:00:10', null, 0]]);
+    expect(loop.latest()).toMatchObject({ state: 'not_configured' });
+  });
+
+  it('is woken at once where it waits, with what its waker says of his clock', async () => {
+    const { calls, loop, clock, ended } = bench({ until: '2026-03-02T12:00:50Z' });
+    let state: string | undefined;
+    clock.timer(20_000, () => {
+      state = loop.wake({ ...wish, slot: '2026-03-02T12:00:00.000Z' });
+    });
+    await ended();
+    expect(state).toBe('started');
+    expect(told(calls)).toEqual([
+      ['12:00:10', null, 0],
+      ['12:00:30', '12:00:00', 0],
+    ]);
+    expect(calls[1]).toMatchObject({ clockName: 'vercel', path: '/api/trigger/jobs' });
+  });
+
+  it('calls once more where it is woken while a call is under way', async () => {
+    const states: string[] = [];
+    const { calls, loop, clock, ended } = bench({ until: '2026-03-02T12:00:50Z', takesMs: 10_000, laps: 1 });
+    clock.timer(5_000, () => states.push(loop.wake(wish)));
+    await ended();
+    // The lap that was to come is what the waker gets.
+    expect(calls.map(({ at, clockName, lap }) => [at, clockName, lap])).toEqual([
+      ['12:00:10', 'worker', 0],
+      ['12:00:20', 'vercel', 0],
+    ]);
+    expect(states).toEqual(['running']);
+  });
+
+  it('ends with the call under way, and starts no lap after it', async () => {
+    const { calls, clock, ended } = bench({ until: '2026-03-02T12:00:12Z', takesMs: 5_000, laps: 9 });
+    await ended();
+    expect(calls).toHaveLength(1);
+    expect(clock.date().toISOString()).toBe('2026-03-02T12:00:15.000Z');
+  });
+});

@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { PathLoop, Wish } from '../../worker/path-loop';
+import { startWorkerServer, type WorkerServer } from '../../worker/worker-server';
+
+const SECRET = 'secret-of-the-worker';
+let stop: AbortController;
+let server: WorkerServer;
+let woken: Wish[];
+let latest: ReturnType<PathLoop['latest']>;
+let nowMs: number;
+
+const loop = (path: string): PathLoop => ({
+  path,
+  latest: () => latest,
+  ended: Promise.resolve(),
+  wake(wish) {
+    woken.push(wish);
+    return woken.length > 1 ? 'running' : 'started';
+  },
+});
+
+async function start(secret: string | null = SECRET): Promise<void> {
+  server = await startWorkerServer({
+    port: 0,
+    host: '127.0.0.1',
+    loops: [loop('/api/cron/dm-queue'), loop('/api/cron/jobs')],
+    secret: secret ?? undefined,
+    signal: stop.signal,
+    now: () => nowMs,
+  });
+}
+
+beforeEach(() => {
+  stop = new AbortController();
+  woken = [];
+  latest = null;
+  nowMs = Date.parse('2026-03-02T12:00:30Z');
+});
+afterEach(() => server.close());
+
+async function ask(method: string, path: string, headers: Record<string, string> = {}) {
+  const response = await fetch(server.url + path, { method, headers });
+  return { status: response.status, headers: response.headers, body: await response.json() };
+}
+const withSecret = { authorization: `Bearer ${SECRET}` };
+
+describe('POST /ticks/:queue', () => {
+  it.each(['dm_queue', 'dm-queue'])('wakes the loop of %s, with what the clock said', async (queue) => {
+    await start();
+    const answer = await ask('POST', `/ticks/${queue}`, {
+      ...withSecret,
+      'x-punctual-clock': 'vercel',
+      'x-punctual-slot': '2026-03-02T12:00:00Z',
+      'x-punctual-schedule': '* * * * *',
+      'x-punctual-path': '/api/trigger/dm-queue',
+    });
+    expect(answer).toMatchObject({ status: 202, body: { queue, state: 'started' } });
+    expect(woken).toEqual([
+      {
+        clockName: 'vercel',
+        slot: '2026-03-02T12:00:00.000Z',
+        schedule: '* * * * *',
+        path: '/api/trigger/dm-queue',
+      },
+    ]);
+    expect((await ask('POST', `/ticks/${queue}`, withSecret)).body.state).toBe('running');
+  });
+
+  it.each<[what: string, method: string, path: string, headers: Record<string, string>, status: number]>([
+    ['no secret', 'POST', '/ticks/jobs', {}, 401],
+    ['a wrong secret', 'POST', '/ticks/jobs', { authorization: 'Bearer wrong' }, 401],
+    ['a queue that it does not tick', 'POST', '/ticks/posts', withSecret, 404],
+    ['another method', 'GET', '/ticks/jobs', withSecret, 405],
+    ['another path', 'POST', '/ticks', withSecret, 404],
+  ])('refuses %s', async (_what, method, path, headers, status) => {
+    await start();
+    expect((await ask(method, path, headers)).status).toBe(status);
+    expect(woken).toEqual([]);
+  });
+
+  it('is closed where WORKER_SECRET is not set', async () => {
+    await start(null);
+    expect((await ask('POST', '/ticks/jobs', { authorization: 'Bearer ' })).status).toBe(503);
+    expect(woken).toEqual([]);
+  });
+
+  it('is over when the worker ends', async () => {
+    await start();
+    stop.abort();
+    expect((await ask('POST', '/ticks/jobs', withSecret)).status).toBe(503);
+    expect(woken).toEqual([]);
+  });
+});
+
+describe('GET /health', () => {
+  it('is well at the start, and as long as calls succeed', async () => {
+    await start();
+    expect(await ask('GET', '/health')).toMatchObject({
+      status: 200,
+      body: { status: 'ok', uptimeSeconds: 0 },
+    });
+    nowMs += 600_000;
+    latest = { at: nowMs - 4_000, state: 'ok' };
+    expect((await ask('GET', '/health')).body).toEqual({
+      status: 'ok',
+      uptimeSeconds: 600,
+      paths: {
+        '/api/cron/dm-queue': { status: 'ok', secondsAgo: 4 },
+        '/api/cron/jobs': { status: 'ok', secondsAgo: 4 },
+      },
+    });
+  });
+
+  it('is not well where nothing has succeeded for five minutes', async () => {
+    await start();
+    nowMs += 301_000;
+    latest = { at: nowMs, state: 'failing' };
+    expect(await ask('GET', '/health')).toMatchObject({ status: 503, body: { status: 'failing' } });
+  });
+
+  it('says that the worker ends', async () => {
+    await start();
+    stop.abort();
+    expect(await ask('GET', '/health')).toMatchObject({ status: 503, body: { status: 'stopping' } });
+  });
+});

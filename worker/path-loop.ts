@@ -1,0 +1,149 @@
+import { setTimeout as timeout } from 'node:timers/promises';
+import type { CronCall } from '../lib/server/cron-call';
+import type { WorkDone } from '../lib/server/cron-work';
+import { type CronEntry, isFrequent, nextSlot, scheduleOf } from './local-clock';
+
+/** What somebody who wakes the loop says of his clock. */
+export type Wish = Pick<CronCall, 'clockName' | 'slot' | 'schedule' | 'path'>;
+
+/** `not_configured`: something has to be set, and nothing is wrong otherwise. */
+export type CallState = 'ok' | 'failing' | 'not_configured';
+
+export interface PathLoop {
+  path: string;
+  /** Calls at once, or once more as soon as the call under way has ended. */
+  wake(wish: Wish): 'started' | 'running';
+  /** How the latest call that has ended went; null before the first. */
+  latest(): { at: number; state: CallState } | null;
+  /** Resolves when the loop has ended. */
+  ended: Promise<void>;
+}
+
+export interface PathLoopOptions {
+  entry: CronEntry;
+  /** Entries that are due every hour or oftener are called at this pace instead. */
+  everyMs?: number;
+  clockName: string;
+  /** Does one call. `hasMore` says whether another one at once would get on. */
+  call: (call: Wish & { lap: number; chain: string }) => Promise<WorkDone & { hasMore: boolean }>;
+  /** Ends the loop; the call under way is waited for. */
+  signal: AbortSignal;
+  /** Told what is wrong with calls, once for as long as it stays the same. */
+  onFault: (error: unknown, path: string) => void;
+  now?: () => number;
+  sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>;
+}
+
+const firstPauseMs = 1_000;
+const longestPauseMs = 60_000;
+/** Timers are set anew at least this often, so that a machine that slept or was set right is noticed. */
+const longestWaitMs = 60_000;
+/** Wishes that wait their turn: more are one, since whoever ticks last sees what all of them meant. */
+const mostWishes = 20;
+
+/**
+ * Calls one path at the slots of its schedule, back-to-back while there is a backlog. A slot that comes meanwhile is answered by the next
+ * call; of several that passed, by then, the latest one is. At its start it calls once for no slot, since nobody knows what has fallen
+ * due; a path that is due less than hourly waits for its time.
+ */
+export function startPathLoop({
+  entry,
+  everyMs,
+  clockName,
+  call,
+  signal,
+  onFault,
+  now = Date.now,
+  sleep = (ms, signal) => timeout(ms, undefined, { signal }).catch(() => {}),
+}: PathLoopOptions): PathLoop {
+  const schedule = scheduleOf(entry, now(), everyMs);
+  const byClock = (slotMs: number | null): Wish => ({
+    clockName,
+    path: entry.path,
+    schedule: slotMs === null ? null : schedule,
+    slot: slotMs === null ? null : new Date(slotMs).toISOString(),
+  });
+  const wishes: Wish[] = isFrequent(entry, now()) ? [byClock(null)] : [];
+  let dueMs = nextSlot(entry, now(), everyMs);
+  let isBusy = false;
+  let latest: ReturnType<PathLoop['latest']> = null;
+  let saidFault: string | null = null;
+  let interrupt = () => {};
+
+  /** Until `ms` have passed, the loop is woken, or it is to end. */
+  async function wait(ms: number): Promise<void> {
+    const woken = new AbortController();
+    interrupt = () => woken.abort();
+    signal.addEventListener('abort', interrupt, { once: true });
+    if (!signal.aborted) await sleep(Math.min(ms, longestWaitMs), woken.signal);
+    signal.removeEventListener('abort', interrupt);
+    interrupt = () => {};
+  }
+
+  /** What is to be called for now; null while nothing is. */
+  function take(): Wish | null {
+    const wish = wishes.shift();
+    if (wish) return wish;
+    const nowMs = now();
+    if (dueMs === null || dueMs > nowMs) return null;
+    let slotMs = dueMs;
+    for (let next = nextSlot(entry, slotMs, everyMs); ; next = nextSlot(entry, slotMs, everyMs)) {
+      dueMs = next;
+      if (next === null || next > nowMs) return byClock(slotMs);
+      slotMs = next;
+    }
+  }
+
+  const isWanted = () => wishes.length > 0 || (dueMs !== null && dueMs <= now());
+
+  /** One call and its laps. */
+  async function answer(wish: Wish): Promise<void> {
+    const chain = crypto.randomUUID();
+    let pauseMs = firstPauseMs;
+    for (let lap = 0; !signal.aborted; ) {
+      try {
+        const { hasMore } = await call({ ...wish, lap, chain });
+        latest = { at: now(), state: 'ok' };
+        saidFault = null;
+        pauseMs = firstPauseMs;
+        if (!hasMore || isWanted()) return;
+        lap++;
+      } catch (error) {
+        const fault = error instanceof Error ? error.message : String(error);
+        if (fault !== saidFault) onFault(error, entry.path);
+        saidFault = fault;
+        const isUnset = (error as { kind?: unknown }).kind === 'not_configured';
+        latest = { at: now(), state: isUnset ? 'not_configured' : 'failing' };
+        // What has to be set will not be set meanwhile: the next slot comes soon enough.
+        if (isUnset) return;
+        const until = now() + pauseMs;
+        pauseMs = Math.min(longestPauseMs, pauseMs * 2);
+        while (!signal.aborted && now() < until) await wait(until - now());
+      }
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!signal.aborted) {
+      const wish = take();
+      if (wish === null) {
+        await wait(dueMs === null ? longestWaitMs : dueMs - now());
+        continue;
+      }
+      isBusy = true;
+      await answer(wish);
+      isBusy = false;
+    }
+  }
+
+  return {
+    path: entry.path,
+    wake(wish) {
+      if (wishes.length < mostWishes) wishes.push(wish);
+      interrupt();
+      return isBusy ? 'running' : 'started';
+    },
+    latest: () => latest,
+    ended: run(),
+  };
+}
