@@ -62,7 +62,7 @@ export async function runWorker(
     signal,
   });
   const paths = entries.map(({ entry }) => `${entry.path} (${entry.schedule})`);
-  log.info({ paths, port: asked.port, everyMs: asked.everyMs }, 'the worker ticks; SIGTERM ends it');
+  log.info({ url: server.url, paths, everyMs: asked.everyMs }, 'the worker ticks; SIGTERM ends it');
   await Promise.all(loops.map(({ ended }) => ended));
   await server.close();
   log.info({}, 'the worker has ended');
