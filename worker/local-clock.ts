@@ -153,7 +153,7 @@ export function scheduleOf(entry: CronEntry, afterMs: number, everyMs?: number):
   if (everyMs === undefined || !isFrequent(entry, afterMs)) return entry.schedule;
   const seconds = everyMs / 1_000;
   if (seconds === 60) return '* * * * *';
-  return 60 % seconds === 0 ? `*/${seconds} * * * * *` : null;
+  return Number.isInteger(seconds) && 60 % seconds === 0 ? `*/${seconds} * * * * *` : null;
 }
 
 /** Due every hour or oftener. */

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type ClockCall, nextSlot, readCrons, startLocalClock } from '@/worker/local-clock';
+import { type ClockCall, nextSlot, readCrons, scheduleOf, startLocalClock } from '@/worker/local-clock';
 
 const everyMinute = { path: '/api/cron/dm-queue', schedule: '* * * * *' };
 const onceADay = { path: '/api/cron/prune', schedule: '17 3 * * *' };
@@ -92,6 +92,18 @@ describe('the local clock', () => {
     server.close();
   });
 
+  it.each<[schedule: string, everyMs: number | undefined, said: string | null]>([
+    ['*/5 * * * *', undefined, '*/5 * * * *'],
+    ['* * * * *', 10_000, '*/10 * * * * *'],
+    ['* * * * *', 60_000, '* * * * *'],
+    // Its slots are on no grid that a cron expression says.
+    ['* * * * *', 7_000, null],
+    ['* * * * *', 40, null],
+    ['17 3 * * *', 10_000, '17 3 * * *'],
+  ])('says for %s at a pace of %s that its slots follow %s', (schedule, everyMs, said) => {
+    expect(scheduleOf({ path: '/', schedule }, at('12:00:00'), everyMs)).toBe(said);
+  });
+
   it('says who calls and for which instant, fires at once, and names no instant twice', async () => {
     const { reports } = start(40);
     await vi.waitFor(() => expect(reports.length).toBeGreaterThanOrEqual(4));
@@ -111,7 +123,8 @@ describe('the local clock', () => {
     vi.useFakeTimers({ now: at('12:00:30'), toFake: ['setTimeout', 'clearTimeout', 'Date'] });
     const calls: string[] = [];
     const fetch = async (_url: unknown, init?: RequestInit) => {
-      calls.push(new Headers(init?.headers).get('x-punctual-slot') ?? '');
+      const headers = new Headers(init?.headers);
+      calls.push(`${headers.get('x-punctual-slot')} ${headers.get('x-punctual-schedule')}`);
       return Response.json({});
     };
     stop = startLocalClock({
@@ -124,9 +137,9 @@ describe('the local clock', () => {
     expect(calls).toEqual([]);
     await vi.advanceTimersByTimeAsync(120_001);
     expect(calls).toEqual([
-      '2030-01-15T12:01:00.000Z',
-      '2030-01-15T12:02:00.000Z',
-      '2030-01-15T12:03:00.000Z',
+      '2030-01-15T12:01:00.000Z * * * * *',
+      '2030-01-15T12:02:00.000Z * * * * *',
+      '2030-01-15T12:03:00.000Z * * * * *',
     ]);
   });
 

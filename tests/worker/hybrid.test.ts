@@ -1,0 +1,127 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { POST } from '../../app/api/trigger/[queue]/route';
+import { jobs } from '../../lib/queues/jobs';
+import { container } from '../../lib/server/container';
+import { partitionsWork } from '../../lib/server/partitions-work';
+import { type PathLoop, startPathLoop } from '../../worker/path-loop';
+import { startWorkerServer, type WorkerServer } from '../../worker/worker-server';
+import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';
+import type { TestDatabase } from '../support/test-database';
+
+const WORKER_SECRET = 'secret-of-the-worker';
+let database: TestDatabase;
+let stop: AbortController;
+let loop: PathLoop;
+let server: WorkerServer;
+
+/** A worker of jobs in this process, whose schedule does not come to pass: it does what it is woken for. */
+beforeAll(async () => {
+  database = await openServedDatabase();
+});
+afterAll(() => database.close());
+
+beforeEach(async () => {
+  stubSecrets();
+  await database.reset();
+  await database.sql(
+    `insert into punctual.jobs (name, payload) select 'count-words', '{"text": "a b"}' from generate_series(1, 40)`,
+  );
+  const shared = await container();
+  stop = new AbortController();
+  const work = partitionsWork(jobs);
+  loop = startPathLoop({
+    entry: { path: '/api/cron/jobs', schedule: '0 0 29 2 *' },
+    clockName: 'worker',
+    signal: stop.signal,
+    async call(call) {
+      const params = new URLSearchParams();
+      const done = await work(shared, {
+        ...call,
+        params,
+        startedAt: shared.ports.clock.now(),
+        maxDuration: 60,
+      });
+      return { ...done, hasMore: done.reports.some(({ ended }) => ended === 'batch limit') };
+    },
+    onFault: (error) => {
+      throw error;
+    },
+  });
+  const options = { port: 0, host: '127.0.0.1', secret: WORKER_SECRET, signal: stop.signal };
+  server = await startWorkerServer({ ...options, loops: [loop] });
+  // What the app on Vercel knows of it.
+  shared.env.worker = { url: server.url, secret: WORKER_SECRET };
+});
+
+afterEach(async () => {
+  stop.abort();
+  await loop.ended;
+  await server.close();
+  vi.unstubAllEnvs();
+});
+
+async function trigger() {
+  const headers = {
+    ...bearer(CRON_SECRET),
+    'user-agent': 'vercel-cron/1.0',
+    'x-vercel-cron-schedule': '* * * * *',
+  };
+  const response = await POST(apiRequest('POST', '/api/trigger/jobs', headers), {
+    params: Promise.resolve({ queue: 'jobs' }),
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+const states = () =>
+  database.sql(
+    'select status, count(*)::integer as n, max(attempts) as attempts from punctual.jobs group by 1',
+  );
+const ticks = () =>
+  database.sql(`select clock, path, schedule, lap, done from punctual.ticks where done > 0 order by lap`);
+
+describe('an app that hands its ticks to a worker', () => {
+  it('has the work done by it, and in its ledger under the clock’s own name, path and slot', async () => {
+    expect(await trigger()).toEqual({ status: 202, body: { queue: 'jobs', worker: 'started' } });
+    await vi.waitFor(
+      async () => expect(await states()).toEqual([{ status: 'done', n: 40, attempts: 1 }]),
+      10_000,
+    );
+    const entry = { clock: 'vercel', path: '/api/trigger/jobs', schedule: '* * * * *' };
+    expect(await ticks()).toEqual([
+      { ...entry, lap: 0, done: 30 },
+      { ...entry, lap: 1, done: 10 },
+    ]);
+  });
+
+  it('does it itself where the worker is down, or is ending', async () => {
+    await server.close();
+    expect(await trigger()).toMatchObject({
+      status: 200,
+      body: { worker: 'the worker could not be reached (ECONNREFUSED)' },
+    });
+    expect(await states()).toContainEqual({ status: 'done', n: 30, attempts: 1 });
+    server = await startWorkerServer({
+      port: 0,
+      host: '127.0.0.1',
+      secret: WORKER_SECRET,
+      signal: AbortSignal.abort(),
+      loops: [loop],
+    });
+    const shared = await container();
+    shared.env.worker = { url: server.url, secret: WORKER_SECRET };
+    expect(await trigger()).toMatchObject({ status: 200, body: { worker: 'the worker answered 503' } });
+    expect(await states()).toEqual([{ status: 'done', n: 40, attempts: 1 }]);
+  });
+
+  it('has each row done once where the worker had begun, and only its answer was lost', async () => {
+    const shared = await container();
+    // The worker is woken, and the app tells itself that it was not heard.
+    await fetch(`${server.url}/ticks/jobs`, { method: 'POST', headers: bearer(WORKER_SECRET) });
+    shared.env.worker = { url: 'http://127.0.0.1:1', secret: WORKER_SECRET };
+    expect((await trigger()).status).toBe(200);
+    await vi.waitFor(
+      async () => expect(await states()).toEqual([{ status: 'done', n: 40, attempts: 1 }]),
+      10_000,
+    );
+  });
+});
