@@ -12,6 +12,8 @@ Checks the monitors of one region from this machine, until SIGTERM or SIGINT: a 
 there is a backlog. The database is that of SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY, from the environment, .env.local or .env.
 The region has to be there: POST /api/regions makes it.
 
+SIGTERM gives the checks under way WORKER_GRACE_SECONDS (25) to end.
+
 Exit codes: 0 ended by a signal, 1 it cannot run, 2 wrong arguments.
 `;
 
