@@ -2,6 +2,7 @@ import { cookies, headers } from 'next/headers';
 import { redirect } from 'next/navigation';
 import { dashboardDoor } from '@/lib/server/access';
 import { readAnalytics } from '@/lib/server/analytics';
+import { readClocks } from '@/lib/server/clocks';
 import { container } from '@/lib/server/container';
 import { accessEnv } from '@/lib/server/env';
 import { failed } from '@/lib/server/failure';
@@ -36,14 +37,15 @@ function NotConfigured() {
 async function firstReading(): Promise<FirstReading> {
   try {
     const { rpc } = await container();
-    // These two sections say themselves, as soon as they ask again, why there is nothing to read.
+    // These sections say themselves, as soon as they ask again, why there is nothing to read.
     const none = () => undefined;
-    const [stats, monitoring, analytics] = await Promise.all([
+    const [stats, monitoring, analytics, clocks] = await Promise.all([
       readStats(),
       readMonitoring(rpc).catch(none),
       readAnalytics().catch(none),
+      readClocks(rpc, 24).catch(none),
     ]);
-    return { stats, monitoring, analytics };
+    return { stats, monitoring, analytics, clocks };
   } catch (error) {
     const answer = failed(error);
     return { failure: (await answer.json()).error.message };

@@ -1,10 +1,12 @@
 'use client';
 
 import useSWR from 'swr';
+import type { Clocks as ClocksReading } from '@/lib/server/clocks';
 import type { Analytics } from '@/lib/store/analytics';
 import type { Monitoring } from '@/lib/store/monitoring';
 import type { Stats } from '@/lib/store/stats';
 import { BrandMark } from './brand-mark';
+import { Clocks } from './clocks';
 import { Days } from './days';
 import { fetchJson } from './fetch-json';
 import { FirstSteps } from './first-steps';
@@ -22,6 +24,7 @@ export interface FirstReading {
   stats?: Stats;
   monitoring?: Monitoring;
   analytics?: Analytics;
+  clocks?: ClocksReading;
   failure?: string;
 }
 
@@ -64,6 +67,7 @@ export function Dashboard({ first, address, signedIn }: DashboardProps) {
             <PausedProviders providers={stats.providers} />
             <FirstSteps queues={stats.queues} address={address} />
             <Overview queues={stats.queues} now={stats.now} />
+            <Clocks first={first.clocks} address={address} />
             <Monitors first={first.monitoring} address={address} />
             <Days first={first.analytics} address={address} />
             {stats.queues.map((queue) => (

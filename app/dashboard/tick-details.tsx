@@ -1,6 +1,7 @@
 import type { ReactNode } from 'react';
 import type { LedgerTick, QueueStats } from '@/lib/store/stats';
 import { RelativeTime } from './relative-time';
+import { scheduleInWords } from './schedule-in-words';
 import { tickFacts } from './tick-facts';
 
 /** How the tick came and went in one line; opened, its whole report. */
@@ -27,6 +28,7 @@ export function TickDetails({ tick, words }: { tick: LedgerTick; words: QueueSta
           </Part>
         )}
       </summary>
+      <Call tick={tick} />
       <Report tick={tick} />
     </details>
   );
@@ -40,6 +42,19 @@ function Part({ children }: { children: ReactNode }) {
       </span>
       <span>{children}</span>
     </>
+  );
+}
+
+/** What was called, and how it hangs together with other ticks. */
+function Call({ tick: { path, schedule, lap, chain } }: { tick: LedgerTick }) {
+  return (
+    <p className="mt-2 flex flex-wrap gap-x-2 gap-y-0.5 text-ink lg:gap-x-3">
+      {path && <code className="font-mono wrap-anywhere">{path}</code>}
+      {schedule && <span title={`${schedule} (UTC)`}>{scheduleInWords(schedule)}</span>}
+      <span className="wrap-anywhere">
+        {lap > 0 ? `lap ${lap} of ` : ''}chain <code className="font-mono">{chain}</code>
+      </span>
+    </p>
   );
 }
 

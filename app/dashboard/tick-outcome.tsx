@@ -27,6 +27,14 @@ export function TickOutcome({ tick }: { tick: LedgerTick }) {
       >
         {tick.outcome}
       </span>
+      {tick.lap > 0 && (
+        <span
+          title="It went on at once where a tick ended with a backlog: lap 1 follows the clock’s own call."
+          className="rounded-full border border-line-strong px-2 py-0.5 text-xs text-muted"
+        >
+          lap {tick.lap}
+        </span>
+      )}
       {tick.duplicate && (
         <span
           title="The clock delivered this slot more than once. The claims see to it that each row is done once."

@@ -7,7 +7,13 @@ const ledgerTick = z.object({
   id: z.string(),
   partition: z.string(),
   clock: z.string(),
+  /** The endpoint that was called, and its schedule (a cron expression, UTC), where they are known. */
+  path: z.string().nullable(),
+  schedule: z.string().nullable(),
   slot: z.string().nullable(),
+  /** 0 for what the clock asked for; ticks that went on where it ended have the next numbers, and its chain. */
+  lap: z.number(),
+  chain: z.string(),
   started_at: z.string(),
   closed_at: z.string().nullable(),
   /** `running` while it is open, `died` when it was never closed before its limit. */

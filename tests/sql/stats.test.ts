@@ -116,6 +116,25 @@ describe('the stats', () => {
     expect((await read()).queue.ticks.map((tick) => tick.outcome)).toEqual(['idle', 'ran', 'died']);
   });
 
+  it('say by which call a tick came, and of which chain it is the next lap', async () => {
+    const call = {
+      clock: 'pg-cron',
+      path: '/api/cron/dm-queue',
+      schedule: '* * * * *',
+      slot: sql.now,
+      chain: crypto.randomUUID(),
+    };
+    await sql.addDm(await sql.addAccount());
+    await sql.tick({ ...call, lap: 2 }).claim();
+    sql.pass(1);
+    await sql.tick().exchange({ want: 0, close: 'yes' });
+    const [own, lap] = (await read()).queue.ticks;
+    const { slot, ...named } = call;
+    expect(lap).toMatchObject({ ...named, lap: 2 });
+    expect(Date.parse(lap?.slot ?? '')).toBe(Date.parse(slot));
+    expect(own).toMatchObject({ path: null, schedule: null, lap: 0, chain: own?.id });
+  });
+
   it('estimate beyond 10,000, and say so', async () => {
     const account = await sql.addAccount();
     await database.sql(

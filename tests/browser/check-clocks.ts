@@ -1,0 +1,76 @@
+import type { Browser } from 'playwright-core';
+import type { ClockAccount, Clocks } from '../../lib/server/clocks';
+import { check } from './check';
+import { address, asked } from './demo-figures';
+
+const path = '/api/cron/dm-queue';
+const minuteMs = 60_000;
+
+/** Slots of a clock of the check's own: one twice, one not at all, one late, one off the schedule. */
+export async function checkClocks(secret: string, apiKey: string, browser: Browser): Promise<void> {
+  const slotAgo = (minutes: number) => new Date(Math.floor(Date.now() / minuteMs - minutes) * minuteMs);
+  const [late, lost, now] = [slotAgo(4), slotAgo(3), slotAgo(0)];
+  for (const slot of [late, slotAgo(2), slotAgo(1), now, now, new Date(now.getTime() - 30_000)])
+    await callFor(secret, slot);
+  // The answer to whoever asked before is kept for as long.
+  await new Promise((resolve) => setTimeout(resolve, 10_500));
+  const { clocks }: Clocks = await asked(apiKey, '/api/clocks?queue=dm_queue');
+  const ours = clocks.find(({ clock }) => clock === 'browser-check');
+  check('a slot that was not delivered is missed, one that came later late', isAccount(ours), clocks);
+  check(
+    'and each by itself is told',
+    ours?.exceptions.some(({ slot, what }) => what === 'missed' && slot === lost.toISOString()) === true,
+    ours?.exceptions,
+  );
+  const local = clocks.find(({ clock }) => clock === 'local');
+  check('the demo’s own clock is there, and its slots ran', local !== undefined && local.ran > 0, clocks);
+
+  const page = await browser.newPage({ viewport: { width: 1_280, height: 900 }, colorScheme: 'light' });
+  await page.goto(address, { waitUntil: 'load' });
+  const section = page.locator('section[aria-labelledby="clocks"]');
+  const row = section.locator('tr', { hasText: 'browser-check' });
+  const text = await row.innerText();
+  const parts = [
+    /every minute by browser-check/,
+    /\d ran/,
+    /1 missed/,
+    /\d late/,
+    /1 duplicate/,
+    /1 off its schedule/,
+  ];
+  const absent = parts.filter((part) => !part.test(text));
+  check('the dashboard shows it with what it missed', absent.length === 0, [absent.map(String), text]);
+  await row.locator('summary').click();
+  const told = await row.getByRole('listitem').allInnerTexts();
+  check(
+    'and unfolded which slots those are',
+    told.some((one) => /^\d\d:\d\d missed$/.test(one)),
+    told,
+  );
+  await page.close();
+}
+
+/** How late the others are depends on the second in which this began. */
+function isAccount(clock: ClockAccount | undefined): boolean {
+  if (!clock) return false;
+  const { expected, missed, late, duplicate, offGrid, ran, overlapped } = clock;
+  return (
+    expected === ran + late + overlapped + missed &&
+    missed === 1 &&
+    late >= 2 &&
+    duplicate === 1 &&
+    offGrid === 1
+  );
+}
+
+async function callFor(secret: string, slot: Date): Promise<void> {
+  const response = await fetch(`${address}${path}`, {
+    headers: {
+      authorization: `Bearer ${secret}`,
+      'x-punctual-clock': 'browser-check',
+      'x-punctual-schedule': '* * * * *',
+      'x-punctual-slot': slot.toISOString(),
+    },
+  });
+  await response.body?.cancel();
+}

@@ -1,0 +1,256 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { dead, done, retry } from '../../lib/engine/outcome';
+import { hasMore } from '../../lib/engine/tick-report';
+import { type AccountedSlot, accountOfSlots } from '../../lib/server/slot-account';
+import { type SlotEntry, slotEntriesSchema } from '../../lib/store/clocks';
+import { RandomStream } from '../simulation/random';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { tickBench } from '../support/tick-bench';
+
+const [second, minute, hour] = [1_000, 60_000, 3_600_000];
+const startMs = Date.parse('2026-03-02T00:00:00Z');
+/** All but the last deliveries are in by then. */
+const endMs = startMs + 24 * hour + 30 * second;
+const path = '/api/cron/dm-queue';
+/** Both name the instants at the full and half hour. */
+const faultyClocks = [
+  { name: 'pg-cron', schedule: '*/2 * * * *', everyMs: 2 * minute },
+  { name: 'worker', schedule: '*/30 * * * *', everyMs: 30 * minute },
+];
+/** What rows come to is not a matter of its pace, only of the test's. */
+const faultlessClocks = [{ name: 'pg-cron', schedule: '*/10 * * * *', everyMs: 10 * minute }];
+const maxLaps = 5;
+
+interface Delivery {
+  clock: (typeof faultyClocks)[number];
+  slotMs: number;
+  atMs: number;
+}
+
+/** A row, and what becomes of it attempt by attempt. The last holds for all that follow. */
+interface Intent {
+  body: string;
+  dueMs: number;
+  script: ('done' | 'retry' | 'dead')[];
+}
+
+/** What the test knows itself of a slot. */
+interface Known {
+  firstMs: number;
+  deliveries: number;
+  ran: boolean;
+}
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(() => database.reset());
+
+/** Rows that fall due all day long, and three heaps that take longer than the way to the next slot. */
+function drawIntents(random: RandomStream): Intent[] {
+  const scripts: Record<string, Intent['script']> = {
+    done: ['done'],
+    once: ['retry', 'done'],
+    twice: ['retry', 'retry', 'done'],
+    dead: ['dead'],
+    never: ['retry'],
+  };
+  const draw = (body: string, dueMs: number): Intent => {
+    const kind = random.weighted({ done: 80, once: 9, twice: 5, dead: 3, never: 3 });
+    return { body, dueMs, script: scripts[kind] ?? ['done'] };
+  };
+  const spread = Array.from({ length: 100 }, (_, n) =>
+    draw(`row ${n}`, startMs + Math.floor(random.next() * 20 * hour)),
+  );
+  const heaps = [3, 9, 15].flatMap((at) =>
+    Array.from({ length: 20 }, (_, n) => draw(`heap ${at}, row ${n}`, startMs + at * hour)),
+  );
+  return [...spread, ...heaps];
+}
+
+/** Each slot once, a moment after its time. */
+function faultless(): Delivery[] {
+  return faultlessClocks.flatMap((clock) =>
+    slotsOf(clock).map((slotMs) => ({ clock, slotMs, atMs: slotMs + 200 })),
+  );
+}
+
+/** In seconds. */
+const delays = { prompt: [0, 5], slow: [5, 59.9], late: [60.1, 600] } as const;
+
+/** Slots that are lost, alone and for most of an hour, that come late, also later than those after them, and that come more than once. */
+function faulty(random: RandomStream): Delivery[] {
+  const outage = startMs + random.between(4, 18) * hour;
+  const deliveries: Delivery[] = [];
+  for (const clock of faultyClocks) {
+    for (const slotMs of slotsOf(clock)) {
+      // The account begins with the first slot that came.
+      const lost =
+        slotMs > startMs && (random.chance(0.08) || (slotMs > outage && slotMs < outage + 45 * minute));
+      if (lost) continue;
+      const [least, most] = delays[random.weighted({ prompt: 70, slow: 10, late: 20 })];
+      let atMs = slotMs + Math.floor(random.between(least, most) * second);
+      deliveries.push({ clock, slotMs, atMs });
+      while (random.chance(0.15)) {
+        atMs += Math.ceil(random.magnitude(0.05, 300) * second);
+        deliveries.push({ clock, slotMs, atMs });
+      }
+    }
+  }
+  return deliveries;
+}
+
+function slotsOf({ everyMs }: Delivery['clock']): number[] {
+  return Array.from({ length: Math.floor((endMs - startMs) / everyMs) + 1 }, (_, n) => startMs + n * everyMs);
+}
+
+/** No two at the same instant: who of them came first would be for nobody to say. */
+function inTurn(deliveries: Delivery[]): Delivery[] {
+  let last = 0;
+  return [...deliveries]
+    .sort((a, b) => a.atMs - b.atMs)
+    .map((one) => {
+      last = Math.max(one.atMs, last + 1);
+      return { ...one, atMs: last };
+    })
+    .filter(({ atMs }) => atMs < endMs);
+}
+
+/** Plays a day of deliveries over a fresh database. */
+async function playDay(seed: number, intents: Intent[], deliveries: Delivery[]) {
+  await database.reset();
+  const bench = tickBench(database, new Date(startMs).toISOString());
+  const { clock } = bench;
+  // So that a heap takes long, and several laps, with few rows.
+  await database.sql(`update punctual.queues set concurrency = 2, batch_limit = 12 where name = 'dm_queue'`);
+  await database.sql(
+    `insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
+     select 'unipile', 'account-' || n, 'Account ' || n, 1000 from generate_series(1, 60) n`,
+  );
+  await database.sql(
+    `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at)
+     select a.id, 'linkedin', 'chat', x.body, x.due from jsonb_to_recordset($1) x (body text, due timestamptz, n integer)
+       join punctual.accounts a on a.provider_account_id = 'account-' || (1 + x.n % 60)`,
+    [intents.map(({ body, dueMs }, n) => ({ body, due: new Date(dueMs).toISOString(), n }))],
+  );
+
+  const scripts = new Map(intents.map(({ body, script }) => [body, script]));
+  const attempts = new Map<string, number>();
+  const doneAt = new Map<string, number[]>();
+  const queue = bench.queue(async ({ body }) => {
+    const nth = attempts.get(body) ?? 0;
+    attempts.set(body, nth + 1);
+    const [least, most] = body.startsWith('heap') ? [9, 14] : [0.2, 8];
+    await bench.sleep(new RandomStream(`${seed}/${body}/${nth}`).between(least, most) * second);
+    const script = scripts.get(body) ?? [];
+    const what = script[Math.min(nth, script.length - 1)];
+    if (what === 'retry') return retry('not yet');
+    if (what === 'dead') return dead('never');
+    doneAt.set(body, [...(doneAt.get(body) ?? []), clock.now()]);
+    return done();
+  });
+
+  const known = new Map<string, Known>();
+  const seen = new Set<string>();
+  const wrong: string[] = [];
+  const counts = { deliveries: 0, laps: 0, outOfOrder: 0 };
+  let running = 0;
+  let latestSlotMs = 0;
+
+  async function deliver({ clock: { name, schedule }, slotMs }: Delivery): Promise<void> {
+    const slot = new Date(slotMs).toISOString();
+    const one = known.get(`${name} ${slotMs}`) ?? { firstMs: clock.now(), deliveries: 0, ran: false };
+    known.set(`${name} ${slotMs}`, one);
+    one.deliveries++;
+    const overlaps = running > 0;
+    one.ran ||= !overlaps;
+    counts.deliveries++;
+    if (slotMs < latestSlotMs) counts.outOfOrder++;
+    latestSlotMs = Math.max(latestSlotMs, slotMs);
+    const chain = crypto.randomUUID();
+    for (let lap = 0; lap <= maxLaps; lap++) {
+      const nth = `${name} ${slot} lap ${lap}`;
+      const again = seen.has(nth);
+      seen.add(nth);
+      if (!overlaps) running++;
+      const options = { limitMs: 300 * second, clockName: name, path, schedule, slot, chain, lap };
+      const report = await bench.start(queue, options);
+      if (!overlaps) running--;
+      if ((report.outcome === 'skipped') !== overlaps) wrong.push(`${nth}: ${report.outcome}`);
+      if (report.duplicate !== again) wrong.push(`${nth}: duplicate ${report.duplicate}`);
+      if (!hasMore(report)) return;
+      counts.laps++;
+    }
+  }
+
+  const ticks: Promise<void>[] = [];
+  for (const one of inTurn(deliveries)) clock.timer(one.atMs - clock.now(), () => ticks.push(deliver(one)));
+  await clock.run(new Promise<void>((resolve) => void clock.timer(endMs - clock.now(), resolve)));
+  await clock.run(Promise.all(ticks));
+
+  const rows: { body: string; status: string; attempts: number }[] = await database.sql(
+    'select body, status, attempts from punctual.dm_queue order by body collate "C"',
+  );
+  const entries = slotEntriesSchema.parse(
+    await database.rpc('read_slots', { p_hours: 25, p_now: new Date(endMs).toISOString() }),
+  );
+  return { known, wrong, counts, rows, attempts, doneAt, entries };
+}
+
+/** What became of each slot of a clock, by what the test knows itself. */
+function expected(known: Map<string, Known>, clock: Delivery['clock']): AccountedSlot[] {
+  return slotsOf(clock).flatMap((atMs): AccountedSlot[] => {
+    const one = known.get(`${clock.name} ${atMs}`);
+    if (!one)
+      return endMs - atMs > minute ? [{ atMs, state: 'missed', lateSeconds: null, deliveries: 0 }] : [];
+    const lateSeconds = (one.firstMs - atMs) / 1_000;
+    const state = lateSeconds > 60 ? 'late' : one.ran ? 'ran' : 'overlapped';
+    return [{ atMs, state, lateSeconds, deliveries: one.deliveries }];
+  });
+}
+
+const seed = Number(process.env.SLOTS_SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+describe(`a day of slots (SLOTS_SEED=${seed})`, () => {
+  it('is told slot by slot as it was, and rows come to the same however slots are delivered', async () => {
+    const intents = drawIntents(new RandomStream(`${seed}/rows`));
+    const good = await playDay(seed, intents, faultless());
+    const bad = await playDay(seed, intents, faulty(new RandomStream(`${seed}/clock`)));
+
+    for (const [day, clocks] of [
+      [good, faultlessClocks],
+      [bad, faultyClocks],
+    ] as const) {
+      expect(day.wrong).toEqual([]);
+      expect(day.entries.map(({ clock }) => clock)).toEqual(clocks.map(({ name }) => name));
+      for (const [nth, clock] of clocks.entries()) {
+        const { slots, offGrid, sinceMs } = accountOfSlots(
+          day.entries[nth] as SlotEntry,
+          endMs,
+          endMs - 25 * hour,
+        );
+        expect(slots).toEqual(expected(day.known, clock));
+        expect([offGrid, sinceMs]).toEqual([0, startMs]);
+      }
+    }
+    // The day had something of everything.
+    const states = expected(bad.known, faultyClocks[0] as Delivery['clock']).map(({ state }) => state);
+    for (const state of ['ran', 'late', 'overlapped', 'missed']) expect(states).toContain(state);
+    expect(bad.counts.outOfOrder).toBeGreaterThan(10);
+    expect(bad.counts.laps).toBeGreaterThan(0);
+
+    expect(bad.rows).toHaveLength(intents.length);
+    expect(bad.rows).toEqual(good.rows);
+    expect(good.rows.filter(({ status }) => !['sent', 'failed'].includes(status))).toEqual([]);
+    for (const day of [good, bad]) {
+      for (const { body, status, attempts } of day.rows) {
+        // Each attempt was made, none beside them; and who is sent was sent once.
+        expect([body, day.attempts.get(body)]).toEqual([body, attempts]);
+        expect([body, day.doneAt.get(body)?.length ?? 0]).toEqual([body, status === 'sent' ? 1 : 0]);
+      }
+    }
+  }, 60_000);
+});
