@@ -1,0 +1,24 @@
+// One call of a clock, for platforms that start a program by a schedule: Node 20 and nothing else.
+// PUNCTUAL_URL and CRON_SECRET; PUNCTUAL_PATH (/api/cron/process-scheduled), PUNCTUAL_CLOCK (http), and PUNCTUAL_SCHEDULE, a cron expression in
+// UTC, of a clock that starts within the minute it is meant for: then the slot is named too. Exit codes: 0 it ticked, 1 it did not.
+const { PUNCTUAL_URL, CRON_SECRET, PUNCTUAL_PATH, PUNCTUAL_CLOCK, PUNCTUAL_SCHEDULE } = process.env;
+if (!PUNCTUAL_URL || !CRON_SECRET) {
+  console.error('set PUNCTUAL_URL, such as https://your.app, and CRON_SECRET');
+  process.exit(1);
+}
+const headers = { authorization: `Bearer ${CRON_SECRET}`, 'x-punctual-clock': PUNCTUAL_CLOCK || 'http' };
+if (PUNCTUAL_SCHEDULE) {
+  headers['x-punctual-schedule'] = PUNCTUAL_SCHEDULE;
+  headers['x-punctual-slot'] = new Date(Math.floor(Date.now() / 60_000) * 60_000).toISOString();
+}
+try {
+  const url = new URL(PUNCTUAL_PATH || '/api/cron/process-scheduled', PUNCTUAL_URL);
+  // The route's limit of 60 s, and some.
+  const signal = AbortSignal.timeout(75_000);
+  const response = await fetch(url, { method: 'POST', headers, redirect: 'error', signal });
+  console.log(response.status, await response.text());
+  process.exit(response.ok ? 0 : 1);
+} catch (error) {
+  console.error(error.cause?.code ?? error.message);
+  process.exit(1);
+}
