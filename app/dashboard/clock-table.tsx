@@ -32,7 +32,13 @@ export function ClockTable({ clocks }: { clocks: ClockAccount[] }) {
             <th scope="row" className="w-[30%] text-left font-normal">
               <ClockName of={clock} />
             </th>
-            <td className="pl-4 wrap-break-word">{clock.queues.join(', ')}</td>
+            <td className="pl-4">
+              {clock.queues.map((queue) => (
+                <div key={queue} className="whitespace-nowrap">
+                  {queue}
+                </div>
+              ))}
+            </td>
             <td className="pl-4 whitespace-nowrap">
               <RelativeTime at={clock.lastSlot} />
             </td>

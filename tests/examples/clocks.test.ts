@@ -56,7 +56,7 @@ afterEach(() => vi.unstubAllEnvs());
 async function run(command: string, args: string[], env: Record<string, string>) {
   const child = spawn(command, args, {
     cwd: root,
-    env: { PATH: process.env.PATH, ...env } as NodeJS.ProcessEnv,
+    env: { NODE_ENV: 'test', PATH: process.env.PATH, ...env },
   });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += chunk));
