@@ -2,11 +2,12 @@ import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const postgres = process.env.STACK_POSTGRES ?? '15';
-/** These ask nothing of the version of Postgres: once is enough. */
+/** These ask nothing of the version of Postgres, or are of one for which there is a pg_cron: once is enough. */
 const once = [
   'tests/locks/upstash-lock.real.test.ts',
   'tests/real/database-away.real.test.ts',
   'tests/real/monitor-hour.real.test.ts',
+  'tests/real/pg-cron.real.test.ts',
   'tests/real/pgmq-kills.real.test.ts',
   'tests/real/redis.real.test.ts',
 ];

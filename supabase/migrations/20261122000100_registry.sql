@@ -408,7 +408,7 @@ exception when others then
 end
 $$;
 
--- Closed to everybody but the service role. Called at the end of every migration that adds functions:
+-- Closed to everybody but the service role, and what the owner keeps for himself to that as well. Called at the end of every migration that adds functions:
 -- default privileges would have to be changed for the whole database, and that is not ours to do.
 create function punctual.close_to_public() returns void
 language plpgsql set search_path = '' as $$
@@ -424,15 +424,21 @@ begin
       from pg_catalog.pg_proc p where p.pronamespace = 'punctual'::regnamespace
   loop
     execute format('revoke execute on function %s from public, anon, authenticated', v_function.signature);
-    if v_function.name not in ('add_queue', 'add_message_queue', 'close_to_public') then
+    if v_function.name not in ('add_queue', 'add_message_queue', 'close_to_public', 'create_queue_worker', 'drop_queue_worker', 'save_queue_worker',
+                               'list_queue_workers', 'call_queue_worker', 'punctual_install_clocks', 'punctual_remove_clocks', 'keep_token',
+                               'read_token', 'find_token_place', 'drop_cron_job', 'prune_worker_runs') then
       execute format('grant execute on function %s to service_role', v_function.signature);
     end if;
   end loop;
   for v_function in
-    select c.oid::regclass as signature
+    select c.oid::regclass as signature, c.relname as name
       from pg_catalog.pg_class c where c.relnamespace = 'punctual'::regnamespace and c.relkind = 'r'
   loop
     execute format('alter table %s enable row level security', v_function.signature);
+    -- Tokens, and where they are sent.
+    if v_function.name in ('queue_workers', 'queue_worker_tokens') then
+      execute format('revoke all on table %s from service_role', v_function.signature);
+    end if;
   end loop;
 end
 $$;

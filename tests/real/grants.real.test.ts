@@ -13,7 +13,25 @@ interface SqlFunction {
 }
 
 /** Functions that only the owner of the database may call. */
-const ownersOnly = ['add_queue', 'add_message_queue', 'close_to_public'];
+const ownersOnly = [
+  'add_queue',
+  'add_message_queue',
+  'close_to_public',
+  'create_queue_worker',
+  'drop_queue_worker',
+  'save_queue_worker',
+  'list_queue_workers',
+  'call_queue_worker',
+  'punctual_install_clocks',
+  'punctual_remove_clocks',
+  'keep_token',
+  'read_token',
+  'find_token_place',
+  'drop_cron_job',
+  'prune_worker_runs',
+];
+/** Tables that hold tokens, or say where these are sent. */
+const ownersTables = ['queue_workers', 'queue_worker_tokens'];
 
 let stack: Stack;
 let functions: SqlFunction[];
@@ -77,7 +95,15 @@ it('there is something to guard, and one function to a name: PostgREST cannot ch
   expect(names).toEqual(expect.arrayContaining(['exchange', 'enqueue_dms', 'read_stats', ...ownersOnly]));
   expect(new Set(names).size).toBe(names.length);
   expect(tables).toEqual(
-    expect.arrayContaining(['accounts', 'dm_queue', 'pace', 'partitions', 'queues', 'ticks']),
+    expect.arrayContaining([
+      'accounts',
+      'dm_queue',
+      'pace',
+      'partitions',
+      'queues',
+      'ticks',
+      ...ownersTables,
+    ]),
   );
 });
 
@@ -146,14 +172,17 @@ describe('the service role', () => {
     }
   });
 
-  it('may read and write every table', async () => {
-    for (const table of tables) {
+  it('may read and write every table but the owner’s', async () => {
+    for (const table of tables.filter((name) => !ownersTables.includes(name))) {
       expect({ table, ...(await ask('GET', `${table}?limit=1`, stack.serviceRoleKey)) }).toEqual({
         table,
         status: 200,
         code: null,
         message: null,
       });
+    }
+    for (const table of ownersTables) {
+      expect(await ask('GET', `${table}?limit=1`, stack.serviceRoleKey)).toEqual(refused);
     }
   });
 });
@@ -179,11 +208,13 @@ describe('the catalogue says the same', () => {
   it('of who may touch each table and sequence, and of the schema', async () => {
     expect(
       await stack.sql(
-        `select c.relname, r as role, p as privilege from pg_class c, unnest(array['anon', 'authenticated']) r,
+        `select c.relname, r as role, p as privilege from pg_class c, unnest(array['anon', 'authenticated', 'service_role']) r,
                 unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) p
           where c.relnamespace = 'punctual'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
+            and (r <> 'service_role' or c.relname = any ($1))
             and (has_table_privilege(r, c.oid, p) or (p in ('select', 'insert', 'update', 'references')
                  and has_any_column_privilege(r, c.oid, p)))`,
+        [ownersTables],
       ),
     ).toEqual([]);
     expect(

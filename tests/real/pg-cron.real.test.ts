@@ -1,0 +1,347 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { POST as dmQueue } from '../../app/api/cron/dm-queue/route';
+import { POST as jobs } from '../../app/api/cron/jobs/route';
+import { POST as monitors } from '../../app/api/cron/monitors/route';
+import { POST as posts } from '../../app/api/cron/posts/route';
+import { POST as reconcile } from '../../app/api/cron/reconcile/route';
+import { type Container, makeContainer } from '../../lib/server/container';
+import { serverEnv } from '../../lib/server/env';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
+import { SANDBOX_API_KEY } from '../../sandbox/unipile-shape';
+import { type Stack, startStack } from '../stack/start-stack';
+import {
+  addStandIns,
+  standInForHttpByCurl,
+  standInForPgNetByCurl,
+  standInForVault,
+} from '../support/supabase-stand-ins';
+
+/*
+ * The real pg_cron (Debian's, 1.4), which really calls the app's routes. STAND-INS, since Debian has no package of them: pg_net and
+ * pgsql-http are curl, and Vault turns round what it keeps. As on Supabase, all is done as `postgres`, which is no superuser.
+ */
+
+const SECRET = 'cron-secret-of-this-server';
+const WRONG = 'cron-secret-of-another-server';
+const routes = new Map(
+  Object.entries({ 'dm-queue': dmQueue, jobs, monitors, posts, reconcile }).map(([name, route]) => [
+    `/api/cron/${name}`,
+    route,
+  ]),
+);
+
+const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+let stack: Stack;
+let sandbox: Sandbox;
+let app: Server;
+let appUrl: string;
+let owner: Client;
+const clients: Client[] = [];
+const notices: { severity?: string; message?: string; hint?: string }[] = [];
+// biome-ignore lint/suspicious/noExplicitAny: what the database answered, for assertions
+let installed: any;
+
+async function asOwner(): Promise<Client> {
+  const client = new Client({ connectionString: stack.ownerUrl });
+  client.on('notice', ({ severity, message, hint }) => notices.push({ severity, message, hint }));
+  await client.connect();
+  clients.push(client);
+  return client;
+}
+
+/** The one value that a statement answers. */
+// biome-ignore lint/suspicious/noExplicitAny: of any shape, for assertions
+async function value(client: Client, text: string, params: unknown[] = []): Promise<any> {
+  const { rows } = await client.query({ text, values: params, rowMode: 'array' });
+  return rows[0]?.[0];
+}
+const create = (client: Client, ...args: (string | null)[]) =>
+  value(client, 'select punctual.create_queue_worker($1, $2, $3, $4)', args);
+const refusal = (asking: Promise<unknown>) =>
+  asking.then(
+    () => null,
+    ({ message, code, hint }) => ({ message, code, hint }),
+  );
+
+beforeAll(async () => {
+  stack = await startStack({
+    postgres: '15',
+    settings: {
+      shared_preload_libraries: 'pg_cron',
+      'cron.database_name': 'postgres',
+      'cron.use_background_workers': 'on',
+      // A process for each job that is due at once.
+      max_worker_processes: '20',
+    },
+  });
+  await stack.sql('create extension pg_cron');
+  // As Supabase does where the extension is turned on.
+  await stack.sql('grant usage on schema cron to postgres');
+  await addStandIns(stack, standInForPgNetByCurl);
+  owner = await asOwner();
+
+  sandbox = await startSandbox();
+  vi.stubEnv('CRON_SECRET', SECRET);
+  shared.punctual = makeContainer(
+    serverEnv({
+      SUPABASE_URL: stack.supabaseUrl,
+      SUPABASE_SERVICE_ROLE_KEY: stack.serviceRoleKey,
+      UNIPILE_DSN: sandbox.url,
+      UNIPILE_API_KEY: SANDBOX_API_KEY,
+      LOG_LEVEL: 'fatal',
+    }),
+  );
+  app = createServer(async ({ method, url = '', headers }, response) => {
+    const route = method === 'POST' ? routes.get(url) : undefined;
+    const answer =
+      (await route?.(
+        new Request(`http://app.test${url}`, { method, headers: headers as Record<string, string> }),
+      )) ?? new Response(null, { status: 404 });
+    response.writeHead(answer.status).end(await answer.text());
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => app.once('listening', resolve));
+  appUrl = `http://127.0.0.1:${(app.address() as AddressInfo).port}`;
+
+  for (const n of [1, 2, 3]) {
+    await stack.sql(
+      `with account as (insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', $1, $1) returning id)
+       insert into punctual.dm_queue (account_id, channel, recipient, body) select id, 'linkedin', 'person', $1 from account`,
+      [`by pg_cron ${n}`],
+    );
+  }
+  // From here on pg_cron calls, with every minute that begins.
+  installed = await value(owner, 'select punctual.punctual_install_clocks($1, $2)', [appUrl, SECRET]);
+});
+afterAll(async () => {
+  for (const client of clients) await client.end();
+  app?.close();
+  await sandbox?.close();
+  shared.punctual = undefined;
+  vi.unstubAllEnvs();
+  await stack?.stop();
+});
+
+describe('with the real pg_cron, as the owner, who is no superuser', () => {
+  it('every queue has a job, and where there is no Vault one warning says who can read the token', async () => {
+    expect(installed.workers).toHaveLength(7);
+    expect(installed.workers).toContainEqual({
+      name: 'dm-queue',
+      url: `${appUrl}/api/cron/dm-queue`,
+      schedule: '* * * * *',
+      job: 'punctual-dm-queue',
+      active: true,
+      via: 'pg_net',
+      token: 'table',
+    });
+    expect(notices.filter(({ severity }) => severity === 'WARNING')).toEqual([
+      {
+        severity: 'WARNING',
+        message: expect.stringMatching(/dm-queue.* kept in plain text.* postgres can read it/),
+        hint: expect.stringContaining('Vault'),
+      },
+    ]);
+    const { rows } = await owner.query('select jobname, command, username from cron.job order by jobname');
+    expect(rows).toHaveLength(8);
+    expect(rows.slice(1, 3)).toEqual([
+      { jobname: 'punctual-clean-up', command: 'select punctual.prune_worker_runs()', username: 'postgres' },
+      {
+        jobname: 'punctual-dm-queue',
+        command: `select punctual.call_queue_worker('dm-queue')`,
+        username: 'postgres',
+      },
+    ]);
+  });
+
+  it('the tokens move to Vault once that is there', async () => {
+    await addStandIns(stack, standInForVault);
+    // As Supabase grants it.
+    await stack.sql('grant usage on schema vault to postgres');
+    await stack.sql('grant select, delete on vault.secrets, vault.decrypted_secrets to postgres');
+    const warned = notices.length;
+    const again = await value(owner, 'select punctual.punctual_install_clocks($1, null)', [appUrl]);
+    expect(new Set(again.workers.map(({ token }: { token: string }) => token))).toEqual(new Set(['vault']));
+    expect(notices).toHaveLength(warned);
+    expect(await stack.sql('select * from punctual.queue_worker_tokens')).toEqual([]);
+    await create(owner, 'wrong', `${appUrl}/api/cron/jobs`, WRONG, '* * * * *');
+  });
+
+  it('four sessions that make the same worker at once, five times each, make one, and one drops it', async () => {
+    const pool = await Promise.all([1, 2, 3, 4].map(asOwner));
+    const made: { job: string }[] = [];
+    await Promise.all(
+      pool.map(async (client, c) => {
+        for (const n of [1, 2, 3, 4, 5]) {
+          made.push(await create(client, 'race', `${appUrl}/at-${c}${n}`, `token-${c}${n}`, '0 0 1 1 *'));
+        }
+      }),
+    );
+    expect(made).toHaveLength(20);
+    expect(new Set(made.map(({ job }) => job))).toEqual(new Set(['punctual-race']));
+    const jobs = `select count(*)::integer from cron.job where jobname = 'punctual-race'`;
+    expect(await value(owner, jobs)).toBe(1);
+    const url = await value(owner, `select url from punctual.queue_workers where name = 'race'`);
+    const token = await value(
+      owner,
+      `select decrypted_secret from vault.decrypted_secrets where name = 'punctual-race'`,
+    );
+    // Address and token are of one and the same call.
+    expect(url.replace(/.*-/, '')).toBe(token.replace(/.*-/, ''));
+
+    const dropped = await Promise.all(
+      pool.map((client) => refusal(value(client, `select punctual.drop_queue_worker('race')`))),
+    );
+    expect(dropped.filter((refused) => refused === null)).toHaveLength(1);
+    expect(dropped.filter((refused) => refused?.code === 'PT404')).toHaveLength(3);
+    expect(await value(owner, jobs)).toBe(0);
+    expect(
+      await value(owner, `select count(*)::integer from vault.secrets where name = 'punctual-race'`),
+    ).toBe(0);
+  });
+
+  it('1.4 has no seconds, and what it refuses is said clearly and leaves nothing', async () => {
+    const url = `${appUrl}/api/cron/jobs`;
+    expect(await refusal(create(owner, 'fast', url, SECRET, '10 seconds'))).toMatchObject({
+      code: '0A000',
+      message: expect.stringMatching(/pg_cron 1\.4 has no schedules of seconds/),
+    });
+    for (const schedule of ['61 * * * *', '* 24 * * *', '5/10 * * * *', '* * * foo *']) {
+      expect({ schedule, ...(await refusal(create(owner, 'odd', url, SECRET, schedule))) }).toEqual({
+        schedule,
+        code: '22023',
+        message: `create_queue_worker: pg_cron does not take the schedule "${schedule}"`,
+        hint: expect.stringContaining('Five fields'),
+      });
+    }
+    expect(await value(owner, `select count(*)::integer from vault.secrets where name ~ 'odd|fast'`)).toBe(0);
+    expect(
+      await value(owner, `select count(*)::integer from punctual.queue_workers where name ~ 'odd|fast'`),
+    ).toBe(0);
+  });
+
+  it('says so where the role may not use pg_cron, and refuses another’s worker', async () => {
+    await stack.sql('revoke usage on schema cron from postgres');
+    const refused = await refusal(create(owner, 'jobs', `${appUrl}/api/cron/jobs`, SECRET, '* * * * *'));
+    await stack.sql('grant usage on schema cron to postgres');
+    expect(refused).toMatchObject({ code: '42501', message: 'postgres may not use pg_cron' });
+    await expect(stack.sql(`select punctual.drop_queue_worker('jobs')`)).rejects.toMatchObject({
+      code: 'PT409',
+    });
+  });
+
+  it('over pgsql-http (by curl) the answer is waited for, and a 401 makes the run fail', async () => {
+    // In a transaction that is taken back: pg_cron goes on over pg_net meanwhile.
+    const other = new Client({ connectionString: stack.databaseUrl });
+    await other.connect();
+    clients.push(other);
+    await other.query('begin');
+    await addStandIns({ sql: async (text) => (await other.query(text)).rows }, standInForHttpByCurl);
+    await other.query('alter schema net rename to net_away');
+    await other.query('grant usage on schema extensions to postgres');
+    await other.query('set local role postgres');
+    const called = await value(other, `select punctual.call_queue_worker('monitors')`);
+    const refused = await refusal(value(other, `select punctual.call_queue_worker('wrong')`));
+    await other.query('rollback');
+    expect(called).toEqual({ name: 'monitors', via: 'http', status: 200 });
+    expect(refused).toMatchObject({ message: 'the endpoint of the worker "wrong" answered 401' });
+  });
+
+  it('it calls the routes within the minute: rows are done, the ledger knows the slot, and a 401 is seen', async () => {
+    const began = Date.now();
+    // What the last run of each came to.
+    const runs = `select j.jobname, (select d.status from cron.job_run_details d where d.jobid = j.jobid order by d.runid desc limit 1) as status
+       from cron.job j where j.schedule = '* * * * *' order by 1`;
+    const every = ['dm-queue', 'jobs', 'monitors', 'posts', 'wrong'];
+    await vi.waitFor(
+      async () =>
+        expect((await owner.query(runs)).rows).toEqual(
+          every.map((name) => ({ jobname: `punctual-${name}`, status: 'succeeded' })),
+        ),
+      { timeout: 80_000, interval: 250 },
+    );
+    console.log(`pg_cron had called after ${Math.round((Date.now() - began) / 100) / 10} s`);
+
+    expect(await stack.sql('select distinct status from punctual.dm_queue')).toEqual([{ status: 'sent' }]);
+    expect(
+      sandbox
+        .deliveries()
+        .map(({ text }) => text)
+        .sort(),
+    ).toEqual(['by pg_cron 1', 'by pg_cron 2', 'by pg_cron 3']);
+
+    const ticks = await stack.sql(
+      `select distinct on (queue) queue, clock, path, schedule, lap, slot, started_at, done from punctual.ticks
+        where clock = 'pg-cron' and not looks_only order by queue, started_at desc`,
+    );
+    expect(ticks.map(({ queue, path }) => [queue, path])).toEqual([
+      ['dm_queue', '/api/cron/dm-queue'],
+      ['jobs', '/api/cron/jobs'],
+      ['monitors', '/api/cron/monitors'],
+      ['posts', '/api/cron/posts'],
+    ]);
+    for (const tick of ticks) {
+      expect(tick).toMatchObject({ schedule: '* * * * *', lap: 0 });
+      // The minute that had just begun.
+      expect(tick.slot.getTime() % 60_000).toBe(0);
+      expect(tick.started_at - tick.slot).toBeGreaterThanOrEqual(0);
+      expect(tick.started_at - tick.slot).toBeLessThan(30_000);
+    }
+
+    const list = await value(owner, 'select punctual.list_queue_workers()');
+    const of = (name: string) => list.find((worker: { name: string }) => worker.name === name);
+    const run = { status: 'succeeded', at: expect.any(String), message: expect.any(String) };
+    const answer = (status: number) => ({ status, error: null, at: expect.any(String) });
+    expect(of('dm-queue')).toMatchObject({ active: true, last_run: run, last_answer: answer(200) });
+    expect(of('posts')).toMatchObject({ last_run: run, last_answer: answer(200) });
+    expect(of('wrong')).toMatchObject({ last_run: run, last_answer: answer(401) });
+  });
+
+  it('the secret stands nowhere but in Vault', async () => {
+    const seen = JSON.stringify([
+      installed,
+      notices,
+      await stack.sql('select * from cron.job'),
+      await stack.sql('select * from cron.job_run_details'),
+      await stack.sql('select * from net._http_response'),
+      await stack.sql('select * from punctual.queue_workers'),
+      await stack.sql('select * from punctual.queue_worker_tokens'),
+      await value(owner, 'select punctual.list_queue_workers()'),
+      stack.postgresLog(),
+    ]);
+    expect(seen).toContain('call_queue_worker');
+    expect(seen).not.toContain(SECRET);
+    expect(seen).not.toContain(WRONG);
+  });
+
+  it('runs of ours that are two days old are deleted by the clean-up’s own call, and all is taken away', async () => {
+    await stack.sql(
+      `insert into cron.job_run_details (jobid, username, command, status, start_time, end_time)
+       select 999, 'postgres', c, 'succeeded', t, t from unnest(array[49, 47]) h, lateral (select now() - make_interval(hours => h) as t) x,
+              unnest(array['select punctual.call_queue_worker(''gone'')', 'vacuum']) c`,
+    );
+    const command = await value(owner, `select command from cron.job where jobname = 'punctual-clean-up'`);
+    expect(await value(owner, command)).toBe(1);
+    // Nobody else's, and not those of yesterday.
+    expect(await stack.sql('select command from cron.job_run_details where jobid = 999')).toHaveLength(3);
+
+    const removed = await value(owner, 'select punctual.punctual_remove_clocks()');
+    expect(removed.removed).toHaveLength(8);
+    expect(await stack.sql('select * from cron.job')).toEqual([]);
+    expect(await stack.sql('select * from vault.secrets')).toEqual([]);
+  });
+
+  it('the clean-up stays where the last worker is dropped while another is being made', async () => {
+    await create(owner, 'last', `${appUrl}/last`, SECRET, '0 0 1 1 *');
+    const other = await asOwner();
+    await other.query('begin');
+    await create(other, 'next', `${appUrl}/next`, SECRET, '0 0 1 1 *');
+    const dropping = value(owner, `select punctual.drop_queue_worker('last')`);
+    await Promise.race([dropping, new Promise((resolve) => setTimeout(resolve, 300))]);
+    await other.query('commit');
+    await dropping;
+    const names = await stack.sql('select jobname from cron.job order by 1');
+    expect(names).toEqual([{ jobname: 'punctual-clean-up' }, { jobname: 'punctual-next' }]);
+  });
+});

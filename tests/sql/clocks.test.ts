@@ -1,0 +1,604 @@
+import { Cron } from 'croner';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  addStandIns,
+  removeStandIns,
+  standInForHttp,
+  standInForPgCron,
+  standInForPgNet,
+  standInForVault,
+} from '../support/supabase-stand-ins';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+/*
+ * pg_cron, pg_net, pgsql-http and Vault are stand-ins here: what is called and kept is seen, and nothing runs or encrypts.
+ * tests/real/pg-cron.real.test.ts has the real pg_cron.
+ */
+
+const ADDRESS = 'https://your.app/api/cron/dm-queue';
+const TOKEN = 'the-secret-of-the-clocks';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(() => database.reset());
+afterEach(() => removeStandIns(database));
+
+const has = (...standIns: string[]) => addStandIns(database, ...standIns);
+const hasAll = () => has(standInForPgCron('1.6'), standInForPgNet, standInForVault);
+
+interface Asked {
+  name?: string | null;
+  url?: string | null;
+  token?: string | null;
+  schedule?: string | null;
+}
+async function create({
+  name = 'dm-queue',
+  url = ADDRESS,
+  token = TOKEN,
+  schedule = '* * * * *',
+}: Asked = {}) {
+  const text = 'select punctual.create_queue_worker($1, $2, $3, $4) as made';
+  return (await database.sql(text, [name, url, token, schedule]))[0].made;
+}
+const call = async (name = 'dm-queue', now: string | null = null) =>
+  (await database.sql('select punctual.call_queue_worker($1, $2) as called', [name, now]))[0].called;
+const drop = (name: string) => database.sql('select punctual.drop_queue_worker($1) as dropped', [name]);
+const listed = async () => (await database.sql('select punctual.list_queue_workers() as l'))[0].l;
+const jobs = () => database.sql('select jobname, schedule, command from cron.job order by jobname');
+/** What pg_net was given. */
+const requests = () => database.sql('select * from net.http_request_queue order by id');
+const tokens = () => database.sql('select name, token from punctual.queue_worker_tokens');
+const secrets = () =>
+  database.sql('select name, decrypted_secret as token from vault.decrypted_secrets order by name');
+
+const refusal = (asking: Promise<unknown>) =>
+  asking.then(
+    () => null,
+    ({ message, code, hint }) => ({ message, code, hint }),
+  );
+
+const nonsense: [what: string, asked: Asked, says: RegExp][] = [
+  ['no name', { name: null }, /cannot be a worker's name/],
+  ['a name with a quote', { name: `a'); --` }, /cannot be a worker's name/],
+  ['a name in capitals', { name: 'Dm' }, /cannot be a worker's name/],
+  ['a name of 41 letters', { name: 'a'.repeat(41) }, /cannot be a worker's name/],
+  ['the name of the clean-up', { name: 'clean-up' }, /cannot be a worker's name/],
+  ['no address', { url: null }, /p_url has to begin with https/],
+  ['an address without a host', { url: 'https:///x' }, /p_url has to begin with https/],
+  ['an address of a file', { url: 'file:///etc/passwd' }, /p_url has to begin with https/],
+  ['an address with a password', { url: 'https://u:pass-word@your.app/' }, /p_url has a user or a password/],
+  ['an address with a space', { url: 'https://your.app/a b' }, /p_url has white space/],
+  ['an address of two lines', { url: 'https://your.app/\nX: y' }, /p_url has white space/],
+  ['a backslash in the address', { url: 'https://your.app\\@evil.test/' }, /p_url has white space/],
+  ['http to somewhere', { url: 'http://your.app/' }, /p_url .*plain http/],
+  ['http to what begins as private', { url: 'http://10.0.0.1.evil.test/' }, /p_url .*plain http/],
+  ['http to a number', { url: 'http://134744072/' }, /p_url .*plain http/],
+  ['http to a public address', { url: 'http://172.32.0.1/' }, /p_url .*plain http/],
+  ['an empty token', { token: '' }, /p_token is empty/],
+  ['a token of two lines', { token: 'one-line\nX-Other: x' }, /p_token is empty, or has/],
+  ['a token with a space', { token: 'two words' }, /p_token is empty, or has/],
+  ['a token that is no ASCII', { token: 'schlüssel' }, /p_token is empty, or has/],
+  ['no token where there is none yet', { token: null }, /"dm-queue" has no token yet/],
+  ['no schedule', { schedule: null }, /is no schedule/],
+  ['four fields', { schedule: '* * * *' }, /"\* \* \* \*" is no schedule/],
+  ['six fields', { schedule: '0 * * * * *' }, /is no schedule/],
+  ['a word', { schedule: '@hourly' }, /is no schedule/],
+  ['no seconds', { schedule: '0 seconds' }, /is no schedule/],
+  ['sixty seconds', { schedule: '60 seconds' }, /is no schedule/],
+  ['a schedule with a quote', { schedule: `* * * * '` }, /is no schedule/],
+];
+
+describe('create_queue_worker', () => {
+  it('makes a job whose text is the worker’s name alone, and one that cleans up', async () => {
+    await hasAll();
+    expect(await create()).toEqual({
+      name: 'dm-queue',
+      url: ADDRESS,
+      schedule: '* * * * *',
+      job: 'punctual-dm-queue',
+      active: true,
+      via: 'pg_net',
+      token: 'vault',
+    });
+    expect(await jobs()).toEqual([
+      {
+        jobname: 'punctual-clean-up',
+        schedule: '43 3 * * *',
+        command: 'select punctual.prune_worker_runs()',
+      },
+      {
+        jobname: 'punctual-dm-queue',
+        schedule: '* * * * *',
+        command: `select punctual.call_queue_worker('dm-queue')`,
+      },
+    ]);
+  });
+
+  it('keeps the token in Vault, and nowhere else', async () => {
+    await hasAll();
+    const made = await create();
+    expect(await secrets()).toEqual([{ name: 'punctual-dm-queue', token: TOKEN }]);
+    const seen = [made, await jobs(), await listed(), await tokens()];
+    seen.push(await database.sql('select * from punctual.queue_workers'));
+    expect(JSON.stringify(seen)).not.toContain(TOKEN);
+  });
+
+  it('keeps it in a table of the owner’s where there is no Vault, and moves it once there is one', async () => {
+    await has(standInForPgCron('1.6'), standInForPgNet);
+    const made = await create();
+    expect(made).toMatchObject({ token: 'table' });
+    expect(await tokens()).toEqual([{ name: 'dm-queue', token: TOKEN }]);
+    expect(JSON.stringify([made, await jobs(), await listed()])).not.toContain(TOKEN);
+    await call();
+    expect(await requests()).toMatchObject([{ headers: { Authorization: `Bearer ${TOKEN}` } }]);
+
+    await has(standInForVault);
+    expect(await create({ token: null })).toMatchObject({ token: 'vault' });
+    expect(await tokens()).toEqual([]);
+    expect(await secrets()).toEqual([{ name: 'punctual-dm-queue', token: TOKEN }]);
+  });
+
+  it('changes one that is there: address, schedule, and the token where one is given', async () => {
+    await hasAll();
+    await create();
+    const url = 'https://new.app/api/cron/dm-queue';
+    expect(await create({ url, token: null, schedule: ' */5  * * * * ' })).toMatchObject({
+      url,
+      schedule: '*/5 * * * *',
+    });
+    await call();
+    await create({ url, token: 'another-one' });
+    await call();
+    expect(await requests()).toMatchObject([
+      { url, headers: { Authorization: `Bearer ${TOKEN}` } },
+      { url, headers: { Authorization: 'Bearer another-one' } },
+    ]);
+    expect(await secrets()).toHaveLength(1);
+    expect(await jobs()).toHaveLength(2);
+  });
+
+  it('leaves a job paused that somebody has paused, and says so', async () => {
+    await hasAll();
+    await create();
+    await database.sql(`update cron.job set active = false where jobname = 'punctual-dm-queue'`);
+    expect(await create()).toMatchObject({ active: false });
+    expect(await listed()).toMatchObject([{ active: false }]);
+  });
+
+  it('takes over a secret of its name that was left in Vault', async () => {
+    await hasAll();
+    await database.sql(`select vault.create_secret('left over', 'punctual-dm-queue', '')`);
+    await create();
+    expect(await secrets()).toEqual([{ name: 'punctual-dm-queue', token: TOKEN }]);
+  });
+
+  it('takes seconds from pg_cron 1.5 on, and says before that minutes are what it can', async () => {
+    await hasAll();
+    expect(await create({ schedule: '10 seconds' })).toMatchObject({ schedule: '10 seconds' });
+    expect((await jobs())[1].schedule).toBe('10 seconds');
+    await database.sql(`select punctual.drop_queue_worker('dm-queue')`);
+    await removeStandIns(database);
+    await has(standInForPgCron('1.4-1'), standInForPgNet, standInForVault);
+    expect(await refusal(create({ schedule: '10 seconds' }))).toEqual({
+      code: '0A000',
+      message: 'create_queue_worker: pg_cron 1.4 has no schedules of seconds: minutes are what it can',
+      hint: expect.stringContaining('* * * * *'),
+    });
+    expect(await listed()).toEqual([]);
+  });
+
+  it('refuses another role’s: a second job would call beside the first', async () => {
+    await hasAll();
+    await create();
+    await database.sql(`update punctual.queue_workers set owner = 'service_role'`);
+    for (const asking of [create(), drop('dm-queue')]) {
+      expect(await refusal(asking)).toMatchObject({
+        code: 'PT409',
+        hint: expect.stringContaining('set role'),
+      });
+    }
+    expect(await jobs()).toHaveLength(2);
+  });
+
+  it('refuses what makes no sense, makes nothing, and repeats no secret', async () => {
+    await hasAll();
+    for (const [what, asked, says] of nonsense) {
+      const refused = await refusal(create(asked));
+      expect({ what, ...refused }).toMatchObject({
+        what,
+        code: '22023',
+        message: expect.stringMatching(says),
+      });
+      for (const secret of [asked.token, TOKEN, 'pass-word']) {
+        if (secret) expect(JSON.stringify(refused)).not.toContain(secret);
+      }
+    }
+    expect([await listed(), await jobs(), await secrets()]).toEqual([[], [], []]);
+  });
+
+  it('takes plain http where it does not leave the machine or its network', async () => {
+    await hasAll();
+    for (const url of [
+      'http://localhost:3000/api/cron/jobs?queue=failed',
+      'http://127.0.0.1:3000/x',
+      'http://[::1]:3000/x',
+      'http://host.docker.internal:3000/x',
+      'http://app:3000/x',
+      'http://10.1.2.3/x',
+      'http://172.16.0.9/x',
+      'http://192.168.1.2/x',
+      'HTTPS://Your.App:8443/x',
+    ]) {
+      expect(await create({ url })).toMatchObject({ url });
+    }
+  });
+
+  it('says which extension to turn on', async () => {
+    expect(await refusal(create())).toMatchObject({
+      code: '0A000',
+      message: 'the extension pg_cron is not turned on',
+      hint: expect.stringContaining('create extension pg_cron'),
+    });
+    await has(standInForPgCron('1.6'));
+    expect(await refusal(create())).toMatchObject({
+      code: '0A000',
+      message: expect.stringContaining('neither pg_net nor http'),
+      hint: expect.stringContaining('create extension pg_net'),
+    });
+    expect(await listed()).toEqual([]);
+  });
+
+  it('hands the token to no function that an ordinary role has put where an extension’s would be', async () => {
+    await has(standInForPgCron('1.6'), standInForHttp);
+    await database.sql('alter function extensions.http(extensions.http_request) owner to anon');
+    expect(await refusal(create())).toMatchObject({
+      message: expect.stringContaining('neither pg_net nor http'),
+    });
+  });
+});
+
+describe('call_queue_worker', () => {
+  it('calls with the token, the clock, the schedule and its slot, and leaves time for a tick', async () => {
+    await hasAll();
+    await create({ schedule: '*/5 * * * *' });
+    expect(await call('dm-queue', '2026-11-23T10:06:40Z')).toEqual({
+      name: 'dm-queue',
+      via: 'pg_net',
+      request: 1,
+    });
+    expect(await requests()).toEqual([
+      {
+        id: 1,
+        url: ADDRESS,
+        body: {},
+        timeout_milliseconds: 55_000,
+        headers: {
+          Authorization: `Bearer ${TOKEN}`,
+          'Content-Type': 'application/json',
+          'x-punctual-clock': 'pg-cron',
+          'x-punctual-schedule': '*/5 * * * *',
+          'x-punctual-slot': '2026-11-23T10:05:00Z',
+        },
+      },
+    ]);
+  });
+
+  it('names no slot and no schedule where that is one of seconds: it has no grid', async () => {
+    await hasAll();
+    await create({ schedule: '10 seconds' });
+    await call();
+    expect(Object.keys((await requests())[0].headers).sort()).toEqual([
+      'Authorization',
+      'Content-Type',
+      'x-punctual-clock',
+    ]);
+  });
+
+  it('reckons slots in pg_cron’s own time zone, and then says no schedule, which would be read as UTC', async () => {
+    await hasAll();
+    await create({ schedule: '30 9 * * *' });
+    await database.sql(
+      `select set_config('cron.timezone', 'Asia/Kolkata', true), punctual.call_queue_worker('dm-queue', '2026-11-23T04:00:30Z')`,
+    );
+    const [{ headers }] = await requests();
+    expect(headers).toMatchObject({ 'x-punctual-slot': '2026-11-23T04:00:00Z' });
+    expect(headers).not.toHaveProperty('x-punctual-schedule');
+  });
+
+  it('goes over pgsql-http where that is what is there, also when pg_net went away since', async () => {
+    await hasAll();
+    await has(standInForHttp);
+    expect(await create()).toMatchObject({ via: 'pg_net' });
+    await database.sql('drop schema net cascade');
+    expect(await call('dm-queue', '2026-11-23T10:06:40Z')).toEqual({
+      name: 'dm-queue',
+      via: 'http',
+      status: 200,
+    });
+    expect(await database.sql('select * from extensions.stand_in_calls')).toEqual([
+      {
+        method: 'POST',
+        uri: ADDRESS,
+        timeout_ms: 55_000,
+        headers: {
+          Authorization: `Bearer ${TOKEN}`,
+          'x-punctual-clock': 'pg-cron',
+          'x-punctual-schedule': '* * * * *',
+          'x-punctual-slot': '2026-11-23T10:06:00Z',
+        },
+      },
+    ]);
+    expect(await listed()).toMatchObject([{ via: 'http', last_answer: { status: 200, error: null } }]);
+  });
+
+  it('over pgsql-http fails where the endpoint refuses, without the token in what it says', async () => {
+    await has(standInForPgCron('1.6'), standInForHttp, standInForVault);
+    await create({ url: 'https://your.app/refuses' });
+    const failed = await refusal(call());
+    expect(failed).toMatchObject({
+      message: 'the endpoint of the worker "dm-queue" answered 401',
+      hint: expect.stringContaining('token'),
+    });
+    expect(JSON.stringify(failed)).not.toContain(TOKEN);
+    // As pg_cron writes it down.
+    await database.sql(
+      `insert into cron.job_run_details (jobid, status, return_message, start_time)
+       select jobid, 'failed', 'ERROR:  ' || $1::text, now() from cron.job where jobname = 'punctual-dm-queue'`,
+      [failed?.message],
+    );
+    expect(await listed()).toMatchObject([{ last_run: { status: 'failed' }, last_answer: { status: 401 } }]);
+  });
+
+  it('says what is missing: the worker, its token, or an extension', async () => {
+    await hasAll();
+    await create();
+    expect(await refusal(call('dms'))).toEqual({
+      code: 'PT404',
+      message: 'there is no worker "dms"',
+      hint: 'There are: dm-queue.',
+    });
+    await database.sql('delete from vault.secrets');
+    expect(await refusal(call())).toMatchObject({
+      code: 'PT404',
+      message: 'the token of the worker "dm-queue" is gone',
+    });
+    expect(await listed()).toMatchObject([{ token: null }]);
+    await database.sql('drop schema net cascade');
+    expect(await refusal(call())).toMatchObject({
+      message: expect.stringContaining('neither pg_net nor http'),
+    });
+  });
+});
+
+it('the slot is the schedule’s latest instant within the hour, for schedules of all kinds', async () => {
+  const schedules = [
+    '* * * * *',
+    '*/5 * * * *',
+    '7-50/7 * * * *',
+    '0,30,59 8-17 * * mon-fri',
+    '17 3 * * *',
+    '59 23 31 12 *',
+    '5 * 1,15 * 3',
+    '*/20 * 2-30/2 * sun',
+    '12 * * feb,NOV 7',
+    '45 0-23/6 * * 0',
+  ];
+  const instants: string[] = [];
+  for (const day of ['2026-11-23', '2026-11-22', '2026-12-31', '2028-02-29', '2026-11-01']) {
+    for (const time of [
+      '00:00:00',
+      '00:00:59',
+      '03:17:00',
+      '03:16:59.999',
+      '12:03:30',
+      '17:59:10',
+      '23:59:59',
+    ]) {
+      instants.push(`${day}T${time}Z`);
+    }
+  }
+  const cases = schedules.flatMap((schedule) => instants.map((at) => ({ schedule, at })));
+  const rows = await database.sql(
+    `select extract(epoch from punctual.find_cron_slot(x->>'schedule', (x->>'at')::timestamptz)) * 1000 as slot
+       from jsonb_array_elements($1) with ordinality a (x, n) order by n`,
+    [JSON.stringify(cases)],
+  );
+  const wanted = cases.map(({ schedule, at }) => {
+    const nowMs = Date.parse(at);
+    // The library looks strictly before the whole second it is given.
+    const before = new Date(Math.floor(nowMs / 1_000) * 1_000 + 1_000);
+    const [slot] = new Cron(schedule, { timezone: 'UTC', paused: true }).previousRuns(1, before);
+    const minute = Math.floor(nowMs / 60_000) * 60_000;
+    return slot && minute - slot.getTime() <= 3_600_000 ? slot.getTime() : null;
+  });
+  const found = rows.map(({ slot }, n) => ({ ...cases[n], slot: slot === null ? null : Number(slot) }));
+  expect(found).toEqual(cases.map((one, n) => ({ ...one, slot: wanted[n] })));
+  expect(wanted.filter((slot) => slot !== null).length).toBeGreaterThan(50);
+  expect(wanted.filter((slot) => slot === null).length).toBeGreaterThan(50);
+});
+
+it('a day of the month and one of the week must both fit where one begins with a star, as pg_cron has it', async () => {
+  const text = `select x, punctual.find_cron_slot('0 12 */2 * sun', x) is not null as found
+    from unnest(array['2026-11-22T12:00:00Z', '2026-11-29T12:00:00Z', '2026-11-23T12:00:00Z']::timestamptz[]) x`;
+  expect((await database.sql(text)).map(({ found }) => found)).toEqual([false, true, false]);
+});
+
+it('the slot of a schedule for the last day of the month is on it', async () => {
+  const text = `select punctual.find_cron_slot('0 12 $ * *', $1) is not null as found`;
+  const found = async (at: string) => (await database.sql(text, [at]))[0].found;
+  expect(await found('2026-11-30T12:00:00Z')).toBe(true);
+  expect(await found('2026-11-29T12:00:00Z')).toBe(false);
+  expect(await found('2028-02-29T12:30:00Z')).toBe(true);
+});
+
+describe('list_queue_workers', () => {
+  it('tells of the last run and the last answer, so that a wrong token is seen', async () => {
+    await hasAll();
+    await create();
+    await create({ name: 'prune', url: 'https://your.app/api/cron/prune', schedule: '17 3 * * *' });
+    await call();
+    await call();
+    // The second is under way.
+    await database.sql('insert into net._http_response (id, status_code, content) values (1, 401, $1)', [
+      TOKEN,
+    ]);
+    await database.sql(
+      `insert into cron.job_run_details (jobid, status, return_message, start_time)
+       select jobid, s, 'SELECT 1', '2026-11-23T10:00:00Z'::timestamptz
+         from cron.job, unnest(array['failed', 'succeeded']) s where jobname = 'punctual-dm-queue'`,
+    );
+    const list = await listed();
+    expect(list).toEqual([
+      {
+        name: 'dm-queue',
+        url: ADDRESS,
+        schedule: '* * * * *',
+        owner: expect.any(String),
+        active: true,
+        via: 'pg_net',
+        token: 'vault',
+        last_run: { at: expect.stringContaining('2026-11-23'), status: 'succeeded', message: 'SELECT 1' },
+        last_answer: { at: expect.any(String), status: 401, error: null },
+      },
+      expect.objectContaining({ name: 'prune', last_run: null, last_answer: null }),
+    ]);
+    expect(JSON.stringify(list)).not.toContain(TOKEN);
+    await database.sql(`insert into net._http_response (id, error_msg) values (2, 'Timeout was reached')`);
+    expect((await listed())[0].last_answer).toMatchObject({ status: null, error: 'Timeout was reached' });
+  });
+
+  it('answers without any of the extensions, and where a job was taken away by hand', async () => {
+    await hasAll();
+    await create();
+    await database.sql('delete from cron.job');
+    expect(await listed()).toMatchObject([{ active: null, last_run: null }]);
+    await removeStandIns(database);
+    expect(await listed()).toMatchObject([{ active: null, via: null, token: null }]);
+  });
+});
+
+describe('drop_queue_worker', () => {
+  it('leaves nothing: no job, no token, and with the last one no clean-up', async () => {
+    await hasAll();
+    await create({ name: 'one' });
+    await create({ name: 'two' });
+    expect(await drop('one')).toEqual([{ dropped: { name: 'one', dropped: true } }]);
+    expect((await jobs()).map(({ jobname }) => jobname)).toEqual(['punctual-clean-up', 'punctual-two']);
+    expect(await secrets()).toMatchObject([{ name: 'punctual-two' }]);
+    expect(await refusal(drop('one'))).toEqual({
+      code: 'PT404',
+      message: 'there is no worker "one"',
+      hint: 'There are: two.',
+    });
+    await drop('two');
+    expect([await jobs(), await secrets(), await listed()]).toEqual([[], [], []]);
+    expect(await refusal(drop('two'))).toMatchObject({ hint: 'There is none.' });
+  });
+
+  it('works where the extensions are gone, and takes the token out of the table', async () => {
+    await has(standInForPgCron('1.6'), standInForPgNet);
+    await create();
+    await removeStandIns(database);
+    await drop('dm-queue');
+    expect([await tokens(), await listed()]).toEqual([[], []]);
+  });
+});
+
+describe('punctual_install_clocks', () => {
+  const install = async (base = 'https://your.app/', token: string | null = TOKEN) =>
+    (await database.sql('select punctual.punctual_install_clocks($1, $2) as i', [base, token]))[0].i;
+  const entries = async () =>
+    (await listed()).map(({ name, url, schedule }: Record<string, string>) => [name, url, schedule]);
+
+  it('has a worker for each queue and for what vercel.json has besides, with nothing for regions', async () => {
+    await hasAll();
+    const { workers, regions_left_out } = await install();
+    expect(await entries()).toEqual([
+      ['analytics', 'https://your.app/api/cron/analytics', '23 2 * * *'],
+      ['dm-queue', 'https://your.app/api/cron/dm-queue', '* * * * *'],
+      ['jobs', 'https://your.app/api/cron/jobs', '* * * * *'],
+      ['monitors', 'https://your.app/api/cron/monitors', '* * * * *'],
+      ['posts', 'https://your.app/api/cron/posts', '* * * * *'],
+      ['prune', 'https://your.app/api/cron/prune', '17 3 * * *'],
+      ['reconcile', 'https://your.app/api/cron/reconcile', '*/5 * * * *'],
+    ]);
+    expect(workers).toHaveLength(7);
+    expect(regions_left_out).toEqual(['fra1', 'sin1']);
+    expect(await jobs()).toHaveLength(8);
+    expect(await secrets()).toHaveLength(7);
+  });
+
+  it('has the endpoints of vercel.json, but for the regions and what is not registered', async () => {
+    const { default: vercel } = await import('../../vercel.json');
+    await hasAll();
+    await install('https://your.app');
+    const made = (await entries()).map(([, url, schedule]: string[]) => `${url} ${schedule}`);
+    const wanted = vercel.crons.map(({ path, schedule }) => `https://your.app${path} ${schedule}`);
+    expect(made.sort()).toEqual(wanted.filter((one) => !/pgmq|fra1|sin1/.test(one)).sort());
+  });
+
+  it('run again has what is new, the new address and token, and leaves a schedule that was changed', async () => {
+    await hasAll();
+    await install();
+    await create({ schedule: '10 seconds' });
+    await database.sql('create table public.free_trials (id bigint primary key, ends_at timestamptz)');
+    try {
+      await database.sql(
+        `select punctual.add_queue('free_trials', 'public.free_trials', 'ends_at', p_delivery => 'at-least-once')`,
+      );
+      await install('https://new.app/base', 'a-newer-one');
+      const all = await entries();
+      expect(all).toContainEqual(['free-trials', 'https://new.app/base/api/cron/free-trials', '* * * * *']);
+      expect(all).toContainEqual(['dm-queue', 'https://new.app/base/api/cron/dm-queue', '10 seconds']);
+      expect(new Set((await secrets()).map(({ token }) => token))).toEqual(new Set(['a-newer-one']));
+      expect(await jobs()).toHaveLength(9);
+    } finally {
+      await database.sql('drop table public.free_trials');
+    }
+  });
+
+  it('is refused whole where one cannot be made', async () => {
+    await hasAll();
+    for (const base of ['http://your.app', 'https://your.app/?x=', 'your.app', 'https://your.app/#']) {
+      expect(await refusal(install(base))).toMatchObject({ message: expect.stringContaining('p_base_url') });
+    }
+    expect(await refusal(install('https://your.app', null))).toMatchObject({
+      message: expect.stringContaining('has no token yet'),
+    });
+    expect([await listed(), await jobs()]).toEqual([[], []]);
+  });
+
+  it('is undone by punctual_remove_clocks, whoever made them', async () => {
+    await hasAll();
+    await install();
+    await create({ name: 'monitors-fra1', url: 'https://your.app/api/cron/monitors/fra1' });
+    const [{ r }] = await database.sql('select punctual.punctual_remove_clocks() as r');
+    expect(r.removed).toHaveLength(8);
+    expect([await listed(), await jobs(), await secrets()]).toEqual([[], [], []]);
+  });
+});
+
+it('runs of ours are deleted after two days, of jobs that are gone as well, and nobody else’s', async () => {
+  await hasAll();
+  await database.sql(
+    `insert into cron.job_run_details (jobid, command, status, start_time, end_time)
+     select 99, c, 'succeeded', t, t
+       from unnest(array[49, 47]) h, lateral (select timestamptz '2026-11-23T10:00:00Z' - make_interval(hours => h) as t) x,
+            unnest(array['select punctual.call_queue_worker(''gone'')', 'select punctual.prune_worker_runs()', 'vacuum', null]) c`,
+  );
+  // The server ended before it began.
+  await database.sql(
+    `update cron.job_run_details set start_time = null, end_time = null, status = 'failed' where runid in (1, 5)`,
+  );
+  const prune = async () =>
+    (await database.sql(`select punctual.prune_worker_runs('2026-11-23T10:00:00Z') as deleted`))[0].deleted;
+  expect(await prune()).toBe(2);
+  expect(
+    (await database.sql('select runid from cron.job_run_details order by 1')).map(({ runid }) => runid),
+  ).toEqual([3, 4, 5, 6, 7, 8]);
+  expect(await prune()).toBe(0);
+});
