@@ -137,7 +137,8 @@ begin
       using errcode = '42809', hint = 'Views, partitions, partitioned, foreign, unlogged and system tables cannot be queues.';
   end if;
   if v_parts[1] = 'punctual' and v_parts[2] in ('queues', 'partitions', 'ticks', 'providers', 'accounts', 'pace', 'receipts', 'history', 'regions', 'monitor_checks',
-                                                       'monitor_hours', 'incidents', 'settings', 'daily_outcomes', 'daily_checks', 'rollups') then
+                                                       'monitor_hours', 'incidents', 'settings', 'daily_outcomes', 'daily_checks', 'rollups',
+                                                       'queue_workers', 'queue_worker_tokens') then
     raise exception 'add_queue: % is a table that Punctual keeps for itself', p_table using errcode = '42809', hint = 'Make a table of your own.';
   end if;
   select * into v_other from punctual.queues o where o.name <> p_name and (o.table_schema, o.table_name) = (v_parts[1], v_parts[2]);

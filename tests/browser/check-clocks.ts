@@ -6,6 +6,30 @@ import { address, asked } from './demo-figures';
 const path = '/api/cron/dm-queue';
 const minuteMs = 60_000;
 
+/** More jobs than one tick takes: the rest is done at once by the next lap, which Next's `after` starts. */
+export async function checkLaps(secret: string, apiKey: string): Promise<void> {
+  const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' };
+  const jobs = Array.from({ length: 45 }, () => ({ name: 'count-words', payload: { text: 'a b' } }));
+  let laps: unknown[] = [];
+  // The demo's own clock may have come first: then there is nothing left for a lap.
+  for (let attempt = 0; attempt < 3 && laps.length < 2; attempt++) {
+    await fetch(`${address}/api/jobs`, { method: 'POST', headers, body: JSON.stringify(jobs) });
+    const answer = await fetch(`${address}/api/cron/jobs?queue=default`, {
+      headers: { authorization: `Bearer ${secret}` },
+    });
+    const chain = (await answer.json()).reports[0].chain;
+    for (let look = 0; look < 10 && laps.length < 2; look++) {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const { queues } = await asked(apiKey, '/api/stats');
+      const { ticks } = queues.find(({ name }: { name: string }) => name === 'jobs');
+      laps = ticks.filter((tick: { chain: string }) => tick.chain === chain).map(lapAndDone);
+    }
+  }
+  check('what one tick leaves is done by the next lap, at once', String(laps) === '1:15,0:30', laps);
+}
+
+const lapAndDone = ({ lap, done }: { lap: number; done: number }) => `${lap}:${done}`;
+
 /** Slots of a clock of the check's own: one twice, one not at all, one late, one off the schedule. */
 export async function checkClocks(secret: string, apiKey: string, browser: Browser): Promise<void> {
   const slotAgo = (minutes: number) => new Date(Math.floor(Date.now() / minuteMs - minutes) * minuteMs);

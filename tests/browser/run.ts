@@ -8,7 +8,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 import { check, tally } from './check';
-import { checkClocks } from './check-clocks';
+import { checkClocks, checkLaps } from './check-clocks';
 import { checkMonitors } from './check-monitors';
 import { checkJobs, checkPosts } from './check-rows';
 import { address, type Figures, figures, port, sandboxPort, twiceIn } from './demo-figures';
@@ -177,6 +177,7 @@ async function main(): Promise<void> {
       /[1-9]\d* checks · [1-9]\d* incidents opened/.test(said()),
       said(),
     );
+    await checkLaps(secret, apiKey);
     await checkClocks(secret, apiKey, browser);
     const keep = process.argv.includes('--keep') ? 'docs/dashboard.png' : null;
     await checkMonitors(apiKey, browser, startedAt, keep);
