@@ -178,9 +178,9 @@ async function main(): Promise<void> {
       said(),
     );
     await checkLaps(secret, apiKey);
-    await checkClocks(secret, apiKey, browser);
     const keep = process.argv.includes('--keep') ? 'docs/dashboard.png' : null;
     await checkMonitors(apiKey, browser, startedAt, keep);
+    await checkClocks(secret, apiKey, browser);
     // What was delivered with its answer lost is found out, by a look or by a webhook.
     while ((now.sent < now.delivered.length || now.foundOut === 0) && Date.now() - startedAt < 240_000) {
       await sleep(2_000);
