@@ -6,6 +6,8 @@ export interface Verdict {
   outcome: Outcome;
   /** `failed`: no usable answer, which may be the provider's fault as a whole. Null where it says nothing. */
   provider: 'answered' | 'failed' | null;
+  /** Our process had no more time for it. */
+  wasCut?: boolean;
 }
 
 /** A rejected key or a lost account is looked at again after this: a person has to act. */
@@ -104,17 +106,20 @@ export function runAttempt(
   return new Promise((resolve) => {
     const controller = new AbortController();
     let leftBehind = false;
+    let wasCut = false;
     const expire = (why: string, error: string, provider: Verdict['provider']) => {
       cuts.delete(cut);
       cancel();
       controller.abort(new DOMException(why, 'TimeoutError'));
       cancel = clock.timer(graceMs, () => {
         leftBehind = true;
-        resolve({ outcome: uncertain(error, delivery), provider });
+        resolve({ outcome: uncertain(error, delivery), provider, wasCut });
       });
     };
-    // That we have no more time says nothing about the provider.
-    const cut = () => expire('the process ends', 'the process ended before it was answered', null);
+    const cut = () => {
+      wasCut = true;
+      expire('the process ends', 'the process ended before it was answered', null);
+    };
     let cancel = clock.timer(timeoutMs, () =>
       expire(`the attempt's ${timeoutMs} ms are over`, `no answer within ${timeoutMs} ms`, 'failed'),
     );
@@ -122,8 +127,13 @@ export function runAttempt(
     const settle = (verdict: Verdict) => {
       cuts.delete(cut);
       cancel();
-      if (leftBehind) options.onLate(verdict);
-      else resolve(verdict);
+      // That we have no more time says nothing about the provider.
+      const { outcome, provider } = verdict;
+      const judged = wasCut
+        ? { outcome, provider: provider === 'failed' ? null : provider, wasCut }
+        : verdict;
+      if (leftBehind) options.onLate(judged);
+      else resolve(judged);
     };
     // An attempt that throws before its first await is an attempt that failed, like any other.
     Promise.resolve()

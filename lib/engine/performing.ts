@@ -117,6 +117,11 @@ export class Performing<Row, Deps, Env> {
     if (provider && verdict.provider === 'failed') {
       this.breaker.failed(provider, 'error' in verdict.outcome ? verdict.outcome.error : 'failed');
     }
+    // What a row that may be done twice says of itself when it is cut is of the cut: it goes to the next tick as if it had not begun.
+    if (verdict.wasCut && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {
+      this.settling.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
+      return;
+    }
     this.settling.add(this.settlement(claimed, claim, verdict));
   }
 

@@ -6,6 +6,8 @@ import type { Settling } from './settling';
 
 /** Asks the providers what became of unknown rows, side by side, and hands what was found to `settling`. */
 export class Reconciling<Row, Deps, Env> {
+  private readonly cuts = new Set<() => void>();
+
   constructor(
     private readonly queue: Queue<Row, Deps, Env>,
     private readonly deps: Deps,
@@ -16,6 +18,11 @@ export class Reconciling<Row, Deps, Env> {
   /** Ends within the queue's timeout, whether or not the looks do. */
   async lookAt(rows: UnknownRow[]): Promise<void> {
     await Promise.all(rows.map((row) => this.look(row)));
+  }
+
+  /** Ends the looks that are under way: they cost nothing, and are made again. */
+  cut(): void {
+    for (const cut of [...this.cuts]) cut();
   }
 
   private async look(unknown: UnknownRow): Promise<void> {
@@ -40,10 +47,15 @@ export class Reconciling<Row, Deps, Env> {
     const { timeoutMs } = this.queue;
     return new Promise((resolve, reject) => {
       const controller = new AbortController();
-      const cancel = clock.timer(timeoutMs, () => {
-        controller.abort(new DOMException(`the look's ${timeoutMs} ms are over`, 'TimeoutError'));
-        reject(new Error(`no answer within ${timeoutMs} ms`));
-      });
+      const end = (why: string, error: string) => {
+        controller.abort(new DOMException(why, 'TimeoutError'));
+        reject(new Error(error));
+      };
+      const cut = () => end('the process ends', 'the process ended before it was answered');
+      const cancel = clock.timer(timeoutMs, () =>
+        end(`the look's ${timeoutMs} ms are over`, `no answer within ${timeoutMs} ms`),
+      );
+      this.cuts.add(cut);
       const { deps, queue } = this;
       Promise.resolve()
         .then(() => {
@@ -52,7 +64,10 @@ export class Reconciling<Row, Deps, Env> {
           return queue.reconcile(queue.row.parse(row), context);
         })
         .then(resolve, reject)
-        .finally(cancel);
+        .finally(() => {
+          this.cuts.delete(cut);
+          cancel();
+        });
     });
   }
 }

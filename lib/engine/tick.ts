@@ -179,6 +179,7 @@ class Tick<Row, Deps, Env> {
       this.ended ??= 'stopped';
       this.stopped = true;
       this.performing.halted = true;
+      this.reconciling.cut();
       // No platform began to count before our first line here.
       this.budget.limitTo(this.ports.clock.now() + stop.graceMs + coldStartMs);
       cancel = this.ports.clock.timer(Math.max(0, stop.graceMs - stopMarginMs), () => this.performing.cut());
@@ -216,7 +217,7 @@ class Tick<Row, Deps, Env> {
         this.ended = this.breaker.everOpened ? 'breaker' : 'budget';
       }
       const { busy } = this.performing;
-      if (this.looks.length > 0 && !this.storeError) {
+      if (this.looks.length > 0 && !this.storeError && !this.stopped) {
         await this.reconciling.lookAt(this.looks.splice(0));
         continue;
       }

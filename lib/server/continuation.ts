@@ -29,7 +29,7 @@ export function goOn(
   const report = (error: unknown) =>
     log.warn({ ...next, fault: causeOf(error) }, 'the next lap was not started; the next slot goes on');
   try {
-    after(() => startLap(new URL(call.path, env.selfUrl), headersOf(call, secret)).catch(report));
+    after(() => startLap(call, env.selfUrl, headersOf(call, secret)).catch(report));
     return true;
   } catch (error) {
     report(error);
@@ -38,7 +38,12 @@ export function goOn(
 }
 
 /** Throws what was wrong with an answer that came at once. */
-async function startLap(url: URL, headers: Record<string, string>): Promise<void> {
+async function startLap({ path }: CronCall, selfUrl: string, headers: Record<string, string>): Promise<void> {
+  const url = new URL(selfUrl);
+  const [pathname = '', query = ''] = path.split('?');
+  // Joined, and not resolved: the secret goes to no other host, whatever the path.
+  url.pathname = url.pathname.replace(/\/$/, '') + pathname;
+  url.search = query;
   try {
     const response = await fetch(url, {
       method: 'POST',

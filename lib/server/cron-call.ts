@@ -67,5 +67,5 @@ export function admitsOf(clock: Clock, { startedAt, maxDuration, stop }: CronCal
 /** The ledger keeps it, so that nothing of the query gets there but what is known to be harmless. */
 function pathOf(pathname: string, params: URLSearchParams): string {
   const queue = params.get('queue');
-  return `${pathname}${queue === null ? '' : `?queue=${encodeURIComponent(queue)}`}`.slice(0, 200);
+  return `${pathname}${queue === null ? '' : `?queue=${encodeURIComponent(queue)}`}`.slice(0, 1_000);
 }

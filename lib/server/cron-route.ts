@@ -39,9 +39,9 @@ export function workRoute(work: CronWork, { maxDuration, after }: CronRouteOptio
     try {
       const shared = await container();
       const call = readCall(request, { maxDuration, startedAt });
-      const { reports, body } = await work(shared, call);
+      const { reports, body, fault } = await work(shared, call);
       goOn(shared, call, reports, after);
-      return json(200, body);
+      return fault === undefined ? json(200, body) : failed(fault);
     } catch (error) {
       return failed(error);
     }

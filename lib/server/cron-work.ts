@@ -20,6 +20,8 @@ export interface WorkDone {
   reports: TickReport[];
   /** The answer. */
   body: object;
+  /** What a part of it threw: it is told once all else is done. */
+  fault?: unknown;
 }
 
 /** A queue whatever its rows are. */

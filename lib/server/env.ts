@@ -23,7 +23,7 @@ const blankAsUnset = (value: unknown) =>
 const text = z.preprocess(blankAsUnset, z.string().trim().optional());
 const url = z.preprocess(blankAsUnset, z.url({ protocol: /^https?$/ }).optional());
 const isSet = (value: unknown) => value === '1' || value === 'true';
-const seconds = (most: number) =>
+const seconds = (most: number, least = 1) =>
   z.preprocess(
     blankAsUnset,
     z
@@ -31,7 +31,7 @@ const seconds = (most: number) =>
       .trim()
       .regex(/^\d{1,9}$/, 'is not a whole number of seconds')
       .transform(Number)
-      .pipe(z.number().min(1).max(most))
+      .pipe(z.number().min(least).max(most))
       .optional(),
   );
 const flag = z.preprocess(isSet, z.boolean());
@@ -80,7 +80,8 @@ const variables = z.object({
   PUNCTUAL_URL: url,
   PORT: text,
   WORKER_URL: url,
-  WORKER_GRACE_SECONDS: seconds(3_600),
+  // Less is over before what was under way is written down.
+  WORKER_GRACE_SECONDS: seconds(3_600, 8),
   WORKER_NAME: z.preprocess(
     blankAsUnset,
     z

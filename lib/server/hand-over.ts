@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readAnswerBody } from '../providers/answer-body';
 import type { CronCall } from './cron-call';
 import type { ServerEnv } from './env';
 
@@ -14,10 +15,11 @@ export type HandOver = { state: 'started' | 'running' } | { refused: string };
  */
 export async function handOver(
   queue: string,
-  { clockName, slot, schedule, path }: CronCall,
+  { clockName, slot, schedule, path, params }: CronCall,
   worker: ServerEnv['worker'],
 ): Promise<HandOver> {
   if (!worker) return { refused: 'WORKER_URL is not set' };
+  if (params.has('queue')) return { refused: 'a worker ticks whole queues' };
   try {
     const response = await fetch(new URL(`/ticks/${queue}`, worker.url), {
       method: 'POST',
@@ -32,7 +34,7 @@ export async function handOver(
       cache: 'no-store',
       signal: AbortSignal.timeout(answerMs),
     });
-    const body = accepted.safeParse(await response.json().catch(() => null));
+    const body = accepted.safeParse((await readAnswerBody(response)).body);
     if (response.status === 202 && body.success) return { state: body.data.state };
     return { refused: `the worker answered ${response.status}` };
   } catch (error) {

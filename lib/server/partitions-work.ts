@@ -12,8 +12,8 @@ const sideBySide = 4;
  * Of a queue with named parts one tick of each that has something due, side by side, all within the budget of one call. `?queue=` names
  * one of them. Answers `{ reports: [TickReport], left }`; `left` names those that there was no time for: they come first in the next call.
  *
- * Throws a `CronRefusedError` for a name that there is not. A partition that fails does not keep the others: its error is thrown once they
- * are done. `whereNone` is said as long as the database does not know the queue.
+ * Throws a `CronRefusedError` for a name that there is not. A partition that fails does not keep the others: its error is the `fault`.
+ * `whereNone` is said as long as the database does not know the queue.
  */
 export function partitionsWork(queue: AnyQueue, { whereNone }: { whereNone?: string } = {}): CronWork {
   return async (shared, call) => {
@@ -29,8 +29,7 @@ export function partitionsWork(queue: AnyQueue, { whereNone }: { whereNone?: str
     if (due === null) return { reports: [], body: { reports: [], left: [], note: whereNone } };
     const parts = due.map((part): Part => ({ queue, ...part }));
     const { reports, left, faults } = await tickSideBySide(parts, shared, call, sideBySide);
-    if (faults.length > 0) throw faults[0];
-    return { reports, body: { reports, left: left.map(({ partition }) => partition) } };
+    return { reports, body: { reports, left: left.map(({ partition }) => partition) }, fault: faults[0] };
   };
 }
 

@@ -20,21 +20,21 @@ const sideBySide = 16;
  *
  * Answers `{ reports: [TickReport], left, housekeeping, notConfigured }`; `left` names as `queue:partition` what there was no time for,
  * `housekeeping` is null but for once a day, `notConfigured` names queues whose provider is not set. A queue that fails does not keep the
- * others: its error is thrown once they are done, and where none at all is configured, the first's `NotConfiguredError`.
+ * others: its error is the `fault`. Where none at all is configured, it throws the first's `NotConfiguredError`.
  */
 export function scheduledWork(queues: readonly ScheduledQueue[]): CronWork {
   return async (shared, call) => {
     const { configured, missing } = split(queues, shared.env);
     if (configured.length === 0 && missing[0]) throw missing[0].error;
-    const parts = (await Promise.all(configured.map((queue) => partsOf(shared, queue)))).flat();
+    const parts = inTurns(await Promise.all(configured.map((queue) => partsOf(shared, queue))));
     const [{ reports, left, faults }, housekeeping] = await Promise.all([
       tickSideBySide(parts, shared, call, sideBySide),
       keepHouse(shared, admitsOf(shared.ports.clock, call)).catch((error: unknown) => ({ error })),
     ]);
     if (housekeeping !== null && 'error' in housekeeping) faults.push(housekeeping.error);
-    if (faults.length > 0) throw faults[0];
     return {
       reports,
+      fault: faults[0],
       body: {
         reports,
         left: left.map(({ queue, partition }) => `${queue.name}:${partition}`),
@@ -58,6 +58,12 @@ function split(queues: readonly ScheduledQueue[], env: ServerEnv) {
     }
   });
   return { configured, missing };
+}
+
+/** The first part of each queue, then the second of each: where there is no time for all, none of them goes without. */
+function inTurns(lists: Part[][]): Part[] {
+  const longest = Math.max(0, ...lists.map((parts) => parts.length));
+  return Array.from({ length: longest }, (_, turn) => lists.flatMap((parts) => parts[turn] ?? [])).flat();
 }
 
 /** Parts that have endpoints of their own are pinned to other places: only the one that is everywhere is ticked here. */

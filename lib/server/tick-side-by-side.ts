@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import { type Budget, startBudget } from '../engine/budget';
+import { type Budget, startBudget, workMs } from '../engine/budget';
 import type { TickReport } from '../engine/tick-report';
 import type { Container } from './container';
 import type { CronCall } from './cron-call';
@@ -41,6 +41,16 @@ export async function tickSideBySide(
         const timeoutMs = Math.min(part.timeoutMs, part.queue.timeoutMs);
         const endBy = clock.now() + Math.max(share(budget, clock.now(), waiting), timeoutMs + overheadMs);
         waiting--;
+        const most = workMs(call.maxDuration * 1_000) - overheadMs;
+        if (timeoutMs > most) {
+          const name = `${part.queue.name}${part.partition === 'main' ? '' : `, ${part.partition}`}`;
+          faults.push(
+            new RangeError(
+              `${name}: a timeout of ${timeoutMs / 1_000} s does not fit into a call that several share: ${most / 1_000} s is the most`,
+            ),
+          );
+          return;
+        }
         if (call.stop?.signal.aborted || !budget.admits(timeoutMs)) {
           left.push(part);
           return;

@@ -35,9 +35,9 @@ export function triggerRoute(queues: readonly ScheduledQueue[], { maxDuration, a
       if (shared.env.worker) {
         shared.log.warn({ queue: found.queue.name, worker: handed.refused }, 'the worker does not tick');
       }
-      const { reports, body } = await queueWork(found)(shared, call);
+      const { reports, body, fault } = await queueWork(found)(shared, call);
       goOn(shared, call, reports, after);
-      return json(200, { ...body, worker: handed.refused });
+      return fault === undefined ? json(200, { ...body, worker: handed.refused }) : failed(fault);
     } catch (error) {
       return failed(error);
     }

@@ -77,6 +77,62 @@ describe('a tick whose process is told to end', () => {
     expect(await database.sql('select name from punctual.providers where failures > 0')).toEqual([]);
   });
 
+  it('opens no breaker by what it cuts: that our process ends says nothing of the provider', async () => {
+    const bench = tickBench(database);
+    await bench.addDms(5);
+    const stop = new AbortController();
+    const queue = bench.queue(async (_row, { signal }) => {
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+      throw Object.assign(new Error('the connection was closed'), { kind: 'uncertain' });
+    });
+    bench.clock.timer(1_000, () => stop.abort());
+    const report = await bench.tick(queue, { stop: { signal: stop.signal, graceMs: 10_000 } });
+    expect(report.counts).toMatchObject({ claimed: 5, unknown: 5 });
+    expect(await database.sql('select name from punctual.providers where failures > 0')).toEqual([]);
+  });
+
+  it('gives back what it cuts where it may be done twice, whatever that says of itself, and keeps what is done', async () => {
+    await database.sql(
+      `update punctual.queues set delivery = 'at-least-once', max_attempts = 1 where name = 'dm_queue'`,
+    );
+    const bench = tickBench(database);
+    await bench.addDms(4);
+    const stop = new AbortController();
+    let n = 0;
+    const queue = bench.queue(
+      async (_row, { signal }) => {
+        const turn = n++;
+        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+        if (turn === 0) return { kind: 'done' };
+        if (turn === 1) return { kind: 'again', afterSeconds: 60, result: { state: 'down' } };
+        if (turn === 2) throw Object.assign(new Error('aborted'), { kind: 'rejected' });
+        return new Promise(() => {});
+      },
+      { delivery: 'at-least-once' },
+    );
+    bench.clock.timer(1_000, () => stop.abort());
+    const report = await bench.tick(queue, { stop: { signal: stop.signal, graceMs: 10_000 } });
+    expect(report.counts).toMatchObject({ claimed: 4, done: 1, released: 3, again: 0, dead: 0, retried: 0 });
+    expect(await bench.states()).toEqual({ sent: 1, pending: 3 });
+    const attempts = `select distinct attempts from punctual.dm_queue where status = 'pending'`;
+    expect(await database.sql(attempts)).toEqual([{ attempts: 0 }]);
+  });
+
+  it('ends the looks that are under way: they are made again', async () => {
+    const bench = tickBench(database);
+    await bench.addDms(1);
+    await bench.tick(bench.queue(() => ({ kind: 'unknown', error: 'no answer' })));
+    bench.clock.skip(900_000);
+    const stop = new AbortController();
+    const queue = bench.queue(() => ({ kind: 'done' }), { reconcile: () => new Promise(() => {}) });
+    bench.clock.timer(1_000, () => stop.abort());
+    const startedAt = bench.clock.now();
+    const report = await bench.tick(queue, { stop: { signal: stop.signal, graceMs: 10_000 } });
+    expect(report).toMatchObject({ ended: 'stopped', counts: { looked: 1, resolved: 0 } });
+    expect(bench.clock.now() - startedAt).toBeLessThan(2_000);
+    expect(await bench.states()).toEqual({ unknown: 1 });
+  });
+
   it('claims nothing where it was told before it began', async () => {
     const bench = tickBench(database);
     await bench.addDms(3);

@@ -98,15 +98,45 @@ describe('one call for everything', () => {
 });
 
 describe('the budget of one call', () => {
-  /** A call under a virtual clock, in which every job takes 4 s. */
-  async function callWithSlowJobs(stop?: CronCall['stop']) {
+  it('goes to every queue in turns: none waits behind all parts of another', async () => {
+    await database.sql(
+      `update punctual.queues set batch_limit = null, concurrency = 2, timeout_seconds = 43 where name = 'jobs'`,
+    );
+    // As long as a call: there is time for sixteen parts, and no more.
+    for (let n = 0; n < 20; n++) await addJobs(`part-${String(n).padStart(2, '0')}`, 20);
+    await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
+    await database.sql(
+      `insert into punctual.monitors (name, url, next_check_at) values ('Shop', 'https://shop.test/', '2026-03-01')`,
+    );
+    const { body } = await callWithSlowJobs({
+      timeoutMs: 43_000,
+      rowMs: 30_000,
+      queues: ['jobs', 'monitors'],
+    });
+    expect(body.reports.map(({ queue }) => queue)).toContain('monitors');
+    expect(body.left.length).toBeGreaterThan(0);
+  });
+
+  it('says of a part that can never fit that it cannot, and does the others', async () => {
+    await addJobs('default', 1);
+    await addJobs('long', 1);
+    await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
+    await database.sql(`update punctual.partitions set timeout_seconds = 45 where partition = 'long'`);
+    const { body, fault } = await callWithSlowJobs({ timeoutMs: 45_000 });
+    expect(body.left).toEqual([]);
+    expect(String(fault)).toContain('jobs, long: a timeout of 45 s does not fit');
+    expect(body.reports).toMatchObject([{ partition: 'default', counts: { done: 1 } }]);
+  });
+
+  /** A call under a virtual clock, in which every job takes its time. */
+  async function callWithSlowJobs({ timeoutMs = 5_000, rowMs = 4_000, queues: names = ['jobs'] } = {}) {
     const clock = new VirtualClock();
     const shared: Container = { ...(await container()), log: silentLog };
     const slow = {
       ...jobs,
-      timeoutMs: 5_000,
+      timeoutMs,
       async perform() {
-        await new Promise<void>((resolve) => void clock.timer(4_000, resolve));
+        await new Promise<void>((resolve) => void clock.timer(rowMs, resolve));
         return { kind: 'done' as const };
       },
     };
@@ -125,13 +155,16 @@ describe('the budget of one call', () => {
       chain: crypto.randomUUID(),
       startedAt,
       maxDuration: 60,
-      stop,
     };
-    const { body } = await clock.run(
-      scheduledWork(queues.filter(({ queue }) => queue.name === 'jobs'))(shared, call),
+    const { body, fault } = await clock.run(
+      scheduledWork(queues.filter(({ queue }) => names.includes(queue.name)))(shared, call),
     );
     return {
-      body: body as { reports: { partition: string; counts: { done: number } }[]; left: string[] },
+      body: body as {
+        reports: { queue: string; partition: string; counts: { done: number } }[];
+        left: string[];
+      },
+      fault,
       usedMs: clock.now() - startedAt,
     };
   }

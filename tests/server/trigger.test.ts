@@ -47,7 +47,9 @@ afterEach(() => vi.unstubAllEnvs());
 
 async function trigger(queue: string, headers: Record<string, string> = bearer(CRON_SECRET)) {
   const request = apiRequest('POST', `/api/trigger/${queue}`, headers);
-  const response = await POST(request, { params: Promise.resolve({ queue }) });
+  const response = await POST(request, {
+    params: Promise.resolve({ queue: queue.split('?')[0] ?? '' }),
+  });
   return { status: response.status, body: await response.json() };
 }
 
@@ -91,6 +93,16 @@ describe('a trigger', () => {
     expect(answer).toMatchObject({ status: 200, body: { worker: why } });
     expect(await done()).toBe(3);
     expect(await database.sql('select path from punctual.ticks')).toEqual([{ path: '/api/trigger/jobs' }]);
+  });
+
+  it('does a call for one part itself: a worker ticks whole queues', async () => {
+    behave = (answer) => answer(202, { queue: 'jobs', state: 'started' });
+    expect(await trigger('jobs?queue=default')).toMatchObject({
+      status: 200,
+      body: { worker: 'a worker ticks whole queues' },
+    });
+    expect(asked).toEqual([]);
+    expect(await done()).toBe(3);
   });
 
   it('says which queues there are, where there is none of that name', async () => {
