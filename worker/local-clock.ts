@@ -21,16 +21,46 @@ export function readCrons(file = 'vercel.json'): CronEntry[] {
   return readSchedules(file).crons;
 }
 
-/** The cron entries, and the paths that are pinned to regions. Throws as `readCrons` does. */
-export function readSchedules(file = 'vercel.json'): { crons: CronEntry[]; pinned: string[] } {
+export interface Schedules {
+  crons: CronEntry[];
+  /** Whether `functions` says in which regions a path's route runs. */
+  isPinned: (path: string) => boolean;
+}
+
+/** The cron entries of a `vercel.json`, and what it pins to regions. Throws as `readCrons` does. */
+export function readSchedules(file = 'vercel.json'): Schedules {
   const parsed = vercelJson.safeParse(JSON.parse(readFileSync(file, 'utf8')));
   if (parsed.success) {
     const { crons, functions } = parsed.data;
-    const pinned = Object.keys(functions).filter((route) => functions[route]?.regions);
-    return { crons, pinned: pinned.map((route) => route.replace(/^app|\/route\.tsx?$/g, '')) };
+    const pinned = Object.keys(functions)
+      .filter((glob) => functions[glob]?.regions)
+      .map(fileMatcher);
+    return {
+      crons,
+      isPinned(path) {
+        const route = `app${path.split('?')[0]}/route`;
+        const files = [route, `src/${route}`].flatMap((file) => [`${file}.ts`, `${file}.js`]);
+        return pinned.some((glob) => files.some((file) => glob.test(file)));
+      },
+    };
   }
   const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
   throw new Error(`${file}: ${faults.join('; ')}`);
+}
+
+/** `*`, `**`, `?` and `{a,b}` are those of globs; brackets stand for themselves, since Next's folders have them in their names. */
+function fileMatcher(glob: string): RegExp {
+  const wild: Record<string, string> = {
+    '**/': '(?:.*/)?',
+    '**': '.*',
+    '*': '[^/]*',
+    '?': '[^/]',
+    '{': '(?:',
+    '}': ')',
+    ',': '|',
+  };
+  const source = glob.replace(/\*\*\/|\*\*|[*?{},]|[\\^$.|+()[\]]/g, (found) => wild[found] ?? `\\${found}`);
+  return new RegExp(`^${source}$`);
 }
 
 export interface ClockCall {
@@ -110,7 +140,7 @@ export function startLocalClock(options: LocalClockOptions): () => Promise<void>
         authorization: `Bearer ${options.cronSecret}`,
         'x-punctual-clock': clockName,
         'x-punctual-slot': slot,
-        ...scheduleHeader(entry, slot),
+        ...scheduleHeader(entry),
       },
       cache: 'no-store',
       redirect: 'manual',
@@ -123,15 +153,15 @@ export function startLocalClock(options: LocalClockOptions): () => Promise<void>
   }
 
   /** At a pace of its own an entry's slots are not those of its schedule. */
-  function scheduleHeader(entry: CronEntry, slot: string): Record<string, string> {
-    const schedule = scheduleOf(entry, Date.parse(slot), everyMs);
+  function scheduleHeader(entry: CronEntry): Record<string, string> {
+    const schedule = scheduleOf(entry, everyMs);
     return schedule === null ? {} : { 'x-punctual-schedule': schedule };
   }
 
   for (const entry of options.crons) {
     // One pace back, so that the first slot is the present one.
     const startMs = Date.now();
-    schedule(entry, everyMs !== undefined && isFrequent(entry, startMs) ? startMs - everyMs : startMs);
+    schedule(entry, everyMs !== undefined && isFrequent(entry) ? startMs - everyMs : startMs);
   }
 
   return async () => {
@@ -143,23 +173,42 @@ export function startLocalClock(options: LocalClockOptions): () => Promise<void>
 
 /** The first instant after `afterMs` that an entry is due, in milliseconds since the epoch; null when there is none. */
 export function nextSlot(entry: CronEntry, afterMs: number, everyMs?: number): number | null {
-  if (everyMs !== undefined && isFrequent(entry, afterMs))
-    return (Math.floor(afterMs / everyMs) + 1) * everyMs;
+  if (everyMs !== undefined && isFrequent(entry)) return (Math.floor(afterMs / everyMs) + 1) * everyMs;
   return cronOf(entry.schedule).nextRun(new Date(afterMs))?.getTime() ?? null;
 }
 
+/** The latest instant up to `atMs` that an entry was due, in milliseconds since the epoch; null when there is none. */
+export function latestSlot(entry: CronEntry, atMs: number, everyMs?: number): number | null {
+  if (everyMs !== undefined && isFrequent(entry)) return Math.floor(atMs / everyMs) * everyMs;
+  // The library looks strictly before the whole second it is given.
+  const after = new Date(Math.floor(atMs / 1_000) * 1_000 + 1_000);
+  return cronOf(entry.schedule).previousRuns(1, after)[0]?.getTime() ?? null;
+}
+
 /** What an entry's slots follow, as a cron expression; null for a pace that none says. */
-export function scheduleOf(entry: CronEntry, afterMs: number, everyMs?: number): string | null {
-  if (everyMs === undefined || !isFrequent(entry, afterMs)) return entry.schedule;
+export function scheduleOf(entry: CronEntry, everyMs?: number): string | null {
+  if (everyMs === undefined || !isFrequent(entry)) return entry.schedule;
   const seconds = everyMs / 1_000;
   if (seconds === 60) return '* * * * *';
   return Number.isInteger(seconds) && 60 % seconds === 0 ? `*/${seconds} * * * * *` : null;
 }
 
-/** Due every hour or oftener. */
-export function isFrequent(entry: CronEntry, afterMs: number): boolean {
-  const [first, second] = cronOf(entry.schedule).nextRuns(2, new Date(afterMs));
-  return first !== undefined && second !== undefined && second.getTime() - first.getTime() <= hourMs;
+const known = new Map<string, boolean>();
+/** A week of minutes, from a Monday, and the first of the next. */
+const weekOfMinutes = 10_081;
+const aMonday = new Date('2026-01-04T23:59:59Z');
+
+/** Due every hour or oftener, all week long: one that keeps hours or days of its own keeps them at any pace. */
+export function isFrequent({ schedule }: CronEntry): boolean {
+  let is = known.get(schedule);
+  if (is === undefined) {
+    // By `utcOffset` the library takes 30 ms for a week of minutes, by `timezone` a second; they name the same instants.
+    const cron = new Cron(schedule, { utcOffset: 0, paused: true, mode: '5-part' });
+    const runs = [aMonday, ...cron.nextRuns(weekOfMinutes, aMonday)].map((run) => run.getTime());
+    is = runs.length > 1 && runs.every((run, n) => n === 0 || run - (runs[n - 1] ?? 0) <= hourMs + 1_000);
+    known.set(schedule, is);
+  }
+  return is;
 }
 
 function cronOf(schedule: string): Cron {

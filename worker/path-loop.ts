@@ -1,7 +1,8 @@
 import { setTimeout as timeout } from 'node:timers/promises';
 import type { CronCall } from '../lib/server/cron-call';
 import type { WorkDone } from '../lib/server/cron-work';
-import { type CronEntry, isFrequent, nextSlot, scheduleOf } from './local-clock';
+import { growingPause } from './growing-pause';
+import { type CronEntry, isFrequent, latestSlot, nextSlot, scheduleOf } from './local-clock';
 
 /** What somebody who wakes the loop says of his clock. */
 export type Wish = Pick<CronCall, 'clockName' | 'slot' | 'schedule' | 'path'>;
@@ -11,10 +12,15 @@ export type CallState = 'ok' | 'failing' | 'not_configured';
 
 export interface PathLoop {
   path: string;
-  /** Calls at once, or once more as soon as the call under way has ended. */
-  wake(wish: Wish): 'started' | 'running';
+  /**
+   * Calls at once, or once more as soon as the call under way has ended. Where the latest call failed it says so, and leaves it at the
+   * calls that come anyway: whoever asks had better do it himself.
+   */
+  wake(wish: Wish): 'started' | 'running' | Exclude<CallState, 'ok'>;
   /** How the latest call that has ended went; null before the first. */
   latest(): { at: number; state: CallState } | null;
+  /** Since when something has been due without any call that succeeded; null while nothing is. */
+  dueSince(): number | null;
   /** Resolves when the loop has ended. */
   ended: Promise<void>;
 }
@@ -34,8 +40,6 @@ export interface PathLoopOptions {
   sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
 
-const firstPauseMs = 1_000;
-const longestPauseMs = 60_000;
 /** Timers are set anew at least this often, so that a machine that slept or was set right is noticed. */
 const longestWaitMs = 60_000;
 /** Wishes that wait their turn: more are one, since whoever ticks last sees what all of them meant. */
@@ -43,8 +47,8 @@ const mostWishes = 20;
 
 /**
  * Calls one path at the slots of its schedule, back-to-back while there is a backlog. A slot that comes meanwhile is answered by the next
- * call; of several that passed, by then, the latest one is. At its start it calls once for no slot, since nobody knows what has fallen
- * due; a path that is due less than hourly waits for its time.
+ * call; of several that passed, by then, the latest one is. A call that fails is made again after a pause, for the slot that has come by then.
+ * At its start it calls once for no slot, since nobody knows what has fallen due; a path that is due less than hourly waits for its time.
  */
 export function startPathLoop({
   entry,
@@ -56,16 +60,18 @@ export function startPathLoop({
   now = Date.now,
   sleep = (ms, signal) => timeout(ms, undefined, { signal }).catch(() => {}),
 }: PathLoopOptions): PathLoop {
-  const schedule = scheduleOf(entry, now(), everyMs);
+  const schedule = scheduleOf(entry, everyMs);
   const byClock = (slotMs: number | null): Wish => ({
     clockName,
     path: entry.path,
     schedule: slotMs === null ? null : schedule,
     slot: slotMs === null ? null : new Date(slotMs).toISOString(),
   });
-  const wishes: Wish[] = isFrequent(entry, now()) ? [byClock(null)] : [];
+  const wishes: Wish[] = isFrequent(entry) ? [byClock(null)] : [];
   let dueMs = nextSlot(entry, now(), everyMs);
+  const pause = growingPause();
   let isBusy = false;
+  let dueSince: number | null = null;
   let latest: ReturnType<PathLoop['latest']> = null;
   let saidFault: string | null = null;
   let interrupt = () => {};
@@ -85,13 +91,11 @@ export function startPathLoop({
     const wish = wishes.shift();
     if (wish) return wish;
     const nowMs = now();
-    if (dueMs === null || dueMs > nowMs) return null;
-    let slotMs = dueMs;
-    for (let next = nextSlot(entry, slotMs, everyMs); ; next = nextSlot(entry, slotMs, everyMs)) {
-      dueMs = next;
-      if (next === null || next > nowMs) return byClock(slotMs);
-      slotMs = next;
-    }
+    const isDue = dueMs !== null && dueMs <= nowMs;
+    const slotMs = isDue ? (latestSlot(entry, nowMs, everyMs) ?? dueMs) : null;
+    // Reckoned anew even where none is due: the machine's clock may have been set back.
+    dueMs = nextSlot(entry, nowMs, everyMs);
+    return isDue ? byClock(slotMs) : null;
   }
 
   const isWanted = () => wishes.length > 0 || (dueMs !== null && dueMs <= now());
@@ -99,26 +103,26 @@ export function startPathLoop({
   /** One call and its laps. */
   async function answer(wish: Wish): Promise<void> {
     const chain = crypto.randomUUID();
-    let pauseMs = firstPauseMs;
     for (let lap = 0; !signal.aborted; ) {
+      dueSince ??= now();
       try {
         const { hasMore } = await call({ ...wish, lap, chain });
         latest = { at: now(), state: 'ok' };
+        dueSince = null;
         saidFault = null;
-        pauseMs = firstPauseMs;
+        pause.reset();
         if (!hasMore || isWanted()) return;
         lap++;
       } catch (error) {
         const fault = error instanceof Error ? error.message : String(error);
         if (fault !== saidFault) onFault(error, entry.path);
         saidFault = fault;
-        const isUnset = (error as { kind?: unknown }).kind === 'not_configured';
+        const isUnset = (error as { kind?: unknown } | null)?.kind === 'not_configured';
         latest = { at: now(), state: isUnset ? 'not_configured' : 'failing' };
         // What has to be set will not be set meanwhile: the next slot comes soon enough.
         if (isUnset) return;
-        const until = now() + pauseMs;
-        pauseMs = Math.min(longestPauseMs, pauseMs * 2);
-        while (!signal.aborted && now() < until) await wait(until - now());
+        await wait(pause.next());
+        if (isWanted()) return;
       }
     }
   }
@@ -139,11 +143,13 @@ export function startPathLoop({
   return {
     path: entry.path,
     wake(wish) {
+      if (latest && latest.state !== 'ok') return latest.state;
       if (wishes.length < mostWishes) wishes.push(wish);
       interrupt();
       return isBusy ? 'running' : 'started';
     },
     latest: () => latest,
+    dueSince: () => dueSince,
     ended: run(),
   };
 }

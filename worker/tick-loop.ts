@@ -1,4 +1,5 @@
 import { setTimeout as timeout } from 'node:timers/promises';
+import { growingPause } from './growing-pause';
 
 /** What the loop needs to know of a tick. */
 export interface TickEnd {
@@ -18,9 +19,6 @@ export interface TickLoop {
   sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
 
-const firstPauseMs = 1_000;
-const longestPauseMs = 60_000;
-
 /** Tick after tick: at once while there is a backlog, else at the pace; after errors with a pause that grows. */
 export async function runTickLoop({
   tick,
@@ -29,17 +27,16 @@ export async function runTickLoop({
   onError,
   sleep = (ms, signal) => timeout(ms, undefined, { signal }).catch(() => {}),
 }: TickLoop): Promise<void> {
-  let pauseMs = firstPauseMs;
+  const pause = growingPause();
   while (!signal.aborted) {
     const startedAt = Date.now();
     let waitMs: number;
     try {
       const end = await tick();
-      pauseMs = firstPauseMs;
+      pause.reset();
       waitMs = hasBacklog(end) ? 0 : Math.max(0, startedAt + everyMs - Date.now());
     } catch (error) {
-      waitMs = pauseMs;
-      pauseMs = Math.min(longestPauseMs, pauseMs * 2);
+      waitMs = pause.next();
       onError(error, waitMs);
     }
     if (waitMs > 0 && !signal.aborted) await sleep(waitMs, signal);

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { secretsEqual } from '../lib/server/secrets';
 import { readClock, readSchedule, readSlot } from '../lib/server/slot';
@@ -7,7 +7,8 @@ import type { PathLoop } from './path-loop';
 export interface WorkerServerOptions {
   port: number;
   host: string;
-  loops: PathLoop[];
+  /** May be added to later. */
+  loops: readonly PathLoop[];
   /** Opens `POST /ticks/:queue`; without it that is closed. */
   secret: string | undefined;
   /** The worker is ending. */
@@ -20,21 +21,26 @@ export interface WorkerServer {
   close(): Promise<void>;
 }
 
-/** A worker of which no call has succeeded for so long is not well. */
+/** A worker that has had something to do for so long, and no call that succeeded, is not well. */
 const silentMs = 300_000;
+const requestMs = 10_000;
 
 /**
  * `GET /health`: 200, or 503 while the worker ends and where nothing succeeds. `POST /ticks/:queue` (WORKER_SECRET) wakes the queue's
- * loop, and answers 202 `{ queue, state }` at once.
+ * loop, and answers 202 `{ queue, state }` at once; 503 where it would come to nothing, so that whoever asks does it himself.
  */
 export async function startWorkerServer(options: WorkerServerOptions): Promise<WorkerServer> {
   const { now = Date.now } = options;
   const startedAt = now();
-  const server: Server = createServer((request, response) => {
-    // Nobody has anything to tell that would need a body.
-    request.resume();
-    const { pathname } = new URL(request.url ?? '/', 'http://worker.invalid');
-    const queue = /^\/ticks\/([\w-]{1,60})$/.exec(pathname)?.[1];
+  const limits = {
+    headersTimeout: requestMs,
+    requestTimeout: requestMs,
+    connectionsCheckingInterval: requestMs / 2,
+  };
+  const server: Server = createServer(limits, (request, response) => {
+    // Anybody may send anything: what is no path is not found.
+    const [pathname] = request.url?.split('?') ?? [];
+    const queue = /^\/ticks\/([\w-]{1,60})$/.exec(pathname ?? '')?.[1];
     const { status, body, headers } =
       pathname === '/health'
         ? answerHealth(request)
@@ -45,18 +51,21 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
       .writeHead(status, {
         'Content-Type': 'application/json; charset=utf-8',
         'Cache-Control': 'no-store',
+        // Nobody has anything to tell that would need a body: it is not waited for.
+        Connection: 'close',
         ...headers,
       })
       .end(JSON.stringify(body));
   });
-  server.requestTimeout = 10_000;
-  server.headersTimeout = 10_000;
 
   function answerHealth({ method }: IncomingMessage): Answer {
     if (method !== 'GET' && method !== 'HEAD') return notAllowed('GET');
     const paths = options.loops.map((loop) => ({ path: loop.path, latest: loop.latest() }));
     const succeeded = paths.flatMap(({ latest }) => (latest?.state === 'ok' ? [latest.at] : []));
-    const isSilent = now() - Math.max(startedAt, ...succeeded) > silentMs;
+    const waiting = options.loops.flatMap((loop) => loop.dueSince() ?? []);
+    // What is due once a day is silent all day, and well.
+    const isSilent =
+      now() - Math.min(...waiting) > silentMs && now() - Math.max(...succeeded, startedAt) > silentMs;
     const status = options.signal.aborted ? 'stopping' : isSilent ? 'failing' : 'ok';
     // Anybody may ask: how things are, and not why.
     const pathStates = paths.map(({ path, latest }) => [
@@ -81,9 +90,10 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
     }
     if (options.signal.aborted) return problem(503, 'stopping', 'the worker is ending');
     const path = `/api/cron/${queue.replaceAll('_', '-')}`;
-    const loop = options.loops.find((one) => one.path.split('?')[0] === path);
+    // One with a query does something else: of jobs, what had failed for good.
+    const loop = options.loops.find((one) => one.path === path);
     if (!loop) return problem(404, 'not_found', 'this worker does not tick that queue');
-    const headers = new Headers(sent as Record<string, string>);
+    const headers = ofClock(sent);
     const named = headers.get('x-punctual-path');
     const state = loop.wake({
       clockName: readClock(headers),
@@ -91,7 +101,8 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
       schedule: readSchedule(headers),
       path: named !== null && /^\/[\w/?=%.-]{1,199}$/.test(named) ? named : loop.path,
     });
-    return { status: 202, body: { queue, state } };
+    if (state === 'started' || state === 'running') return { status: 202, body: { queue, state } };
+    return problem(503, state, 'the latest tick here came to nothing; /health says when');
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -106,6 +117,16 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
         server.closeAllConnections();
       }),
   };
+}
+
+/** What a clock may say of its call. */
+function ofClock(sent: IncomingHttpHeaders): Headers {
+  const headers = new Headers();
+  for (const name of ['clock', 'slot', 'schedule', 'path'].map((word) => `x-punctual-${word}`)) {
+    const value = sent[name];
+    if (typeof value === 'string') headers.set(name, value);
+  }
+  return headers;
 }
 
 interface Answer {

@@ -259,6 +259,8 @@ describe('the worker', () => {
     });
     const texts = sandbox.deliveries().map(({ text }) => text);
     expect(new Set(texts).size).toBe(texts.length);
+    const sent = await stack.sql(`select body from punctual.dm_queue where status = 'sent'`);
+    expect(sent.map(({ body }) => body).filter((body) => !texts.includes(body))).toEqual([]);
     const atEnd = await states('dm_queue');
     console.log(`SIGKILL: ${left.sending} were running; at the end ${JSON.stringify(atEnd)}`);
     expect((atEnd.sent ?? 0) + (atEnd.unknown ?? 0)).toBe(rows);

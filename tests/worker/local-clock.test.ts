@@ -4,7 +4,15 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type ClockCall, nextSlot, readCrons, scheduleOf, startLocalClock } from '@/worker/local-clock';
+import {
+  type ClockCall,
+  latestSlot,
+  nextSlot,
+  readCrons,
+  readSchedules,
+  scheduleOf,
+  startLocalClock,
+} from '@/worker/local-clock';
 
 const everyMinute = { path: '/api/cron/dm-queue', schedule: '* * * * *' };
 const onceADay = { path: '/api/cron/prune', schedule: '17 3 * * *' };
@@ -32,6 +40,55 @@ describe('nextSlot', () => {
 
   it('knows a schedule that never comes', () => {
     expect(slot({ path: '/', schedule: '0 0 30 2 *' }, '12:00:00')).toBeNull();
+  });
+});
+
+describe('latestSlot', () => {
+  const latest = (entry: typeof everyMinute, atTime: string, everyMs?: number) => {
+    const ms = latestSlot(entry, at(atTime), everyMs);
+    return ms === null ? null : new Date(ms).toISOString().slice(0, 19);
+  };
+
+  it('is the latest instant of the schedule, the present one as well', () => {
+    expect(latest(everyMinute, '12:00:00')).toBe('2030-01-15T12:00:00');
+    expect(latest(everyMinute, '11:59:59.999')).toBe('2030-01-15T11:59:00');
+    expect(latest(onceADay, '03:16:59')).toBe('2030-01-14T03:17:00');
+    expect(latest({ path: '/', schedule: '0 0 30 2 *' }, '12:00:00')).toBeNull();
+  });
+
+  it('follows a quicker pace, and only where that is due hourly or oftener', () => {
+    expect(latest(everyMinute, '12:00:13', 10_000)).toBe('2030-01-15T12:00:10');
+    expect(latest(onceADay, '12:00:13', 10_000)).toBe('2030-01-15T03:17:00');
+  });
+});
+
+describe('readSchedules', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'punctual-crons-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  it.each<[glob: string, pinned: string[]]>([
+    ['app/api/cron/monitors/eu/route.ts', ['monitors/eu']],
+    ['src/app/api/cron/monitors/eu/route.js', ['monitors/eu']],
+    ['app/api/cron/monitors/*/route.ts', ['monitors/eu']],
+    ['app/api/cron/monitors/{eu,us}/*', ['monitors/eu']],
+    ['app/api/cron/monitors/**/*.ts', ['monitors', 'monitors/eu']],
+    ['app/api/**', ['jobs', 'monitors', 'monitors/eu']],
+    ['app/api/cron/[queue]/route.ts', []],
+    ['app/api/cron/monitors/e.', []],
+  ])('knows what %s pins', async (glob, pinned) => {
+    const file = path.join(folder, 'vercel.json');
+    await writeFile(
+      file,
+      JSON.stringify({
+        functions: { [glob]: { regions: ['fra1'] }, 'app/api/cron/jobs/*': { maxDuration: 60 } },
+      }),
+    );
+    const { isPinned } = readSchedules(file);
+    const names = ['jobs', 'monitors', 'monitors/eu'];
+    expect(names.filter((name) => isPinned(`/api/cron/${name}?queue=x`))).toEqual(pinned);
   });
 });
 
@@ -101,7 +158,7 @@ describe('the local clock', () => {
     ['* * * * *', 40, null],
     ['17 3 * * *', 10_000, '17 3 * * *'],
   ])('says for %s at a pace of %s that its slots follow %s', (schedule, everyMs, said) => {
-    expect(scheduleOf({ path: '/', schedule }, at('12:00:00'), everyMs)).toBe(said);
+    expect(scheduleOf({ path: '/', schedule }, everyMs)).toBe(said);
   });
 
   it('says who calls and for which instant, fires at once, and names no instant twice', async () => {
@@ -166,14 +223,17 @@ describe('the local clock', () => {
     const samePort = port();
     const away = () => new Promise((done) => server.close(done));
     await away();
-    await vi.waitFor(() => expect(errors).toEqual(['/api/cron/dm-queue could not be called: ECONNREFUSED']));
+    // A call that was under way may have had its connection ended before.
+    const refused = '/api/cron/dm-queue could not be called: ECONNREFUSED';
+    await vi.waitFor(() => expect(errors.at(-1)).toBe(refused));
     await new Promise((done) => setTimeout(done, 100));
-    expect(errors.length).toBe(1);
+    const timesRefused = () => errors.filter((message) => message === refused).length;
+    expect(timesRefused()).toBe(1);
     const before = reports.length;
     await listen(samePort);
     await vi.waitFor(() => expect(reports.length).toBeGreaterThan(before));
     await away();
-    await vi.waitFor(() => expect(errors.length).toBe(2));
+    await vi.waitFor(() => expect(timesRefused()).toBe(2));
     await listen();
   });
 

@@ -123,12 +123,57 @@ describe('the loop of a path', () => {
     expect(faults).toEqual(['the database is away']);
   });
 
-  it('waits for the next slot where something has to be set', async () => {
+  it('answers the slot that came while calls failed', async () => {
+    const away = Array.from({ length: 8 }, () => new Error('the database is away'));
+    const { calls, faults, loop, clock, ended } = bench({ until: '2026-03-02T12:04:40Z', fails: away });
+    const since: (number | null)[] = [];
+    for (const second of [1, 100, 220]) clock.timer(second * 1_000, () => since.push(loop.dueSince()));
+    await ended();
+    expect(told(calls)).toEqual([
+      ['12:00:10', null, 0],
+      ['12:00:11', null, 0],
+      ['12:00:13', null, 0],
+      ['12:00:17', null, 0],
+      ['12:00:25', null, 0],
+      ['12:00:41', null, 0],
+      ['12:01:13', '12:01:00', 0],
+      ['12:02:13', '12:02:00', 0],
+      ['12:03:13', '12:03:00', 0],
+      ['12:04:00', '12:04:00', 0],
+    ]);
+    expect(faults).toEqual(['the database is away']);
+    const beganAt = Date.parse('2026-03-02T12:00:10Z');
+    expect(since).toEqual([beganAt, beganAt, null]);
+  });
+
+  it('leaves it to the waker where the latest call failed, and takes it up again once one has succeeded', async () => {
+    const { calls, loop, clock, ended } = bench({
+      until: '2026-03-02T12:00:20Z',
+      fails: [new Error('the database is away'), new Error('it still is')],
+    });
+    const states: string[] = [];
+    for (const second of [0.5, 2, 5]) clock.timer(second * 1_000, () => states.push(loop.wake(wish)));
+    await ended();
+    expect(states).toEqual(['failing', 'failing', 'started']);
+    expect(calls.map(({ at, clockName }) => [at, clockName])).toEqual([
+      ['12:00:10', 'worker'],
+      ['12:00:11', 'worker'],
+      ['12:00:13', 'worker'],
+      ['12:00:15', 'vercel'],
+    ]);
+  });
+
+  it('waits for the next slot where something has to be set, and leaves what it is woken for to its waker', async () => {
     const unset = Object.assign(new Error('set UNIPILE_DSN'), { kind: 'not_configured' });
-    const { calls, loop, ended } = bench({ until: '2026-03-02T12:00:40Z', fails: [unset] });
+    const { calls, loop, clock, ended } = bench({ until: '2026-03-02T12:00:40Z', fails: [unset] });
+    let state: string | undefined;
+    clock.timer(5_000, () => {
+      state = loop.wake(wish);
+    });
     await ended();
     expect(told(calls)).toEqual([['12:00:10', null, 0]]);
     expect(loop.latest()).toMatchObject({ state: 'not_configured' });
+    expect(state).toBe('not_configured');
   });
 
   it('is woken at once where it waits, with what its waker says of his clock', async () => {

@@ -1,8 +1,11 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Container, makeContainer } from '../../lib/server/container';
 import { serverEnv } from '../../lib/server/env';
 import { readSchedules } from '../../worker/local-clock';
-import { runWorker } from '../../worker/run-worker';
+import { chooseEntries, runWorker } from '../../worker/run-worker';
 
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 
@@ -16,11 +19,13 @@ const signal = () => new AbortController().signal;
 describe('the worker', () => {
   it.each<[args: string[], env: object, code: number, says: RegExp]>([
     [['--help'], {}, 0, /npm run worker -- .*WORKER_SECRET/s],
-    [['--every', '0'], {}, 2, /from 1 to 60/],
-    [['--every', '61'], {}, 2, /from 1 to 60/],
-    [['--every', 'often'], {}, 2, /from 1 to 60/],
+    [['--every', '4'], {}, 2, /from 5 to 60/],
+    [['--every', '61'], {}, 2, /from 5 to 60/],
+    [['--every', 'often'], {}, 2, /from 5 to 60/],
     [['--only', ' , '], {}, 2, /names nothing/],
     [['--queue', 'jobs'], {}, 2, /--queue/],
+    [['--only', 'jobs,mail'], {}, 2, /no schedule of mail, but of dm-queue, .*prune/],
+    [['--schedules', 'nowhere.json'], {}, 2, /nowhere\.json/],
     [[], { PORT: '80800' }, 2, /PORT is no port/],
   ])('%j with %j ends with %d', async (args, env, code, says) => {
     const said: string[] = [];
@@ -29,12 +34,6 @@ describe('the worker', () => {
     }
     expect(await runWorker(args, signal(), env as NodeJS.ProcessEnv)).toBe(code);
     expect(said.join('')).toMatch(says);
-  });
-
-  it('says what there is where it is to tick what there is not', async () => {
-    await expect(runWorker(['--only', 'jobs,mail'], signal(), {} as NodeJS.ProcessEnv)).rejects.toThrow(
-      /vercel\.json has no mail; it has dm-queue, .*prune/,
-    );
   });
 
   it('leaves paths that are pinned to a region to those who are there, unless it is told otherwise', async () => {
@@ -49,12 +48,62 @@ describe('the worker', () => {
     expect(await runWorker([], over, port)).toBe(0);
     const left = told.flatMap(({ path, why }) => (why ? [path] : []));
     expect(left).toEqual(['/api/cron/monitors/fra1', '/api/cron/monitors/sin1']);
-    expect(readSchedules().pinned).toEqual(left);
     const ticked = told.flatMap(({ paths }) => (paths as string[] | undefined) ?? []);
     expect(ticked.length).toBe(readSchedules().crons.length - 2);
 
     told.length = 0;
     expect(await runWorker(['--only', 'monitors/fra1'], over, port)).toBe(0);
     expect(told.find(({ paths }) => paths)?.paths).toEqual(['/api/cron/monitors/fra1 (* * * * *)']);
+  });
+
+  const crons = ['dm-queue', 'jobs?queue=my_reports', 'monitors', 'monitors/eu', 'mine'].map((name) => ({
+    path: `/api/cron/${name}`,
+    schedule: '* * * * *',
+  }));
+  const chosen = (only: string[] | null, isPinned: (path: string) => boolean) => {
+    const { entries, fault } = chooseEntries(only, { crons, isPinned });
+    return fault ?? entries.map(({ entry }) => entry.path.slice('/api/cron/'.length));
+  };
+
+  it('minds where monitors are checked from, and of any other queue not where its function is', () => {
+    expect(chosen(null, () => true)).toEqual(['dm-queue', 'jobs?queue=my_reports']);
+    expect(chosen(null, (path) => path.endsWith('/eu'))).toEqual([
+      'dm-queue',
+      'jobs?queue=my_reports',
+      'monitors',
+    ]);
+  });
+
+  it('takes names as the registry or as paths spell them, and says which it cannot tick', () => {
+    expect(chosen(['dm_queue', 'jobs?queue=my_reports', 'monitors/eu'], () => true)).toEqual([
+      'dm-queue',
+      'jobs?queue=my_reports',
+      'monitors/eu',
+    ]);
+    expect(chosen(['dm-queue', 'mine'], () => true)).toMatch(/no schedule of mine, but of dm-queue, /);
+    expect(chooseEntries(null, { crons: [], isPinned: () => false }).fault).toMatch(/nothing to tick/);
+  });
+
+  it('ticks nothing where its port is taken', async () => {
+    const other = createServer();
+    other.listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' });
+    const made = await makeContainer({ ...env, logLevel: 'fatal' });
+    let exchanges = 0;
+    const exchange = () => {
+      exchanges++;
+      return Promise.reject(new Error('nobody is to ask'));
+    };
+    const store = { ...made.ports.store, exchange };
+    shared.punctual = Promise.resolve({ ...made, ports: { ...made.ports, store } });
+    const port = String((other.address() as AddressInfo).port);
+    const stop = new AbortController();
+    await expect(
+      runWorker(['--only', 'monitors'], stop.signal, { PORT: port, HOST: '127.0.0.1' } as never),
+    ).rejects.toThrow(/EADDRINUSE/);
+    stop.abort();
+    other.close();
+    expect(exchanges).toBe(0);
   });
 });

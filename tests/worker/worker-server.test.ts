@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { PathLoop, Wish } from '../../worker/path-loop';
 import { startWorkerServer, type WorkerServer } from '../../worker/worker-server';
@@ -7,13 +9,16 @@ let stop: AbortController;
 let server: WorkerServer;
 let woken: Wish[];
 let latest: ReturnType<PathLoop['latest']>;
+let dueSince: number | null;
 let nowMs: number;
 
 const loop = (path: string): PathLoop => ({
   path,
   latest: () => latest,
+  dueSince: () => dueSince,
   ended: Promise.resolve(),
   wake(wish) {
+    if (latest && latest.state !== 'ok') return latest.state;
     woken.push(wish);
     return woken.length > 1 ? 'running' : 'started';
   },
@@ -23,7 +28,7 @@ async function start(secret: string | null = SECRET): Promise<void> {
   server = await startWorkerServer({
     port: 0,
     host: '127.0.0.1',
-    loops: [loop('/api/cron/dm-queue'), loop('/api/cron/jobs')],
+    loops: [loop('/api/cron/posts?queue=failed'), loop('/api/cron/dm-queue'), loop('/api/cron/jobs')],
     secret: secret ?? undefined,
     signal: stop.signal,
     now: () => nowMs,
@@ -34,6 +39,7 @@ beforeEach(() => {
   stop = new AbortController();
   woken = [];
   latest = null;
+  dueSince = null;
   nowMs = Date.parse('2026-03-02T12:00:30Z');
 });
 afterEach(() => server.close());
@@ -69,9 +75,11 @@ describe('POST /ticks/:queue', () => {
   it.each<[what: string, method: string, path: string, headers: Record<string, string>, status: number]>([
     ['no secret', 'POST', '/ticks/jobs', {}, 401],
     ['a wrong secret', 'POST', '/ticks/jobs', { authorization: 'Bearer wrong' }, 401],
-    ['a queue that it does not tick', 'POST', '/ticks/posts', withSecret, 404],
+    ['a queue that it does not tick', 'POST', '/ticks/pgmq', withSecret, 404],
+    ['one of which it does something else', 'POST', '/ticks/posts', withSecret, 404],
     ['another method', 'GET', '/ticks/jobs', withSecret, 405],
     ['another path', 'POST', '/ticks', withSecret, 404],
+    ['what is no path', 'POST', '//', withSecret, 404],
   ])('refuses %s', async (_what, method, path, headers, status) => {
     await start();
     expect((await ask(method, path, headers)).status).toBe(status);
@@ -82,6 +90,31 @@ describe('POST /ticks/:queue', () => {
     await start(null);
     expect((await ask('POST', '/ticks/jobs', { authorization: 'Bearer ' })).status).toBe(503);
     expect(woken).toEqual([]);
+  });
+
+  it.each(['failing', 'not_configured'] as const)(
+    'leaves it to the waker where ticks are %s',
+    async (state) => {
+      await start();
+      latest = { at: nowMs, state };
+      expect(await ask('POST', '/ticks/jobs', withSecret)).toMatchObject({
+        status: 503,
+        body: { error: { kind: state } },
+      });
+    },
+  );
+
+  it('waits for no body, however long', async () => {
+    await start();
+    const { hostname, port } = new URL(server.url);
+    const socket = connect(Number(port), hostname);
+    socket.on('error', () => {});
+    const sentAt = Date.now();
+    socket.write('POST /ticks/jobs HTTP/1.1\r\nHost: worker\r\nContent-Length: 1000000000\r\n\r\nand so on');
+    const [answer] = await once(socket, 'data');
+    expect(String(answer)).toMatch(/^HTTP\/1.1 401 /);
+    await once(socket, 'close');
+    expect(Date.now() - sentAt).toBeLessThan(2_000);
   });
 
   it('is over when the worker ends', async () => {
@@ -100,11 +133,13 @@ describe('GET /health', () => {
       body: { status: 'ok', uptimeSeconds: 0 },
     });
     nowMs += 600_000;
+    dueSince = nowMs - 4_000;
     latest = { at: nowMs - 4_000, state: 'ok' };
     expect((await ask('GET', '/health')).body).toEqual({
       status: 'ok',
       uptimeSeconds: 600,
       paths: {
+        '/api/cron/posts?queue=failed': { status: 'ok', secondsAgo: 4 },
         '/api/cron/dm-queue': { status: 'ok', secondsAgo: 4 },
         '/api/cron/jobs': { status: 'ok', secondsAgo: 4 },
       },
@@ -113,9 +148,20 @@ describe('GET /health', () => {
 
   it('is not well where nothing has succeeded for five minutes', async () => {
     await start();
-    nowMs += 301_000;
+    dueSince = nowMs;
+    nowMs += 299_000;
     latest = { at: nowMs, state: 'failing' };
+    expect((await ask('GET', '/health')).status).toBe(200);
+    nowMs += 2_000;
     expect(await ask('GET', '/health')).toMatchObject({ status: 503, body: { status: 'failing' } });
+  });
+
+  it('is well all day where nothing is due but at night', async () => {
+    await start();
+    nowMs += 12 * 3_600_000;
+    expect((await ask('GET', '/health')).status).toBe(200);
+    latest = { at: nowMs - 10 * 3_600_000, state: 'ok' };
+    expect((await ask('GET', '/health')).status).toBe(200);
   });
 
   it('says that the worker ends', async () => {

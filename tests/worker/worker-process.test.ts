@@ -1,0 +1,82 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+
+/** A database that never answers. */
+const database = createServer();
+let child: ChildProcess | undefined;
+
+beforeAll(async () => {
+  database.listen(0, '127.0.0.1');
+  await once(database, 'listening');
+});
+afterEach(() => void child?.kill('SIGKILL'));
+afterAll(() => {
+  database.closeAllConnections();
+  database.close();
+});
+
+/** The worker of jobs, its first tick under way, and `code` run in its process as if a queue had left it behind. */
+async function startWorker(graceSeconds: number, code = '') {
+  const worker = spawn(
+    process.execPath,
+    [
+      ...['--import', 'tsx', '--import', `data:text/javascript,${encodeURIComponent(code)}`],
+      ...['worker/main.ts', '--only', 'jobs'],
+    ],
+    {
+      env: {
+        PATH: process.env.PATH,
+        NODE_ENV: 'production',
+        PORT: '0',
+        HOST: '127.0.0.1',
+        SUPABASE_URL: `http://127.0.0.1:${(database.address() as AddressInfo).port}`,
+        SUPABASE_SERVICE_ROLE_KEY: 'key',
+        WORKER_GRACE_SECONDS: String(graceSeconds),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  child = worker;
+  const exit = once(worker, 'exit');
+  let said = '';
+  for (const stream of [worker.stdout, worker.stderr]) {
+    stream.on('data', (chunk) => {
+      said += chunk;
+    });
+  }
+  const asked = once(database, 'request');
+  await Promise.race([asked, exit]);
+  const url = /"url":"([^"]+)"/.exec(said)?.[1] ?? '';
+  return { worker, url, exit, said: () => said };
+}
+
+const onSignal = (code: string) => `process.on('SIGUSR2', () => { ${code} })`;
+
+describe('the worker as a process', () => {
+  it('outlives what a queue’s code leaves behind, says that it ends, and ends at once when told twice', async () => {
+    const { worker, url, exit, said } = await startWorker(60, onSignal('Promise.reject(new Error("left"))'));
+    worker.kill('SIGUSR2');
+    while (!said().includes('Error: left')) await once(worker.stderr as never, 'data');
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+    worker.kill('SIGTERM');
+    let status = 200;
+    while (status === 200) status = (await fetch(`${url}/health`)).status;
+    expect(status).toBe(503);
+    const toldAt = Date.now();
+    worker.kill('SIGTERM');
+    expect(await exit).toEqual([1, null]);
+    expect(Date.now() - toldAt).toBeLessThan(2_000);
+  });
+
+  it('ends with 1 by an error that nobody caught, within the grace though its database hangs', async () => {
+    const { worker, exit, said } = await startWorker(8, onSignal('throw new Error("broken")'));
+    const toldAt = Date.now();
+    worker.kill('SIGUSR2');
+    expect(await exit).toEqual([1, null]);
+    expect(said()).toMatch(/Error: broken.*the worker has ended/s);
+    expect(Date.now() - toldAt).toBeLessThan(8_000);
+  });
+});
