@@ -15,8 +15,9 @@ try {
   const url = new URL(PUNCTUAL_PATH || '/api/cron/process-scheduled', PUNCTUAL_URL);
   // The route's limit of 60 s, and some.
   const signal = AbortSignal.timeout(75_000);
-  const response = await fetch(url, { method: 'POST', headers, redirect: 'error', signal });
-  console.log(response.status, await response.text());
+  // A redirect is not followed, and is a failure: it says where the app is.
+  const response = await fetch(url, { method: 'POST', headers, redirect: 'manual', signal });
+  console.log(response.status, response.headers.get('location') ?? (await response.text()));
   process.exit(response.ok ? 0 : 1);
 } catch (error) {
   console.error(error.cause?.code ?? error.message);

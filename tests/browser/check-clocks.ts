@@ -54,13 +54,7 @@ export async function checkClocks(secret: string, apiKey: string, browser: Brows
   const section = page.locator('section[aria-labelledby="clocks"]');
   const row = section.locator('tr', { hasText: 'browser-check' });
   const text = await row.innerText();
-  const parts = [
-    /every minute by browser-check/,
-    /1 missed/,
-    /\d late/,
-    /1 duplicate/,
-    /1 off its schedule/,
-  ];
+  const parts = [/every minute by browser-check/, /1 missed/, /\d late/, /1 duplicate/, /1 off its schedule/];
   const absent = parts.filter((part) => !part.test(text));
   check('the dashboard shows it with what it missed', absent.length === 0, [absent.map(String), text]);
   await row.locator('summary').click();

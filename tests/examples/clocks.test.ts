@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -10,17 +11,25 @@ import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET, POST } from '../../app/api/cron/process-scheduled/route';
-import { CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';
+import { openServedDatabase, stubSecrets } from '../support/api-server';
 import type { TestDatabase } from '../support/test-database';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
 const example = (name: string) => read(`examples/clocks/${name}`);
 
+/** Nobody else's on this machine, so that no other process has it on its command line. */
+const secret = `secret-${randomUUID()}`;
+
 let database: TestDatabase;
 /** The app on loopback: the real handler, over a test database. */
 let app: Server;
 let appUrl: string;
+let calls = 0;
+/** Where the app answers that it has moved to. */
+let movedTo: string | null = null;
+/** The command lines of all processes while a call of an example was under way. */
+let commandLines: string[] = [];
 let folder: string;
 
 beforeAll(async () => {
@@ -28,6 +37,12 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'punctual-clocks-'));
   app = createServer(async (incoming, outgoing) => {
     const { method, headers, url } = incoming;
+    calls++;
+    commandLines.push(...readCommandLines());
+    if (movedTo !== null) {
+      outgoing.writeHead(308, { location: `${movedTo}${url}` }).end();
+      return;
+    }
     const request = new Request(`${appUrl}${url}`, { method, headers: headers as Record<string, string> });
     const response =
       url === '/api/cron/process-scheduled'
@@ -47,12 +62,16 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   stubSecrets();
+  vi.stubEnv('CRON_SECRET', secret);
+  commandLines = [];
+  calls = 0;
+  movedTo = null;
   await database.reset();
   await database.sql(`insert into punctual.jobs (name, payload) values ('count-words', '{"text": "a b"}')`);
 });
 afterEach(() => vi.unstubAllEnvs());
 
-/** A command as its platform runs it. While it runs, its secret must stand on no command line. */
+/** A command as its platform runs it. */
 async function run(command: string, args: string[], env: Record<string, string>) {
   const child = spawn(command, args, {
     cwd: root,
@@ -60,27 +79,21 @@ async function run(command: string, args: string[], env: Record<string, string>)
   });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += chunk));
-  const shown: string[] = [];
-  const look = setInterval(() => shown.push(...commandLines()), 5);
-  const [code] = await once(child, 'exit');
-  clearInterval(look);
-  return { code, said, exposed: shown.filter((line) => line.includes(CRON_SECRET)) };
+  const [code] = await once(child, 'close');
+  return { code, said };
 }
 
 /** Of all processes, where the system shows them. */
-function commandLines(): string[] {
-  try {
-    return readdirSync('/proc').flatMap((pid) => {
-      if (!/^\d+$/.test(pid)) return [];
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-      } catch {
-        return []; // it has ended
-      }
-    });
-  } catch {
-    return [];
-  }
+function readCommandLines(): string[] {
+  if (!existsSync('/proc/self/cmdline')) return [];
+  return readdirSync('/proc').flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return [];
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+    } catch {
+      return []; // it has ended
+    }
+  });
 }
 
 const ticked = async () => {
@@ -111,54 +124,87 @@ function crontabCommand(): string {
   return (line ?? '').replace(/^(\S+ ){5}nobody /, '').replaceAll('\\%', '%');
 }
 
+/** What `render-cron.yaml` sets, but for what is secret. */
+const renderVariables = (): Record<string, string> =>
+  Object.fromEntries(
+    [...example('render-cron.yaml').matchAll(/- key: (\w+)\n +value: "?(.*?)"?$/gm)].map(([, key, value]) => [
+      key,
+      value,
+    ]),
+  );
+
+/** What systemd runs, with its escapes undone. */
+function systemdCommand(): string {
+  const [, command = ''] = /^ExecStart=\/bin\/sh -c '(.*)'$/m.exec(example('punctual.service')) ?? [];
+  return command.replaceAll('$$', '$').replaceAll('%%', '%');
+}
+
 const aMinute = /^\d{4}-\d\d-\d\dT\d\d:\d\d:00/;
 
 describe('an example of a clock', () => {
   type Command = [command: string, args: string[], env: Record<string, string>];
-  const clock = (name: string, command: (secret: string) => Promise<Command>, entry: object) => ({
+  /** `command` answers how it is run with that token; `entry` is what the ledger then has. */
+  const clock = (name: string, command: (token: string) => Promise<Command>, entry: object) => ({
     name,
     command,
     entry,
   });
+  const everyMinute = { schedule: '* * * * *', slot: expect.stringMatching(aMinute) };
+  const headersFile = async (token: string) => {
+    const file = path.join(folder, 'headers');
+    await writeFile(file, `Authorization: Bearer ${token}\n`);
+    return file;
+  };
   const all = [
     clock(
       'crontab',
-      async (secret) => {
-        const headers = path.join(folder, 'headers');
-        await writeFile(headers, `Authorization: Bearer ${secret}\n`);
-        return ['/bin/sh', ['-c', crontabCommand()], { PUNCTUAL_URL: appUrl, HEADERS: headers }];
-      },
-      { clock: 'crontab', schedule: '* * * * *', slot: expect.stringMatching(aMinute) },
+      async (token) => [
+        '/bin/sh',
+        ['-c', crontabCommand()],
+        { PUNCTUAL_URL: appUrl, HEADERS: await headersFile(token) },
+      ],
+      { clock: 'crontab', ...everyMinute },
+    ),
+    clock(
+      'punctual.service',
+      async (token) => [
+        '/bin/sh',
+        ['-c', systemdCommand()],
+        { PUNCTUAL_URL: appUrl, CREDENTIALS_DIRECTORY: path.dirname(await headersFile(token)) },
+      ],
+      { clock: 'systemd', ...everyMinute },
     ),
     clock(
       'github-actions.yml',
       // As GitHub runs a step on Linux.
-      async (secret) => [
+      async (token) => [
         'bash',
         ['-e', '-c', yamlText(example('github-actions.yml'), 'run')],
-        { PUNCTUAL_URL: appUrl, CRON_SECRET: secret },
+        { PUNCTUAL_URL: appUrl, CRON_SECRET: token },
       ],
       { clock: 'github', schedule: null, slot: null },
     ),
     clock(
       'render-cron.yaml',
-      async (secret) => {
+      async (token) => {
         const [command = '', ...args] = yamlText(example('render-cron.yaml'), 'startCommand').split(' ');
-        const env = { PUNCTUAL_CLOCK: 'render', PUNCTUAL_SCHEDULE: '* * * * *' };
-        return [command, args, { ...env, PUNCTUAL_URL: appUrl, CRON_SECRET: secret }];
+        return [command, args, { ...renderVariables(), PUNCTUAL_URL: appUrl, CRON_SECRET: token }];
       },
-      { clock: 'render', schedule: '* * * * *', slot: expect.stringMatching(aMinute) },
+      { clock: 'render', ...everyMinute },
     ),
   ];
 
   it.each(all)('$name drives a real tick, with its secret on no command line', async ({ command, entry }) => {
-    const { code, said, exposed } = await run(...(await command(CRON_SECRET)));
+    const { code, said } = await run(...(await command(secret)));
     expect({ code, said }).toEqual({ code: 0, said: expect.any(String) });
     expect(await ticked()).toEqual({
       job: 'done',
       ticks: [{ path: '/api/cron/process-scheduled', ...entry }],
     });
-    expect(exposed).toEqual([]);
+    expect(commandLines.filter((line) => line.includes(secret))).toEqual([]);
+    // The look was not blind.
+    const isSeen = commandLines.some((line) => /curl .*process-scheduled|call\.mjs/.test(line));
+    expect(isSeen).toBe(existsSync('/proc/self/cmdline'));
   });
 
   it.each(all)('$name fails and says so where the secret is another one', async ({ command }) => {
@@ -167,13 +213,25 @@ describe('an example of a clock', () => {
     expect(said).toMatch(/401/);
     expect((await ticked()).job).toBe('pending');
   });
+
+  it.each(all)(
+    '$name fails and says so where the app has moved, and does not go there',
+    async ({ command }) => {
+      movedTo = `${appUrl}/moved`;
+      const { code, said } = await run(...(await command(secret)));
+      expect(code).not.toBe(0);
+      expect(said).toMatch(/redirect|308/);
+      // One call: the headers with the secret were not sent on.
+      expect(calls).toBe(1);
+    },
+  );
 });
 
 describe('by hand and by Vercel', () => {
   it('curl drives a real tick', async () => {
     const [, line = ''] = /^(curl -i .*)$/m.exec(read('docs/clocks.md')) ?? [];
     const { code, said } = await run('/bin/sh', ['-c', line.replace('https://your.app', appUrl)], {
-      CRON_SECRET,
+      CRON_SECRET: secret,
     });
     expect({ code, said }).toEqual({ code: 0, said: expect.stringContaining('200') });
     expect(await ticked()).toMatchObject({ job: 'done', ticks: [{ clock: 'http' }] });
@@ -182,7 +240,7 @@ describe('by hand and by Vercel', () => {
   it('Vercel’s headers drive a real tick, for the slot that its schedule suggests', async () => {
     const response = await fetch(`${appUrl}/api/cron/process-scheduled`, {
       headers: {
-        authorization: `Bearer ${CRON_SECRET}`,
+        authorization: `Bearer ${secret}`,
         'user-agent': 'vercel-cron/1.0',
         'x-vercel-cron-schedule': '5 6 * * *',
       },
@@ -202,6 +260,12 @@ describe('by hand and by Vercel', () => {
   });
 });
 
+/** Between the next instants of a schedule. */
+function leastGapMs(schedule: string): number {
+  const instants = new Cron(schedule, { timezone: 'UTC', paused: true, mode: '5-part' }).nextRuns(20);
+  return Math.min(...instants.slice(1).map((at, n) => at.getTime() - (instants[n]?.getTime() ?? 0)));
+}
+
 describe('what cannot be run here', () => {
   it('calls paths that there are', () => {
     const named = readdirSync(path.join(root, 'examples/clocks')).flatMap(
@@ -211,12 +275,45 @@ describe('what cannot be run here', () => {
     expect(named.filter((one) => !existsSync(path.join(root, `app${one}/route.ts`)))).toEqual([]);
   });
 
+  it('is, for systemd, every minute on the minute', () => {
+    const timer = example('punctual.timer');
+    expect(timer).toMatch(/^OnCalendar=\*-\*-\* \*:\*:00$/m);
+    expect(timer).toMatch(/^AccuracySec=1s$/m);
+  });
+
+  it('is, for Render, started by the schedule that it says it is', () => {
+    const schedule = yamlText(example('render-cron.yaml'), 'schedule').replaceAll('"', '');
+    expect(renderVariables().PUNCTUAL_SCHEDULE).toBe(schedule);
+  });
+
+  it('is, for GitHub, every five minutes at most', () => {
+    const schedule = yamlText(example('github-actions.yml'), 'cron').replaceAll("'", '');
+    expect(leastGapMs(schedule)).toBeGreaterThanOrEqual(300_000);
+  });
+
+  it('calls, for pg_cron, functions that there are', async () => {
+    const calls = [
+      ...`${example('pg-cron.sql')}${read('docs/clocks.md')}`.matchAll(/punctual\.(\w+)\(([^)]*)\)/g),
+    ];
+    expect(calls.length).toBeGreaterThan(8);
+    for (const [call, name, parameters = ''] of calls) {
+      const [found] = await database.sql(
+        `select pronargs, pronargdefaults from pg_proc where pronamespace = 'punctual'::regnamespace and proname = '${name}'`,
+      );
+      const given = parameters === '' ? 0 : parameters.split(', ').length;
+      expect(found, call).toBeDefined();
+      expect(given, call).toBeLessThanOrEqual(found?.pronargs as number);
+      expect(given, call).toBeGreaterThanOrEqual(
+        (found?.pronargs as number) - (found?.pronargdefaults as number),
+      );
+    }
+  });
+
   it('is, for Hobby, once a day at most, and pinned to no region', () => {
     const { crons, functions } = JSON.parse(example('vercel.hobby.json'));
     expect(functions).toBeUndefined();
     for (const { schedule } of crons) {
-      const [first, second] = new Cron(schedule, { timezone: 'UTC', paused: true }).nextRuns(2);
-      expect((second?.getTime() ?? 0) - (first?.getTime() ?? 0)).toBeGreaterThanOrEqual(86_400_000);
+      expect(leastGapMs(schedule)).toBeGreaterThanOrEqual(86_400_000);
     }
   });
 
