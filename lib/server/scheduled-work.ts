@@ -11,6 +11,8 @@ import { prune } from './prune-work';
 import { rollUp } from './roll-up-work';
 import { type Part, tickSideBySide } from './tick-side-by-side';
 
+const lapLimits = z.record(z.string(), z.number());
+
 /** Ticks side by side: as many as an installation has queues and parts at work, as a rule, so that none waits. */
 const sideBySide = 16;
 
@@ -26,7 +28,10 @@ export function scheduledWork(queues: readonly ScheduledQueue[]): CronWork {
   return async (shared, call) => {
     const { configured, missing } = split(queues, shared.env);
     if (configured.length === 0 && missing[0]) throw missing[0].error;
-    const parts = inTurns(await Promise.all(configured.map((queue) => partsOf(shared, queue))));
+    const limits = call.lap === 0 ? null : lapLimits.parse(await shared.rpc('list_lap_limits', {}));
+    // A lap is of the queues that allow so many: the others wait for the next slot.
+    const wanted = configured.filter(({ queue }) => !limits || call.lap <= (limits[queue.name] ?? 0));
+    const parts = inTurns(await Promise.all(wanted.map((queue) => partsOf(shared, queue))));
     const [{ reports, left, faults }, housekeeping] = await Promise.all([
       tickSideBySide(parts, shared, call, sideBySide),
       keepHouse(shared, admitsOf(shared.ports.clock, call)).catch((error: unknown) => ({ error })),

@@ -100,6 +100,12 @@ begin
 end
 $$;
 
+-- {queue: max_laps}: how many ticks may follow one call of it at once.
+create function punctual.list_lap_limits() returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_object_agg(q.name, q.max_laps), '{}') from punctual.queues q
+$$;
+
 -- Batch limit and concurrency of a queue that follows its backlog, by the step it stands on.
 create function punctual.adaptive_settings(p_step integer, out batch_limit integer, out concurrency integer)
 language sql immutable set search_path = '' as $$

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET } from '../../app/api/cron/process-scheduled/route';
+import { GET, POST } from '../../app/api/cron/process-scheduled/route';
 import { silentLog } from '../../lib/engine/log';
 import { jobs } from '../../lib/queues/jobs';
 import { scheduledQueues } from '../../lib/queues/scheduled-queues';
@@ -77,6 +77,15 @@ describe('one call for everything', () => {
     expect(paths).toEqual([{ path: '/api/cron/process-scheduled' }]);
     // One call is one chain, whatever it ticks.
     expect(await database.sql('select distinct chain from punctual.ticks')).toHaveLength(1);
+  });
+
+  it('leaves queues whose laps are used up, or off, to the next slot', async () => {
+    await addJobs('default', 2);
+    await database.sql(`update punctual.queues set max_laps = 0 where name <> 'jobs'`);
+    const lap = { 'x-punctual-lap': '1', 'x-punctual-chain': crypto.randomUUID() };
+    const request = apiRequest('POST', '/api/cron/process-scheduled', { ...bearer(CRON_SECRET), ...lap });
+    const { reports } = await (await POST(request)).json();
+    expect(reports).toMatchObject([{ queue: 'jobs', lap: 1, counts: { done: 2 } }]);
   });
 
   it('rolls up and prunes once a UTC day, and not every minute', async () => {
