@@ -107,33 +107,31 @@ export function runAttempt(
     const controller = new AbortController();
     let leftBehind = false;
     let wasCut = false;
-    const expire = (why: string, error: string, provider: Verdict['provider']) => {
+    // That we have no more time says nothing about the provider.
+    const judge = ({ outcome, provider }: Verdict): Verdict =>
+      wasCut ? { outcome, provider: provider === 'failed' ? null : provider, wasCut } : { outcome, provider };
+    const expire = (why: string, error: string) => {
       cuts.delete(cut);
       cancel();
       controller.abort(new DOMException(why, 'TimeoutError'));
       cancel = clock.timer(graceMs, () => {
         leftBehind = true;
-        resolve({ outcome: uncertain(error, delivery), provider, wasCut });
+        resolve(judge({ outcome: uncertain(error, delivery), provider: 'failed' }));
       });
     };
     const cut = () => {
       wasCut = true;
-      expire('the process ends', 'the process ended before it was answered', null);
+      expire('the process ends', 'the process ended before it was answered');
     };
     let cancel = clock.timer(timeoutMs, () =>
-      expire(`the attempt's ${timeoutMs} ms are over`, `no answer within ${timeoutMs} ms`, 'failed'),
+      expire(`the attempt's ${timeoutMs} ms are over`, `no answer within ${timeoutMs} ms`),
     );
     cuts.add(cut);
     const settle = (verdict: Verdict) => {
       cuts.delete(cut);
       cancel();
-      // That we have no more time says nothing about the provider.
-      const { outcome, provider } = verdict;
-      const judged = wasCut
-        ? { outcome, provider: provider === 'failed' ? null : provider, wasCut }
-        : verdict;
-      if (leftBehind) options.onLate(judged);
-      else resolve(judged);
+      if (leftBehind) options.onLate(judge(verdict));
+      else resolve(judge(verdict));
     };
     // An attempt that throws before its first await is an attempt that failed, like any other.
     Promise.resolve()
