@@ -6,9 +6,9 @@ export function growingPause(): { next(): number; reset(): void } {
   let ms = firstMs;
   return {
     next() {
-      const now = ms;
+      const due = ms;
       ms = Math.min(longestMs, ms * 2);
-      return now;
+      return due;
     },
     reset() {
       ms = firstMs;

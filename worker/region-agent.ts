@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { monitors } from '../lib/queues/monitors';
 import { container } from '../lib/server/container';
+import { hasMoreWork } from '../lib/server/has-more-work';
 import { loadEnvFiles } from '../lib/server/load-env-files';
 import { listRegions } from '../lib/server/regions';
 import { tickPartition } from '../lib/server/tick-partition';
@@ -42,7 +43,8 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
       }
       isKnown = true;
       const stop = { signal, graceMs: shared.env.workerGraceSeconds * 1_000 };
-      return tickPartition(monitors, shared, { partition: region, maxDuration, clockName: 'agent', stop });
+      const call = { partition: region, maxDuration, clockName: 'agent', stop };
+      return { hasMore: hasMoreWork([await tickPartition(monitors, shared, call)]) };
     },
     onError(error, againInMs) {
       if (error instanceof MissingRegionError) throw error;

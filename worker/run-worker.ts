@@ -109,7 +109,7 @@ async function callWork(
     maxDuration,
     stop: { signal, graceMs: shared.env.workerGraceSeconds * 1_000 },
   });
-  const hasMore = hasMoreWork(done);
+  const hasMore = hasMoreWork(done.reports);
   if (done.fault !== undefined) {
     // A part that cannot run does not keep the others.
     if (!hasMore) throw done.fault;

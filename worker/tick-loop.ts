@@ -1,15 +1,9 @@
 import { setTimeout as timeout } from 'node:timers/promises';
 import { growingPause } from './growing-pause';
 
-/** What the loop needs to know of a tick. */
-export interface TickEnd {
-  counts: { claimed: number };
-  /** Rows that are still due; null if not counted. */
-  backlogDue: number | null;
-}
-
 export interface TickLoop {
-  tick: () => Promise<TickEnd>;
+  /** `hasMore` says whether another one at once would get on. */
+  tick: () => Promise<{ hasMore: boolean }>;
   /** From one tick's start to the next one's, where nothing is left to do. */
   everyMs: number;
   /** Ends the loop; the tick under way is waited for. */
@@ -32,18 +26,13 @@ export async function runTickLoop({
     const startedAt = Date.now();
     let waitMs: number;
     try {
-      const end = await tick();
+      const { hasMore } = await tick();
       pause.reset();
-      waitMs = hasBacklog(end) ? 0 : Math.max(0, startedAt + everyMs - Date.now());
+      waitMs = hasMore ? 0 : Math.max(0, startedAt + everyMs - Date.now());
     } catch (error) {
       waitMs = pause.next();
       onError(error, waitMs);
     }
     if (waitMs > 0 && !signal.aborted) await sleep(waitMs, signal);
   }
-}
-
-/** One that claimed nothing would claim nothing again: it was skipped or paused, or what is due waits for something else. */
-function hasBacklog({ counts, backlogDue }: TickEnd): boolean {
-  return counts.claimed > 0 && (backlogDue ?? 0) > 0;
 }

@@ -1,6 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { secretsEqual } from '../lib/server/secrets';
+import { pathName } from '../lib/server/cron-work';
+import { bearerToken, secretsEqual } from '../lib/server/secrets';
 import { readClock, readSchedule, readSlot } from '../lib/server/slot';
 import type { PathLoop } from './path-loop';
 
@@ -83,13 +84,13 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
   function answerTick({ method, headers: sent }: IncomingMessage, queue: string): Answer {
     if (method !== 'POST') return notAllowed('POST');
     if (options.secret === undefined) return problem(503, 'not_configured', 'WORKER_SECRET is not set');
-    const token = /^Bearer +(\S+) *$/i.exec(sent.authorization ?? '')?.[1];
-    if (token === undefined || !secretsEqual(token, options.secret)) {
+    const token = bearerToken({ headers: new Headers({ authorization: sent.authorization ?? '' }) });
+    if (token === null || !secretsEqual(token, options.secret)) {
       const scheme = { 'WWW-Authenticate': 'Bearer' };
       return problem(401, 'unauthorised', 'send "Authorization: Bearer <WORKER_SECRET>"', scheme);
     }
     if (options.signal.aborted) return problem(503, 'stopping', 'the worker is ending');
-    const path = `/api/cron/${queue.replaceAll('_', '-')}`;
+    const path = `/api/cron/${pathName(queue)}`;
     // One with a query does something else: of jobs, what had failed for good.
     const loop = options.loops.find((one) => one.path === path);
     if (!loop) return problem(404, 'not_found', 'this worker does not tick that queue');

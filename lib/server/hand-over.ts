@@ -8,7 +8,8 @@ const accepted = z.object({ state: z.enum(['started', 'running']) });
 /** A worker says at once that it has begun, and not when it has ended. */
 const answerMs = 3_000;
 
-export type HandOver = { state: 'started' | 'running' } | { refused: string };
+/** `isFault`: the worker should have taken it. */
+export type HandOver = { state: 'started' | 'running' } | { refused: string; isFault: boolean };
 
 /**
  * Asks the worker to tick a queue, `POST /ticks/:queue`. `refused` says why it is not known to do so: it may still have heard. Never throws.
@@ -18,8 +19,8 @@ export async function handOver(
   { clockName, slot, schedule, path, params }: CronCall,
   worker: ServerEnv['worker'],
 ): Promise<HandOver> {
-  if (!worker) return { refused: 'WORKER_URL is not set' };
-  if (params.has('queue')) return { refused: 'a worker ticks whole queues' };
+  if (!worker) return { refused: 'WORKER_URL is not set', isFault: false };
+  if (params.has('queue')) return { refused: 'a worker ticks whole queues', isFault: false };
   try {
     const response = await fetch(new URL(`/ticks/${queue}`, worker.url), {
       method: 'POST',
@@ -36,10 +37,13 @@ export async function handOver(
     });
     const body = accepted.safeParse((await readAnswerBody(response)).body);
     if (response.status === 202 && body.success) return { state: body.data.state };
-    return { refused: `the worker answered ${response.status}` };
+    return { refused: `the worker answered ${response.status}`, isFault: true };
   } catch (error) {
     const { name, cause } = error as Error & { cause?: { code?: string } };
-    if (name === 'TimeoutError') return { refused: `the worker did not answer within ${answerMs / 1_000} s` };
-    return { refused: `the worker could not be reached${cause?.code ? ` (${cause.code})` : ''}` };
+    const refused =
+      name === 'TimeoutError'
+        ? `the worker did not answer within ${answerMs / 1_000} s`
+        : `the worker could not be reached${cause?.code ? ` (${cause.code})` : ''}`;
+    return { refused, isFault: true };
   }
 }

@@ -1,5 +1,4 @@
-import { hasMore } from '../engine/tick-report';
-import type { WorkDone } from './cron-work';
+import { hasMore, type TickReport } from '../engine/tick-report';
 
-/** Whether another call at once would get on: some tick of this one left rows that could start now. */
-export const hasMoreWork = ({ reports }: WorkDone): boolean => reports.some(hasMore);
+/** Whether another call at once would get on: some tick of the one that made these left rows that could start now. */
+export const hasMoreWork = (reports: TickReport[]): boolean => reports.some(hasMore);

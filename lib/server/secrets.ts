@@ -6,7 +6,7 @@ export function secretsEqual(given: string, expected: string): boolean {
 }
 
 /** The token of `Authorization: Bearer <token>` (RFC 6750; the scheme in any case); null where there is none. */
-export function bearerToken(request: Request): string | null {
+export function bearerToken(request: Pick<Request, 'headers'>): string | null {
   const match = /^Bearer +([^\s]+) *$/i.exec(request.headers.get('authorization') ?? '');
   return match?.[1] ?? null;
 }

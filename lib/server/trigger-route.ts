@@ -32,7 +32,7 @@ export function triggerRoute(queues: readonly ScheduledQueue[], { maxDuration, a
       const call = readCall(request, { maxDuration, startedAt });
       const handed = await handOver(found.queue.name, call, shared.env.worker);
       if ('state' in handed) return json(202, { queue: found.queue.name, worker: handed.state });
-      if (shared.env.worker) {
+      if (handed.isFault) {
         shared.log.warn({ queue: found.queue.name, worker: handed.refused }, 'the worker does not tick');
       }
       const { reports, body, fault } = await queueWork(found)(shared, call);

@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { runTickLoop, type TickEnd } from '../../worker/tick-loop';
+import { runTickLoop } from '../../worker/tick-loop';
 
-const idle: TickEnd = { counts: { claimed: 0 }, backlogDue: 0 };
-const backlog: TickEnd = { counts: { claimed: 30 }, backlogDue: 12 };
-const stuck: TickEnd = { counts: { claimed: 0 }, backlogDue: 1_000 };
+const idle = { hasMore: false };
+const backlog = { hasMore: true };
 const error = new Error('away');
 const tickMs = 3_000;
 
@@ -15,7 +14,7 @@ afterEach(() => {
 });
 
 /** Runs the loop over these ticks, of 3 s each, and ends it with the last. Answers how long it slept in between. */
-async function run(ticks: (TickEnd | Error)[]) {
+async function run(ticks: ({ hasMore: boolean } | Error)[]) {
   const stop = new AbortController();
   const left = [...ticks];
   const slept: number[] = [];
@@ -42,10 +41,6 @@ async function run(ticks: (TickEnd | Error)[]) {
 describe('the loop of ticks', () => {
   it('keeps its pace, and goes on at once while there is a backlog', async () => {
     expect((await run([idle, backlog, backlog, idle])).slept).toEqual([7_000]);
-  });
-
-  it('does not run hot over rows that it cannot claim', async () => {
-    expect((await run([stuck, stuck, idle])).slept).toEqual([7_000, 7_000]);
   });
 
   it('waits longer after each error, a minute at most, and from the start again after a tick that went well', async () => {
