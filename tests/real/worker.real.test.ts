@@ -43,6 +43,13 @@ const database = () => ({
   UNIPILE_API_KEY: 'sandbox-key',
 });
 
+/** Of ticks that come after the worker. */
+const tickSettings = () => ({
+  supabaseUrl: stack.supabaseUrl,
+  serviceRoleKey: stack.serviceRoleKey,
+  unipile: { dsn: sandbox.url, apiKey: 'sandbox-key' },
+});
+
 interface Worker {
   process: ChildProcess;
   url: string;
@@ -221,12 +228,7 @@ describe('the worker', () => {
     expect(last).toEqual({ ended: 'stopped' });
 
     await stack.sql('update punctual.queues set concurrency = 100');
-    const settings = {
-      supabaseUrl: stack.supabaseUrl,
-      serviceRoleKey: stack.serviceRoleKey,
-      unipile: { dsn: sandbox.url, apiKey: 'sandbox-key' },
-    };
-    await until(async () => (await dmTick(settings)).outcome === 'idle');
+    await until(async () => (await dmTick(tickSettings())).outcome === 'idle');
     expectEachOnceAndInOrder(rows);
   });
 
@@ -247,13 +249,8 @@ describe('the worker', () => {
 
     await stack.sql('update punctual.queues set concurrency = 100');
     let aheadMs = 120_000;
-    const settings = {
-      supabaseUrl: stack.supabaseUrl,
-      serviceRoleKey: stack.serviceRoleKey,
-      unipile: { dsn: sandbox.url, apiKey: 'sandbox-key' },
-    };
     await until(async () => {
-      const report = await dmTick({ ...settings, aheadMs });
+      const report = await dmTick({ ...tickSettings(), aheadMs });
       aheadMs += 120_000;
       return report.outcome === 'idle';
     });
