@@ -99,12 +99,12 @@ export class Performing<Row, Deps, Env> {
     }
 
     const startedAt = clock.now();
-    const { attempt, account } = claimed;
+    const { attempt, account, facts } = claimed;
     const progress = (value: unknown) => {
       this.settling.addProgress({ id: claimed.id, claimId: claim.id, value });
       this.onNews();
     };
-    const context = { deps: this.deps, log, attempt, account, claimId: claim.id, progress };
+    const context = { deps: this.deps, log, attempt, account, facts, claimId: claim.id, progress };
     const verdict = await runAttempt((signal) => this.queue.perform(parsed.row, { ...context, signal }), {
       clock,
       timeoutMs,

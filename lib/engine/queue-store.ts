@@ -145,6 +145,8 @@ export interface ClaimedRow {
   /** The row as it stands in its table. */
   row: Record<string, unknown>;
   account: Account | null;
+  /** What the queue's SQL function `facts` knew of it at the claim; null where there is none. */
+  facts: unknown;
 }
 
 /** A row whose attempt is uncertain. */

@@ -69,6 +69,8 @@ export interface PerformContext<Deps> {
   claimId: string;
   /** Who the row is sent as; null in a queue without accounts. */
   account: Account | null;
+  /** What the queue's SQL function `facts` knew of the row at the claim; null where there is none. */
+  facts: unknown;
   /**
    * Says how far the work is, in the queue's progress column: the latest word, about once a second, and no outcome: a tick that dies may
    * leave it unsaid. Never throws; what is no JSON is left out.

@@ -57,6 +57,7 @@ const reply = z.object({
         timeout_seconds: z.number().nullable(),
         row: z.record(z.string(), z.unknown()),
         account: account.nullish(),
+        facts: z.unknown(),
       })
       .transform((r) => ({
         id: r.id,
@@ -64,6 +65,7 @@ const reply = z.object({
         timeoutSeconds: r.timeout_seconds,
         row: r.row,
         account: r.account ?? null,
+        facts: r.facts ?? null,
       })),
   ),
   looks: z.array(

@@ -45,6 +45,12 @@ create table punctual.queues (
   pair_column text,
   -- A function (p_ids text[], p_now timestamptz) -> {id: evidence}: what is known here of rows that are reconciled.
   evidence text,
+  -- A function (p_ids text[], p_now timestamptz) -> {id: facts}: what perform has to know of rows that are claimed, beside the row.
+  facts text,
+  -- The text column that says what a row without a due time waits for. One that says nothing is one that no tick can reach.
+  waits_column text,
+  -- The column (timestamptz) that says until when a due row may be claimed; whoever made the row due later moves it on.
+  closes_column text,
   -- A function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle.
   after_settle text,
   -- A function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before anything is claimed.
@@ -359,6 +365,9 @@ create table punctual.receipts (
 );
 create index receipts_new on punctual.receipts (queue, row_id) where applied_at is null and queue is not null;
 create index receipts_recipient on punctual.receipts (provider_account_id, recipient) where kind = 'message' and status = 'sent';
+create index receipts_heard on punctual.receipts (provider_account_id, recipient) where kind = 'message' and status = 'received';
+create index receipts_unmatched on punctual.receipts (provider_account_id, chat_id) where kind = 'message' and status = 'received' and applied_at is null;
+create index receipts_latest_unmatched on punctual.receipts (id) where kind = 'message' and status = 'received' and applied_at is null;
 create index receipts_chat on punctual.receipts (provider_account_id, chat_id) where kind = 'message' and status = 'sent';
 create index receipts_old on punctual.receipts (received_at);
 

@@ -138,6 +138,7 @@ begin
   end if;
   if v_parts[1] = 'punctual' and v_parts[2] in ('queues', 'partitions', 'ticks', 'providers', 'accounts', 'pace', 'receipts', 'history', 'regions', 'monitor_checks',
                                                        'monitor_hours', 'incidents', 'settings', 'daily_outcomes', 'daily_checks', 'rollups',
+                                                       'sequences', 'sequence_versions', 'enrolment_events',
                                                        'queue_workers', 'queue_worker_tokens') then
     raise exception 'add_queue: % is a table that Punctual keeps for itself', p_table using errcode = '42809', hint = 'Make a table of your own.';
   end if;
@@ -185,7 +186,8 @@ begin
   q.jsonb_columns := '{}';
   for v_column in
     select * from (values ('partition', q.partition_column, array['text']), ('account', q.account_column, array['uuid']),
-                          ('pair', q.pair_column, array['text']), ('progress', q.progress_column, array['jsonb'])) c (role, name, types)
+                          ('pair', q.pair_column, array['text']), ('progress', q.progress_column, array['jsonb']),
+                          ('waits', q.waits_column, array['text']), ('closes', q.closes_column, array['timestamp with time zone'])) c (role, name, types)
      where c.name is not null
     union all select 'result', r, array['text', 'jsonb'] from unnest(q.result_columns) r
     union all select 'secret', s, null from unnest(q.secret_columns) s
@@ -465,6 +467,9 @@ language sql stable set search_path = '' as $$
      -- What was sent without the provider saying as what, to be kept from proving another row.
      ('_unproved', case when q.proof_column is not null and q.pair_column is not null
        then format('(%I, %I) where status = %L and %I is null', q.account_column, q.pair_column, q.done_word, q.proof_column) end),
+     -- Of the many that have no due time, those that nothing will give one.
+     ('_stranded', case when q.waits_column is not null
+       then format('(id) where status = %L and %s is null and %I is null', q.pending_word, v.due, q.waits_column) end),
      ('_key', '(idempotency_key) where idempotency_key is not null')) i (suffix, definition)
 $$;
 
@@ -516,14 +521,14 @@ begin
     insert into punctual.queues (
       name, table_schema, table_name, id_type, due_column, status_type, partition_column, account_column,
       pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns,
-      secret_columns, progress_column, after_settle, before_claim, proof_column, pair_column, evidence,
+      secret_columns, progress_column, after_settle, before_claim, proof_column, pair_column, evidence, facts, waits_column, closes_column,
       batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts,
       backoff_base_seconds, backoff_cap_seconds, retention_days)
     values (
       q.name, q.table_schema, q.table_name, q.id_type, q.due_column, q.status_type, q.partition_column, q.account_column,
       q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.delivery, q.result_columns, q.jsonb_columns,
-      q.secret_columns, q.progress_column, q.after_settle, q.before_claim, q.proof_column, q.pair_column, q.evidence,
-      q.batch_limit, q.concurrency, q.adaptive, q.budget_seconds, q.max_ticks, q.timeout_seconds, q.lease_seconds, q.max_attempts,
+      q.secret_columns, q.progress_column, q.after_settle, q.before_claim, q.proof_column, q.pair_column, q.evidence, q.facts, q.waits_column,
+      q.closes_column, q.batch_limit, q.concurrency, q.adaptive, q.budget_seconds, q.max_ticks, q.timeout_seconds, q.lease_seconds, q.max_attempts,
       q.backoff_base_seconds, q.backoff_cap_seconds, q.retention_days)
     on conflict (name) do update set
       id_type = excluded.id_type, due_column = excluded.due_column, status_type = excluded.status_type,
@@ -532,7 +537,8 @@ begin
       dead_word = excluded.dead_word, unknown_word = excluded.unknown_word, cancelled_word = excluded.cancelled_word,
       delivery = excluded.delivery, result_columns = excluded.result_columns, jsonb_columns = excluded.jsonb_columns,
       secret_columns = excluded.secret_columns, progress_column = excluded.progress_column, after_settle = excluded.after_settle, before_claim = excluded.before_claim,
-      proof_column = excluded.proof_column, pair_column = excluded.pair_column, evidence = excluded.evidence;
+      proof_column = excluded.proof_column, pair_column = excluded.pair_column, evidence = excluded.evidence, facts = excluded.facts,
+      waits_column = excluded.waits_column, closes_column = excluded.closes_column;
   exception when check_violation or not_null_violation or invalid_text_representation or numeric_value_out_of_range then
     raise exception 'add_queue: a setting is out of range: %', sqlerrm
       using errcode = '22023', hint = 'What each may be is said in README.md under Operating it, and by the checks of punctual.queues.';
@@ -558,11 +564,16 @@ $$;
 -- p_progress_column the jsonb column that takes how far a running row is.
 -- p_after_settle  a function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle, for what goes
 --              beyond the row. p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id, claimed_at, due}], due being
---              the due time that the attempt was for.
+--              the due time that the attempt was for. It is told as well of what settles a row otherwise: that it expired, or that its ticks
+--              died too often (dead), a webhook, a look or an operator (done, dead, pending, cancelled).
 -- p_before_claim  a function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before it claims.
 -- p_proof_column  the result column that bears the provider's id of what was sent; reconcile lets each prove one row.
 -- p_pair_column   the text column that says to whom, where a provider may limit one addressee of an account.
 -- p_evidence   a function (p_ids text[], p_now timestamptz) that answers {id: evidence} for rows that are reconciled.
+-- p_facts      a function (p_ids text[], p_now timestamptz) that answers {id: facts} for rows that are claimed.
+-- p_waits_column  the text column that says what a row without a due time waits for: it is not shown as one that nobody can reach.
+-- p_closes_column the column (timestamptz) after which a row is not claimed, due or not. p_before_claim is where such rows are made due
+--              once more.
 -- p_secret_columns columns that lists of rows leave out, since whoever may look at rows is not to see them: keys, tokens.
 -- p_settings   the first values of settings (columns of punctual.queues).
 --
@@ -583,6 +594,9 @@ create function punctual.add_queue(
   p_evidence text default null,
   p_progress_column text default null,
   p_secret_columns text[] default '{}',
+  p_facts text default null,
+  p_waits_column text default null,
+  p_closes_column text default null,
   p_settings jsonb default '{}'
 ) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -621,6 +635,9 @@ begin
   q.after_settle := p_after_settle;
   q.before_claim := p_before_claim;
   q.evidence := p_evidence;
+  q.facts := p_facts;
+  q.waits_column := p_waits_column;
+  q.closes_column := p_closes_column;
 
   q := punctual.check_queue_columns(v_table, q);
   perform punctual.check_column_roles(v_table, q);
@@ -628,6 +645,7 @@ begin
   perform punctual.check_function(p_after_settle, '(jsonb, timestamptz)', 'p_applied jsonb, p_now timestamptz');
   perform punctual.check_function(p_before_claim, '(text, timestamptz)', 'p_partition text, p_now timestamptz');
   perform punctual.check_function(p_evidence, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
+  perform punctual.check_function(p_facts, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
   perform punctual.check_settings(v_settings);
 
   v_added := punctual.add_standard_columns(v_table, q);

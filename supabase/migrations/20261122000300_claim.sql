@@ -49,11 +49,17 @@ language sql stable set search_path = '' as $$
   select case when q.partition_column is null then 'true' else format('%s.%I = %L', p_alias, q.partition_column, p_partition) end
 $$;
 
+-- SQL on p_alias: the time in which the row may be claimed has not closed. p_now: the instant, as SQL.
+create function punctual.closing_condition(q punctual.queues, p_alias text, p_now text) returns text
+language sql immutable set search_path = '' as $$
+  select case when q.closes_column is null then 'true' else format('(%1$s.%2$I is null or %1$s.%2$I > %3$s)', p_alias, q.closes_column, p_now) end
+$$;
+
 -- Updates the rows that p_where picks (SQL on s), p_limit at most, skipping those that are locked, and notes p_event in their history. A
 -- row that cannot be written (a trigger or a check of its table refuses) is left as it is, and does not keep the others. p_now is $1 in
--- p_set and p_where.
+-- p_set and p_where. Answers the ids of those that were written.
 create function punctual.update_rows(
-  q punctual.queues, p_set text, p_where text, p_limit integer, p_event text, p_now timestamptz) returns integer
+  q punctual.queues, p_set text, p_where text, p_limit integer, p_event text, p_now timestamptz) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_ids text[];
@@ -62,24 +68,24 @@ declare
     'with updated as (update %I.%I t set %s where t.id = any (array(select unnest($2)::%s)) returning t.id, t.last_error) '
     'insert into punctual.history (queue, row_id, at, event, text) select %L, u.id::text, $1, %L, u.last_error from updated u order by u.id',
     q.table_schema, q.table_name, p_set, q.id_type, q.name, p_event);
-  v_count integer := 0;
+  v_written text[] := '{}';
 begin
   execute format('select array(select s.id::text from %I.%I s where %s limit %s for no key update skip locked)',
                  q.table_schema, q.table_name, p_where, p_limit) into v_ids using p_now;
-  if v_ids = '{}' then return 0; end if;
+  if v_ids = '{}' then return v_ids; end if;
   begin
     execute v_update using p_now, v_ids;
-    return array_length(v_ids, 1);
+    return v_ids;
   exception when others then
     foreach v_id in array v_ids loop
       begin
         execute v_update using p_now, array[v_id];
-        v_count := v_count + 1;
+        v_written := v_written || v_id;
       exception when others then
         raise warning 'row % of %.% cannot be written: %', v_id, q.table_schema, q.table_name, sqlerrm;
       end;
     end loop;
-    return v_count;
+    return v_written;
   end;
 end
 $$;
@@ -121,9 +127,12 @@ $$;
 -- attempt as well. The mark of the claim and the lease stay, so that a late proof of what happened is still accepted.
 create function punctual.sweep_leases(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
+declare
+  v_ids text[];
+  v_dead jsonb;
 begin
   if q.source = 'pgmq' then return punctual.sweep_messages(q, p_now); end if;
-  return punctual.update_rows(q,
+  v_ids := punctual.update_rows(q,
     case when q.delivery = 'at-most-once' then
            format('status = %L, finished_at = $1, reconcile_at = punctual.next_look_at(0, $1), '
                   'reconcile = punctual.begin_reconcile(%L, to_jsonb(t.*), t.lease_expires_at)', q.unknown_word, q.name)
@@ -136,17 +145,32 @@ begin
                      q.max_attempts, q.dead_word, q.pending_word, q.status_type, q.backoff_base_seconds, q.backoff_cap_seconds) end
     || ', last_error = ''the tick died while this row was running''',
     format('s.status = %L and s.lease_expires_at <= $1 order by s.lease_expires_at', q.running_word), 200, 'swept', p_now);
+  if q.after_settle is not null and q.delivery = 'at-least-once' and v_ids <> '{}' then
+    execute format('select jsonb_agg(jsonb_build_object(''id'', t.id, ''outcome'', ''dead'', ''error'', t.last_error, ''rate_limited'', false) order by t.id) '
+                   'from %I.%I t where t.id = any (array(select unnest($1)::%s)) and t.status = %L', q.table_schema, q.table_name, q.id_type, q.dead_word)
+    into v_dead using v_ids;
+    if v_dead is not null then execute format('select %s($1, $2)', q.after_settle) using v_dead, p_now; end if;
+  end if;
+  return cardinality(v_ids);
 end
 $$;
 
 -- Rows that nobody wants any more.
 create function punctual.expire_rows(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
+declare
+  v_ids text[];
 begin
   if q.source = 'pgmq' then return 0; end if;
-  return punctual.update_rows(q,
+  v_ids := punctual.update_rows(q,
     format('status = %L, last_error = ''expired before it could start'', finished_at = $1', q.dead_word),
     format('s.status = %L and s.expires_at <= $1 order by s.expires_at', q.pending_word), 1000, 'expired', p_now);
+  if q.after_settle is not null and v_ids <> '{}' then
+    execute format('select %s($1, $2)', q.after_settle)
+    using (select jsonb_agg(jsonb_build_object('id', i, 'outcome', 'dead', 'error', 'expired before it could start', 'rate_limited', false))
+             from unnest(v_ids) i), p_now;
+  end if;
+  return cardinality(v_ids);
 end
 $$;
 
@@ -226,8 +250,9 @@ returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_rows jsonb := '[]';
-  v_where text := format('s.status = %L and %s and coalesce(s.next_attempt_at, s.%I) <= $3 and (s.expires_at is null or s.expires_at > $3) and %s',
-    q.pending_word, punctual.partition_condition(q, p_partition, 's'), q.due_column, punctual.receipt_condition(q, 's'));
+  v_where text := format('s.status = %L and %s and coalesce(s.next_attempt_at, s.%I) <= $3 and (s.expires_at is null or s.expires_at > $3) and %s and %s',
+    q.pending_word, punctual.partition_condition(q, p_partition, 's'), q.due_column, punctual.closing_condition(q, 's', '$3'),
+    punctual.receipt_condition(q, 's'));
   v_order text := format('coalesce(s.next_attempt_at, s.%I), s.id', q.due_column);
 begin
   if q.source = 'pgmq' then return punctual.claim_messages(q, p_partition, p_claim_id, p_want, p_lease_until, p_now); end if;
@@ -377,8 +402,8 @@ begin
     select jsonb_agg(t.answer order by t.ready_at, t.id) from taken t
     $sql$,
     punctual.head_query(q, 'c.account_id', format(
-      'coalesce(t.next_attempt_at, t.%I) <= $4 and (t.expires_at is null or t.expires_at > $4) and %s', q.due_column,
-      punctual.receipt_condition(q, 't')), case when v_held then 'c.held' end, '$4',
+      'coalesce(t.next_attempt_at, t.%I) <= $4 and (t.expires_at is null or t.expires_at > $4) and %s and %s', q.due_column,
+      punctual.closing_condition(q, 't', '$4'), punctual.receipt_condition(q, 't')), case when v_held then 'c.held' end, '$4',
       'for no key update skip locked'),
     q.table_schema, q.table_name, q.running_word, q.due_column, q.pending_word, q.account_column);
 

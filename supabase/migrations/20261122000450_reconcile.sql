@@ -25,7 +25,7 @@ begin
   insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_id, p_now, p_event, left(p_text, 2000));
   -- One that had been tried and was to be tried again held its account.
   perform punctual.end_hold(q, v_before, p_now);
-  if q.after_settle is not null and p_outcome in ('done', 'dead') then
+  if q.after_settle is not null then
     execute format('select %s($1, $2)', q.after_settle) using v_applied, p_now;
   end if;
 end
@@ -47,12 +47,15 @@ end
 $$;
 
 -- Takes in what a provider told by webhook. p_receipts: [{kind, status, message_id, reference, provider_account_id, chat_id, recipient,
--- body, error, said_at}]. What was told before, or twice in one call, is left as it is. Answers {received, new}.
+-- body, error, said_at}]. What was told before, or twice in one call, is left as it is. What people wrote stops or moves on their enrolments
+-- at once: none of their messages is claimed after this call. Answers {received, new}.
 create function punctual.receive_receipts(p_provider text, p_receipts jsonb, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_new integer;
+  v_heard bigint[];
 begin
+  with written as (
   insert into punctual.receipts (provider, kind, status, message_id, reference, queue, row_id, provider_account_id, chat_id, recipient, body,
                                  error, said_at, received_at)
   select p_provider, r.kind, r.status, r.message_id, r.reference, q.name, case when q.name is not null then split_part(r.reference, '/', 2) end,
@@ -64,8 +67,9 @@ begin
       and split_part(r.reference, '/', 2) ~ case q.id_type when 'bigint' then '^[0-9]{1,18}$' else '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' end
    -- In one order, so that two calls with the same receipts wait for each other, and not each for the other.
    order by r.message_id, r.kind, r.status
-  on conflict (provider, message_id, kind, status) do nothing;
-  get diagnostics v_new = row_count;
+  on conflict (provider, message_id, kind, status) do nothing returning id, kind, status)
+  select count(*), array_agg(w.id order by w.id) filter (where w.kind = 'message' and w.status = 'received') into v_new, v_heard from written w;
+  if v_heard is not null then perform punctual.hear_replies(v_heard, coalesce(p_now, clock_timestamp())); end if;
   return jsonb_build_object('received', jsonb_array_length(p_receipts), 'new', v_new);
 end
 $$;

@@ -360,6 +360,7 @@ begin
       v_tick.claimed := v_tick.claimed + jsonb_array_length(v_rows);
     end if;
   end if;
+  v_rows := punctual.add_facts(q, v_rows, v_now);
   if (p_tick->>'looks')::integer > 0 and q.delivery = 'at-most-once' and v_rows = '[]' and not v_more and p_close = 'if_drained'
      and v_repeated is null and v_seq > v_tick.last_seq and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now then
     v_looks := punctual.claim_looks(q, (p_tick->>'looks')::integer, v_configured, (p_tick->>'limit_seconds')::double precision + 30, v_now);
@@ -434,6 +435,18 @@ begin
     'probing', array(select v.name from punctual.providers v where v.failures > 0 order by v.name),
     'due', v_due,
     'next_due_in_ms', v_next_due_in_ms);
+end
+$$;
+
+-- Claimed rows with the facts that their queue's function knows of them.
+create function punctual.add_facts(q punctual.queues, p_rows jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_facts jsonb;
+begin
+  if q.facts is null or p_rows = '[]' then return p_rows; end if;
+  execute format('select %s($1, $2)', q.facts) into v_facts using array(select r->>'id' from jsonb_array_elements(p_rows) r), p_now;
+  return (select jsonb_agg(r || jsonb_build_object('facts', v_facts->(r->>'id')) order by n) from jsonb_array_elements(p_rows) with ordinality e (r, n));
 end
 $$;
 

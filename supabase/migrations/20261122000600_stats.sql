@@ -79,7 +79,8 @@ begin
   if q.source = 'pgmq' then return punctual.list_unreachable_messages(q); end if;
   v_reasons := v_reasons
     || jsonb_build_object('reason', format('%s is null', q.due_column), 'rows', punctual.count_rows(q, format(
-         't.status = %L and %s and coalesce(t.next_attempt_at, t.%I) is null', q.pending_word, v_level, q.due_column))->'count')
+         't.status = %L and %s and coalesce(t.next_attempt_at, t.%I) is null %s', q.pending_word, v_level, q.due_column,
+         case when q.waits_column is not null then format('and t.%I is null', q.waits_column) else '' end))->'count')
     || jsonb_build_object('reason', format('%s is infinity', q.due_column), 'rows', punctual.count_rows(q, format(
          't.status = %L and %s and coalesce(t.next_attempt_at, t.%I) = ''infinity''', q.pending_word, v_level, q.due_column))->'count');
   v_reasons := v_reasons || jsonb_build_object('reason', format('%s without a lease: set by hand, or by another program', q.running_word), 'rows',

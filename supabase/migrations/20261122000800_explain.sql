@@ -110,7 +110,9 @@ begin
    where p.queue = q.name and p.partition = coalesce(case when q.partition_column is null then 'main' else v_row->>q.partition_column end, '');
 
   if v_state = 'pending' then
-    if v_due is null or v_due = 'infinity' then
+    if v_due is null and v_row->>q.waits_column is not null then
+      v_waits := v_waits || punctual.wait_of('event', null, format('waits for %s', v_row->>q.waits_column));
+    elsif v_due is null or v_due = 'infinity' then
       v_waits := v_waits || punctual.wait_of('never_due', null, format('%s is %s', q.due_column, coalesce(v_due::text, 'null')));
     elsif v_due > v_now then
       v_waits := v_waits || punctual.wait_of(case when v_row->>'next_attempt_at' is null then 'due' else 'retry' end, v_due,

@@ -10,7 +10,11 @@ create table punctual.dm_queue (
   -- To whom, for a provider that limits one of them.
   addressee text generated always as (coalesce(recipient, chat_id)) stored,
   body text not null,
+  -- WhatsApp: what goes out where the person has not written for 24 hours: {name, language, parameters: [text]}.
+  template jsonb,
   send_at timestamptz not null default now(),
+  -- Not claimed after this: the hours that it is for are over, and it waits for the next.
+  open_until timestamptz,
   provider_message_id text,
   created_at timestamptz not null default now(),
   constraint dm_queue_has_addressee check (chat_id is not null or recipient is not null)
@@ -34,13 +38,39 @@ begin
 end
 $$;
 
+-- A telephone number as WhatsApp's webhooks have it: its digits, without what comes after an @.
+create function punctual.digits_of(p_number text) returns text
+language sql immutable set search_path = '' as $$
+  select nullif(regexp_replace(split_part(p_number, '@', 1), '[^0-9]', '', 'g'), '')
+$$;
+
+-- What sending over WhatsApp's Cloud API has to know, of messages that are claimed: {id: {heard_at, in_window}}: when the person last wrote to
+-- the account, and whether that is less than 24 hours ago, a minute left for the call.
+create function punctual.read_dm_facts(p_ids text[], p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select jsonb_object_agg(d.id::text, jsonb_build_object(
+             'heard_at', h.at, 'in_window', coalesce(h.at > p_now - interval '24 hours' + interval '1 minute', false)))
+      from punctual.dm_queue d
+      join punctual.accounts a on a.id = d.account_id and a.provider = 'whatsapp_cloud'
+     cross join lateral (
+       select max(least(x.said_at, x.received_at)) as at from punctual.receipts x
+        where x.provider_account_id = a.provider_account_id and x.kind = 'message' and x.status = 'received'
+          and x.recipient in (d.recipient, punctual.digits_of(d.recipient)) and x.provider = a.provider) h
+     where d.id = any (array(select unnest(p_ids)::bigint)));
+end
+$$;
+
 select punctual.add_queue('dm_queue', 'punctual.dm_queue', 'send_at', 'at-most-once',
   p_words => '{"running": "sending", "done": "sent", "dead": "failed"}',
   p_account_column => 'account_id',
   p_result_columns => '{provider_message_id, chat_id}',
   p_proof_column => 'provider_message_id',
   p_pair_column => 'addressee',
-  p_evidence => 'punctual.find_dm_evidence');
+  p_evidence => 'punctual.find_dm_evidence',
+  p_facts => 'punctual.read_dm_facts',
+  p_closes_column => 'open_until');
 
 -- When it went out, for those that did. Kept by Postgres, so that it can never disagree with the state.
 alter table punctual.dm_queue add column sent_at timestamptz generated always as (case when status = 'sent' then finished_at end) stored;
@@ -49,21 +79,22 @@ alter table punctual.dm_queue add column sent_at timestamptz generated always as
 create function punctual.find_key_conflicts(p_asked jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(distinct jsonb_build_object('index', r.index, 'field', 'idempotency_key', 'message',
-           'the key was used before, for a message that differs in account, channel, addressee or body'))
-    from jsonb_to_recordset(p_asked) r (index integer, account_id uuid, channel text, chat_id text, recipient text, body text, idempotency_key text)
+           'the key was used before, for a message that differs in account, channel, addressee, body or template'))
+    from jsonb_to_recordset(p_asked) r (index integer, account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb,
+           idempotency_key text)
     join (
-      select d.idempotency_key, d.account_id, d.channel, d.chat_id, d.recipient, d.body
+      select d.idempotency_key, d.account_id, d.channel, d.chat_id, d.recipient, d.body, d.template
         from punctual.dm_queue d where d.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_asked) i)
       union all
-      select i.idempotency_key, i.account_id, i.channel, i.chat_id, i.recipient, i.body
-        from jsonb_to_recordset(p_asked) i (account_id uuid, channel text, chat_id text, recipient text, body text, idempotency_key text)
+      select i.idempotency_key, i.account_id, i.channel, i.chat_id, i.recipient, i.body, i.template
+        from jsonb_to_recordset(p_asked) i (account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb, idempotency_key text)
     ) o on o.idempotency_key = r.idempotency_key
    -- A sent message may have got the id of its chat since.
-   where (o.account_id, o.channel, o.recipient, o.body) is distinct from (r.account_id, r.channel, r.recipient, r.body)
+   where (o.account_id, o.channel, o.recipient, o.body, o.template) is distinct from (r.account_id, r.channel, r.recipient, r.body, r.template)
       or (r.chat_id is not null and o.chat_id is distinct from r.chat_id)
 $$;
 
--- Takes messages in, all or none of them. p_rows: [{account_id, channel, chat_id, recipient, body, send_at, priority, expires_at,
+-- Takes messages in, all or none of them. p_rows: [{account_id, channel, chat_id, recipient, body, template, send_at, priority, expires_at,
 -- idempotency_key}], already checked for form. A key that is there already answers the row that is there.
 --
 -- Answers {rows: [{id, status, created}]} in the order asked, or {errors: [{index, field, message}]} and nothing was taken in.
@@ -88,10 +119,10 @@ begin
     return jsonb_build_object('errors', v_errors);
   end if;
 
-  insert into punctual.dm_queue (id, account_id, channel, chat_id, recipient, body, send_at, priority, expires_at, idempotency_key, created_at)
-  select r.id, r.account_id, r.channel, r.chat_id, r.recipient, r.body, coalesce(r.send_at, v_now), coalesce(r.priority, 1), r.expires_at,
+  insert into punctual.dm_queue (id, account_id, channel, chat_id, recipient, body, template, send_at, priority, expires_at, idempotency_key, created_at)
+  select r.id, r.account_id, r.channel, r.chat_id, r.recipient, r.body, r.template, coalesce(r.send_at, v_now), coalesce(r.priority, 1), r.expires_at,
          r.idempotency_key, v_now
-    from jsonb_to_recordset(v_asked) r (index integer, id bigint, account_id uuid, channel text, chat_id text, recipient text, body text,
+    from jsonb_to_recordset(v_asked) r (index integer, id bigint, account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb,
            send_at timestamptz, priority smallint, expires_at timestamptz, idempotency_key text)
    -- In the order of their keys, so that two calls with the same keys wait for each other, and not each for the other.
    order by r.idempotency_key, r.index

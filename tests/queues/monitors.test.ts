@@ -56,6 +56,7 @@ async function perform(
     attempt: 1,
     claimId: '00000000-0000-4000-8000-000000000001',
     account: null,
+    facts: null,
     progress() {},
   });
   if (outcome.kind !== 'again') throw new Error(`it came to ${outcome.kind}`);

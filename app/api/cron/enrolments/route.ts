@@ -1,0 +1,11 @@
+// Every minute, by vercel.json.
+import { after } from 'next/server';
+import { enrolments } from '@/lib/queues/enrolments';
+import { cronRoute } from '@/lib/server/cron-route';
+
+export const dynamic = 'force-dynamic';
+export const maxDuration = 60;
+
+const tick = cronRoute(enrolments, { maxDuration, after });
+export const GET = tick;
+export const POST = tick;

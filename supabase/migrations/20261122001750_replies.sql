@@ -1,0 +1,164 @@
+-- What people answer, and what follows from it for the sequences that they are in.
+
+-- A reply, p_at by the person's clock. What holds is the rule (on_reply) of the step that was sent last; before any was, of the first. The
+-- caller holds the enrolment's lock, and saves it.
+create function punctual.hear_reply(inout e punctual.enrolments, p_at timestamptz, p_text text, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+declare
+  v_waiting boolean := e.phase = 'waiting_reply';
+  v_step integer := case when v_waiting or punctual.is_over(e) then e.step else greatest(1, e.step - 1) end;
+begin
+  -- Who answers the last message does so when the sequence is at its end; what is said after that is a conversation.
+  if e.phase in ('replied', 'stopped') or (e.phase = 'completed' and e.replied_at is not null) then return; end if;
+  perform punctual.note_enrolment(e.id, p_at, 'replied', case when e.sent_steps > 0 then v_step end, null, p_text);
+  e.replied_at := coalesce(e.replied_at, p_at);
+  e.last_reply := left(p_text, 2000);
+  if e.phase = 'completed' then
+    e.replied_steps := array_append(array_remove(e.replied_steps, v_step), v_step);
+    return;
+  end if;
+  if punctual.read_step(e.sequence_id, e.version, v_step)->>'on_reply' = 'stop' then
+    if e.sent_steps > 0 then e.replied_steps := array_append(array_remove(e.replied_steps, v_step), v_step); end if;
+    e := punctual.end_enrolment(e, 'replied', null, p_now);
+  -- Not the answer to the question before, told late. The person's clock may be wrong by a little.
+  elsif v_waiting and p_at + interval '5 seconds' >= e.claimed_step_at then
+    e.replied_steps := array_append(array_remove(e.replied_steps, v_step), v_step);
+    if punctual.withdraw_message(e.message_id, format('enrolment %s was answered', e.id), p_now) then
+      perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
+    end if;
+    e := punctual.go_on(e, p_now, p_now);
+  elsif e.phase = 'in_progress' then
+    -- Should its question be on its way, this may be the answer: it is judged when that has come to something.
+    e.early_reply_at := greatest(e.early_reply_at, p_at);
+  end if;
+end
+$$;
+
+-- When a reply was made, as far as we know. Providers' clocks tell whole seconds.
+create function punctual.reply_made_at(p_receipt punctual.receipts) returns timestamptz
+language sql immutable set search_path = '' as $$
+  select least(p_receipt.received_at, p_receipt.said_at + interval '1 second')
+$$;
+
+-- The enrolments that a reply is of: through the account that got it, by chat, person or number, and made before it came.
+create function punctual.match_reply(p_receipt punctual.receipts) returns bigint[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select array_agg(distinct m.id order by m.id)
+      from punctual.accounts a
+     cross join lateral (
+       select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.chat_id = p_receipt.chat_id
+       union all
+       select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.recipient = p_receipt.recipient
+       union all
+       select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.number = punctual.digits_of(p_receipt.recipient)) m
+     where a.provider = p_receipt.provider and a.provider_account_id = p_receipt.provider_account_id and m.enrolled_at <= p_receipt.received_at);
+end
+$$;
+
+-- Makes use of what people wrote, in the call that brings it. What is nobody's stays as it is, and may be found to be somebody's later.
+create function punctual.hear_replies(p_ids bigint[], p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_receipts punctual.receipts[];
+  v_receipt punctual.receipts;
+  v_ids bigint[] := '{}';
+  e punctual.enrolments;
+  v_before punctual.enrolments;
+begin
+  for v_receipt in select * from punctual.receipts r where r.id = any (p_ids) order by punctual.reply_made_at(r), r.id loop
+    v_receipts := v_receipts || v_receipt;
+    v_ids := v_ids || coalesce(punctual.match_reply(v_receipt), '{}');
+  end loop;
+  -- In the order of the ids, as settles lock them.
+  for e in select * from punctual.enrolments x where x.id = any (v_ids) order by x.id for no key update loop
+    v_before := e;
+    foreach v_receipt in array v_receipts loop
+      continue when not coalesce(e.id = any (punctual.match_reply(v_receipt)), false);
+      e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, p_now);
+      update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id;
+    end loop;
+    if e is distinct from v_before then perform punctual.save_enrolment(e); end if;
+  end loop;
+end
+$$;
+
+-- What came from an enrolment's chat before it was known to be its. The caller holds the lock, and saves.
+create function punctual.hear_waiting_replies(inout e punctual.enrolments, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+declare
+  v_receipt punctual.receipts;
+begin
+  for v_receipt in
+    select r.* from punctual.accounts a
+      join punctual.receipts r on r.provider_account_id = a.provider_account_id and r.chat_id = e.chat_id and r.provider = a.provider
+       and r.kind = 'message' and r.status = 'received' and r.applied_at is null
+     where a.id = e.account_id and r.received_at >= e.enrolled_at
+     order by r.id for no key update of r skip locked
+  loop
+    e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, p_now);
+    update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id;
+  end loop;
+end
+$$;
+
+-- A reply told by API. p_reply: {body, message_id, said_at}: one of which we have not heard otherwise; with the provider's message_id it is
+-- the same reply, whoever tells it, and however often. {receipt_id}: one of list_replies, which is this person's. Answers {enrolment, applied}: whether
+-- it was news.
+create function punctual.take_reply(p_id bigint, p_reply jsonb, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  e punctual.enrolments;
+  v_account punctual.accounts;
+  v_receipt punctual.receipts;
+begin
+  select * into e from punctual.enrolments x where x.id = p_id for no key update;
+  if not found then raise exception 'there is no enrolment %', p_id using errcode = 'PT404'; end if;
+  select * into v_account from punctual.accounts a where a.id = e.account_id;
+  if not found then raise exception 'the account of enrolment % is gone', p_id using errcode = 'PT409'; end if;
+  if p_reply->>'receipt_id' is not null then
+    select * into v_receipt from punctual.receipts r where r.id = (p_reply->>'receipt_id')::bigint and r.kind = 'message' and r.status = 'received'
+       for no key update;
+    if not found then raise exception 'there is no reply %', p_reply->>'receipt_id' using errcode = 'PT404'; end if;
+    if v_receipt.provider <> v_account.provider or v_receipt.provider_account_id is distinct from v_account.provider_account_id then
+      raise exception 'the reply was made to another account' using errcode = 'PT409';
+    end if;
+    if v_receipt.applied_at is not null then
+      return jsonb_build_object('enrolment', punctual.show_enrolment(e), 'applied', false);
+    end if;
+    e.chat_id := coalesce(e.chat_id, v_receipt.chat_id);
+    update punctual.receipts r set applied_at = v_now where r.id = v_receipt.id;
+  else
+    insert into punctual.receipts (provider, kind, status, message_id, provider_account_id, chat_id, recipient, body, said_at, received_at, applied_at)
+    values (v_account.provider, 'message', 'received',
+            coalesce(p_reply->>'message_id', 'reply/' || nextval(pg_get_serial_sequence('punctual.receipts', 'id'))), v_account.provider_account_id,
+            e.chat_id, coalesce(e.number, e.recipient), p_reply->>'body', coalesce((p_reply->>'said_at')::timestamptz, v_now), v_now, v_now)
+    on conflict (provider, message_id, kind, status) do nothing
+    returning * into v_receipt;
+    if v_receipt.id is null then
+      return jsonb_build_object('enrolment', punctual.show_enrolment(e), 'applied', false);
+    end if;
+  end if;
+  e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, v_now);
+  perform punctual.save_enrolment(e);
+  select * into e from punctual.enrolments x where x.id = p_id;
+  return jsonb_build_object('enrolment', punctual.show_enrolment(e), 'applied', true);
+end
+$$;
+
+-- What people wrote that is nobody's as far as we know, the latest first.
+create function punctual.list_replies(p_limit integer default 50, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('id', r.id::text, 'provider', r.provider, 'account_id', a.id, 'account_name', a.name, 'chat_id', r.chat_id,
+             'recipient', r.recipient, 'body', r.body, 'said_at', r.said_at, 'received_at', r.received_at) order by r.id desc), '[]')
+      from (select * from punctual.receipts x where x.kind = 'message' and x.status = 'received' and x.applied_at is null
+             order by x.id desc limit least(200, greatest(1, p_limit))) r
+      left join punctual.accounts a on a.provider = r.provider and a.provider_account_id = r.provider_account_id);
+end
+$$;
+
+select punctual.close_to_public();

@@ -1,0 +1,484 @@
+-- Sequences as people make them, enrol others in them, and look at what became of that.
+
+-- The longest text that a channel takes, as lib/providers/body-limits.ts has it.
+create function punctual.body_limit(p_channel text) returns integer
+language sql immutable set search_path = '' as $$
+  select case p_channel when 'linkedin' then 8000 when 'whatsapp' then 4096 end
+$$;
+
+-- {enrolled, paused, phases: {phase: count}, steps: [{step, kind, body, at, sent, reminded, replied}]}: `at` counts the live enrolments at
+-- the step now, the other three how many people ever got that far. The steps are those of today; of one that was longer before, also its others.
+create function punctual.read_funnel(p_sequence_id bigint) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_steps jsonb;
+  v_counts jsonb;
+  v_reached jsonb;
+  v_last integer;
+begin
+  select v.steps into v_steps from punctual.sequences s
+    join punctual.sequence_versions v on v.sequence_id = s.id and v.version = s.version where s.id = p_sequence_id;
+  with counted as materialized (
+    select e.phase, e.step, e.sent_steps, e.paused_at is not null as paused, count(*) as people
+      from punctual.enrolments e where e.sequence_id = p_sequence_id group by 1, 2, 3, 4)
+  select jsonb_build_object(
+           'enrolled', coalesce(sum(c.people), 0),
+           'paused', coalesce(sum(c.people) filter (where c.paused and c.phase in ('in_progress', 'waiting_reply')), 0),
+           'phases', (select jsonb_object_agg(p, coalesce((select sum(x.people) from counted x where x.phase = p), 0))
+                        from unnest(array['in_progress', 'waiting_reply', 'replied', 'completed', 'stopped', 'failed']) p)),
+         coalesce((select jsonb_agg(to_jsonb(x)) from counted x), '[]'), greatest(jsonb_array_length(v_steps), max(c.sent_steps))
+    into v_counts, v_reached, v_last from counted c;
+  return v_counts || jsonb_build_object('steps', (
+    select jsonb_agg(jsonb_build_object(
+             'step', n, 'kind', coalesce(v_steps->(n - 1)->>'kind', 'message'), 'body', v_steps->(n - 1)->'body',
+             'at', (select coalesce(sum((r->>'people')::integer), 0) from jsonb_array_elements(v_reached) r
+                     where (r->>'step')::integer = n and r->>'phase' in ('in_progress', 'waiting_reply')),
+             'sent', (select coalesce(sum((r->>'people')::integer), 0) from jsonb_array_elements(v_reached) r where (r->>'sent_steps')::integer >= n),
+             'reminded', coalesce(m.people, 0), 'replied', coalesce(a.people, 0)) order by n)
+      from generate_series(1, v_last) n
+      left join (select u.step, count(*) as people from punctual.enrolments e cross join lateral unnest(e.reminded_steps) u (step)
+                  where e.sequence_id = p_sequence_id and e.reminded_steps <> '{}' group by 1) m on m.step = n
+      left join (select u.step, count(*) as people from punctual.enrolments e cross join lateral unnest(e.replied_steps) u (step)
+                  where e.sequence_id = p_sequence_id and e.replied_steps <> '{}' group by 1) a on a.step = n));
+end
+$$;
+
+create function punctual.show_sequence(p_sequence_id bigint) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select jsonb_build_object('id', s.id::text, 'name', s.name, 'channel', s.channel, 'time_zone', s.time_zone, 'version', s.version, 'steps', v.steps,
+             'placeholders', to_jsonb(punctual.list_placeholders(v.steps)), 'created_at', s.created_at, 'updated_at', s.updated_at,
+             'funnel', punctual.read_funnel(s.id))
+      from punctual.sequences s join punctual.sequence_versions v on v.sequence_id = s.id and v.version = s.version where s.id = p_sequence_id);
+end
+$$;
+
+-- Raises PT404.
+create function punctual.read_sequence(p_id bigint, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
+declare
+  v_sequence jsonb := punctual.show_sequence(p_id);
+begin
+  if v_sequence is null then raise exception 'there is no sequence %', p_id using errcode = 'PT404'; end if;
+  return v_sequence;
+end
+$$;
+
+-- The latest 200, the newest first.
+create function punctual.list_sequences(p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
+begin
+  return (select coalesce(jsonb_agg(punctual.show_sequence(s.id) order by s.id desc), '[]')
+            from (select x.id from punctual.sequences x order by x.id desc limit 200) s);
+end
+$$;
+
+-- p_sequence: {name, channel, time_zone, steps}, checked for form. Answers the sequence, or {errors: [{field, message}]}.
+create function punctual.create_sequence(p_sequence jsonb, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_id bigint;
+  v_errors jsonb := punctual.check_sequence(p_sequence, null);
+begin
+  if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
+  insert into punctual.sequences (name, channel, time_zone, created_at, updated_at)
+  values (p_sequence->>'name', p_sequence->>'channel', p_sequence->>'time_zone', v_now, v_now)
+  on conflict (name) do nothing returning id into v_id;
+  if v_id is null then return jsonb_build_object('errors', punctual.check_sequence(p_sequence, null)); end if;
+  insert into punctual.sequence_versions (sequence_id, version, steps, created_at) values (v_id, 1, p_sequence->'steps', v_now);
+  return punctual.show_sequence(v_id);
+end
+$$;
+
+-- What only the database knows of it: [{field, message}]; null where nothing is wrong.
+create function punctual.check_sequence(p_sequence jsonb, p_id bigint) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select jsonb_agg(jsonb_build_object('field', c.field, 'message', c.message)) from (
+      select 'name' as field, format('there is a sequence of that name, %s: choose another, or PATCH that one', s.id) as message
+        from punctual.sequences s where s.name = p_sequence->>'name' and s.id is distinct from p_id
+      union all
+      select 'time_zone', format('there is no time zone "%s": give one such as Europe/Berlin', p_sequence->>'time_zone')
+       where p_sequence->>'time_zone' is not null and not punctual.is_time_zone(p_sequence->>'time_zone')
+      union all
+      select 'steps', 'a sequence has one step at least'
+       where p_sequence ? 'steps' and (jsonb_typeof(p_sequence->'steps') <> 'array' or p_sequence->'steps' = '[]')) c);
+end
+$$;
+
+-- p_changes: any of {name, time_zone, steps}. New steps are a new version, for those who are enrolled from now on. Raises PT404.
+create function punctual.update_sequence(p_id bigint, p_changes jsonb, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_sequence punctual.sequences;
+  v_errors jsonb;
+begin
+  select * into v_sequence from punctual.sequences s where s.id = p_id for no key update;
+  if not found then raise exception 'there is no sequence %', p_id using errcode = 'PT404'; end if;
+  v_errors := punctual.check_sequence(p_changes, p_id);
+  if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
+  if p_changes ? 'steps' and p_changes->'steps' is distinct from (
+       select v.steps from punctual.sequence_versions v where v.sequence_id = p_id and v.version = v_sequence.version) then
+    v_sequence.version := v_sequence.version + 1;
+    insert into punctual.sequence_versions (sequence_id, version, steps, created_at) values (p_id, v_sequence.version, p_changes->'steps', v_now);
+  end if;
+  begin
+    update punctual.sequences s set
+      name = coalesce(p_changes->>'name', s.name),
+      time_zone = case when p_changes ? 'time_zone' then p_changes->>'time_zone' else s.time_zone end,
+      version = v_sequence.version, updated_at = v_now
+     where s.id = p_id;
+  exception when unique_violation then
+    raise exception 'another call has just used the name' using errcode = 'PT409';
+  end;
+  return punctual.show_sequence(p_id);
+end
+$$;
+
+-- What is wrong with people who are to be enrolled: [{index, field, message}]; null where nothing is. p_people bear their index.
+create function punctual.check_people(p_sequence punctual.sequences, p_steps jsonb, p_people jsonb) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_limit integer := punctual.body_limit(p_sequence.channel);
+  v_names text[] := punctual.list_placeholders(p_steps);
+begin
+  return (
+    select jsonb_agg(jsonb_build_object('index', c.index, 'field', c.field, 'message', c.message) order by c.index, c.place, c.field) from (
+      with person as materialized (
+        select p.index, p.chat_id, p.recipient, coalesce(p.variables, '{}') as variables, p.time_zone, p.account_id, a.provider, a.id as account
+          from jsonb_to_recordset(p_people) p (index integer, account_id uuid, chat_id text, recipient text, variables jsonb, time_zone text)
+          left join punctual.accounts a on a.id = p.account_id)
+      select p.index, 1 as place, 'account_id' as field, 'there is no such account' as message from person p where p.account is null
+      union all
+      select p.index, 1, 'account_id', format('the account sends over WhatsApp, and the sequence is for %s', p_sequence.channel)
+        from person p where p.provider = 'whatsapp_cloud' and p_sequence.channel <> 'whatsapp'
+      union all
+      select p.index, 2, 'recipient', 'WhatsApp''s Cloud API needs the telephone number'
+        from person p where p.provider = 'whatsapp_cloud' and punctual.digits_of(p.recipient) is null
+      union all
+      select p.index, 3, 'time_zone', format('there is no time zone "%s": give one such as Europe/Berlin', p.time_zone)
+        from person p where p.time_zone is not null and not punctual.is_time_zone(p.time_zone)
+      union all
+      select p.index, 4, 'variables.' || n.name, format('step %s asks for {{%s}}, and it is not given', (
+               select min(s.place) from jsonb_array_elements(p_steps) with ordinality s (step, place) where n.name = any (punctual.list_placeholders(s.step))), n.name)
+        from person p cross join lateral unnest(v_names) n (name) where p.variables->>n.name is null
+      union all
+      select p.index, 5, 'variables', format('%s of step %s becomes %s characters for this person; %s takes %s',
+               case when t.is_reminder then 'the reminder' else 'the body' end, t.place, length(f.filled), p_sequence.channel, v_limit)
+        from (select s.place, t.text, t.is_reminder, (select count(*) from regexp_matches(t.text, '\{\{', 'g')) as names
+                from jsonb_array_elements(p_steps) with ordinality s (step, place)
+               cross join lateral (values (s.step->>'body', false), (s.step->'reminder'->>'body', true)) t (text, is_reminder)
+               where t.text is not null) t
+       cross join lateral (
+         -- Only of those who bring so much that it may be too long.
+         select q.index, q.variables from person q
+          where length(t.text) + t.names * (select coalesce(max(length(v.value)), 0) from jsonb_each_text(q.variables) v) > v_limit) p
+       cross join lateral (select punctual.fill_in(t.text, p.variables) as filled) f
+       where length(f.filled) > v_limit
+      union all
+      select p.index, 5, 'variables', format('the text of step %s is empty for this person', t.place)
+        from (select s.place, t.text from jsonb_array_elements(p_steps) with ordinality s (step, place)
+               cross join lateral (values (s.step->>'body'), (s.step->'reminder'->>'body')) t (text)
+               where t.text is not null and regexp_replace(t.text, '\{\{\s*[a-z][a-z0-9_]*\s*\}\}', '', 'g') ~ '^\s*$') t
+       cross join person p where punctual.fill_in(t.text, p.variables) ~ '^\s*$') c);
+end
+$$;
+
+-- Enrols people, all or none of them. p_people: [{account_id, chat_id, recipient, variables, time_zone, start_at, priority}], checked for form.
+-- Whoever is in the sequence already is answered as he is. p_again: whose enrolment is over is enrolled anew.
+--
+-- Answers {rows: [{id, status, created}]} in the order asked, status being the phase, or {errors: [{index, field, message}]} and nobody was
+-- enrolled. Raises PT404.
+create function punctual.enrol_people(p_sequence_id bigint, p_people jsonb, p_again boolean default false, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_sequence punctual.sequences;
+  v_steps jsonb;
+  v_people jsonb;
+  v_errors jsonb;
+  v_rows jsonb;
+begin
+  -- With those who enrol at the same time, and without those who edit: the version is that of this moment.
+  select * into v_sequence from punctual.sequences s where s.id = p_sequence_id for key share;
+  if not found then raise exception 'there is no sequence %', p_sequence_id using errcode = 'PT404'; end if;
+  select v.steps into v_steps from punctual.sequence_versions v where v.sequence_id = p_sequence_id and v.version = v_sequence.version;
+  select jsonb_agg(jsonb_strip_nulls(p) || jsonb_build_object('index', n - 1, 'id', nextval(pg_get_serial_sequence('punctual.enrolments', 'id')),
+           'person', coalesce(case when v_sequence.channel = 'whatsapp' then punctual.digits_of(p->>'recipient') end, p->>'recipient', p->>'chat_id'))
+           order by n)
+    into v_people from jsonb_array_elements(p_people) with ordinality e (p, n);
+  v_errors := punctual.check_people(v_sequence, v_steps, v_people);
+  if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
+
+  insert into punctual.enrolments (id, sequence_id, version, account_id, channel, chat_id, recipient, variables, time_zone, next_step_at, priority, enrolled_at)
+  select p.id, p_sequence_id, v_sequence.version, a.id, v_sequence.channel, p.chat_id, p.recipient, coalesce(p.variables, '{}'), z.zone,
+         punctual.step_opens_at(v_steps->0->'hours', z.zone,
+           coalesce(p.start_at, v_now) + make_interval(secs => (v_steps->0->>'delay_seconds')::double precision)),
+         coalesce(p.priority, 1), v_now
+    from jsonb_to_recordset(v_people) p (id bigint, person text, account_id uuid, chat_id text, recipient text, variables jsonb, time_zone text,
+           start_at timestamptz, priority smallint)
+    join punctual.accounts a on a.id = p.account_id
+   cross join lateral (select coalesce(p.time_zone, v_sequence.time_zone, a.time_zone) as zone) z
+   where p_again or not exists (select from punctual.enrolments x where x.sequence_id = p_sequence_id and x.person = p.person)
+   -- Two calls with the same people wait for each other, and not each for the other.
+   order by p.person, p.id
+  on conflict (sequence_id, person) where status in ('pending', 'running', 'unknown') do nothing;
+
+  -- By now there is one for each, ours or another's.
+  select jsonb_agg(jsonb_build_object('index', p.index, 'id', x.id::text, 'status', x.phase, 'created', x.id = p.id, 'account_id', x.account_id,
+                                      'asked_account_id', p.account_id) order by p.index)
+    into v_rows
+    from jsonb_to_recordset(v_people) p (index integer, id bigint, person text, account_id uuid)
+   cross join lateral (select e.id, e.phase, e.account_id from punctual.enrolments e where e.sequence_id = p_sequence_id and e.person = p.person
+                        order by e.id desc limit 1) x;
+  select jsonb_agg(jsonb_build_object('index', r->'index', 'field', 'account_id',
+                                      'message', format('the person is in the sequence already, through another account (enrolment %s)', r->>'id')))
+    into v_errors from jsonb_array_elements(v_rows) r where r->>'account_id' <> r->>'asked_account_id' and not (r->>'created')::boolean;
+  if v_errors is not null then
+    -- What was inserted goes again, numbers and all.
+    delete from punctual.enrolments e where e.id in (select (r->>'id')::bigint from jsonb_array_elements(v_rows) r where (r->>'created')::boolean);
+    return jsonb_build_object('errors', v_errors);
+  end if;
+  insert into punctual.enrolment_events (enrolment_id, at, event)
+  select (r->>'id')::bigint, v_now, 'enrolled' from jsonb_array_elements(v_rows) r where (r->>'created')::boolean order by (r->>'index')::integer;
+  return jsonb_build_object('rows', (
+    select jsonb_agg(jsonb_build_object('id', r->'id', 'status', r->'status', 'created', r->'created') order by n)
+      from jsonb_array_elements(v_rows) with ordinality e (r, n)));
+end
+$$;
+
+create function punctual.show_enrolment(e punctual.enrolments) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select jsonb_build_object('id', e.id::text, 'sequence_id', e.sequence_id::text, 'sequence_name', s.name, 'version', e.version,
+             'account_id', e.account_id, 'account_name', a.name, 'channel', e.channel, 'chat_id', e.chat_id, 'recipient', e.recipient,
+             'variables', e.variables, 'time_zone', e.time_zone, 'phase', e.phase, 'status', e.status, 'step', e.step,
+             'steps', jsonb_array_length(v.steps),
+             'next_step_at', case when not punctual.is_over(e) and e.next_step_at < 'infinity' then e.next_step_at end,
+             'waits_for', case when e.next_step_at = 'infinity' then 'hours that never come: the step''s leave none' else e.waits_for end,
+             'paused_at', e.paused_at, 'message_id', case when not punctual.is_over(e) then e.message_id::text end, 'sent_steps', e.sent_steps,
+             'replied_at', e.replied_at, 'last_reply', e.last_reply, 'last_error', e.last_error, 'enrolled_at', e.enrolled_at, 'finished_at', e.finished_at)
+      from punctual.sequences s
+      join punctual.sequence_versions v on v.sequence_id = s.id and v.version = e.version
+      left join punctual.accounts a on a.id = e.account_id
+     where s.id = e.sequence_id);
+end
+$$;
+
+-- The newest first, 200 at most; p_before: those whose id is less.
+create function punctual.list_enrolments(
+  p_sequence_id bigint default null, p_phase text default null, p_limit integer default 50, p_before bigint default null,
+  p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
+declare
+  v_list jsonb;
+begin
+  if p_limit not between 1 and 200 then
+    raise exception 'the limit is %', p_limit using errcode = '22023', hint = 'It is 1 to 200.';
+  end if;
+  if p_phase is not null and p_phase not in ('in_progress', 'waiting_reply', 'replied', 'completed', 'stopped', 'failed') then
+    raise exception 'the phase is "%"', p_phase
+      using errcode = '22023', hint = 'It is in_progress, waiting_reply, replied, completed, stopped or failed.';
+  end if;
+  -- Planned for what is asked: with all as parameters no index would serve.
+  execute format('select coalesce(jsonb_agg(punctual.show_enrolment(e) order by e.id desc), ''[]'') from ('
+                 'select * from punctual.enrolments x where true %s %s %s order by x.id desc limit $1) e',
+                 case when p_sequence_id is not null then format('and x.sequence_id = %L', p_sequence_id) end,
+                 case when p_phase is not null then format('and x.phase = %L', p_phase) end,
+                 case when p_before is not null then format('and x.id < %L', p_before) end)
+  into v_list using p_limit;
+  return v_list;
+end
+$$;
+
+-- With its timeline, oldest first. Raises PT404.
+create function punctual.read_enrolment(p_id bigint, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
+declare
+  e punctual.enrolments;
+begin
+  select * into e from punctual.enrolments x where x.id = p_id;
+  if not found then raise exception 'there is no enrolment %', p_id using errcode = 'PT404'; end if;
+  return punctual.show_enrolment(e) || jsonb_build_object('timeline', (
+    select coalesce(jsonb_agg(jsonb_build_object('at', t.at, 'event', t.event, 'step', t.step, 'message_id', t.message_id::text, 'text', t.text)
+                              order by t.at, t.id), '[]')
+      from (select * from punctual.enrolment_events x where x.enrolment_id = p_id order by x.id desc limit 1000) t));
+end
+$$;
+
+create function punctual.lock_enrolment(p_id bigint) returns punctual.enrolments
+language plpgsql set search_path = '' as $$
+declare
+  e punctual.enrolments;
+begin
+  select * into e from punctual.enrolments x where x.id = p_id for no key update;
+  if not found then raise exception 'there is no enrolment %', p_id using errcode = 'PT404'; end if;
+  return e;
+end
+$$;
+
+-- Nothing more is sent until it is resumed; a message that is queued is withdrawn, one that is on its way goes out. Raises PT404, and PT409 where
+-- it is over.
+create function punctual.pause_enrolment(p_id bigint, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  e punctual.enrolments := punctual.lock_enrolment(p_id);
+  v_due timestamptz;
+begin
+  if punctual.is_over(e) then raise exception 'the enrolment is %', e.phase using errcode = 'PT409', detail = e.phase; end if;
+  if e.paused_at is null then
+    e.paused_at := v_now;
+    perform punctual.note_enrolment(p_id, v_now, 'paused', e.step, null);
+    select d.send_at into v_due from punctual.dm_queue d where d.id = e.message_id;
+    if e.message_id is null then
+      e := punctual.plan_next(e, e.action, e.next_step_at);
+    elsif punctual.withdraw_message(e.message_id, format('enrolment %s was paused', p_id), v_now) then
+      perform punctual.note_enrolment(p_id, v_now, 'withdrawn', e.step, e.message_id);
+      e := punctual.plan_next(e, e.action, v_due);
+    end if;
+    perform punctual.save_enrolment(e);
+  end if;
+  return punctual.read_enrolment(p_id);
+end
+$$;
+
+-- Goes on where it was paused; one that failed tries its step again. Raises PT404, and PT409 where it is over.
+create function punctual.resume_enrolment(p_id bigint, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  e punctual.enrolments := punctual.lock_enrolment(p_id);
+begin
+  if punctual.is_over(e) and e.phase <> 'failed' then
+    raise exception 'the enrolment is %', e.phase using errcode = 'PT409', detail = e.phase;
+  end if;
+  if e.phase = 'failed' then
+    if exists (select from punctual.enrolments x where x.sequence_id = e.sequence_id and x.person = e.person and x.id > e.id) then
+      raise exception 'the person was enrolled anew' using errcode = 'PT409', detail = e.phase;
+    end if;
+    e.phase := case when e.action = 'send' then 'in_progress' else 'waiting_reply' end;
+    e.finished_at := null;
+    e.last_error := null;
+    e.paused_at := null;
+    e := punctual.plan_next(e, e.action, v_now);
+    perform punctual.note_enrolment(p_id, v_now, 'resumed', e.step, null);
+    perform punctual.save_enrolment(e);
+  elsif e.paused_at is not null then
+    e.paused_at := null;
+    if e.message_id is null then e := punctual.plan_next(e, e.action, e.resume_at); end if;
+    e.resume_at := null;
+    perform punctual.note_enrolment(p_id, v_now, 'resumed', e.step, null);
+    perform punctual.save_enrolment(e);
+  end if;
+  return punctual.read_enrolment(p_id);
+end
+$$;
+
+-- Nothing more is sent; a message that is queued is withdrawn, one that is on its way goes out. Raises PT404, and PT409 where it is over otherwise.
+create function punctual.stop_enrolment(p_id bigint, p_reason text default null, p_by text default null, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  e punctual.enrolments := punctual.lock_enrolment(p_id);
+begin
+  if punctual.is_over(e) and e.phase not in ('stopped', 'failed') then
+    raise exception 'the enrolment is %', e.phase using errcode = 'PT409', detail = e.phase;
+  end if;
+  if e.phase <> 'stopped' then
+    e := punctual.end_enrolment(e, 'stopped', format('%s stopped it%s', coalesce(p_by, 'an operator'), coalesce(': ' || p_reason, '')), v_now);
+    perform punctual.save_enrolment(e);
+  end if;
+  return punctual.read_enrolment(p_id);
+end
+$$;
+
+-- What a person would get, and about when: each step as soon as its delay, its hours and the account's pace allow, given a tick each minute.
+-- p_person: {account_id, variables, time_zone, start_at}. After a question without no_reply nobody can say. Answers {steps: [{step, kind, body,
+-- template, about_at, note}]}, or {errors: [{field, message}]}. Raises PT404.
+create function punctual.preview_sequence(p_sequence_id bigint, p_person jsonb, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_sequence punctual.sequences;
+  v_steps jsonb;
+  v_account punctual.accounts;
+  v_pace punctual.pace;
+  v_errors jsonb;
+  v_zone text;
+  v_step record;
+  v_at timestamptz;
+  v_sent timestamptz;
+  v_reminded timestamptz;
+  v_note text;
+  v_known boolean := true;
+  v_list jsonb := '[]';
+  v_variables jsonb := coalesce(p_person->'variables', '{}');
+begin
+  select * into v_sequence from punctual.sequences s where s.id = p_sequence_id;
+  if not found then raise exception 'there is no sequence %', p_sequence_id using errcode = 'PT404'; end if;
+  select v.steps into v_steps from punctual.sequence_versions v where v.sequence_id = p_sequence_id and v.version = v_sequence.version;
+  -- To whom it is does not matter here.
+  select jsonb_agg(c - 'index') into v_errors
+    from jsonb_array_elements(punctual.check_people(v_sequence, v_steps, jsonb_build_array('{"recipient": "1"}' || p_person || '{"index": 0}'))) c;
+  if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
+  select * into v_account from punctual.accounts a where a.id = (p_person->>'account_id')::uuid;
+  select * into v_pace from punctual.pace p where p.queue = 'dm_queue' and p.account_id = v_account.id;
+  v_zone := coalesce(p_person->>'time_zone', v_sequence.time_zone, v_account.time_zone);
+  v_at := coalesce((p_person->>'start_at')::timestamptz, v_now);
+  v_sent := v_at;
+  for v_step in select s.step, s.number from jsonb_array_elements(v_steps) with ordinality s (step, number) order by s.number loop
+    v_at := punctual.expect_step_at(v_step.step->'hours', v_zone, v_account, v_pace,
+      greatest(v_at, v_sent + make_interval(secs => (v_step.step->>'delay_seconds')::double precision), v_now));
+    v_note := case when not v_known then null when v_at = 'infinity' then 'never: its hours and the account''s have nothing in common, or the account may not send' end;
+    v_list := v_list || jsonb_build_object('step', v_step.number, 'kind', v_step.step->'kind', 'body', punctual.fill_in(v_step.step->>'body', v_variables),
+      'template', punctual.fill_in_template(v_step.step->'template', v_variables), 'about_at', case when v_known and v_at < 'infinity' then v_at end,
+      'note', case when not v_known then 'after the answer to the question before it' else v_note end);
+    v_known := v_known and v_at < 'infinity';
+    v_sent := v_at;
+    if jsonb_typeof(v_step.step->'reminder') = 'object' then
+      v_reminded := punctual.expect_step_at(v_step.step->'hours', v_zone, v_account, v_pace,
+        v_sent + make_interval(secs => (v_step.step->'reminder'->>'after_seconds')::double precision));
+      v_list := v_list || jsonb_build_object('step', v_step.number, 'kind', 'reminder', 'body', punctual.fill_in(v_step.step->'reminder'->>'body', v_variables),
+        'template', punctual.fill_in_template(v_step.step->'reminder'->'template', v_variables),
+        'about_at', case when v_known and v_reminded < 'infinity' then v_reminded end, 'note', 'unless there was an answer');
+    end if;
+    if v_step.step->>'kind' = 'question' then
+      if jsonb_typeof(v_step.step->'no_reply') = 'object' then
+        v_at := v_sent + make_interval(secs => (v_step.step->'no_reply'->>'after_seconds')::double precision);
+        if v_step.step->'no_reply'->>'then' = 'stop' then v_known := false; end if;
+      else
+        v_known := false;
+      end if;
+    end if;
+  end loop;
+  return jsonb_build_object('steps', v_list);
+end
+$$;
+
+-- The first instant from p_from on at which both the step's hours and the account are open.
+create function punctual.expect_step_at(
+  p_hours jsonb, p_zone text, p_account punctual.accounts, p_pace punctual.pace, p_from timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+declare
+  v_at timestamptz := p_from;
+  v_step_at timestamptz;
+begin
+  if p_from = 'infinity' then return p_from; end if;
+  for v_round in 1..50 loop
+    v_step_at := punctual.step_opens_at(p_hours, p_zone, v_at);
+    if v_step_at = 'infinity' then return v_step_at; end if;
+    select o.open_at into v_at from punctual.account_opening(p_account, p_pace, v_step_at) o;
+    if v_at <= v_step_at then return v_step_at; end if;
+    if v_at = 'infinity' then return v_at; end if;
+  end loop;
+  return 'infinity';
+end
+$$;
+
+select punctual.close_to_public();
