@@ -16,7 +16,7 @@ create table punctual.sequences (
 );
 
 -- The steps as they were: whoever is enrolled goes on with those that he was enrolled with. A step is {kind, delay_seconds, hours, body, template,
--- on_reply, reminder: {after_seconds, body, template}, no_reply: {after_seconds, then}}; lib/server/sequence-steps.ts says what each may be.
+-- on_reply, reminder: {after_seconds, body, template}, no_reply: {after_seconds, action}}; lib/server/sequence-steps.ts says what each may be.
 create table punctual.sequence_versions (
   sequence_id bigint not null references punctual.sequences on delete cascade,
   version integer not null,
@@ -295,7 +295,7 @@ begin
       e.sent_at + make_interval(secs => (p_step->'reminder'->>'after_seconds')::double precision)));
   elsif v_until is null then
     e := punctual.plan_next(e, 'go_on', null);
-  elsif p_step->'no_reply'->>'then' = 'stop' then
+  elsif p_step->'no_reply'->>'action' = 'stop' then
     e := punctual.plan_next(e, 'stop', v_until);
   else
     v_next := punctual.read_step(e.sequence_id, e.version, e.step + 1);

@@ -451,7 +451,7 @@ begin
     if v_step.step->>'kind' = 'question' then
       if jsonb_typeof(v_step.step->'no_reply') = 'object' then
         v_at := v_sent + make_interval(secs => (v_step.step->'no_reply'->>'after_seconds')::double precision);
-        if v_step.step->'no_reply'->>'then' = 'stop' then v_known := false; end if;
+        if v_step.step->'no_reply'->>'action' = 'stop' then v_known := false; end if;
       else
         v_known := false;
       end if;

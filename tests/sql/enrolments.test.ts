@@ -83,4 +83,489 @@ describe('a due enrolment', () => {
       'completed 2',
     ]);
   });
+
+  it('waits, where its message is unknown, until somebody knows', async () => {
+    const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
+    await talk.advance();
+    await talk.send('unknown');
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'in_progress',
+      next_step_at: null,
+      waits_for: 'its message 1, of which nobody knows yet whether it was sent',
+    });
+    sql.pass(10 * hour);
+    expect(await talk.advance()).toEqual({});
+    expect(await sql.resolve('1', 'done')).toEqual({ status: 'sent' });
+    expect(await talk.advance()).toEqual({ again: 1 });
+    expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'unknown 1', 'sent 1', 'queued 2']);
+  });
+
+  it('waits for the message that is tried again', async () => {
+    const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
+    await talk.advance();
+    await talk.send('retry');
+    expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', waits_for: 'its message 1' });
+    sql.pass(60);
+    expect(await talk.send()).toEqual(['one']);
+    expect(await talk.read(id)).toMatchObject({ step: 2 });
+  });
+
+  it('fails with the reason where its message cannot be sent, and is resumed with the same step', async () => {
+    const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
+    await talk.advance();
+    await talk.send();
+    await talk.advance();
+    await talk.send('dead');
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'failed',
+      status: 'dead',
+      step: 2,
+      last_error: 'the message of step 2 was not sent: refused',
+    });
+    await talk.call('resume_enrolment', { p_id: id });
+    expect(await talk.advance()).toEqual({ again: 1 });
+    expect(await talk.send()).toEqual(['two']);
+    expect(await talk.read(id)).toMatchObject({ phase: 'completed', last_error: null });
+  });
+
+  it('fails where its message expired in the queue', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    await talk.advance();
+    await database.sql('update punctual.dm_queue set expires_at = $1', [sql.at(10)]);
+    sql.pass(20);
+    expect(await talk.send()).toEqual([]);
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'failed',
+      last_error: 'the message of step 1 was not sent: expired before it could start',
+    });
+  });
+
+  it('fails where its ticks died too often', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    // Every other tick finds the one before dead, and leaves the row its pause.
+    for (let n = 0; n < 10; n++) {
+      await sql.tick({ queue: 'enrolments' }).claim();
+      sql.pass(2 * hour);
+    }
+    await talk.advance();
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'failed',
+      status: 'dead',
+      last_error: 'the tick died while this row was running',
+    });
+    expect(await talk.told(id)).toEqual(['enrolled', 'failed 1']);
+    expect(await talk.messages(id)).toEqual([]);
+  });
+
+  it('stops where an operator cancels its message, or itself', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    const other = await enrolOne([{ body: 'two' }]);
+    await talk.advance();
+    await sql.resolve('1', 'cancelled');
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'stopped',
+      status: 'cancelled',
+      last_error: 'its message was cancelled',
+    });
+    const call = { p_queue: 'enrolments', p_id: other.id, p_decision: 'cancelled' };
+    await talk.call('resolve_row', call);
+    expect(await talk.read(other.id)).toMatchObject({ phase: 'stopped', status: 'cancelled' });
+    expect(await talk.messages(other.id)).toMatchObject([{ status: 'cancelled' }]);
+    expect(await talk.send()).toEqual([]);
+  });
+
+  it('goes on where a message that was given up turns out to have been sent', async () => {
+    account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
+    const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two' }], { channel: 'whatsapp' });
+    const [id = ''] = await talk.enrol(sequence, [person('+49 170 1')]);
+    await talk.advance();
+    const { messages, tick } = await talk.claim();
+    const [message] = messages;
+    if (!message) throw new Error('nothing was claimed');
+    await tick.settle([{ id: message.id, claim_id: message.claim_id, outcome: 'dead', error: 'e' }], {
+      close: 'yes',
+    });
+    expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
+    const told = {
+      kind: 'status',
+      status: 'delivered',
+      message_id: 'w1',
+      recipient: '491701',
+      said_at: sql.now,
+    };
+    await sql.receive([
+      { ...told, provider_account_id: 'phone', reference: `dm_queue/${message.id}/${message.claim_id}` },
+    ]);
+    await talk.send();
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'in_progress',
+      step: 2,
+      sent_steps: 1,
+      last_error: null,
+    });
+  });
+
+  it('fails where the provider says hours later that a step did not arrive, and takes back the next', async () => {
+    account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
+    const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two' }], { channel: 'whatsapp' });
+    const [id = ''] = await talk.enrol(sequence, [person('+49 170 1')]);
+    await talk.advance();
+    const { messages, tick } = await talk.claim();
+    const [message] = messages;
+    if (!message) throw new Error('nothing was claimed');
+    const result = { provider_message_id: 'w1' };
+    await tick.settle([{ id: message.id, claim_id: message.claim_id, outcome: 'done', result }], {
+      close: 'yes',
+    });
+    await talk.advance();
+    const told = {
+      kind: 'status',
+      status: 'failed',
+      message_id: 'w1',
+      recipient: '491701',
+      error: '131026: undeliverable',
+    };
+    await sql.receive([
+      { ...told, provider_account_id: 'phone', reference: `dm_queue/${message.id}/${message.claim_id}` },
+    ]);
+    expect(await talk.send()).toEqual([]);
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'failed',
+      step: 1,
+      sent_steps: 0,
+      last_error: 'the message of step 1 was not sent: 131026: undeliverable',
+    });
+    expect(await talk.messages(id)).toMatchObject([{ status: 'failed' }, { status: 'cancelled' }]);
+  });
+
+  it('says so where its account is gone, and queues nothing', async () => {
+    const { id } = await enrolOne([{ body: 'one', delay_seconds: hour }]);
+    await database.sql('delete from punctual.accounts');
+    sql.pass(hour);
+    expect(await talk.advance()).toEqual({ dead: 1 });
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'failed',
+      last_error: 'its account is gone: enrol the person through another one',
+    });
+    expect(await talk.messages(id)).toEqual([]);
+  });
+
+  it('says so where a variable is gone, and holds up nobody else', async () => {
+    const sequence = await talk.addSequence([{ body: 'Hi {{name}}' }]);
+    const [ann = '', bob = ''] = await talk.enrol(sequence, [
+      person('ann', { variables: { name: 'Ann' } }),
+      person('bob', { variables: { name: 'Bob' } }),
+    ]);
+    await database.sql(`update punctual.enrolments set variables = '{}' where id = $1`, [ann]);
+    expect(await talk.advance()).toEqual({ again: 1, dead: 1 });
+    expect(await talk.read(ann)).toMatchObject({
+      phase: 'failed',
+      last_error: 'step 1 asks for {{name}}, which this person has not',
+    });
+    await database.sql(`update punctual.enrolments set variables = '{"name": "Ann"}' where id = $1`, [ann]);
+    await talk.call('resume_enrolment', { p_id: ann });
+    await talk.advance();
+    expect((await talk.send()).sort()).toEqual(['Hi Bob']);
+    expect(await talk.send()).toEqual(['Hi Ann']);
+    expect(await talk.read(bob)).toMatchObject({ phase: 'completed' });
+  });
+
+  it('is queued once, however often a settle is told', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    const tick = sql.tick({ queue: 'enrolments' });
+    const { rows, claimId } = await tick.claim();
+    const records = [{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'again', delay_seconds: 60 }];
+    await tick.settle(records);
+    await tick.settle(records);
+    expect(await talk.messages(id)).toHaveLength(1);
+    sql.pass(10 * hour);
+    await talk.advance();
+    expect(await talk.messages(id)).toHaveLength(1);
+  });
+
+  it('costs nothing while it waits: it is neither due nor out of reach, and says what it waits for', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    await talk.advance();
+    const stats = await talk.call('read_stats', { p_configured: ['unipile'] });
+    const queue = stats.queues.find(({ name }: { name: string }) => name === 'enrolments');
+    expect(queue).toMatchObject({ unreachable: [] });
+    const explained = await talk.call('explain_row', { p_queue: 'enrolments', p_id: id });
+    expect(explained.waits).toEqual([{ kind: 'event', until: null, text: 'waits for its message 1' }]);
+    await database.sql('update punctual.enrolments set waits_for = null');
+    const stranded = await talk.call('read_stats', { p_configured: ['unipile'] });
+    expect(stranded.queues.find(({ name }: { name: string }) => name === 'enrolments').unreachable).toEqual([
+      { reason: 'next_step_at is null', rows: 1 },
+    ]);
+  });
+});
+
+describe('hours', () => {
+  const office = { mon: ['09:00-12:00'], tue: ['09:00-12:00'] };
+
+  it("are the person's own: a step is neither queued nor claimed outside of them", async () => {
+    // A Monday, 12:00 in UTC, 07:00 in New York.
+    const { id } = await enrolOne([{ body: 'one', hours: office }], { time_zone: 'America/New_York' });
+    expect(await talk.read(id)).toMatchObject({ next_step_at: '2026-03-02T14:00:00+00:00' });
+    sql.setNow('2026-03-02T13:59:59Z');
+    expect(await talk.advance()).toEqual({});
+    sql.setNow('2026-03-02T14:00:00Z');
+    expect(await talk.advance()).toEqual({ again: 1 });
+    expect(await talk.messages(id)).toMatchObject([{ open_until: '2026-03-02T17:00:00.000Z' }]);
+    // No tick came until the hours were over.
+    sql.setNow('2026-03-02T17:00:00Z');
+    expect(await talk.send()).toEqual([]);
+    expect(await talk.messages(id)).toMatchObject([
+      { status: 'pending', send_at: '2026-03-03T14:00:00.000Z', open_until: '2026-03-03T17:00:00.000Z' },
+    ]);
+    sql.setNow('2026-03-03T13:59:59Z');
+    expect(await talk.send()).toEqual([]);
+    sql.setNow('2026-03-03T14:00:00Z');
+    expect(await talk.send()).toEqual(['one']);
+  });
+
+  it('end between two claims of one tick', async () => {
+    await enrolOne([{ body: 'one', hours: office }], { time_zone: 'America/New_York' });
+    sql.setNow('2026-03-02T16:59:59Z');
+    await talk.advance();
+    const tick = sql.tick();
+    await tick.exchange({ want: 0 });
+    sql.pass(1);
+    expect((await tick.claim()).rows).toEqual([]);
+  });
+
+  it('that are over when the tick comes put the step off, and nothing is queued', async () => {
+    const { id } = await enrolOne([{ body: 'one', hours: office }], { time_zone: 'America/New_York' });
+    sql.setNow('2026-03-02T20:00:00Z');
+    expect(await talk.advance()).toEqual({ again: 1 });
+    expect(await talk.messages(id)).toEqual([]);
+    expect(await talk.read(id)).toMatchObject({
+      next_step_at: '2026-03-03T14:00:00+00:00',
+      phase: 'in_progress',
+      step: 1,
+    });
+  });
+
+  it('end at the first closed minute where the clocks are changed', async () => {
+    const closes = async (hours: object, zone: string, at: string) => {
+      const [row] = await database.sql('select punctual.step_closes_at($1, $2, $3) as at', [
+        JSON.stringify(hours),
+        zone,
+        at,
+      ]);
+      return row.at;
+    };
+    const night = { sun: ['00:00-03:30'], sat: ['22:00-24:00'] };
+    // Forward: 02:00 becomes 03:00.
+    expect(await closes(night, 'Europe/Berlin', '2026-03-29T00:30:00Z')).toBe('2026-03-29T01:30:00.000Z');
+    // Back: 03:00 becomes 02:00.
+    expect(await closes({ sun: ['00:00-02:30'] }, 'Europe/Berlin', '2026-10-24T23:00:00Z')).toBe(
+      '2026-10-25T00:30:00.000Z',
+    );
+    expect(await closes({ sun: ['00:00-03:30'] }, 'Europe/Berlin', '2026-10-24T23:00:00Z')).toBe(
+      '2026-10-25T02:30:00.000Z',
+    );
+    // A span to 24:00 on an ordinary day, and one that goes on in the night of the change.
+    expect(await closes(night, 'Europe/Berlin', '2026-03-21T21:30:00Z')).toBe('2026-03-21T23:00:00.000Z');
+    expect(await closes(night, 'Europe/Berlin', '2026-03-28T21:30:00Z')).toBe('2026-03-29T01:30:00.000Z');
+    expect(await closes(night, 'Europe/Berlin', '2026-03-28T12:00:00Z')).toBe('2026-03-28T12:00:00.000Z');
+  });
+});
+
+describe('a question', () => {
+  const question = { kind: 'question' as const, body: 'how?' };
+
+  it('waits for its answer for ever, where nothing else is said', async () => {
+    const { id } = await enrolOne([question, { body: 'bye' }]);
+    await talk.advance();
+    await talk.send();
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'waiting_reply',
+      next_step_at: null,
+      waits_for: 'an answer',
+      step: 1,
+    });
+    sql.pass(1_000 * hour);
+    expect(await talk.advance()).toEqual({});
+  });
+
+  it('is followed by its reminder, once, and then by what no_reply says', async () => {
+    const reminder = { after_seconds: hour, body: 'still there?', template: null };
+    const { id } = await enrolOne([
+      { ...question, reminder, no_reply: { after_seconds: 3 * hour, action: 'continue' } },
+      { body: 'bye', delay_seconds: 5 * hour },
+    ]);
+    await talk.advance();
+    await talk.send();
+    sql.pass(hour);
+    expect(await talk.advance()).toEqual({ again: 1 });
+    expect(await talk.send()).toEqual(['still there?']);
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'waiting_reply',
+      step: 1,
+      next_step_at: sql.at(4 * hour).replace('.000Z', '+00:00'),
+    });
+    sql.pass(4 * hour);
+    expect(await talk.advance()).toEqual({ again: 1 });
+    expect(await talk.send()).toEqual(['bye']);
+    expect(await talk.told(id)).toEqual([
+      'enrolled',
+      'queued 1',
+      'sent 1',
+      'reminder_queued 1',
+      'reminded 1',
+      'queued 2',
+      'sent 2',
+      'completed 2',
+    ]);
+    expect(await database.sql('select reminded_steps, replied_steps from punctual.enrolments')).toEqual([
+      { reminded_steps: [1], replied_steps: [] },
+    ]);
+  });
+
+  it('ends the sequence without an answer, where it says so, or is the last', async () => {
+    const stopping = await enrolOne([
+      { ...question, no_reply: { after_seconds: hour, action: 'stop' } },
+      { body: 'bye' },
+    ]);
+    const last = await enrolOne([{ ...question, no_reply: { after_seconds: hour, action: 'continue' } }]);
+    await talk.advance();
+    await talk.send();
+    await talk.send();
+    sql.pass(hour);
+    expect(await talk.advance()).toEqual({ done: 2 });
+    expect(await talk.read(stopping.id)).toMatchObject({
+      phase: 'stopped',
+      status: 'done',
+      last_error: 'no answer',
+    });
+    expect(await talk.read(last.id)).toMatchObject({ phase: 'completed', status: 'done', last_error: null });
+  });
+});
+
+describe('pausing', () => {
+  const paused = (id: string) => talk.call('pause_enrolment', { p_id: id });
+  const resumed = (id: string) => talk.call('resume_enrolment', { p_id: id });
+
+  it('keeps a step that is due, and resuming lets it go', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    expect(await paused(id)).toMatchObject({
+      phase: 'in_progress',
+      paused_at: sql.now.replace('.000Z', '+00:00'),
+      waits_for: 'somebody to resume it',
+    });
+    expect(await talk.advance()).toEqual({});
+    await paused(id);
+    expect(await resumed(id)).toMatchObject({ paused_at: null, waits_for: null });
+    expect(await talk.advance()).toEqual({ again: 1 });
+    expect(await talk.told(id)).toEqual(['enrolled', 'paused 1', 'resumed 1', 'queued 1']);
+  });
+
+  it('takes back a message that is queued, and resuming queues it anew', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    await talk.advance();
+    await paused(id);
+    expect(await talk.send()).toEqual([]);
+    await resumed(id);
+    await talk.advance();
+    expect(await talk.send()).toEqual(['one']);
+    expect(await talk.messages(id)).toMatchObject([{ status: 'cancelled' }, { status: 'sent' }]);
+  });
+
+  it('lets a message that is on its way come to its end, and what comes back unsent waits', async () => {
+    for (const outcome of ['done', 'retry', 'release', 'unknown']) {
+      await database.reset();
+      account = await sql.addAccount();
+      const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
+      await talk.advance();
+      const { messages, tick } = await talk.claim();
+      await paused(id);
+      const [{ id: message, claim_id } = { id: '', claim_id: '' }] = messages;
+      await tick.settle(
+        [{ id: message, claim_id, outcome, error: 'e', delay_seconds: 1, account_id: account }],
+        { close: 'yes' },
+      );
+      sql.pass(hour);
+      expect(await talk.send(), outcome).toEqual([]);
+      expect(await talk.advance(), outcome).toEqual({});
+      await resumed(id);
+      if (outcome === 'unknown') {
+        expect(await talk.advance()).toEqual({});
+        expect(await sql.resolve('1', 'pending')).toEqual({ status: 'pending' });
+        expect(await talk.send()).toEqual(['one']);
+        continue;
+      }
+      expect(await talk.advance(), outcome).toEqual({ again: 1 });
+      expect(await talk.send(), outcome).toEqual([outcome === 'done' ? 'two' : 'one']);
+    }
+  });
+
+  it('voids the claim of a tick that is at work on it', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    const tick = sql.tick({ queue: 'enrolments' });
+    const { rows, claimId } = await tick.claim();
+    await paused(id);
+    await tick.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'again', delay_seconds: 60 }], {
+      close: 'yes',
+    });
+    expect(await talk.messages(id)).toEqual([]);
+    expect(await talk.read(id)).toMatchObject({ status: 'pending', next_step_at: null });
+  });
+
+  it('is refused of one that is over, and so are resuming and stopping', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    await talk.advance();
+    await talk.send();
+    await expect(paused(id)).rejects.toMatchObject({ code: 'PT409', message: 'the enrolment is completed' });
+    await expect(resumed(id)).rejects.toMatchObject({ code: 'PT409' });
+    await expect(talk.call('stop_enrolment', { p_id: id })).rejects.toMatchObject({ code: 'PT409' });
+    await expect(paused('999')).rejects.toMatchObject({ code: 'PT404' });
+  });
+});
+
+describe('stopping', () => {
+  const stopped = (id: string) => talk.call('stop_enrolment', { p_id: id, p_reason: 'bought', p_by: 'Ann' });
+
+  it('takes back what is queued, and nothing follows', async () => {
+    const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
+    await talk.advance();
+    expect(await stopped(id)).toMatchObject({
+      phase: 'stopped',
+      status: 'cancelled',
+      last_error: 'Ann stopped it: bought',
+    });
+    expect(await stopped(id)).toMatchObject({ phase: 'stopped' });
+    expect(await talk.send()).toEqual([]);
+    expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'withdrawn 1', 'stopped 1']);
+  });
+
+  it('lets a message that is on its way come to its end, and nothing follows', async () => {
+    for (const outcome of ['done', 'retry', 'release', 'unknown', 'dead']) {
+      await database.reset();
+      account = await sql.addAccount();
+      const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
+      await talk.advance();
+      const { messages, tick } = await talk.claim();
+      await stopped(id);
+      const [{ id: message, claim_id } = { id: '', claim_id: '' }] = messages;
+      await tick.settle(
+        [{ id: message, claim_id, outcome, error: 'e', delay_seconds: 1, account_id: account }],
+        { close: 'yes' },
+      );
+      if (outcome === 'unknown') await sql.resolve('1', 'pending');
+      sql.pass(hour);
+      expect(await talk.advance(), outcome).toEqual({});
+      expect(await talk.send(), outcome).toEqual([]);
+      expect(await talk.read(id), outcome).toMatchObject({ phase: 'stopped', status: 'cancelled' });
+    }
+  });
+
+  it('frees the account of a message that was to be tried again', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    await talk.advance();
+    await talk.send('retry', { delay_seconds: hour });
+    await sql.addDm(account, { body: 'another' });
+    expect(await talk.send()).toEqual([]);
+    await stopped(id);
+    expect(await talk.send()).toEqual(['another']);
+  });
 });

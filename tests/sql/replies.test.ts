@@ -1,0 +1,366 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { conversations } from '../support/conversations';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let talk: ReturnType<typeof conversations>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  await database.sql('update punctual.queues set batch_limit = null');
+  sql = exchanges(database);
+  talk = conversations(database, sql);
+  account = await sql.addAccount({ provider_account_id: 'us' });
+});
+
+const hour = 3_600;
+const question = { kind: 'question' as const, body: 'how?' };
+const reminder = { after_seconds: hour, body: 'still there?', template: null };
+
+async function enrolAnn(steps: Parameters<typeof talk.addSequence>[0], more: object = {}) {
+  const sequence = await talk.addSequence(steps);
+  const [id = ''] = await talk.enrol(sequence, [{ account_id: account, recipient: 'ann', ...more }]);
+  return id;
+}
+const said = (body: string, more: object = {}) =>
+  talk.reply({ provider_account_id: 'us', recipient: 'ann', chat_id: 'chat-ann', body, ...more });
+const unmatched = async () => (await talk.call('list_replies', {})) as { id: string; body: string }[];
+
+describe('a reply', () => {
+  it('stops a sequence that says so, and takes back what is queued', async () => {
+    const id = await enrolAnn([{ body: 'one' }, { body: 'two' }]);
+    await talk.advance();
+    await talk.send();
+    await talk.advance();
+    await said('no thanks');
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'replied',
+      status: 'done',
+      last_reply: 'no thanks',
+      sent_steps: 1,
+    });
+    expect(await talk.send()).toEqual([]);
+    expect(await talk.told(id)).toEqual([
+      'enrolled',
+      'queued 1',
+      'sent 1',
+      'queued 2',
+      'replied 1',
+      'withdrawn 2',
+    ]);
+    expect(await unmatched()).toEqual([]);
+  });
+
+  it('that comes while the next message is on its way lets that one finish, and stops the rest', async () => {
+    for (const outcome of ['done', 'retry', 'unknown']) {
+      await database.reset();
+      account = await sql.addAccount({ provider_account_id: 'us' });
+      const id = await enrolAnn([{ body: 'one' }, { body: 'two' }, { body: 'three' }]);
+      await talk.advance();
+      await talk.send();
+      await talk.advance();
+      const { messages, tick } = await talk.claim();
+      await said('stop');
+      const [{ id: message, claim_id } = { id: '', claim_id: '' }] = messages;
+      await tick.settle(
+        [{ id: message, claim_id, outcome, error: 'e', delay_seconds: 1, account_id: account }],
+        { close: 'yes' },
+      );
+      if (outcome === 'unknown') await sql.resolve(message, 'pending');
+      sql.pass(hour);
+      expect(await talk.advance(), outcome).toEqual({});
+      expect(await talk.send(), outcome).toEqual([]);
+      expect(await talk.read(id), outcome).toMatchObject({
+        phase: 'replied',
+        sent_steps: outcome === 'done' ? 2 : 1,
+      });
+    }
+  });
+
+  it('before anything was sent is a reply by the rule of the first step', async () => {
+    const stopping = await enrolAnn([{ body: 'one' }]);
+    const going = await enrolAnn([{ body: 'two', on_reply: 'continue' }]);
+    await said('hello');
+    expect(await talk.read(stopping)).toMatchObject({ phase: 'replied' });
+    expect(await talk.read(going)).toMatchObject({ phase: 'in_progress', last_reply: 'hello' });
+  });
+
+  it('answers a question, after which the next step comes no sooner than its delay, nor than the answer', async () => {
+    const soon = await enrolAnn([question, { body: 'next', delay_seconds: 24 * hour }]);
+    await talk.advance();
+    await talk.send();
+    sql.pass(hour);
+    await said('fine');
+    expect(await talk.read(soon)).toMatchObject({
+      phase: 'in_progress',
+      step: 2,
+      next_step_at: sql.at(23 * hour).replace('.000Z', '+00:00'),
+    });
+
+    const late = await enrolAnn([question, { body: 'last', delay_seconds: hour }]);
+    await talk.advance();
+    await talk.send();
+    sql.pass(30 * hour);
+    await said('fine, too');
+    expect(await talk.read(late)).toMatchObject({ next_step_at: sql.now.replace('.000Z', '+00:00') });
+    expect(await database.sql('select replied_steps from punctual.enrolments order by id')).toEqual([
+      { replied_steps: [1] },
+      { replied_steps: [1] },
+    ]);
+  });
+
+  it('takes back the reminder that is queued, and one that is on its way changes nothing', async () => {
+    const steps = [
+      { ...question, reminder },
+      { body: 'next', delay_seconds: 2 * hour },
+    ];
+    const id = await enrolAnn(steps);
+    await talk.advance();
+    await talk.send();
+    sql.pass(hour);
+    await talk.advance();
+    await said('fine');
+    expect(await talk.send()).toEqual([]);
+    expect(await talk.told(id)).toEqual([
+      'enrolled',
+      'queued 1',
+      'sent 1',
+      'reminder_queued 1',
+      'replied 1',
+      'withdrawn 1',
+    ]);
+    expect(await talk.read(id)).toMatchObject({ step: 2, message_id: null });
+
+    await database.reset();
+    account = await sql.addAccount({ provider_account_id: 'us' });
+    const other = await enrolAnn(steps, { recipient: 'bob' });
+    await talk.advance();
+    await talk.send();
+    sql.pass(hour);
+    await talk.advance();
+    const { messages, tick } = await talk.claim();
+    await said('fine', { recipient: 'bob', chat_id: 'chat-bob' });
+    const records = messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'done' }));
+    await tick.settle(records, { close: 'yes' });
+    expect(await talk.read(other)).toMatchObject({
+      step: 2,
+      phase: 'in_progress',
+      next_step_at: sql.at(hour).replace('.000Z', '+00:00'),
+    });
+    expect(await talk.told(other)).toEqual([
+      'enrolled',
+      'queued 1',
+      'sent 1',
+      'reminder_queued 1',
+      'replied 1',
+      'reminded 1',
+    ]);
+  });
+
+  it('that comes before its question is known to be sent is its answer all the same', async () => {
+    for (const outcome of ['done', 'unknown']) {
+      await database.reset();
+      account = await sql.addAccount({ provider_account_id: 'us' });
+      const id = await enrolAnn([
+        { ...question, reminder },
+        { body: 'next', delay_seconds: 10 },
+      ]);
+      await talk.advance();
+      const { messages, tick } = await talk.claim();
+      sql.pass(2);
+      await said('fine');
+      expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 1 });
+      const records = messages.map(({ id, claim_id }) => ({ id, claim_id, outcome, error: 'e' }));
+      await tick.settle(records, { close: 'yes' });
+      if (outcome === 'unknown') await sql.resolve('1', 'done');
+      expect(await talk.read(id), outcome).toMatchObject({ phase: 'in_progress', step: 2 });
+      sql.pass(hour);
+      await talk.advance();
+      expect(await talk.send()).toEqual(['next']);
+    }
+  });
+
+  it('to a question before, told late, answers no later question', async () => {
+    const id = await enrolAnn([
+      { ...question, no_reply: { after_seconds: hour, action: 'continue' } },
+      { ...question, body: 'and now?' },
+    ]);
+    await talk.advance();
+    await talk.send();
+    const before = sql.now;
+    sql.pass(hour);
+    await talk.advance();
+    await talk.send();
+    await said('late', { said_at: before });
+    expect(await talk.read(id)).toMatchObject({ phase: 'waiting_reply', step: 2, last_reply: 'late' });
+    await said('in time');
+    expect(await talk.read(id)).toMatchObject({ phase: 'completed', step: 2 });
+  });
+
+  it('told twice, or by webhook and by API, is one reply', async () => {
+    const id = await enrolAnn([question, { ...question, body: 'and now?' }]);
+    await talk.advance();
+    await talk.send();
+    await said('fine', { message_id: 'm9' });
+    await said('fine', { message_id: 'm9' });
+    const again = { p_id: id, p_reply: { message_id: 'm9', body: 'fine' } };
+    expect(await talk.call('take_reply', again)).toMatchObject({ applied: false, enrolment: { step: 2 } });
+    await talk.advance();
+    await talk.send();
+    await said('fine', { message_id: 'm9' });
+    expect(await talk.read(id)).toMatchObject({ phase: 'waiting_reply', step: 2 });
+    expect(await talk.call('take_reply', { p_id: id, p_reply: { body: 'well' } })).toMatchObject({
+      applied: true,
+      enrolment: { phase: 'completed', last_reply: 'well' },
+    });
+  });
+
+  it('is of every sequence that the person is in through that account, and of nobody else', async () => {
+    const first = await enrolAnn([{ body: 'one' }]);
+    const second = await enrolAnn([{ body: 'two' }]);
+    const bob = await enrolAnn([{ body: 'three' }], { recipient: 'bob' });
+    account = await sql.addAccount({ provider_account_id: 'them' });
+    const elsewhere = await enrolAnn([{ body: 'four' }]);
+    await said('stop');
+    for (const id of [first, second]) expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
+    for (const id of [bob, elsewhere]) expect(await talk.read(id)).toMatchObject({ phase: 'in_progress' });
+  });
+
+  it('to the last message is kept, and the sequence stays completed', async () => {
+    const id = await enrolAnn([{ body: 'one' }]);
+    await talk.advance();
+    await talk.send();
+    await said('thanks');
+    await said('really');
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'completed',
+      last_reply: 'thanks',
+      replied_at: expect.any(String),
+    });
+    expect(await unmatched()).toEqual([]);
+  });
+
+  it('while it is paused counts, and nothing goes out before it is resumed', async () => {
+    const id = await enrolAnn([question, { body: 'next' }]);
+    await talk.advance();
+    await talk.send();
+    await talk.call('pause_enrolment', { p_id: id });
+    await said('fine');
+    sql.pass(hour);
+    expect(await talk.advance()).toEqual({});
+    expect(await talk.read(id)).toMatchObject({ step: 2, phase: 'in_progress' });
+    await talk.call('resume_enrolment', { p_id: id });
+    await talk.advance();
+    expect(await talk.send()).toEqual(['next']);
+  });
+
+  it('to a sequence that failed keeps it from being resumed', async () => {
+    const id = await enrolAnn([{ body: 'one' }, { body: 'two' }]);
+    await talk.advance();
+    await talk.send();
+    await talk.advance();
+    await talk.send('dead');
+    await said('never mind');
+    expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
+    await expect(talk.call('resume_enrolment', { p_id: id })).rejects.toMatchObject({ code: 'PT409' });
+  });
+});
+
+describe('whose a reply is', () => {
+  it('is told by the chat, once it is known, also for what came before', async () => {
+    const id = await enrolAnn([question, { body: 'next' }]);
+    await talk.advance();
+    const { messages, tick } = await talk.claim();
+    sql.pass(1);
+    // The network knows the person by another id than the one that we wrote to.
+    await said('fine', { recipient: 'urn:ann' });
+    expect(await talk.read(id)).toMatchObject({ last_reply: null });
+    expect(await unmatched()).toMatchObject([{ body: 'fine' }]);
+    const result = { provider_message_id: 'm1', chat_id: 'chat-ann' };
+    await tick.settle(
+      messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'done', result })),
+      { close: 'yes' },
+    );
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'in_progress',
+      step: 2,
+      last_reply: 'fine',
+      chat_id: 'chat-ann',
+    });
+    expect(await unmatched()).toEqual([]);
+  });
+
+  it('is told by the digits of a WhatsApp number, however it is written', async () => {
+    account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
+    const sequence = await talk.addSequence([{ body: 'one' }], { channel: 'whatsapp' });
+    const [id = ''] = await talk.enrol(sequence, [{ account_id: account, recipient: '+49 (170) 12-34' }]);
+    await talk.reply({ provider_account_id: 'phone', recipient: '491701234', body: 'hi' }, 'whatsapp_cloud');
+    expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
+  });
+
+  it('nobody can tell is kept, and a person can say', async () => {
+    const id = await enrolAnn([{ body: 'one' }]);
+    await said('hi', { recipient: 'who?', chat_id: 'what?' });
+    const [reply] = await unmatched();
+    expect(await talk.read(id)).toMatchObject({ phase: 'in_progress' });
+    const told = { p_id: id, p_reply: { receipt_id: reply?.id } };
+    expect(await talk.call('take_reply', told)).toMatchObject({
+      applied: true,
+      enrolment: { phase: 'replied', chat_id: 'what?' },
+    });
+    expect(await talk.call('take_reply', told)).toMatchObject({ applied: false });
+    expect(await unmatched()).toEqual([]);
+    await expect(talk.call('take_reply', { p_id: id, p_reply: { receipt_id: '99' } })).rejects.toMatchObject({
+      code: 'PT404',
+    });
+  });
+
+  it("is nobody's who was enrolled after it", async () => {
+    await said('hi');
+    sql.pass(1);
+    const id = await enrolAnn([{ body: 'one' }]);
+    await talk.advance();
+    await talk.send('done', { result: { provider_message_id: 'm', chat_id: 'chat-ann' } });
+    expect(await talk.read(id)).toMatchObject({ replied_at: null });
+    expect(await unmatched()).toHaveLength(1);
+  });
+});
+
+describe("WhatsApp's window", () => {
+  it('is told to the attempt: when the person last wrote, and whether that is less than 24 hours ago', async () => {
+    account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
+    const facts = async () => {
+      await sql.addDm(account, { channel: 'whatsapp', recipient: '+49 170 1' });
+      const { messages, tick } = await talk.claim();
+      await tick.settle(
+        messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'done' })),
+        { close: 'yes' },
+      );
+      return messages.map((message) => message.facts);
+    };
+    expect(await facts()).toEqual([{ heard_at: null, in_window: false }]);
+    const wrote = sql.now;
+    await talk.reply({ provider_account_id: 'phone', recipient: '491701' }, 'whatsapp_cloud');
+    await talk.reply(
+      { provider_account_id: 'another', recipient: '491701', said_at: sql.at(9 * hour) },
+      'whatsapp_cloud',
+    );
+    sql.pass(24 * hour - 61);
+    expect(await facts()).toEqual([{ heard_at: wrote.replace('.000Z', '+00:00'), in_window: true }]);
+    sql.pass(1);
+    expect(await facts()).toMatchObject([{ in_window: false }]);
+  });
+
+  it('is no matter to other providers', async () => {
+    await sql.addDm(account);
+    const { messages } = await talk.claim();
+    expect(messages).toMatchObject([{ facts: null }]);
+  });
+});
