@@ -57,7 +57,7 @@ const reply = z.object({
         timeout_seconds: z.number().nullable(),
         row: z.record(z.string(), z.unknown()),
         account: account.nullish(),
-        facts: z.unknown(),
+        facts: z.unknown().optional(),
       })
       .transform((r) => ({
         id: r.id,

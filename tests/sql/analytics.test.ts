@@ -312,6 +312,7 @@ describe('the daily figures', () => {
     const steps = await rollUp('2026-06-05T02:00:00Z', { day: '2026-06-01' });
     expect(steps.map(({ queue, rows }) => [queue, rows])).toEqual([
       ['dm_queue', 0],
+      ['enrolments', 0],
       ['jobs', 1],
       ['monitors', 0],
       ['posts', 0],
@@ -358,7 +359,7 @@ describe('the daily figures', () => {
       ['2026-06-03', 1],
       ['2026-06-04', 0],
     ]);
-    expect(new Set(steps.map(({ queue }) => queue)).size).toBe(5);
+    expect(new Set(steps.map(({ queue }) => queue)).size).toBe(6);
   });
 
   it('are whole where two roll up at once', async () => {

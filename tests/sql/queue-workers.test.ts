@@ -458,16 +458,17 @@ describe('punctual_install_clocks', () => {
     expect(await entries()).toEqual([
       ['analytics', 'https://your.app/api/cron/analytics', '23 2 * * *'],
       ['dm-queue', 'https://your.app/api/cron/dm-queue', '* * * * *'],
+      ['enrolments', 'https://your.app/api/cron/enrolments', '* * * * *'],
       ['jobs', 'https://your.app/api/cron/jobs', '* * * * *'],
       ['monitors', 'https://your.app/api/cron/monitors', '* * * * *'],
       ['posts', 'https://your.app/api/cron/posts', '* * * * *'],
       ['prune', 'https://your.app/api/cron/prune', '17 3 * * *'],
       ['reconcile', 'https://your.app/api/cron/reconcile', '*/5 * * * *'],
     ]);
-    expect(workers).toHaveLength(7);
+    expect(workers).toHaveLength(8);
     expect(regions_left_out).toEqual(['fra1', 'sin1']);
-    expect(await jobs()).toHaveLength(8);
-    expect(await secrets()).toHaveLength(7);
+    expect(await jobs()).toHaveLength(9);
+    expect(await secrets()).toHaveLength(8);
   });
 
   it('has the endpoints of vercel.json, but for the regions and what is not registered', async () => {
@@ -493,7 +494,7 @@ describe('punctual_install_clocks', () => {
       expect(all).toContainEqual(['free-trials', 'https://new.app/base/api/cron/free-trials', '* * * * *']);
       expect(all).toContainEqual(['dm-queue', 'https://new.app/base/api/cron/dm-queue', '10 seconds']);
       expect(new Set((await secrets()).map(({ token }) => token))).toEqual(new Set(['a-newer-one']));
-      expect(await jobs()).toHaveLength(9);
+      expect(await jobs()).toHaveLength(10);
     } finally {
       await database.sql('drop table public.free_trials');
     }
@@ -515,7 +516,7 @@ describe('punctual_install_clocks', () => {
     await install();
     await create({ name: 'monitors-fra1', url: 'https://your.app/api/cron/monitors/fra1' });
     const [{ r }] = await database.sql('select punctual.punctual_remove_clocks() as r');
-    expect(r.removed).toHaveLength(8);
+    expect(r.removed).toHaveLength(9);
     expect([await listed(), await jobs(), await secrets()]).toEqual([[], [], []]);
   });
 });

@@ -1,0 +1,118 @@
+/**
+ * 10,000 enrolments due at once, and 100,000 that wait, on real Postgres behind PostgREST: `npm run bench:enrolments`.
+ *
+ * How long one tick takes to turn all of the due ones into messages; and what an idle tick costs with none that waits, and with 100,000, half
+ * of them for an answer and half for a later day. Two databases stand side by side and are asked in turn, so that a slow moment of the machine
+ * meets both.
+ */
+import { parseArgs } from 'node:util';
+import { tick } from '../lib/engine/tick';
+import { enrolments } from '../lib/queues/enrolments';
+import { supabaseRpc } from '../lib/store/supabase-rpc';
+import { type Stack, startStack } from '../tests/stack/start-stack';
+import { realTimePorts } from '../tests/support/real-time-ports';
+import { median } from './due-dms';
+
+const { values: flags } = parseArgs({
+  options: {
+    due: { type: 'string', default: '10000' },
+    waiting: { type: 'string', default: '100000' },
+    rounds: { type: 'string', default: '60' },
+    postgres: { type: 'string', default: '15' },
+  },
+});
+
+const steps = [
+  {
+    kind: 'question',
+    delay_seconds: 0,
+    hours: Object.fromEntries(
+      ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'].map((day) => [day, ['00:00-24:00']]),
+    ),
+    body: 'Hi {{first_name}}, how are things at {{company}}?',
+    template: null,
+    on_reply: 'continue',
+    reminder: null,
+    no_reply: null,
+  },
+];
+
+async function addPeople(stack: Stack, first: number, count: number, changes: string): Promise<void> {
+  await stack.sql(
+    `insert into punctual.enrolments (sequence_id, version, account_id, channel, recipient, variables, time_zone, next_step_at, phase, waits_for, enrolled_at)
+     select 1, 1, a.id, 'linkedin', 'person ' || n, jsonb_build_object('first_name', 'Name ' || n, 'company', 'Company ' || n), 'Europe/Berlin',
+            ${changes}, now()
+       from generate_series($1::integer, $2::integer) n join (select id, row_number() over () as number from punctual.accounts) a on a.number = 1 + n % 100`,
+    [first, first + count - 1],
+  );
+  await stack.sql('vacuum (analyze) punctual.enrolments');
+}
+
+async function side(waiting: number) {
+  const stack = await startStack({ postgres: flags.postgres as '15' | '18' });
+  const rpc = supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
+  await rpc('create_sequence', {
+    p_sequence: { name: 'bench', channel: 'linkedin', time_zone: null, steps },
+  });
+  await stack.sql(
+    `insert into punctual.accounts (provider, provider_account_id, name) select 'unipile', 'account-' || n, 'Account ' || n from generate_series(1, 100) n`,
+  );
+  if (waiting > 0) {
+    await addPeople(stack, 1_000_000, waiting / 2, `null, 'waiting_reply', 'an answer'`);
+    await addPeople(
+      stack,
+      2_000_000,
+      waiting / 2,
+      `now() + interval '1 day' + n * interval '1 second', 'in_progress', null`,
+    );
+  }
+  const run = () => tick(enrolments, realTimePorts(rpc), { deps: null, limitMs: 60_000, clockName: 'bench' });
+  return { stack, run, idleMs: [] as number[] };
+}
+
+const [none, many] = [await side(0), await side(Number(flags.waiting))] as const;
+try {
+  for (let n = 0; n < Number(flags.rounds); n++) {
+    for (const one of [none, many]) {
+      const startedAt = performance.now();
+      const { counts } = await one.run();
+      if (counts.claimed > 0) throw new Error(`an idle tick claimed ${counts.claimed}`);
+      one.idleMs.push(performance.now() - startedAt);
+    }
+  }
+  const [a, b] = [median(none.idleMs.slice(5)), median(many.idleMs.slice(5))];
+  console.log(
+    `an idle tick: ${a.toFixed(1)} ms with none that waits, ${b.toFixed(1)} ms with ${flags.waiting}; ratio ${(b / a).toFixed(2)}`,
+  );
+
+  for (const [one, waiting] of [
+    [none, '0'],
+    [many, flags.waiting],
+  ] as const) {
+    await addPeople(
+      one.stack,
+      1,
+      Number(flags.due),
+      `now() - n * interval '1 millisecond', 'in_progress', null`,
+    );
+    const { counts, usedMs, budgetMs, ended, exchanges } = await one.run();
+    const [{ messages, advanced }] = await one.stack.sql(
+      `select (select count(*)::integer from punctual.dm_queue) as messages,
+              (select count(*)::integer from punctual.enrolments where message_id is not null) as advanced`,
+    );
+    console.log(
+      `${counts.again} of ${flags.due} due ones advanced beside ${waiting} in ${(usedMs / 1_000).toFixed(1)} s of ${budgetMs / 1_000} s ` +
+        `(${ended}; ${exchanges} exchanges), ${messages} messages queued`,
+    );
+    if (messages !== Number(flags.due) || advanced !== messages) {
+      console.error(`${advanced} enrolments wait for ${messages} messages.`);
+      process.exitCode = 1;
+    }
+  }
+  if (b / a > 1.5) {
+    console.error('An idle tick costs more than one and a half times as much with those that wait.');
+    process.exitCode = 1;
+  }
+} finally {
+  for (const one of [none, many]) await one.stack.stop();
+}

@@ -1,0 +1,187 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { type Outcome, retry } from '../../lib/engine/outcome';
+import type { Queue } from '../../lib/engine/queue';
+import { tick } from '../../lib/engine/tick';
+import { dmQueue } from '../../lib/queues/dm-queue';
+import { enrolments } from '../../lib/queues/enrolments';
+import { supabaseRpc } from '../../lib/store/supabase-rpc';
+import { type Stack, startStack } from '../stack/start-stack';
+import { stepOf } from '../support/conversations';
+import { realTimePorts } from '../support/real-time-ports';
+
+let stack: Stack;
+let rpc: ReturnType<typeof supabaseRpc>;
+
+beforeAll(async () => {
+  stack = await startStack();
+  rpc = supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
+});
+afterAll(() => stack?.stop());
+beforeEach(async () => {
+  // Every tick is let in: the claims alone keep them apart.
+  await stack.sql('update punctual.queues set max_ticks = 100, batch_limit = null, backoff_base_seconds = 1');
+});
+
+interface Message {
+  id: string;
+  enrolment_id: number;
+  step: number;
+  is_reminder: boolean;
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** dm_queue, with a provider that keeps books of what it took, and fails now and then, for certain or not. */
+function messenger(sent: Message[]): Queue<Message, null, unknown> {
+  return {
+    name: 'dm_queue',
+    row: { safeParse: (data: unknown) => ({ success: true, data }) } as never,
+    delivery: 'at-most-once',
+    timeoutMs: dmQueue.timeoutMs,
+    connect: () => null,
+    providers: () => ['unipile'],
+    async perform(message): Promise<Outcome> {
+      await sleep(Math.random() * 8);
+      const luck = Math.random();
+      if (luck < 0.1) return retry('busy', 0);
+      sent.push(message);
+      if (luck < 0.15) return { kind: 'unknown', error: 'no answer in time' };
+      return { kind: 'done', result: { provider_message_id: crypto.randomUUID() } };
+    },
+  };
+}
+
+it('goes step by step for everybody, with four ticks of either queue at once, replies, pauses and stops between them', async () => {
+  const people = 240;
+  const steps = [
+    stepOf({ body: 'one {{n}}' }),
+    stepOf({ kind: 'question', body: 'two {{n}}', no_reply: { after_seconds: 1, action: 'continue' } }),
+    stepOf({ body: 'three {{n}}', on_reply: 'continue' }),
+    stepOf({ body: 'four {{n}}' }),
+  ];
+  const sequence = (await rpc('create_sequence', {
+    p_sequence: { name: 'race', channel: 'linkedin', time_zone: null, steps },
+  })) as { id: string };
+  const accounts = await stack.sql(
+    `insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
+     select 'unipile', 'us-' || n, 'A' || n, 100000 from generate_series(1, 40) n returning id, provider_account_id`,
+  );
+  const { rows } = (await rpc('enrol_people', {
+    p_sequence_id: sequence.id,
+    p_people: Array.from({ length: people }, (_, n) => ({
+      account_id: accounts[n % accounts.length]?.id,
+      recipient: `p${n}`,
+      variables: { n: String(n) },
+    })),
+  })) as { rows: { id: string }[] };
+  const ids = rows.map(({ id }) => id);
+
+  const sent: Message[] = [];
+  const queue = messenger(sent);
+  // When we knew of it: after the call that told it was answered, by the database's clock.
+  const overSince = new Map<string, number>();
+  const databaseNow = async () =>
+    Number((await stack.sql('select extract(epoch from clock_timestamp()) * 1000 as ms'))[0]?.ms);
+  let working = true;
+  const failures: unknown[] = [];
+  const repeat = async (act: () => Promise<unknown>, pauseMs: number) => {
+    while (working) {
+      await act().catch((error) => failures.push(error));
+      await sleep(Math.random() * pauseMs);
+    }
+  };
+  const anyone = () => Math.floor(Math.random() * people);
+  const meddle = async () => {
+    const n = anyone();
+    const id = ids[n] ?? '';
+    const luck = Math.random();
+    try {
+      if (luck < 0.15) {
+        await rpc('stop_enrolment', { p_id: id });
+        overSince.set(id, await databaseNow());
+      } else if (luck < 0.4) {
+        await rpc('pause_enrolment', { p_id: id });
+        await sleep(Math.random() * 60);
+        await rpc('resume_enrolment', { p_id: id });
+      } else {
+        const both = [n, anyone()].map((one) => ({
+          kind: 'message',
+          status: 'received',
+          message_id: crypto.randomUUID(),
+          provider_account_id: `us-${1 + (one % accounts.length)}`,
+          recipient: `p${one}`,
+          body: 'hm',
+          said_at: new Date().toISOString(),
+        }));
+        await rpc('receive_receipts', { p_provider: 'unipile', p_receipts: both });
+      }
+    } catch (error) {
+      // It is over by now.
+      if ((error as { code?: string }).code !== 'PT409') throw error;
+    }
+  };
+  const settleUnknowns = async () => {
+    for (const { id } of await stack.sql(`select id from punctual.dm_queue where status = 'unknown'`)) {
+      await rpc('resolve_row', { p_queue: 'dm_queue', p_id: String(id), p_decision: 'done' });
+    }
+  };
+  const options = { deps: null, limitMs: 60_000, clockName: 'test' };
+  const done = Promise.all([
+    ...Array.from({ length: 4 }, () => repeat(() => tick(enrolments, realTimePorts(rpc), options), 10)),
+    ...Array.from({ length: 4 }, () => repeat(() => tick(queue, realTimePorts(rpc), options), 10)),
+    ...Array.from({ length: 3 }, () => repeat(meddle, 60)),
+    repeat(settleUnknowns, 200),
+  ]);
+  const open = async () =>
+    (
+      await stack.sql(
+        `select count(*)::integer as n from punctual.enrolments where status in ('pending', 'running')`,
+      )
+    )[0]?.n;
+  const until = Date.now() + 90_000;
+  while ((await open()) > 0 && Date.now() < until) await sleep(200);
+  working = false;
+  await done;
+
+  expect(failures).toEqual([]);
+  expect(await open()).toBe(0);
+  expect(
+    await stack.sql(
+      `select status, count(*)::integer from punctual.dm_queue where status not in ('sent', 'cancelled') group by 1`,
+    ),
+  ).toEqual([]);
+  const [{ deadlocks }] = (await stack.sql(
+    'select deadlocks from pg_stat_database where datname = current_database()',
+  )) as [{ deadlocks: unknown }];
+  expect(Number(deadlocks)).toBe(0);
+
+  // Each step once and in order, by the provider's books.
+  const stepsOf = new Map<string, number[]>();
+  for (const { enrolment_id, step } of sent) {
+    const id = String(enrolment_id);
+    stepsOf.set(id, [...(stepsOf.get(id) ?? []), step]);
+  }
+  const final = await stack.sql(
+    'select id::text, phase, sent_steps, account_id from punctual.enrolments order by id',
+  );
+  for (const { id, phase, sent_steps } of final) {
+    const taken = stepsOf.get(id) ?? [];
+    expect(taken, `steps of ${id}, ${phase}`).toEqual(Array.from({ length: sent_steps }, (_, n) => n + 1));
+    if (phase === 'completed') expect(taken).toHaveLength(4);
+  }
+  expect(new Set(final.map(({ phase }) => phase))).toEqual(new Set(['completed', 'replied', 'stopped']));
+
+  // Nothing was claimed of one that was known to have been stopped.
+  const claims = await stack.sql(
+    'select enrolment_id::text as id, extract(epoch from claimed_at) * 1000 as ms from punctual.dm_queue where claimed_at is not null',
+  );
+  const late = claims.filter(({ id, ms }) => Number(ms) > (overSince.get(id) ?? Number.POSITIVE_INFINITY));
+  expect(late).toEqual([]);
+  expect(overSince.size).toBeGreaterThan(5);
+  // Or had been answered by a reply that stops.
+  const answered = await stack.sql(
+    `select d.id from punctual.dm_queue d join punctual.enrolments e on e.id = d.enrolment_id and e.phase = 'replied'
+      where d.claimed_at > e.finished_at + interval '1 second'`,
+  );
+  expect(answered).toEqual([]);
+}, 150_000);
