@@ -347,6 +347,79 @@ describe('a table of a person’s own', () => {
     expect(await database.sql('select part from app.seen')).toEqual([{ part: 'main' }]);
   });
 
+  it('has its after_settle told of what settles a row otherwise: expiry, an operator, ticks that died too often', async () => {
+    await database.sql('create table app.told (trial bigint, outcome text, error text)');
+    await database.sql(`create function app.tell(p_applied jsonb, p_now timestamptz) returns void language sql as $$
+      insert into app.told select (a->>'id')::bigint, a->>'outcome', a->>'error' from jsonb_array_elements(p_applied) a $$`);
+    await database.sql('grant all on all tables in schema app to service_role');
+    await trials('', `, p_after_settle => 'app.tell', p_settings => '{"max_attempts": 1}'`);
+    for (let n = 0; n < 3; n++) await addTrial(sql.at(n - 3));
+    await database.sql('update app.trials set expires_at = $1 where id = 1', [sql.at(0)]);
+    await database.sql('update app.trials set next_at = $1 where id = 2', [sql.at(3_600)]);
+    expect((await tick().claim()).rows).toMatchObject([{ id: '3' }]);
+    const cancel = {
+      p_queue: 'trials',
+      p_id: '2',
+      p_decision: 'cancelled',
+      p_note: 'no more',
+      p_now: sql.now,
+    };
+    await database.rpc('resolve_row', cancel);
+    sql.pass(600);
+    await tick().claim();
+    expect(await database.sql('select * from app.told order by trial')).toEqual([
+      { trial: 1, outcome: 'dead', error: 'expired before it could start' },
+      { trial: 2, outcome: 'cancelled', error: 'no more' },
+      { trial: 3, outcome: 'dead', error: 'the tick died while this row was running' },
+    ]);
+  });
+
+  it('has the facts that its function knows of claimed rows go with them, also where the claim is repeated', async () => {
+    await database.sql(`create function app.know(p_ids text[], p_now timestamptz) returns jsonb language sql as $$
+      select jsonb_build_object(p_ids[1], jsonb_build_object('asked', p_ids, 'at', p_now)) $$`);
+    await trials('', `, p_facts => 'app.know'`);
+    await addTrial(sql.at(-2));
+    await addTrial(sql.at(-1));
+    const one = tick();
+    const facts = [{ asked: ['1', '2'], at: sql.now.replace('.000Z', '+00:00') }, null];
+    const first = await one.claim();
+    expect(first.rows).toMatchObject(facts.map((known) => ({ facts: known })));
+    expect((await one.claim(100, first.claimId)).rows).toMatchObject(
+      facts.map((known) => ({ facts: known })),
+    );
+  });
+
+  it('does not claim rows whose time is over, by the column that says so', async () => {
+    await trials(', open_until timestamptz', `, p_closes_column => 'open_until'`);
+    for (const closes of [null, sql.at(0), sql.at(1)]) {
+      await addTrial(sql.at(-9));
+      await database.sql(
+        'update app.trials set open_until = $1 where id = (select max(id) from app.trials)',
+        [closes],
+      );
+    }
+    expect((await tick().claim()).rows.map(({ id }) => id)).toEqual(['1', '3']);
+  });
+
+  it('has rows without a due time that wait for something, by the column that says for what', async () => {
+    await trials(', waits_for text', `, p_waits_column => 'waits_for'`);
+    await database.sql(`insert into app.trials (next_at, waits_for) values (null, 'the mail'), (null, null)`);
+    const { queues } = (await database.rpc('read_stats', { p_now: sql.now })) as {
+      queues: { name: string; unreachable: object[] }[];
+    };
+    expect(queues.find(({ name }) => name === 'trials')?.unreachable).toEqual([
+      { reason: 'next_at is null', rows: 1 },
+    ]);
+    const why = async (id: string) =>
+      (
+        (await database.rpc('explain_row', { p_queue: 'trials', p_id: id, p_now: sql.now })) as {
+          waits: object[];
+        }
+      ).waits;
+    expect(await why('1')).toEqual([{ kind: 'event', until: null, text: 'waits for the mail' }]);
+    expect(await why('2')).toEqual([{ kind: 'never_due', until: null, text: 'next_at is null' }]);
+  });
+
   it('may be parted: each partition has its own tick and its own rows', async () => {
     await trials(`, region text default 'eu'`, `, p_partition_column => 'region'`);
     await database.sql(
@@ -795,7 +868,7 @@ const refusals: Refusal[] = [
     message: 'p_words is no object of words',
     hint: `For example '{"running": "sending", "done": "sent"}'.`,
   })),
-  ...['p_after_settle', 'p_evidence'].map((name) => ({
+  ...['p_after_settle', 'p_evidence', 'p_facts'].map((name) => ({
     what: `${name} that ticks may not call`,
     given: [
       `create function app.f(jsonb, timestamptz) returns void language sql as 'select'`,
