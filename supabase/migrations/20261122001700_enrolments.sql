@@ -213,7 +213,9 @@ begin
   if p_message_id is null then return false; end if;
   select to_jsonb(d.*) into v_row from punctual.dm_queue d where d.id = p_message_id and d.status = 'pending' for no key update skip locked;
   if v_row is null then return false; end if;
+  perform set_config('punctual.withdraws', 'on', true);
   update punctual.dm_queue d set status = 'cancelled', finished_at = p_now, last_error = p_reason, lease_expires_at = null where d.id = p_message_id;
+  perform set_config('punctual.withdraws', '', true);
   insert into punctual.history (queue, row_id, at, event, text) values ('dm_queue', p_message_id::text, p_now, 'decided', p_reason);
   -- One that was to be tried again held its account. Where the account is locked, its wait ends by itself.
   if v_row->>'claimed_at' is not null then
@@ -424,6 +426,29 @@ begin
   end if;
 end
 $$;
+
+-- Messages that somebody cancels or deletes by hand: no settle tells of them.
+create function punctual.follow_message_by_hand() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  e punctual.enrolments;
+begin
+  -- Ourselves, in the name of the enrolment.
+  if current_setting('punctual.withdraws', true) = 'on' then return null; end if;
+  select * into e from punctual.enrolments x where x.id = old.enrolment_id for no key update;
+  if found then
+    e := punctual.follow_message(e, old, 'cancelled', null, case when tg_op = 'UPDATE' then coalesce(new.finished_at, clock_timestamp()) else clock_timestamp() end);
+    perform punctual.save_enrolment(e);
+  end if;
+  return null;
+end
+$$;
+create trigger dm_queue_cancelled_by_hand after update of status on punctual.dm_queue for each row
+  when (old.enrolment_id is not null and old.status in ('pending', 'unknown') and new.status = 'cancelled')
+  execute function punctual.follow_message_by_hand();
+create trigger dm_queue_deleted_by_hand after delete on punctual.dm_queue for each row
+  when (old.enrolment_id is not null and old.status in ('pending', 'unknown'))
+  execute function punctual.follow_message_by_hand();
 
 -- What a due enrolment comes to, by what perform is told: {id: {outcome, error}}: again, its message is to be queued; done, nothing is left to
 -- do; dead, its message cannot be written.

@@ -174,6 +174,15 @@ describe('a due enrolment', () => {
     expect(await talk.send()).toEqual([]);
   });
 
+  it('stops where its message is cancelled or deleted by hand, without a word to anybody', async () => {
+    for (const byHand of [`update punctual.dm_queue set status = 'cancelled'`, 'delete from punctual.dm_queue']) {
+      const { id } = await enrolOne([{ body: 'one' }]);
+      await talk.advance();
+      await database.sql(byHand);
+      expect(await talk.read(id)).toMatchObject({ phase: 'stopped', last_error: 'its message was cancelled' });
+    }
+  });
+
   it('goes on where a message that was given up turns out to have been sent', async () => {
     account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
     const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two' }], { channel: 'whatsapp' });
