@@ -12,6 +12,8 @@ export interface Send {
   media?: number;
   /** WhatsApp's `biz_opaque_callback_data`. */
   reference?: string;
+  /** Of a WhatsApp template; `text` then tells it for a reader. */
+  template?: { name: string; language: string; parameters: string[] };
 }
 
 /** A message or a post that the sandbox really took. */
@@ -22,10 +24,26 @@ export interface Delivery extends Send {
   at: string;
 }
 
-/** What was really delivered, in order: the truth that a client's own idea of it is held against. */
+/** The two sides of a chat. */
+export type Chat = Pick<Send, 'provider' | 'account' | 'recipient'>;
+
+/** What the recipient wrote to the account. */
+export interface Reply extends Chat {
+  kind: 'reply';
+  id: string;
+  text: string;
+  /** ISO 8601, UTC. */
+  at: string;
+  /** When the webhook of it was taken. */
+  told_at: string | null;
+}
+
+/** What was really delivered, and what people wrote, in order: the truth that a client's own idea of it is held against. */
 export class DeliveryLog {
   readonly #all: Delivery[] = [];
-  readonly #byChat = new Map<string, number[]>();
+  readonly #replies: Reply[] = [];
+  readonly #byChat = new Map<string, (Delivery | Reply)[]>();
+  readonly #heardMs = new Map<string, number>();
   readonly #posts = new Map<string, Delivery[]>();
   // A sandbox started anew must not repeat the ids that an earlier one gave out.
   readonly #startedMs = Date.now();
@@ -43,11 +61,24 @@ export class DeliveryLog {
       else this.#posts.set(send.account, [delivery]);
       return delivery;
     }
-    const chat = chatKey(send);
-    const numbers = this.#byChat.get(chat);
-    if (numbers) numbers.push(number);
-    else this.#byChat.set(chat, [number]);
+    this.#keep(delivery);
     return delivery;
+  }
+
+  /** Somebody wrote. */
+  hear(chat: Chat, text: string): Reply {
+    const id = `${prefixes[chat.provider]}${this.#run}_r${this.#replies.length}`;
+    const reply: Reply = { kind: 'reply', id, ...chat, text, at: new Date().toISOString(), told_at: null };
+    this.#replies.push(reply);
+    this.#heardMs.set(chatKey(chat), Date.parse(reply.at));
+    this.#keep(reply);
+    return reply;
+  }
+
+  #keep(entry: Delivery | Reply): void {
+    const entries = this.#byChat.get(chatKey(entry));
+    if (entries) entries.push(entry);
+    else this.#byChat.set(chatKey(entry), [entry]);
   }
 
   /** As LinkedIn names an activity: a number of 19 digits, always even here, so that the odd one after it is free. */
@@ -59,9 +90,19 @@ export class DeliveryLog {
     return this.#all;
   }
 
-  /** What one account sent to one recipient, oldest first. */
-  ofChat(chat: Pick<Send, 'provider' | 'account' | 'recipient'>): Delivery[] {
-    return (this.#byChat.get(chatKey(chat)) ?? []).flatMap((number) => this.#all[number] ?? []);
+  /** What people wrote, oldest first. */
+  replies(): readonly Reply[] {
+    return this.#replies;
+  }
+
+  /** When the recipient last wrote, in milliseconds since the epoch; null where that never was. */
+  heardMs(chat: Chat): number | null {
+    return this.#heardMs.get(chatKey(chat)) ?? null;
+  }
+
+  /** What went to and fro between the two, oldest first. */
+  ofChat(chat: Chat): readonly (Delivery | Reply)[] {
+    return this.#byChat.get(chatKey(chat)) ?? [];
   }
 
   /** What one account posted, oldest first. */
@@ -70,27 +111,32 @@ export class DeliveryLog {
   }
 
   /** Who has written to whom. */
-  chats(): Pick<Send, 'provider' | 'account' | 'recipient'>[] {
+  chats(): Chat[] {
     return [...this.#byChat.keys()].map((key) => {
       const [provider, account, recipient] = JSON.parse(key);
       return { provider, account, recipient };
     });
   }
+}
 
-  /** All of it as a JSON array, in pieces: the log of a long run need not fit into one string. */
-  *json(): Generator<string> {
-    const step = 1000;
-    yield '[';
-    for (let start = 0; start < this.#all.length; start += step) {
-      const piece = this.#all.slice(start, start + step).map((delivery) => JSON.stringify(delivery));
-      yield (start === 0 ? '' : ',') + piece.join(',\n');
-    }
-    yield ']\n';
+/** A log as a JSON array, in pieces: that of a long run need not fit into one string. */
+export function* logJson(all: readonly object[]): Generator<string> {
+  const step = 1000;
+  yield '[';
+  for (let start = 0; start < all.length; start += step) {
+    const piece = all.slice(start, start + step).map((entry) => JSON.stringify(entry));
+    yield (start === 0 ? '' : ',') + piece.join(',\n');
   }
+  yield ']\n';
 }
 
 const prefixes = { unipile: 'msg_', 'whatsapp-cloud': 'wamid.' } as const;
 
-function chatKey({ provider, account, recipient }: Pick<Send, 'provider' | 'account' | 'recipient'>): string {
-  return JSON.stringify([provider, account, recipient]);
+function chatKey({ provider, account, recipient }: Chat): string {
+  return JSON.stringify([provider, account, person({ provider, recipient })]);
+}
+
+/** One name for a recipient, who over WhatsApp may be written with a plus or without. */
+export function person({ provider, recipient }: Pick<Chat, 'provider' | 'recipient'>): string {
+  return provider === 'whatsapp-cloud' ? recipient.replace(/\D/g, '') : recipient;
 }

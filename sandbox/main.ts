@@ -8,7 +8,12 @@ const USAGE = `Usage: npm run sandbox -- [options]
   --latency A-B      milliseconds before an answer (100-800)
   --rate-limited R   share of messages answered by 429 (0.04)
   --lost R           share of messages whose answer is lost (0.03)
-  --whatsapp-webhook URL  told of sent and delivered, signed with WHATSAPP_APP_SECRET of the environment
+  --steady ACCOUNTS  separated by commas: nothing goes wrong for them by chance
+  --enforce-window   a WhatsApp text to somebody who has not written for 24 hours is refused
+  --people R,R,…     shares of people who answer every message, every second, every third …; none unless given
+  --answer-after A-B milliseconds before they answer (1000-4000)
+  --answered ACCOUNTS  separated by commas: whom they answer; all unless given
+  --whatsapp-webhook URL  told of sent, delivered and answers, signed with WHATSAPP_APP_SECRET of the environment
   --unipile-webhook URL   told of messages, with UNIPILE_WEBHOOK_SECRET of the environment
   --quiet            print nothing per message`;
 
@@ -27,6 +32,11 @@ function readArguments() {
         latency: { type: 'string', default: '100-800' },
         'rate-limited': { type: 'string', default: '0.04' },
         lost: { type: 'string', default: '0.03' },
+        steady: { type: 'string' },
+        'enforce-window': { type: 'boolean', default: false },
+        people: { type: 'string' },
+        'answer-after': { type: 'string', default: '1000-4000' },
+        answered: { type: 'string' },
         'whatsapp-webhook': { type: 'string' },
         'unipile-webhook': { type: 'string' },
         quiet: { type: 'boolean', default: false },
@@ -50,9 +60,19 @@ function numberOf(name: string, text: string, most: number): number {
   return fits ? number : fail(`--${name} must be a number from 0 to ${most}, not "${text}".`);
 }
 
-const latency = /^(\d+)-(\d+)$/.exec(values.latency);
-const [least, most] = [Number(latency?.[1]), Number(latency?.[2])];
-if (!latency || least > most) fail(`--latency must look like 100-800, not "${values.latency}".`);
+function rangeOf(name: string, text: string): [number, number] {
+  const match = /^(\d+)-(\d+)$/.exec(text);
+  const [least, most] = [Number(match?.[1]), Number(match?.[2])];
+  return match && least <= most ? [least, most] : fail(`--${name} must look like 100-800, not "${text}".`);
+}
+
+function sharesOf(text: string): number[] {
+  const shares = text.split(',').map((share) => numberOf('people', share, 1));
+  // Tenths do not add up to one exactly.
+  const fit = shares.reduce((sum, share) => sum + share, 0) < 1.000001;
+  return fit ? shares : fail(`--people must come to 1 at most, not "${text}".`);
+}
+
 const port = numberOf('port', values.port, 65_535);
 
 /** The webhook's address and secret; undefined where there is no address. */
@@ -71,9 +91,16 @@ const sandbox = await startSandbox({
   port,
   host: values.host,
   seed: numberOf('seed', values.seed, Number.MAX_SAFE_INTEGER),
-  latencyMs: [least, most],
+  latencyMs: rangeOf('latency', values.latency),
   rateLimited: numberOf('rate-limited', values['rate-limited'], 1),
   lost: numberOf('lost', values.lost, 1),
+  steady: values.steady?.split(','),
+  enforceWindow: values['enforce-window'],
+  people: {
+    shares: values.people === undefined ? [] : sharesOf(values.people),
+    delayMs: rangeOf('answer-after', values['answer-after']),
+    accounts: values.answered?.split(','),
+  },
   webhooks: {
     whatsapp: whatsapp && { url: whatsapp.url, appSecret: whatsapp.secret },
     unipile,

@@ -1,9 +1,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
+import { z } from 'zod';
 import { trickleAnswer, writeAnswer } from './answer';
-import { type Delivery, DeliveryLog, type Send } from './delivery-log';
+import { type Chat, type Delivery, DeliveryLog, logJson, type Reply, type Send } from './delivery-log';
 import { type Fault, type FaultSettings, Faults, faultSettings } from './faults';
+import { People, type PeopleSettings } from './people';
 import { readBody } from './read-body';
 import type { Reading, Shape } from './shape';
 import { Sites } from './sites';
@@ -23,12 +25,22 @@ export interface SandboxOptions extends Partial<FaultSettings> {
   onTurn?: (send: Send, fate: Fault['kind'], taken: boolean) => void;
   /** Whom to tell what became of messages. Nobody unless given. */
   webhooks?: WebhookSettings;
+  /** Accounts for which nothing goes wrong by chance. */
+  steady?: string[];
+  /** Refuses a WhatsApp text to somebody who has not written for 24 hours, as WhatsApp does. False unless given. */
+  enforceWindow?: boolean;
+  /** Who answers what they are sent. Nobody unless given. */
+  people?: PeopleSettings;
 }
 
 export interface Sandbox {
   url: string;
   /** What was really delivered, oldest first. */
   deliveries(): Delivery[];
+  /** What people wrote, oldest first. */
+  replies(): Reply[];
+  /** Somebody writes, of their own accord. */
+  write(chat: Chat, text: string): Reply;
   /** Stops listening and cuts every connection. Messages whose turn has not come are not taken, and no webhook is sent any more. */
   close(): Promise<void>;
 }
@@ -41,10 +53,19 @@ const HTML = {
 
 const ABOUT = `This is Punctual's sandbox: it stands in for Unipile and the WhatsApp Cloud API, and sends nothing.
 GET  /deliveries   what it really took, as JSON
+GET  /replies      what people wrote, as JSON; POST {provider, account, recipient, text}, or a list of them, to have somebody write
 GET  /faults       how often it fails; POST the same JSON, or part of it, to change that
 GET  /media/any-name.png   a very small picture, for posts
 GET  /sites/ok/any-name    a site to be monitored; others than ok are slow, closed, down, gone, moved, loop, silent, drip, flapping, recovering
 `;
+
+const writing = z.strictObject({
+  provider: z.enum(['unipile', 'whatsapp-cloud']),
+  account: z.string().min(1),
+  recipient: z.string().min(1),
+  text: z.string().min(1),
+});
+const writings = z.union([writing.transform((one) => [one]), z.array(writing)]);
 
 const MAX_BODY_BYTES = 1024 * 1024;
 
@@ -64,10 +85,17 @@ const PNG = Buffer.from(
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const { port = 0, host = '127.0.0.1', seed = 1, latencyMs = [0, 0], rateLimited = 0, lost = 0 } = options;
   const log = new DeliveryLog();
-  const faults = new Faults(seed, faultSettings.parse({ latencyMs, rateLimited, lost }));
+  const faults = new Faults(seed, faultSettings.parse({ latencyMs, rateLimited, lost }), options.steady);
   const webhooks = new Webhooks(options.webhooks ?? {});
+  const people = new People(seed, options.people ?? { shares: [] }, write);
   const sites = new Sites();
   const waiting = new Set<NodeJS.Timeout>();
+
+  function write(chat: Chat, text: string): Reply {
+    const reply = log.hear(chat, text);
+    webhooks.announceReply(reply);
+    return reply;
+  }
 
   function queueTurn({ send, shape, refusal }: Extract<Reading, { send: Send }>, response: ServerResponse) {
     const { waitMs, fault } = faults.next(send, refusal !== null);
@@ -76,7 +104,10 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       options.onTurn?.(send, fault.kind, fault.taken);
       const delivery = fault.taken ? log.take(send) : null;
       // A post is announced to nobody.
-      if (delivery?.kind === 'message') webhooks.announce(delivery);
+      if (delivery?.kind === 'message') {
+        webhooks.announce(delivery);
+        people.read(delivery);
+      }
       if (refusal) writeAnswer(response, refusal);
       else answerTurn(response, shape, fault, delivery);
     }, waitMs);
@@ -101,15 +132,21 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     if (provider) {
       const header = (name: string) => request.headers[name]?.toString();
       const asked = { method, url, header, body };
-      const reading = provider === 'unipile' ? await readUnipile(asked, log) : readWhatsapp(asked);
+      const reading =
+        provider === 'unipile'
+          ? await readUnipile(asked, log)
+          : readWhatsapp(asked, log, options.enforceWindow ?? false);
       if ('answer' in reading) return writeAnswer(response, reading.answer);
       return queueTurn(reading, response);
     }
     if (url.pathname.startsWith('/sites/')) return sites.answer(url.pathname, response);
     if (url.pathname === '/faults') return answerFaults(method, body, faults, response);
-    if (method === 'GET' && url.pathname === '/deliveries') {
+    if (method === 'POST' && url.pathname === '/replies') return answerWriting(body, write, response);
+    const logged =
+      url.pathname === '/deliveries' ? log.all() : url.pathname === '/replies' ? log.replies() : null;
+    if (method === 'GET' && logged) {
       response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
-      return void Readable.from(log.json()).pipe(response);
+      return void Readable.from(logJson(logged)).pipe(response);
     }
     if (method === 'GET' && /^\/media\/[\w-]+\.png$/.test(url.pathname))
       return writeAnswer(response, { status: 200, headers: { 'content-type': 'image/png' }, body: PNG });
@@ -132,9 +169,12 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   return {
     url: `http://${host}:${taken}`,
     deliveries: () => [...log.all()],
+    replies: () => [...log.replies()],
+    write,
     close: () =>
       new Promise((resolve) => {
         for (const timer of waiting) clearTimeout(timer);
+        people.close();
         webhooks.close();
         sites.close();
         server.close(() => resolve());
@@ -183,6 +223,14 @@ function answerFaults(method: string, body: Buffer, faults: Faults, response: Se
     faults.settings = { ...faults.settings, ...parsed.data };
   }
   writeAnswer(response, { status: 200, body: faults.settings });
+}
+
+function answerWriting(body: Buffer, write: Sandbox['write'], response: ServerResponse): void {
+  const { data, error } = writings.safeParse(parseJson(body));
+  const answer = data
+    ? { status: 201, body: data.map(({ text, ...chat }) => write(chat, text)) }
+    : { status: 400, body: { issues: error.issues } };
+  writeAnswer(response, answer);
 }
 
 function parseJson(body: Buffer): unknown {

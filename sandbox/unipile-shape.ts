@@ -1,6 +1,6 @@
 import type { Answer } from './answer';
 import { decodePart } from './decode-part';
-import type { Delivery, DeliveryLog } from './delivery-log';
+import type { Delivery, DeliveryLog, Reply } from './delivery-log';
 import { readForm } from './read-form';
 import type { Asked, Reading, Shape } from './shape';
 import { goneParty, unipileError } from './unipile-error';
@@ -78,17 +78,17 @@ function partiesOf(encodedId: string): { account: string; recipient: string } | 
   return match?.[1] && match[2] ? { account: match[1], recipient: match[2] } : null;
 }
 
-/** `GET …/messages`: what was sent in the chat, newest first; `limit`, `cursor`, `after` and `before` work. */
+/** `GET …/messages`: what either side wrote in the chat, newest first; `limit`, `cursor`, `after` and `before` work. */
 function listMessages(asked: Asked, encodedId: string, log: DeliveryLog): Answer {
   const parties = partiesOf(encodedId);
   if (!parties) return unipileError(404, 'resource_not_found', 'No such chat');
   const query = asked.url.searchParams;
   const limit = Math.min(Math.max(Number(query.get('limit')) || 100, 1), 250);
   const [after, before] = [query.get('after'), query.get('before')];
-  const sent = log.ofChat({ provider: 'unipile', ...parties });
+  const written = log.ofChat({ provider: 'unipile', ...parties });
   // The cursor counts from the oldest, so that a message sent between two pages shifts nothing.
   const cursor = query.get('cursor');
-  const older = cursor === null ? sent : sent.slice(0, Math.max(Number(cursor) || 0, 0));
+  const older = cursor === null ? written : written.slice(0, Math.max(Number(cursor) || 0, 0));
   const wanted = older.filter(
     ({ at }) =>
       (!after || Date.parse(at) > Date.parse(after)) && (!before || Date.parse(at) < Date.parse(before)),
@@ -96,10 +96,10 @@ function listMessages(asked: Asked, encodedId: string, log: DeliveryLog): Answer
   const page = wanted.slice(-limit);
   const oldest = page[0];
   const more = wanted.length > page.length && oldest;
-  const items = page.reverse().map((delivery) => listed(delivery));
+  const items = page.reverse().map(listed);
   return {
     status: 200,
-    body: { object: 'MessageList', items, cursor: more ? String(sent.indexOf(oldest)) : null },
+    body: { object: 'MessageList', items, cursor: more ? String(written.indexOf(oldest)) : null },
   };
 }
 
@@ -123,35 +123,37 @@ function listChats(asked: Asked, attendee: string, log: DeliveryLog): Answer {
 }
 
 /** The event `message_received` of the source `messaging`; Unipile sends it of an account's own messages too. */
-export function receivedEvent(delivery: Delivery) {
-  const self = `self-of-${delivery.account}`;
+export function receivedEvent(entry: Delivery | Reply) {
+  const self = `self-of-${entry.account}`;
+  const attendee = (name: string, id: string) => ({
+    attendee_id: `att_${id}`,
+    attendee_name: name,
+    attendee_provider_id: id,
+  });
+  const other = attendee(entry.recipient, entry.recipient);
+  const isSender = entry.kind !== 'reply';
   return {
     event: 'message_received',
     webhook_name: 'sandbox',
-    account_id: delivery.account,
+    account_id: entry.account,
     account_type: 'LINKEDIN',
     account_info: { type: 'LINKEDIN', feature: 'classic', user_id: self },
-    chat_id: chatId(delivery),
-    message_id: delivery.id,
-    message: delivery.text,
-    timestamp: delivery.at,
-    sender: { attendee_id: `att_${self}`, attendee_name: delivery.account, attendee_provider_id: self },
-    attendees: [
-      {
-        attendee_id: `att_${delivery.recipient}`,
-        attendee_name: delivery.recipient,
-        attendee_provider_id: delivery.recipient,
-      },
-    ],
+    chat_id: chatId(entry),
+    message_id: entry.id,
+    message: entry.text,
+    timestamp: entry.at,
+    is_sender: isSender,
+    sender: isSender ? attendee(entry.account, self) : other,
+    attendees: [other],
   };
 }
 
-const listed = (delivery: Delivery) => ({
+const listed = (entry: Delivery | Reply) => ({
   object: 'Message',
-  id: delivery.id,
-  chat_id: chatId(delivery),
-  account_id: delivery.account,
-  text: delivery.text,
-  timestamp: delivery.at,
-  is_sender: 1,
+  id: entry.id,
+  chat_id: chatId(entry),
+  account_id: entry.account,
+  text: entry.text,
+  timestamp: entry.at,
+  is_sender: entry.kind === 'reply' ? 0 : 1,
 });

@@ -1,6 +1,6 @@
-import type { Delivery } from './delivery-log';
+import type { Delivery, Reply } from './delivery-log';
 import { receivedEvent } from './unipile-shape';
-import { signature, statusEvent } from './whatsapp-shape';
+import { inboundEvent, signature, statusEvent } from './whatsapp-shape';
 
 export interface WebhookSettings {
   whatsapp?: { url: string; appSecret: string };
@@ -17,12 +17,13 @@ interface Event {
   url: string;
   headers: Record<string, string>;
   body: string;
+  onTold?: () => void;
 }
 
 const MOST_REPETITIONS = 5;
 const ANSWER_WITHIN_MS = 30_000;
 
-/** Tells what became of messages, as the providers do: late, and again where the answer is not 200. Nobody waits for it. */
+/** Tells what became of messages, and what people wrote, as the providers do: late, and again where the answer is not 200. Nobody waits for it. */
 export class Webhooks {
   readonly #settings: WebhookSettings;
   readonly #waiting = new Set<NodeJS.Timeout>();
@@ -34,19 +35,39 @@ export class Webhooks {
 
   /** WhatsApp: `sent`, then `delivered`. Unipile: `message_received`, as of every message in a chat. */
   announce(delivery: Delivery): void {
-    const { whatsapp, unipile } = this.#settings;
-    if (delivery.provider === 'unipile') {
-      if (!unipile) return;
-      const headers = { 'unipile-auth': unipile.secret };
-      this.#plan([{ url: unipile.url, headers, body: JSON.stringify(receivedEvent(delivery)) }]);
-    } else if (whatsapp) {
-      const events = (['sent', 'delivered'] as const).map((status) => {
-        const body = JSON.stringify(statusEvent(delivery, status));
-        const headers = { 'x-hub-signature-256': signature(body, whatsapp.appSecret) };
-        return { url: whatsapp.url, headers, body };
-      });
-      this.#plan(events);
+    if (delivery.provider === 'unipile') this.#plan(this.#byUnipile(receivedEvent(delivery)));
+    else {
+      this.#plan(
+        (['sent', 'delivered'] as const).flatMap((status) => this.#byWhatsapp(statusEvent(delivery, status))),
+      );
     }
+  }
+
+  /** What somebody wrote. Its `told_at` is set once that was taken. */
+  announceReply(reply: Reply): void {
+    const events =
+      reply.provider === 'unipile'
+        ? this.#byUnipile(receivedEvent(reply))
+        : this.#byWhatsapp(inboundEvent(reply));
+    const onTold = () => {
+      reply.told_at ??= new Date().toISOString();
+    };
+    this.#plan(events.map((event) => ({ ...event, onTold })));
+  }
+
+  #byUnipile(told: object): Event[] {
+    const { unipile } = this.#settings;
+    if (!unipile) return [];
+    const headers = { 'unipile-auth': unipile.secret };
+    return [{ url: unipile.url, headers, body: JSON.stringify(told) }];
+  }
+
+  #byWhatsapp(told: object): Event[] {
+    const { whatsapp } = this.#settings;
+    if (!whatsapp) return [];
+    const body = JSON.stringify(told);
+    const headers = { 'x-hub-signature-256': signature(body, whatsapp.appSecret) };
+    return [{ url: whatsapp.url, headers, body }];
   }
 
   /** What was not told by now never will be. */
@@ -75,6 +96,7 @@ export class Webhooks {
 
   async #post(event: Event, repetitions: number): Promise<void> {
     const reason = await this.#refusal(event);
+    if (reason === null) event.onTold?.();
     if (reason === null || this.#closed.signal.aborted) return;
     if (repetitions === MOST_REPETITIONS) return this.#settings.onGivenUp?.(event.url, reason);
     const pauseMs = (this.#settings.pauseMs ?? 1000) * 2 ** repetitions;

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 import type { Answer } from './answer';
-import type { Delivery } from './delivery-log';
+import { type Delivery, type DeliveryLog, person, type Reply, type Send } from './delivery-log';
 import type { Asked, Reading, Shape } from './shape';
 
 export const SANDBOX_ACCESS_TOKEN = 'sandbox-token';
@@ -33,7 +33,7 @@ export const whatsappShape: Shape = {
     status: 200,
     body: {
       messaging_product: 'whatsapp',
-      contacts: [{ input: recipient, wa_id: recipient.replace(/^\+/, '') }],
+      contacts: [{ input: recipient, wa_id: recipient.replace(/\D/g, '') }],
       messages: [{ id }],
     },
   }),
@@ -43,16 +43,29 @@ export const whatsappShape: Shape = {
   tooLong: () => error(413, 100, 'The body is larger than 1 MB'),
 };
 
+const parameters = z.array(z.object({ type: z.literal('text'), text: z.string().min(1) })).min(1);
+const template = z.object({
+  name: z.string().min(1),
+  language: z.object({ code: z.string().min(1) }),
+  components: z.tuple([z.object({ type: z.literal('body'), parameters })]).optional(),
+});
+
 const message = z.object({
   messaging_product: z.literal('whatsapp'),
   to: z.string().min(1),
   type: z.string(),
   text: z.object({ body: z.string().min(1) }).optional(),
+  template: template.optional(),
   biz_opaque_callback_data: z.string().optional(),
 });
 
-/** Reads a request below `/v<version>` as the WhatsApp Cloud API would. */
-export function readWhatsapp(asked: Asked): Reading {
+const WINDOW_MS = 24 * 3_600_000;
+
+/**
+ * Reads a request below `/v<version>` as the WhatsApp Cloud API would. With `enforceWindow` a text to somebody who has not written for
+ * 24 hours is refused. Every template is approved, but for those whose name begins with `unapproved`.
+ */
+export function readWhatsapp(asked: Asked, log: DeliveryLog, enforceWindow: boolean): Reading {
   if (asked.header('authorization') !== `Bearer ${SANDBOX_ACCESS_TOKEN}`) {
     return { answer: error(401, 190, 'Invalid OAuth access token') };
   }
@@ -60,35 +73,80 @@ export function readWhatsapp(asked: Asked): Reading {
   if (!account || asked.method !== 'POST') return { answer: error(404, 2500, 'Unknown path components') };
   const parsed = message.safeParse(readJson(asked.body));
   if (!parsed.success) return { answer: error(400, 100, 'Invalid parameter') };
-  const { to, type, text, biz_opaque_callback_data: reference } = parsed.data;
-  if (type !== 'text' || !text) return { answer: error(400, 131051, 'Unsupported message type') };
+  const { to, biz_opaque_callback_data: reference } = parsed.data;
+  const content = contentOf(parsed.data);
+  if (!content) return { answer: error(400, 131051, 'Unsupported message type') };
+  const send: Send = { provider: 'whatsapp-cloud', account, recipient: to, ...content, reference };
+  return { send, shape: whatsappShape, refusal: refusalOf(send, enforceWindow ? log : null) };
+}
+
+/** `windows`: the log that says who has written, where that is asked. */
+function refusalOf(send: Send, windows: DeliveryLog | null): Answer | null {
+  if (send.recipient.startsWith('+000')) return error(400, 131026, 'Message undeliverable');
+  if (send.template) {
+    const isApproved = !send.template.name.startsWith('unapproved');
+    return isApproved ? null : error(404, 132001, 'Template does not exist');
+  }
+  const heardMs = windows?.heardMs(send) ?? Number.NEGATIVE_INFINITY;
+  const isOpen = windows === null || Date.now() - heardMs < WINDOW_MS;
+  return isOpen ? null : error(400, 131047, 'Re-engagement message');
+}
+
+/** What is in it; null where the sandbox does not know that type. */
+function contentOf({
+  type,
+  text,
+  template,
+}: z.infer<typeof message>): Pick<Send, 'text' | 'template'> | null {
+  if (type === 'text' && text) return { text: text.body };
+  if (type !== 'template' || !template) return null;
+  const { name, language, components } = template;
+  const parameters = (components?.[0].parameters ?? []).map((parameter) => parameter.text);
+  const told = parameters.length > 0 ? `: ${parameters.join(' | ')}` : '';
   return {
-    send: { provider: 'whatsapp-cloud', account, recipient: to, text: text.body, reference },
-    shape: whatsappShape,
-    refusal: to.startsWith('+000') ? error(400, 131026, 'Message undeliverable') : null,
+    text: `${name} (${language.code})${told}`,
+    template: { name, language: language.code, parameters },
   };
 }
 
 /** What Meta says in a webhook of one message, now. */
-export function statusEvent({ id, account, recipient, reference }: Delivery, status: 'sent' | 'delivered') {
+export function statusEvent(delivery: Delivery, status: 'sent' | 'delivered') {
+  return eventOf(delivery, {
+    statuses: [
+      {
+        id: delivery.id,
+        status,
+        timestamp: seconds(Date.now()),
+        recipient_id: person(delivery),
+        biz_opaque_callback_data: delivery.reference,
+      },
+    ],
+  });
+}
+
+/** What Meta says in a webhook of what somebody wrote. */
+export function inboundEvent(reply: Reply) {
+  const from = person(reply);
+  const text = { body: reply.text };
+  return eventOf(reply, {
+    contacts: [{ profile: { name: from }, wa_id: from }],
+    messages: [{ from, id: reply.id, timestamp: seconds(Date.parse(reply.at)), type: 'text', text }],
+  });
+}
+
+function eventOf({ account }: Delivery | Reply, told: object) {
   const value = {
     messaging_product: 'whatsapp',
     metadata: { display_phone_number: account, phone_number_id: account },
-    statuses: [
-      {
-        id,
-        status,
-        timestamp: String(Math.floor(Date.now() / 1000)),
-        recipient_id: recipient.replace(/^\+/, ''),
-        biz_opaque_callback_data: reference,
-      },
-    ],
+    ...told,
   };
   return {
     object: 'whatsapp_business_account',
     entry: [{ id: 'sandbox', changes: [{ field: 'messages', value }] }],
   };
 }
+
+const seconds = (ms: number) => String(Math.floor(ms / 1000));
 
 /** The header `X-Hub-Signature-256`. */
 export function signature(body: string, appSecret: string): string {

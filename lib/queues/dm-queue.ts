@@ -20,6 +20,13 @@ const row = z
     recipient: z.string().min(1).nullable(),
     body: z.string().min(1, 'is empty'),
     attempts: z.number(),
+    /** WhatsApp only: what goes out outside its 24-hour window. */
+    template: z
+      .object({ name: z.string().min(1), language: z.string().min(1), parameters: z.array(z.string()) })
+      .nullable()
+      .default(null),
+    /** Of a sequence's message: the row of `enrolments`. */
+    enrolment_id: z.union([z.number(), z.string()]).nullable().default(null),
   })
   .superRefine((dm, context) => {
     if (dm.body.length > bodyLimits[dm.channel]) {
@@ -37,6 +44,9 @@ const row = z
 
 type Dm = z.infer<typeof row>;
 
+/** Of an account at `whatsapp_cloud`; others have none. `heard_at`: when the person last wrote to it. */
+const windowFacts = z.object({ heard_at: z.string().nullable(), in_window: z.boolean() });
+
 const receipts = z.array(
   z.object({
     message_id: z.string(),
@@ -49,13 +59,21 @@ const receipts = z.array(
 export interface DmProviders {
   unipile?: Unipile;
   whatsapp_cloud?: WhatsappCloud;
+  /** Whether WhatsApp's webhooks are heard, so that who is in no window has not written. */
+  whatsappKnowsReplies?: boolean;
   /** How late after its attempt a message can still show up in its chat. */
   unipileMaxLateMs: number;
 }
 
 export interface DmEnv {
   unipile?: { dsn: string; apiKey: string; maxLateMs?: number };
-  whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string };
+  whatsappCloud?: {
+    accessToken: string;
+    apiVersion: string;
+    baseUrl: string;
+    /** Whether its webhooks tell who has written. */
+    knowsReplies?: boolean;
+  };
 }
 
 /** Direct messages over LinkedIn and WhatsApp. Each goes out at most once. */
@@ -75,6 +93,7 @@ export const dmQueue = defineQueue<Dm, DmProviders, DmEnv>({
     return {
       ...(env.unipile && { unipile: unipile(env.unipile) }),
       ...(env.whatsappCloud && { whatsapp_cloud: whatsappCloud(env.whatsappCloud) }),
+      whatsappKnowsReplies: env.whatsappCloud?.knowsReplies ?? false,
       unipileMaxLateMs: env.unipile?.maxLateMs ?? unipileMaxLateMs,
     };
   },
@@ -119,23 +138,40 @@ async function sendByUnipile(
 
 async function sendByWhatsAppCloud(
   dm: Dm,
-  { deps, account, claimId, signal }: PerformContext<DmProviders>,
+  { deps, account, claimId, facts, signal }: PerformContext<DmProviders>,
 ): Promise<Outcome> {
   if (!deps.whatsapp_cloud || !account) return notReachable(account?.provider);
   if (dm.channel !== 'whatsapp')
     return { kind: 'dead', error: `the account sends over WhatsApp, not ${dm.channel}` };
   if (!dm.recipient)
     return { kind: 'dead', error: 'recipient is empty: WhatsApp needs the telephone number' };
-  const { messageId } = await deps.whatsapp_cloud.sendText({
+  const { heard_at: heardAt, in_window: inWindow } = windowFacts
+    .catch({ heard_at: null, in_window: false })
+    .parse(facts);
+  const message = {
     phoneNumberId: account.providerAccountId,
     to: dm.recipient,
-    text: dm.body,
     // Echoed in the status webhooks: which row and which attempt a message belongs to.
     reference: `dm_queue/${dm.id}/${claimId}`,
     signal,
-  });
-  return { kind: 'done', result: { provider_message_id: messageId } };
+  };
+  if (!inWindow && dm.template !== null) {
+    return sent(await deps.whatsapp_cloud.sendTemplate({ ...message, template: dm.template }));
+  }
+  // Where no webhook says who has written, only WhatsApp itself knows.
+  if (!inWindow && (dm.enrolment_id !== null || deps.whatsappKnowsReplies)) {
+    return {
+      kind: 'dead',
+      error: `outside WhatsApp's 24-hour window (the person last wrote ${heardAt ?? 'never'}): only an approved template may be sent`,
+    };
+  }
+  return sent(await deps.whatsapp_cloud.sendText({ ...message, text: dm.body }));
 }
+
+const sent = ({ messageId }: { messageId: string }): Outcome => ({
+  kind: 'done',
+  result: { provider_message_id: messageId },
+});
 
 /**
  * Looks through the chat, or the chats with the person, for what the attempt left there. A chat that it should have opened may come into

@@ -144,7 +144,8 @@ export interface ServerEnv {
   workerGraceSeconds: number;
   /** `maxLateMs`: how late after its call a message can still show up in the chat. */
   unipile?: { dsn: string; apiKey: string; maxLateMs?: number };
-  whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string };
+  /** `knowsReplies`: its webhooks are heard, and tell who has written. */
+  whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string; knowsReplies: boolean };
   /** Private hosts that a post's media may be fetched from all the same, as `host` or `host:port`. */
   mediaAllowPrivate: string[];
   /** Private places that monitors may check all the same, as `host`, `host:port` or a network (`10.1.0.0/16`). */
@@ -223,6 +224,7 @@ export function serverEnv(source: Record<string, string | undefined> = process.e
           accessToken: env.WHATSAPP_ACCESS_TOKEN,
           apiVersion: env.WHATSAPP_API_VERSION ?? 'v23.0',
           baseUrl: env.WHATSAPP_BASE_URL ?? 'https://graph.facebook.com',
+          knowsReplies: accessEnv(source).whatsappAppSecret !== undefined,
         }
       : undefined,
     mediaAllowPrivate: env.MEDIA_ALLOW_PRIVATE ?? [],

@@ -4,6 +4,7 @@ import type { Rpc } from '../store/rpc';
 import type { FieldError } from './field-error';
 import { instant } from './instant';
 import { checkBy, type TakenIn, takeIn } from './take-in';
+import { templateField } from './template-field';
 
 /** Postgres keeps neither; cutting them out would send something else than was asked. */
 const text = z
@@ -19,6 +20,8 @@ const newDm = z
     chat_id: text.max(500).optional(),
     recipient: text.max(500).optional(),
     body: text,
+    /** WhatsApp only: what goes out instead where the person has not written for 24 hours. */
+    template: templateField.optional(),
     /** Now, if not given. */
     send_at: instant.optional(),
     /** 0 goes before 1 (the default), 1 before 2, 2 before 3. */
@@ -35,6 +38,9 @@ const newDm = z
         path: ['body'],
         message: `is ${dm.body.length} characters; ${dm.channel} takes ${most}`,
       });
+    }
+    if (dm.template !== undefined && dm.channel !== 'whatsapp') {
+      context.addIssue({ code: 'custom', path: ['template'], message: 'is only for WhatsApp' });
     }
     if (dm.chat_id === undefined && dm.recipient === undefined) {
       context.addIssue({

@@ -59,10 +59,67 @@ describe('a text', () => {
   });
 });
 
+describe('a template', () => {
+  const { text: _text, ...addressed } = message('');
+  const template = (name: string, parameters: string[] = []) => ({ name, language: 'pt_BR', parameters });
+  const sendTemplate = (baseUrl: string, name: string, parameters?: string[]) =>
+    whatsappCloud({ accessToken: SANDBOX_ACCESS_TOKEN, apiVersion, baseUrl }).sendTemplate({
+      ...addressed,
+      template: template(name, parameters),
+    });
+
+  it('is delivered once, with its reference, and its id is given back', async () => {
+    const { messageId } = await sendTemplate(sandbox.url, 'day_1', ['Ada', 'how was it? 👋']);
+    expect(told('day_1 (pt_BR): Ada | how was it? 👋')).toMatchObject([
+      { id: messageId, reference: 'row-7', template: template('day_1', ['Ada', 'how was it? 👋']) },
+    ]);
+  });
+
+  it.each([
+    [
+      'with its parameters in order',
+      ['Ada', '7'],
+      [
+        { type: 'text', text: 'Ada' },
+        { type: 'text', text: '7' },
+      ],
+    ],
+    ['without components where it has no parameters', [], null],
+  ])('is sent in the shape of the Cloud API, %s', async (_what, parameters, sent) => {
+    let raw = '';
+    const baseUrl = await net.answering((socket, request) => {
+      raw = request;
+      socket.end(httpAnswer(200, JSON.stringify({ messages: [{ id: 'wamid.1' }] })));
+    });
+    await sendTemplate(baseUrl, 'day_1', parameters);
+    expect(JSON.parse(raw.split('\r\n\r\n')[1] ?? '')).toEqual({
+      messaging_product: 'whatsapp',
+      recipient_type: 'individual',
+      to: '+4915100000001',
+      type: 'template',
+      template: {
+        name: 'day_1',
+        language: { code: 'pt_BR' },
+        ...(sent && { components: [{ type: 'body', parameters: sent }] }),
+      },
+      biz_opaque_callback_data: 'row-7',
+    });
+  });
+
+  it('that is not approved is rejected', async () => {
+    const refused = { kind: 'rejected', code: 132001, status: 404 };
+    await expect(sendTemplate(sandbox.url, 'unapproved_day')).rejects.toMatchObject(refused);
+  });
+});
+
 describe('a failure', () => {
   it.each([
     [400, 131051, 'rejected'],
     [400, 131026, 'rejected'],
+    [400, 131047, 'rejected'],
+    [500, 132000, 'rejected'],
+    [404, 132001, 'rejected'],
+    [400, 132015, 'rejected'],
     [403, 10, 'rejected'],
     [400, 190, 'unauthorised'],
     [401, 0, 'unauthorised'],

@@ -1,9 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../lib/engine/log';
 import type { Finding } from '../../lib/engine/queue';
 import type { ChatMessage, Unipile } from '../../lib/providers/unipile';
-import type { WhatsappCloud } from '../../lib/providers/whatsapp-cloud';
+import { whatsappCloud } from '../../lib/providers/whatsapp-cloud';
 import { type DmProviders, dmQueue } from '../../lib/queues/dm-queue';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
+import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/whatsapp-shape';
 
 const attemptedAt = '2026-03-02T12:00:00.000Z';
 const at = (seconds: number) => new Date(Date.parse(attemptedAt) + seconds * 1_000).toISOString();
@@ -55,6 +57,8 @@ const dm = {
   recipient: 'bob' as string | null,
   body: 'hello',
   attempts: 1,
+  template: null,
+  enrolment_id: null,
 };
 const account = { id: 'a', provider: 'unipile', providerAccountId: 'acc', name: 'Ann' };
 const { signal } = new AbortController();
@@ -161,32 +165,15 @@ describe('what became of a message', () => {
 });
 
 describe('an attempt', () => {
-  const context = (deps: Partial<DmProviders>, provider: string) => ({
+  const context = (deps: Partial<DmProviders>, provider: string, facts: unknown = null) => ({
     deps: { unipileMaxLateMs: maxLateMs, ...deps },
     signal,
     log: silentLog,
     account: { ...account, provider },
     attempt: 1,
     claimId: 'claim-1',
+    facts,
     progress: () => {},
-  });
-
-  it('over WhatsApp gives its row and claim along, which the status webhooks echo', async () => {
-    const asked: Parameters<WhatsappCloud['sendText']>[0][] = [];
-    const whatsapp_cloud: WhatsappCloud = {
-      sendText: async (query) => {
-        asked.push(query);
-        return { messageId: 'wamid-1' };
-      },
-    };
-    const row = { ...dm, channel: 'whatsapp' as const };
-    expect(await dmQueue.perform(row, context({ whatsapp_cloud }, 'whatsapp_cloud'))).toEqual({
-      kind: 'done',
-      result: { provider_message_id: 'wamid-1' },
-    });
-    expect(asked).toMatchObject([
-      { phoneNumberId: 'acc', to: 'bob', reference: 'dm_queue/7/claim-1', signal },
-    ]);
   });
 
   it.each([
@@ -202,5 +189,84 @@ describe('an attempt', () => {
     const outcome = await dmQueue.perform(row, context({ unipile }, 'unipile'));
     expect(asked).toEqual([{ ...query, text: 'hello', signal }]);
     expect(outcome).toEqual({ kind: 'done', result: { provider_message_id: 'sent', chat_id: chatId } });
+  });
+});
+
+describe('over WhatsApp', () => {
+  let sandbox: Sandbox;
+  beforeAll(async () => {
+    sandbox = await startSandbox({ enforceWindow: true });
+    sandbox.write({ provider: 'whatsapp-cloud', account: 'acc', recipient: '+491510' }, 'hi');
+  });
+  afterAll(() => sandbox.close());
+
+  const heard = '2026-03-02T11:00:00+00:00';
+  const open = { heard_at: heard, in_window: true };
+  const closed = { heard_at: heard, in_window: false };
+  const template = { name: 'day_1', language: 'en', parameters: ['Ada'] };
+
+  /** What became of an attempt, and what was delivered by it. */
+  async function attempt(row: object, facts: unknown, whatsappKnowsReplies = false) {
+    const before = sandbox.deliveries().length;
+    const message = dmQueue.row.parse({ ...dm, channel: 'whatsapp', recipient: '+491510', ...row });
+    const outcome = await dmQueue.perform(message, {
+      deps: {
+        whatsapp_cloud: whatsappCloud({
+          accessToken: SANDBOX_ACCESS_TOKEN,
+          apiVersion: 'v23.0',
+          baseUrl: sandbox.url,
+        }),
+        whatsappKnowsReplies,
+        unipileMaxLateMs: maxLateMs,
+      },
+      signal,
+      log: silentLog,
+      account: { ...account, provider: 'whatsapp_cloud' },
+      attempt: 1,
+      claimId: 'claim-1',
+      facts,
+      progress: () => {},
+    });
+    return { outcome, delivered: sandbox.deliveries().slice(before) };
+  }
+
+  it('an attempt gives its row and claim along, which the status webhooks echo', async () => {
+    const { outcome, delivered } = await attempt({}, open);
+    expect(delivered).toMatchObject([
+      { account: 'acc', recipient: '+491510', text: 'hello', reference: 'dm_queue/7/claim-1' },
+    ]);
+    expect(outcome).toEqual({ kind: 'done', result: { provider_message_id: delivered[0]?.id } });
+  });
+
+  it.each<[what: string, sent: string, row: object, facts: unknown, knowsReplies: boolean]>([
+    ['the text within the window', 'hello', { template, enrolment_id: 3 }, open, true],
+    ['the template outside of it', 'day_1 (en): Ada', { template }, closed, true],
+    ['the template to who never wrote', 'day_1 (en): Ada', { template, enrolment_id: 3 }, null, true],
+    ['the template where nobody knows', 'day_1 (en): Ada', { template }, null, false],
+    ['the text where nobody knows, and there is no template', 'hello', {}, closed, false],
+    ['the text of a row that tells of neither', 'hello', { template: undefined }, null, false],
+  ])('goes out %s', async (_what, text, row, facts, knowsReplies) => {
+    const { outcome, delivered } = await attempt(row, facts, knowsReplies);
+    expect(outcome.kind).toBe('done');
+    expect(delivered.map((one) => one.text)).toEqual([text]);
+  });
+
+  it.each<[what: string, row: object, facts: unknown, knowsReplies: boolean, last: string]>([
+    ['one of a sequence', { enrolment_id: 3 }, closed, false, heard],
+    ['any, where webhooks are heard', {}, closed, true, heard],
+    ['any to who never wrote', {}, { heard_at: null, in_window: false }, true, 'never'],
+  ])('%s without a template is not sent outside the window: no call is made', async (...args) => {
+    const [, row, facts, knowsReplies, last] = args;
+    const { outcome, delivered } = await attempt(row, facts, knowsReplies);
+    expect(outcome).toEqual({
+      kind: 'dead',
+      error: `outside WhatsApp's 24-hour window (the person last wrote ${last}): only an approved template may be sent`,
+    });
+    expect(delivered).toEqual([]);
+  });
+
+  it('a text that WhatsApp itself finds outside the window is rejected', async () => {
+    const sending = attempt({ recipient: '+491511' }, null);
+    await expect(sending).rejects.toMatchObject({ kind: 'rejected', code: 131047 });
   });
 });

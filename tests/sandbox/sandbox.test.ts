@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { DeliveryLog } from '../../sandbox/delivery-log';
+import { DeliveryLog, logJson } from '../../sandbox/delivery-log';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox';
 
 const open: Sandbox[] = [];
@@ -47,7 +47,7 @@ describe('the log', () => {
   it.each([0, 1, 1000, 2001])('of %d deliveries is one JSON array', (count) => {
     const log = new DeliveryLog();
     for (const text of texts(count)) log.take({ provider: 'unipile', account: 'a', recipient: 'b', text });
-    expect(JSON.parse([...log.json()].join(''))).toEqual(log.all());
+    expect(JSON.parse([...logJson(log.all())].join(''))).toEqual(log.all());
     expect(new Set(log.all().map(({ id }) => id)).size).toBe(count);
   });
 
@@ -100,6 +100,13 @@ describe('faults', () => {
     expect(await json(`${sandbox.url}/faults`)).toEqual({ latencyMs: [0, 0], rateLimited: 1, lost: 0 });
   });
 
+  it('spare a steady account, but for what its messages ask for', async () => {
+    const sandbox = await start({ rateLimited: 0.5, lost: 0.5, steady: ['acc1'] });
+    for (const text of texts(10)) expect(await say(sandbox, text)).toBe(201);
+    expect(await say(sandbox, '[[429:1]]')).toBe(429);
+    expect(await say(sandbox, 'to another', 'acc2__ada')).not.toBe(201);
+  });
+
   it('never fall upon a message that is refused anyway', async () => {
     const sandbox = await start({ lost: 1 });
     expect(await say(sandbox, '[[drop-after]]', 'acc1__gone-x')).toBe(422);
@@ -145,6 +152,65 @@ describe('a message', () => {
     const response = await fetch(sandbox.url + path, { method: 'POST', headers, body });
     expect(response.status).toBe(status);
     expect(sandbox.deliveries()).toHaveLength(0);
+  });
+});
+
+describe('a WhatsApp message', () => {
+  const template = (name: string, ...parameters: string[]) => ({
+    type: 'template',
+    template: {
+      name,
+      language: { code: 'en' },
+      components:
+        parameters.length > 0
+          ? [{ type: 'body', parameters: parameters.map((one) => ({ type: 'text', text: one })) }]
+          : undefined,
+    },
+  });
+  const text = { type: 'text', text: { body: 'hi' } };
+
+  async function send(sandbox: Sandbox, content: object, to = '+49151') {
+    const response = await fetch(`${sandbox.url}/v23.0/1001/messages`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer sandbox-token' },
+      body: JSON.stringify({ messaging_product: 'whatsapp', to, ...content }),
+    });
+    const answer = await response.json();
+    return [response.status, answer.error?.code ?? null];
+  }
+
+  it('may be a template, which the log tells in words and in full', async () => {
+    const sandbox = await start();
+    expect(await send(sandbox, template('day_1', 'Ada', 'seven'))).toEqual([200, null]);
+    expect(await send(sandbox, template('hello'))).toEqual([200, null]);
+    expect(sandbox.deliveries()).toMatchObject([
+      {
+        text: 'day_1 (en): Ada | seven',
+        template: { name: 'day_1', language: 'en', parameters: ['Ada', 'seven'] },
+      },
+      { text: 'hello (en)', template: { name: 'hello', language: 'en', parameters: [] } },
+    ]);
+  });
+
+  it.each([
+    ['of a template that is not approved', template('unapproved_day'), [404, 132001]],
+    ['of an empty parameter', template('day_1', ''), [400, 100]],
+    ['of a template without a name', { type: 'template', template: {} }, [400, 100]],
+    ['of no template', { type: 'template' }, [400, 131051]],
+  ])('%s is refused', async (_what, content, refusal) => {
+    const sandbox = await start();
+    expect(await send(sandbox, content)).toEqual(refusal);
+    expect(sandbox.deliveries()).toEqual([]);
+  });
+
+  it('goes to whoever has written, and where the window is kept to nobody else, but for templates', async () => {
+    const sandbox = await start({ enforceWindow: true });
+    sandbox.write({ provider: 'whatsapp-cloud', account: '1001', recipient: '49151' }, 'hello?');
+    sandbox.write({ provider: 'whatsapp-cloud', account: '1002', recipient: '49152' }, 'hello?');
+    expect(await send(sandbox, text)).toEqual([200, null]);
+    expect(await send(sandbox, text, '+49152')).toEqual([400, 131047]);
+    expect(await send(sandbox, template('day_1'), '+49152')).toEqual([200, null]);
+    expect(await send(await start(), text, '+49152')).toEqual([200, null]);
   });
 });
 
@@ -208,19 +274,35 @@ describe('the process', () => {
     await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve));
     const address = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`;
     const flags = ['--port', '0', '--latency', '0-1', '--unipile-webhook', address];
-    const child = runIn({ UNIPILE_WEBHOOK_SECRET: 'u' }, ...flags);
-    const [complaint, other, line] = await Promise.all([
+    const answering = [
+      '--people',
+      '0.5,0.5',
+      '--answer-after',
+      '1-2',
+      '--answered',
+      'acc1',
+      '--steady',
+      'acc1',
+    ];
+    const child = runIn({ UNIPILE_WEBHOOK_SECRET: 'u' }, ...flags, ...answering);
+    const impossible = run('--port', '0', '--people', '0.7,0.7');
+    const [complaint, other, third, line] = await Promise.all([
       firstLine(secretless.stderr),
       firstLine(misled.stderr),
+      firstLine(impossible.stderr),
       firstLine(child.stdout),
     ]);
     expect(complaint).toContain('UNIPILE_WEBHOOK_SECRET');
     expect(other).toContain('--whatsapp-webhook must be an address');
+    expect(third).toContain('--people must come to 1 at most');
     const url = line.trim().split(' ').at(-1) ?? '';
     // The shares of faults are as by default: one of these comes through.
     for (const text of texts(5)) await say({ url } as Sandbox, text);
-    await expect.poll(() => heard.length, { timeout: 5_000 }).toBeGreaterThan(0);
-    expect(heard[0]).toMatchObject({ secret: 'u', raw: expect.stringContaining('"message":"text ') });
+    const hears = (words: string) =>
+      expect.poll(() => heard.some(({ raw }) => raw.includes(words)), { timeout: 8_000 }).toBe(true);
+    await hears('"message":"text ');
+    await hears('"is_sender":false');
+    expect(new Set(heard.map(({ secret }) => secret))).toEqual(new Set(['u']));
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
     await new Promise((resolve) => hook.close(resolve));

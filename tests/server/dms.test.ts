@@ -162,6 +162,20 @@ describe('POST /api/dms', () => {
     expect(rows).toHaveLength(2);
   });
 
+  it('takes a template along for WhatsApp, and says that it differs where only that does', async () => {
+    const template = { name: 'day_1', language: 'pt_BR', parameters: ['Ada', '{{2}} 👋'] };
+    const asked = dm({ channel: 'whatsapp', template, idempotency_key: 'order-1' });
+    await enqueue(asked);
+    expect((await enqueue(asked)).rows[0]?.created).toBe(false);
+    expect(await stored()).toMatchObject([{ template }]);
+    const other = { ...asked, template: { ...template, parameters: [] } };
+    expect(await refusal(other)).toEqual([[0, 'idempotency_key']]);
+  });
+
+  const template = (changes: object) => ({
+    channel: 'whatsapp',
+    template: { name: 'day_1', language: 'en', parameters: ['Ada'], ...changes },
+  });
   const wrong: [what: string, changes: object, fields: string[]][] = [
     ['an unknown field', { subject: 'hi' }, ['subject']],
     ['several unknown fields', { subject: 'hi', status: 'sent' }, ['subject, status']],
@@ -172,6 +186,13 @@ describe('POST /api/dms', () => {
     ['a body that is null', { body: null }, ['body']],
     ['a body of 100 KB', { body: 'x'.repeat(100 * 1024) }, ['body']],
     ['a body too long for WhatsApp', { channel: 'whatsapp', body: 'x'.repeat(4_097) }, ['body']],
+    ['a template for LinkedIn', { ...template({}), channel: 'linkedin' }, ['template']],
+    ['a template of no such name', template({ name: 'Day 1' }), ['template.name']],
+    ['a template in a language in words', template({ language: 'English' }), ['template.language']],
+    ['an empty parameter', template({ parameters: ['Ada', ''] }), ['template.parameters.1']],
+    ['a parameter of two lines', template({ parameters: ['a\nb'] }), ['template.parameters.0']],
+    ['NUL in a parameter', template({ parameters: ['\0'] }), ['template.parameters.0']],
+    ['an unknown field of a template', template({ header: 'x' }), ['header']],
     ['NUL in the body', { body: 'a\0b' }, ['body']],
     ['half an emoji in the body', { body: 'a\ud83d' }, ['body']],
     ['the other half in the body', { body: '\udc4b' }, ['body']],

@@ -72,8 +72,14 @@ describe('the environment chooses', () => {
           accessToken: 'whatsapp-token',
           apiVersion: expect.stringMatching(/^v\d+\.0$/),
           baseUrl: 'https://graph.facebook.com',
+          knowsReplies: false,
         },
       },
+    ],
+    [
+      'that WhatsApp tells who has written, where its webhooks are heard',
+      { WHATSAPP_ACCESS_TOKEN: 't', WHATSAPP_APP_SECRET: ' s' },
+      { whatsappCloud: { knowsReplies: true } },
     ],
     [
       'another WhatsApp',
