@@ -12,34 +12,32 @@ create function punctual.read_funnel(p_sequence_id bigint) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_steps jsonb;
-  v_counts jsonb;
-  v_reached jsonb;
-  v_last integer;
+  v_funnel jsonb;
 begin
   select v.steps into v_steps from punctual.sequences s
     join punctual.sequence_versions v on v.sequence_id = s.id and v.version = s.version where s.id = p_sequence_id;
+  -- One pass over the people: there are few ways to stand anywhere.
   with counted as materialized (
-    select e.phase, e.step, e.sent_steps, e.paused_at is not null as paused, count(*) as people
-      from punctual.enrolments e where e.sequence_id = p_sequence_id group by 1, 2, 3, 4)
+    select e.phase, e.step, e.sent_steps, e.reminded_steps, e.replied_steps, e.paused_at is not null as paused, count(*) as people
+      from punctual.enrolments e where e.sequence_id = p_sequence_id group by 1, 2, 3, 4, 5, 6),
+  number as (
+    select n from generate_series(1, greatest(jsonb_array_length(v_steps), (select max(c.sent_steps) from counted c))) n)
   select jsonb_build_object(
-           'enrolled', coalesce(sum(c.people), 0),
-           'paused', coalesce(sum(c.people) filter (where c.paused and c.phase in ('in_progress', 'waiting_reply')), 0),
-           'phases', (select jsonb_object_agg(p, coalesce((select sum(x.people) from counted x where x.phase = p), 0))
-                        from unnest(array['in_progress', 'waiting_reply', 'replied', 'completed', 'stopped', 'failed']) p)),
-         coalesce((select jsonb_agg(to_jsonb(x)) from counted x), '[]'), greatest(jsonb_array_length(v_steps), max(c.sent_steps))
-    into v_counts, v_reached, v_last from counted c;
-  return v_counts || jsonb_build_object('steps', (
-    select jsonb_agg(jsonb_build_object(
-             'step', n, 'kind', coalesce(v_steps->(n - 1)->>'kind', 'message'), 'body', v_steps->(n - 1)->'body',
-             'at', (select coalesce(sum((r->>'people')::integer), 0) from jsonb_array_elements(v_reached) r
-                     where (r->>'step')::integer = n and r->>'phase' in ('in_progress', 'waiting_reply')),
-             'sent', (select coalesce(sum((r->>'people')::integer), 0) from jsonb_array_elements(v_reached) r where (r->>'sent_steps')::integer >= n),
-             'reminded', coalesce(m.people, 0), 'replied', coalesce(a.people, 0)) order by n)
-      from generate_series(1, v_last) n
-      left join (select u.step, count(*) as people from punctual.enrolments e cross join lateral unnest(e.reminded_steps) u (step)
-                  where e.sequence_id = p_sequence_id and e.reminded_steps <> '{}' group by 1) m on m.step = n
-      left join (select u.step, count(*) as people from punctual.enrolments e cross join lateral unnest(e.replied_steps) u (step)
-                  where e.sequence_id = p_sequence_id and e.replied_steps <> '{}' group by 1) a on a.step = n));
+           'enrolled', (select coalesce(sum(c.people), 0) from counted c),
+           'paused', (select coalesce(sum(c.people), 0) from counted c where c.paused and c.phase in ('in_progress', 'waiting_reply')),
+           'phases', (select jsonb_object_agg(p, (select coalesce(sum(c.people), 0) from counted c where c.phase = p))
+                        from unnest(array['in_progress', 'waiting_reply', 'replied', 'completed', 'stopped', 'failed']) p),
+           'steps', (select jsonb_agg(jsonb_build_object(
+                              'step', n, 'kind', coalesce(v_steps->(n - 1)->>'kind', 'message'), 'body', v_steps->(n - 1)->'body', 'at', c.at,
+                              'sent', c.sent, 'reminded', c.reminded, 'replied', c.replied) order by n)
+                       from number cross join lateral (
+                         select coalesce(sum(x.people) filter (where x.step = n and x.phase in ('in_progress', 'waiting_reply')), 0) as at,
+                                coalesce(sum(x.people) filter (where x.sent_steps >= n), 0) as sent,
+                                coalesce(sum(x.people) filter (where n = any (x.reminded_steps)), 0) as reminded,
+                                coalesce(sum(x.people) filter (where n = any (x.replied_steps)), 0) as replied
+                           from counted x) c))
+    into v_funnel;
+  return v_funnel;
 end
 $$;
 
