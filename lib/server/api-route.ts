@@ -32,14 +32,15 @@ export function apiRoute<Params = object>(
   };
 }
 
-/** The same for one that takes JSON: `body` is whatever it is. */
+/** The same for one that takes JSON: `body` is whatever it is. `optional`: none at all is `{}`. */
 export function apiJsonRoute<Params = object>(
   handle: (call: ApiCall<Params> & { body: unknown }) => Promise<Response>,
+  { optional = false }: { optional?: boolean } = {},
 ) {
   return async (request: Request, context?: RouteContext<Params>): Promise<Response> => {
     const access = apiAccess(request, accessEnv(), Date.now());
     if (!access.allowed) return problem(access.status, access.kind, access.message);
-    const body = await readJson(request);
+    const body = await readJson(request, optional ? {} : undefined);
     if ('refused' in body) return body.refused;
     return answer<Params>(request, context, access.by, (call) => handle({ ...call, body: body.value }));
   };

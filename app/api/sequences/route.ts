@@ -1,0 +1,23 @@
+import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
+import { refused } from '@/lib/server/refused';
+import { json } from '@/lib/server/respond';
+import { createSequence, listSequences } from '@/lib/server/sequences';
+
+export const dynamic = 'force-dynamic';
+export const maxDuration = 15;
+
+/** `{ sequences }`, the newest first, each with its funnel. */
+export const GET = apiRoute(
+  async ({ container: { rpc } }) => json(200, { sequences: await listSequences(rpc) }),
+  {
+    dashboard: true,
+  },
+);
+
+/** Creates a sequence: 201 with it; 422 with `{ errors: [{ field, message }] }`. */
+export const POST = apiJsonRoute(async ({ container: { rpc }, body }) => {
+  const created = await createSequence(rpc, body);
+  return 'sequence' in created
+    ? json(201, created.sequence)
+    : refused(created, 422, 'nothing was created; mend these and send it again');
+});

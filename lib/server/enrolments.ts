@@ -1,0 +1,130 @@
+import { z } from 'zod';
+import {
+  type Enrolment,
+  type EnrolmentWithTimeline,
+  enrolmentSchema,
+  enrolmentWithTimeline,
+  phases,
+  replySchema,
+} from '../store/conversations';
+import type { Rpc } from '../store/rpc';
+import { instant } from './instant';
+import { rowId } from './row-path';
+import { fieldRefusal, type RowRefusal, rowRefusal } from './row-refusal';
+import { storableText } from './storable-text';
+
+const limit = z
+  .string()
+  .regex(/^\d{1,3}$/, 'is no number from 1 to 200')
+  .transform(Number)
+  .refine((limit) => limit >= 1 && limit <= 200, 'is no number from 1 to 200')
+  .default(50);
+/** As wide as the database's ids. */
+const id = z.string().regex(/^\d{1,18}$/, 'is no id');
+
+const asked = z.strictObject({
+  sequence: id.optional(),
+  phase: z.enum(phases).optional(),
+  before: id.optional(),
+  limit,
+});
+
+/**
+ * Enrolments, the newest first, `?sequence=` of one sequence, `&phase=` in one phase, `&before=` before that id, `&limit=` 1 to 200 (50).
+ * Throws a `StoreError`.
+ */
+export async function listEnrolments(
+  rpc: Rpc,
+  query: URLSearchParams,
+): Promise<{ enrolments: Enrolment[] } | RowRefusal> {
+  const parsed = asked.safeParse(Object.fromEntries(query));
+  if (!parsed.success) return fieldRefusal(parsed.error);
+  const { sequence = null, phase = null, before = null, limit } = parsed.data;
+  const call = { p_sequence_id: sequence, p_phase: phase, p_limit: limit, p_before: before };
+  return { enrolments: z.array(enrolmentSchema).parse(await rpc('list_enrolments', call)) };
+}
+
+/** Throws a `StoreError`. */
+export function readEnrolment(
+  rpc: Rpc,
+  id: string,
+): Promise<{ enrolment: EnrolmentWithTimeline } | RowRefusal> {
+  return call(id, async (p_id) => ({
+    enrolment: enrolmentWithTimeline.parse(await rpc('read_enrolment', { p_id })),
+  }));
+}
+
+const bodies = {
+  pause: z.strictObject({}),
+  resume: z.strictObject({}),
+  stop: z.strictObject({ reason: storableText(500).optional() }),
+};
+export type Doing = keyof typeof bodies;
+
+/** Pauses, resumes or stops it. `by` says who, for the timeline. Throws a `StoreError`. */
+export async function changeEnrolment(
+  rpc: Rpc,
+  doing: Doing,
+  id: string,
+  body: unknown,
+  by: string,
+): Promise<{ enrolment: EnrolmentWithTimeline } | RowRefusal> {
+  const parsed = bodies[doing].safeParse(body);
+  if (!parsed.success) return fieldRefusal(parsed.error);
+  const { reason = null } = parsed.data as { reason?: string };
+  const more = doing === 'stop' ? { p_reason: reason, p_by: by } : {};
+  return call(id, async (p_id) => ({
+    enrolment: enrolmentWithTimeline.parse(await rpc(`${doing}_enrolment`, { p_id, ...more })),
+  }));
+}
+
+const reply = z
+  .strictObject({
+    body: storableText(10_000).optional(),
+    /** The provider's: with it a reply that is told twice is one. */
+    message_id: storableText(500).min(1, 'is empty').optional(),
+    /** Now, if not given. */
+    said_at: instant.optional(),
+    /** One of the replies that are nobody's yet. */
+    receipt_id: id.optional(),
+  })
+  .refine(
+    (told) => told.receipt_id === undefined || Object.keys(told).length === 1,
+    'with receipt_id nothing else is told: the reply is there already',
+  );
+
+const taken = z.object({ enrolment: enrolmentSchema, applied: z.boolean() });
+
+/** What the person answered; `applied` says whether that was news. Throws a `StoreError`. */
+export async function takeReply(
+  rpc: Rpc,
+  id: string,
+  body: unknown,
+): Promise<z.infer<typeof taken> | RowRefusal> {
+  const parsed = reply.safeParse(body);
+  if (!parsed.success) return fieldRefusal(parsed.error);
+  return call(id, async (p_id) => taken.parse(await rpc('take_reply', { p_id, p_reply: parsed.data })));
+}
+
+/** What people wrote that is nobody's as far as is known, the latest first; `?limit=` 1 to 200 (50). Throws a `StoreError`. */
+export async function listReplies(
+  rpc: Rpc,
+  query: URLSearchParams,
+): Promise<{ replies: z.infer<typeof replySchema>[] } | RowRefusal> {
+  const parsed = asked.pick({ limit: true }).safeParse(Object.fromEntries(query));
+  if (!parsed.success) return fieldRefusal(parsed.error);
+  const { limit } = parsed.data;
+  return { replies: z.array(replySchema).parse(await rpc('list_replies', { p_limit: limit })) };
+}
+
+async function call<T>(id: string, ask: (id: string) => Promise<T>): Promise<T | RowRefusal> {
+  const parsed = rowId.safeParse(id);
+  if (!parsed.success || !/^\d{1,18}$/.test(parsed.data)) {
+    return { missing: 'there is no such enrolment: ids are whole numbers' };
+  }
+  try {
+    return await ask(parsed.data);
+  } catch (error) {
+    return rowRefusal(error, '');
+  }
+}

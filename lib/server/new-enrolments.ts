@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import type { Rpc } from '../store/rpc';
+import type { FieldError } from './field-error';
+import { instant } from './instant';
+import { variableName } from './placeholders';
+import { rowId } from './row-path';
+import { type RowRefusal, rowRefusal } from './row-refusal';
+import { storableText } from './storable-text';
+import { checkBy, type TakenIn, takeIn } from './take-in';
+
+const address = storableText(500).min(1, 'is empty').optional();
+
+const variables = z
+  .record(
+    z.string().regex(variableName, 'is no name of a variable: lower-case letters, digits and _'),
+    // Numbers of a CRM are text to whoever reads the message.
+    z.union([storableText(2_000), z.number().transform(String)]),
+  )
+  .refine((given) => Object.keys(given).length <= 50, 'has more than 50 names');
+
+/** A person who is to be in a sequence, as far as one alone can be judged. */
+export const newEnrolment = z.strictObject({
+  account_id: z.guid(),
+  chat_id: address,
+  recipient: address,
+  /** What stands for the placeholders. */
+  variables: variables.default({}),
+  /** Of the steps' hours; the sequence's if not given, else the account's. */
+  time_zone: storableText(100).min(1, 'is empty').optional(),
+  /** What the first step's delay is counted from; now if not given. */
+  start_at: instant.optional(),
+  /** Of the messages: 0 goes before 1 (the default), 1 before 2, 2 before 3. */
+  priority: z.int().min(0).max(3).optional(),
+});
+
+const reachable = newEnrolment.refine(
+  (person) => person.chat_id !== undefined || person.recipient !== undefined,
+  {
+    path: ['recipient'],
+    message: 'give a chat_id, or a recipient to open a chat with',
+  },
+);
+
+/** Enrols one person or up to 1,000, all or none. `again`: those anew whose enrolment is over. Throws a `StoreError`. */
+export async function enrolPeople(
+  rpc: Rpc,
+  sequence: string,
+  body: unknown,
+  again: boolean,
+): Promise<{ rows: TakenIn[] } | { errors: FieldError[] } | RowRefusal> {
+  const id = rowId.safeParse(sequence);
+  if (!id.success || !/^\d{1,18}$/.test(id.data)) {
+    return { missing: 'there is no such sequence: ids are whole numbers' };
+  }
+  try {
+    return await takeIn('person', body, checkBy(reachable), (people) =>
+      rpc('enrol_people', { p_sequence_id: id.data, p_people: people, p_again: again }),
+    );
+  } catch (error) {
+    return rowRefusal(error, '');
+  }
+}

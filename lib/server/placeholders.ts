@@ -1,0 +1,24 @@
+/** The name of a variable that people in a sequence bring. */
+export const variableName = /^[a-z][a-z0-9_]{0,39}$/;
+
+/** What is wrong with the `{{placeholders}}` of a text, each fault with its place, counted from 1. */
+export function placeholderFaults(text: string): string[] {
+  const faults: string[] = [];
+  for (let at = text.indexOf('{{'); at >= 0; ) {
+    const end = text.indexOf('}}', at + 2);
+    const next = text.indexOf('{{', at + 2);
+    if (end < 0 || (next >= 0 && next < end)) {
+      faults.push(`has a {{ at character ${at + 1} that is not closed: write {{first_name}}`);
+      at = next;
+      continue;
+    }
+    const name = text.slice(at + 2, end).trim();
+    if (!variableName.test(name)) {
+      faults.push(
+        `has "{{${name.slice(0, 60)}}}" at character ${at + 1}, which is no placeholder: write {{first_name}}, up to 40 lower-case letters, digits and _, beginning with a letter`,
+      );
+    }
+    at = text.indexOf('{{', end + 2);
+  }
+  return faults;
+}
