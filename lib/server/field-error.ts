@@ -10,6 +10,7 @@ export interface FieldError {
 
 /** Of one object, which has no place among others. */
 export function fieldError(issue: z.core.$ZodIssue): Omit<FieldError, 'index'> {
-  const field = issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.');
+  const names = issue.code === 'unrecognized_keys' ? [issue.keys.join(', ')] : [];
+  const field = [...issue.path, ...names].join('.');
   return { field, message: issue.message };
 }

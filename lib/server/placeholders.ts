@@ -12,7 +12,7 @@ export function placeholderFaults(text: string): string[] {
       at = next;
       continue;
     }
-    const name = text.slice(at + 2, end).trim();
+    const name = text.slice(at + 2, end).replace(/^ +| +$/g, '');
     if (!variableName.test(name)) {
       faults.push(
         `has "{{${name.slice(0, 60)}}}" at character ${at + 1}, which is no placeholder: write {{first_name}}, up to 40 lower-case letters, digits and _, beginning with a letter`,

@@ -98,8 +98,8 @@ begin
   select case when count(*) filter (where n.name is not null and p_variables->>n.name[1] is null) = 0
               then string_agg(l.text || coalesce(p_variables->>n.name[1], ''), '' order by l.place) end
     into v_filled
-    from regexp_split_to_table(p_text, '\{\{\s*[a-z][a-z0-9_]*\s*\}\}') with ordinality l (text, place)
-    left join regexp_matches(p_text, '\{\{\s*([a-z][a-z0-9_]*)\s*\}\}', 'g') with ordinality n (name, place) on n.place = l.place;
+    from regexp_split_to_table(p_text, '\{\{ *[a-z][a-z0-9_]* *\}\}') with ordinality l (text, place)
+    left join regexp_matches(p_text, '\{\{ *([a-z][a-z0-9_]*) *\}\}', 'g') with ordinality n (name, place) on n.place = l.place;
   return v_filled;
 end
 $$;
@@ -127,7 +127,7 @@ begin
         union all select p from jsonb_array_elements_text(case when jsonb_typeof(s->'template') = 'object' then s->'template'->'parameters' else '[]' end) p
         union all select p from jsonb_array_elements_text(
           case when jsonb_typeof(s->'reminder'->'template') = 'object' then s->'reminder'->'template'->'parameters' else '[]' end) p) t
-     cross join lateral regexp_matches(t.text, '\{\{\s*([a-z][a-z0-9_]*)\s*\}\}', 'g') m);
+     cross join lateral regexp_matches(t.text, '\{\{ *([a-z][a-z0-9_]*) *\}\}', 'g') m);
 end
 $$;
 

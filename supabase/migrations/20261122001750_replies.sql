@@ -40,7 +40,7 @@ language sql immutable set search_path = '' as $$
   select least(p_receipt.received_at, p_receipt.said_at + interval '1 second')
 $$;
 
--- The enrolments that a reply is of: through the account that got it, by chat, person or number, and made before it came.
+-- The enrolments that a reply is of: through the account that got it, by chat, person or number, and made before it was.
 create function punctual.match_reply(p_receipt punctual.receipts) returns bigint[]
 language plpgsql stable set search_path = '' as $$
 begin
@@ -53,7 +53,8 @@ begin
        select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.recipient = p_receipt.recipient
        union all
        select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.number = punctual.digits_of(p_receipt.recipient)) m
-     where a.provider = p_receipt.provider and a.provider_account_id = p_receipt.provider_account_id and m.enrolled_at <= p_receipt.received_at);
+     where a.provider = p_receipt.provider and a.provider_account_id = p_receipt.provider_account_id 
+       and m.enrolled_at <= punctual.reply_made_at(p_receipt));
 end
 $$;
 
@@ -94,7 +95,7 @@ begin
     select r.* from punctual.accounts a
       join punctual.receipts r on r.provider_account_id = a.provider_account_id and r.chat_id = e.chat_id and r.provider = a.provider
        and r.kind = 'message' and r.status = 'received' and r.applied_at is null
-     where a.id = e.account_id and r.received_at >= e.enrolled_at
+     where a.id = e.account_id and punctual.reply_made_at(r) >= e.enrolled_at
      order by r.id for no key update of r skip locked
   loop
     e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, p_now);

@@ -181,7 +181,7 @@ begin
       select p.index, 5, 'variables', format('the text of step %s is empty for this person', t.place)
         from (select s.place, t.text from jsonb_array_elements(p_steps) with ordinality s (step, place)
                cross join lateral (values (s.step->>'body'), (s.step->'reminder'->>'body')) t (text)
-               where t.text is not null and regexp_replace(t.text, '\{\{\s*[a-z][a-z0-9_]*\s*\}\}', '', 'g') ~ '^\s*$') t
+               where t.text is not null and regexp_replace(t.text, '\{\{ *[a-z][a-z0-9_]* *\}\}', '', 'g') ~ '^\s*$') t
        cross join person p where punctual.fill_in(t.text, p.variables) ~ '^\s*$') c);
 end
 $$;

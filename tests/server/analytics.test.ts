@@ -55,7 +55,7 @@ describe('a call of /api/cron/analytics', () => {
     const { steps, ...rest } = await response.json();
     expect(rest).toEqual({ rows: 3, more: false });
     expect(steps).toContainEqual({ queue: 'jobs', day: day(3), rows: 3, problem: null, first_day: null });
-    expect(steps.filter((step: { day: string }) => step.day === day(0))).toHaveLength(4);
+    expect(steps.filter((step: { day: string }) => step.day === day(0))).toHaveLength(5);
   });
 
   it('rolls up the day that is asked for, and no other', async () => {
@@ -64,6 +64,7 @@ describe('a call of /api/cron/analytics', () => {
     const { steps, more } = await (await rollUp(`?day=${day(3)}`)).json();
     expect(steps.map((step: { queue: string }) => step.queue)).toEqual([
       'dm_queue',
+      'enrolments',
       'jobs',
       'monitors',
       'posts',
@@ -104,7 +105,7 @@ describe('a call of /api/cron/analytics', () => {
     await addJobs(1, '1 second');
     expect(await (await rollUp()).json()).toMatchObject({ more: false });
     const rolled = await database.sql('select queue from punctual.rollups where rolled_until is not null');
-    expect(rolled).toHaveLength(4);
+    expect(rolled).toHaveLength(5);
   });
 
   it('says so when the database stays away', async () => {

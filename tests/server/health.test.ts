@@ -93,7 +93,7 @@ describe('GET /api/health', () => {
         status: 'ok',
         database: 'ok',
         lock: 'none',
-        lastTickSeconds: { dm_queue: null, jobs: null, monitors: null, posts: null },
+        lastTickSeconds: { dm_queue: null, enrolments: null, jobs: null, monitors: null, posts: null },
       },
     });
   });

@@ -62,6 +62,7 @@ describe('one call for everything', () => {
     const ticked = body.reports.map((r: { queue: string; partition: string }) => `${r.queue}:${r.partition}`);
     expect(ticked.sort()).toEqual([
       'dm_queue:main',
+      'enrolments:main',
       'jobs:default',
       'jobs:reports',
       'monitors:main',

@@ -175,11 +175,17 @@ describe('a due enrolment', () => {
   });
 
   it('stops where its message is cancelled or deleted by hand, without a word to anybody', async () => {
-    for (const byHand of [`update punctual.dm_queue set status = 'cancelled'`, 'delete from punctual.dm_queue']) {
+    for (const byHand of [
+      `update punctual.dm_queue set status = 'cancelled'`,
+      'delete from punctual.dm_queue',
+    ]) {
       const { id } = await enrolOne([{ body: 'one' }]);
       await talk.advance();
       await database.sql(byHand);
-      expect(await talk.read(id)).toMatchObject({ phase: 'stopped', last_error: 'its message was cancelled' });
+      expect(await talk.read(id)).toMatchObject({
+        phase: 'stopped',
+        last_error: 'its message was cancelled',
+      });
     }
   });
 

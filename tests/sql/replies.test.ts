@@ -328,8 +328,9 @@ describe('whose a reply is', () => {
     const id = await enrolAnn([{ body: 'one' }]);
     await talk.advance();
     await talk.send('done', { result: { provider_message_id: 'm', chat_id: 'chat-ann' } });
+    await said('hi again, told late', { said_at: sql.at(-60) });
     expect(await talk.read(id)).toMatchObject({ replied_at: null });
-    expect(await unmatched()).toHaveLength(1);
+    expect(await unmatched()).toHaveLength(2);
   });
 });
 

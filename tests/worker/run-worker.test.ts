@@ -24,7 +24,7 @@ describe('the worker', () => {
     [['--every', 'often'], {}, 2, /from 5 to 60/],
     [['--only', ' , '], {}, 2, /names nothing/],
     [['--queue', 'jobs'], {}, 2, /--queue/],
-    [['--only', 'jobs,mail'], {}, 2, /no schedule of mail, but of dm-queue, .*prune/],
+    [['--only', 'jobs,mail'], {}, 2, /no schedule of mail, but of enrolments, dm-queue, .*prune/],
     [['--schedules', 'nowhere.json'], {}, 2, /nowhere\.json/],
     [[], { PORT: '80800' }, 2, /PORT is no port/],
   ])('%j with %j ends with %d', async (args, env, code, says) => {
