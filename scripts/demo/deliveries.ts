@@ -1,11 +1,21 @@
 import { z } from 'zod';
 
-const log = z.array(z.object({ account: z.string(), recipient: z.string(), text: z.string() }));
+const entry = z.object({ account: z.string(), recipient: z.string(), text: z.string(), at: z.string() });
 
-export type Delivery = z.infer<typeof log>[number];
+/** What the sandbox took. `at`: ISO 8601. */
+export type Delivery = z.infer<typeof entry>;
 
 export function deliveriesOf(json: unknown): Delivery[] {
-  return log.parse(json);
+  return z.array(entry).parse(json);
+}
+
+const reply = entry.extend({ told_at: z.string().nullable() });
+
+/** What somebody wrote there. `told_at`: when the app had taken the webhook of it. */
+export type Reply = z.infer<typeof reply>;
+
+export function repliesOf(json: unknown): Reply[] {
+  return z.array(reply).parse(json);
 }
 
 /** How many deliveries were of a message that had been delivered before. Every text of the demo is of one message. */

@@ -8,7 +8,7 @@ export interface DemoAccount {
   daily_limit: number;
 }
 
-const account = (
+export const account = (
   provider: DemoAccount['provider'],
   id: string,
   name: string,
@@ -16,13 +16,16 @@ const account = (
   limit = 1_000,
 ) => ({ provider, provider_account_id: id, name, time_zone: zone, daily_limit: limit });
 
+/** Where people write first. */
+export const helpAccountId = '105550001001';
+
 /** Enough for many demos on one day; the last one shows what a cap does. */
 export const demoAccounts: DemoAccount[] = [
   account('unipile', 'li-ana-oliveira', 'Ana Oliveira', 'America/Sao_Paulo'),
   account('unipile', 'li-jonas-weber', 'Jonas Weber', 'Europe/Berlin'),
   account('unipile', 'li-priya-nair', 'Priya Nair', 'Asia/Kolkata'),
   account('unipile', 'li-marcus-green', 'Marcus Green', 'America/New_York'),
-  account('whatsapp_cloud', '105550001001', 'Support, Lisbon', 'Europe/Lisbon'),
+  account('whatsapp_cloud', helpAccountId, 'Support, Lisbon', 'Europe/Lisbon'),
   account('whatsapp_cloud', '105550001002', 'Bookings, Nairobi', 'Africa/Nairobi'),
   account('whatsapp_cloud', '105550001003', 'Deliveries, Auckland', 'Pacific/Auckland'),
   account('unipile', 'li-yuki-tanaka', 'Yuki Tanaka (5 a day)', 'Asia/Tokyo', 5),

@@ -1,19 +1,26 @@
 import { z } from 'zod';
+import { enrolmentSchema, enrolmentWithTimeline, sequenceSchema } from '../../lib/store/conversations';
 import { incidentPage, monitorPage } from '../../lib/store/monitoring';
 import { type Stats, statsSchema } from '../../lib/store/stats';
-import { type Delivery, deliveriesOf } from './deliveries';
+import type { ToldSequence } from './check-sequence';
+import { type Delivery, deliveriesOf, type Reply, repliesOf } from './deliveries';
 import type { DemoAccount } from './demo-accounts';
 import { DemoError } from './demo-error';
 import type { DemoJob } from './demo-jobs';
 import { type DemoMonitor, isLeftOver } from './demo-monitors';
 import type { DemoPost } from './demo-posts';
 import type { DemoRow } from './demo-rows';
+import type { DemoPerson, DemoSequence } from './demo-sequences';
+import type { DemoWriting } from './demo-writings';
+import type { WatchedSequence } from './sequence-watch';
 import { countIncidents } from './watch-line';
 
 const timeoutMs = 20_000;
 const reran = z.object({
   reports: z.array(z.object({ counts: z.object({ done: z.number(), dead: z.number() }) })),
 });
+const sequenceList = z.object({ sequences: z.array(sequenceSchema) });
+const enrolmentList = z.object({ enrolments: z.array(enrolmentSchema) });
 /** The most that one call takes. */
 const chunk = 1_000;
 
@@ -72,9 +79,81 @@ export class DemoClient {
     return statsSchema.parse(await this.#call('GET', '/api/stats')).queues;
   }
 
-  async deliveries(): Promise<Delivery[]> {
-    const response = await fetch(`${this.sandbox}/deliveries`, { signal: AbortSignal.timeout(timeoutMs) });
-    return deliveriesOf(await response.json());
+  /**
+   * Creates the sequence where there is none of that name, and enrols the people in it. Those of an earlier demo, which was ended before
+   * they were through, go no further: nobody compares them with a log any more.
+   */
+  async enrol(asked: DemoSequence, people: DemoPerson[]): Promise<WatchedSequence> {
+    const { sequences } = sequenceList.parse(await this.#call('GET', '/api/sequences'));
+    const found =
+      sequences.find(({ name }) => name === asked.name) ??
+      sequenceSchema.parse(await this.#call('POST', '/api/sequences', asked));
+    for (const phase of ['in_progress', 'waiting_reply']) {
+      const path = `/api/enrolments?sequence=${found.id}&phase=${phase}&limit=200`;
+      const { enrolments } = enrolmentList.parse(await this.#call('GET', path));
+      for (const { id } of enrolments) await this.#call('POST', `/api/enrolments/${id}/stop`, {});
+    }
+    await this.#postAll(`/api/sequences/${found.id}/enrolments`, people);
+    return { id: found.id, sequence: asked, people, before: found.funnel.steps };
+  }
+
+  /** How a sequence fares since it was `watched`; the timelines only when asked, each of which is a call. */
+  async readSequence(
+    watched: WatchedSequence,
+    withTimelines = false,
+  ): Promise<ToldSequence & { phases: string[] }> {
+    const { funnel } = sequenceSchema.parse(await this.#call('GET', `/api/sequences/${watched.id}`));
+    // Of those enrolled by this demo: the latest.
+    const { enrolments } = enrolmentList.parse(
+      await this.#call('GET', `/api/enrolments?sequence=${watched.id}&limit=200`),
+    );
+    const recipients = new Set(watched.people.map(({ recipient }) => recipient));
+    const own = enrolments.filter(({ recipient }) => recipients.has(recipient ?? ''));
+    const timelines = await Promise.all(own.map(({ id }) => (withTimelines ? this.#sentSteps(id) : [])));
+    return {
+      steps: funnel.steps.map(({ sent, reminded }, index) => ({
+        sent: sent - (watched.before[index]?.sent ?? 0),
+        reminded: reminded - (watched.before[index]?.reminded ?? 0),
+      })),
+      people: new Map(
+        own.map(({ recipient, last_reply }, index) => [
+          recipient ?? '',
+          { timeline: timelines[index] ?? [], lastReply: last_reply },
+        ]),
+      ),
+      phases: own.map(({ phase }) => phase),
+    };
+  }
+
+  async #sentSteps(id: string): Promise<string[]> {
+    const { timeline } = enrolmentWithTimeline.parse(await this.#call('GET', `/api/enrolments/${id}`));
+    return timeline.flatMap(({ event, step }) =>
+      event === 'sent' ? [`${step}`] : event === 'reminded' ? [`${step}r`] : [],
+    );
+  }
+
+  deliveries(): Promise<Delivery[]> {
+    return this.#askSandbox('/deliveries').then(deliveriesOf);
+  }
+
+  replies(): Promise<Reply[]> {
+    return this.#askSandbox('/replies').then(repliesOf);
+  }
+
+  /** Has people write, and waits until the app has heard of it: a webhook takes its time. Rejects with a `DemoError` after 20 s. */
+  async write(writings: DemoWriting[]): Promise<void> {
+    await this.#askSandbox('/replies', { method: 'POST', body: JSON.stringify(writings) });
+    const until = Date.now() + timeoutMs;
+    while ((await this.replies()).some((reply) => reply.told_at === null)) {
+      if (Date.now() > until) throw new DemoError('The app did not take the webhooks of what people wrote.');
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+
+  async #askSandbox(path: string, init?: RequestInit): Promise<unknown> {
+    const response = await fetch(this.sandbox + path, { ...init, signal: AbortSignal.timeout(timeoutMs) });
+    if (response.ok) return response.json();
+    throw new DemoError(`${path} of the sandbox answered ${response.status}: ${await response.text()}`);
   }
 
   /** Resolves when both are well. Rejects with a `DemoError`: after `withinMs`, or as soon as waiting is of no use. */

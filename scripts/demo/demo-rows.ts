@@ -1,6 +1,6 @@
 import { chatId } from '../../sandbox/unipile-shape';
-import type { DemoAccount } from './demo-accounts';
-import { firstNameOf, messageText, personName } from './demo-texts';
+import { type DemoAccount, helpAccountId } from './demo-accounts';
+import { firstNameOf, messageTemplate, messageText, personName } from './demo-texts';
 
 /** A message as `POST /api/dms` takes it. */
 export interface DemoRow {
@@ -9,6 +9,7 @@ export interface DemoRow {
   recipient?: string;
   chat_id?: string;
   body: string;
+  template?: ReturnType<typeof messageTemplate>;
   send_at: string;
   idempotency_key: string;
 }
@@ -39,12 +40,16 @@ export function demoRows(count: number, accounts: SavedAccount[], runId: string,
     const isBad = !isSmall && isChosen(index + 1, overdueRows, badRows);
     const group = isSmall && small.length > 0 ? small : large;
     const account = group[index % group.length] as SavedAccount;
+    const reference = `${runId}-${index + 1}`;
+    // Whoever is helped has asked for it. To the others WhatsApp lets nothing but templates through.
+    const asked = account.provider_account_id === helpAccountId;
     return {
       account_id: account.id,
       ...addressee(account, index, runId, isBad),
-      body: messageText(index, firstNameOf(account.name), `${runId}-${index + 1}`),
+      body: messageText(index, firstNameOf(account.name), reference),
+      ...(account.provider === 'whatsapp_cloud' && !asked && { template: messageTemplate(index, reference) }),
       send_at: new Date(nowMs + dueInMs(index)).toISOString(),
-      idempotency_key: `demo-${runId}-${index + 1}`,
+      idempotency_key: `demo-${reference}`,
     };
   });
 

@@ -45,6 +45,13 @@ export function messageText(index: number, sender: string, reference: string): s
   return `Hi ${firstNameOf(personName(index))}, ${opening} ${message}\n${sender} (ref. ${reference})`;
 }
 
+/** The same for somebody who has not written: as the parameters of an approved template. */
+export function messageTemplate(index: number, reference: string) {
+  const name = firstNameOf(personName(index));
+  const message = `${messages[(index * 3) % messages.length]} (ref. ${reference})`;
+  return { name: 'customer_update', language: 'en', parameters: [name, message] };
+}
+
 /** Of a post, likewise. */
 export function postText(index: number, reference: string): string {
   return `${thoughts[index % thoughts.length]} (ref. ${reference})`;

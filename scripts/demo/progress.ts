@@ -1,6 +1,7 @@
 import type { QueueStats } from '../../lib/store/stats';
 import { countTwice } from './deliveries';
 import type { DemoClient } from './demo-client';
+import { SequenceWatch, type WatchedSequence } from './sequence-watch';
 import { watchLine } from './watch-line';
 
 const liveMs = 1_000;
@@ -15,8 +16,8 @@ export function progressLine(before: QueueStats[], now: QueueStats[], twice: num
     const mark = of(now).some(({ approximate }) => approximate) ? '~' : '';
     return `${mark}${Math.max(0, rows - of(before).reduce((sum, { count }) => sum + count, 0))}`;
   };
-  // A monitor always waits for its next check.
-  const finite = now.filter(({ name }) => name !== 'monitors');
+  // A monitor always waits for its next check, and people in sequences have a line of their own.
+  const finite = now.filter(({ name }) => name !== 'monitors' && name !== 'enrolments');
   const wait = finite.reduce((sum, { states }) => sum + states.pending.count + states.running.count, 0);
   const reasons = now.flatMap(({ waiting }) => waiting).filter(({ until }) => until !== null);
   return [
@@ -31,16 +32,18 @@ export function progressLine(before: QueueStats[], now: QueueStats[], twice: num
 const clearBelow = '\r\x1b[J';
 
 /**
- * Shows how the rows stand, and what the monitors did, in two lines until it is stopped: in place on a terminal, else anew every ten
+ * Shows how the rows stand, how people in sequences fare, and what the monitors did, in three lines until it is stopped: in place on a terminal, else anew every ten
  * seconds. `checks`: how many were made so far. `say` puts something else above it.
  */
 export function showProgress(
   client: DemoClient,
   before: QueueStats[],
+  watched: WatchedSequence[],
   checks: () => number,
   out: NodeJS.WriteStream,
 ): { say: (text: string) => void; stop: () => void } {
   const startedAt = Date.now();
+  const sequences = new SequenceWatch(client, watched, say);
   let stopped = false;
   let timer: NodeJS.Timeout;
 
@@ -52,6 +55,7 @@ export function showProgress(
     ];
     return [
       progressLine(before, stats, countTwice(deliveries)),
+      await sequences.line(),
       watchLine({ checks: checks(), ...incidents }),
     ];
   }
@@ -71,11 +75,13 @@ export function showProgress(
     timer = setTimeout(show, out.isTTY ? liveMs : plainMs);
   }
 
+  function say(text: string): void {
+    if (!stopped) out.write(`${out.isTTY ? clearBelow : ''}${text}\n`);
+  }
+
   void show();
   return {
-    say(text) {
-      if (!stopped) out.write(`${out.isTTY ? clearBelow : ''}${text}\n`);
-    },
+    say,
     stop() {
       stopped = true;
       clearTimeout(timer);

@@ -10,7 +10,7 @@ import { isBuilt, stampBuild } from './build-stamp';
 import { checkPort } from './check-port';
 import { Child, projectFolder } from './child';
 import { childEnv } from './child-env';
-import { demoAccounts } from './demo-accounts';
+import { type DemoAccount, demoAccounts } from './demo-accounts';
 import { DemoClient } from './demo-client';
 import { DemoError } from './demo-error';
 import { demoJobs } from './demo-jobs';
@@ -18,12 +18,17 @@ import { demoMonitors } from './demo-monitors';
 import type { DemoOptions } from './demo-options';
 import { demoPosts } from './demo-posts';
 import { demoRows } from './demo-rows';
+import { answerAfterMs, answerShares, demoSequences, peopleSeed, sequenceAccounts } from './demo-sequences';
+import { demoWritings } from './demo-writings';
 import { showProgress } from './progress';
 import { rerunFailed } from './rerun-failed';
 import { keepRollingUp } from './roll-ups';
+import type { WatchedSequence } from './sequence-watch';
 import { checksIn } from './watch-line';
 
 const everyMs = 10_000;
+/** A day of a sequence is a few seconds: its steps are looked for more often than that, and its messages are sent soon after. */
+const quickMs: Record<string, number> = { '/api/cron/enrolments': 2_000, '/api/cron/dm-queue': 5_000 };
 /** The first start makes and migrates the database: some 6 s, more on a slow machine. */
 const healthyWithinMs = 90_000;
 const dataFolder = path.join(projectFolder, '.data/demo');
@@ -53,32 +58,39 @@ export async function runDemo(
   const died = Promise.race([sandboxChild.died(), appChild.died()]);
 
   const client = new DemoClient(app, sandbox, apiKey, cronSecret);
-  const before = await Promise.race([load(client, options.rows, sandbox), died]);
+  const { before, watched } = await Promise.race([load(client, options.rows, sandbox), died]);
   console.log(`
   Dashboard          ${app}
   Delivery log       ${sandbox}/deliveries   (what the sandbox really delivered)
+  What people wrote  ${sandbox}/replies
   CRON_SECRET        ${cronSecret}
   API_KEY            ${apiKey}
 
-  Fire a tick yourself (the local clock does it every ${everyMs / 1_000} s):
+  Fire a tick yourself (the local clock does it every few seconds):
   curl -H 'Authorization: Bearer ${cronSecret}' ${app}/api/cron/dm-queue
 
   Logs: .data/demo-logs/   Data: .data/demo (kept; --fresh starts anew)   Ctrl-C ends all of it.
 `);
   let checks = 0;
-  const stopClock = startLocalClock({
-    crons: readCrons(path.join(projectFolder, 'vercel.json')),
-    baseUrl: app,
-    cronSecret,
-    everyMs,
-    onReport(call) {
-      checks += checksIn(call);
-    },
-    onError: (message) => progress.say(`local clock: ${message}`),
-  });
+  const crons = readCrons(path.join(projectFolder, 'vercel.json'));
+  const stopClocks = [...new Set([everyMs, ...Object.values(quickMs)])].map((paceMs) =>
+    startLocalClock({
+      crons: crons.filter((cron) => (quickMs[cron.path] ?? everyMs) === paceMs),
+      baseUrl: app,
+      cronSecret,
+      everyMs: paceMs,
+      onReport(call) {
+        checks += checksIn(call);
+      },
+      onError: (message) => progress.say(`local clock: ${message}`),
+    }),
+  );
   // A tick under way settles its rows first; left in mid-air they would stand as unknown.
-  onEnd(() => Promise.race([stopClock(), new Promise<void>((resolve) => setTimeout(resolve, 10_000))]));
-  const progress = showProgress(client, before, () => checks, process.stdout);
+  onEnd(async () => {
+    const stopped = Promise.all(stopClocks.map((stop) => stop()));
+    await Promise.race([stopped, new Promise<void>((resolve) => setTimeout(resolve, 10_000))]);
+  });
+  const progress = showProgress(client, before, watched, () => checks, process.stdout);
   onEnd(async () => progress.stop());
   const stopRerun = rerunFailed(client, progress.say);
   onEnd(async () => stopRerun());
@@ -117,7 +129,29 @@ function startSandbox(port: number, app: string, secrets: Record<string, string>
     `--${name}-webhook`,
     `${app}/api/webhooks/${name}`,
   ]);
-  const args = ['--import', 'tsx', 'sandbox/main.ts', '--port', String(port), ...faults, ...webhooks];
+  const answered = sequenceAccounts.map((account) => account.provider_account_id).join(',');
+  const people = [
+    ...[
+      '--seed',
+      `${peopleSeed}`,
+      '--people',
+      answerShares.join(','),
+      '--answer-after',
+      answerAfterMs.join('-'),
+    ],
+    // What becomes of lost answers the other accounts show: it takes longer than the days of a sequence here.
+    ...['--answered', answered, '--steady', answered, '--enforce-window'],
+  ];
+  const args = [
+    '--import',
+    'tsx',
+    'sandbox/main.ts',
+    '--port',
+    String(port),
+    ...faults,
+    ...people,
+    ...webhooks,
+  ];
   return new Child('The sandbox', args, childEnv(process.env, secrets), logOf('sandbox'));
 }
 
@@ -144,23 +178,32 @@ function startApp(port: number, sandbox: string, secrets: Record<string, string>
   return new Child('The app', args, env, logOf('app'));
 }
 
-/** Waits for the app, loads accounts, messages, posts, jobs and monitors, and answers how the queues stood before. */
+/** Waits for the app, loads accounts and all that the demo does, and answers how the queues stood before, and who is in which sequence. */
 async function load(client: DemoClient, count: number, sandbox: string) {
   await client.healthy(healthyWithinMs);
   const before = await client.stats();
-  const accounts = await Promise.all(demoAccounts.map((account) => client.saveAccount(account)));
+  const save = (all: DemoAccount[]) => Promise.all(all.map((account) => client.saveAccount(account)));
+  const [accounts, senders] = [await save(demoAccounts), await save(sequenceAccounts)];
   const runId = newRunId();
   const posts = demoPosts(accounts, sandbox, runId, Date.now());
   const jobs = demoJobs(runId, Date.now());
-  await client.sendDms(demoRows(count, accounts, runId, Date.now()));
+  const rows = demoRows(count, accounts, runId, Date.now());
+  await client.write(demoWritings(rows, accounts));
+  await client.sendDms(rows);
   await client.publishPosts(posts);
   await client.createJobs(jobs);
   const monitors = demoMonitors(sandbox);
   await client.createMonitors(monitors);
+  const watched: WatchedSequence[] = [];
+  for (const { sequence, people } of demoSequences(senders, runId))
+    watched.push(await client.enrol(sequence, people));
   console.log(
     `Loaded ${count} direct messages and ${posts.length} posts of ${accounts.length} accounts, ${jobs.length} jobs and ${monitors.length} monitors.`,
   );
-  return before;
+  console.log(
+    `Enrolled ${watched.map(({ people, sequence }) => `${people.length} people in "${sequence.name}"`).join(', ')}.`,
+  );
+  return { before, watched };
 }
 
 const logOf = (name: string) => path.join(logFolder, `${name}.log`);

@@ -7,10 +7,14 @@ language plpgsql set search_path = '' as $$
 declare
   v_waiting boolean := e.phase = 'waiting_reply';
   v_step integer := case when v_waiting or punctual.is_over(e) then e.step else greatest(1, e.step - 1) end;
+  -- The step's message is out of our hands, and nobody knows yet what it came to: this may be the answer.
+  v_is_early boolean := e.phase = 'in_progress' and exists (
+    select from punctual.dm_queue d where d.id = e.message_id and d.status in ('sending', 'unknown') and d.claimed_at <= p_at);
 begin
   -- Who answers the last message does so when the sequence is at its end; what is said after that is a conversation.
   if e.phase in ('replied', 'stopped') or (e.phase = 'completed' and e.replied_at is not null) then return; end if;
-  perform punctual.note_enrolment(e.id, p_at, 'replied', case when e.sent_steps > 0 then v_step end, null, p_text);
+  perform punctual.note_enrolment(e.id, p_at, 'replied',
+    case when v_is_early then e.step when e.sent_steps > 0 then v_step end, null, p_text);
   e.replied_at := coalesce(e.replied_at, p_at);
   e.last_reply := left(p_text, 2000);
   if e.phase = 'completed' then
@@ -27,9 +31,12 @@ begin
       perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
     end if;
     e := punctual.go_on(e, p_now, p_now);
-  elsif e.phase = 'in_progress' then
-    -- Should its question be on its way, this may be the answer: it is judged when that has come to something.
+  elsif v_is_early then
+    -- It is judged when the message has come to something.
     e.early_reply_at := greatest(e.early_reply_at, p_at);
+  elsif not v_waiting and e.sent_steps > 0 then
+    -- To a question that was given up, told late, or to a message that asked for nothing.
+    e.replied_steps := array_append(array_remove(e.replied_steps, v_step), v_step);
   end if;
 end
 $$;

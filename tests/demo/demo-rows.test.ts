@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { childEnv } from '@/scripts/demo/child-env';
 import { countTwice } from '@/scripts/demo/deliveries';
-import { demoAccounts } from '@/scripts/demo/demo-accounts';
+import { demoAccounts, helpAccountId } from '@/scripts/demo/demo-accounts';
 import { readOptions } from '@/scripts/demo/demo-options';
 import { type DemoRow, demoRows } from '@/scripts/demo/demo-rows';
+import { demoWritings } from '@/scripts/demo/demo-writings';
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
 const accounts = demoAccounts.map((account, index) => ({ ...account, id: `id-${index}` }));
@@ -65,6 +66,22 @@ describe('the rows of the demo', () => {
     },
   );
 
+  it('over WhatsApp go to people who have written first, or as a template with a text like no other', () => {
+    const rows = plan(200);
+    const whatsapp = rows.filter(({ channel }) => channel === 'whatsapp');
+    const wrote = new Set(demoWritings(rows, accounts).map(({ account, recipient }) => account + recipient));
+    const number = new Map(accounts.map(({ id, provider_account_id }) => [id, provider_account_id]));
+    for (const { account_id, recipient, template } of whatsapp)
+      expect(template === undefined).toBe(wrote.has(`${number.get(account_id)}${recipient}`));
+    expect(demoWritings(rows, accounts).every(({ account }) => account === helpAccountId)).toBe(true);
+    expect(wrote.size).toBeGreaterThan(20);
+    const templates = whatsapp.flatMap(({ template }) => template?.parameters.join(' ') ?? []);
+    expect(templates.length).toBeGreaterThan(40);
+    expect(new Set(templates).size).toBe(templates.length);
+    for (const text of templates) expect(text).not.toMatch(/[\n\t]| {5}/);
+    for (const { channel, template } of rows) expect(channel === 'linkedin' && template).toBeFalsy();
+  });
+
   it('go over the channel that their account has', () => {
     const providers = new Map(accounts.map((account) => [account.id, account.provider]));
     for (const row of plan(200)) {
@@ -91,7 +108,7 @@ describe('the demo', () => {
   });
 
   it('counts what was delivered twice', () => {
-    const one = { account: 'a', recipient: 'r', text: 't' };
+    const one = { account: 'a', recipient: 'r', text: 't', at: '2030-01-15T12:00:00.000Z' };
     expect(countTwice([one, { ...one, text: 'u' }])).toBe(0);
     expect(countTwice([one, { ...one, text: 'u' }, one, one])).toBe(2);
   });

@@ -222,7 +222,15 @@ describe('media', () => {
 describe('a post that is out', () => {
   const attempt = (unipile: Partial<UnipilePosts>, signal = new AbortController().signal) => {
     const deps = queue.connect({ unipile: { dsn: sandbox.url, apiKey: SANDBOX_API_KEY } });
-    const context = { attempt: 1, claimId: 'c', account, facts: null, signal, log: silentLog, progress: () => {} };
+    const context = {
+      attempt: 1,
+      claimId: 'c',
+      account,
+      facts: null,
+      signal,
+      log: silentLog,
+      progress: () => {},
+    };
     const row = { id: '1', body: 'hello', media_urls: [] };
     return queue.perform(row, { ...context, deps: { ...deps, unipile: { ...deps.unipile, ...unipile } } });
   };

@@ -192,7 +192,7 @@ describe('POST /api/dms', () => {
     ['an empty parameter', template({ parameters: ['Ada', ''] }), ['template.parameters.1']],
     ['a parameter of two lines', template({ parameters: ['a\nb'] }), ['template.parameters.0']],
     ['NUL in a parameter', template({ parameters: ['\0'] }), ['template.parameters.0']],
-    ['an unknown field of a template', template({ header: 'x' }), ['header']],
+    ['an unknown field of a template', template({ header: 'x' }), ['template.header']],
     ['NUL in the body', { body: 'a\0b' }, ['body']],
     ['half an emoji in the body', { body: 'a\ud83d' }, ['body']],
     ['the other half in the body', { body: '\udc4b' }, ['body']],

@@ -204,6 +204,24 @@ describe('a reply', () => {
     expect(await talk.read(id)).toMatchObject({ phase: 'completed', step: 2 });
   });
 
+  it('to a question that was given up counts for that question, and the next one is asked all the same', async () => {
+    const id = await enrolAnn([
+      { ...question, no_reply: { after_seconds: hour, action: 'continue' } },
+      { ...question, body: 'and now?' },
+    ]);
+    await talk.advance();
+    await talk.send();
+    sql.pass(hour);
+    await talk.advance();
+    await said('late');
+    expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'sent 1', 'queued 2', 'replied 1']);
+    expect(await talk.send()).toEqual(['and now?']);
+    expect(await talk.read(id)).toMatchObject({ phase: 'waiting_reply', step: 2 });
+    expect(await database.sql('select replied_steps from punctual.enrolments')).toEqual([
+      { replied_steps: [1] },
+    ]);
+  });
+
   it('told twice, or by webhook and by API, is one reply', async () => {
     const id = await enrolAnn([question, { ...question, body: 'and now?' }]);
     await talk.advance();
