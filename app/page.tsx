@@ -7,6 +7,7 @@ import { container } from '@/lib/server/container';
 import { accessEnv } from '@/lib/server/env';
 import { failed } from '@/lib/server/failure';
 import { readMonitoring } from '@/lib/server/monitoring';
+import { listSequences } from '@/lib/server/sequences';
 import { SESSION_COOKIE } from '@/lib/server/session';
 import { readStats } from '@/lib/server/stats';
 import { CenteredCard } from './dashboard/centered-card';
@@ -39,13 +40,16 @@ async function firstReading(): Promise<FirstReading> {
     const { rpc } = await container();
     // These sections say themselves, as soon as they ask again, why there is nothing to read.
     const none = () => undefined;
-    const [stats, monitoring, analytics, clocks] = await Promise.all([
+    const [stats, monitoring, analytics, clocks, sequences] = await Promise.all([
       readStats(),
       readMonitoring(rpc).catch(none),
       readAnalytics().catch(none),
       readClocks(rpc, 24).catch(none),
+      listSequences(rpc)
+        .then((listed) => ({ sequences: listed }))
+        .catch(none),
     ]);
-    return { stats, monitoring, analytics, clocks };
+    return { stats, monitoring, analytics, clocks, sequences };
   } catch (error) {
     const answer = failed(error);
     return { failure: (await answer.json()).error.message };

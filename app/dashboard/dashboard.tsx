@@ -16,6 +16,7 @@ import { Overview } from './overview';
 import { PausedProviders } from './paused-providers';
 import { polling } from './polling';
 import { QueuePanel } from './queue-panel';
+import { Sequences, type SequencesReading } from './sequences';
 import { ServerNow } from './server-now';
 import { StaleNotice } from './stale-notice';
 
@@ -25,6 +26,7 @@ export interface FirstReading {
   monitoring?: Monitoring;
   analytics?: Analytics;
   clocks?: ClocksReading;
+  sequences?: SequencesReading;
   failure?: string;
 }
 
@@ -68,6 +70,7 @@ export function Dashboard({ first, address, signedIn }: DashboardProps) {
             <FirstSteps queues={stats.queues} address={address} />
             <Overview queues={stats.queues} now={stats.now} />
             <Clocks first={first.clocks} address={address} />
+            <Sequences first={first.sequences} address={address} />
             <Monitors first={first.monitoring} address={address} />
             <Days first={first.analytics} address={address} />
             {stats.queues.map((queue) => (

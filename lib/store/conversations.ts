@@ -75,6 +75,8 @@ export const enrolmentSchema = z.object({
   step: z.number(),
   steps: z.number(),
   next_step_at: z.string().nullable(),
+  /** What happens then: the step is sent, or its reminder, or it goes on or ends without an answer. Null with `next_step_at`. */
+  next_action: z.enum(['send', 'remind', 'go_on', 'stop']).nullable(),
   /** What it waits for, in words for people. */
   waits_for: z.string().nullable(),
   paused_at: z.string().nullable(),

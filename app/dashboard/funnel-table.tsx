@@ -1,0 +1,89 @@
+import type { Funnel } from '@/lib/store/conversations';
+import { type FunnelLine, funnelLines } from './enrolment-words';
+
+interface FunnelTableProps {
+  funnel: Funnel;
+  /** Of the sequence. */
+  name: string;
+}
+
+/** Of all who were enrolled, how many got each step, its reminder, and answered it. */
+export function FunnelTable({ funnel, name }: FunnelTableProps) {
+  return (
+    <table aria-label={`Funnel of ${name}`} className="w-full border-collapse">
+      <thead>
+        <tr className="text-left text-xs text-muted *:border-b *:border-line *:py-2 *:font-normal *:whitespace-nowrap">
+          <th scope="col">step</th>
+          <th scope="col" className="pl-3 text-right" title="who got it, of all who were enrolled">
+            sent
+          </th>
+          <th scope="col" className="hidden w-[22%] pl-3 sm:table-cell">
+            <span className="sr-only">share</span>
+          </th>
+          <th scope="col" className="pl-3 text-right" title="who is there now">
+            now
+          </th>
+          <th scope="col" className="pl-3 text-right" title="who was sent its reminder">
+            <span className="sm:hidden">rem.</span>
+            <span className="hidden sm:inline">reminded</span>
+          </th>
+          <th scope="col" className="pl-3 text-right" title="who replied to it">
+            replied
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {funnelLines(funnel).map((line) => (
+          <tr key={line.step} className="align-baseline *:border-t *:border-line *:py-1.5 first:*:border-t-0">
+            <th scope="row" className="text-left font-normal">
+              <Step line={line} />
+            </th>
+            <td className="pl-3 text-right tabular-nums">{line.sent.toLocaleString('en-US')}</td>
+            <td className="hidden pl-3 align-top sm:table-cell">
+              <Bar share={line.sentShare} />
+            </td>
+            <td className="pl-3 text-right tabular-nums">
+              <Count of={line.at} />
+            </td>
+            <td className="pl-3 text-right tabular-nums">
+              <Count of={line.reminded} />
+            </td>
+            <td className="pl-3 text-right whitespace-nowrap tabular-nums">
+              <Count of={line.replied} />
+              {line.repliedShare !== null && line.replied > 0 && (
+                <span className="text-muted"> {Math.round(line.repliedShare * 100)} %</span>
+              )}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Step({ line: { step, kind, body } }: { line: FunnelLine }) {
+  return (
+    <span className="line-clamp-2 wrap-anywhere" title={body ?? undefined}>
+      {step}
+      {kind === 'question' && (
+        <span className="text-muted" title="a question">
+          {' '}
+          ?
+        </span>
+      )}{' '}
+      <span className="text-muted">{body ?? 'of an earlier version'}</span>
+    </span>
+  );
+}
+
+function Bar({ share }: { share: number }) {
+  return (
+    <div aria-hidden="true" className="mt-1.5 h-2 overflow-hidden rounded-full bg-sunken">
+      <div className="h-full rounded-full bg-good-bar" style={{ width: `${Math.round(share * 100)}%` }} />
+    </div>
+  );
+}
+
+function Count({ of }: { of: number }) {
+  return of === 0 ? <span className="text-muted">–</span> : of.toLocaleString('en-US');
+}

@@ -1,0 +1,87 @@
+import useSWR from 'swr';
+import type { Sequence } from '@/lib/store/conversations';
+import { Command } from './command';
+import { EnrolmentList } from './enrolment-list';
+import { fetchJson } from './fetch-json';
+import { FunnelTable } from './funnel-table';
+import { PhaseCounts } from './phase-counts';
+import { polling } from './polling';
+import { ReadingFault } from './reading-fault';
+
+/** A funnel is one pass over all of its people. */
+const REFRESH_MS = 5_000;
+/** The newest of them; the API has all. */
+const MOST_SHOWN = 10;
+
+export interface SequencesReading {
+  sequences: Sequence[];
+}
+
+interface SequencesProps {
+  /** What the server knew as it rendered the page. */
+  first?: SequencesReading;
+  /** Scheme and host of this app. */
+  address: string;
+}
+
+/** Each sequence with how far its people came, and what became of each of them. */
+export function Sequences({ first, address }: SequencesProps) {
+  const { data, error } = useSWR<SequencesReading, Error>('/api/sequences', fetchJson, {
+    ...polling,
+    refreshInterval: REFRESH_MS,
+    fallbackData: first,
+  });
+  return (
+    <section aria-labelledby="sequences" className="rounded-xl border border-line bg-surface">
+      <header className="border-b border-line px-4 py-4 sm:px-6">
+        <h2 id="sequences" className="scroll-mt-4 text-base font-semibold tracking-tight">
+          Sequences
+        </h2>
+      </header>
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-8 px-4 py-5 sm:px-6">
+        {error && <ReadingFault error={error} />}
+        {data?.sequences.length === 0 && <HowToBegin address={address} />}
+        {data?.sequences.slice(0, MOST_SHOWN).map((sequence) => (
+          <Shown key={sequence.id} sequence={sequence} />
+        ))}
+        {data && data.sequences.length > MOST_SHOWN && (
+          <p className="text-muted">These are the newest {MOST_SHOWN}; GET /api/sequences lists more.</p>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function Shown({ sequence: { id, name, channel, version, funnel } }: { sequence: Sequence }) {
+  return (
+    <section aria-labelledby={`sequence-${id}`} className="grid grid-cols-[minmax(0,1fr)] gap-3">
+      <header className="flex flex-wrap items-baseline gap-x-3 gap-y-1">
+        <h3 id={`sequence-${id}`} className="font-semibold wrap-anywhere">
+          {name}
+        </h3>
+        <p className="text-muted">
+          {channel === 'linkedin' ? 'LinkedIn' : 'WhatsApp'}
+          {version > 1 && `, version ${version}`} · {funnel.enrolled.toLocaleString('en-US')} enrolled
+        </p>
+      </header>
+      <PhaseCounts funnel={funnel} />
+      <FunnelTable funnel={funnel} name={name} />
+      {funnel.enrolled > 0 && <EnrolmentList sequence={id} name={name} funnel={funnel} />}
+    </section>
+  );
+}
+
+function HowToBegin({ address }: { address: string }) {
+  return (
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-2">
+      <p className="text-muted">
+        There is no sequence yet. It is a conversation over days: messages, and questions that wait for an
+        answer.
+      </p>
+      <Command>{`curl -X POST ${address}/api/sequences \\
+  -H "Authorization: Bearer $API_KEY" \\
+  -H 'Content-Type: application/json' \\
+  -d '{ "name": "welcome", "channel": "linkedin", "steps": [{ "kind": "message", "body": "Hi {{first_name}}!" }] }'`}</Command>
+    </div>
+  );
+}
