@@ -177,6 +177,20 @@ language sql immutable set search_path = '' as $$
   select e.phase not in ('in_progress', 'waiting_reply')
 $$;
 
+-- Whether the person was enrolled in the same sequence anew: what is over stays over then.
+create function punctual.is_superseded(e punctual.enrolments) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from punctual.enrolments x where x.sequence_id = e.sequence_id and x.person = e.person and x.id > e.id);
+end
+$$;
+
+-- Whether a reply, p_at by the person's clock, may be the answer to a message that was claimed then. That clock may be wrong by a little.
+create function punctual.is_answer(p_at timestamptz, p_claimed_at timestamptz) returns boolean
+language sql immutable set search_path = '' as $$
+  select coalesce(p_at + interval '5 seconds' >= p_claimed_at, false)
+$$;
+
 create function punctual.note_enrolment(
   p_enrolment_id bigint, p_at timestamptz, p_event text, p_step integer, p_message_id bigint, p_text text default null) returns void
 language plpgsql set search_path = '' as $$
@@ -313,7 +327,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_step jsonb := punctual.read_step(e.sequence_id, e.version, e.step);
   -- Whoever answers does so after the message was claimed, whatever came first to us.
-  v_answered boolean := coalesce(e.early_reply_at >= p_message.claimed_at, false);
+  v_answered boolean := punctual.is_answer(e.early_reply_at, p_message.claimed_at);
 begin
   e.claimed_step_at := p_message.claimed_at;
   e.sent_at := p_message.sent_at;
@@ -369,7 +383,7 @@ begin
       e.sent_steps := greatest(e.sent_steps, p_message.step);
     end if;
     -- A late proof that it went out after all.
-    if e.phase = 'failed' and e.message_id = p_message.id then
+    if e.phase = 'failed' and e.message_id = p_message.id and not punctual.is_superseded(e) then
       e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
       e.last_error := null;
       e.finished_at := null;

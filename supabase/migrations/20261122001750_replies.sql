@@ -5,11 +5,12 @@
 create function punctual.hear_reply(inout e punctual.enrolments, p_at timestamptz, p_text text, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 declare
-  v_waiting boolean := e.phase = 'waiting_reply';
-  v_step integer := case when v_waiting or punctual.is_over(e) then e.step else greatest(1, e.step - 1) end;
+  -- Its question was sent; one that failed may have done so over the reminder, or what was to follow.
+  v_asked boolean := e.phase = 'waiting_reply' or (e.phase = 'failed' and e.action <> 'send');
+  v_step integer := case when v_asked or e.phase = 'completed' then e.step else greatest(1, e.step - 1) end;
   -- The step's message is out of our hands, and nobody knows yet what it came to: this may be the answer.
   v_is_early boolean := e.phase = 'in_progress' and exists (
-    select from punctual.dm_queue d where d.id = e.message_id and d.status in ('sending', 'unknown') and d.claimed_at <= p_at);
+    select from punctual.dm_queue d where d.id = e.message_id and d.status in ('sending', 'unknown') and punctual.is_answer(p_at, d.claimed_at));
 begin
   -- Who answers the last message does so when the sequence is at its end; what is said after that is a conversation.
   if e.phase in ('replied', 'stopped') or (e.phase = 'completed' and e.replied_at is not null) then return; end if;
@@ -17,26 +18,24 @@ begin
     case when v_is_early then e.step when e.sent_steps > 0 then v_step end, null, p_text);
   e.replied_at := coalesce(e.replied_at, p_at);
   e.last_reply := left(p_text, 2000);
-  if e.phase = 'completed' then
+  if e.sent_steps > 0 and not v_is_early and (not v_asked or punctual.is_answer(p_at, e.claimed_step_at)) then
     e.replied_steps := array_append(array_remove(e.replied_steps, v_step), v_step);
-    return;
   end if;
+  if e.phase = 'completed' then return; end if;
   if punctual.read_step(e.sequence_id, e.version, v_step)->>'on_reply' = 'stop' then
-    if e.sent_steps > 0 then e.replied_steps := array_append(array_remove(e.replied_steps, v_step), v_step); end if;
     e := punctual.end_enrolment(e, 'replied', null, p_now);
-  -- Not the answer to the question before, told late. The person's clock may be wrong by a little.
-  elsif v_waiting and p_at + interval '5 seconds' >= e.claimed_step_at then
-    e.replied_steps := array_append(array_remove(e.replied_steps, v_step), v_step);
-    if punctual.withdraw_message(e.message_id, format('enrolment %s was answered', e.id), p_now) then
-      perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
-    end if;
-    e := punctual.go_on(e, p_now, p_now);
   elsif v_is_early then
     -- It is judged when the message has come to something.
     e.early_reply_at := greatest(e.early_reply_at, p_at);
-  elsif not v_waiting and e.sent_steps > 0 then
-    -- To a question that was given up, told late, or to a message that asked for nothing.
-    e.replied_steps := array_append(array_remove(e.replied_steps, v_step), v_step);
+  -- Not the answer to the question before, told late.
+  elsif v_asked and punctual.is_answer(p_at, e.claimed_step_at) and not (e.phase = 'failed' and punctual.is_superseded(e)) then
+    if punctual.withdraw_message(e.message_id, format('enrolment %s was answered', e.id), p_now) then
+      perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
+    end if;
+    -- Where its reminder had failed that is no matter any more.
+    e.last_error := null;
+    e.finished_at := null;
+    e := punctual.go_on(e, p_now, p_now);
   end if;
 end
 $$;
@@ -66,12 +65,13 @@ end
 $$;
 
 -- Makes use of what people wrote, in the call that brings it. What is nobody's stays as it is, and may be found to be somebody's later.
-create function punctual.hear_replies(p_ids bigint[], p_now timestamptz) returns void
+-- p_said: the enrolment that it is of as somebody says, besides.
+create function punctual.hear_replies(p_ids bigint[], p_now timestamptz, p_said bigint default null) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_receipts punctual.receipts[];
   v_receipt punctual.receipts;
-  v_ids bigint[] := '{}';
+  v_ids bigint[] := array_remove(array[p_said], null);
   e punctual.enrolments;
   v_before punctual.enrolments;
 begin
@@ -83,7 +83,8 @@ begin
   for e in select * from punctual.enrolments x where x.id = any (v_ids) order by x.id for no key update loop
     v_before := e;
     foreach v_receipt in array v_receipts loop
-      continue when not coalesce(e.id = any (punctual.match_reply(v_receipt)), false);
+      continue when e.id is distinct from p_said and not coalesce(e.id = any (punctual.match_reply(v_receipt)), false);
+      if e.id = p_said then e.chat_id := coalesce(e.chat_id, v_receipt.chat_id); end if;
       e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, p_now);
       update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id;
     end loop;
@@ -112,8 +113,8 @@ end
 $$;
 
 -- A reply told by API. p_reply: {body, message_id, said_at}: one of which we have not heard otherwise; with the provider's message_id it is
--- the same reply, whoever tells it, and however often. {receipt_id}: one of list_replies, which is this person's. Answers {enrolment, applied}: whether
--- it was news.
+-- the same reply, whoever tells it, and however often. {receipt_id}: one of list_replies, which is this person's. It counts for every sequence
+-- that the person is in, as by webhook. Answers {enrolment, applied}: whether it was news.
 create function punctual.take_reply(p_id bigint, p_reply jsonb, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
@@ -121,8 +122,9 @@ declare
   e punctual.enrolments;
   v_account punctual.accounts;
   v_receipt punctual.receipts;
+  v_is_news boolean;
 begin
-  select * into e from punctual.enrolments x where x.id = p_id for no key update;
+  select * into e from punctual.enrolments x where x.id = p_id;
   if not found then raise exception 'there is no enrolment %', p_id using errcode = 'PT404'; end if;
   select * into v_account from punctual.accounts a where a.id = e.account_id;
   if not found then raise exception 'the account of enrolment % is gone', p_id using errcode = 'PT409'; end if;
@@ -133,26 +135,19 @@ begin
     if v_receipt.provider <> v_account.provider or v_receipt.provider_account_id is distinct from v_account.provider_account_id then
       raise exception 'the reply was made to another account' using errcode = 'PT409';
     end if;
-    if v_receipt.applied_at is not null then
-      return jsonb_build_object('enrolment', punctual.show_enrolment(e), 'applied', false);
-    end if;
-    e.chat_id := coalesce(e.chat_id, v_receipt.chat_id);
-    update punctual.receipts r set applied_at = v_now where r.id = v_receipt.id;
+    v_is_news := v_receipt.applied_at is null;
   else
-    insert into punctual.receipts (provider, kind, status, message_id, provider_account_id, chat_id, recipient, body, said_at, received_at, applied_at)
+    insert into punctual.receipts (provider, kind, status, message_id, provider_account_id, chat_id, recipient, body, said_at, received_at)
     values (v_account.provider, 'message', 'received',
             coalesce(p_reply->>'message_id', 'reply/' || nextval(pg_get_serial_sequence('punctual.receipts', 'id'))), v_account.provider_account_id,
-            e.chat_id, coalesce(e.number, e.recipient), p_reply->>'body', coalesce((p_reply->>'said_at')::timestamptz, v_now), v_now, v_now)
+            e.chat_id, coalesce(e.number, e.recipient), p_reply->>'body', coalesce((p_reply->>'said_at')::timestamptz, v_now), v_now)
     on conflict (provider, message_id, kind, status) do nothing
     returning * into v_receipt;
-    if v_receipt.id is null then
-      return jsonb_build_object('enrolment', punctual.show_enrolment(e), 'applied', false);
-    end if;
+    v_is_news := v_receipt.id is not null;
   end if;
-  e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, v_now);
-  perform punctual.save_enrolment(e);
+  if v_is_news then perform punctual.hear_replies(array[v_receipt.id], v_now, p_id); end if;
   select * into e from punctual.enrolments x where x.id = p_id;
-  return jsonb_build_object('enrolment', punctual.show_enrolment(e), 'applied', true);
+  return jsonb_build_object('enrolment', punctual.show_enrolment(e), 'applied', v_is_news);
 end
 $$;
 

@@ -358,7 +358,7 @@ begin
     raise exception 'the enrolment is %', e.phase using errcode = 'PT409', detail = e.phase;
   end if;
   if e.phase = 'failed' then
-    if exists (select from punctual.enrolments x where x.sequence_id = e.sequence_id and x.person = e.person and x.id > e.id) then
+    if punctual.is_superseded(e) then
       raise exception 'the person was enrolled anew' using errcode = 'PT409', detail = e.phase;
     end if;
     e.phase := case when e.action = 'send' then 'in_progress' else 'waiting_reply' end;

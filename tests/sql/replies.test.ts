@@ -240,6 +240,14 @@ describe('a reply', () => {
     });
   });
 
+  it('told by API is of every sequence that the person is in, and by webhook no news', async () => {
+    const first = await enrolAnn([{ body: 'one' }]);
+    const second = await enrolAnn([{ body: 'two' }]);
+    await talk.call('take_reply', { p_id: second, p_reply: { body: 'stop', message_id: 'm9' } });
+    for (const id of [first, second]) expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
+    expect(await said('stop', { message_id: 'm9' })).toMatchObject({ new: 0 });
+  });
+
   it('is of every sequence that the person is in through that account, and of nobody else', async () => {
     const first = await enrolAnn([{ body: 'one' }]);
     const second = await enrolAnn([{ body: 'two' }]);
@@ -277,6 +285,50 @@ describe('a reply', () => {
     await talk.call('resume_enrolment', { p_id: id });
     await talk.advance();
     expect(await talk.send()).toEqual(['next']);
+  });
+
+  it('to a question whose reminder failed is its answer, and it goes on', async () => {
+    const id = await enrolAnn([{ ...question, reminder }, { body: 'next' }]);
+    await talk.advance();
+    await talk.send();
+    sql.pass(hour);
+    await talk.advance();
+    await talk.send('dead');
+    expect(await talk.read(id)).toMatchObject({ phase: 'failed', step: 1 });
+    await said('fine');
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'in_progress',
+      status: 'pending',
+      step: 2,
+      last_error: null,
+    });
+    await talk.advance();
+    expect(await talk.send()).toEqual(['next']);
+  });
+
+  it('to a sequence that failed over a step holds by the rule of the step that was sent', async () => {
+    const id = await enrolAnn([{ body: 'one' }, { body: 'two', on_reply: 'continue' }]);
+    await talk.advance();
+    await talk.send();
+    await talk.advance();
+    await talk.send('dead');
+    await said('stop');
+    expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
+  });
+
+  it('of somebody who was enrolled anew revives nothing', async () => {
+    const sequence = await talk.addSequence([{ ...question, reminder }]);
+    const people = [{ account_id: account, recipient: 'ann' }];
+    const [id = ''] = await talk.enrol(sequence, people);
+    await talk.advance();
+    await talk.send();
+    sql.pass(hour);
+    await talk.advance();
+    await talk.send('dead');
+    const [anew = ''] = await talk.enrol(sequence, people, { p_again: true });
+    await said('fine');
+    expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
+    expect(await talk.read(anew)).toMatchObject({ phase: 'in_progress', last_reply: 'fine' });
   });
 
   it('to a sequence that failed keeps it from being resumed', async () => {
