@@ -14,7 +14,7 @@ const variables = z
   .record(
     z.string().regex(variableName, 'is no name of a variable: lower-case letters, digits and _'),
     // Numbers of a CRM are text to whoever reads the message.
-    z.union([storableText(2_000), z.number().transform(String)]),
+    z.union([storableText(2_000), z.number().transform(String)], { error: 'is neither a text nor a number' }),
   )
   .refine((given) => Object.keys(given).length <= 50, 'has more than 50 names');
 

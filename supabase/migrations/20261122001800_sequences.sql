@@ -1,5 +1,14 @@
 -- Sequences as people make them, enrol others in them, and look at what became of that.
 
+-- The length of a text as JavaScript counts it, and the providers: what is beyond U+FFFF, as most emoji are, counts twice.
+create function punctual.count_units(p_text text) returns integer
+language plpgsql immutable set search_path = '' as $$
+begin
+  -- Four bytes in UTF-8.
+  return length(p_text) + length(regexp_replace(p_text, '[\u0001-\uffff]', '', 'g'));
+end
+$$;
+
 -- The longest text that a channel takes, as lib/providers/body-limits.ts has it.
 create function punctual.body_limit(p_channel text) returns integer
 language sql immutable set search_path = '' as $$
@@ -147,9 +156,14 @@ begin
   return (
     select jsonb_agg(jsonb_build_object('index', c.index, 'field', c.field, 'message', c.message) order by c.index, c.place, c.field) from (
       with person as materialized (
-        select p.index, p.chat_id, p.recipient, coalesce(p.variables, '{}') as variables, p.time_zone, p.account_id, a.provider, a.id as account
+        select p.index, p.chat_id, p.recipient, coalesce(p.variables, '{}') as variables, p.time_zone, p.account_id, a.provider, a.id as account,
+               -- A thousand people and fifty steps: texts are filled in only where something may be wrong with them.
+               v.longest, v.is_odd
           from jsonb_to_recordset(p_people) p (index integer, account_id uuid, chat_id text, recipient text, variables jsonb, time_zone text)
-          left join punctual.accounts a on a.id = p.account_id)
+          left join punctual.accounts a on a.id = p.account_id
+         cross join lateral (
+           select coalesce(max(length(e.value)), 0) as longest, coalesce(bool_or(e.value ~ '^$|[\n\r\t]|^ |  | $'), false) as is_odd
+             from jsonb_each_text(coalesce(p.variables, '{}')) e) v)
       select p.index, 1 as place, 'account_id' as field, 'there is no such account' as message from person p where p.account is null
       union all
       select p.index, 1, 'account_id', format('the account sends over WhatsApp, and the sequence is for %s', p_sequence.channel)
@@ -166,17 +180,27 @@ begin
         from person p cross join lateral unnest(v_names) n (name) where p.variables->>n.name is null
       union all
       select p.index, 5, 'variables', format('%s of step %s becomes %s characters for this person; %s takes %s',
-               case when t.is_reminder then 'the reminder' else 'the body' end, t.place, length(f.filled), p_sequence.channel, v_limit)
+               case when t.is_reminder then 'the reminder' else 'the body' end, t.place, punctual.count_units(f.filled), p_sequence.channel, v_limit)
         from (select s.place, t.text, t.is_reminder, (select count(*) from regexp_matches(t.text, '\{\{', 'g')) as names
                 from jsonb_array_elements(p_steps) with ordinality s (step, place)
                cross join lateral (values (s.step->>'body', false), (s.step->'reminder'->>'body', true)) t (text, is_reminder)
                where t.text is not null) t
        cross join lateral (
-         -- Only of those who bring so much that it may be too long.
-         select q.index, q.variables from person q
-          where length(t.text) + t.names * (select coalesce(max(length(v.value)), 0) from jsonb_each_text(q.variables) v) > v_limit) p
+         select q.index, q.variables from person q where 2 * (length(t.text) + t.names * q.longest) > v_limit) p
        cross join lateral (select punctual.fill_in(t.text, p.variables) as filled) f
-       where length(f.filled) > v_limit
+       where punctual.count_units(f.filled) > v_limit
+      union all
+      select p.index, 5, 'variables', format('parameter %s of the template of step %s %s for this person', t.number, t.place, case
+               when f.filled = '' then 'is empty' when punctual.count_units(f.filled) > 1024 then 'is longer than 1,024 characters'
+               else 'has a line break, a tab or five spaces in a row, which WhatsApp refuses' end)
+        from (select s.place, r.text, r.number, (select count(*) from regexp_matches(r.text, '\{\{', 'g')) as names
+                from jsonb_array_elements(p_steps) with ordinality s (step, place)
+               cross join lateral (values (s.step->'template'), (s.step->'reminder'->'template')) m (template)
+               cross join lateral jsonb_array_elements_text(case when jsonb_typeof(m.template) = 'object' then m.template->'parameters' else '[]' end)
+                 with ordinality r (text, number)) t
+        join person p on t.names > 0 and (p.is_odd or 2 * (length(t.text) + t.names * p.longest) > 1024)
+       cross join lateral (select punctual.fill_in(t.text, p.variables) as filled) f
+       where f.filled = '' or f.filled ~ '[\n\r\t]| {5}' or punctual.count_units(f.filled) > 1024
       union all
       select p.index, 5, 'variables', format('the text of step %s is empty for this person', t.place)
         from (select s.place, t.text from jsonb_array_elements(p_steps) with ordinality s (step, place)

@@ -11,6 +11,7 @@ import { check, tally } from './check';
 import { checkClocks, checkLaps } from './check-clocks';
 import { checkMonitors } from './check-monitors';
 import { checkJobs, checkPosts } from './check-rows';
+import { checkSequences } from './check-sequences';
 import { address, type Figures, figures, port, sandboxPort, twiceIn } from './demo-figures';
 
 const pictures = 'test-results';
@@ -180,6 +181,7 @@ async function main(): Promise<void> {
     await checkLaps(secret, apiKey);
     const keep = process.argv.includes('--keep') ? 'docs/dashboard.png' : null;
     await checkMonitors(apiKey, browser, startedAt, keep);
+    await checkSequences(apiKey, browser, startedAt);
     await checkClocks(secret, apiKey, browser);
     // What was delivered with its answer lost is found out, by a look or by a webhook.
     while ((now.sent < now.delivered.length || now.foundOut === 0) && Date.now() - startedAt < 240_000) {

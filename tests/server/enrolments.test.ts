@@ -38,7 +38,8 @@ afterEach(() => {
 const one = (id: string) => ({ params: Promise.resolve({ id }) });
 const list = (query: string, headers = withKey) =>
   answered(GET(apiRequest('GET', `/api/enrolments?${query}`, headers)));
-const read = (id: string) => answered(GET_ONE(apiRequest('GET', `/api/enrolments/${id}`), one(id)));
+const read = (id: string, headers = withKey) =>
+  answered(GET_ONE(apiRequest('GET', `/api/enrolments/${id}`, headers), one(id)));
 type Route = typeof PAUSE;
 const post = (route: Route, id: string, body?: unknown, headers = withKey) =>
   answered(
@@ -119,6 +120,18 @@ describe('GET /api/enrolments', () => {
       },
     });
     for (const id of ['99', 'x', '99999999999999999999']) expect((await read(id)).status, id).toBe(404);
+  });
+});
+
+describe('what the dashboard reads of enrolments', () => {
+  it('is open where the dashboard is open; what changes them is not', async () => {
+    const { ids } = await enrol(['ann']);
+    const [id = ''] = ids;
+    stubSecrets({ password: '' });
+    vi.stubEnv('NODE_ENV', 'development');
+    expect((await list('', {})).status).toBe(200);
+    expect((await read(id, {})).status).toBe(200);
+    expect((await post(STOP, id, {}, {})).status).toBe(401);
   });
 });
 

@@ -155,6 +155,12 @@ describe('POST /api/sequences', () => {
     expect(faults(await create(sequence([deaf])))).toEqual({
       'steps.0.reminder': 'is of questions: a message waits for no answer',
     });
+    const waiting = message('x', { no_reply: { after_seconds: 60, action: 'stop' } });
+    expect(faults(await create(sequence([waiting])))).toEqual({
+      'steps.0.no_reply': 'is of questions: a message waits for no answer',
+    });
+    const slow = message('x', { delay_seconds: 31_536_001 });
+    expect(Object.keys(faults(await create(sequence([slow]))))).toEqual(['steps.0.delay_seconds']);
     expect((await answered(GET(ask('GET', '')))).body).toEqual({ sequences: [] });
   });
 
@@ -188,6 +194,15 @@ describe('POST /api/sequences', () => {
     const id = await add();
     expect((await read(id, {})).status).toBe(401);
     expect((await read(id, cookie())).status).toBe(200);
+  });
+
+  it('is open to read where the dashboard is open, and not to write', async () => {
+    const id = await add();
+    stubSecrets({ password: '' });
+    vi.stubEnv('NODE_ENV', 'development');
+    expect((await read(id, {})).status).toBe(200);
+    expect((await answered(GET(ask('GET', '', {})))).status).toBe(200);
+    expect((await create(sequence(), {})).status).toBe(401);
   });
 });
 
@@ -274,6 +289,9 @@ describe('POST /api/sequences/:id/enrolments', () => {
       person('bob', { variables: { 'First name': 'x', first_name: 'x' } }),
       person('eve', { start_at: 'tomorrow' }),
       person('joe', { account_id: 'x' }),
+      person('sue', { variables: { first_name: null } }),
+      person('tim', { variables: { first_name: 'x'.repeat(2_001) } }),
+      person('kim', { variables: Object.fromEntries(Array.from({ length: 51 }, (_, n) => [`v${n}`, 'x'])) }),
     ]);
     expect(
       refused.body.error.errors.map(({ index, field }: { index: number; field: string }) => [index, field]),
@@ -282,13 +300,32 @@ describe('POST /api/sequences/:id/enrolments', () => {
       [1, 'variables.First name'],
       [2, 'start_at'],
       [3, 'account_id'],
+      [4, 'variables.first_name'],
+      [5, 'variables.first_name'],
+      [6, 'variables'],
     ]);
+    expect(refused.body.error.errors[4].message).toBe('is neither a text nor a number');
     expect((await enrol(id, [])).status).toBe(422);
     expect((await enrol(id, Array(1_001).fill(person('ann')))).status).toBe(422);
     expect((await enrol(id, person('ann', { account_id: crypto.randomUUID() }))).body.error.errors).toEqual([
       { index: 0, field: 'account_id', message: 'there is no such account' },
     ]);
     expect(await count()).toBe(0);
+  });
+
+  it('refuses who makes a text too long for its channel', async () => {
+    const id = await add([message('{{a}}{{b}}{{a}}')], { channel: 'whatsapp' });
+    const given = { a: 'a'.repeat(2_000), b: 'b'.repeat(96) };
+    expect((await enrol(id, person('ann', { variables: given }))).status).toBe(201);
+    const refused = await enrol(id, person('bob', { variables: { ...given, b: 'b'.repeat(97) } }));
+    expect(refused.status).toBe(422);
+    expect(refused.body.error.errors).toEqual([
+      {
+        index: 0,
+        field: 'variables',
+        message: 'the body of step 1 becomes 4097 characters for this person; whatsapp takes 4096',
+      },
+    ]);
   });
 
   it('enrols anew only where it is asked to', async () => {
@@ -341,6 +378,66 @@ describe('POST /api/sequences/:id/preview', () => {
 const seed = Number(process.env.FC_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 describe(`placeholders (FC_SEED=${seed})`, () => {
+  const plain = fc.string({ unit: 'grapheme', maxLength: 8 }).filter((text) => !/[{}]/.test(text));
+  const spaces = fc.constantFrom('', ' ', '  ');
+  const well = fc
+    .tuple(spaces, fc.stringMatching(/^[a-z][a-z0-9_]{0,39}$/), spaces)
+    .map(([before, name, after]) => `{{${before}${name}${after}}}`);
+  const texts = fc.array(fc.oneof(plain, well), { maxLength: 8 }).map((parts) => parts.join(''));
+
+  it('of the right form are well, wherever they stand', () => {
+    fc.assert(
+      fc.property(texts, (text) => {
+        expect(placeholderFaults(text)).toEqual([]);
+      }),
+      { seed },
+    );
+  });
+
+  it('of another form are each found, at their place', () => {
+    const badName = fc.oneof(
+      fc.constantFrom(
+        '',
+        ' ',
+        'A',
+        '1',
+        '_a',
+        'a-b',
+        'a b',
+        'a.b',
+        'é',
+        'a\n',
+        '\ta',
+        '{a',
+        'a{',
+        'a'.repeat(41),
+      ),
+      plain.filter((name) => !/^ *[a-z][a-z0-9_]* *$/.test(name)),
+    );
+    fc.assert(
+      fc.property(texts, badName, texts, badName, texts, (one, first, two, second, three) => {
+        const faults = placeholderFaults(`${one}{{${first}}}${two}{{${second}}}${three}`);
+        const places = faults.map((fault) => Number(/at character (\d+)/.exec(fault)?.[1]));
+        const begin = one.length + 1;
+        expect(places).toEqual([begin, begin + first.length + 4 + two.length]);
+        for (const fault of faults) expect(fault).toContain('no placeholder: write {{first_name}}');
+      }),
+      { seed },
+    );
+  });
+
+  it('that are not closed are found, whatever comes after', () => {
+    fc.assert(
+      fc.property(texts, plain, texts, (one, rest, two) => {
+        const faults = placeholderFaults(`${one}{{${rest}${two}`);
+        expect(faults).toEqual([
+          `has a {{ at character ${one.length + 1} that is not closed: write {{first_name}}`,
+        ]);
+      }),
+      { seed },
+    );
+  });
+
   it('that are found to be well are filled in, all of them and nothing else', async () => {
     const piece = fc.oneof(
       fc.constantFrom(
@@ -368,14 +465,14 @@ describe(`placeholders (FC_SEED=${seed})`, () => {
       fc.asyncProperty(fc.array(piece, { maxLength: 12 }), async (pieces) => {
         const text = pieces.join('');
         if (placeholderFaults(text).length > 0) return;
-        const variables = { a: '{{b_1}} $& \\0', b_1: 'B' };
+        const variables: Record<string, string> = { a: '{{b_1}} $& \\0', b_1: 'B' };
         const [{ filled }] = await database.sql(
           `select jsonb_build_object($3::text, '=' || punctual.fill_in($1, $2)) as filled`,
           [text, JSON.stringify(variables), 'it'],
         );
-        const expected = text.split(/(\{\{ *[a-z][a-z0-9_]* *\}\})/).map((part) => {
+        const expected = text.split(/(\{\{ *[a-z][a-z0-9_]* *\}\})/).map((part): string | null => {
           const name = /^\{\{ *([a-z][a-z0-9_]*) *\}\}$/.exec(part)?.[1];
-          return name === undefined ? part : (variables[name as 'a'] ?? null);
+          return name === undefined ? part : (variables[name] ?? null);
         });
         expect(filled.it).toBe(expected.includes(null) ? null : `=${expected.join('')}`);
       }),

@@ -186,6 +186,38 @@ describe('enrolling', () => {
     expect(await enrolled()).toBe(0);
   });
 
+  it('counts characters as the providers do: what most emoji are counts twice', async () => {
+    const id = await talk.addSequence([{ body: '{{a}}!' }]);
+    const of = async (a: string) =>
+      (await enrol(id, [person(`p${a.length}`, { variables: { a } })])).errors?.[0].message;
+    expect(await of('🙂'.repeat(3_999))).toBeUndefined();
+    expect(await of('🙂'.repeat(4_000))).toBe(
+      'the body of step 1 becomes 8001 characters for this person; linkedin takes 8000',
+    );
+    expect(await of('é'.repeat(7_999))).toBeUndefined();
+  });
+
+  it("refuses what WhatsApp would refuse of a template's parameters, once they are filled in", async () => {
+    const template = { name: 'hi', language: 'en', parameters: ['x', '{{a}}'] };
+    const reminder = { after_seconds: 60, body: 'well?', template };
+    const id = await talk.addSequence([{ kind: 'question', template, reminder }], { channel: 'whatsapp' });
+    account = await sql.addAccount({ provider: 'whatsapp_cloud' });
+    for (const [a, says] of [
+      ['one\ntwo', 'has a line break, a tab or five spaces in a row, which WhatsApp refuses'],
+      ['', 'is empty'],
+      ['a'.repeat(1_025), 'is longer than 1,024 characters'],
+    ]) {
+      const message = `parameter 2 of the template of step 1 ${says} for this person`;
+      expect(await enrol(id, [person('491701', { variables: { a } })])).toEqual({
+        errors: [
+          { index: 0, field: 'variables', message },
+          { index: 0, field: 'variables', message },
+        ],
+      });
+    }
+    expect((await enrol(id, [person('491701', { variables: { a: 'a    b' } })])).rows).toHaveLength(1);
+  });
+
   it('refuses a step that is empty for a person', async () => {
     const id = await talk.addSequence([{ body: '{{intro}} ' }]);
     expect(await enrol(id, [person('ann', { variables: { intro: ' ' } })])).toMatchObject({

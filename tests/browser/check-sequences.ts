@@ -1,0 +1,113 @@
+import type { Browser, Page } from 'playwright-core';
+import type { Enrolment, EnrolmentWithTimeline, Sequence } from '../../lib/store/conversations';
+import { check } from './check';
+import { address, asked, type Delivered, sandboxPort } from './demo-figures';
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+/** The longest way through the demo's sequences takes some two minutes. */
+const overWithinMs = 210_000;
+
+interface Written {
+  recipient: string;
+  text: string;
+}
+
+/** Of the demo's sequences: the funnel and the timelines on the dashboard agree with the sandbox's own log. */
+export async function checkSequences(apiKey: string, browser: Browser, startedAt: number): Promise<void> {
+  let sequences: Sequence[] = [];
+  do {
+    ({ sequences } = await asked(apiKey, '/api/sequences'));
+    const goOn = sequences.flatMap(({ funnel: { phases } }) => [phases.in_progress, phases.waiting_reply]);
+    if (goOn.every((people) => people === 0)) break;
+    await sleep(2_000);
+  } while (Date.now() - startedAt < overWithinMs);
+  const enrolled = sequences.map(({ funnel }) => funnel.enrolled);
+  check(
+    'two sequences have come to their end, of twelve people and of eight',
+    `${enrolled.sort()}` === '12,8',
+    enrolled,
+  );
+
+  const fromSandbox = async (path: string) => (await fetch(`http://127.0.0.1:${sandboxPort}${path}`)).json();
+  const delivered: Delivered[] = await fromSandbox('/deliveries');
+  const written: Written[] = await fromSandbox('/replies');
+  const page = await browser.newPage({ viewport: { width: 1_280, height: 900 }, colorScheme: 'light' });
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  page.on('console', (line) => line.type() === 'error' && errors.push(line.text()));
+  await page.goto(address, { waitUntil: 'load' });
+  for (const sequence of sequences) await checkSequence(page, apiKey, sequence, delivered, written);
+  check('the page of sequences has no errors', errors.length === 0, errors);
+  await page.close();
+}
+
+async function checkSequence(
+  page: Page,
+  apiKey: string,
+  { id, name, steps }: Sequence,
+  delivered: Delivered[],
+  written: Written[],
+): Promise<void> {
+  const { enrolments }: { enrolments: Enrolment[] } = await asked(
+    apiKey,
+    `/api/enrolments?sequence=${id}&limit=200`,
+  );
+  const people = new Set(enrolments.map(({ recipient }) => recipient));
+  const own = delivered.filter(({ recipient, text }) => people.has(recipient) && /\(ref\. \S+\)/.test(text));
+  /** `1`, `1r` and so on, as the demo marks its texts. */
+  const stepOf = ({ text }: Delivered) => /\(ref\. \S+-(\d+r?)\)/.exec(text)?.[1] ?? '';
+  const gotten = (step: string) => own.filter((one) => stepOf(one) === step).length;
+
+  const section = page.locator(`section[aria-labelledby="sequence-${id}"]`);
+  const rows = await section.locator('table tbody tr').all();
+  const shown = await Promise.all(
+    rows.map(async (row) => {
+      const [sent, , , reminded] = await row.locator('td').allInnerTexts();
+      return [Number(sent), Number(reminded === '–' ? 0 : reminded)];
+    }),
+  );
+  const logged = steps.map((_, index) => [gotten(`${index + 1}`), gotten(`${index + 1}r`)]);
+  check(`${name}: the funnel shows what the sandbox delivered`, `${shown}` === `${logged}`, [shown, logged]);
+  const answerers = new Set(written.map(({ recipient }) => recipient));
+  const stopped = enrolments.filter(({ phase }) => phase === 'replied');
+  const silent = stopped.filter(({ recipient }) => !answerers.has(recipient ?? ''));
+  check(`${name}: whoever replied is one who wrote`, silent.length === 0, silent);
+
+  await section.locator('summary').first().click();
+  const list = section.locator('ul[aria-label^="People in"] > li');
+  await list.first().waitFor({ timeout: 10_000 });
+  check(
+    `${name}: everybody is listed`,
+    (await list.count()) === Math.min(20, enrolments.length),
+    await list.count(),
+  );
+  for (const [index, enrolment] of enrolments.slice(0, 3).entries()) {
+    await list.nth(index).locator('summary').click();
+    const timeline = list.nth(index).locator('ol[aria-label^="Timeline"]');
+    await timeline.waitFor({ timeout: 10_000 });
+    const lines = await timeline.locator('li').allInnerTexts();
+    const told = lines.flatMap((line) => {
+      const [, step] = /^Step (\d+) sent/.exec(line) ?? [];
+      const [, reminder] = /^Reminder of step (\d+) sent/.exec(line) ?? [];
+      return step ? [step] : reminder ? [`${reminder}r`] : [];
+    });
+    const got = own.filter(({ recipient }) => recipient === enrolment.recipient).map(stepOf);
+    check(
+      `${name}: the timeline of enrolment ${enrolment.id} shows what its person got`,
+      `${told}` === `${got}`,
+      [told, got],
+    );
+    const read: EnrolmentWithTimeline = await asked(apiKey, `/api/enrolments/${enrolment.id}`);
+    const replies = read.timeline.filter(({ event }) => event === 'replied').map(({ text }) => text);
+    const texts = written
+      .filter(({ recipient }) => recipient === enrolment.recipient)
+      .map(({ text }) => text);
+    check(
+      `${name}: and what its person wrote`,
+      replies.every(
+        (text) => text !== null && texts.includes(text) && lines.some((line) => line.includes(text)),
+      ),
+      [replies, texts],
+    );
+  }
+}
