@@ -116,7 +116,7 @@ $$;
 -- the same reply, whoever tells it, and however often. {receipt_id}: one of list_replies, which is this person's. It counts for every sequence
 -- that the person is in, as by webhook. Answers {enrolment, applied}: whether it was news.
 create function punctual.take_reply(p_id bigint, p_reply jsonb, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   e punctual.enrolments;
@@ -153,7 +153,7 @@ $$;
 
 -- What people wrote that is nobody's as far as we know, the latest first.
 create function punctual.list_replies(p_limit integer default 50, p_now timestamptz default null) returns jsonb
-language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('id', r.id::text, 'provider', r.provider, 'account_id', a.id, 'account_name', a.name, 'chat_id', r.chat_id,

@@ -1,4 +1,5 @@
--- Sequences as people make them, enrol others in them, and look at what became of that.
+-- Sequences as people make them, enrol others in them, and look at what became of that. Compiling these statements (jit) took 800 ms, doing what
+-- they do 5.
 
 -- The length of a text as JavaScript counts it, and the providers: what is beyond U+FFFF, as most emoji are, counts twice.
 create function punctual.count_units(p_text text) returns integer
@@ -83,7 +84,7 @@ $$;
 
 -- p_sequence: {name, channel, time_zone, steps}, checked for form. Answers the sequence, or {errors: [{field, message}]}.
 create function punctual.create_sequence(p_sequence jsonb, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_id bigint;
@@ -118,7 +119,7 @@ $$;
 
 -- p_changes: any of {name, time_zone, steps}. New steps are a new version, for those who are enrolled from now on. Raises PT404.
 create function punctual.update_sequence(p_id bigint, p_changes jsonb, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_sequence punctual.sequences;
@@ -216,7 +217,7 @@ $$;
 -- Answers {rows: [{id, status, created}]} in the order asked, status being the phase, or {errors: [{index, field, message}]} and nobody was
 -- enrolled. Raises PT404.
 create function punctual.enrol_people(p_sequence_id bigint, p_people jsonb, p_again boolean default false, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_sequence punctual.sequences;
@@ -321,7 +322,7 @@ $$;
 
 -- With its timeline, oldest first. Raises PT404.
 create function punctual.read_enrolment(p_id bigint, p_now timestamptz default null) returns jsonb
-language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   e punctual.enrolments;
 begin
@@ -348,7 +349,7 @@ $$;
 -- Nothing more is sent until it is resumed; a message that is queued is withdrawn, one that is on its way goes out. Raises PT404, and PT409 where
 -- it is over.
 create function punctual.pause_enrolment(p_id bigint, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   e punctual.enrolments := punctual.lock_enrolment(p_id);
@@ -373,7 +374,7 @@ $$;
 
 -- Goes on where it was paused; one that failed tries its step again. Raises PT404, and PT409 where it is over.
 create function punctual.resume_enrolment(p_id bigint, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   e punctual.enrolments := punctual.lock_enrolment(p_id);
@@ -405,7 +406,7 @@ $$;
 
 -- Nothing more is sent; a message that is queued is withdrawn, one that is on its way goes out. Raises PT404, and PT409 where it is over otherwise.
 create function punctual.stop_enrolment(p_id bigint, p_reason text default null, p_by text default null, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   e punctual.enrolments := punctual.lock_enrolment(p_id);
@@ -425,7 +426,7 @@ $$;
 -- p_person: {account_id, variables, time_zone, start_at}. After a question without no_reply nobody can say. Answers {steps: [{step, kind, body,
 -- template, about_at, note}]}, or {errors: [{field, message}]}. Raises PT404.
 create function punctual.preview_sequence(p_sequence_id bigint, p_person jsonb, p_now timestamptz default null) returns jsonb
-language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_sequence punctual.sequences;
