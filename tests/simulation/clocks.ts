@@ -4,14 +4,17 @@ import type { RandomStream } from './random';
 import { hour, minute, second, type World } from './world';
 
 export interface Call {
+  queue: 'dm_queue' | 'enrolments';
   clockName: string;
   limitMs: number;
   looksOnly: boolean;
 }
 
-const cron: Call = { clockName: 'vercel', limitMs: minute, looksOnly: false };
-const worker: Call = { clockName: 'worker', limitMs: 3 * minute, looksOnly: false };
-const looks: Call = { clockName: 'vercel', limitMs: minute, looksOnly: true };
+const cron: Call = { queue: 'dm_queue', clockName: 'vercel', limitMs: minute, looksOnly: false };
+const worker: Call = { queue: 'dm_queue', clockName: 'worker', limitMs: 3 * minute, looksOnly: false };
+const looks: Call = { queue: 'dm_queue', clockName: 'vercel', limitMs: minute, looksOnly: true };
+
+const enrolments: Call = { ...cron, queue: 'enrolments' };
 
 /** What calls the endpoints: crons that are late, that miss, double and overlap, and now and then a worker. */
 export function startClocks(
@@ -19,11 +22,12 @@ export function startClocks(
     world,
     clock,
     faults,
-    random,
-  }: { world: World; clock: VirtualClock; faults: Faults; random: RandomStream },
+    stream,
+  }: { world: World; clock: VirtualClock; faults: Faults; stream: (name: string) => RandomStream },
   call: (call: Call) => void,
 ): void {
-  const repeat = (periodMs: number, what: Call) => {
+  const random = stream('clocks');
+  const repeat = (periodMs: number, what: Call, random: RandomStream) => {
     const due = () => {
       clock.timer(periodMs, due);
       if (faults.strikes(0.04, random)) return;
@@ -36,8 +40,9 @@ export function startClocks(
     };
     clock.timer(random.between(0, periodMs), due);
   };
-  repeat(world.cronPeriodMs, cron);
-  repeat(world.looksPeriodMs, looks);
+  repeat(world.cronPeriodMs, cron, random);
+  repeat(world.looksPeriodMs, looks, random);
+  if (world.batches.length > 0) repeat(world.enrolmentsPeriodMs, enrolments, stream('enrolment clocks'));
   const workNow = () => {
     call(worker);
     clock.timer(random.between(1, 8) * hour, workNow);

@@ -93,16 +93,21 @@ function databaseUrl(serverUrl: string, name: string): string {
 }
 
 function simulationDatabase(query: Query, close: () => Promise<void>): SimulationDatabase {
+  let calls = 0;
   return {
     async call(fn, args, at) {
       const names = Object.keys(args).filter((name) => name !== 'p_now');
-      const given = names.map((name, i) => `${name} => $${i + 2}`);
-      // The recorder's triggers read the instant: it is set in the call itself, which spares a second one.
+      const given = names.map((name, i) => `${name} => $${i + 3}`);
+      // The recorder's triggers read the instant and the call: they are set in the call itself, which spares a second one.
       const text =
-        `with clock as materialized (select set_config('simulation.now', $1, false) as now) ` +
+        `with clock as materialized (select set_config('simulation.now', $1, false) as now, set_config('simulation.call', $2, false) as call) ` +
         `select punctual.${fn}(${[...given, 'p_now => clock.now::timestamptz'].join(', ')}) as answer from clock`;
       try {
-        const params = [new Date(at).toISOString(), ...names.map((name) => parameter(args[name]))];
+        const params = [
+          new Date(at).toISOString(),
+          `${++calls}`,
+          ...names.map((name) => parameter(args[name])),
+        ];
         return (await query(text, params)).rows[0]?.answer;
       } catch (error) {
         const { code, message } = error as { code?: string; message: string };
@@ -110,7 +115,8 @@ function simulationDatabase(query: Query, close: () => Promise<void>): Simulatio
       }
     },
     async sql(text, params, at) {
-      await query(`select set_config('simulation.now', $1, false)`, [new Date(at).toISOString()]);
+      const clock = `select set_config('simulation.now', $1, false), set_config('simulation.call', $2, false)`;
+      await query(clock, [new Date(at).toISOString(), `${++calls}`]);
       return (await query(text, params.map(parameter))).rows[0]?.answer;
     },
     close,

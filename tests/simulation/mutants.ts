@@ -9,6 +9,8 @@ export interface Mutant {
 }
 
 const migration = (name: string) => `supabase/migrations/20261122000${name}.sql`;
+const enrolments = 'supabase/migrations/20261122001700_enrolments.sql';
+const replies = 'supabase/migrations/20261122001750_replies.sql';
 
 /** Each takes away one mechanism; the simulation has to see that it is missing. */
 export const mutants: Mutant[] = [
@@ -138,5 +140,131 @@ export const mutants: Mutant[] = [
     file: 'lib/queues/dm-queue.ts',
     find: 'Date.parse(attemptedAt) - doubtMs',
     replace: 'Date.parse(attemptedAt) + doubtMs',
+  },
+  {
+    name: 'a step is queued where its enrolment is advanced (the message is left out)',
+    guarantee: 'a step and its place in the sequence are written in one transaction',
+    file: enrolments,
+    find: 'from judged j where j.opens_at <= p_now order by j.due, j.id',
+    replace: 'from judged j where j.opens_at <= p_now and j.id % 5 > 0 order by j.due, j.id',
+  },
+  {
+    name: 'a step is queued where its enrolment is advanced (it stays as it was)',
+    guarantee: 'a step and its place in the sequence are written in one transaction',
+    file: enrolments,
+    find: `message_id = q.id,
+    next_step_at = case when q.id is null then j.opens_at end,`,
+    replace: `message_id = null,
+    next_step_at = coalesce(j.opens_at, p_now) + interval '10 minutes',`,
+  },
+  {
+    name: 'a step is queued where its enrolment is advanced (it is advanced alone)',
+    guarantee: 'a step and its place in the sequence are written in one transaction',
+    file: enrolments,
+    find: 'next_step_at = case when q.id is null then j.opens_at end,',
+    replace: 'next_step_at = null,',
+  },
+  {
+    name: 'a tick has no say in an enrolment that was written meanwhile',
+    guarantee: 'what was stopped, paused or answered while its tick ran is not advanced by it',
+    file: enrolments,
+    find: `claim_id = null, lease_expires_at = null, next_attempt_at = null, attempts = 0
+   where t.id = e.id;`,
+    replace: `next_attempt_at = null, attempts = 0
+   where t.id = e.id;`,
+  },
+  {
+    name: 'what is stopped has its message withdrawn',
+    guarantee: 'nothing is claimed after it was stopped',
+    file: enrolments,
+    find: `if punctual.withdraw_message(e.message_id, format('its enrolment %s is over: %s', e.id, p_phase), p_now) then`,
+    replace: `if p_phase <> 'stopped' and punctual.withdraw_message(e.message_id, format('its enrolment %s is over: %s', e.id, p_phase), p_now) then`,
+  },
+  {
+    name: 'what was answered has its message withdrawn',
+    guarantee: 'nothing is claimed after a reply that stops',
+    file: enrolments,
+    find: `if punctual.withdraw_message(e.message_id, format('its enrolment %s is over: %s', e.id, p_phase), p_now) then`,
+    replace: `if p_phase <> 'replied' and punctual.withdraw_message(e.message_id, format('its enrolment %s is over: %s', e.id, p_phase), p_now) then`,
+  },
+  {
+    name: 'what is paused has its message withdrawn',
+    guarantee: 'nothing is claimed while it is paused',
+    file: enrolments.replace('1700_enrolments', '1800_sequences'),
+    find: `elsif punctual.withdraw_message(e.message_id, format('enrolment %s was paused', p_id), v_now) then`,
+    replace: 'elsif false then',
+  },
+  {
+    name: 'an answered question has its reminder withdrawn',
+    guarantee: 'a question that was answered gets no reminder',
+    file: replies,
+    find: `if punctual.withdraw_message(e.message_id, format('enrolment %s was answered', e.id), p_now) then`,
+    replace: 'if false then',
+  },
+  {
+    name: 'what comes back unsent is not wanted any more',
+    guarantee: 'a message that was on its way when its enrolment was stopped is not tried again',
+    file: enrolments,
+    find: `if (punctual.is_over(e) or e.paused_at is not null or e.message_id is distinct from p_message.id)`,
+    replace: 'if false',
+  },
+  {
+    name: "a step's hours at the claim",
+    guarantee: "no step is claimed outside its hours, in the person's time zone",
+    file: enrolments,
+    find: `j.due, punctual.step_closes_at(j.step->'hours', j.time_zone, p_now),`,
+    replace: 'j.due, null,',
+  },
+  {
+    name: "a step's hours in the person's time zone",
+    guarantee: "no step is claimed outside its hours, in the person's time zone",
+    file: enrolments,
+    find: `punctual.step_opens_at(d.step->'hours', d.time_zone, p_now) as opens_at`,
+    replace: `punctual.step_opens_at(d.step->'hours', 'UTC', p_now) as opens_at`,
+  },
+  {
+    name: 'messages whose hours are over wait for the next',
+    guarantee: 'no step is lost',
+    file: enrolments,
+    find: `after_settle = 'punctual.follow_messages', before_claim = 'punctual.reopen_messages'`,
+    replace: `after_settle = 'punctual.follow_messages'`,
+  },
+  {
+    name: 'delays count from when it was sent',
+    guarantee: 'no step is claimed before its delay since the one before was sent',
+    file: enrolments,
+    find: 'e.sent_at := p_message.sent_at;',
+    replace: 'e.sent_at := p_message.created_at;',
+  },
+  {
+    name: 'an answer that comes before the outcome of its question',
+    guarantee: 'a question that was answered gets no reminder',
+    file: enrolments,
+    find: 'v_answered boolean := coalesce(e.early_reply_at >= p_message.claimed_at, false);',
+    replace: 'v_answered boolean := false;',
+  },
+  {
+    name: 'people go on with the steps that they were enrolled with',
+    guarantee: 'an edit changes nothing for those who are enrolled',
+    file: enrolments,
+    find: `v.sequence_id = p_sequence_id and v.version = p_version);`,
+    replace: 'v.sequence_id = p_sequence_id order by v.version desc limit 1);',
+  },
+  {
+    name: 'an unknown message holds its enrolment',
+    guarantee: 'the next step waits until the one before is known to have been sent',
+    file: enrolments,
+    find: `elsif p_outcome = 'unknown' then`,
+    replace: `elsif p_outcome = 'unknown' and not punctual.is_over(e) and e.phase = 'in_progress' and not p_message.is_reminder then
+    e.sent_at := p_now;
+    e := punctual.go_on(e, null, p_now);
+  elsif p_outcome = 'unknown' then`,
+  },
+  {
+    name: "WhatsApp's 24 hours",
+    guarantee: 'outside of them only a template goes out',
+    file: 'lib/queues/dm-queue.ts',
+    find: 'if (!inWindow && (dm.enrolment_id !== null || deps.whatsappKnowsReplies)) {',
+    replace: 'if (!inWindow && deps.whatsappKnowsReplies) {',
   },
 ];

@@ -15,7 +15,9 @@ export interface ProviderMessage {
   /** WhatsApp Cloud has no chats: the recipient. */
   chatId: string;
   recipient: string | null;
+  /** Of a template what the person reads. */
   text: string;
+  form: 'text' | 'template';
   /** What we gave along. */
   reference: string | null;
   /** When the provider had the call. */
@@ -40,10 +42,14 @@ export interface ProviderCall {
   chatId: string;
   recipient: string | null;
   text: string;
+  form: 'text' | 'template';
   fault: SendFault;
 }
 
-type Draft = Pick<ProviderMessage, 'provider' | 'accountId' | 'chatId' | 'recipient' | 'text' | 'reference'>;
+type Draft = Pick<
+  ProviderMessage,
+  'provider' | 'accountId' | 'chatId' | 'recipient' | 'text' | 'form' | 'reference'
+>;
 
 /** No delivery comes later after its call than this. */
 const maxLateMs = unipileMaxLateMs - 30 * second;
@@ -52,7 +58,7 @@ const maxLateMs = unipileMaxLateMs - 30 * second;
 export class ProviderModel {
   readonly messages: ProviderMessage[] = [];
   readonly calls: ProviderCall[] = [];
-  onMessage: (message: ProviderMessage) => void = () => {};
+  private readonly listeners: ((message: ProviderMessage) => void)[] = [];
 
   constructor(
     private readonly clock: VirtualClock,
@@ -60,7 +66,12 @@ export class ProviderModel {
     private readonly random: RandomStream,
   ) {}
 
-  portsOf(process: SimulatedProcess, fate: Fate): Required<DmProviders> {
+  /** Calls `hear` with every message that is written, when it is. */
+  listen(hear: (message: ProviderMessage) => void): void {
+    this.listeners.push(hear);
+  }
+
+  portsOf(process: SimulatedProcess, fate: Fate): DmProviders {
     const send = (draft: Draft, signal?: AbortSignal) => this.send(process, fate, draft, signal);
     return {
       unipileMaxLateMs,
@@ -72,6 +83,7 @@ export class ProviderModel {
             chatId,
             recipient: null,
             text,
+            form: 'text',
             reference: null,
           } as const;
           const message = await send(draft, signal);
@@ -80,7 +92,7 @@ export class ProviderModel {
         startChat: async ({ accountId, recipient, text, signal }) => {
           const chatId = chatOf(accountId, recipient);
           const message = await send(
-            { provider: 'unipile', accountId, chatId, recipient, text, reference: null },
+            { provider: 'unipile', accountId, chatId, recipient, text, form: 'text', reference: null },
             signal,
           );
           const [tellsMessage, tellsChat] = [!this.random.chance(0.02), !this.random.chance(0.02)];
@@ -114,23 +126,22 @@ export class ProviderModel {
       },
       whatsapp_cloud: {
         sendText: async ({ phoneNumberId, to, text, reference, signal }) => {
-          const draft = {
-            provider: 'whatsapp_cloud',
-            accountId: phoneNumberId,
-            chatId: to,
-            recipient: to,
-            text,
-            reference,
-          } as const;
+          const draft = { ...toNumber(phoneNumberId, to), text, form: 'text', reference } as const;
+          return { messageId: (await send(draft, signal)).id };
+        },
+        sendTemplate: async ({ phoneNumberId, to, template, reference, signal }) => {
+          const text = template.parameters.join(', ');
+          const draft = { ...toNumber(phoneNumberId, to), text, form: 'template', reference } as const;
           return { messageId: (await send(draft, signal)).id };
         },
       },
     };
   }
 
-  /** Something that a person typed into a chat, on either side. */
-  typeByHand(draft: Omit<Draft, 'reference'>, fromUs: boolean): void {
-    this.write({ ...draft, reference: null }, this.clock.now(), 0, { fromUs, byHand: true });
+  /** Something that a person typed into a chat, on either side. `told`: whether the provider's webhooks may tell of it. */
+  typeByHand(draft: Omit<Draft, 'reference' | 'form'>, fromUs: boolean, told = true): ProviderMessage {
+    const whole = { ...draft, form: 'text', reference: null } as const;
+    return this.write(whole, this.clock.now(), 0, { fromUs, byHand: true }, told);
   }
 
   private send(
@@ -260,6 +271,7 @@ export class ProviderModel {
     calledAt: number,
     afterMs: number,
     more: Partial<Pick<ProviderMessage, 'failed' | 'fromUs' | 'byHand'>>,
+    told = true,
   ): ProviderMessage {
     const { random } = this;
     const deliveredAt = Math.round(this.clock.now() + afterMs);
@@ -277,7 +289,12 @@ export class ProviderModel {
       ...more,
     };
     this.messages.push(message);
-    this.onMessage(message);
+    if (told) for (const hear of this.listeners) hear(message);
     return message;
   }
+}
+
+/** WhatsApp Cloud has no chats. */
+function toNumber(accountId: string, to: string) {
+  return { provider: 'whatsapp_cloud', accountId, chatId: to, recipient: to } as const;
 }

@@ -8,6 +8,7 @@ create sequence simulation.places;
 
 create table simulation.transitions (
   place bigint primary key default nextval('simulation.places'),
+  call integer not null default current_setting('simulation.call')::integer,
   at timestamptz not null,
   row_id text not null,
   account_id uuid not null,
@@ -18,25 +19,53 @@ create table simulation.transitions (
   priority integer not null,
   due_at timestamptz,
   expires_at timestamptz,
+  open_until timestamptz,
   lease_expires_at timestamptz,
   last_error text
 );
 create function simulation.record_transition() returns trigger language plpgsql as $$
 begin
   if tg_op = 'UPDATE' and old.status = new.status and old.priority = new.priority and old.claim_id is not distinct from new.claim_id
-     and coalesce(old.next_attempt_at, old.send_at) is not distinct from coalesce(new.next_attempt_at, new.send_at) then
+     and coalesce(old.next_attempt_at, old.send_at) is not distinct from coalesce(new.next_attempt_at, new.send_at)
+     and old.open_until is not distinct from new.open_until then
     return null;
   end if;
   insert into simulation.transitions (at, row_id, account_id, from_status, to_status, claim_id, attempts, priority, due_at, expires_at,
-    lease_expires_at, last_error)
+    open_until, lease_expires_at, last_error)
   values (current_setting('simulation.now')::timestamptz, new.id::text, new.account_id, case when tg_op = 'UPDATE' then old.status end,
     new.status, new.claim_id, new.attempts, new.priority, coalesce(new.next_attempt_at, new.send_at), new.expires_at,
-    new.lease_expires_at, new.last_error);
+    new.open_until, new.lease_expires_at, new.last_error);
   return null;
 end
 $$;
 create trigger record_transition after insert or update on punctual.dm_queue
   for each row execute function simulation.record_transition();
+
+create table simulation.enrolment_changes (
+  place bigint primary key default nextval('simulation.places'),
+  call integer not null default current_setting('simulation.call')::integer,
+  at timestamptz not null,
+  enrolment_id text not null,
+  from_status text,
+  to_status text not null,
+  claim_id uuid,
+  phase text not null,
+  step integer not null,
+  action text not null,
+  next_step_at timestamptz,
+  message_id text,
+  paused boolean not null
+);
+create function simulation.record_enrolment() returns trigger language plpgsql as $$
+begin
+  insert into simulation.enrolment_changes (at, enrolment_id, from_status, to_status, claim_id, phase, step, action, next_step_at, message_id, paused)
+  values (current_setting('simulation.now')::timestamptz, new.id::text, case when tg_op = 'UPDATE' then old.status end, new.status, new.claim_id,
+    new.phase, new.step, new.action, coalesce(new.next_attempt_at, new.next_step_at), new.message_id::text, new.paused_at is not null);
+  return null;
+end
+$$;
+create trigger record_enrolment after insert or update on punctual.enrolments
+  for each row execute function simulation.record_enrolment();
 
 -- subject: the account's id, 'pace/<id>' for what overrides it in the queue, 'provider/<name>', or 'queue'.
 create table simulation.settings (
@@ -71,6 +100,8 @@ create trigger record_provider after insert or update on punctual.providers
 /** One change of a row, as the recorder saw it. */
 export interface Transition {
   place: number;
+  /** Which call of the database made it: one transaction. */
+  call: number;
   /** Milliseconds since the epoch, as all instants here. */
   at: number;
   rowId: string;
@@ -82,8 +113,26 @@ export interface Transition {
   priority: number;
   dueAt: number | null;
   expiresAt: number | null;
+  openUntil: number | null;
   leaseExpiresAt: number | null;
   lastError: string | null;
+}
+
+/** One writing of an enrolment. */
+export interface EnrolmentChange {
+  place: number;
+  call: number;
+  at: number;
+  enrolmentId: string;
+  from: string | null;
+  to: string;
+  claimId: string | null;
+  phase: string;
+  step: number;
+  action: 'send' | 'remind' | 'go_on' | 'stop';
+  nextStepAt: number | null;
+  messageId: string | null;
+  paused: boolean;
 }
 
 export interface SettingsChange {
@@ -94,14 +143,22 @@ export interface SettingsChange {
   settings: Record<string, any>;
 }
 
-const instant = (column: string) => `round(extract(epoch from ${column}) * 1000)`;
+/** What never comes is null. */
+export const instant = (column: string) => `round(extract(epoch from nullif(${column}, 'infinity')) * 1000)`;
 
 export const readTransitions = `
   select coalesce(jsonb_agg(jsonb_build_object(
-    'place', place, 'at', ${instant('at')}, 'rowId', row_id, 'accountId', account_id, 'from', from_status, 'to', to_status,
+    'place', place, 'call', call, 'at', ${instant('at')}, 'rowId', row_id, 'accountId', account_id, 'from', from_status, 'to', to_status,
     'claimId', claim_id, 'attempts', attempts, 'priority', priority, 'dueAt', ${instant('due_at')}, 'expiresAt', ${instant('expires_at')},
-    'leaseExpiresAt', ${instant('lease_expires_at')}, 'lastError', last_error) order by place), '[]') as answer
+    'openUntil', ${instant('open_until')}, 'leaseExpiresAt', ${instant('lease_expires_at')}, 'lastError', last_error) order by place), '[]') as answer
   from simulation.transitions`;
+
+export const readEnrolmentChanges = `
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'place', place, 'call', call, 'at', ${instant('at')}, 'enrolmentId', enrolment_id, 'from', from_status, 'to', to_status, 'claimId', claim_id,
+    'phase', phase, 'step', step, 'action', action, 'nextStepAt', ${instant('next_step_at')}, 'messageId', message_id, 'paused', paused)
+    order by place), '[]') as answer
+  from simulation.enrolment_changes`;
 
 export const readSettingsChanges = `
   select coalesce(jsonb_agg(jsonb_build_object('place', place, 'at', ${instant('at')}, 'subject', subject, 'settings', settings)

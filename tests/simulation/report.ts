@@ -25,20 +25,26 @@ export function describeResult(
 export function describeAll(results: SimulationResult[], wallSeconds: number): string {
   const sum = (pick: (figures: Figures) => number) =>
     results.reduce((total, { figures }) => total + pick(figures), 0);
-  const unknowns: Record<string, number> = {};
-  for (const { figures } of results) {
-    for (const [end, count] of Object.entries(figures.unknowns)) unknowns[end] = (unknowns[end] ?? 0) + count;
-  }
+  const sums = (pick: (figures: Figures) => Record<string, number>) => {
+    const total: Record<string, number> = {};
+    for (const { figures } of results) {
+      for (const [name, count] of Object.entries(pick(figures))) total[name] = (total[name] ?? 0) + count;
+    }
+    return Object.entries(total).sort(([, a], [, b]) => b - a);
+  };
   const failed = results.filter(({ violations }) => violations.length > 0);
   const slowest = Math.max(...results.map(({ figures }) => figures.seconds));
   return [
     `${results.length} seeds, ${failed.length} failed${failed.length > 0 ? `: ${failed.map(({ seed }) => seed).join(', ')}` : ''}`,
     `rows ${sum((f) => f.rows)}, ticks ${sum((f) => f.ticks)}, of these killed ${sum((f) => f.kills)} and frozen ${sum((f) => f.freezes)}`,
     `answers of the database lost ${sum((f) => f.answersLost)}, webhooks ${sum((f) => f.webhooks)}, deliveries ${sum((f) => f.deliveries)}`,
+    `enrolments: ${
+      sums((f) => f.enrolments)
+        .map(([phase, count]) => `${count} ${phase}`)
+        .join(', ') || 'none'
+    }`,
     'rows that were unknown, and how that ended:',
-    ...Object.entries(unknowns)
-      .sort(([, a], [, b]) => b - a)
-      .map(([end, count]) => `  ${count} ${end}`),
+    ...sums((f) => f.unknowns).map(([end, count]) => `  ${count} ${end}`),
     `${wallSeconds.toFixed(0)} s; a seed took ${(sum((f) => f.seconds) / results.length).toFixed(1)} s, the slowest ${slowest.toFixed(1)} s`,
   ].join('\n');
 }

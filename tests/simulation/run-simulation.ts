@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { silentLog } from '../../lib/engine/log';
-import { type TickOptions, type TickPorts, tick } from '../../lib/engine/tick';
+import { type TickPorts, tick } from '../../lib/engine/tick';
 import type { TickReport } from '../../lib/engine/tick-report';
-import { type DmProviders, dmQueue } from '../../lib/queues/dm-queue';
+import { dmQueue } from '../../lib/queues/dm-queue';
+import { enrolments } from '../../lib/queues/enrolments';
 import { queueStore } from '../../lib/store/queue-store';
 import { VirtualClock } from '../support/virtual-clock';
 import { type Call, startClocks } from './clocks';
@@ -11,9 +12,20 @@ import { Faults } from './faults';
 import { invariants } from './invariants/invariants';
 import type { Violation } from './invariants/violation';
 import { Operator } from './operator';
+import { type ApiReply, People } from './people';
 import { type ProviderCall, type ProviderMessage, ProviderModel } from './provider-model';
 import { randomStreams } from './random';
-import { readSettingsChanges, readTransitions, type SettingsChange, type Transition } from './recorder';
+import {
+  type EnrolmentChange,
+  instant,
+  readEnrolmentChanges,
+  readSettingsChanges,
+  readTransitions,
+  type SettingsChange,
+  type Transition,
+} from './recorder';
+import { type Act, type Enrolled, SequenceOperator } from './sequence-operator';
+import { textOf } from './sequence-reckoning';
 import { SimulatedLocks } from './simulated-lock';
 import { SimulatedProcess } from './simulated-process';
 import { type BroughtOutcome, SimulatedStore } from './simulated-store';
@@ -33,6 +45,13 @@ export interface FinishedRun {
   decisions: Map<string, string>;
   brought: BroughtOutcome[];
   told: ToldReceipt[];
+  /** Enrolment id by enrolment id. */
+  enrolled: Map<string, Enrolled>;
+  enrolments: FinalEnrolment[];
+  enrolmentChanges: EnrolmentChange[];
+  acts: Act[];
+  assigned: Map<string, number>;
+  toldByApi: ApiReply[];
   /** What was seen to be wrong while it ran. */
   observed: Violation[];
   figures: Figures;
@@ -49,7 +68,25 @@ export interface FinalRow {
   reconcileAt: number | null;
   reconcile: { waits_for_operator?: boolean; found?: string | null } | null;
   messageId: string | null;
+  chatId: string | null;
+  /** Of a sequence's message. */
+  enrolmentId: string | null;
+  step: number | null;
+  isReminder: boolean;
   explanation: { waits: { kind: string; until: string | null }[]; expected_at: string | null } | null;
+}
+
+/** An enrolment as it stands in the end. */
+export interface FinalEnrolment {
+  id: string;
+  status: string;
+  phase: string;
+  step: number;
+  messageId: string | null;
+  nextStepAt: number | null;
+  waitsFor: string | null;
+  paused: boolean;
+  lastError: string | null;
 }
 
 export interface Figures {
@@ -60,6 +97,8 @@ export interface Figures {
   answersLost: number;
   deliveries: number;
   webhooks: number;
+  /** How enrolments stood in the end: phase by phase. */
+  enrolments: Record<string, number>;
   /** Rows that were unknown at some time, and how that ended. */
   unknowns: Record<string, number>;
   seconds: number;
@@ -100,11 +139,14 @@ class Simulation {
   private readonly provider: ProviderModel;
   private readonly webhooks: Webhooks;
   private readonly operator: Operator;
+  private readonly sequenceOperator: SequenceOperator;
+  private readonly people: People;
   private readonly live = new Set<SimulatedProcess>();
   private readonly intents = new Map<string, Intent>();
   private readonly observed: Violation[] = [];
   private readonly log: string[] = [];
   private ticks = 0;
+  private enrolmentTicks = 0;
   private kills = 0;
   private freezes = 0;
 
@@ -123,6 +165,27 @@ class Simulation {
     this.provider = new ProviderModel(clock, this.faults, stream('provider'));
     this.webhooks = new Webhooks(world, clock, this.faults, stream('webhooks'), this.store, this.provider);
     this.operator = new Operator(world, clock, this.faults, stream('operator'), this.store, this.provider);
+    const { faults, store, provider } = this;
+    const tell = (line: () => string) => this.tell(line);
+    this.sequenceOperator = new SequenceOperator(
+      world,
+      clock,
+      faults,
+      stream('sequence operator'),
+      store,
+      tell,
+      provider,
+    );
+    this.people = new People(
+      world,
+      clock,
+      faults,
+      stream('people'),
+      store,
+      provider,
+      this.sequenceOperator,
+      tell,
+    );
   }
 
   async play(): Promise<FinishedRun> {
@@ -131,10 +194,11 @@ class Simulation {
       this.clock.timer(intent.arrivesAt - this.clock.now(), () => void this.enqueue(intent));
     }
     this.operator.begin();
+    await this.sequenceOperator.begin();
     this.beginJumps();
     this.beginChatter();
     startClocks(
-      { world: this.world, clock: this.clock, faults: this.faults, random: this.stream('clocks') },
+      { world: this.world, clock: this.clock, faults: this.faults, stream: this.stream },
       (call) => void this.startProcess(call),
     );
     await this.clock.run(
@@ -189,7 +253,8 @@ class Simulation {
   }
 
   private async startProcess(call: Call): Promise<void> {
-    const n = ++this.ticks;
+    const isDm = call.queue === 'dm_queue';
+    const n = isDm ? `${++this.ticks}` : `of enrolments ${++this.enrolmentTicks}`;
     const random = this.stream(`process ${n}`);
     const process = new SimulatedProcess(this.clock, (befallen) => {
       this.tell(() => `tick ${n} ${befallen}`);
@@ -220,19 +285,18 @@ class Simulation {
       newId: () => random.uuid(),
       lock: this.locks.portOf(process, fate),
     };
-    const options: TickOptions<DmProviders> = {
-      deps: this.provider.portsOf(process, fate),
-      limitMs: call.limitMs,
-      clockName: call.clockName,
-      startedAt,
-    };
+    const { limitMs: saidLimitMs, clockName, looksOnly } = call;
+    const options = { limitMs: saidLimitMs, clockName, startedAt, ...(looksOnly && { looksOnly }) };
+    const run = isDm
+      ? tick(dmQueue, ports, { ...options, deps: this.provider.portsOf(process, fate) })
+      : tick(enrolments, ports, { ...options, deps: null });
     // Its end may never come: nobody waits for it.
     const end = (told: string) => {
       process.end();
       this.live.delete(process);
       this.tell(() => `tick ${n} (${call.clockName}) ${told}`);
     };
-    void tick(dmQueue, ports, call.looksOnly ? { ...options, looksOnly: true } : options).then(
+    void run.then(
       (report) => end(described(report)),
       (error) => {
         if ((error as Error).name !== 'TickStoreError')
@@ -279,7 +343,7 @@ class Simulation {
     this.clock.timer(hour, type);
   }
 
-  private hearError(n: number, fields: object, message: string): void {
+  private hearError(n: string, fields: object, message: string): void {
     const { err } = fields as { err?: Error };
     this.tell(() => `tick ${n}: ${message} ${JSON.stringify(fields)}`);
     if (err) this.observe('the engine throws nothing of its own', `tick ${n}: ${message}: ${err.stack}`);
@@ -299,6 +363,9 @@ class Simulation {
   private async finish(): Promise<FinishedRun> {
     const transitions: Transition[] = await this.store.sql(readTransitions);
     const rows: FinalRow[] = await this.store.sql(readRows);
+    const finalEnrolments: FinalEnrolment[] = await this.store.sql(readEnrolments);
+    const { enrolled } = this.sequenceOperator;
+    this.addIntentsOfSteps(rows);
     return {
       world: this.world,
       rows,
@@ -310,20 +377,47 @@ class Simulation {
       decisions: this.operator.decisions,
       brought: this.store.brought,
       told: this.webhooks.told,
+      enrolled,
+      enrolments: finalEnrolments,
+      enrolmentChanges: await this.store.sql(readEnrolmentChanges),
+      acts: this.sequenceOperator.acts,
+      assigned: this.sequenceOperator.assigned,
+      toldByApi: this.people.told,
       observed: this.observed,
       figures: {
         rows: rows.length,
-        ticks: this.ticks,
+        ticks: this.ticks + this.enrolmentTicks,
         kills: this.kills,
         freezes: this.freezes,
         answersLost: this.store.answersLost,
         deliveries: this.provider.messages.filter(({ byHand, failed }) => !byHand && !failed).length,
         webhooks: this.webhooks.told.length,
+        enrolments: countBy(finalEnrolments, ({ phase }) => phase),
         unknowns: endsOfUnknowns(transitions, this.operator.decisions),
         seconds: 0,
       },
       log: this.log,
     };
+  }
+
+  /** What a step's message is to be, by the sequence as it was when the person was enrolled. */
+  private addIntentsOfSteps(rows: FinalRow[]): void {
+    for (const { id, enrolmentId, step, isReminder } of rows) {
+      const enrolled = this.sequenceOperator.enrolled.get(enrolmentId ?? '');
+      if (!enrolled || step === null) continue;
+      const { account, chatId, recipient, priority } = enrolled.person;
+      this.intents.set(id, {
+        arrivesAt: enrolled.at,
+        account,
+        chatId,
+        recipient,
+        body: textOf(enrolled, step, isReminder),
+        sendAt: enrolled.at,
+        priority,
+        expiresAt: null,
+        idempotencyKey: null,
+      });
+    }
   }
 }
 
@@ -331,10 +425,23 @@ const readRows = `
   select coalesce(jsonb_agg(jsonb_build_object('id', d.id::text, 'accountId', d.account_id, 'status', d.status, 'lastError', d.last_error,
     'leaseExpiresAt', round(extract(epoch from d.lease_expires_at) * 1000), 'reconcileAt', round(extract(epoch from d.reconcile_at) * 1000),
     'reconcile', d.reconcile, 'messageId', d.provider_message_id,
+    'chatId', d.chat_id, 'enrolmentId', d.enrolment_id::text, 'step', d.step, 'isReminder', d.is_reminder,
     'explanation', case when d.status = 'pending' then
       punctual.explain_row('dm_queue', d.id::text, '{unipile,whatsapp_cloud}', current_setting('simulation.now')::timestamptz) end)
     order by d.id), '[]') as answer
   from punctual.dm_queue d`;
+
+const readEnrolments = `
+  select coalesce(jsonb_agg(jsonb_build_object('id', e.id::text, 'status', e.status, 'phase', e.phase, 'step', e.step,
+    'messageId', e.message_id::text, 'nextStepAt', ${instant('e.next_step_at')}, 'waitsFor', e.waits_for, 'paused', e.paused_at is not null,
+    'lastError', e.last_error) order by e.id), '[]') as answer
+  from punctual.enrolments e`;
+
+function countBy<Item>(items: Item[], name: (item: Item) => string): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const item of items) counts[name(item)] = (counts[name(item)] ?? 0) + 1;
+  return counts;
+}
 
 /** How each time that a row was unknown came to an end. */
 function endsOfUnknowns(transitions: Transition[], decisions: Map<string, string>): Record<string, number> {
@@ -357,9 +464,9 @@ function described({ outcome, ended, counts, lock, usedMs }: TickReport): string
   return `${outcome}, ${ended}, lock ${lock}, ${usedMs} ms, ${told.map(([name, count]) => `${count} ${name}`).join(' ')}`;
 }
 
-function hashOf({ transitions, messages, rows, settings, log }: FinishedRun): string {
+function hashOf({ transitions, messages, rows, settings, enrolmentChanges, log }: FinishedRun): string {
   return createHash('sha256')
-    .update(JSON.stringify([transitions, messages, rows, settings, log]))
+    .update(JSON.stringify([transitions, messages, rows, settings, enrolmentChanges, log]))
     .digest('hex')
     .slice(0, 16);
 }

@@ -14,6 +14,7 @@ const longestDelay = 1_200;
 /** An outcome that an exchange brought, and what the database made of it. */
 export interface BroughtOutcome {
   at: number;
+  queue: string;
   rowId: string;
   claimId: string;
   outcome: string;
@@ -23,6 +24,7 @@ export interface BroughtOutcome {
 }
 
 interface Exchange {
+  p_tick: { queue: string };
   p_outcomes: {
     done: { claim_id: string; ids: string[] }[];
     records: {
@@ -42,6 +44,9 @@ export class SimulatedStore {
   /** What the database answers with an error: nothing here gives it reason to. */
   onError: (fn: string, error: Error) => void = () => {};
 
+  /** Which rows of which queue an exchange has just claimed. */
+  onClaim: (queue: string, ids: string[]) => void = () => {};
+
   constructor(
     readonly database: SimulationDatabase,
     private readonly clock: VirtualClock,
@@ -49,23 +54,33 @@ export class SimulatedStore {
     private readonly random: RandomStream,
   ) {}
 
-  /** Carries a call out, now. */
-  async call(fn: string, args: Record<string, unknown>): Promise<unknown> {
+  /** Carries a call out, now. `expects`: an error's code that is an answer like any other. */
+  async call(fn: string, args: Record<string, unknown>, expects?: string): Promise<unknown> {
     const at = Math.floor(this.clock.now());
     try {
       const answer = await this.clock.busy(this.database.call(fn, args, at));
       if (fn === 'exchange') this.note(at, args as unknown as Exchange, answer);
       return answer;
     } catch (error) {
-      this.onError(fn, error as Error);
+      if (expects === undefined || (error as StoreError).code !== expects) this.onError(fn, error as Error);
       throw error;
     }
   }
 
-  private note(at: number, { p_outcomes: { done, records } }: Exchange, answer: unknown): void {
-    const { exceptions } = (
-      answer as { settled: { exceptions: { id: string; verdict: string; outcome: string }[] } }
-    ).settled;
+  private note(
+    at: number,
+    { p_tick: { queue }, p_outcomes: { done, records } }: Exchange,
+    answer: unknown,
+  ): void {
+    const { rows, settled } = answer as {
+      rows: { id: string }[];
+      settled: { exceptions: { id: string; verdict: string; outcome: string }[] };
+    };
+    const { exceptions } = settled;
+    this.onClaim(
+      queue,
+      rows.map(({ id }) => id),
+    );
     const all = [
       ...done.flatMap(({ claim_id, ids }) => ids.map((id) => ({ id, claim_id, outcome: 'done' }))),
       ...records,
@@ -74,6 +89,7 @@ export class SimulatedStore {
       const exception = exceptions.find((other) => other.id === id);
       this.brought.push({
         at,
+        queue,
         rowId: id,
         claimId: claim_id,
         outcome: exception?.outcome ?? outcome,
@@ -147,10 +163,10 @@ export class SimulatedStore {
   }
 }
 
-/** Whether it brings rows back to be tried again. */
+/** Whether it brings rows back to be tried again, or to come again. */
 function bringsBack(args: Record<string, unknown>): boolean {
   const records = (args as Partial<Exchange>).p_outcomes?.records ?? [];
-  return records.some(({ outcome }) => outcome === 'retry' || outcome === 'release');
+  return records.some(({ outcome }) => ['retry', 'release', 'again'].includes(outcome));
 }
 
 /** Of several endings only the first counts. */

@@ -21,6 +21,8 @@ interface Receipt {
 export interface ToldReceipt {
   at: number;
   status: string;
+  messageId: string;
+  recipient: string | null;
   /** queue/row id/claim id */
   reference: string | null;
 }
@@ -38,7 +40,7 @@ export class Webhooks {
     private readonly store: SimulatedStore,
     provider: ProviderModel,
   ) {
-    provider.onMessage = (message) => this.announce(message);
+    provider.listen((message) => this.announce(message));
   }
 
   private announce(message: ProviderMessage): void {
@@ -95,6 +97,8 @@ export class Webhooks {
       this.told.push({
         at: Math.floor(this.clock.now()),
         status: receipt.status,
+        messageId: receipt.message_id,
+        recipient: receipt.recipient,
         reference: receipt.reference ?? null,
       });
       void this.store.call('receive_receipts', { p_provider: provider, p_receipts: [receipt] });

@@ -1,3 +1,4 @@
+import { type DrawnBatch, type DrawnSequence, drawSequences } from './draw-sequences';
 import { type RandomStream, randomStreams } from './random';
 
 export const second = 1_000;
@@ -53,6 +54,8 @@ export interface World {
   endAt: number;
   accounts: SimulatedAccount[];
   intents: Intent[];
+  sequences: DrawnSequence[];
+  batches: DrawnBatch[];
   /** When many messages fall due at once. */
   campaigns: number[];
   maxTicks: number;
@@ -62,6 +65,8 @@ export interface World {
   /** Milliseconds from one call of the cron endpoint to the next, where nothing comes between. */
   cronPeriodMs: number;
   looksPeriodMs: number;
+  /** The same for the entry of the enrolments. */
+  enrolmentsPeriodMs: number;
 }
 
 /** Where clocks change, and the days on which they do: at two, at midnight, by half an hour. */
@@ -76,7 +81,12 @@ const changes: [instant: string, zone: string][] = [
   ['2018-11-04T03:00:00Z', 'America/Sao_Paulo'],
   ['2019-02-17T02:00:00Z', 'America/Sao_Paulo'],
 ];
-const zones = [...new Set(changes.map(([, zone]) => zone)), 'UTC', 'Asia/Kolkata', 'Pacific/Kiritimati'];
+export const zones = [
+  ...new Set(changes.map(([, zone]) => zone)),
+  'UTC',
+  'Asia/Kolkata',
+  'Pacific/Kiritimati',
+];
 const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
 
 export function drawWorld(seed: number, days: number): World {
@@ -98,12 +108,14 @@ export function drawWorld(seed: number, days: number): World {
       ...drawIntents(stream('intents'), accounts, startAt, quietAt),
       ...campaigns.flatMap((at) => drawCampaign(stream(`campaign ${at}`), accounts, at)),
     ].sort((a, b) => a.arrivesAt - b.arrivesAt),
+    ...drawSequences(stream, accounts, { startAt, quietAt }),
     campaigns,
     maxTicks: setting.pick([1, 1, 1, 2, 3]),
     concurrency: setting.pick([1, 1, 3, 5, 8]),
     weather,
     cronPeriodMs: Math.round(setting.between(5, 10) * minute),
     looksPeriodMs: Math.round(setting.between(10, 20) * minute),
+    enrolmentsPeriodMs: Math.round(stream('enrolments period').between(8, 25) * minute),
   };
 }
 
@@ -143,7 +155,7 @@ function drawPace(random: RandomStream, strictness: number, startAt: number, day
 }
 
 /** Office hours, a lunch break, night shifts over the hour at which clocks change, a day or two closed. */
-function drawHours(random: RandomStream): Record<string, string[]> {
+export function drawHours(random: RandomStream): Record<string, string[]> {
   const hours: Record<string, string[]> = {};
   for (const weekday of weekdays) {
     if (random.chance(0.15)) continue;
@@ -245,4 +257,14 @@ function drawAddressee(
 /** The provider's id of the chat of an account with a person. */
 export function chatOf(providerAccountId: string, recipient: string): string {
   return `chat/${providerAccountId}/${recipient}`;
+}
+
+/** The chat that a message to this addressee ends up in. WhatsApp Cloud has no chats: the number. */
+export function chatWith({
+  account,
+  chatId,
+  recipient,
+}: Pick<Intent, 'account' | 'chatId' | 'recipient'>): string | null {
+  if (account.provider === 'whatsapp_cloud') return recipient;
+  return chatId ?? chatOf(account.provider_account_id, recipient ?? '');
 }

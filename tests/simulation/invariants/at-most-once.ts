@@ -1,5 +1,5 @@
 import type { FinishedRun } from '../run-simulation';
-import { chatOf } from '../world';
+import { chatWith } from '../world';
 import type { Violation } from './violation';
 
 const invariant = 'at most one delivery per intent';
@@ -7,12 +7,8 @@ const invariant = 'at most one delivery per intent';
 /** By the provider's own books: no text goes to a chat more often than somebody wanted it, and no row goes out twice. */
 export function atMostOnce({ messages, intents }: FinishedRun): Violation[] {
   const wanted = new Map<string, number>();
-  for (const { account, chatId, recipient, body } of intents.values()) {
-    const chat =
-      account.provider === 'unipile'
-        ? (chatId ?? chatOf(account.provider_account_id, recipient ?? ''))
-        : recipient;
-    const key = JSON.stringify([account.provider_account_id, chat, body]);
+  for (const intent of intents.values()) {
+    const key = JSON.stringify([intent.account.provider_account_id, chatWith(intent), intent.body]);
     wanted.set(key, (wanted.get(key) ?? 0) + 1);
   }
   const delivered = new Map<string, string[]>();

@@ -9,8 +9,14 @@ export function failuresHold({ brought, transitions, intents }: FinishedRun): Vi
     if (to === 'sending') claims.set(accountId, [...(claims.get(accountId) ?? []), { at, rowId }]);
   }
   return brought
-    .filter(({ verdict, outcome, limitScope, delaySeconds }) => {
-      return verdict === 'applied' && outcome === 'retry' && limitScope !== 'pair' && delaySeconds !== null;
+    .filter(({ queue, verdict, outcome, limitScope, delaySeconds }) => {
+      return (
+        queue === 'dm_queue' &&
+        verdict === 'applied' &&
+        outcome === 'retry' &&
+        limitScope !== 'pair' &&
+        delaySeconds !== null
+      );
     })
     .flatMap(({ rowId, at, delaySeconds, claimId }) => {
       const accountId = intents.get(rowId)?.account.id ?? '';
@@ -21,7 +27,16 @@ export function failuresHold({ brought, transitions, intents }: FinishedRun): Vi
       if (own?.from !== 'sending') return [];
       const until = at + (delaySeconds ?? 0) * second;
       const early = claims.get(accountId)?.find((claim) => claim.at >= at && claim.at < until - 1);
-      if (!early) return [];
+      // One that was withdrawn meanwhile holds nothing any more.
+      const isGone = transitions.some(
+        (transition) =>
+          transition.rowId === rowId &&
+          transition.from === 'pending' &&
+          transition.to !== 'sending' &&
+          transition.at >= at &&
+          transition.at <= (early?.at ?? 0),
+      );
+      if (!early || isGone) return [];
       const details = `row ${rowId} failed at ${new Date(at).toISOString()}, to be tried again after ${delaySeconds} s; row ${early.rowId} was claimed at ${new Date(early.at).toISOString()}`;
       return [{ invariant: 'a failure holds its account', details }];
     });

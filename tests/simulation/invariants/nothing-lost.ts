@@ -1,6 +1,6 @@
 import { SettingsInTime } from '../pace-reckoning';
 import type { FinalRow, FinishedRun } from '../run-simulation';
-import { chatOf, hour, minute } from '../world';
+import { chatWith, hour, minute } from '../world';
 import { ClaimsInTime } from './claims-in-time';
 import type { Violation } from './violation';
 
@@ -63,12 +63,8 @@ function wrongWord({ rows, intents, messages }: FinishedRun): Violation[] {
   for (const { id, status } of rows) {
     const intent = intents.get(id);
     if (!intent) continue;
-    const { account, chatId, recipient, body } = intent;
-    const chat =
-      account.provider === 'unipile'
-        ? (chatId ?? chatOf(account.provider_account_id, recipient ?? ''))
-        : recipient;
-    group(JSON.stringify([account.provider_account_id, chat, body])).statuses.set(id, status);
+    const key = JSON.stringify([intent.account.provider_account_id, chatWith(intent), intent.body]);
+    group(key).statuses.set(id, status);
   }
   for (const { accountId, chatId, text, byHand, failed } of messages) {
     if (!byHand && !failed) group(JSON.stringify([accountId, chatId, text])).delivered++;

@@ -1,6 +1,6 @@
 import type { Transition } from '../recorder';
 import type { FinishedRun } from '../run-simulation';
-import { hour } from '../world';
+import { chatWith, hour } from '../world';
 import type { Violation } from './violation';
 
 /** A pair that a provider limited is held no longer than this. */
@@ -14,10 +14,11 @@ export function orderKept({ transitions, calls, intents, world }: FinishedRun): 
   const limits = calls.filter(({ fault }) => fault === 'pair limited');
   const isHeld = (rowId: string, at: number) => {
     const intent = intents.get(rowId);
+    if (!intent) return false;
     return limits.some(
       (call) =>
-        call.accountId === intent?.account.provider_account_id &&
-        (call.recipient ?? call.chatId) === (intent.recipient ?? intent.chatId) &&
+        call.accountId === intent.account.provider_account_id &&
+        call.chatId === chatWith(intent) &&
         call.at <= at &&
         at < call.at + longestHoldMs,
     );
@@ -39,6 +40,7 @@ export function orderKept({ transitions, calls, intents, world }: FinishedRun): 
           continue;
         if (
           (other.expiresAt ?? Number.POSITIVE_INFINITY) <= at ||
+          (other.openUntil ?? Number.POSITIVE_INFINITY) <= at ||
           cameBack.has(other.rowId) ||
           isHeld(other.rowId, at)
         )

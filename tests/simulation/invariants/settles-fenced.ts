@@ -1,24 +1,42 @@
 import type { Transition } from '../recorder';
 import type { FinishedRun } from '../run-simulation';
+import { groupBy } from '../sequence-reckoning';
+import type { BroughtOutcome } from '../simulated-store';
 import type { Violation } from './violation';
 
 /**
  * An outcome moves a row only while the row bears the claim that the attempt was made under; one that comes when another claim has the
  * row is told so.
  */
-export function settlesFenced({ brought, transitions }: FinishedRun): Violation[] {
-  const byRow = new Map<string, Transition[]>();
-  for (const transition of transitions) {
-    const own = byRow.get(transition.rowId);
-    if (own) own.push(transition);
-    else byRow.set(transition.rowId, [transition]);
-  }
+export function settlesFenced({ brought, transitions, enrolmentChanges }: FinishedRun): Violation[] {
+  const enrolments = enrolmentChanges.map(({ enrolmentId, ...change }) => ({
+    ...change,
+    rowId: enrolmentId,
+  }));
+  return [
+    ...unfenced(
+      brought.filter(({ queue }) => queue === 'dm_queue'),
+      transitions,
+      'sending',
+    ),
+    ...unfenced(
+      brought.filter(({ queue }) => queue === 'enrolments'),
+      enrolments,
+      'running',
+    ),
+  ];
+}
+
+type Mark = Pick<Transition, 'rowId' | 'at' | 'to' | 'claimId'>;
+
+function unfenced(brought: BroughtOutcome[], marks: Mark[], running: string): Violation[] {
+  const byRow = groupBy(marks, ({ rowId }) => rowId);
   return brought
     .filter(({ verdict }) => verdict !== 'lost')
     .filter(({ rowId, claimId, at }) => {
       const own = byRow.get(rowId) ?? [];
       // What the row bore when the outcome came is what it bears since: settling leaves the mark on it. A claim in the same call comes after.
-      const settled = own.findLast((transition) => transition.at === at && transition.to !== 'sending');
+      const settled = own.findLast((transition) => transition.at === at && transition.to !== running);
       const mark = settled ?? own.findLast((transition) => transition.at < at);
       return mark?.claimId !== claimId;
     })

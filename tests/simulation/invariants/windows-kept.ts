@@ -1,0 +1,34 @@
+import type { FinishedRun } from '../run-simulation';
+import { skewMs, storiesOf, told8601 } from '../sequence-reckoning';
+import { day, minute } from '../world';
+import type { Violation } from './violation';
+
+/** Over WhatsApp's Cloud API a step goes out as free text where the person wrote within 24 hours, by the provider's books, and else as a template. */
+export function windowsKept(run: FinishedRun): Violation[] {
+  return storiesOf(run).flatMap((story) => {
+    const { account, recipient } = story.enrolled.person;
+    if (account.provider !== 'whatsapp_cloud') return [];
+    const heard = run.messages.filter(
+      ({ fromUs, accountId, chatId }) =>
+        !fromUs && accountId === account.provider_account_id && chatId === recipient,
+    );
+    const isIn = (at: number) =>
+      heard.some(({ deliveredAt: wroteAt }) => wroteAt <= at && at < wroteAt + day + skewMs);
+    return story.enrolled.steps.flatMap((_, n) =>
+      [false, true].flatMap((isReminder) =>
+        story.calls(n + 1, isReminder).flatMap(({ at, form }) => {
+          const isKnown = story.replies.some(
+            ({ knownAt, madeAt }) => knownAt < at - minute && at < madeAt + day - 3 * minute,
+          );
+          if (form === 'text' ? isIn(at) : !isKnown) return [];
+          return [
+            {
+              invariant: "WhatsApp's window is kept",
+              details: `enrolment ${story.enrolled.id}, step ${n + 1} went out as ${form} at ${told8601(at)}; the person had written at ${heard.map(({ deliveredAt }) => told8601(deliveredAt)).join(', ') || 'no time'}`,
+            },
+          ];
+        }),
+      ),
+    );
+  });
+}

@@ -1,0 +1,103 @@
+import type { VirtualClock } from '../support/virtual-clock';
+import type { Faults } from './faults';
+import type { ProviderMessage, ProviderModel } from './provider-model';
+import type { RandomStream } from './random';
+import { type Enrolled, isChatOf, type SequenceOperator } from './sequence-operator';
+import type { SimulatedStore } from './simulated-store';
+import { hour, minute, second, type World } from './world';
+
+/** A reply that was told by the API, as the caller saw it. */
+export interface ApiReply {
+  at: number;
+  enrolmentId: string;
+  /** The provider's; null where the caller gave none. */
+  messageId: string | null;
+  /** When it was made, by the truth. */
+  madeAt: number;
+  /** When it was made, by what the caller said: null is now. */
+  saidAt: number | null;
+}
+
+/** Those who are enrolled: some never answer, some always, at once or a day later; and what they say is told by webhook, by the API, or both. */
+export class People {
+  readonly told: ApiReply[] = [];
+  private readonly tempers = new Map<string, number>();
+
+  constructor(
+    private readonly world: World,
+    private readonly clock: VirtualClock,
+    private readonly faults: Faults,
+    private readonly random: RandomStream,
+    private readonly store: SimulatedStore,
+    private readonly provider: ProviderModel,
+    private readonly operator: SequenceOperator,
+    private readonly log: (line: () => string) => void,
+  ) {
+    provider.listen((message) => this.read(message));
+  }
+
+  private read(message: ProviderMessage): void {
+    if (!message.fromUs || message.byHand || message.failed) return;
+    const readers = [...this.operator.enrolled.values()].filter((enrolled) => isChatOf(enrolled, message));
+    const reader = readers.at(-1);
+    if (!reader) return;
+    const { random } = this;
+    const key = `${message.accountId} ${message.chatId}`;
+    const temper = this.tempers.get(key) ?? random.pick([0, 0, 0.3, 0.6, 1]);
+    this.tempers.set(key, temper);
+    if (!random.chance(temper)) return;
+    const untilReadMs = Math.max(0, message.deliveredAt - this.clock.now());
+    const thoughtMs = random.pick([
+      () => random.magnitude(0.3, 60) * second,
+      () => random.magnitude(0.3, 60) * second,
+      () => random.magnitude(1, 60) * minute,
+      () => random.magnitude(1, 30) * hour,
+    ])();
+    const times = random.chance(0.15) ? 2 : 1;
+    for (let n = 1; n <= times; n++) {
+      this.clock.timer(untilReadMs + n * thoughtMs, () => this.reply(reader, message));
+    }
+  }
+
+  private reply(reader: Enrolled, { provider, accountId, chatId, text }: ProviderMessage): void {
+    if (this.clock.now() >= this.world.quietAt) return;
+    const { random } = this;
+    const way = random.weighted({ webhook: 6, api: 2, both: 2 });
+    const { recipient } = reader.person;
+    const whole = {
+      provider,
+      accountId,
+      chatId,
+      // Providers with chats may name the chat alone; WhatsApp's webhooks leave out the plus.
+      recipient: provider === 'whatsapp_cloud' ? chatId.slice(1) : random.chance(0.6) ? recipient : null,
+      text: `answer to ${text}`,
+    };
+    const message = this.provider.typeByHand(whole, false, way !== 'api');
+    this.log(() => `"${whole.text}" was written to enrolment ${reader.id}, and is told by ${way}`);
+    if (way === 'webhook') return;
+    const namesMessage = way === 'both' || random.chance(0.5);
+    const times = namesMessage && random.chance(0.3) ? 2 : 1;
+    const saidAt = namesMessage && random.chance(0.7) ? message.saidAt : null;
+    for (let n = 1; n <= times; n++) {
+      const ms = n * random.magnitude(1, 7_200) * second;
+      this.tell({ enrolmentId: reader.id, messageId: namesMessage ? message.id : null, saidAt }, message, ms);
+    }
+  }
+
+  private tell(reply: Omit<ApiReply, 'at' | 'madeAt'>, message: ProviderMessage, ms: number): void {
+    this.clock.timer(ms, () => {
+      if (this.faults.databaseOutage()) return this.tell(reply, message, 10 * minute);
+      this.told.push({ ...reply, at: Math.floor(this.clock.now()), madeAt: message.deliveredAt });
+      const { saidAt, messageId } = reply;
+      this.log(() => `enrolment ${reply.enrolmentId}: told of "${message.text}"`);
+      void this.store.call('take_reply', {
+        p_id: reply.enrolmentId,
+        p_reply: {
+          body: message.text,
+          ...(messageId && { message_id: messageId }),
+          ...(saidAt && { said_at: new Date(saidAt).toISOString() }),
+        },
+      });
+    });
+  }
+}

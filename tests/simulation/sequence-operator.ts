@@ -1,0 +1,227 @@
+import { StoreError } from '../../lib/store/rpc';
+import type { VirtualClock } from '../support/virtual-clock';
+import type { DrawnBatch, DrawnPerson, DrawnSequence, Step } from './draw-sequences';
+import type { Faults } from './faults';
+import type { ProviderMessage, ProviderModel } from './provider-model';
+import type { RandomStream } from './random';
+import type { SimulatedStore } from './simulated-store';
+import { chatWith, hour, minute, second, type World } from './world';
+
+/** Somebody who was enrolled, with what held at that moment. */
+export interface Enrolled {
+  id: string;
+  at: number;
+  person: DrawnPerson;
+  steps: Step[];
+  zone: string;
+}
+
+/** What an operator did with an enrolment, and was answered. */
+export interface Act {
+  at: number;
+  enrolmentId: string;
+  kind: 'pause' | 'resume' | 'stop';
+}
+
+interface Unmatched {
+  id: string;
+  account_id: string | null;
+  chat_id: string | null;
+  received_at: string;
+}
+
+/** Whoever makes the sequences, edits them, enrols people, and pauses, resumes and stops some of them. */
+export class SequenceOperator {
+  readonly enrolled = new Map<string, Enrolled>();
+  readonly acts: Act[] = [];
+  /** Replies that were said to be somebody's: enrolment by enrolment, when. */
+  readonly assigned = new Map<string, number>();
+  private readonly ids = new Map<string, string>();
+  private readonly inForce = new Map<string, DrawnSequence['versions'][number]>();
+
+  constructor(
+    private readonly world: World,
+    private readonly clock: VirtualClock,
+    private readonly faults: Faults,
+    private readonly random: RandomStream,
+    private readonly store: SimulatedStore,
+    private readonly tell: (line: () => string) => void,
+    provider: ProviderModel,
+  ) {
+    // Where acts meet what is on its way: a message at the provider, an enrolment in the hands of a tick.
+    provider.listen((message) => {
+      const [met] = [...this.enrolled.values()].filter((enrolled) => isChatOf(enrolled, message));
+      if (met && message.fromUs && !message.byHand) this.meet(met.id, 10 * second);
+    });
+    store.onClaim = (queue, ids) => {
+      if (queue === 'enrolments') for (const id of ids) this.meet(id, 50);
+    };
+  }
+
+  async begin(): Promise<void> {
+    const { world, random } = this;
+    if (world.batches.length === 0) return;
+    for (const sequence of world.sequences) await this.create(sequence);
+    for (const batch of world.batches) this.at(batch.at, () => this.enrol(batch));
+    const meddle = () => {
+      if (this.clock.now() >= world.quietAt) return;
+      if (!this.faults.databaseOutage()) void this.meddle();
+      this.clock.timer(random.magnitude(0.2, 5) * hour, meddle);
+    };
+    this.clock.timer(random.between(0.2, 5) * hour, meddle);
+    this.at(world.quietAt, () => this.resumeAll());
+  }
+
+  /** At that time, or when the database is there again. */
+  private at(at: number, act: () => Promise<unknown>): void {
+    this.clock.timer(at - this.clock.now(), () => {
+      if (this.faults.databaseOutage()) this.at(this.clock.now() + 10 * minute, act);
+      else void act();
+    });
+  }
+
+  private async create(sequence: DrawnSequence): Promise<void> {
+    const { name, channel, versions } = sequence;
+    const [first, ...edits] = versions;
+    if (!first) return;
+    const { id } = (await this.store.call('create_sequence', {
+      p_sequence: { name, channel, time_zone: first.timeZone, steps: first.steps },
+    })) as { id: string };
+    this.ids.set(name, id);
+    this.inForce.set(name, first);
+    this.tell(() => `${name}: ${JSON.stringify(first)}`);
+    for (const edit of edits) {
+      this.at(edit.at, async () => {
+        this.inForce.set(name, edit);
+        this.tell(() => `${name} is edited: ${JSON.stringify(edit)}`);
+        await this.store.call('update_sequence', {
+          p_id: id,
+          p_changes: { steps: edit.steps, time_zone: edit.timeZone },
+        });
+      });
+    }
+  }
+
+  private async enrol({ sequence, people, again, repeats }: DrawnBatch): Promise<void> {
+    const { name } = sequence;
+    const version = this.inForce.get(name);
+    const at = Math.floor(this.clock.now());
+    const { rows } = (await this.store.call('enrol_people', {
+      p_sequence_id: this.ids.get(name),
+      p_people: people.map((person) => ({
+        account_id: person.account.id,
+        chat_id: person.chatId,
+        recipient: person.recipient,
+        variables: person.variables,
+        time_zone: person.timeZone,
+        start_at: person.startAt && new Date(person.startAt).toISOString(),
+        priority: person.priority,
+      })),
+      p_again: again,
+    })) as { rows: { id: string; created: boolean }[] };
+    for (const [n, { id, created }] of rows.entries()) {
+      const person = people[n];
+      if (!created || !person || !version) continue;
+      const zone = person.timeZone ?? version.timeZone ?? person.account.time_zone;
+      this.tell(() => `enrolment ${id} of ${person.recipient ?? person.chatId} in ${name}, ${zone}`);
+      this.enrolled.set(id, { id, at, person, steps: version.steps, zone });
+    }
+    if (repeats) {
+      const once = { sequence, people, again: false, repeats: false, at: 0 };
+      this.at(this.clock.now() + this.random.magnitude(1, 600) * second, () => this.enrol(once));
+    }
+  }
+
+  private async meddle(): Promise<void> {
+    const { random } = this;
+    const id = random.chance(0.6) ? await this.findBusy() : random.pick([...this.enrolled.keys()]);
+    if (id === undefined) return;
+    switch (random.weighted({ pause: 4, stop: 1, resume: 2, 'resume one that failed': 2, assign: 2 })) {
+      case 'pause':
+        return this.pause(id);
+      case 'stop':
+        return this.act('stop', id);
+      case 'resume':
+        return this.act('resume', id);
+      case 'assign':
+        return this.assignReplies();
+      default: {
+        const failed = await this.find(`select id::text from punctual.enrolments where phase = 'failed'`);
+        if (failed !== undefined) await this.act('resume', failed);
+      }
+    }
+  }
+
+  private meet(id: string, longestMs: number): void {
+    if (!this.faults.strikes(0.04, this.random)) return;
+    this.at(this.clock.now() + this.random.magnitude(1, longestMs), async () => {
+      if (this.random.chance(0.3)) await this.act('stop', id);
+      else await this.pause(id);
+    });
+  }
+
+  private async pause(id: string): Promise<void> {
+    await this.act('pause', id);
+    if (this.random.chance(0.8)) {
+      this.at(this.clock.now() + this.random.magnitude(1, 600) * minute, () => this.act('resume', id));
+    }
+  }
+
+  private async act(kind: Act['kind'], enrolmentId: string): Promise<void> {
+    const at = Math.floor(this.clock.now());
+    try {
+      await this.store.call(`${kind}_enrolment`, { p_id: enrolmentId }, 'PT409');
+      this.acts.push({ at, enrolmentId, kind });
+      this.tell(() => `enrolment ${enrolmentId}: ${kind}`);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+    }
+  }
+
+  /** One whose message is queued or being sent: that is where acts meet ticks. */
+  private findBusy(): Promise<string | undefined> {
+    return this.find(
+      `select distinct d.enrolment_id::text as id from punctual.dm_queue d
+        where d.enrolment_id is not null and d.status in ('pending', 'sending', 'unknown')`,
+    );
+  }
+
+  private async find(ids: string): Promise<string | undefined> {
+    const found: string[] = await this.store.sql(
+      `select coalesce(jsonb_agg(id order by id), '[]') as answer from (${ids}) found`,
+    );
+    return found.length > 0 ? this.random.pick(found) : undefined;
+  }
+
+  /** Looks through the replies that nobody could be found for, and says whose they are where he knows it. */
+  private async assignReplies(): Promise<void> {
+    const replies = (await this.store.call('list_replies', {})) as Unmatched[];
+    for (const reply of replies) {
+      const owner = [...this.enrolled.values()].find(
+        ({ at, person }) =>
+          at <= Date.parse(reply.received_at) &&
+          person.account.id === reply.account_id &&
+          reply.chat_id === chatWith(person),
+      );
+      if (!owner) continue;
+      if (!this.assigned.has(owner.id)) this.assigned.set(owner.id, Math.floor(this.clock.now()));
+      await this.store.call('take_reply', { p_id: owner.id, p_reply: { receipt_id: reply.id } });
+    }
+  }
+
+  private async resumeAll(): Promise<void> {
+    const paused: string[] = await this.store.sql(
+      `select coalesce(jsonb_agg(id::text order by id), '[]') as answer from punctual.enrolments
+        where paused_at is not null and phase in ('in_progress', 'waiting_reply')`,
+    );
+    for (const id of paused) if (this.random.chance(0.9)) await this.act('resume', id);
+  }
+}
+
+/** Whether a message is in the chat of the enrolled with their account. */
+export function isChatOf(
+  { person }: Enrolled,
+  { accountId, chatId }: Pick<ProviderMessage, 'accountId' | 'chatId'>,
+): boolean {
+  return accountId === person.account.provider_account_id && chatId === chatWith(person);
+}
