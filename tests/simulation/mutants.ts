@@ -240,7 +240,7 @@ export const mutants: Mutant[] = [
     name: 'an answer that comes before the outcome of its question',
     guarantee: 'a question that was answered gets no reminder',
     file: enrolments,
-    find: 'v_answered boolean := coalesce(e.early_reply_at >= p_message.claimed_at, false);',
+    find: 'v_answered boolean := punctual.is_answer(e.early_reply_at, p_message.claimed_at);',
     replace: 'v_answered boolean := false;',
   },
   {
