@@ -43,14 +43,12 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   return {
     ...database,
     async reset() {
-      // Only what holds something, since each table costs new files for it and its indexes; and where it is little, without new files.
-      const [{ large, small }] = await database.sql(
-        `select string_agg(t, ', ') filter (where size > 65536) as large, coalesce(array_agg(t) filter (where size <= 65536), '{}') as small
-           from (select t, pg_relation_size(t::regclass) as size from unnest($1::text[]) t) x where size > 0`,
+      // Only what holds something, since each table costs new files for it and its indexes.
+      const [{ used }] = await database.sql(
+        `select string_agg(t, ', ') as used from unnest($1::text[]) t where pg_relation_size(t::regclass) > 0`,
         [tables],
       );
-      if (large) await database.sql(`truncate ${large} restart identity cascade`);
-      if (small.length > 0) await database.sql(emptied(small));
+      if (used) await database.sql(`truncate ${used} restart identity cascade`);
       await database.sql(
         `delete from punctual.queues where name <> all (select x->>'name' from jsonb_array_elements($1) x)`,
         [kept.queues],
@@ -70,16 +68,6 @@ export async function openTestDatabase(): Promise<TestDatabase> {
       }
     },
   };
-}
-
-/** SQL that deletes all rows, whatever references them, and counts ids from 1 again. */
-function emptied(tables: string[]): string {
-  const each = tables.map(
-    (table) => `delete from ${table};
-      perform setval(pg_get_serial_sequence('${table}', a.attname)::regclass, 1, false) from pg_attribute a
-        where a.attrelid = '${table}'::regclass and a.attidentity <> '';`,
-  );
-  return `do $$ begin set local session_replication_role = replica; ${each.join('\n')} end $$`;
 }
 
 async function openEmbedded(): Promise<Omit<TestDatabase, 'reset'>> {
