@@ -417,6 +417,13 @@ exception when others then
 end
 $$;
 
+-- Rows that somebody wanted to take back while another had them in hand: no claim takes them before their queue's before_claim has judged them.
+create table punctual.held_rows (
+  queue text not null references punctual.queues on delete cascade,
+  row_id text not null,
+  primary key (queue, row_id)
+);
+
 -- Closed to everybody but the service role, and what the owner keeps for himself to that as well. Called at the end of every migration that adds functions:
 -- default privileges would have to be changed for the whole database, and that is not ours to do.
 create function punctual.close_to_public() returns void

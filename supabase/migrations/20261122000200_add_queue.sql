@@ -138,7 +138,7 @@ begin
   end if;
   if v_parts[1] = 'punctual' and v_parts[2] in ('queues', 'partitions', 'ticks', 'providers', 'accounts', 'pace', 'receipts', 'history', 'regions', 'monitor_checks',
                                                        'monitor_hours', 'incidents', 'settings', 'daily_outcomes', 'daily_checks', 'rollups',
-                                                       'sequences', 'sequence_versions', 'enrolment_events',
+                                                       'sequences', 'sequence_versions', 'enrolment_events', 'held_rows',
                                                        'queue_workers', 'queue_worker_tokens') then
     raise exception 'add_queue: % is a table that Punctual keeps for itself', p_table using errcode = '42809', hint = 'Make a table of your own.';
   end if;
@@ -564,8 +564,9 @@ $$;
 -- p_progress_column the jsonb column that takes how far a running row is.
 -- p_after_settle  a function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle, for what goes
 --              beyond the row. p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id, claimed_at, due}], due being
---              the due time that the attempt was for. It is told as well of what settles a row otherwise: that it expired, or that its ticks
---              died too often (dead), a webhook, a look or an operator (done, dead, pending, cancelled).
+--              the due time that the attempt was for. It is told as well of what settles a row otherwise: that it expired (dead), that its tick died
+--              (unknown, or dead where that happened too often), a webhook, a look or an operator (done, dead, pending, cancelled), and that
+--              what proved it is another's (unknown).
 -- p_before_claim  a function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before it claims.
 -- p_proof_column  the result column that bears the provider's id of what was sent; reconcile lets each prove one row.
 -- p_pair_column   the text column that says to whom, where a provider may limit one addressee of an account.

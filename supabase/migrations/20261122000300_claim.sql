@@ -49,10 +49,12 @@ language sql stable set search_path = '' as $$
   select case when q.partition_column is null then 'true' else format('%s.%I = %L', p_alias, q.partition_column, p_partition) end
 $$;
 
--- SQL on p_alias: the time in which the row may be claimed has not closed. p_now: the instant, as SQL.
+-- SQL on p_alias: the time in which the row may be claimed has not closed, and nobody wants it back. p_now: the instant, as SQL.
 create function punctual.closing_condition(q punctual.queues, p_alias text, p_now text) returns text
 language sql immutable set search_path = '' as $$
   select case when q.closes_column is null then 'true' else format('(%1$s.%2$I is null or %1$s.%2$I > %3$s)', p_alias, q.closes_column, p_now) end
+      || case when q.before_claim is null then '' else format(
+           ' and not exists (select from punctual.held_rows h where h.queue = %L and h.row_id = %s.id::text)', q.name, p_alias) end
 $$;
 
 -- Updates the rows that p_where picks (SQL on s), p_limit at most, skipping those that are locked, and notes p_event in their history. A
@@ -86,6 +88,28 @@ begin
       end;
     end loop;
     return v_written;
+  end;
+end
+$$;
+
+-- Tells the queue's after_settle of rows that no settle brought. What it raises for is told alone, and where it raises again not at all: one row
+-- must not keep the others.
+create function punctual.tell_after_settle(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_one jsonb;
+begin
+  if q.after_settle is null or p_applied is null then return; end if;
+  begin
+    execute format('select %s($1, $2)', q.after_settle) using p_applied, p_now;
+  exception when others then
+    for v_one in select a from jsonb_array_elements(p_applied) a loop
+      begin
+        execute format('select %s($1, $2)', q.after_settle) using jsonb_build_array(v_one), p_now;
+      exception when others then
+        raise warning 'the after_settle of % cannot be told of row %: %', q.name, v_one->>'id', sqlerrm;
+      end;
+    end loop;
   end;
 end
 $$;
@@ -129,7 +153,7 @@ create function punctual.sweep_leases(q punctual.queues, p_now timestamptz) retu
 language plpgsql set search_path = '' as $$
 declare
   v_ids text[];
-  v_dead jsonb;
+  v_ended jsonb;
 begin
   if q.source = 'pgmq' then return punctual.sweep_messages(q, p_now); end if;
   v_ids := punctual.update_rows(q,
@@ -145,11 +169,13 @@ begin
                      q.max_attempts, q.dead_word, q.pending_word, q.status_type, q.backoff_base_seconds, q.backoff_cap_seconds) end
     || ', last_error = ''the tick died while this row was running''',
     format('s.status = %L and s.lease_expires_at <= $1 order by s.lease_expires_at', q.running_word), 200, 'swept', p_now);
-  if q.after_settle is not null and q.delivery = 'at-least-once' and v_ids <> '{}' then
-    execute format('select jsonb_agg(jsonb_build_object(''id'', t.id, ''outcome'', ''dead'', ''error'', t.last_error, ''rate_limited'', false) order by t.id) '
-                   'from %I.%I t where t.id = any (array(select unnest($1)::%s)) and t.status = %L', q.table_schema, q.table_name, q.id_type, q.dead_word)
-    into v_dead using v_ids;
-    if v_dead is not null then execute format('select %s($1, $2)', q.after_settle) using v_dead, p_now; end if;
+  if q.after_settle is not null and v_ids <> '{}' then
+    execute format('select jsonb_agg(jsonb_build_object(''id'', t.id, ''outcome'', case t.status when %L then ''dead'' else ''unknown'' end, '
+                   '''error'', t.last_error, ''rate_limited'', false) order by t.id) '
+                   'from %I.%I t where t.id = any (array(select unnest($1)::%s)) and t.status in (%1$L, %5$L)',
+                   q.dead_word, q.table_schema, q.table_name, q.id_type, q.unknown_word)
+    into v_ended using v_ids;
+    perform punctual.tell_after_settle(q, v_ended, p_now);
   end if;
   return cardinality(v_ids);
 end
@@ -165,11 +191,9 @@ begin
   v_ids := punctual.update_rows(q,
     format('status = %L, last_error = ''expired before it could start'', finished_at = $1', q.dead_word),
     format('s.status = %L and s.expires_at <= $1 order by s.expires_at', q.pending_word), 1000, 'expired', p_now);
-  if q.after_settle is not null and v_ids <> '{}' then
-    execute format('select %s($1, $2)', q.after_settle)
-    using (select jsonb_agg(jsonb_build_object('id', i, 'outcome', 'dead', 'error', 'expired before it could start', 'rate_limited', false))
-             from unnest(v_ids) i), p_now;
-  end if;
+  perform punctual.tell_after_settle(q, (
+    select jsonb_agg(jsonb_build_object('id', i, 'outcome', 'dead', 'error', 'expired before it could start', 'rate_limited', false))
+      from unnest(v_ids) i), p_now);
   return cardinality(v_ids);
 end
 $$;

@@ -174,6 +174,8 @@ $$;
 -- A row that a look proved by a message that, as it now turns out, is another's: it is unknown again.
 create function punctual.withdraw_proofs(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_withdrawn jsonb;
 begin
   if q.proof_column is null then return; end if;
   execute format(
@@ -184,11 +186,16 @@ begin
     'withdrawn as (update %1$I.%2$I t set status = %3$L, %4$I = null, finished_at = $2, reconcile_at = punctual.next_look_at(0, $2), '
     '  reconcile = t.reconcile - ''proved_by_look'' || ''{"looks": 0}'', last_error = ''the message that proved it is another row''''s'' '
     '  where t.id = any (array(select b.id from bearers b join asked a on a.message_id = b.message_id where b.id <> a.id::%5$s)) '
-    '  and t.status || '''' = %6$L and t.reconcile ? ''proved_by_look'' returning t.id) '
-    'insert into punctual.history (queue, row_id, at, event, text) '
-    'select %7$L, w.id::text, $2, ''withdrawn'', ''the message that proved it is another row''''s'' from withdrawn w',
+    '  and t.status || '''' = %6$L and t.reconcile ? ''proved_by_look'' returning t.id), '
+    'noted as (insert into punctual.history (queue, row_id, at, event, text) '
+    'select %7$L, w.id::text, $2, ''withdrawn'', ''the message that proved it is another row''''s'' from withdrawn w) '
+    'select jsonb_agg(jsonb_build_object(''id'', w.id, ''outcome'', ''unknown'', ''error'', ''the message that proved it is another row''''s'', '
+    '''rate_limited'', false) order by w.id) from withdrawn w',
     q.table_schema, q.table_name, q.unknown_word, q.proof_column, q.id_type, q.done_word, q.name)
-  using p_applied, p_now;
+  into v_withdrawn using p_applied, p_now;
+  if q.after_settle is not null and v_withdrawn is not null then
+    execute format('select %s($1, $2)', q.after_settle) using v_withdrawn, p_now;
+  end if;
 end
 $$;
 

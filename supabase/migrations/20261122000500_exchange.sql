@@ -285,7 +285,9 @@ begin
   if p_close not in ('no', 'if_drained', 'yes') then
     raise exception 'p_close is "%"', p_close using errcode = '22023';
   end if;
-  if v_asked_for is not null and (v_asked_for not in ('pending', 'dead') or q.account_column is not null or q.source <> 'table') then
+  if v_asked_for is not null and (v_asked_for not in ('pending', 'dead') or q.account_column is not null or q.source <> 'table'
+     -- What waits for something has a way back of its own.
+     or (v_asked_for = 'dead' and q.waits_column is not null)) then
     raise exception 'rows of % that are % cannot be asked for', q.name, v_asked_for
       using errcode = '22023', hint = 'Only pending or dead rows can, of a queue that has a table and no accounts.';
   end if;

@@ -38,10 +38,10 @@ begin
 end
 $$;
 
--- A telephone number as WhatsApp's webhooks have it: its digits, without what comes after an @.
+-- A telephone number as WhatsApp's webhooks have it: its digits, without what comes after an @, and without the zeros that stand for +.
 create function punctual.digits_of(p_number text) returns text
 language sql immutable set search_path = '' as $$
-  select nullif(regexp_replace(split_part(p_number, '@', 1), '[^0-9]', '', 'g'), '')
+  select nullif(regexp_replace(regexp_replace(split_part(p_number, '@', 1), '[^0-9]', '', 'g'), '^00', ''), '')
 $$;
 
 -- What sending over WhatsApp's Cloud API has to know, of messages that are claimed: {id: {heard_at, in_window}}: when the person last wrote to

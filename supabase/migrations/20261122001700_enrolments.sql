@@ -51,7 +51,7 @@ create table punctual.enrolments (
   waits_for text,
   -- The row of dm_queue that is on its way.
   message_id bigint,
-  -- Of the step that was sent last: when its message was claimed, and when it was sent.
+  -- Of the step that was sent last: when its message was first claimed, and when it was sent.
   claimed_step_at timestamptz,
   sent_at timestamptz,
   reminded_at timestamptz,
@@ -154,14 +154,14 @@ begin
    where to_char(v_local, 'HH24:MI') >= left(s, 5) and to_char(v_local, 'HH24:MI') < right(s, 5);
   if v_end is null then return p_at; end if;
   v_at := v_end at time zone p_zone;
-  -- Where the clocks are changed meanwhile a local time may come twice, or never: there the minutes are tried one by one.
-  if (v_at - interval '3 hours') at time zone p_zone + interval '6 hours' <> (v_at + interval '3 hours') at time zone p_zone
-     or v_local + (v_at - p_at) <> v_end then
-    select min(m) into v_at
-      from generate_series(date_trunc('minute', p_at) + interval '1 minute', greatest(v_at, p_at) + interval '4 hours', interval '1 minute') m
-     where not punctual.is_open(p_hours, m at time zone p_zone);
+  -- Where the clocks are changed a local time may come twice, or never: there the minutes are tried one by one. Whoever is still open at
+  -- their end is asked again then.
+  if (v_at - interval '3 hours') at time zone p_zone + interval '6 hours' <> (v_at + interval '3 hours') at time zone p_zone then
+    select coalesce(min(m) filter (where not punctual.is_open(p_hours, m at time zone p_zone)), max(m)) into v_at
+      from generate_series(greatest(date_trunc('minute', p_at) + interval '1 minute', v_at - interval '3 hours'), v_at + interval '3 hours',
+                           interval '1 minute') m;
   end if;
-  return v_at;
+  return greatest(v_at, p_at);
 end
 $$;
 
@@ -226,7 +226,12 @@ declare
 begin
   if p_message_id is null then return false; end if;
   select to_jsonb(d.*) into v_row from punctual.dm_queue d where d.id = p_message_id and d.status = 'pending' for no key update skip locked;
-  if v_row is null then return false; end if;
+  if v_row is null then
+    -- Whoever has it in hand may leave it as it is: a claim that takes others, one that is rolled back.
+    insert into punctual.held_rows (queue, row_id)
+    select 'dm_queue', d.id::text from punctual.dm_queue d where d.id = p_message_id and d.status = 'pending' on conflict do nothing;
+    return false;
+  end if;
   perform set_config('punctual.withdraws', 'on', true);
   update punctual.dm_queue d set status = 'cancelled', finished_at = p_now, last_error = p_reason, lease_expires_at = null where d.id = p_message_id;
   perform set_config('punctual.withdraws', '', true);
@@ -327,9 +332,9 @@ language plpgsql set search_path = '' as $$
 declare
   v_step jsonb := punctual.read_step(e.sequence_id, e.version, e.step);
   -- Whoever answers does so after the message was claimed, whatever came first to us.
-  v_answered boolean := punctual.is_answer(e.early_reply_at, p_message.claimed_at);
+  v_answered boolean := punctual.is_answer(e.early_reply_at, punctual.first_claim(p_message));
 begin
-  e.claimed_step_at := p_message.claimed_at;
+  e.claimed_step_at := punctual.first_claim(p_message);
   e.sent_at := p_message.sent_at;
   e.reminded_at := null;
   e.early_reply_at := null;
@@ -368,11 +373,36 @@ begin
 end
 $$;
 
+-- When a message was claimed for the first of its attempts that may have had their effect.
+create function punctual.first_claim(p_message punctual.dm_queue) returns timestamptz
+language sql immutable set search_path = '' as $$
+  select coalesce((p_message.reconcile->>'first_at')::timestamptz, p_message.claimed_at)
+$$;
+
+-- The step stands where it stood before p_message was sent; what is queued in the place of what follows it is withdrawn.
+create function punctual.set_back(inout e punctual.enrolments, p_message punctual.dm_queue, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+begin
+  if e.message_id <> p_message.id
+     and punctual.withdraw_message(e.message_id, format('step %s before it did not arrive', p_message.step), p_now) then
+    perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
+  end if;
+  e.step := p_message.step;
+  e.action := case when p_message.is_reminder then 'remind' else 'send' end;
+  if not p_message.is_reminder then e.sent_steps := p_message.step - 1; end if;
+  e.message_id := p_message.id;
+end
+$$;
+
 create function punctual.follow_message(
   inout e punctual.enrolments, p_message punctual.dm_queue, p_outcome text, p_error text, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 declare
   v_knew_chat boolean := e.chat_id is not null;
+  -- What follows the message, or another one in its place, is sent or out of our hands: its step is not taken back.
+  v_is_past boolean := p_outcome in ('dead', 'unknown') and exists (
+    select from punctual.dm_queue d where d.enrolment_id = e.id and d.id <> p_message.id and d.status in ('sending', 'sent', 'unknown')
+       and (d.step, d.is_reminder) >= (p_message.step, p_message.is_reminder));
 begin
   if p_outcome = 'done' then
     e.chat_id := coalesce(e.chat_id, p_message.chat_id);
@@ -383,7 +413,7 @@ begin
       e.sent_steps := greatest(e.sent_steps, p_message.step);
     end if;
     -- A late proof that it went out after all.
-    if e.phase = 'failed' and e.message_id = p_message.id and not punctual.is_superseded(e) then
+    if e.phase = 'failed' and p_message.step = e.step and p_message.is_reminder = (e.action = 'remind') and not punctual.is_superseded(e) then
       e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
       e.last_error := null;
       e.finished_at := null;
@@ -403,18 +433,14 @@ begin
     -- What came from this chat before anybody knew that it is this person's.
     if not v_knew_chat and e.chat_id is not null then e := punctual.hear_waiting_replies(e, p_now); end if;
   elsif p_outcome = 'dead' then
-    -- Of a step that was sent, the provider may say hours later that it did not arrive.
-    if not punctual.is_over(e) and (p_message.step = e.step or p_message.id = e.message_id or (p_message.step < e.step and not p_message.is_reminder)) then
-      if e.message_id <> p_message.id
-         and punctual.withdraw_message(e.message_id, format('step %s before it did not arrive', p_message.step), p_now) then
-        perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
-      end if;
-      e.step := p_message.step;
-      e.action := case when p_message.is_reminder then 'remind' else 'send' end;
-      if not p_message.is_reminder then e.sent_steps := p_message.step - 1; end if;
-      e.message_id := p_message.id;
+    -- Of a step that was sent, be it the last, the provider may say hours later that it did not arrive.
+    if not v_is_past and p_message.step <= e.step
+       and (not punctual.is_over(e) or (e.phase = 'completed' and e.replied_at is null and not punctual.is_superseded(e))) then
+      e := punctual.set_back(e, p_message, p_now);
       e := punctual.end_enrolment(e, 'failed', format('the %s of step %s was not sent: %s',
         case when p_message.is_reminder then 'reminder' else 'message' end, p_message.step, p_error), p_now);
+    else
+      perform punctual.note_enrolment(e.id, p_now, 'failed', p_message.step, p_message.id, p_error);
     end if;
   elsif p_outcome = 'cancelled' then
     if not punctual.is_over(e) and e.message_id = p_message.id then
@@ -423,6 +449,13 @@ begin
     end if;
   elsif p_outcome = 'unknown' then
     perform punctual.note_enrolment(e.id, p_now, 'unknown', p_message.step, p_message.id, p_error);
+    if not punctual.is_over(e) and e.message_id is distinct from p_message.id and not v_is_past and p_message.step <= e.step then
+      -- It was taken for sent.
+      e := punctual.set_back(e, p_message, p_now);
+      e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
+      e.next_step_at := null;
+      e.resume_at := null;
+    end if;
     if not punctual.is_over(e) and e.message_id = p_message.id then
       e.waits_for := format('its message %s, of which nobody knows yet whether it was sent', p_message.id);
     end if;
@@ -487,13 +520,43 @@ begin
 end
 $$;
 
+-- Of those whose next message is to be queued: what came from their chats, and found nobody in the moment in which the chat became known. Answers
+-- whose it was: they are judged anew by the next tick.
+create function punctual.hear_before_queuing(p_applied jsonb, p_now timestamptz) returns bigint[]
+language plpgsql set search_path = '' as $$
+declare
+  e punctual.enrolments;
+  v_before punctual.enrolments;
+  v_ids bigint[] := '{}';
+begin
+  for e in
+    select x.* from jsonb_to_recordset(p_applied) a (id bigint, outcome text)
+      join punctual.enrolments x on x.id = a.id and x.chat_id is not null
+      join punctual.accounts c on c.id = x.account_id
+     where a.outcome = 'again' and exists (
+       select from punctual.receipts r where r.provider_account_id = c.provider_account_id and r.chat_id = x.chat_id and r.provider = c.provider
+          and r.kind = 'message' and r.status = 'received' and r.applied_at is null and punctual.reply_made_at(r) >= x.enrolled_at)
+     order by x.id
+  loop
+    v_before := e;
+    e := punctual.hear_waiting_replies(e, p_now);
+    if (e.phase, e.step, e.action) is not distinct from (v_before.phase, v_before.step, v_before.action) then e.next_step_at := p_now; end if;
+    perform punctual.save_enrolment(e);
+    v_ids := v_ids || e.id;
+  end loop;
+  return v_ids;
+end
+$$;
+
 -- The queue's after_settle. What was judged `again` has its message queued here, in the settle's transaction: neither is there without the
 -- other.
 create function punctual.settle_enrolments(p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_cancelled punctual.enrolments;
+  v_heard bigint[] := '{}';
 begin
+  v_heard := punctual.hear_before_queuing(p_applied, p_now);
   with due as materialized (
     select e.id, e.account_id, e.channel, e.chat_id, e.recipient, e.priority, e.variables, e.time_zone, a.due, e.action,
            e.action = 'remind' as is_reminder, s.number, v.steps->(s.number - 1) as step
@@ -501,17 +564,21 @@ begin
       join punctual.enrolments e on e.id = a.id
       join punctual.sequence_versions v on v.sequence_id = e.sequence_id and v.version = e.version
      cross join lateral (select e.step + (e.action = 'go_on')::integer as number) s
-     where a.outcome = 'again'),
+     where a.outcome = 'again' and a.id <> all (v_heard)),
+  -- Most have the same hours, and judging them may take milliseconds.
+  spans as materialized (
+    select h.hours, h.time_zone, punctual.step_opens_at(h.hours, h.time_zone, p_now) as opens_at,
+           punctual.step_closes_at(h.hours, h.time_zone, p_now) as closes_at
+      from (select distinct coalesce(d.step->'hours', 'null') as hours, d.time_zone from due d) h),
   -- The tick may be late, and the hours over.
   judged as materialized (
-    select d.*, case when d.is_reminder then d.step->'reminder' else d.step end as message,
-           punctual.step_opens_at(d.step->'hours', d.time_zone, p_now) as opens_at
-      from due d),
+    select d.*, case when d.is_reminder then d.step->'reminder' else d.step end as message, s.opens_at, s.closes_at
+      from due d join spans s on s.hours = coalesce(d.step->'hours', 'null') and s.time_zone = d.time_zone),
   queued as (
     insert into punctual.dm_queue (account_id, channel, chat_id, recipient, body, template, send_at, open_until, priority, enrolment_id, step,
                                    is_reminder, created_at)
     select j.account_id, j.channel, j.chat_id, j.recipient, punctual.fill_in(j.message->>'body', j.variables),
-           punctual.fill_in_template(j.message->'template', j.variables), j.due, punctual.step_closes_at(j.step->'hours', j.time_zone, p_now),
+           punctual.fill_in_template(j.message->'template', j.variables), j.due, j.closes_at,
            j.priority, j.id, j.number, j.is_reminder, p_now
       from judged j where j.opens_at <= p_now order by j.due, j.id
     returning id, enrolment_id, step, is_reminder, body),
@@ -566,23 +633,47 @@ create index enrolments_recipient on punctual.enrolments (account_id, recipient)
 create index enrolments_number on punctual.enrolments (account_id, number) where number is not null;
 create index enrolments_message on punctual.enrolments (message_id) where message_id is not null;
 
--- dm_queue's before_claim: messages whose hours are over before they were claimed wait for the next.
+-- dm_queue's before_claim. Messages whose hours are over before they were claimed wait for the next; those that were to be taken back while somebody
+-- had them in hand are taken back now, where that one left them.
 create function punctual.reopen_messages(p_partition text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_held record;
+  v_message punctual.dm_queue;
+  e punctual.enrolments;
 begin
+  for v_held in
+    select h.row_id, d.id, d.enrolment_id from punctual.held_rows h left join punctual.dm_queue d on d.id = h.row_id::bigint
+     where h.queue = 'dm_queue' order by d.enrolment_id, d.id limit 200
+  loop
+    select * into v_message from punctual.dm_queue d where d.id = v_held.id for no key update skip locked;
+    continue when v_held.id is not null and v_message.id is null;
+    -- One that is on its way is judged when that has come to something.
+    if v_message.status = 'pending' then
+      select * into e from punctual.enrolments x where x.id = v_message.enrolment_id for no key update;
+      if found then
+        e := punctual.follow_message(e, v_message, 'release', null, p_now);
+        perform punctual.save_enrolment(e);
+      end if;
+    end if;
+    delete from punctual.held_rows h where h.queue = 'dm_queue' and h.row_id = v_held.row_id;
+  end loop;
+
   with closed as materialized (
     select d.id, d.enrolment_id, d.step from punctual.dm_queue d
      where d.status = 'pending' and d.open_until <= p_now order by d.open_until limit 1000 for no key update skip locked),
-  judged as (
-    select c.id, e.time_zone, v.steps->(c.step - 1)->'hours' as hours,
-           punctual.step_opens_at(v.steps->(c.step - 1)->'hours', e.time_zone, p_now) as opens_at
+  judged as materialized (
+    select c.id, n.time_zone, coalesce(v.steps->(c.step - 1)->'hours', 'null') as hours
       from closed c
-      left join punctual.enrolments e on e.id = c.enrolment_id
-      left join punctual.sequence_versions v on v.sequence_id = e.sequence_id and v.version = e.version)
-  update punctual.dm_queue d set
-    send_at = coalesce(j.opens_at, d.send_at),
-    open_until = case when j.opens_at < 'infinity' then punctual.step_closes_at(j.hours, j.time_zone, j.opens_at) end
-    from judged j where d.id = j.id;
+      left join punctual.enrolments n on n.id = c.enrolment_id
+      left join punctual.sequence_versions v on v.sequence_id = n.sequence_id and v.version = n.version),
+  opens as materialized (
+    select h.hours, h.time_zone, punctual.step_opens_at(h.hours, h.time_zone, p_now) as opens_at
+      from (select distinct j.hours, j.time_zone from judged j where j.time_zone is not null) h),
+  spans as materialized (
+    select o.*, case when o.opens_at < 'infinity' then punctual.step_closes_at(o.hours, o.time_zone, o.opens_at) end as closes_at from opens o)
+  update punctual.dm_queue d set send_at = coalesce(s.opens_at, d.send_at), open_until = s.closes_at
+    from judged j left join spans s on s.hours = j.hours and s.time_zone = j.time_zone where d.id = j.id;
 end
 $$;
 

@@ -1,34 +1,41 @@
 -- What people answer, and what follows from it for the sequences that they are in.
 
--- A reply, p_at by the person's clock. What holds is the rule (on_reply) of the step that was sent last; before any was, of the first. The
--- caller holds the enrolment's lock, and saves it.
+-- A reply, p_at by the person's clock. What holds is the rule (on_reply) of the step that was sent last, and that of the one that was sent last
+-- when it was made: where one of them says stop, it stops. Before any was sent it is that of the first. The caller holds the enrolment's lock, and
+-- saves it.
 create function punctual.hear_reply(inout e punctual.enrolments, p_at timestamptz, p_text text, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 declare
   -- Its question was sent; one that failed may have done so over the reminder, or what was to follow.
   v_asked boolean := e.phase = 'waiting_reply' or (e.phase = 'failed' and e.action <> 'send');
-  v_step integer := case when v_asked or e.phase = 'completed' then e.step else greatest(1, e.step - 1) end;
-  -- The step's message is out of our hands, and nobody knows yet what it came to: this may be the answer.
-  v_is_early boolean := e.phase = 'in_progress' and exists (
-    select from punctual.dm_queue d where d.id = e.message_id and d.status in ('sending', 'unknown') and punctual.is_answer(p_at, d.claimed_at));
+  -- The step that was sent last; 0 where none was.
+  v_last integer := case when v_asked or e.phase = 'completed' then e.step else e.step - 1 end;
+  v_is_of_last boolean := v_last > 0 and punctual.is_answer(p_at, e.claimed_step_at);
+  -- The step's message is out of our hands, or may have been, and nobody knows yet what it came to: this may be the answer.
+  v_is_early boolean := (e.phase = 'in_progress' or (e.phase = 'failed' and e.action = 'send')) and exists (
+    select from punctual.dm_queue d where d.id = e.message_id and punctual.is_answer(p_at, punctual.first_claim(d))
+       and d.status in ('pending', 'sending', 'unknown', 'failed'));
+  -- The step that it is to.
+  v_step integer := case when v_is_of_last then v_last when v_last > 0 then coalesce((
+    select max(d.step) from punctual.dm_queue d where d.enrolment_id = e.id and d.status = 'sent' and not d.is_reminder and d.step < v_last
+       and punctual.is_answer(p_at, punctual.first_claim(d))), 1) end;
 begin
   -- Who answers the last message does so when the sequence is at its end; what is said after that is a conversation.
   if e.phase in ('replied', 'stopped') or (e.phase = 'completed' and e.replied_at is not null) then return; end if;
-  perform punctual.note_enrolment(e.id, p_at, 'replied',
-    case when v_is_early then e.step when e.sent_steps > 0 then v_step end, null, p_text);
+  perform punctual.note_enrolment(e.id, p_at, 'replied', case when v_is_early then e.step else v_step end, null, p_text);
   e.replied_at := coalesce(e.replied_at, p_at);
   e.last_reply := left(p_text, 2000);
-  if e.sent_steps > 0 and not v_is_early and (not v_asked or punctual.is_answer(p_at, e.claimed_step_at)) then
+  if v_step is not null and not v_is_early then
     e.replied_steps := array_append(array_remove(e.replied_steps, v_step), v_step);
   end if;
   if e.phase = 'completed' then return; end if;
-  if punctual.read_step(e.sequence_id, e.version, v_step)->>'on_reply' = 'stop' then
+  if 'stop' in (punctual.read_step(e.sequence_id, e.version, greatest(1, v_last))->>'on_reply',
+                punctual.read_step(e.sequence_id, e.version, coalesce(v_step, 1))->>'on_reply') then
     e := punctual.end_enrolment(e, 'replied', null, p_now);
   elsif v_is_early then
     -- It is judged when the message has come to something.
     e.early_reply_at := greatest(e.early_reply_at, p_at);
-  -- Not the answer to the question before, told late.
-  elsif v_asked and punctual.is_answer(p_at, e.claimed_step_at) and not (e.phase = 'failed' and punctual.is_superseded(e)) then
+  elsif v_asked and v_is_of_last and not (e.phase = 'failed' and punctual.is_superseded(e)) then
     if punctual.withdraw_message(e.message_id, format('enrolment %s was answered', e.id), p_now) then
       perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
     end if;
@@ -69,26 +76,39 @@ $$;
 create function punctual.hear_replies(p_ids bigint[], p_now timestamptz, p_said bigint default null) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_receipts punctual.receipts[];
   v_receipt punctual.receipts;
-  v_ids bigint[] := array_remove(array[p_said], null);
+  -- In pairs: whose reply it is.
+  v_receipts bigint[] := '{}';
+  v_ids bigint[] := '{}';
+  v_whose bigint[];
   e punctual.enrolments;
   v_before punctual.enrolments;
 begin
   for v_receipt in select * from punctual.receipts r where r.id = any (p_ids) order by punctual.reply_made_at(r), r.id loop
-    v_receipts := v_receipts || v_receipt;
-    v_ids := v_ids || coalesce(punctual.match_reply(v_receipt), '{}');
+    v_whose := array(select distinct m from unnest(punctual.match_reply(v_receipt) || p_said) m where m is not null);
+    v_ids := v_ids || v_whose;
+    v_receipts := v_receipts || array_fill(v_receipt.id, array[cardinality(v_whose)]);
   end loop;
-  -- In the order of the ids, as settles lock them.
-  for e in select * from punctual.enrolments x where x.id = any (v_ids) order by x.id for no key update loop
-    v_before := e;
-    foreach v_receipt in array v_receipts loop
-      continue when e.id is distinct from p_said and not coalesce(e.id = any (punctual.match_reply(v_receipt)), false);
-      if e.id = p_said then e.chat_id := coalesce(e.chat_id, v_receipt.chat_id); end if;
-      e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, p_now);
-      update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id;
-    end loop;
-    if e is distinct from v_before then perform punctual.save_enrolment(e); end if;
+  for v_round in 1..3 loop
+    begin
+      -- In the order of the ids, as settles lock them.
+      for e in select * from punctual.enrolments x where x.id = any (v_ids) order by x.id for no key update loop
+        v_before := e;
+        for v_receipt in
+          select r.* from unnest(v_receipts, v_ids) with ordinality p (receipt_id, enrolment_id, n)
+            join punctual.receipts r on r.id = p.receipt_id where p.enrolment_id = e.id order by p.n
+        loop
+          if e.id = p_said then e.chat_id := coalesce(e.chat_id, v_receipt.chat_id); end if;
+          e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, p_now);
+          update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id;
+        end loop;
+        if e is distinct from v_before then perform punctual.save_enrolment(e); end if;
+      end loop;
+      return;
+    exception when deadlock_detected then
+      -- A tick that makes use of several receipts takes enrolments in their order. What was heard here is forgotten, and heard again.
+      if v_round = 3 then raise; end if;
+    end;
   end loop;
 end
 $$;

@@ -211,6 +211,18 @@ begin
 end
 $$;
 
+-- The enrolments of a person in a sequence, whoever he was said to be: by person, or by the chat.
+create function punctual.list_same(p_sequence_id bigint, p_person text, p_account_id uuid, p_chat_id text) returns setof punctual.enrolments
+language plpgsql stable set search_path = '' as $$
+begin
+  return query select * from punctual.enrolments e where e.sequence_id = p_sequence_id and e.person = p_person;
+  if p_chat_id is not null then
+    return query select * from punctual.enrolments e
+                  where e.account_id = p_account_id and e.chat_id = p_chat_id and e.sequence_id = p_sequence_id and e.person <> p_person;
+  end if;
+end
+$$;
+
 -- Enrols people, all or none of them. p_people: [{account_id, chat_id, recipient, variables, time_zone, start_at, priority}], checked for form.
 -- Whoever is in the sequence already is answered as he is. p_again: whose enrolment is over is enrolled anew.
 --
@@ -237,16 +249,26 @@ begin
   v_errors := punctual.check_people(v_sequence, v_steps, v_people);
   if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
 
+  with zones as (
+    select distinct coalesce(p.time_zone, v_sequence.time_zone, a.time_zone) as zone, coalesce(p.start_at, v_now) as start_at
+      from jsonb_to_recordset(v_people) p (account_id uuid, time_zone text, start_at timestamptz) join punctual.accounts a on a.id = p.account_id),
+  opens as materialized (
+    select z.*, punctual.step_opens_at(v_steps->0->'hours', z.zone,
+                  z.start_at + make_interval(secs => (v_steps->0->>'delay_seconds')::double precision)) as opens_at from zones z)
   insert into punctual.enrolments (id, sequence_id, version, account_id, channel, chat_id, recipient, variables, time_zone, next_step_at, priority, enrolled_at)
   select p.id, p_sequence_id, v_sequence.version, a.id, v_sequence.channel, p.chat_id, p.recipient, coalesce(p.variables, '{}'), z.zone,
-         punctual.step_opens_at(v_steps->0->'hours', z.zone,
-           coalesce(p.start_at, v_now) + make_interval(secs => (v_steps->0->>'delay_seconds')::double precision)),
+         o.opens_at,
          coalesce(p.priority, 1), v_now
-    from jsonb_to_recordset(v_people) p (id bigint, person text, account_id uuid, chat_id text, recipient text, variables jsonb, time_zone text,
+    from jsonb_to_recordset(v_people) p (index integer, id bigint, person text, account_id uuid, chat_id text, recipient text, variables jsonb, time_zone text,
            start_at timestamptz, priority smallint)
     join punctual.accounts a on a.id = p.account_id
    cross join lateral (select coalesce(p.time_zone, v_sequence.time_zone, a.time_zone) as zone) z
-   where p_again or not exists (select from punctual.enrolments x where x.sequence_id = p_sequence_id and x.person = p.person)
+    join opens o on o.zone = z.zone and o.start_at = coalesce(p.start_at, v_now)
+   where not exists (select from punctual.list_same(p_sequence_id, p.person, p.account_id, p.chat_id) x
+                      where not p_again or x.status in ('pending', 'running', 'unknown'))
+     -- Somebody may be there twice, by his number and by his chat.
+     and not exists (select from jsonb_to_recordset(v_people) o (index integer, account_id uuid, chat_id text)
+                      where o.account_id = p.account_id and o.chat_id = p.chat_id and o.index < p.index)
    -- Two calls with the same people wait for each other, and not each for the other.
    order by p.person, p.id
   on conflict (sequence_id, person) where status in ('pending', 'running', 'unknown') do nothing;
@@ -255,8 +277,8 @@ begin
   select jsonb_agg(jsonb_build_object('index', p.index, 'id', x.id::text, 'status', x.phase, 'created', x.id = p.id, 'account_id', x.account_id,
                                       'asked_account_id', p.account_id) order by p.index)
     into v_rows
-    from jsonb_to_recordset(v_people) p (index integer, id bigint, person text, account_id uuid)
-   cross join lateral (select e.id, e.phase, e.account_id from punctual.enrolments e where e.sequence_id = p_sequence_id and e.person = p.person
+    from jsonb_to_recordset(v_people) p (index integer, id bigint, person text, account_id uuid, chat_id text)
+   cross join lateral (select e.id, e.phase, e.account_id from punctual.list_same(p_sequence_id, p.person, p.account_id, p.chat_id) e
                         order by e.id desc limit 1) x;
   select jsonb_agg(jsonb_build_object('index', r->'index', 'field', 'account_id',
                                       'message', format('the person is in the sequence already, through another account (enrolment %s)', r->>'id')))

@@ -1,5 +1,6 @@
+import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { type Outcome, retry } from '../../lib/engine/outcome';
+import { done, type Outcome, retry } from '../../lib/engine/outcome';
 import type { Queue } from '../../lib/engine/queue';
 import { tick } from '../../lib/engine/tick';
 import { dmQueue } from '../../lib/queues/dm-queue';
@@ -18,6 +19,9 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.stop());
 beforeEach(async () => {
+  await stack.sql(
+    'truncate punctual.accounts, punctual.sequences, punctual.dm_queue, punctual.enrolments restart identity cascade',
+  );
   // Every tick is let in: the claims alone keep them apart.
   await stack.sql('update punctual.queues set max_ticks = 100, batch_limit = null, backoff_base_seconds = 1');
 });
@@ -185,3 +189,67 @@ it('goes step by step for everybody, with four ticks of either queue at once, re
   );
   expect(answered).toEqual([]);
 }, 150_000);
+
+it.each([
+  ['takes others', 'commit', 2],
+  ['is rolled back', 'rollback', 0],
+] as const)(
+  'a message that a claim had in hand, which %s, is not claimed after its enrolment was stopped',
+  async (_how, end, taken) => {
+    const [{ id: sequence }, accounts] = [
+      (await rpc('create_sequence', {
+        p_sequence: { name: `held ${end}`, channel: 'linkedin', time_zone: null, steps: [stepOf({})] },
+      })) as { id: string },
+      await stack.sql(
+        `insert into punctual.accounts (provider, provider_account_id, name) select 'unipile', 'us-' || n, 'A' from generate_series(1, 5) n returning id`,
+      ),
+    ];
+    const people = accounts.map(({ id }) => ({ account_id: id, recipient: `p-${id}` }));
+    const { rows } = (await rpc('enrol_people', { p_sequence_id: sequence, p_people: people })) as {
+      rows: { id: string }[];
+    };
+    await tick(enrolments, realTimePorts(rpc), { deps: null, limitMs: 60_000, clockName: 'test' });
+
+    const claiming = new Client({ connectionString: stack.databaseUrl });
+    await claiming.connect();
+    try {
+      await claiming.query('begin');
+      const asked = {
+        id: crypto.randomUUID(),
+        queue: 'dm_queue',
+        partition: 'main',
+        limit_seconds: 60,
+        providers: ['unipile'],
+      };
+      const claim = await claiming.query('select punctual.exchange($1, $2, $3, 2) as reply', [
+        asked,
+        crypto.randomUUID(),
+        {},
+      ]);
+      expect(claim.rows[0].reply.rows).toHaveLength(2);
+      for (const { id } of rows) await rpc('stop_enrolment', { p_id: id });
+      await claiming.query(end);
+    } finally {
+      await claiming.end();
+    }
+
+    const sent: Message[] = [];
+    const perform = (message: Message) => {
+      sent.push(message);
+      return done();
+    };
+    const queue = { ...messenger(sent), perform };
+    for (let n = 0; n < 2; n++) {
+      await tick(queue, realTimePorts(rpc), { deps: null, limitMs: 60_000, clockName: 'test' });
+    }
+    expect(sent).toEqual([]);
+    const states = await stack.sql(
+      'select status, count(*)::integer as n from punctual.dm_queue group by 1 order by 1',
+    );
+    expect(Object.fromEntries(states.map(({ status, n }) => [status, n]))).toEqual({
+      cancelled: 5 - taken,
+      ...(taken > 0 && { sending: taken }),
+    });
+    expect(await stack.sql('select * from punctual.held_rows')).toEqual([]);
+  },
+);

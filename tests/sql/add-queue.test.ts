@@ -374,6 +374,16 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
+  it('goes on where its after_settle raises for a row that expired', async () => {
+    await database.sql(`create function app.refuse(p_applied jsonb, p_now timestamptz) returns void language plpgsql as $$ begin
+      if p_applied @> '[{"id": "1"}]' then raise exception 'cannot be'; end if; end $$`);
+    await trials('', `, p_after_settle => 'app.refuse'`);
+    for (let n = 0; n < 2; n++) await addTrial(sql.at(-1));
+    await database.sql('update app.trials set expires_at = $1 where id = 1', [sql.at(0)]);
+    expect((await tick().claim()).rows).toMatchObject([{ id: '2' }]);
+    expect(await database.sql('select status from app.trials where id = 1')).toEqual([{ status: 'dead' }]);
+  });
+
   it('has the facts that its function knows of claimed rows go with them, also where the claim is repeated', async () => {
     await database.sql(`create function app.know(p_ids text[], p_now timestamptz) returns jsonb language sql as $$
       select jsonb_build_object(p_ids[1], jsonb_build_object('asked', p_ids, 'at', p_now)) $$`);

@@ -314,6 +314,181 @@ describe('a due enrolment', () => {
   });
 });
 
+describe('what the provider tells late', () => {
+  const status = (word: string, { id, claim_id }: { id: string; claim_id: string }, more: object = {}) =>
+    sql.receive(
+      [
+        {
+          kind: 'status',
+          status: word,
+          message_id: `m-${id}`,
+          reference: `dm_queue/${id}/${claim_id}`,
+          provider_account_id: 'us',
+          ...more,
+        },
+      ],
+      'unipile',
+    );
+  /** A tick that makes use of receipts, and claims nothing. */
+  const listen = async () => {
+    const tick = sql.tick({ looks_only: true });
+    await tick.exchange({ looks: 100, close: 'if_drained' });
+    await tick.close();
+  };
+  const attempt = async (outcome: string) => {
+    await talk.advance();
+    const { messages, tick } = await talk.claim();
+    const [message] = messages;
+    if (!message) throw new Error('nothing was claimed');
+    const result = outcome === 'done' ? { provider_message_id: `m-${message.id}` } : null;
+    const record = {
+      id: message.id,
+      claim_id: message.claim_id,
+      outcome,
+      error: 'e',
+      account_id: account,
+      result,
+    };
+    await tick.settle([record], { close: 'yes' });
+    return message;
+  };
+
+  it('of a step that others have followed changes nothing but the timeline', async () => {
+    for (const second of ['done', 'unknown']) {
+      await database.reset();
+      account = await sql.addAccount({ provider_account_id: 'us' });
+      const { id } = await enrolOne([
+        { body: 'one' },
+        { body: 'two' },
+        { body: 'three', delay_seconds: hour },
+      ]);
+      const first = await attempt('done');
+      await attempt(second);
+      const before = await talk.read(id);
+      await status('failed', first, { error: 'undeliverable' });
+      await listen();
+      const { timeline, ...after } = await talk.read(id);
+      const { timeline: earlier, ...stood } = before;
+      expect(after, second).toEqual(stood);
+      expect(timeline.at(-1)).toMatchObject({ event: 'failed', step: 1, text: 'undeliverable' });
+      expect(timeline).toHaveLength(earlier.length + 1);
+    }
+  });
+
+  it('of the last step takes a completed enrolment back', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    const message = await attempt('done');
+    await status('failed', message, { error: 'undeliverable' });
+    await listen();
+    expect(await talk.read(id)).toMatchObject({
+      phase: 'failed',
+      status: 'dead',
+      sent_steps: 0,
+      last_error: 'the message of step 1 was not sent: undeliverable',
+    });
+    await talk.call('resume_enrolment', { p_id: id });
+    await talk.advance();
+    expect(await talk.send()).toEqual(['one']);
+  });
+
+  it('that the first of two failed messages of a step was sent is enough: the step is not sent again', async () => {
+    const { id } = await enrolOne([{ body: 'one' }, { body: 'two', delay_seconds: hour }]);
+    const first = await attempt('dead');
+    await talk.call('resume_enrolment', { p_id: id });
+    await attempt('dead');
+    await status('delivered', first);
+    await listen();
+    expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, sent_steps: 1 });
+  });
+
+  it('that a message was sent, while another of its step is on its way, is not undone by what that one comes to', async () => {
+    const { id } = await enrolOne([{ body: 'one' }, { body: 'two', delay_seconds: hour }]);
+    const first = await attempt('dead');
+    await talk.call('resume_enrolment', { p_id: id });
+    await talk.advance();
+    const { messages, tick } = await talk.claim();
+    await status('delivered', first);
+    await listen();
+    await tick.settle(
+      messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'dead', error: 'e' })),
+      { close: 'yes' },
+    );
+    expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, sent_steps: 1 });
+  });
+
+  it('an answer that came while its message was taken for failed is its answer', async () => {
+    const reminder = { after_seconds: hour, body: 'rem', template: null };
+    const { id } = await enrolOne([{ kind: 'question', body: 'q', reminder }, { body: 'two' }]);
+    const message = await attempt('dead');
+    sql.pass(60);
+    await talk.reply({ provider_account_id: 'us', recipient: 'ann', body: 'yes' });
+    sql.pass(60);
+    await status('delivered', message);
+    await listen();
+    expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2 });
+  });
+
+  it('that what proved a message is another holds the sequence again', async () => {
+    const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
+    await attempt('unknown');
+    sql.pass(600);
+    expect(await sql.look(() => ({ proofs: [{ message_id: 'x1', result: {} }] }))).toMatchObject({ done: 1 });
+    expect(await talk.read(id)).toMatchObject({ step: 2 });
+    await sql.addDm(account, { recipient: 'bob', body: 'one' });
+    const { messages, tick } = await talk.claim();
+    const result = { provider_message_id: 'x1' };
+    await tick.settle(
+      messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'done', result })),
+      { close: 'yes' },
+    );
+    expect(await talk.read(id)).toMatchObject({
+      step: 1,
+      sent_steps: 0,
+      next_step_at: null,
+      waits_for: 'its message 1, of which nobody knows yet whether it was sent',
+    });
+    expect(await talk.advance()).toEqual({});
+  });
+
+  it('is told of a message whose tick died, too', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    await talk.advance();
+    await talk.claim();
+    sql.pass(hour);
+    await talk.claim();
+    expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'unknown 1']);
+  });
+});
+
+describe('a message that somebody has in hand while its enrolment is stopped', () => {
+  it('is claimed by nobody, and taken back by the next tick', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    await talk.advance();
+    // As one leaves it who found the row locked, and its holder rolled back.
+    await database.sql(`insert into punctual.held_rows values ('dm_queue', '1')`);
+    await database.sql(
+      `update punctual.enrolments set phase = 'stopped', status = 'cancelled', next_step_at = null`,
+    );
+    const running = sql.tick();
+    await running.exchange({ want: 0 });
+    await database.sql(`update punctual.dm_queue set status = 'pending'`);
+    await database.sql(`insert into punctual.held_rows values ('dm_queue', '1') on conflict do nothing`);
+    expect((await running.claim()).rows).toEqual([]);
+    await running.close();
+    expect(await talk.send()).toEqual([]);
+    expect(await talk.messages(id)).toMatchObject([{ status: 'cancelled' }]);
+    expect(await database.sql('select * from punctual.held_rows')).toEqual([]);
+  });
+
+  it('is let go where it is wanted again by then', async () => {
+    const { id } = await enrolOne([{ body: 'one' }]);
+    await talk.advance();
+    await database.sql(`insert into punctual.held_rows values ('dm_queue', '1')`);
+    expect(await talk.send()).toEqual(['one']);
+    expect(await talk.read(id)).toMatchObject({ phase: 'completed' });
+  });
+});
+
 describe('hours', () => {
   const office = { mon: ['09:00-12:00'], tue: ['09:00-12:00'] };
 
@@ -383,6 +558,11 @@ describe('hours', () => {
     expect(await closes(night, 'Europe/Berlin', '2026-03-21T21:30:00Z')).toBe('2026-03-21T23:00:00.000Z');
     expect(await closes(night, 'Europe/Berlin', '2026-03-28T21:30:00Z')).toBe('2026-03-29T01:30:00.000Z');
     expect(await closes(night, 'Europe/Berlin', '2026-03-28T12:00:00Z')).toBe('2026-03-28T12:00:00.000Z');
+    // Days that follow on each other, over the night of the change: it ends some time, and is asked again then.
+    const days = { sat: ['00:00-24:00'], sun: ['00:00-24:00'] };
+    const end = await closes(days, 'America/New_York', '2026-03-07T17:00:00Z');
+    expect(Date.parse(end)).toBeGreaterThanOrEqual(Date.parse('2026-03-08T05:00:00Z'));
+    expect(Date.parse(end)).toBeLessThanOrEqual(Date.parse('2026-03-09T04:00:00Z'));
   });
 });
 

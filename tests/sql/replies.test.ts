@@ -367,6 +367,19 @@ describe('whose a reply is', () => {
     expect(await unmatched()).toEqual([]);
   });
 
+  it('is found out before the next message is queued, where the two crossed', async () => {
+    const id = await enrolAnn([{ body: 'one' }, { body: 'two' }]);
+    await talk.advance();
+    await talk.send();
+    // The webhook did not yet see the chat, and the settle not yet the reply.
+    await said('stop', { recipient: 'urn:ann' });
+    await database.sql(`update punctual.enrolments set chat_id = 'chat-ann'`);
+    expect(await talk.advance()).toEqual({ again: 1 });
+    expect(await talk.send()).toEqual([]);
+    expect(await talk.read(id)).toMatchObject({ phase: 'replied', last_reply: 'stop' });
+    expect(await unmatched()).toEqual([]);
+  });
+
   it('is told by the digits of a WhatsApp number, however it is written', async () => {
     account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
     const sequence = await talk.addSequence([{ body: 'one' }], { channel: 'whatsapp' });

@@ -130,6 +130,20 @@ describe('enrolling', () => {
     expect(await enrolled()).toBe(2);
   });
 
+  it('knows a person by the chat as well, and by a number however it is written', async () => {
+    const id = await talk.addSequence([{}]);
+    const both = { account_id: account, recipient: 'ann', chat_id: 'chat-ann' };
+    const [ann] = await talk.enrol(id, [both]);
+    expect(await talk.enrol(id, [{ account_id: account, chat_id: 'chat-ann' }])).toEqual([ann]);
+    const other = await talk.addSequence([{}], { channel: 'whatsapp' });
+    const [one, ...others] = await talk.enrol(other, [
+      { ...both, recipient: '+49 171 1' },
+      { account_id: account, recipient: '0049 171 1' },
+      { account_id: account, chat_id: 'chat-ann' },
+    ]);
+    expect(others).toEqual([one, one]);
+  });
+
   it('anew needs to be asked for, and is only of those whose enrolment is over', async () => {
     const id = await talk.addSequence([{}]);
     const [ann] = await talk.enrol(id, [person('ann')]);
