@@ -65,6 +65,7 @@ declare
   v_count integer;
   v_judged jsonb;
   v_applied jsonb;
+  v_told jsonb;
 begin
   if q.source = 'pgmq' then return punctual.settle_messages(q, p_outcomes, p_now); end if;
   for v_group in
@@ -196,7 +197,16 @@ begin
   end if;
 
   if q.after_settle is not null and v_applied <> '[]' then
-    execute format('select %s($1, $2)', q.after_settle) using v_applied, p_now;
+    v_told := v_applied;
+    if q.delivery = 'at-most-once' then
+      -- It has been told already of what receipts and proofs made of a row just now.
+      execute format(
+        'select coalesce(jsonb_agg(a order by n), ''[]'') from jsonb_array_elements($1) with ordinality e (a, n) join %I.%I t on t.id = (a->>''id'')::%s '
+        'where t.status = (case a->>''outcome'' when ''done'' then %L when ''dead'' then %L when ''unknown'' then %L else %L end)::%s',
+        q.table_schema, q.table_name, q.id_type, q.done_word, q.dead_word, q.unknown_word, q.pending_word, q.status_type)
+      into v_told using v_applied;
+    end if;
+    if v_told <> '[]' then execute format('select %s($1, $2)', q.after_settle) using v_told, p_now; end if;
   end if;
 
   return (

@@ -308,12 +308,15 @@ create function punctual.wait_for_answer(inout e punctual.enrolments, p_step jso
 language plpgsql stable set search_path = '' as $$
 declare
   v_until timestamptz := e.sent_at + make_interval(secs => (p_step->'no_reply'->>'after_seconds')::double precision);
+  v_remind_at timestamptz := case when e.reminded_at is null and jsonb_typeof(p_step->'reminder') = 'object' then
+    punctual.step_opens_at(p_step->'hours', e.time_zone,
+      e.sent_at + make_interval(secs => (p_step->'reminder'->>'after_seconds')::double precision)) end;
   v_next jsonb;
 begin
   e.phase := 'waiting_reply';
-  if e.reminded_at is null and jsonb_typeof(p_step->'reminder') = 'object' then
-    e := punctual.plan_next(e, 'remind', punctual.step_opens_at(p_step->'hours', e.time_zone,
-      e.sent_at + make_interval(secs => (p_step->'reminder'->>'after_seconds')::double precision)));
+  -- Where its hours put it off until the wait is over nobody is reminded any more.
+  if v_remind_at < coalesce(v_until, 'infinity') or (v_remind_at = 'infinity' and v_until is null) then
+    e := punctual.plan_next(e, 'remind', v_remind_at);
   elsif v_until is null then
     e := punctual.plan_next(e, 'go_on', null);
   elsif p_step->'no_reply'->>'action' = 'stop' then
@@ -497,6 +500,21 @@ create trigger dm_queue_deleted_by_hand after delete on punctual.dm_queue for ea
   when (old.enrolment_id is not null and old.status in ('pending', 'unknown'))
   execute function punctual.follow_message_by_hand();
 
+-- Enrolments that somebody cancels or deletes by hand.
+create function punctual.end_enrolment_by_hand() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  e punctual.enrolments;
+begin
+  if tg_op = 'DELETE' then
+    perform punctual.withdraw_message(old.message_id, format('its enrolment %s was deleted', old.id), clock_timestamp());
+  else
+    e := punctual.end_enrolment(new, 'stopped', 'it was cancelled', coalesce(new.finished_at, clock_timestamp()));
+    perform punctual.save_enrolment(e);
+  end if;
+  return null;
+end
+$$;
 -- What a due enrolment comes to, by what perform is told: {id: {outcome, error}}: again, its message is to be queued; done, nothing is left to
 -- do; dead, its message cannot be written.
 create function punctual.judge_enrolments(p_ids text[], p_now timestamptz) returns jsonb
@@ -564,7 +582,8 @@ begin
       join punctual.enrolments e on e.id = a.id
       join punctual.sequence_versions v on v.sequence_id = e.sequence_id and v.version = e.version
      cross join lateral (select e.step + (e.action = 'go_on')::integer as number) s
-     where a.outcome = 'again' and a.id <> all (v_heard)),
+     -- One whose account went in this moment is judged anew.
+     where a.outcome = 'again' and a.id <> all (v_heard) and e.account_id is not null),
   -- Most have the same hours, and judging them may take milliseconds.
   spans as materialized (
     select h.hours, h.time_zone, punctual.step_opens_at(h.hours, h.time_zone, p_now) as opens_at,
@@ -610,7 +629,7 @@ begin
   -- By an operator's hand.
   for v_cancelled in
     select t.* from jsonb_to_recordset(p_applied) a (id bigint, outcome text)
-      join punctual.enrolments t on t.id = a.id where a.outcome = 'cancelled' order by t.id
+      join punctual.enrolments t on t.id = a.id where a.outcome = 'cancelled' and not punctual.is_over(t) order by t.id
   loop
     v_cancelled := punctual.end_enrolment(v_cancelled, 'stopped', 'an operator cancelled it', p_now);
     perform punctual.save_enrolment(v_cancelled);
@@ -624,6 +643,11 @@ select punctual.add_queue('enrolments', 'punctual.enrolments', 'next_step_at', '
   p_waits_column => 'waits_for',
   -- Whoever was in a sequence is not to be in it once more, and its funnel counts them all.
   p_settings => '{"batch_limit": null, "concurrency": 500, "timeout_seconds": 5, "retention_days": null}');
+
+create trigger enrolments_cancelled_by_hand after update of status on punctual.enrolments for each row
+  when (new.status = 'cancelled' and new.phase in ('in_progress', 'waiting_reply')) execute function punctual.end_enrolment_by_hand();
+create trigger enrolments_deleted_by_hand after delete on punctual.enrolments for each row
+  when (old.message_id is not null) execute function punctual.end_enrolment_by_hand();
 
 create unique index enrolments_live on punctual.enrolments (sequence_id, person) where status in ('pending', 'running', 'unknown');
 create index enrolments_person on punctual.enrolments (sequence_id, person, id);

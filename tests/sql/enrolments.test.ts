@@ -189,6 +189,21 @@ describe('a due enrolment', () => {
     }
   });
 
+  it('ends where it is cancelled or deleted by hand, and its message with it', async () => {
+    for (const byHand of [
+      `update punctual.enrolments set status = 'cancelled' where status = 'pending'`,
+      'delete from punctual.enrolments',
+    ]) {
+      const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
+      await talk.advance();
+      await database.sql(byHand);
+      expect(await talk.send()).toEqual([]);
+      expect(await database.sql(`select phase from punctual.enrolments where id = $1`, [id])).toEqual(
+        byHand.startsWith('delete') ? [] : [{ phase: 'stopped' }],
+      );
+    }
+  });
+
   it('goes on where a message that was given up turns out to have been sent', async () => {
     account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
     const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two' }], { channel: 'whatsapp' });
@@ -450,6 +465,19 @@ describe('what the provider tells late', () => {
     expect(await talk.advance()).toEqual({});
   });
 
+  it('and that was heard before the attempt said that it failed, is not undone by that', async () => {
+    const { id } = await enrolOne([{ body: 'one' }, { body: 'two', delay_seconds: hour }]);
+    await talk.advance();
+    const { messages, tick } = await talk.claim();
+    for (const message of messages) await status('delivered', message);
+    await tick.settle(
+      messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'dead', error: 'e' })),
+      { close: 'yes' },
+    );
+    expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, sent_steps: 1 });
+    expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'sent 1']);
+  });
+
   it('is told of a message whose tick died, too', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     await talk.advance();
@@ -615,6 +643,19 @@ describe('a question', () => {
     expect(await database.sql('select reminded_steps, replied_steps from punctual.enrolments')).toEqual([
       { reminded_steps: [1], replied_steps: [] },
     ]);
+  });
+
+  it('reminds nobody once the wait is over', async () => {
+    const hours = { mon: ['09:00-13:00'], tue: ['09:00-13:00'] };
+    const reminder = { after_seconds: 2 * hour, body: 'rem', template: null };
+    const no_reply = { after_seconds: 4 * hour, action: 'continue' };
+    const { id } = await enrolOne([{ ...question, hours, reminder, no_reply }, { body: 'bye' }]);
+    await talk.advance();
+    await talk.send();
+    expect(await talk.read(id)).toMatchObject({
+      next_action: 'go_on',
+      next_step_at: sql.at(4 * hour).replace('.000Z', '+00:00'),
+    });
   });
 
   it('ends the sequence without an answer, where it says so, or is the last', async () => {
