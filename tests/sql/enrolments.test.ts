@@ -490,19 +490,20 @@ describe('what the provider tells late', () => {
 
 describe('a message that somebody has in hand while its enrolment is stopped', () => {
   it('is claimed by nobody, and taken back by the next tick', async () => {
+    await sql.addDm(account, { body: 'another', send_at: sql.at(-60) });
     const { id } = await enrolOne([{ body: 'one' }]);
     await talk.advance();
-    // As one leaves it who found the row locked, and its holder rolled back.
-    await database.sql(`insert into punctual.held_rows values ('dm_queue', '1')`);
+    const { messages, tick } = await talk.claim(1);
+    expect(messages).toMatchObject([{ row: { body: 'another' } }]);
+    // As it is left where the row was found locked, and its holder rolled back.
+    await database.sql(`insert into punctual.held_rows values ('dm_queue', '2')`);
     await database.sql(
-      `update punctual.enrolments set phase = 'stopped', status = 'cancelled', next_step_at = null`,
+      `update punctual.enrolments set phase = 'stopped', status = 'done', next_step_at = null`,
     );
-    const running = sql.tick();
-    await running.exchange({ want: 0 });
-    await database.sql(`update punctual.dm_queue set status = 'pending'`);
-    await database.sql(`insert into punctual.held_rows values ('dm_queue', '1') on conflict do nothing`);
-    expect((await running.claim()).rows).toEqual([]);
-    await running.close();
+    const records = messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'done' }));
+    // The account is free, and this is its only row.
+    expect((await tick.settle(records, { want: 5 })).rows).toEqual([]);
+    await tick.close();
     expect(await talk.send()).toEqual([]);
     expect(await talk.messages(id)).toMatchObject([{ status: 'cancelled' }]);
     expect(await database.sql('select * from punctual.held_rows')).toEqual([]);
