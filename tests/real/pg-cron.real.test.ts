@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { POST as dmQueue } from '../../app/api/cron/dm-queue/route';
+import { POST as enrolments } from '../../app/api/cron/enrolments/route';
 import { POST as jobs } from '../../app/api/cron/jobs/route';
 import { POST as monitors } from '../../app/api/cron/monitors/route';
 import { POST as posts } from '../../app/api/cron/posts/route';
@@ -27,10 +28,9 @@ import {
 const SECRET = 'cron-secret-of-this-server';
 const WRONG = 'cron-secret-of-another-server';
 const routes = new Map(
-  Object.entries({ 'dm-queue': dmQueue, jobs, monitors, posts, reconcile }).map(([name, route]) => [
-    `/api/cron/${name}`,
-    route,
-  ]),
+  Object.entries({ 'dm-queue': dmQueue, enrolments, jobs, monitors, posts, reconcile }).map(
+    ([name, route]) => [`/api/cron/${name}`, route],
+  ),
 );
 
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
@@ -126,7 +126,7 @@ afterAll(async () => {
 
 describe('with the real pg_cron, as the owner, who is no superuser', () => {
   it('every queue has a job, and where there is no Vault one warning says who can read the token', async () => {
-    expect(installed.workers).toHaveLength(7);
+    expect(installed.workers).toHaveLength(8);
     expect(installed.workers).toContainEqual({
       name: 'dm-queue',
       url: `${appUrl}/api/cron/dm-queue`,
@@ -144,7 +144,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
       },
     ]);
     const { rows } = await owner.query('select jobname, command, username from cron.job order by jobname');
-    expect(rows).toHaveLength(8);
+    expect(rows).toHaveLength(9);
     expect(rows.slice(1, 3)).toEqual([
       { jobname: 'punctual-clean-up', command: 'select punctual.prune_worker_runs()', username: 'postgres' },
       {
@@ -253,7 +253,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     // What the last run of each came to.
     const runs = `select j.jobname, (select d.status from cron.job_run_details d where d.jobid = j.jobid order by d.runid desc limit 1) as status
        from cron.job j where j.schedule = '* * * * *' order by 1`;
-    const every = ['dm-queue', 'jobs', 'monitors', 'posts', 'wrong'];
+    const every = ['dm-queue', 'enrolments', 'jobs', 'monitors', 'posts', 'wrong'];
     await vi.waitFor(
       async () =>
         expect((await owner.query(runs)).rows).toEqual(
@@ -277,6 +277,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     );
     expect(ticks.map(({ queue, path }) => [queue, path])).toEqual([
       ['dm_queue', '/api/cron/dm-queue'],
+      ['enrolments', '/api/cron/enrolments'],
       ['jobs', '/api/cron/jobs'],
       ['monitors', '/api/cron/monitors'],
       ['posts', '/api/cron/posts'],
@@ -327,7 +328,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     expect(await stack.sql('select command from cron.job_run_details where jobid = 999')).toHaveLength(3);
 
     const removed = await value(owner, 'select punctual.punctual_remove_clocks()');
-    expect(removed.removed).toHaveLength(8);
+    expect(removed.removed).toHaveLength(9);
     expect(await stack.sql('select * from cron.job')).toEqual([]);
     expect(await stack.sql('select * from vault.secrets')).toEqual([]);
   });
