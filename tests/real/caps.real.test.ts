@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => stack?.stop());
 beforeEach(async () => {
   await stack.sql(
-    'truncate punctual.ticks, punctual.dm_queue, punctual.posts, punctual.pace, punctual.accounts restart identity',
+    'truncate punctual.ticks, punctual.dm_queue, punctual.posts, punctual.pace, punctual.accounts restart identity cascade',
   );
   await stack.sql(
     `update punctual.queues set max_ticks = 8, batch_limit = null, concurrency = 8 where name = 'dm_queue'`,

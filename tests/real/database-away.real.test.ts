@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => stack?.stop());
 beforeEach(async () => {
   await stack.sql(
-    'truncate punctual.ticks, punctual.dm_queue, punctual.posts, punctual.pace, punctual.accounts restart identity',
+    'truncate punctual.ticks, punctual.dm_queue, punctual.posts, punctual.pace, punctual.accounts restart identity cascade',
   );
   await stack.sql(`update punctual.queues set timeout_seconds = 15, batch_limit = 30, concurrency = 5`);
   const rpc = supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });

@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => stack?.stop());
 beforeEach(async () => {
   await stack.sql(
-    'truncate punctual.ticks, punctual.dm_queue, punctual.posts, punctual.pace, punctual.accounts restart identity',
+    'truncate punctual.ticks, punctual.dm_queue, punctual.posts, punctual.pace, punctual.accounts restart identity cascade',
   );
   await setRegistry({ max_ticks: 8, batch_limit: null, concurrency: 5 });
   bench = tickBench(

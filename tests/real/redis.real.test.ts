@@ -36,7 +36,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await stack.sql(
-    'truncate punctual.ticks, punctual.dm_queue, punctual.posts, punctual.pace, punctual.accounts restart identity',
+    'truncate punctual.ticks, punctual.dm_queue, punctual.posts, punctual.pace, punctual.accounts restart identity cascade',
   );
   const rpc = supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
   bench = tickBench({ ...stack, rpc, reset: async () => {}, close: stack.stop }, new Date().toISOString());
