@@ -192,7 +192,7 @@ describe('the worker', () => {
       'jobs vercel',
       'jobs worker',
     ]);
-    for (const { clock, laps } of shares) if (clock === 'worker') expect(laps).toBeGreaterThan(1);
+    for (const { clock, laps } of shares) if (clock === 'worker') expect(laps).toBeGreaterThan(0);
   });
 
   it('ends with 0 within the grace when it is told to under load, with nothing left running and nothing lost', async () => {
