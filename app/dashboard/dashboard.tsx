@@ -70,7 +70,7 @@ export function Dashboard({ first, address, signedIn }: DashboardProps) {
             <FirstSteps queues={stats.queues} address={address} />
             <Overview queues={stats.queues} now={stats.now} />
             <Clocks first={first.clocks} address={address} />
-            <Sequences first={first.sequences} address={address} />
+            <Sequences first={first.sequences} address={address} signedIn={signedIn} />
             <Monitors first={first.monitoring} address={address} />
             <Days first={first.analytics} address={address} />
             {stats.queues.map((queue) => (

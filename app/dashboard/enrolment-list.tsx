@@ -15,10 +15,11 @@ interface EnrolmentListProps {
   sequence: string;
   name: string;
   funnel: Funnel;
+  signedIn: boolean;
 }
 
 /** The people of a sequence, read as soon as somebody wants to see them. */
-export function EnrolmentList({ sequence, name, funnel }: EnrolmentListProps) {
+export function EnrolmentList({ sequence, name, funnel, signedIn }: EnrolmentListProps) {
   const [open, setOpen] = useState(false);
   const [phase, setPhase] = useState<Phase | null>(null);
   return (
@@ -41,14 +42,19 @@ export function EnrolmentList({ sequence, name, funnel }: EnrolmentListProps) {
               ))}
             </select>
           </label>
-          <People sequence={sequence} name={name} phase={phase} />
+          <People sequence={sequence} name={name} phase={phase} signedIn={signedIn} />
         </>
       )}
     </details>
   );
 }
 
-function People({ sequence, name, phase }: { sequence: string; name: string; phase: Phase | null }) {
+interface PeopleProps extends Omit<EnrolmentListProps, 'funnel'> {
+  /** Null: in any. */
+  phase: Phase | null;
+}
+
+function People({ sequence, name, phase, signedIn }: PeopleProps) {
   const query = `sequence=${sequence}${phase ? `&phase=${phase}` : ''}&limit=${MOST_SHOWN}`;
   const { data, error } = useSWR<{ enrolments: Enrolment[] }, Error>(`/api/enrolments?${query}`, fetchJson, {
     ...polling,
@@ -61,7 +67,7 @@ function People({ sequence, name, phase }: { sequence: string; name: string; pha
       {data && data.enrolments.length > 0 && (
         <ul aria-label={`People in ${name}`} className="mt-2 divide-y divide-line border-y border-line">
           {data.enrolments.map((enrolment) => (
-            <Person key={enrolment.id} enrolment={enrolment} />
+            <Person key={enrolment.id} enrolment={enrolment} signedIn={signedIn} />
           ))}
         </ul>
       )}
@@ -74,8 +80,9 @@ function People({ sequence, name, phase }: { sequence: string; name: string; pha
   );
 }
 
-function Person({ enrolment }: { enrolment: Enrolment }) {
+function Person({ enrolment, signedIn }: { enrolment: Enrolment; signedIn: boolean }) {
   const [open, setOpen] = useState(false);
+  const { phase, next_step_at, finished_at, last_reply, last_error } = enrolment;
   const next = nextWords(enrolment);
   return (
     <li>
@@ -83,24 +90,30 @@ function Person({ enrolment }: { enrolment: Enrolment }) {
         <summary className="cursor-pointer py-2">
           <span className="inline-flex max-w-[calc(100%-1.5rem)] flex-wrap items-baseline gap-x-3 gap-y-1 align-top">
             <span className="font-medium wrap-anywhere">{personOf(enrolment)}</span>
-            <span className={`rounded-full px-2 text-xs ${phaseTone(enrolment.phase)}`}>
-              {phaseLabel(enrolment.phase)}
-            </span>
+            <span className={`rounded-full px-2 text-xs ${phaseTone(phase)}`}>{phaseLabel(phase)}</span>
             {next && (
               <span className="text-muted">
                 {next}
-                {enrolment.next_step_at && (
+                {next_step_at && (
                   <>
                     {' '}
-                    <RelativeTime at={enrolment.next_step_at} />
+                    <RelativeTime at={next_step_at} />
                   </>
                 )}
               </span>
             )}
-            {enrolment.last_error && <span className="text-muted wrap-anywhere">{enrolment.last_error}</span>}
+            {finished_at && (
+              <span className="text-muted">
+                <RelativeTime at={finished_at} />
+              </span>
+            )}
+            {phase === 'replied' && last_reply && (
+              <span className="line-clamp-1 text-muted wrap-anywhere">“{last_reply}”</span>
+            )}
+            {last_error && <span className="text-muted wrap-anywhere">{last_error}</span>}
           </span>
         </summary>
-        {open && <EnrolmentTimeline id={enrolment.id} />}
+        {open && <EnrolmentTimeline id={enrolment.id} signedIn={signedIn} />}
       </details>
     </li>
   );

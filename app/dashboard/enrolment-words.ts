@@ -42,7 +42,7 @@ const EVENTS: Record<Event['event'], (step: string) => string> = {
   resumed: () => 'Resumed',
   unknown: (step) => `${step}: nobody knows yet whether it was sent`,
   withdrawn: (step) => `${step} taken back before it was sent`,
-  failed: () => 'Failed',
+  failed: (step) => (step ? `${step} failed` : 'Failed'),
   stopped: () => 'Stopped',
   completed: () => 'Completed',
 };
@@ -51,6 +51,20 @@ const EVENTS: Record<Event['event'], (step: string) => string> = {
 export function eventWords({ event, step }: Pick<Event, 'event' | 'step'>): string {
   return EVENTS[event](step === null ? '' : `Step ${step}`);
 }
+
+const DOTS: Partial<Record<Event['event'], string>> = {
+  sent: 'bg-good-bar',
+  reminded: 'bg-good-bar',
+  completed: 'bg-good-bar',
+  replied: 'bg-busy',
+  paused: 'bg-warn-bar',
+  unknown: 'bg-warn-bar',
+  withdrawn: 'bg-warn-bar',
+  failed: 'bg-bad-bar',
+};
+
+/** Of its dot; what it means stands beside it in words. */
+export const eventTone = (event: Event['event']) => DOTS[event] ?? 'bg-muted';
 
 /** Who it is: by a name among the variables, where there is one. */
 export function personOf({

@@ -37,6 +37,9 @@ export function FunnelTable({ funnel, name }: FunnelTableProps) {
           <tr key={line.step} className="align-baseline *:border-t *:border-line *:py-1.5 first:*:border-t-0">
             <th scope="row" className="text-left font-normal">
               <Step line={line} />
+              <div className="max-w-40 sm:hidden">
+                <Bar share={line.sentShare} />
+              </div>
             </th>
             <td className="pl-3 text-right tabular-nums">{line.sent.toLocaleString('en-US')}</td>
             <td className="hidden pl-3 align-top sm:table-cell">
@@ -48,11 +51,13 @@ export function FunnelTable({ funnel, name }: FunnelTableProps) {
             <td className="pl-3 text-right tabular-nums">
               <Count of={line.reminded} />
             </td>
-            <td className="pl-3 text-right whitespace-nowrap tabular-nums">
+            <td className="pl-3 text-right whitespace-nowrap tabular-nums sm:pl-6">
               <Count of={line.replied} />
-              {line.repliedShare !== null && line.replied > 0 && (
-                <span className="text-muted"> {Math.round(line.repliedShare * 100)} %</span>
-              )}
+              <span className="hidden w-12 text-muted sm:inline-block">
+                {line.repliedShare !== null &&
+                  line.replied > 0 &&
+                  ` ${Math.round(line.repliedShare * 100)} %`}
+              </span>
             </td>
           </tr>
         ))}

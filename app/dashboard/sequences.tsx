@@ -22,10 +22,11 @@ interface SequencesProps {
   first?: SequencesReading;
   /** Scheme and host of this app. */
   address: string;
+  signedIn: boolean;
 }
 
 /** Each sequence with how far its people came, and what became of each of them. */
-export function Sequences({ first, address }: SequencesProps) {
+export function Sequences({ first, address, signedIn }: SequencesProps) {
   const { data, error } = useSWR<SequencesReading, Error>('/api/sequences', fetchJson, {
     ...polling,
     refreshInterval: REFRESH_MS,
@@ -42,7 +43,7 @@ export function Sequences({ first, address }: SequencesProps) {
         {error && <ReadingFault error={error} />}
         {data?.sequences.length === 0 && <HowToBegin address={address} />}
         {data?.sequences.slice(0, MOST_SHOWN).map((sequence) => (
-          <Shown key={sequence.id} sequence={sequence} />
+          <Shown key={sequence.id} sequence={sequence} signedIn={signedIn} />
         ))}
         {data && data.sequences.length > MOST_SHOWN && (
           <p className="text-muted">These are the newest {MOST_SHOWN}; GET /api/sequences lists more.</p>
@@ -52,7 +53,8 @@ export function Sequences({ first, address }: SequencesProps) {
   );
 }
 
-function Shown({ sequence: { id, name, channel, version, funnel } }: { sequence: Sequence }) {
+function Shown({ sequence, signedIn }: { sequence: Sequence; signedIn: boolean }) {
+  const { id, name, channel, version, funnel } = sequence;
   return (
     <section aria-labelledby={`sequence-${id}`} className="grid grid-cols-[minmax(0,1fr)] gap-3">
       <header className="flex flex-wrap items-baseline gap-x-3 gap-y-1">
@@ -66,7 +68,7 @@ function Shown({ sequence: { id, name, channel, version, funnel } }: { sequence:
       </header>
       <PhaseCounts funnel={funnel} />
       <FunnelTable funnel={funnel} name={name} />
-      {funnel.enrolled > 0 && <EnrolmentList sequence={id} name={name} funnel={funnel} />}
+      {funnel.enrolled > 0 && <EnrolmentList sequence={id} name={name} funnel={funnel} signedIn={signedIn} />}
     </section>
   );
 }

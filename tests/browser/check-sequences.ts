@@ -37,6 +37,8 @@ export async function checkSequences(apiKey: string, browser: Browser, startedAt
   page.on('console', (line) => line.type() === 'error' && errors.push(line.text()));
   await page.goto(address, { waitUntil: 'load' });
   for (const sequence of sequences) await checkSequence(page, apiKey, sequence, delivered, written);
+  const linkedin = sequences.find(({ channel }) => channel === 'linkedin');
+  if (linkedin) await checkStranger(page, apiKey, linkedin);
   check('the page of sequences has no errors', errors.length === 0, errors);
   await page.close();
 }
@@ -110,4 +112,40 @@ async function checkSequence(
       [replies, texts],
     );
   }
+}
+
+/** Somebody whose turn comes tomorrow, with a name that is markup and a number that has no place to break. */
+async function checkStranger(page: Page, apiKey: string, { id, placeholders }: Sequence): Promise<void> {
+  const { enrolments } = await asked(apiKey, `/api/enrolments?sequence=${id}&limit=1`);
+  const name = '<img src=x onerror="throw new Error(\'it is run\')">';
+  const person = {
+    account_id: enrolments[0].account_id,
+    chat_id: 'no-place-to-break'.repeat(6),
+    variables: Object.fromEntries(placeholders.map((variable) => [variable, name])),
+    start_at: new Date(Date.now() + 86_400_000).toISOString(),
+  };
+  const { status } = await fetch(`${address}/api/sequences/${id}/enrolments`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify(person),
+  });
+  check('one more person is enrolled', status === 201 || status === 200, status);
+
+  await page.setViewportSize({ width: 390, height: 844 });
+  const section = page.locator(`section[aria-labelledby="sequence-${id}"]`);
+  const stranger = section.locator('ul[aria-label^="People in"] > li', { hasText: name });
+  await stranger.locator('summary').click({ timeout: 15_000 });
+  await stranger.locator('ol[aria-label^="Timeline"]').waitFor({ timeout: 10_000 });
+  const text = await stranger.innerText();
+  check(
+    'it is said when its first step is due, and its name is text',
+    /step 1 of \d, due in 23 h/.test(text) && text.includes(`first_name: ${name}`),
+    text,
+  );
+  const buttons = await stranger.getByRole('button').allInnerTexts();
+  check('who may only look is offered no button that would be refused', buttons.length === 0, buttons);
+  const overflow = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
+  check('with timelines open nothing runs over the edge of a phone', overflow <= 0, overflow);
 }

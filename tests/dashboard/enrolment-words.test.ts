@@ -31,6 +31,8 @@ describe('the words of the timeline', () => {
     expect(said).toContain('Reminder of step 3 queued');
     expect(said).toContain('Reply to step 3');
     expect(eventWords({ event: 'replied', step: null })).toBe('Reply');
+    // A step of which its provider says late that it did not arrive fails, and the enrolment goes on.
+    expect(said).toContain('Step 3 failed');
   });
 
   it('know every phase', () => {
