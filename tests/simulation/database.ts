@@ -12,6 +12,8 @@ import { recorder } from './recorder';
 
 /** The database of one run: freshly migrated, with the recorder of the simulation in it. */
 export interface SimulationDatabase {
+  /** How many calls and statements were sent so far. */
+  readonly calls: number;
   /** Calls a function of the schema `punctual` at an instant; throws a `StoreError`. */
   call(fn: string, args: Record<string, unknown>, at: number): Promise<unknown>;
   /** One statement as the owner, at an instant. Its one column `answer` is JSON. */
@@ -95,6 +97,9 @@ function databaseUrl(serverUrl: string, name: string): string {
 function simulationDatabase(query: Query, close: () => Promise<void>): SimulationDatabase {
   let calls = 0;
   return {
+    get calls() {
+      return calls;
+    },
     async call(fn, args, at) {
       const names = Object.keys(args).filter((name) => name !== 'p_now');
       const given = names.map((name, i) => `${name} => $${i + 3}`);

@@ -10,6 +10,7 @@ export interface Mutant {
 
 const migration = (name: string) => `supabase/migrations/20261122000${name}.sql`;
 const enrolments = 'supabase/migrations/20261122001700_enrolments.sql';
+const sequences = 'supabase/migrations/20261122001800_sequences.sql';
 const replies = 'supabase/migrations/20261122001750_replies.sql';
 
 /** Each takes away one mechanism; the simulation has to see that it is missing. */
@@ -142,11 +143,16 @@ export const mutants: Mutant[] = [
     replace: 'Date.parse(attemptedAt) + doubtMs',
   },
   {
-    name: 'a step is queued where its enrolment is advanced (the message is left out)',
+    name: 'a step is queued where its enrolment is advanced (a crash loses the message)',
     guarantee: 'a step and its place in the sequence are written in one transaction',
     file: enrolments,
-    find: 'from judged j where j.opens_at <= p_now order by j.due, j.id',
-    replace: 'from judged j where j.opens_at <= p_now and j.id % 5 > 0 order by j.due, j.id',
+    find: `from judged j left join queued q on q.enrolment_id = j.id
+   where t.id = j.id;`,
+    replace: `from judged j left join queued q on q.enrolment_id = j.id
+   where t.id = j.id;
+  perform set_config('punctual.withdraws', 'on', true);
+  delete from punctual.dm_queue d where d.created_at = p_now and d.enrolment_id % 5 = 0;
+  perform set_config('punctual.withdraws', '', true);`,
   },
   {
     name: 'a step is queued where its enrolment is advanced (it stays as it was)',
@@ -190,7 +196,7 @@ export const mutants: Mutant[] = [
   {
     name: 'what is paused has its message withdrawn',
     guarantee: 'nothing is claimed while it is paused',
-    file: enrolments.replace('1700_enrolments', '1800_sequences'),
+    file: sequences,
     find: `elsif punctual.withdraw_message(e.message_id, format('enrolment %s was paused', p_id), v_now) then`,
     replace: 'elsif false then',
   },
@@ -212,15 +218,15 @@ export const mutants: Mutant[] = [
     name: "a step's hours at the claim",
     guarantee: "no step is claimed outside its hours, in the person's time zone",
     file: enrolments,
-    find: `j.due, punctual.step_closes_at(j.step->'hours', j.time_zone, p_now),`,
+    find: 'j.due, j.closes_at,',
     replace: 'j.due, null,',
   },
   {
     name: "a step's hours in the person's time zone",
     guarantee: "no step is claimed outside its hours, in the person's time zone",
-    file: enrolments,
-    find: `punctual.step_opens_at(d.step->'hours', d.time_zone, p_now) as opens_at`,
-    replace: `punctual.step_opens_at(d.step->'hours', 'UTC', p_now) as opens_at`,
+    file: sequences,
+    find: `coalesce(p.variables, '{}'), z.zone,`,
+    replace: `coalesce(p.variables, '{}'), a.time_zone,`,
   },
   {
     name: 'messages whose hours are over wait for the next',
@@ -240,7 +246,7 @@ export const mutants: Mutant[] = [
     name: 'an answer that comes before the outcome of its question',
     guarantee: 'a question that was answered gets no reminder',
     file: enrolments,
-    find: 'v_answered boolean := punctual.is_answer(e.early_reply_at, p_message.claimed_at);',
+    find: 'v_answered boolean := punctual.is_answer(e.early_reply_at, punctual.first_claim(p_message));',
     replace: 'v_answered boolean := false;',
   },
   {

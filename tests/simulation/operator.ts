@@ -89,13 +89,18 @@ export class Operator {
       const decision = await this.truthOf(row);
       if (!decision) continue;
       this.decisions.set(row.id, decision);
-      await this.store.call('resolve_row', {
-        p_queue: 'dm_queue',
-        p_id: row.id,
-        p_decision: decision,
-        p_by: 'the operator',
-        p_note: null,
-      });
+      // A webhook may have told of it since it was listed.
+      await this.store.call(
+        'resolve_row',
+        {
+          p_queue: 'dm_queue',
+          p_id: row.id,
+          p_decision: decision,
+          p_by: 'the operator',
+          p_note: null,
+        },
+        'PT409',
+      );
     }
   }
 

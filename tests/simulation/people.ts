@@ -3,6 +3,7 @@ import type { Faults } from './faults';
 import type { ProviderMessage, ProviderModel } from './provider-model';
 import type { RandomStream } from './random';
 import { type Enrolled, isChatOf, type SequenceOperator } from './sequence-operator';
+import { textOf } from './sequence-reckoning';
 import type { SimulatedStore } from './simulated-store';
 import { hour, minute, second, type World } from './world';
 
@@ -47,12 +48,18 @@ export class People {
     this.tempers.set(key, temper);
     if (!random.chance(temper)) return;
     const untilReadMs = Math.max(0, message.deliveredAt - this.clock.now());
-    const thoughtMs = random.pick([
-      () => random.magnitude(0.3, 60) * second,
-      () => random.magnitude(0.3, 60) * second,
-      () => random.magnitude(1, 60) * minute,
-      () => random.magnitude(1, 30) * hour,
-    ])();
+    // Some answer just when they are to be reminded.
+    const asked = reader.steps.findIndex((_, n) => textOf(reader, n + 1, false) === message.text);
+    const reminderMs = (reader.steps[asked]?.reminder?.after_seconds ?? 0) * second;
+    const thoughtMs =
+      reminderMs > 0 && random.chance(0.4)
+        ? reminderMs + random.between(0, 0.5) * hour
+        : random.pick([
+            () => random.magnitude(0.3, 60) * second,
+            () => random.magnitude(0.3, 60) * second,
+            () => random.magnitude(1, 60) * minute,
+            () => random.magnitude(1, 30) * hour,
+          ])();
     const times = random.chance(0.15) ? 2 : 1;
     for (let n = 1; n <= times; n++) {
       this.clock.timer(untilReadMs + n * thoughtMs, () => this.reply(reader, message));

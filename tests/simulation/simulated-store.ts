@@ -14,6 +14,8 @@ const longestDelay = 1_200;
 /** An outcome that an exchange brought, and what the database made of it. */
 export interface BroughtOutcome {
   at: number;
+  /** As the recorder counts them. */
+  call: number;
   queue: string;
   rowId: string;
   claimId: string;
@@ -58,8 +60,10 @@ export class SimulatedStore {
   async call(fn: string, args: Record<string, unknown>, expects?: string): Promise<unknown> {
     const at = Math.floor(this.clock.now());
     try {
-      const answer = await this.clock.busy(this.database.call(fn, args, at));
-      if (fn === 'exchange') this.note(at, args as unknown as Exchange, answer);
+      const answering = this.database.call(fn, args, at);
+      const { calls } = this.database;
+      const answer = await this.clock.busy(answering);
+      if (fn === 'exchange') this.note(at, calls, args as unknown as Exchange, answer);
       return answer;
     } catch (error) {
       if (expects === undefined || (error as StoreError).code !== expects) this.onError(fn, error as Error);
@@ -69,6 +73,7 @@ export class SimulatedStore {
 
   private note(
     at: number,
+    call: number,
     { p_tick: { queue }, p_outcomes: { done, records } }: Exchange,
     answer: unknown,
   ): void {
@@ -89,6 +94,7 @@ export class SimulatedStore {
       const exception = exceptions.find((other) => other.id === id);
       this.brought.push({
         at,
+        call,
         queue,
         rowId: id,
         claimId: claim_id,

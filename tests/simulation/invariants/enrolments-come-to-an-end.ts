@@ -63,8 +63,9 @@ function faultOf(story: Story, run: FinishedRun): string | null {
   if (final.nextStepAt === null && !final.waitsFor) return 'it does not say what it waits for';
   const next = dueNext(story);
   if (next === null) return null;
-  // The last word of whoever acted may have held it back until then.
-  const from = Math.max(next.at, ...acts.map(({ at }) => at));
+  // Until then a message of its own held it back, or whoever acted.
+  const held = [...rows.flatMap(({ changes }) => changes), ...acts].map(({ at }) => at);
+  const from = Math.max(next.at, ...held);
   const until = run.world.endAt - graceMs;
   for (let at = from; at <= until; at += minute) {
     const opensAt = openingAt(next.hours, enrolled.zone, at, until);

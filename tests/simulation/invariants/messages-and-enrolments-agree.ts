@@ -10,7 +10,8 @@ const lawful: Record<string, string[]> = {
   // Resumed, or proved to have been sent after all.
   failed: ['in_progress', 'waiting_reply', 'replied', 'completed', 'stopped'],
   replied: [],
-  completed: [],
+  // Its last message turned out not to have arrived.
+  completed: ['failed'],
   stopped: [],
 };
 

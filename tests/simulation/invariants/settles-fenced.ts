@@ -27,17 +27,17 @@ export function settlesFenced({ brought, transitions, enrolmentChanges }: Finish
   ];
 }
 
-type Mark = Pick<Transition, 'rowId' | 'at' | 'to' | 'claimId'>;
+type Mark = Pick<Transition, 'rowId' | 'call' | 'to' | 'claimId'>;
 
 function unfenced(brought: BroughtOutcome[], marks: Mark[], running: string): Violation[] {
   const byRow = groupBy(marks, ({ rowId }) => rowId);
   return brought
     .filter(({ verdict }) => verdict !== 'lost')
-    .filter(({ rowId, claimId, at }) => {
+    .filter(({ rowId, claimId, call }) => {
       const own = byRow.get(rowId) ?? [];
       // What the row bore when the outcome came is what it bears since: settling leaves the mark on it. A claim in the same call comes after.
-      const settled = own.findLast((transition) => transition.at === at && transition.to !== running);
-      const mark = settled ?? own.findLast((transition) => transition.at < at);
+      const settled = own.findLast((transition) => transition.call === call && transition.to !== running);
+      const mark = settled ?? own.findLast((transition) => transition.call < call);
       return mark?.claimId !== claimId;
     })
     .map(({ rowId, claimId, outcome, verdict, at }) => ({
