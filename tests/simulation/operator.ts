@@ -88,9 +88,8 @@ export class Operator {
       if (!row.reconcile?.waits_for_operator) continue;
       const decision = await this.truthOf(row);
       if (!decision) continue;
-      this.decisions.set(row.id, decision);
       // A webhook may have told of it since it was listed.
-      await this.store.call(
+      const resolved = await this.store.call(
         'resolve_row',
         {
           p_queue: 'dm_queue',
@@ -101,6 +100,7 @@ export class Operator {
         },
         'PT409',
       );
+      if (resolved !== null) this.decisions.set(row.id, decision);
     }
   }
 

@@ -1,4 +1,3 @@
-import { StoreError } from '../../lib/store/rpc';
 import type { VirtualClock } from '../support/virtual-clock';
 import type { DrawnBatch, DrawnPerson, DrawnSequence, Step } from './draw-sequences';
 import type { Faults } from './faults';
@@ -169,13 +168,10 @@ export class SequenceOperator {
 
   private async act(kind: Act['kind'], enrolmentId: string): Promise<void> {
     const at = Math.floor(this.clock.now());
-    try {
-      await this.store.call(`${kind}_enrolment`, { p_id: enrolmentId }, 'PT409');
-      this.acts.push({ at, enrolmentId, kind });
-      this.tell(() => `enrolment ${enrolmentId}: ${kind}`);
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-    }
+    const enrolment = await this.store.call(`${kind}_enrolment`, { p_id: enrolmentId }, 'PT409');
+    if (enrolment === null) return;
+    this.acts.push({ at, enrolmentId, kind });
+    this.tell(() => `enrolment ${enrolmentId}: ${kind}`);
   }
 
   /** One whose message is queued or being sent: that is where acts meet ticks. */
