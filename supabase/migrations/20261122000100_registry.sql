@@ -366,7 +366,7 @@ create table punctual.receipts (
 create index receipts_new on punctual.receipts (queue, row_id) where applied_at is null and queue is not null;
 create index receipts_recipient on punctual.receipts (provider_account_id, recipient) where kind = 'message' and status = 'sent';
 create index receipts_heard on punctual.receipts (provider_account_id, recipient) where kind = 'message' and status = 'received';
-create index receipts_unmatched on punctual.receipts (provider_account_id, chat_id) where kind = 'message' and status = 'received' and applied_at is null;
+create index receipts_heard_in on punctual.receipts (provider_account_id, chat_id) where kind = 'message' and status = 'received';
 create index receipts_latest_unmatched on punctual.receipts (id) where kind = 'message' and status = 'received' and applied_at is null;
 create index receipts_chat on punctual.receipts (provider_account_id, chat_id) where kind = 'message' and status = 'sent';
 create index receipts_old on punctual.receipts (received_at);

@@ -402,6 +402,8 @@ create function punctual.follow_message(
 language plpgsql set search_path = '' as $$
 declare
   v_knew_chat boolean := e.chat_id is not null;
+  v_other punctual.enrolments;
+  v_before punctual.enrolments;
   -- What follows the message, or another one in its place, is sent or out of our hands: its step is not taken back.
   v_is_past boolean := p_outcome in ('dead', 'unknown') and exists (
     select from punctual.dm_queue d where d.enrolment_id = e.id and d.id <> p_message.id and d.status in ('sending', 'sent', 'unknown')
@@ -434,7 +436,20 @@ begin
       end if;
     end if;
     -- What came from this chat before anybody knew that it is this person's.
-    if not v_knew_chat and e.chat_id is not null then e := punctual.hear_waiting_replies(e, p_now); end if;
+    if not v_knew_chat and e.chat_id is not null then
+      e := punctual.hear_waiting_replies(e, p_now);
+      -- Also of other sequences that the person is in. One that somebody has in hand hears it by itself.
+      for v_other in
+        select x.* from punctual.enrolments x
+         where x.account_id = e.account_id and x.recipient = e.recipient and x.id <> e.id and x.chat_id is null and not punctual.is_over(x)
+         order by x.id for no key update skip locked
+      loop
+        v_other.chat_id := e.chat_id;
+        v_before := v_other;
+        v_other := punctual.hear_waiting_replies(v_other, p_now);
+        if v_other is distinct from v_before then perform punctual.save_enrolment(v_other); end if;
+      end loop;
+    end if;
   elsif p_outcome = 'dead' then
     -- Of a step that was sent, be it the last, the provider may say hours later that it did not arrive.
     if not v_is_past and p_message.step <= e.step
@@ -553,7 +568,9 @@ begin
       join punctual.accounts c on c.id = x.account_id
      where a.outcome = 'again' and exists (
        select from punctual.receipts r where r.provider_account_id = c.provider_account_id and r.chat_id = x.chat_id and r.provider = c.provider
-          and r.kind = 'message' and r.status = 'received' and r.applied_at is null and punctual.reply_made_at(r) >= x.enrolled_at)
+          and r.kind = 'message' and r.status = 'received' and punctual.reply_made_at(r) >= x.enrolled_at
+          and not exists (select from punctual.enrolment_events n
+                           where n.enrolment_id = x.id and n.event = 'replied' and n.at = punctual.reply_made_at(r)))
      order by x.id
   loop
     v_before := e;

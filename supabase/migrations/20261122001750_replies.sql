@@ -63,6 +63,10 @@ begin
      cross join lateral (
        select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.chat_id = p_receipt.chat_id
        union all
+       -- Networks may know a person by another id than the one that we write to: by the chat it is the same.
+       select e.id, e.enrolled_at from punctual.enrolments k join punctual.enrolments e on e.account_id = k.account_id and e.recipient = k.recipient
+        where k.account_id = a.id and k.chat_id = p_receipt.chat_id
+       union all
        select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.recipient = p_receipt.recipient
        union all
        select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.number = punctual.digits_of(p_receipt.recipient)) m
@@ -113,7 +117,8 @@ begin
 end
 $$;
 
--- What came from an enrolment's chat before it was known to be its. The caller holds the lock, and saves.
+-- What came from an enrolment's chat before it was known to be its, be it that another sequence of the person has heard it. The caller holds the
+-- lock, and saves.
 create function punctual.hear_waiting_replies(inout e punctual.enrolments, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 declare
@@ -122,12 +127,14 @@ begin
   for v_receipt in
     select r.* from punctual.accounts a
       join punctual.receipts r on r.provider_account_id = a.provider_account_id and r.chat_id = e.chat_id and r.provider = a.provider
-       and r.kind = 'message' and r.status = 'received' and r.applied_at is null
+       and r.kind = 'message' and r.status = 'received'
      where a.id = e.account_id and punctual.reply_made_at(r) >= e.enrolled_at
+       and not exists (select from punctual.enrolment_events n
+                        where n.enrolment_id = e.id and n.event = 'replied' and n.at = punctual.reply_made_at(r))
      order by r.id for no key update of r skip locked
   loop
     e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, p_now);
-    update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id;
+    update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id and r.applied_at is null;
   end loop;
 end
 $$;

@@ -380,6 +380,46 @@ describe('whose a reply is', () => {
     expect(await unmatched()).toEqual([]);
   });
 
+  it('is told by the chat to every sequence that the person is in, as soon as each knows of it', async () => {
+    const first = await enrolAnn([{ body: 'one' }, { body: 'two' }]);
+    const second = await enrolAnn([{ body: 'eins' }, { body: 'zwei' }]);
+    await talk.advance();
+    await said('stop', { recipient: 'urn:ann' });
+    // The first to be settled makes the chat known.
+    const sent = { result: { provider_message_id: 'm1', chat_id: 'chat-ann' } };
+    expect(await talk.send('done', sent)).toEqual(['one']);
+    for (const id of [first, second])
+      expect(await talk.read(id)).toMatchObject({ phase: 'replied', last_reply: 'stop' });
+    const third = await enrolAnn([{ body: 'uno' }]);
+    sql.pass(1);
+    await said('once more', { recipient: 'urn:ann' });
+    expect(await talk.read(third)).toMatchObject({ phase: 'replied', last_reply: 'once more' });
+    expect(await talk.told(first)).toEqual(['enrolled', 'queued 1', 'sent 1', 'replied 1']);
+    expect(await talk.told(second)).toEqual(['enrolled', 'queued 1', 'replied', 'withdrawn 1']);
+    expect(await talk.send()).toEqual([]);
+    expect(await unmatched()).toEqual([]);
+  });
+
+  it('is heard once, though its chat becomes known after it', async () => {
+    const id = await enrolAnn([question, question, { body: 'three' }]);
+    await talk.advance();
+    const { messages, tick } = await talk.claim();
+    sql.pass(1);
+    // By the recipient; the message is not yet known to be sent.
+    await said('fine');
+    await tick.settle(
+      messages.map(({ id, claim_id }) => ({
+        id,
+        claim_id,
+        outcome: 'done',
+        result: { chat_id: 'chat-ann' },
+      })),
+      { close: 'yes' },
+    );
+    expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, last_reply: 'fine' });
+    expect((await talk.told(id)).filter((event) => event.startsWith('replied'))).toEqual(['replied 1']);
+  });
+
   it('is told by the digits of a WhatsApp number, however it is written', async () => {
     account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
     const sequence = await talk.addSequence([{ body: 'one' }], { channel: 'whatsapp' });
