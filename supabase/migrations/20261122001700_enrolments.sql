@@ -402,8 +402,6 @@ create function punctual.follow_message(
 language plpgsql set search_path = '' as $$
 declare
   v_knew_chat boolean := e.chat_id is not null;
-  v_other punctual.enrolments;
-  v_before punctual.enrolments;
   -- What follows the message, or another one in its place, is sent or out of our hands: its step is not taken back.
   v_is_past boolean := p_outcome in ('dead', 'unknown') and exists (
     select from punctual.dm_queue d where d.enrolment_id = e.id and d.id <> p_message.id and d.status in ('sending', 'sent', 'unknown')
@@ -438,17 +436,7 @@ begin
     -- What came from this chat before anybody knew that it is this person's.
     if not v_knew_chat and e.chat_id is not null then
       e := punctual.hear_waiting_replies(e, p_now);
-      -- Also of other sequences that the person is in. One that somebody has in hand hears it by itself.
-      for v_other in
-        select x.* from punctual.enrolments x
-         where x.account_id = e.account_id and x.recipient = e.recipient and x.id <> e.id and x.chat_id is null and not punctual.is_over(x)
-         order by x.id for no key update skip locked
-      loop
-        v_other.chat_id := e.chat_id;
-        v_before := v_other;
-        v_other := punctual.hear_waiting_replies(v_other, p_now);
-        if v_other is distinct from v_before then perform punctual.save_enrolment(v_other); end if;
-      end loop;
+      perform punctual.tell_other_sequences(e, p_now);
     end if;
   elsif p_outcome = 'dead' then
     -- Of a step that was sent, be it the last, the provider may say hours later that it did not arrive.

@@ -108,6 +108,10 @@ begin
         end loop;
         if e is distinct from v_before then perform punctual.save_enrolment(e); end if;
       end loop;
+      if p_said is not null then
+        select * into e from punctual.enrolments x where x.id = p_said;
+        if e.chat_id is not null then perform punctual.tell_other_sequences(e, p_now); end if;
+      end if;
       return;
     exception when deadlock_detected then
       -- A tick that makes use of several receipts takes enrolments in their order. What was heard here is forgotten, and heard again.
@@ -135,6 +139,27 @@ begin
   loop
     e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, p_now);
     update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id and r.applied_at is null;
+  end loop;
+end
+$$;
+
+-- The chat of an enrolment has become known: what came from it is heard by the other sequences that the person is in, too. One that somebody has in
+-- hand hears it by itself, later.
+create function punctual.tell_other_sequences(e punctual.enrolments, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_other punctual.enrolments;
+  v_before punctual.enrolments;
+begin
+  for v_other in
+    select x.* from punctual.enrolments x
+     where x.account_id = e.account_id and x.recipient = e.recipient and x.id <> e.id and x.chat_id is null and not punctual.is_over(x)
+     order by x.id for no key update skip locked
+  loop
+    v_other.chat_id := e.chat_id;
+    v_before := v_other;
+    v_other := punctual.hear_waiting_replies(v_other, p_now);
+    if v_other is distinct from v_before then perform punctual.save_enrolment(v_other); end if;
   end loop;
 end
 $$;

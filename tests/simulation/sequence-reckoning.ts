@@ -55,7 +55,6 @@ export function storiesOf(run: FinishedRun): Story[] {
   const known = told.get(run);
   if (known) return known;
   const transitions = groupBy(run.transitions, ({ rowId }) => rowId);
-  const rows = groupBy(run.rows, ({ enrolmentId }) => enrolmentId ?? '');
   const changes = groupBy(run.enrolmentChanges, ({ enrolmentId }) => enrolmentId);
   const acts = groupBy(run.acts, ({ enrolmentId }) => enrolmentId);
   const messages = groupBy(run.messages, ({ accountId, text }) => `${accountId} ${text}`);
@@ -66,15 +65,22 @@ export function storiesOf(run: FinishedRun): Story[] {
     if (receipt.status === 'received' && !firstTold.has(receipt.messageId))
       firstTold.set(receipt.messageId, receipt);
   }
+  const rows = new Map<string, StepRow[]>();
+  for (const [id, own] of groupBy(run.rows, ({ enrolmentId }) => enrolmentId ?? '')) {
+    rows.set(
+      id,
+      own.map((row) => stepRow(row, transitions.get(row.id) ?? [])),
+    );
+  }
+  const chatsKnownAt = chatsKnown(run, rows);
   const stories = [...run.enrolled.values()].map((enrolled): Story => {
-    const stepRows = (rows.get(enrolled.id) ?? []).map((row) => stepRow(row, transitions.get(row.id) ?? []));
     const key = (step: number, isReminder: boolean) =>
       `${enrolled.person.account.provider_account_id} ${textOf(enrolled, step, isReminder)}`;
     return {
       enrolled,
       final: finals.get(enrolled.id),
-      rows: stepRows,
-      replies: repliesTo(enrolled, stepRows, run, firstTold),
+      rows: rows.get(enrolled.id) ?? [],
+      replies: repliesTo(enrolled, chatsKnownAt, run, firstTold),
       acts: acts.get(enrolled.id) ?? [],
       changes: changes.get(enrolled.id) ?? [],
       delivered: (step, isReminder) =>
@@ -85,6 +91,9 @@ export function storiesOf(run: FinishedRun): Story[] {
   told.set(run, stories);
   return stories;
 }
+
+const personKey = ({ account, recipient, chatId }: Enrolled['person']) =>
+  `${account.provider_account_id} ${recipient ?? chatId}`;
 
 function stepRow(row: FinalRow, changes: Transition[]): StepRow {
   return {
@@ -97,20 +106,31 @@ function stepRow(row: FinalRow, changes: Transition[]): StepRow {
   };
 }
 
+/** From when on it is known by our books which chat is a person's, in all the sequences that he is in. */
+function chatsKnown(run: FinishedRun, rows: Map<string, StepRow[]>): Map<string, number> {
+  const knownAt = new Map<string, number>();
+  for (const { id, person } of run.enrolled.values()) {
+    const sent = (rows.get(id) ?? []).filter(({ row }) => row.chatId !== null);
+    const at = Math.min(
+      person.chatId !== null ? 0 : Number.POSITIVE_INFINITY,
+      ...sent.map(({ sentAt }) => sentAt ?? Number.POSITIVE_INFINITY),
+      run.assigned.get(id) ?? Number.POSITIVE_INFINITY,
+      knownAt.get(personKey(person)) ?? Number.POSITIVE_INFINITY,
+    );
+    knownAt.set(personKey(person), at);
+  }
+  return knownAt;
+}
+
 function repliesTo(
   enrolled: Enrolled,
-  rows: StepRow[],
+  chatsKnownAt: Map<string, number>,
   run: FinishedRun,
   firstTold: Map<string, { at: number; recipient: string | null }>,
 ): Reply[] {
   const { person } = enrolled;
   const digits = (number: string | null) => number?.replaceAll(/^\+/g, '');
-  // From when on it is known by our books which chat is this person's.
-  const chatKnownAt = Math.min(
-    person.chatId !== null ? 0 : Number.POSITIVE_INFINITY,
-    ...rows.filter(({ row }) => row.chatId !== null).map(({ sentAt }) => sentAt ?? Number.POSITIVE_INFINITY),
-    run.assigned.get(enrolled.id) ?? Number.POSITIVE_INFINITY,
-  );
+  const chatKnownAt = chatsKnownAt.get(personKey(person)) ?? Number.POSITIVE_INFINITY;
   const replies: Reply[] = [];
   for (const message of run.messages) {
     if (message.fromUs || !isChatOf(enrolled, message)) continue;

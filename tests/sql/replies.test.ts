@@ -432,12 +432,14 @@ describe('whose a reply is', () => {
     const id = await enrolAnn([{ body: 'one' }]);
     await said('hi', { recipient: 'who?', chat_id: 'what?' });
     const [reply] = await unmatched();
+    const other = await enrolAnn([{ body: 'two' }]);
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress' });
     const told = { p_id: id, p_reply: { receipt_id: reply?.id } };
     expect(await talk.call('take_reply', told)).toMatchObject({
       applied: true,
       enrolment: { phase: 'replied', chat_id: 'what?' },
     });
+    expect(await talk.read(other)).toMatchObject({ phase: 'replied', last_reply: 'hi' });
     expect(await talk.call('take_reply', told)).toMatchObject({ applied: false });
     expect(await unmatched()).toEqual([]);
     await expect(talk.call('take_reply', { p_id: id, p_reply: { receipt_id: '99' } })).rejects.toMatchObject({
