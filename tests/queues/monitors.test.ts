@@ -188,19 +188,20 @@ describe('servers that never come to an end', () => {
     const startedAt = performance.now();
     const running = Promise.all(
       urls.flatMap((url) =>
-        Array.from({ length: 30 }, () => perform({ url: `${url}/`, timeout_ms: 400, max_redirects: 10 })),
+        Array.from({ length: 30 }, () => perform({ url: `${url}/`, timeout_ms: 900, max_redirects: 20 })),
       ),
     );
     // Both wait for a thread of the pool, of which there are four.
     const waitedSince = performance.now();
     await Promise.all([lookup('localhost'), readFile(import.meta.filename)]);
-    expect(performance.now() - waitedSince).toBeLessThan(300);
+    expect(performance.now() - waitedSince).toBeLessThan(800);
     for (const result of await running) {
       expect(result).toMatchObject({
         verdict: 'down',
-        error: expect.stringMatching(/^not done within 400 ms, while/),
+        error: expect.stringMatching(/^not done within 900 ms, while/),
       });
     }
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    // One after the other, on four threads, they would take 27 s.
+    expect(performance.now() - startedAt).toBeLessThan(9_000);
   });
 });
