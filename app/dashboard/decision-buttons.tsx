@@ -2,6 +2,7 @@ import { useRef, useState } from 'react';
 import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
 import { fetchJson } from './fetch-json';
+import { useActing } from './use-acting';
 
 interface DecisionButtonsProps {
   row: ListedRow;
@@ -14,26 +15,17 @@ const BUTTON = 'min-h-9 cursor-pointer rounded-md border border-line-strong px-3
 
 export function DecisionButtons({ row, words, path, onDecided }: DecisionButtonsProps) {
   const [asking, setAsking] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState('');
+  const { busy, failure, act } = useActing();
   const again = useRef<HTMLButtonElement>(null);
 
-  async function decide(decision: string): Promise<void> {
-    // Not by disabling the buttons: the one that was pressed would lose the focus.
-    if (busy) return;
-    setBusy(true);
-    setFailure('');
-    try {
+  const decide = (decision: string) =>
+    act(async () => {
       const { status } = await fetchJson<{ status: string }>(`${path}/${row.id}/resolve`, {
         decision,
         attempt: row.attempts,
       });
       onDecided(row.id, status);
-    } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
-    }
-    setBusy(false);
-  }
+    });
 
   function leave(): void {
     setAsking(false);

@@ -3,6 +3,7 @@ import { useSWRConfig } from 'swr';
 import type { Enrolment } from '@/lib/store/conversations';
 import { phaseLabel } from './enrolment-words';
 import { fetchJson } from './fetch-json';
+import { useActing } from './use-acting';
 
 const BUTTON = 'min-h-9 cursor-pointer rounded-md border border-line-strong px-3 font-medium hover:bg-sunken';
 
@@ -10,31 +11,22 @@ const BUTTON = 'min-h-9 cursor-pointer rounded-md border border-line-strong px-3
 export function EnrolmentActions({ enrolment: { id, phase, paused_at } }: { enrolment: Enrolment }) {
   const { mutate } = useSWRConfig();
   const [asking, setAsking] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState('');
   const [became, setBecame] = useState('');
+  const { busy, failure, act } = useActing();
   const stop = useRef<HTMLButtonElement>(null);
   const status = useRef<HTMLParagraphElement>(null);
   const goesOn = phase === 'in_progress' || phase === 'waiting_reply';
   const doing = paused_at !== null || phase === 'failed' ? 'resume' : 'pause';
 
-  async function act(what: 'pause' | 'resume' | 'stop'): Promise<void> {
-    // Not by disabling the buttons: the one that was pressed would lose the focus.
-    if (busy) return;
-    setBusy(true);
-    setFailure('');
-    try {
+  const change = (what: 'pause' | 'resume' | 'stop') =>
+    act(async () => {
       const now = await fetchJson<Enrolment>(`/api/enrolments/${id}/${what}`, {});
       setBecame(`It is ${now.paused_at === null ? phaseLabel(now.phase) : 'paused'} now.`);
       // The button that had the focus goes.
       if (what === 'stop') status.current?.focus();
       setAsking(false);
       void mutate(() => true);
-    } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
-    }
-    setBusy(false);
-  }
+    });
 
   function leave(): void {
     setAsking(false);
@@ -59,7 +51,7 @@ export function EnrolmentActions({ enrolment: { id, phase, paused_at } }: { enro
                   key="yes"
                   type="button"
                   className="min-h-9 cursor-pointer rounded-md bg-accent px-3 font-medium text-on-accent"
-                  onClick={() => void act('stop')}
+                  onClick={() => void change('stop')}
                 >
                   Yes, stop it
                 </button>
@@ -86,7 +78,7 @@ export function EnrolmentActions({ enrolment: { id, phase, paused_at } }: { enro
                       : 'It goes on with the step that it stands at.'
                   }
                   className={BUTTON}
-                  onClick={() => void act(doing)}
+                  onClick={() => void change(doing)}
                 >
                   {doing === 'pause' ? 'Pause' : 'Resume'}
                 </button>

@@ -9,24 +9,16 @@ import {
 } from '../store/conversations';
 import type { Rpc } from '../store/rpc';
 import { instant } from './instant';
-import { rowId } from './row-path';
-import { fieldRefusal, type RowRefusal, rowRefusal } from './row-refusal';
+import { listLimit } from './list-query';
+import { fieldRefusal, type RowRefusal } from './row-refusal';
 import { storableText } from './storable-text';
-
-const limit = z
-  .string()
-  .regex(/^\d{1,3}$/, 'is no number from 1 to 200')
-  .transform(Number)
-  .refine((limit) => limit >= 1 && limit <= 200, 'is no number from 1 to 200')
-  .default(50);
-/** As wide as the database's ids. */
-const id = z.string().regex(/^\d{1,18}$/, 'is no id');
+import { askOf, wholeId } from './whole-id';
 
 const asked = z.strictObject({
-  sequence: id.optional(),
+  sequence: wholeId.optional(),
   phase: z.enum(phases).optional(),
-  before: id.optional(),
-  limit,
+  before: wholeId.optional(),
+  limit: listLimit,
 });
 
 /**
@@ -49,7 +41,7 @@ export function readEnrolment(
   rpc: Rpc,
   id: string,
 ): Promise<{ enrolment: EnrolmentWithTimeline } | RowRefusal> {
-  return call(id, async (p_id) => ({
+  return askOf('enrolment', id, async (p_id) => ({
     enrolment: enrolmentWithTimeline.parse(await rpc('read_enrolment', { p_id })),
   }));
 }
@@ -73,7 +65,7 @@ export async function changeEnrolment(
   if (!parsed.success) return fieldRefusal(parsed.error);
   const { reason = null } = parsed.data as { reason?: string };
   const more = doing === 'stop' ? { p_reason: reason, p_by: by } : {};
-  return call(id, async (p_id) => ({
+  return askOf('enrolment', id, async (p_id) => ({
     enrolment: enrolmentWithTimeline.parse(await rpc(`${doing}_enrolment`, { p_id, ...more })),
   }));
 }
@@ -86,7 +78,7 @@ const reply = z
     /** Now, if not given. */
     said_at: instant.optional(),
     /** One of the replies that are nobody's yet. */
-    receipt_id: id.optional(),
+    receipt_id: wholeId.optional(),
   })
   .refine(
     (told) => told.receipt_id === undefined || Object.keys(told).length === 1,
@@ -103,7 +95,9 @@ export async function takeReply(
 ): Promise<z.infer<typeof taken> | RowRefusal> {
   const parsed = reply.safeParse(body);
   if (!parsed.success) return fieldRefusal(parsed.error);
-  return call(id, async (p_id) => taken.parse(await rpc('take_reply', { p_id, p_reply: parsed.data })));
+  return askOf('enrolment', id, async (p_id) =>
+    taken.parse(await rpc('take_reply', { p_id, p_reply: parsed.data })),
+  );
 }
 
 /** What people wrote that is nobody's as far as is known, the latest first; `?limit=` 1 to 200 (50). Throws a `StoreError`. */
@@ -115,16 +109,4 @@ export async function listReplies(
   if (!parsed.success) return fieldRefusal(parsed.error);
   const { limit } = parsed.data;
   return { replies: z.array(replySchema).parse(await rpc('list_replies', { p_limit: limit })) };
-}
-
-async function call<T>(id: string, ask: (id: string) => Promise<T>): Promise<T | RowRefusal> {
-  const parsed = rowId.safeParse(id);
-  if (!parsed.success || !/^\d{1,18}$/.test(parsed.data)) {
-    return { missing: 'there is no such enrolment: ids are whole numbers' };
-  }
-  try {
-    return await ask(parsed.data);
-  } catch (error) {
-    return rowRefusal(error, '');
-  }
 }

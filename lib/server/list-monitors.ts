@@ -1,28 +1,21 @@
 import { z } from 'zod';
 import { incidentPage, monitorPage, monitorStates } from '../store/monitoring';
 import type { Rpc } from '../store/rpc';
+import { listLimit } from './list-query';
 import { fieldRefusal, type RowRefusal } from './row-refusal';
-
-const limit = z
-  .string()
-  .regex(/^\d{1,3}$/, 'is no number from 1 to 200')
-  .transform(Number)
-  .refine((limit) => limit >= 1 && limit <= 200, 'is no number from 1 to 200')
-  .default(50);
-/** As wide as the database's ids. */
-const id = z.string().regex(/^\d{1,18}$/, 'is no id');
+import { wholeId } from './whole-id';
 
 const askedMonitors = z.strictObject({
   state: z.enum(monitorStates).optional(),
-  after: id.optional(),
-  limit,
+  after: wholeId.optional(),
+  limit: listLimit,
 });
 
 const askedIncidents = z.strictObject({
   open: z.enum(['true', 'false']).optional(),
-  monitor: id.optional(),
-  before: id.optional(),
-  limit,
+  monitor: wholeId.optional(),
+  before: wholeId.optional(),
+  limit: listLimit,
 });
 
 /**

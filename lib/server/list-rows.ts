@@ -1,17 +1,13 @@
 import { z } from 'zod';
 import { type ListedRow, listedRowSchema } from '../store/listed-row';
 import type { Rpc } from '../store/rpc';
+import { listLimit } from './list-query';
 import { fieldRefusal, type RowRefusal, rowRefusal } from './row-refusal';
 import { storableText } from './storable-text';
 
 const asked = z.object({
   status: storableText(100),
-  limit: z
-    .string()
-    .regex(/^\d{1,3}$/, 'is no number from 1 to 200')
-    .transform(Number)
-    .refine((limit) => limit >= 1 && limit <= 200, 'is no number from 1 to 200')
-    .default(50),
+  limit: listLimit,
 });
 
 /**

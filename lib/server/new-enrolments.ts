@@ -3,10 +3,10 @@ import type { Rpc } from '../store/rpc';
 import type { FieldError } from './field-error';
 import { instant } from './instant';
 import { variableName } from './placeholders';
-import { rowId } from './row-path';
-import { type RowRefusal, rowRefusal } from './row-refusal';
+import type { RowRefusal } from './row-refusal';
 import { storableText } from './storable-text';
 import { checkBy, type TakenIn, takeIn } from './take-in';
+import { askOf } from './whole-id';
 
 const address = storableText(500).min(1, 'is empty').optional();
 
@@ -48,15 +48,9 @@ export async function enrolPeople(
   body: unknown,
   again: boolean,
 ): Promise<{ rows: TakenIn[] } | { errors: FieldError[] } | RowRefusal> {
-  const id = rowId.safeParse(sequence);
-  if (!id.success || !/^\d{1,18}$/.test(id.data)) {
-    return { missing: 'there is no such sequence: ids are whole numbers' };
-  }
-  try {
-    return await takeIn('person', body, checkBy(reachable), (people) =>
-      rpc('enrol_people', { p_sequence_id: id.data, p_people: people, p_again: again }),
-    );
-  } catch (error) {
-    return rowRefusal(error, '');
-  }
+  return askOf('sequence', sequence, (p_sequence_id) =>
+    takeIn('person', body, checkBy(reachable), (people) =>
+      rpc('enrol_people', { p_sequence_id, p_people: people, p_again: again }),
+    ),
+  );
 }

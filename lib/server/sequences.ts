@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { previewSchema, type Sequence, sequenceSchema } from '../store/conversations';
 import type { Rpc } from '../store/rpc';
 import { newEnrolment } from './new-enrolments';
-import { rowId } from './row-path';
-import { fieldRefusal, type RowRefusal, rowRefusal } from './row-refusal';
+import { fieldRefusal, type RowRefusal } from './row-refusal';
 import { type Channel, sequenceSteps } from './sequence-steps';
 import { storableText } from './storable-text';
+import { askOf } from './whole-id';
 
 const name = storableText(200).refine((text) => text.trim() !== '', 'is empty');
 /** Whether there is one of that name is for the database to say. */
@@ -44,7 +44,7 @@ export async function createSequence(rpc: Rpc, body: unknown): Promise<{ sequenc
 
 /** Throws a `StoreError`. */
 export function readSequence(rpc: Rpc, id: string): Promise<{ sequence: Sequence } | RowRefusal> {
-  return call(id, async (p_id) => stored.parse(await rpc('read_sequence', { p_id })));
+  return askOf('sequence', id, async (p_id) => stored.parse(await rpc('read_sequence', { p_id })));
 }
 
 /** Changes what is named; new steps are for those who are enrolled from now on. Throws a `StoreError`. */
@@ -53,7 +53,7 @@ export async function editSequence(
   id: string,
   body: unknown,
 ): Promise<{ sequence: Sequence } | RowRefusal> {
-  return call(id, async (p_id) => {
+  return askOf('sequence', id, async (p_id) => {
     const { channel } = sequenceSchema.parse(await rpc('read_sequence', { p_id }));
     const schema = changes(channel);
     const parsed = schema.safeParse(body);
@@ -81,7 +81,7 @@ export async function previewSequence(
 ): Promise<{ preview: z.infer<typeof previewSchema> } | RowRefusal> {
   const parsed = previewedPerson.safeParse(body);
   if (!parsed.success) return fieldRefusal(parsed.error);
-  return call(id, async (p_sequence_id) =>
+  return askOf('sequence', id, async (p_sequence_id) =>
     previewed.parse(await rpc('preview_sequence', { p_sequence_id, p_person: parsed.data })),
   );
 }
@@ -89,16 +89,4 @@ export async function previewSequence(
 /** The limits of a text are its channel's; where that is none, it is what is wrong. */
 function channelOf(body: unknown): Channel {
   return (body as { channel?: unknown } | null)?.channel === 'whatsapp' ? 'whatsapp' : 'linkedin';
-}
-
-async function call<T>(id: string, ask: (id: string) => Promise<T>): Promise<T | RowRefusal> {
-  const parsed = rowId.safeParse(id);
-  if (!parsed.success || !/^\d{1,18}$/.test(parsed.data)) {
-    return { missing: 'there is no such sequence: ids are whole numbers' };
-  }
-  try {
-    return await ask(parsed.data);
-  } catch (error) {
-    return rowRefusal(error, '');
-  }
 }
