@@ -1,6 +1,7 @@
 /**
  * The demo as a newcomer meets it, in Chromium: `npm run test:browser`. Starts `npm run demo`, watches the dashboard and the sandbox's own
- * log for two minutes, looks at the page on a desk and on a phone, in light and in dark, and ends it with Ctrl-C's signal.
+ * log for two minutes, looks at the page on a desk and on a phone, in light and in dark, and ends it with Ctrl-C's signal. What it left is
+ * then shown by an app with a password to somebody who signs in.
  *
  * `--keep` writes the dashboard's picture to docs/dashboard.png.
  */
@@ -12,6 +13,7 @@ import { checkClocks, checkLaps } from './check-clocks';
 import { checkMonitors } from './check-monitors';
 import { checkJobs, checkPosts } from './check-rows';
 import { checkSequences } from './check-sequences';
+import { checkSignedIn } from './check-signed-in';
 import { address, type Figures, figures, port, sandboxPort, twiceIn } from './demo-figures';
 
 const pictures = 'test-results';
@@ -26,6 +28,21 @@ function chromiumPath(): string {
   ].find((path) => path && existsSync(path));
   if (!found) throw new Error('Chromium is missing: npm run stack:install, or set CHROMIUM_PATH');
   return found;
+}
+
+function launch(executablePath: string): Promise<Browser> {
+  return chromium.launch({
+    executablePath,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
 }
 
 interface Demo {
@@ -137,18 +154,7 @@ async function main(): Promise<void> {
   let browser: Browser | null = null;
   try {
     await checkCurl(secret);
-    browser = await chromium.launch({
-      executablePath,
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    });
+    browser = await launch(executablePath);
     await sleep(30_000);
     await look(browser);
     let now = await figures(apiKey);
@@ -213,6 +219,9 @@ async function main(): Promise<void> {
     );
     check('nothing of it answers any more', after === 'gone', after);
   }
+
+  browser = await launch(executablePath);
+  await checkSignedIn(browser).finally(() => browser?.close());
 }
 
 await main().catch((error) => {

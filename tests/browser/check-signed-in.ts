@@ -1,0 +1,92 @@
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import type { Browser, Locator } from 'playwright-core';
+import type { Enrolment } from '../../lib/store/conversations';
+import { childEnv } from '../../scripts/demo/child-env';
+import { check } from './check';
+import { address, asked, port } from './demo-figures';
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const next = path.resolve('node_modules/next/dist/bin/next');
+
+/** On what the demo left, in an app with a password: whoever has signed in pauses an enrolment, resumes it and stops it. */
+export async function checkSignedIn(browser: Browser): Promise<void> {
+  const password = 'a password of this test';
+  const apiKey = 'a-key-of-this-test-alone';
+  const env = childEnv(process.env, {
+    PUNCTUAL_DEMO: '1',
+    STORE: 'embedded',
+    PUNCTUAL_DATA: path.resolve('.data/demo'),
+    DASHBOARD_PASSWORD: password,
+    API_KEY: apiKey,
+  }) as NodeJS.ProcessEnv;
+  const app = spawn(process.execPath, [next, 'start', '-H', '127.0.0.1', '-p', `${port}`], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  try {
+    await answering();
+    const page = await browser.newPage({ viewport: { width: 1_280, height: 900 }, colorScheme: 'light' });
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(error.message));
+    await page.goto(address, { waitUntil: 'load' });
+    check('an app with a password asks for it', page.url().endsWith('/login'), page.url());
+    await page.getByLabel('Password').fill(password);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.locator('section[aria-labelledby="sequences"]').waitFor();
+
+    const { enrolments }: { enrolments: Enrolment[] } = await asked(
+      apiKey,
+      '/api/enrolments?phase=in_progress&limit=1',
+    );
+    const [{ id, sequence_id } = { id: '', sequence_id: '' }] = enrolments;
+    const read = (): Promise<Enrolment> => asked(apiKey, `/api/enrolments/${id}`);
+    const section = page.locator(`section[aria-labelledby="sequence-${sequence_id}"]`);
+    await section.locator('summary').first().click();
+    const person = section.locator('ul[aria-label^="People in"] > li').first();
+    await person.locator('summary').click();
+    const timeline = person.locator('ol[aria-label^="Timeline"]');
+    await timeline.waitFor({ timeout: 10_000 });
+
+    await press(person, 'Pause', 'It is paused now.');
+    check('who is paused from the dashboard is paused', (await read()).paused_at !== null);
+    await press(person, 'Resume', 'It is in progress now.');
+    check('and resumed goes on', (await read()).paused_at === null && (await read()).next_step_at !== null);
+    await person.getByRole('button', { name: 'Stop' }).click();
+    await person.getByRole('button', { name: 'Leave it' }).click();
+    check('stopping asks first, and may be left', (await read()).phase === 'in_progress');
+    await person.getByRole('button', { name: 'Stop' }).click();
+    await press(person, /^Yes/, 'It is stopped now.');
+    check('who is stopped is stopped', (await read()).phase === 'stopped', await read());
+    await timeline.getByText('Stopped', { exact: true }).waitFor({ timeout: 10_000 });
+    const told = await timeline.innerText();
+    check(
+      'the timeline tells of it',
+      ['Paused', 'Resumed', 'Stopped'].every((word) => told.includes(word)),
+      told,
+    );
+    check('the page of who has signed in has no errors', errors.length === 0, errors);
+    await page.close();
+  } finally {
+    const ended = new Promise((resolve) => app.once('exit', resolve));
+    app.kill('SIGTERM');
+    await ended;
+  }
+}
+
+async function answering(): Promise<void> {
+  for (let waited = 0; waited < 60_000; waited += 250) {
+    const isThere = await fetch(`${address}/login`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    if (isThere) return;
+    await sleep(250);
+  }
+  throw new Error('the app with a password did not start');
+}
+
+async function press(person: Locator, button: string | RegExp, answer: string): Promise<void> {
+  await person.getByRole('button', { name: button, exact: true }).click();
+  await person.getByRole('status').getByText(answer).waitFor({ timeout: 10_000 });
+}
