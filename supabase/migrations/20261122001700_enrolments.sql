@@ -405,7 +405,9 @@ declare
   -- What follows the message, or another one in its place, is sent or out of our hands: its step is not taken back.
   v_is_past boolean := p_outcome in ('dead', 'unknown') and exists (
     select from punctual.dm_queue d where d.enrolment_id = e.id and d.id <> p_message.id and d.status in ('sending', 'sent', 'unknown')
-       and (d.step, d.is_reminder) >= (p_message.step, p_message.is_reminder));
+       and (d.step, d.is_reminder) >= (p_message.step, p_message.is_reminder))
+  -- The question of a reminder has been answered, or given up.
+    or (p_message.is_reminder and (e.phase, e.step) is distinct from ('waiting_reply', p_message.step));
 begin
   if p_outcome = 'done' then
     e.chat_id := coalesce(e.chat_id, p_message.chat_id);

@@ -196,6 +196,13 @@ begin
     on conflict (provider, message_id, kind, status) do nothing
     returning * into v_receipt;
     v_is_news := v_receipt.id is not null;
+    if not v_is_news then
+      -- A webhook may have told of it, and found nobody.
+      select * into v_receipt from punctual.receipts r
+       where r.provider = v_account.provider and r.message_id = p_reply->>'message_id' and r.kind = 'message' and r.status = 'received'
+         and r.provider_account_id = v_account.provider_account_id and r.applied_at is null for no key update;
+      v_is_news := found;
+    end if;
   end if;
   if v_is_news then perform punctual.hear_replies(array[v_receipt.id], v_now, p_id); end if;
   select * into e from punctual.enrolments x where x.id = p_id;

@@ -49,6 +49,12 @@ export interface Story {
   calls(step: number, isReminder: boolean): ProviderCall[];
 }
 
+/** A message as a webhook told of it for the first time. */
+interface FirstTold {
+  at: number;
+  recipient: string | null;
+}
+
 const told = new WeakMap<FinishedRun, Story[]>();
 
 export function storiesOf(run: FinishedRun): Story[] {
@@ -60,7 +66,7 @@ export function storiesOf(run: FinishedRun): Story[] {
   const messages = groupBy(run.messages, ({ accountId, text }) => `${accountId} ${text}`);
   const calls = groupBy(run.calls, ({ accountId, text }) => `${accountId} ${text}`);
   const finals = new Map(run.enrolments.map((final) => [final.id, final]));
-  const firstTold = new Map<string, { at: number; recipient: string | null }>();
+  const firstTold = new Map<string, FirstTold>();
   for (const receipt of run.told) {
     if (receipt.status === 'received' && !firstTold.has(receipt.messageId))
       firstTold.set(receipt.messageId, receipt);
@@ -72,7 +78,7 @@ export function storiesOf(run: FinishedRun): Story[] {
       own.map((row) => stepRow(row, transitions.get(row.id) ?? [])),
     );
   }
-  const chatsKnownAt = chatsKnown(run, rows);
+  const chatsKnownAt = chatsKnown(run, rows, firstTold);
   const stories = [...run.enrolled.values()].map((enrolled): Story => {
     const key = (step: number, isReminder: boolean) =>
       `${enrolled.person.account.provider_account_id} ${textOf(enrolled, step, isReminder)}`;
@@ -107,14 +113,26 @@ function stepRow(row: FinalRow, changes: Transition[]): StepRow {
 }
 
 /** From when on it is known by our books which chat is a person's, in all the sequences that he is in. */
-function chatsKnown(run: FinishedRun, rows: Map<string, StepRow[]>): Map<string, number> {
+function chatsKnown(
+  run: FinishedRun,
+  rows: Map<string, StepRow[]>,
+  firstTold: Map<string, FirstTold>,
+): Map<string, number> {
   const knownAt = new Map<string, number>();
+  // Who says whose a message is that a webhook has told of says whose chat it came from.
+  const named = new Map<string, number>();
+  for (const { at, enrolmentId, messageId } of run.toldByApi) {
+    const receipt = messageId === null ? undefined : firstTold.get(messageId);
+    if (receipt && receipt.at <= at && receipt.recipient === null && !named.has(enrolmentId))
+      named.set(enrolmentId, at);
+  }
   for (const { id, person } of run.enrolled.values()) {
     const sent = (rows.get(id) ?? []).filter(({ row }) => row.chatId !== null);
     const at = Math.min(
       person.chatId !== null ? 0 : Number.POSITIVE_INFINITY,
       ...sent.map(({ sentAt }) => sentAt ?? Number.POSITIVE_INFINITY),
       run.assigned.get(id) ?? Number.POSITIVE_INFINITY,
+      named.get(id) ?? Number.POSITIVE_INFINITY,
       knownAt.get(personKey(person)) ?? Number.POSITIVE_INFINITY,
     );
     knownAt.set(personKey(person), at);
@@ -126,12 +144,12 @@ function repliesTo(
   enrolled: Enrolled,
   chatsKnownAt: Map<string, number>,
   run: FinishedRun,
-  firstTold: Map<string, { at: number; recipient: string | null }>,
+  firstTold: Map<string, FirstTold>,
 ): Reply[] {
   const { person } = enrolled;
   const digits = (number: string | null) => number?.replaceAll(/^\+/g, '');
   const chatKnownAt = chatsKnownAt.get(personKey(person)) ?? Number.POSITIVE_INFINITY;
-  const replies: Reply[] = [];
+  const tellings: Telling[] = [];
   for (const message of run.messages) {
     if (message.fromUs || !isChatOf(enrolled, message)) continue;
     const receipt = firstTold.get(message.id);
@@ -140,26 +158,46 @@ function repliesTo(
       receipt.recipient !== null &&
       (receipt.recipient === person.recipient || digits(receipt.recipient) === digits(person.recipient));
     const knownAt = isNamed ? receipt.at : Math.max(receipt.at, chatKnownAt);
-    if (knownAt === Number.POSITIVE_INFINITY) continue;
-    const { deliveredAt: madeAt, saidAt } = message;
-    replies.push({ message, knownAt, madeAt, countsFrom: Math.min(receipt.at, saidAt + second) });
+    const { id, deliveredAt: madeAt, saidAt } = message;
+    const countsFrom = Math.min(receipt.at, saidAt + second);
+    tellings.push({ id, toldAt: receipt.at, message, knownAt, madeAt, countsFrom });
   }
   for (const { at, enrolmentId, madeAt, saidAt, messageId } of run.toldByApi) {
     const named = run.enrolled.get(enrolmentId)?.person;
-    if (
-      at < enrolled.at ||
-      replies.some(({ message, knownAt }) => message?.id === messageId && knownAt <= at)
-    )
-      continue;
+    if (at < enrolled.at) continue;
     // It counts for all enrolments of the person through that account.
     const isSame =
       named?.account === person.account &&
       ((person.recipient !== null && digits(named.recipient) === digits(person.recipient)) ||
         (chatWith(named) === chatWith(person) && chatKnownAt <= at));
     if (enrolmentId !== enrolled.id && !isSame) continue;
-    replies.push({ message: null, knownAt: at, madeAt, countsFrom: Math.min(at, (saidAt ?? at) + second) });
+    const countsFrom = Math.min(at, (saidAt ?? at) + second);
+    tellings.push({ id: messageId, toldAt: at, message: null, knownAt: at, madeAt, countsFrom });
   }
-  return replies.sort((a, b) => a.knownAt - b.knownAt);
+  return merged(tellings).sort((a, b) => a.knownAt - b.knownAt);
+}
+
+/** A reply as one webhook or one call told of it. */
+interface Telling extends Reply {
+  /** The provider's; null where the caller gave none. */
+  id: string | null;
+  toldAt: number;
+}
+
+/** What was told several times is one reply, as it was told first, known as soon as one of them says whose it is. */
+function merged(tellings: Telling[]): Reply[] {
+  const alone = tellings.filter(({ id }) => id === null);
+  const grouped = groupBy(
+    tellings.filter(({ id }) => id !== null),
+    ({ id }) => id as string,
+  );
+  const replies = [...alone, ...[...grouped.values()].map(firstOf)];
+  return replies.filter(({ knownAt }) => knownAt < Number.POSITIVE_INFINITY);
+}
+
+function firstOf(tellings: Telling[]): Reply {
+  const first = tellings.reduce((a, b) => (b.toldAt < a.toldAt ? b : a));
+  return { ...first, knownAt: Math.min(...tellings.map(({ knownAt }) => knownAt)) };
 }
 
 /** The step that was sent last by an instant; 0 when none was. */

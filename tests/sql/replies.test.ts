@@ -164,6 +164,28 @@ describe('a reply', () => {
     ]);
   });
 
+  it.each([
+    ['unknown', 'unknown 1'],
+    ['dead', 'failed 1'],
+  ])('keeps its step where the reminder that was on its way turns out %s', async (outcome, event) => {
+    const steps = [{ ...question, reminder }, question, { body: 'three' }];
+    const id = await enrolAnn(steps);
+    await talk.advance();
+    await talk.send();
+    sql.pass(hour);
+    await talk.advance();
+    const { messages, tick } = await talk.claim();
+    await said('fine');
+    expect(await talk.advance()).toEqual({ again: 1 });
+    const records = messages.map(({ id, claim_id }) => ({ id, claim_id, outcome, error: 'aborted' }));
+    await tick.settle(records, { close: 'yes' });
+    expect(await talk.read(id)).toMatchObject({ step: 2, phase: 'in_progress', last_error: null });
+    expect((await talk.told(id)).slice(-3)).toEqual(['replied 1', 'queued 2', event]);
+    sql.pass(hour);
+    expect(await talk.send()).toEqual(['how?']);
+    expect(await talk.read(id)).toMatchObject({ step: 2, phase: 'waiting_reply', sent_steps: 2 });
+  });
+
   it('that comes before its question is known to be sent is its answer all the same', async () => {
     for (const outcome of ['done', 'unknown']) {
       await database.reset();
@@ -445,6 +467,18 @@ describe('whose a reply is', () => {
     await expect(talk.call('take_reply', { p_id: id, p_reply: { receipt_id: '99' } })).rejects.toMatchObject({
       code: 'PT404',
     });
+  });
+
+  it('nobody could tell is told by API with its message_id as well', async () => {
+    const id = await enrolAnn([{ body: 'one' }]);
+    await said('hi', { recipient: 'who?', chat_id: 'what?', message_id: 'm7' });
+    const told = { p_id: id, p_reply: { body: 'hi', message_id: 'm7' } };
+    expect(await talk.call('take_reply', told)).toMatchObject({
+      applied: true,
+      enrolment: { phase: 'replied', last_reply: 'hi', chat_id: 'what?' },
+    });
+    expect(await talk.call('take_reply', told)).toMatchObject({ applied: false });
+    expect(await unmatched()).toEqual([]);
   });
 
   it("is nobody's who was enrolled after it", async () => {

@@ -3,7 +3,10 @@ import { skewMs, storiesOf, told8601 } from '../sequence-reckoning';
 import { day, minute } from '../world';
 import type { Violation } from './violation';
 
-/** Over WhatsApp's Cloud API a step goes out as free text where the person wrote within 24 hours, by the provider's books, and else as a template. */
+/**
+ * Over WhatsApp's Cloud API a step goes out as free text where the person wrote within 24 hours, by the provider's books or by what somebody
+ * told who did not say when it was, and else as a template.
+ */
 export function windowsKept(run: FinishedRun): Violation[] {
   return storiesOf(run).flatMap((story) => {
     const { account, recipient } = story.enrolled.person;
@@ -12,8 +15,11 @@ export function windowsKept(run: FinishedRun): Violation[] {
       ({ fromUs, accountId, chatId }) =>
         !fromUs && accountId === account.provider_account_id && chatId === recipient,
     );
-    const isIn = (at: number) =>
-      heard.some(({ deliveredAt: wroteAt }) => wroteAt <= at && at < wroteAt + day + skewMs);
+    const wrote = [
+      ...heard.map(({ deliveredAt }) => deliveredAt),
+      ...story.replies.map(({ countsFrom }) => countsFrom),
+    ];
+    const isIn = (at: number) => wrote.some((wroteAt) => wroteAt <= at && at < wroteAt + day + skewMs);
     return story.enrolled.steps.flatMap((_, n) =>
       [false, true].flatMap((isReminder) =>
         story.calls(n + 1, isReminder).flatMap(({ at, form }) => {
