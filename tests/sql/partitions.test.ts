@@ -435,6 +435,8 @@ describe('rows that somebody asks for', () => {
 
   it('can be asked for only where a row is a row by itself', async () => {
     await expect(sql.tick({ asked_for: 'dead' }).claim()).rejects.toThrow(/dm_queue.*cannot be asked for/);
+    const enrolments = sql.tick({ queue: 'enrolments', asked_for: 'dead' });
+    await expect(enrolments.claim()).rejects.toThrow(/enrolments.*cannot be asked for/);
     await expect(asked('done').claim()).rejects.toThrow(/cannot be asked for/);
   });
 

@@ -226,6 +226,26 @@ describe('a reply', () => {
     expect(await talk.read(id)).toMatchObject({ phase: 'completed', step: 2 });
   });
 
+  it.each([
+    ['that it was made after', 'stop', 'continue'],
+    ['that was sent last', 'continue', 'stop'],
+  ])('told late stops where the step %s says so', async (_, first, second) => {
+    const id = await enrolAnn([
+      { ...question, on_reply: first, no_reply: { after_seconds: hour, action: 'continue' } },
+      { body: 'two', on_reply: second },
+      { body: 'three', delay_seconds: hour },
+    ]);
+    await talk.advance();
+    await talk.send();
+    const before = sql.now;
+    sql.pass(hour);
+    await talk.advance();
+    expect(await talk.send()).toEqual(['two']);
+    await said('no', { said_at: before });
+    expect(await talk.read(id)).toMatchObject({ phase: 'replied', sent_steps: 2 });
+    expect(await talk.told(id)).toContain('replied 1');
+  });
+
   it('to a question that was given up counts for that question, and the next one is asked all the same', async () => {
     const id = await enrolAnn([
       { ...question, no_reply: { after_seconds: hour, action: 'continue' } },
