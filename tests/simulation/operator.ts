@@ -105,22 +105,26 @@ export class Operator {
   }
 
   /** What the provider's books say: done, pending, or null where they cannot tell yet. */
-  private async truthOf({ row, account: owner }: UnknownRow): Promise<'done' | 'pending' | null> {
+  private async truthOf({ id: rowId, row, account: owner }: UnknownRow): Promise<'done' | 'pending' | null> {
     const account = this.world.accounts.find(({ id }) => id === owner?.id);
     if (!account) return null;
     const chat =
       account.provider === 'whatsapp_cloud'
         ? row.recipient
         : (row.chat_id ?? chatOf(account.provider_account_id, row.recipient ?? ''));
+    const ownName = `dm_queue/${rowId}/`;
     const sent = this.provider.messages.filter(
       (message) =>
         message.accountId === account.provider_account_id &&
         message.chatId === chat &&
         message.text === row.body &&
         !message.failed &&
-        !message.byHand,
+        !message.byHand &&
+        // Those of another row with the same text bear its name.
+        (message.reference ?? ownName).startsWith(ownName),
     ).length;
-    // Of identical texts it is not known which is which, only how many went out and how many rows are done with.
+    if (account.provider === 'whatsapp_cloud') return sent > 0 ? 'done' : 'pending';
+    // Of identical texts without a name it is not known which is which, only how many went out and how many rows are done with.
     const twins = await this.store.sql(
       `select jsonb_build_object('done', count(*) filter (where status = 'sent'), 'running', count(*) filter (where status = 'sending')) as answer
          from punctual.dm_queue where account_id = $1 and body = $2`,
