@@ -104,6 +104,13 @@ function isGivenUp(story: Story, step: number, action: 'stop' | 'continue', at: 
   );
 }
 
+/** Whether the hours of a reminder open only when the time for an answer is over: nobody is reminded then. */
+function isPutOff({ enrolled }: Story, hours: Step['hours'], at: number, givenUpAt: number): boolean {
+  if (givenUpAt === Number.POSITIVE_INFINITY) return false;
+  const opensAt = openingAt(hours, enrolled.zone, at, givenUpAt);
+  return opensAt === null || opensAt >= givenUpAt;
+}
+
 /** What comes next, and from when on it may; null when nothing does before somebody answers. */
 function dueNext(story: Story): { what: string; at: number; hours: Step['hours'] } | null {
   const { steps, at: enrolledAt, person } = story.enrolled;
@@ -126,8 +133,10 @@ function dueNext(story: Story): { what: string; at: number; hours: Step['hours']
   const answer = story.replies.find((reply) => answers(story, reply, step));
   if (answer) return go(Math.max(nextAt, answer.knownAt, row.sentAt));
   const { reminder, no_reply } = own;
+  const givenUpAt = no_reply ? row.sentAt + no_reply.after_seconds * second : Number.POSITIVE_INFINITY;
   if (
     reminder &&
+    !isPutOff(story, own.hours, row.sentAt + reminder.after_seconds * second, givenUpAt) &&
     !story.rows.some(({ step: n, isReminder, sentAt }) => n === step && isReminder && sentAt !== null)
   ) {
     return {
@@ -137,7 +146,6 @@ function dueNext(story: Story): { what: string; at: number; hours: Step['hours']
     };
   }
   if (!no_reply) return null;
-  const givenUpAt = row.sentAt + no_reply.after_seconds * second;
   return no_reply.action === 'continue'
     ? go(Math.max(nextAt, givenUpAt))
     : { what: 'its end', at: givenUpAt, hours: null };
