@@ -387,7 +387,7 @@ create function punctual.set_back(inout e punctual.enrolments, p_message punctua
 language plpgsql set search_path = '' as $$
 begin
   if e.message_id <> p_message.id
-     and punctual.withdraw_message(e.message_id, format('step %s before it did not arrive', p_message.step), p_now) then
+     and punctual.withdraw_message(e.message_id, format('step %s before it is not known to have arrived', p_message.step), p_now) then
     perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
   end if;
   e.step := p_message.step;
