@@ -2,16 +2,19 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** The quick tests: the embedded Postgres, a virtual clock, nothing to install. As many files at a time as there are cores. */
+/** The quick tier (`npm test`): the embedded Postgres, a virtual clock, nothing to install. `npm run test:all` adds the long tier. */
 export default defineConfig({
   resolve: { alias: { '@': fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '') } },
   test: {
     include: ['tests/**/*.test.ts', 'lib/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, '**/*.real.test.ts'],
-    globalSetup: ['tests/support/global-setup.ts'],
+    exclude: [...configDefaults.exclude, '**/*.real.test.ts', '**/*.long.test.ts'],
+    globalSetup: ['tests/support/global-setup.ts', 'tests/support/seed-setup.ts'],
+    provide: { tier: 'quick' },
     pool: 'forks',
+    // One process a worker: its files share modules and one embedded database, which take seconds to load.
+    isolate: false,
     maxWorkers: availableParallelism(),
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

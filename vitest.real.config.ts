@@ -22,6 +22,8 @@ export default defineConfig({
   test: {
     include: ['tests/**/*.real.test.ts', 'tests/sql/**/*.test.ts', 'tests/engine/tick*.test.ts'],
     exclude: [...configDefaults.exclude, ...(postgres === '18' ? once : [])],
+    globalSetup: ['tests/support/seed-setup.ts'],
+    provide: { tier: 'real' },
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 120_000,

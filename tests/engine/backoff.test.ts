@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { backoffSeconds } from '../../lib/engine/backoff';
+import { assertProperty } from '../support/property';
 
 const settings = { baseSeconds: 30, capSeconds: 3_600 };
 
@@ -11,8 +12,8 @@ it('spreads a row anywhere between now and its ceiling, which doubles to the cap
   expect(backoffSeconds(5, settings, () => 0)).toBe(0);
 });
 
-it('is never shorter than the provider said, never negative, never longer than the cap for it', () => {
-  fc.assert(
+it('is never shorter than the provider said, never negative, never longer than the cap for it', async () => {
+  await assertProperty(
     fc.property(
       fc.integer({ min: 1, max: 1_000 }),
       fc.integer({ min: 0, max: 9_999 }),

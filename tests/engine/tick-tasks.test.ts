@@ -16,7 +16,7 @@ let clock: VirtualClock;
 let exchanges: number;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
+  database = await openTestDatabase({ own: true });
 });
 afterAll(() => database.close());
 beforeEach(async () => {

@@ -14,7 +14,7 @@ let database: TestDatabase;
 let runs: { payload: unknown; context: JobContext }[];
 
 beforeAll(async () => {
-  database = await openTestDatabase();
+  database = await openTestDatabase({ own: true });
   await installPgmq(database);
 });
 afterAll(() => database.close());

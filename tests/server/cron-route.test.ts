@@ -59,7 +59,7 @@ const bothProviders = () => ({
 });
 
 beforeAll(async () => {
-  database = await openTestDatabase();
+  database = await openTestDatabase({ own: true });
   sandbox = await startSandbox();
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));

@@ -15,7 +15,7 @@ const shared = globalThis as typeof globalThis & { punctual?: Promise<Container>
 let database: TestDatabase;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
+  database = await openTestDatabase({ own: true });
   await installPgmq(database);
 });
 afterAll(() => database.close());

@@ -22,7 +22,7 @@ let database: TestDatabase;
 let by: ReturnType<typeof exchanges>;
 
 beforeAll(async () => {
-  database = await openServedDatabase();
+  database = await openServedDatabase({}, { own: true });
 });
 afterAll(() => database.close());
 

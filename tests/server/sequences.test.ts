@@ -14,6 +14,7 @@ import {
   withKey,
 } from '../support/api-server';
 import { exchanges } from '../support/exchanges';
+import { assertProperty } from '../support/property';
 import type { TestDatabase } from '../support/test-database';
 
 let database: TestDatabase;
@@ -375,9 +376,7 @@ describe('POST /api/sequences/:id/preview', () => {
   });
 });
 
-const seed = Number(process.env.FC_SEED ?? Math.floor(Math.random() * 2 ** 31));
-
-describe(`placeholders (FC_SEED=${seed})`, () => {
+describe('placeholders', () => {
   const plain = fc.string({ unit: 'grapheme', maxLength: 8 }).filter((text) => !/[{}]/.test(text));
   const spaces = fc.constantFrom('', ' ', '  ');
   const well = fc
@@ -385,16 +384,15 @@ describe(`placeholders (FC_SEED=${seed})`, () => {
     .map(([before, name, after]) => `{{${before}${name}${after}}}`);
   const texts = fc.array(fc.oneof(plain, well), { maxLength: 8 }).map((parts) => parts.join(''));
 
-  it('of the right form are well, wherever they stand', () => {
-    fc.assert(
+  it('of the right form are well, wherever they stand', async () => {
+    await assertProperty(
       fc.property(texts, (text) => {
         expect(placeholderFaults(text)).toEqual([]);
       }),
-      { seed },
     );
   });
 
-  it('of another form are each found, at their place', () => {
+  it('of another form are each found, at their place', async () => {
     const badName = fc.oneof(
       fc.constantFrom(
         '',
@@ -414,7 +412,7 @@ describe(`placeholders (FC_SEED=${seed})`, () => {
       ),
       plain.filter((name) => !/^ *[a-z][a-z0-9_]* *$/.test(name)),
     );
-    fc.assert(
+    await assertProperty(
       fc.property(texts, badName, texts, badName, texts, (one, first, two, second, three) => {
         const faults = placeholderFaults(`${one}{{${first}}}${two}{{${second}}}${three}`);
         const places = faults.map((fault) => Number(/at character (\d+)/.exec(fault)?.[1]));
@@ -422,19 +420,17 @@ describe(`placeholders (FC_SEED=${seed})`, () => {
         expect(places).toEqual([begin, begin + first.length + 4 + two.length]);
         for (const fault of faults) expect(fault).toContain('no placeholder: write {{first_name}}');
       }),
-      { seed },
     );
   });
 
-  it('that are not closed are found, whatever comes after', () => {
-    fc.assert(
+  it('that are not closed are found, whatever comes after', async () => {
+    await assertProperty(
       fc.property(texts, plain, texts, (one, rest, two) => {
         const faults = placeholderFaults(`${one}{{${rest}${two}`);
         expect(faults).toEqual([
           `has a {{ at character ${one.length + 1} that is not closed: write {{first_name}}`,
         ]);
       }),
-      { seed },
     );
   });
 
@@ -461,7 +457,7 @@ describe(`placeholders (FC_SEED=${seed})`, () => {
       ),
       fc.string({ maxLength: 5 }).filter((text) => text.isWellFormed() && !text.includes('\0')),
     );
-    await fc.assert(
+    await assertProperty(
       fc.asyncProperty(fc.array(piece, { maxLength: 12 }), async (pieces) => {
         const text = pieces.join('');
         if (placeholderFaults(text).length > 0) return;
@@ -476,7 +472,7 @@ describe(`placeholders (FC_SEED=${seed})`, () => {
         });
         expect(filled.it).toBe(expected.includes(null) ? null : `=${expected.join('')}`);
       }),
-      { seed, numRuns: 200 },
+      { numRuns: 200 },
     );
   });
 });

@@ -2,6 +2,7 @@ import { Cron } from 'croner';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readClock, readSlot } from '../../lib/server/slot';
+import { assertProperty } from '../support/property';
 
 const named = (slot: string) =>
   readSlot(new Headers({ 'x-punctual-slot': slot }), Date.parse('2026-03-02T12:00:00Z'));
@@ -69,7 +70,7 @@ describe('the slot of a request', () => {
     expect(readSlot(new Headers(), Date.now())).toBeNull();
   });
 
-  it('is in time with the schedule at every millisecond: not after now, on the schedule, and none lies between', () => {
+  it('is in time with the schedule at every millisecond: not after now, on the schedule, and none lies between', async () => {
     const minute = 60_000;
     const schedules = fc.constantFrom(
       '* * * * *',
@@ -82,7 +83,7 @@ describe('the slot of a request', () => {
     const nearMinutes = fc
       .tuple(instants, fc.integer({ min: -1_500, max: 1_500 }))
       .map(([at, beside]) => Math.round(at / minute) * minute + beside);
-    fc.assert(
+    await assertProperty(
       fc.property(schedules, fc.oneof(instants, nearMinutes), (schedule, now) => {
         const slot = readSlot(new Headers({ 'x-vercel-cron-schedule': schedule }), now);
         const at = Date.parse(slot ?? '');
@@ -90,7 +91,7 @@ describe('the slot of a request', () => {
         const next = new Cron(schedule, { timezone: 'UTC', paused: true }).nextRun(new Date(at));
         expect(next?.getTime()).toBeGreaterThan(now);
       }),
-      { seed: 20_260_302, numRuns: 300 },
+      { numRuns: 300 },
     );
   });
 });

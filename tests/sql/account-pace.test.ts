@@ -1,15 +1,14 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { exchanges } from '../support/exchanges';
+import { assertProperty, runs } from '../support/property';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;
-const seed = Number(process.env.SEED ?? 20260302);
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  console.log(`account-pace: SEED=${seed}`);
 });
 afterAll(() => database.close());
 beforeEach(async () => {
@@ -78,8 +77,8 @@ describe('the hourly limit', () => {
         }
       },
     );
-    await fc.assert(property, { seed, numRuns: 8 });
-  }, 90_000);
+    await assertProperty(property, { numRuns: runs({ quick: 4, all: 8 }) });
+  }, 300_000);
 
   it('opens sixty minutes after the claim that filled it, to the millisecond', async () => {
     await addDms(await sql.addAccount({ hourly_limit: 2 }), 5);

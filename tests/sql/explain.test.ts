@@ -1,18 +1,15 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { exchanges } from '../support/exchanges';
+import { assertProperty, runs } from '../support/property';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;
 let account: string;
-const seed = Number(process.env.SEED ?? 20260302);
-/** Over REST each step is a call: fewer worlds there, of the same kind. */
-const runs = (embedded: number) => (process.env.STACK_POSTGRES ? Math.ceil(embedded / 4) : embedded);
 
 beforeAll(async () => {
-  database = await openTestDatabase();
-  console.log(`explain: SEED=${seed}`);
+  database = await openTestDatabase({ own: true });
 });
 afterAll(() => database.close());
 beforeEach(async () => {
@@ -246,8 +243,8 @@ describe('the time a row is expected at', () => {
         expect(Object.fromEntries(claimed)).toEqual(Object.fromEntries(expected));
       },
     );
-    await fc.assert(property, { seed, numRuns: runs(40) });
-  }, 120_000);
+    await assertProperty(property, { numRuns: runs({ quick: 6, all: 40, real: 10 }) });
+  }, 300_000);
 
   it('is now exactly when the tick of this minute takes it, minute after minute', async () => {
     const minutes = fc.integer({ min: 40, max: 60 });
@@ -271,8 +268,8 @@ describe('the time a row is expected at', () => {
         }
       },
     );
-    await fc.assert(property, { seed, numRuns: runs(12) });
-  }, 120_000);
+    await assertProperty(property, { numRuns: runs({ quick: 2, all: 12, real: 3 }) });
+  }, 300_000);
 
   it('is never later than when it goes, also where those before it fall due later themselves', async () => {
     await database.sql('update punctual.accounts set gap_seconds = 1800');

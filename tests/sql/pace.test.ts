@@ -6,7 +6,7 @@ let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
+  database = await openTestDatabase({ own: true });
 });
 afterAll(() => database.close());
 beforeEach(async () => {

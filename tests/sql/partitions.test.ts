@@ -8,7 +8,7 @@ let sql: ReturnType<typeof exchanges>;
 let tasks: Awaited<ReturnType<typeof makeTasks>>;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
+  database = await openTestDatabase({ own: true });
 });
 afterAll(() => database.close());
 beforeEach(async () => {

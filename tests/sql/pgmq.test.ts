@@ -7,7 +7,7 @@ let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
+  database = await openTestDatabase({ own: true });
   await installPgmq(database);
 });
 afterAll(() => database.close());

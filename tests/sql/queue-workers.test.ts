@@ -19,7 +19,7 @@ const TOKEN = 'the-secret-of-the-clocks';
 
 let database: TestDatabase;
 beforeAll(async () => {
-  database = await openTestDatabase();
+  database = await openTestDatabase({ own: true });
 });
 afterAll(() => database.close());
 beforeEach(() => database.reset());

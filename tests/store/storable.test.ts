@@ -1,9 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { storable } from '../../lib/store/storable';
-
-/** A run is repeated by FC_SEED=<the seed that it printed>. */
-const seed = Number(process.env.FC_SEED ?? Date.now() % 2 ** 31);
+import { assertProperty } from '../support/property';
 
 /** Any sequence of UTF-16 units, with NUL and halves of pairs far more often than chance would have them. */
 const anyText = fc
@@ -35,37 +33,37 @@ function stringsOf(value: unknown): string[] {
   return strings;
 }
 
-describe(`what is made storable (FC_SEED=${seed})`, () => {
-  it('holds neither NUL nor half a character, in no string and no key', () => {
-    fc.assert(
+describe('what is made storable', () => {
+  it('holds neither NUL nor half a character, in no string and no key', async () => {
+    await assertProperty(
       fc.property(anyValue, (value) => {
         for (const text of stringsOf(storable(value))) {
           expect(text.includes('\0')).toBe(false);
           expect(text.isWellFormed()).toBe(true);
         }
       }),
-      { seed, numRuns: 1_000 },
+      { numRuns: 1_000 },
     );
   });
 
-  it('is not changed by being made so again', () => {
-    fc.assert(
+  it('is not changed by being made so again', async () => {
+    await assertProperty(
       fc.property(anyValue, (value) => {
         const once = storable(value);
         expect(storable(once)).toEqual(once);
       }),
-      { seed, numRuns: 500 },
+      { numRuns: 500 },
     );
   });
 
-  it('is equal to what it was where nothing was wrong with it', () => {
-    fc.assert(
+  it('is equal to what it was where nothing was wrong with it', async () => {
+    await assertProperty(
       fc.property(anyValue, (value) => {
         const clean = stringsOf(value).every((text) => text.isWellFormed() && !text.includes('\0'));
         fc.pre(clean);
         expect(storable(value)).toEqual(value);
       }),
-      { seed, numRuns: 500 },
+      { numRuns: 500 },
     );
   });
 

@@ -12,8 +12,11 @@ export const PASSWORD = 'password-of-the-dashboard';
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 
 /** A test database that the routes of this process read and write, until it is closed. */
-export async function openServedDatabase(env: Record<string, string> = {}): Promise<TestDatabase> {
-  const database = await openTestDatabase();
+export async function openServedDatabase(
+  env: Record<string, string> = {},
+  options: { own?: boolean } = {},
+): Promise<TestDatabase> {
+  const database = await openTestDatabase(options);
   const made = await makeContainer(
     serverEnv({
       SUPABASE_URL: 'http://127.0.0.1',

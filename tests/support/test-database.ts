@@ -4,73 +4,80 @@ import { inject } from 'vitest';
 import { pgliteRpc } from '../../lib/store/pglite-rpc';
 import type { Rpc } from '../../lib/store/rpc';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
+import { installReset } from './reset-sql';
 
 export interface TestDatabase {
   rpc: Rpc;
   /** As the owner. Values come back as Postgres' JSON of them: numbers, ISO strings, objects. */
   // biome-ignore lint/suspicious/noExplicitAny: rows of any shape, for assertions
   sql(text: string, params?: unknown[]): Promise<any[]>;
-  /** Empties our tables and sets the registry back. */
+  /** Empties our tables and restores the registry as the migrations leave it. */
   reset(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What migrations put there: set back to it, in this order, while all else is emptied. */
-const seeded = ['queues', 'regions', 'partitions', 'settings'];
+type Connection = Pick<TestDatabase, 'rpc' | 'sql' | 'close'>;
+
+/** Survives from file to file, since a worker runs its files in one process. */
+const worker = globalThis as typeof globalThis & { testDatabase?: Promise<Connection> };
 
 /**
- * The same migrated database for the same tests, over either transport: embedded, or real Postgres behind PostgREST where
- * STACK_POSTGRES is set.
+ * Opens an empty, migrated database: the worker's one embedded Postgres, or real Postgres behind PostgREST where STACK_POSTGRES is set.
+ * Opening an embedded one takes a second or two, so the files of a worker share it. A file that creates or changes tables, functions,
+ * schemas, roles or settings asks for a database of its `own`; `close` fails for one that should have.
  */
-export async function openTestDatabase(): Promise<TestDatabase> {
-  const database = process.env.STACK_POSTGRES ? await openReal() : await openEmbedded();
-  const [{ columns }] = await database.sql(`select string_agg(quote_ident(attname), ', ') as columns
-    from pg_attribute where attrelid = 'punctual.queues'::regclass and attnum > 0 and not attisdropped`);
-  const kept: Record<string, string> = {};
-  for (const table of seeded) {
-    const [{ rows }] = await database.sql(
-      `select coalesce(jsonb_agg(to_jsonb(t)), '[]')::text as rows from punctual.${table} t`,
-    );
-    kept[table] = rows;
-  }
-  const [{ tables }] = await database.sql(
-    `select array_agg(t) as tables from (
-       select format('punctual.%I', c.relname) as t from pg_class c
-        where c.relnamespace = 'punctual'::regnamespace and c.relkind = 'r' and c.relname <> all ($1::text[])
-       union select format('%I.%I', q.table_schema, q.table_name) from punctual.queues q where q.source = 'table') x`,
-    [seeded],
-  );
+export async function openTestDatabase({ own = false } = {}): Promise<TestDatabase> {
+  if (process.env.STACK_POSTGRES) return resettable(await prepared(await openReal()));
+  if (own) return resettable(await prepared(await openEmbedded()));
+
+  worker.testDatabase ??= openEmbedded().then(prepared);
+  const database = resettable(await worker.testDatabase);
+  await database.reset();
+  const before = await catalogueOf(database);
   return {
     ...database,
-    async reset() {
-      // Only what holds something, since each table costs new files for it and its indexes.
-      const [{ used }] = await database.sql(
-        `select string_agg(t, ', ') as used from unnest($1::text[]) t where pg_relation_size(t::regclass) > 0`,
-        [tables],
+    async close() {
+      if ((await catalogueOf(database)) === before) return;
+      worker.testDatabase = undefined;
+      await database.close();
+      throw new Error(
+        'This file changed the schema. Open its database with openTestDatabase({ own: true }).',
       );
-      if (used) await database.sql(`truncate ${used} restart identity cascade`);
-      await database.sql(
-        `delete from punctual.queues where name <> all (select x->>'name' from jsonb_array_elements($1) x)`,
-        [kept.queues],
-      );
-      await database.sql(
-        `update punctual.queues q set (${columns}) = (select ${columns} from jsonb_populate_record(null::punctual.queues, x))
-           from jsonb_array_elements($1) x where q.name = x->>'name'`,
-        [kept.queues],
-      );
-      for (const table of seeded.filter((name) => name !== 'queues')) {
-        await database.sql(`delete from punctual.${table}`);
-        await database.sql(
-          `insert into punctual.${table} select t.* from jsonb_array_elements($1) x, jsonb_populate_record(null::punctual.${table}, x) t
-           on conflict do nothing`,
-          [kept[table]],
-        );
-      }
     },
   };
 }
 
-async function openEmbedded(): Promise<Omit<TestDatabase, 'reset'>> {
+async function prepared(connection: Connection): Promise<Connection> {
+  await installReset(connection.sql);
+  return connection;
+}
+
+const resettable = (connection: Connection): TestDatabase => ({
+  ...connection,
+  async reset() {
+    await connection.sql('select test_support.reset()');
+  },
+});
+
+/** A text that differs once anything but rows has changed. TRUNCATE writes to pg_class, so pg_class is compared by its names. */
+async function catalogueOf(database: Connection): Promise<string> {
+  const written = [
+    'pg_proc',
+    'pg_attribute',
+    'pg_constraint',
+    'pg_trigger',
+    'pg_namespace',
+    'pg_authid',
+    'pg_type',
+  ];
+  const [{ catalogue }] = await database.sql(`select concat_ws(' ',
+    ${written.map((name) => `(select count(*) || '/' || max(xmin::text::bigint) from ${name})`)},
+    (select count(*) || '/' || sum(hashtext(relname)::bigint) from pg_class),
+    (select string_agg(setconfig::text, ' ') from pg_db_role_setting)) as catalogue`);
+  return catalogue;
+}
+
+async function openEmbedded(): Promise<Connection> {
   const db = await PGlite.create({ loadDataDir: new Blob([readFileSync(inject('snapshot'))]) });
   return {
     rpc: pgliteRpc(db),
@@ -82,7 +89,7 @@ async function openEmbedded(): Promise<Omit<TestDatabase, 'reset'>> {
   };
 }
 
-async function openReal(): Promise<Omit<TestDatabase, 'reset'>> {
+async function openReal(): Promise<Connection> {
   const { startStack } = await import('../stack/start-stack');
   const stack = await startStack();
   return {

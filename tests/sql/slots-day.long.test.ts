@@ -4,6 +4,7 @@ import { hasMore } from '../../lib/engine/tick-report';
 import { type AccountedSlot, accountOfSlots } from '../../lib/server/slot-account';
 import { type SlotEntry, slotEntriesSchema } from '../../lib/store/clocks';
 import { RandomStream } from '../simulation/random';
+import { seed } from '../support/property';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 import { tickBench } from '../support/tick-bench';
 
@@ -212,9 +213,7 @@ function expected(known: Map<string, Known>, clock: Delivery['clock']): Accounte
   });
 }
 
-const seed = Number(process.env.SLOTS_SEED ?? Math.floor(Math.random() * 2 ** 31));
-
-describe(`a day of slots (SLOTS_SEED=${seed})`, () => {
+describe(`a day of slots (SEED=${seed})`, () => {
   it('is told slot by slot as it was, and rows come to the same however slots are delivered', async () => {
     const intents = drawIntents(new RandomStream(`${seed}/rows`));
     const good = await playDay(seed, intents, faultless());

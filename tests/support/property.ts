@@ -1,0 +1,57 @@
+import path from 'node:path';
+import fc from 'fast-check';
+import { expect, inject } from 'vitest';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Which tests run: the quick tier, both tiers, or those on real Postgres. */
+    tier: 'quick' | 'all' | 'real';
+    /** What every property of this run is drawn from: SEED, or see `seed-setup`. */
+    seed: number;
+  }
+}
+
+export const seed = inject('seed');
+
+/** How many cases to draw: fewer in the quick tier, and over REST, where each step is a call. */
+export const runs = (counts: { quick: number; all: number; real?: number }): number =>
+  inject('tier') === 'real' ? (counts.real ?? counts.all) : counts[inject('tier') as 'quick' | 'all'];
+
+/** A case that takes a second may have hundreds of smaller ones: what was found by then is told. */
+const longestShrinkMs = 20_000;
+
+/**
+ * Checks a property with this run's seed. A failure is one line: the smallest counterexample found, what it broke, and the command that
+ * repeats it.
+ */
+export async function assertProperty<Values>(
+  property: fc.IRawProperty<Values>,
+  parameters: fc.Parameters<Values> = {},
+): Promise<void> {
+  const result = await fc.check(shrinkingInTime(property), { ...parameters, seed });
+  if (!result.failed) return;
+  const { testPath, currentTestName } = expect.getState();
+  const command = inject('tier') === 'quick' ? 'npm test' : `npm run test:${inject('tier')}`;
+  const broken = result.errorInstance instanceof Error ? result.errorInstance.message : result.errorInstance;
+  throw new Error(
+    `${fc.stringify(result.counterexample)} breaks it: ${`${broken}`.replaceAll(/\s+/g, ' ')} ` +
+      `(case ${result.numRuns}, shrunk ${result.numShrinks} times). Repeat: ` +
+      `SEED=${seed} ${command} -- ${path.relative(process.cwd(), testPath ?? '')} -t '${currentTestName?.split(' > ').at(-1)}'`,
+    { cause: result.errorInstance },
+  );
+}
+
+function shrinkingInTime<Values>(property: fc.IRawProperty<Values>): fc.IRawProperty<Values> {
+  if (!property.isAsync()) return property;
+  let failedAt: number | null = null;
+  const run = property.run.bind(property) as (
+    value: Values,
+  ) => Promise<Awaited<ReturnType<typeof property.run>>>;
+  property.run = (async (value: Values) => {
+    if (failedAt !== null && performance.now() - failedAt > longestShrinkMs) return null;
+    const failure = await run(value);
+    if (failure !== null) failedAt ??= performance.now();
+    return failure;
+  }) as typeof property.run;
+  return property;
+}

@@ -1,0 +1,12 @@
+import type { TestProject } from 'vitest/node';
+
+/** The quick tier plays the same cases each time, so that a green one stays green; the others draw new ones. */
+export default function setup(project: TestProject): void {
+  const isQuick = project.config.provide.tier === 'quick';
+  const drawn = isQuick ? 20_260_302 : Math.floor(Math.random() * 2 ** 31);
+  const seed = Number(process.env.SEED ?? drawn);
+  if (!Number.isSafeInteger(seed))
+    throw new Error(`SEED is "${process.env.SEED}": give a whole number, as a test run printed it.`);
+  console.log(`Property tests: SEED=${seed}`);
+  project.provide('seed', seed);
+}
