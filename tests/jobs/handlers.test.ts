@@ -33,9 +33,7 @@ describe('the jobs that come along', () => {
   });
 
   it('nap stops when it is told to', async () => {
-    const startedAt = performance.now();
     await expect(run('nap', { seconds: 600 }, { signal: AbortSignal.timeout(20) })).rejects.toThrow();
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
 
   it('fail-first fails as often as it is told to', async () => {

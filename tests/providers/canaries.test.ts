@@ -13,8 +13,11 @@ afterEach(async () => {
 });
 
 const never = () => new AbortController().signal;
-const over = (...urls: string[]) => {
-  const made = canaries(urls, dnsResolver(['127.0.0.1:1']), { round: 300, between: 60, broken: 400 });
+const over = (...urls: string[]) => overIn(300, ...urls);
+/** For a test of what is not waited for: a round that is longer than the test may take. */
+const overForEver = (...urls: string[]) => overIn(600_000, ...urls);
+const overIn = (round: number, ...urls: string[]) => {
+  const made = canaries(urls, dnsResolver(['127.0.0.1:1']), { round, between: 60, broken: 400 });
   if (!made) throw new Error('there are none');
   return made;
 };
@@ -49,9 +52,7 @@ describe('the network is ok where a canary', () => {
   it('answers, and the others neither count nor are waited for', async () => {
     const { host } = await serve((_request, response) => response.end());
     const silent = await raw.answering(() => {});
-    const startedAt = performance.now();
-    expect(await over(await nobody(), silent, `http://${host}/`).answersSinceNow(never())).toBe('ok');
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(await overForEver(await nobody(), silent, `http://${host}/`).answersSinceNow(never())).toBe('ok');
   });
 });
 
@@ -67,7 +68,6 @@ describe('the network is broken where', () => {
     const startedAt = performance.now();
     expect(await asked.answersSinceNow(never())).toBe('broken');
     expect(performance.now() - startedAt).toBeGreaterThan(280);
-    expect(performance.now() - startedAt).toBeLessThan(900);
     silent = false;
     const before = asks;
     expect(await asked.answersSinceNow(never())).toBe('broken');
@@ -99,24 +99,19 @@ describe('a round', () => {
       // Only the second is answered.
       if (times === 2) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
     });
-    const asked = over(origin);
-    const startedAt = performance.now();
+    const asked = overForEver(origin);
     const first = asked.answersSinceNow(never());
     await sleep(20);
     const second = asked.answersSinceNow(never());
     expect(await Promise.all([first, second])).toEqual(['ok', 'ok']);
-    expect(performance.now() - startedAt).toBeLessThan(280);
     expect(times).toBe(2);
     // Nobody ever answers the first round, which says nothing any more.
-    await sleep(350);
     expect(await asked.answersSinceNow(AbortSignal.timeout(50))).toBeNull();
   });
 
   it('is not waited for beyond the signal', async () => {
     const origin = await raw.answering(() => {});
-    const startedAt = performance.now();
-    expect(await over(origin).answersSinceNow(AbortSignal.timeout(50))).toBeNull();
-    expect(await over(origin).answersSinceNow(AbortSignal.abort())).toBeNull();
-    expect(performance.now() - startedAt).toBeLessThan(500);
+    expect(await overForEver(origin).answersSinceNow(AbortSignal.timeout(50))).toBeNull();
+    expect(await overForEver(origin).answersSinceNow(AbortSignal.abort())).toBeNull();
   });
 });

@@ -49,7 +49,8 @@ describe('a name', () => {
     const { resolve } = await resolverOver({ 'site.test': ['192.0.2.1'] }, 'AAAA');
     const startedAt = performance.now();
     expect(await resolve('site.test')).toEqual([{ address: '192.0.2.1', family: 4 }]);
-    expect(performance.now() - startedAt).toBeLessThan(1_500);
+    // Two tries of 2 s each are what waiting for it would take.
+    expect(performance.now() - startedAt).toBeLessThan(3_500);
   });
 
   it.each([
@@ -65,15 +66,20 @@ describe('a name', () => {
 describe('names that never resolve', () => {
   it('end with the signal, thirty at once, and hold none of the threads that others wait for', async () => {
     const { resolve } = await resolverOver({ 'silent.test': 'silence' });
-    const startedAt = performance.now();
-    const looking = Array.from({ length: 30 }, () => resolve('silent.test', AbortSignal.timeout(300)));
-    const ended = Promise.allSettled(looking);
+    const ending = new AbortController();
+    let ended = 0;
+    const looking = Array.from({ length: 30 }, () =>
+      resolve('silent.test', ending.signal).finally(() => {
+        ended += 1;
+      }),
+    );
+    const all = Promise.allSettled(looking);
     // Asks a thread of the pool.
     await lookup('127.0.0.1');
     await lookup('localhost');
-    expect(performance.now() - startedAt).toBeLessThan(250);
-    for (const { status } of await ended) expect(status).toBe('rejected');
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(ended).toBe(0);
+    ending.abort();
+    for (const { status } of await all) expect(status).toBe('rejected');
   });
 
   it('are not asked for once the signal has fired', async () => {

@@ -182,26 +182,26 @@ describe('servers that never come to an end', () => {
       socket.on('close', () => clearInterval(timer));
     });
     const redirects = await raw.answering(
-      (socket) => void setTimeout(() => socket.end(httpAnswer(302, '', { location: '/' })), 60),
+      (socket) => void setTimeout(() => socket.end(httpAnswer(302, '', { location: '/' })), 250),
     );
     const urls = ['http://silent.test', silent, drips, redirects];
-    const startedAt = performance.now();
-    const running = Promise.all(
-      urls.flatMap((url) =>
-        Array.from({ length: 30 }, () => perform({ url: `${url}/`, timeout_ms: 900, max_redirects: 20 })),
+    let ended = 0;
+    const running = urls.flatMap((url) =>
+      Array.from({ length: 30 }, () =>
+        perform({ url: `${url}/`, timeout_ms: 900, max_redirects: 20 }).finally(() => {
+          ended += 1;
+        }),
       ),
     );
     // Both wait for a thread of the pool, of which there are four.
-    const waitedSince = performance.now();
     await Promise.all([lookup('localhost'), readFile(import.meta.filename)]);
-    expect(performance.now() - waitedSince).toBeLessThan(800);
-    for (const result of await running) {
+    expect(ended).toBe(0);
+    // One after the other, on four threads, they would outlast this test.
+    for (const result of await Promise.all(running)) {
       expect(result).toMatchObject({
         verdict: 'down',
         error: expect.stringMatching(/^not done within 900 ms, while/),
       });
     }
-    // One after the other, on four threads, they would take 27 s.
-    expect(performance.now() - startedAt).toBeLessThan(9_000);
   });
 });

@@ -1,20 +1,11 @@
-/** One edit to what is shipped, and the guarantee that goes with it. */
-export interface Mutant {
-  name: string;
-  guarantee: string;
-  file: string;
-  /** Occurs exactly once. */
-  find: string;
-  replace: string;
-}
+import { type Mutant, migration } from './mutant';
 
-const migration = (name: string) => `supabase/migrations/20261122000${name}.sql`;
 const enrolments = 'supabase/migrations/20261122001700_enrolments.sql';
 const sequences = 'supabase/migrations/20261122001800_sequences.sql';
 const replies = 'supabase/migrations/20261122001750_replies.sql';
 
 /** Each takes away one mechanism; the simulation has to see that it is missing. */
-export const mutants: Mutant[] = [
+export const simulationMutants: Mutant[] = [
   {
     name: 'the fence',
     guarantee: 'an outcome moves a row only under its own claim',
