@@ -134,7 +134,7 @@ async function playDay(seed: number, intents: Intent[], deliveries: Delivery[]) 
   await database.sql(
     `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at)
      select a.id, 'linkedin', 'chat', x.body, x.due from jsonb_to_recordset($1) x (body text, due timestamptz, n integer)
-       join punctual.accounts a on a.provider_account_id = 'account-' || (1 + x.n % 60)`,
+       join punctual.accounts a on a.provider_account_id = 'account-' || (1 + x.n % 60) order by x.n`,
     [JSON.stringify(intents.map(({ body, dueMs }, n) => ({ body, due: new Date(dueMs).toISOString(), n })))],
   );
 

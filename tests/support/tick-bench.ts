@@ -79,14 +79,15 @@ export function tickBench(database: TestDatabase, start?: string) {
     async addDms(count: number, { accounts = count, dailyLimit = 1_000 } = {}) {
       await database.sql(
         `insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
-         select 'unipile', 'account-' || n, 'Account ' || n, $2 from generate_series(1, $1::integer) n`,
+         select 'unipile', 'account-' || n, 'Account ' || n, $2 from generate_series(1, $1::integer) n order by n`,
         [accounts, dailyLimit],
       );
       await database.sql(
         `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at)
          select a.id, 'linkedin', 'chat-' || n, 'message ' || n, $2::timestamptz - make_interval(secs => $1::integer - n)
            from generate_series(1, $1::integer) n
-           join punctual.accounts a on a.provider_account_id = 'account-' || (1 + (n - 1) % $3::integer)`,
+           join punctual.accounts a on a.provider_account_id = 'account-' || (1 + (n - 1) % $3::integer)
+          order by n`,
         [count, clock.date().toISOString(), accounts],
       );
     },
