@@ -14,6 +14,7 @@ export default defineConfig({
     // One process a worker: its files share modules and one embedded database, which take seconds to load.
     isolate: false,
     maxWorkers: availableParallelism(),
+    expect: { poll: { timeout: 30_000 } },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -10,7 +10,7 @@ import {
 import { bodyLimits } from '../providers/body-limits';
 import { type Unipile, unipile, unipileMaxLateMs } from '../providers/unipile';
 import { type WhatsappCloud, whatsappCloud } from '../providers/whatsapp-cloud';
-import { doubtMs, judgeMessages, type SeenMessage } from './judge-messages';
+import { clockRoomMs, judgeMessages, type SeenInChat } from './judge-messages';
 
 const row = z
   .object({
@@ -193,15 +193,16 @@ async function findInChat(
           signal,
         })
       ).map(({ id }) => id);
-  const since = new Date(Date.parse(attemptedAt) - doubtMs).toISOString();
+  const since = new Date(Date.parse(attemptedAt) - clockRoomMs).toISOString();
   const lists = await Promise.all(chats.map((chatId) => unipile.listMessages({ chatId, since, signal })));
-  const seen = new Map<string, SeenMessage>();
+  const seen = new Map<string, SeenInChat>();
   for (const receipt of receipts.catch([]).parse(evidence)) {
     const { message_id: id, chat_id: chatId, body, said_at: at } = receipt;
-    if (body !== null && at !== null) seen.set(id, { id, chatId, text: body, at });
+    if (body !== null && at !== null) seen.set(id, { id, chatId, text: body, at, fromUs: true });
   }
   for (const message of lists.flatMap(({ messages }) => messages)) {
-    if (message.fromUs) seen.set(message.id, message);
+    // Its webhook told that we sent it.
+    seen.set(message.id, { ...message, fromUs: message.fromUs || seen.has(message.id) });
   }
 
   const { proofs, doubts } = judgeMessages(dm.body, attemptedAt, [...seen.values()]);

@@ -9,17 +9,45 @@ export interface SeenMessage {
   at: string;
 }
 
+/** `fromUs`: the provider says that the account sent it. */
+export type SeenInChat = SeenMessage & { fromUs: boolean };
+
 /** How far a provider's clock may be behind ours. */
 const skewMs = 5_000;
 /** Further back than any clock is wrong: what lies between may be of the attempt and may not. */
 export const doubtMs = 10 * 60_000;
 
+/** How far a provider's clock may be off, or a local time without its offset: no zone is further from UTC than 14 hours. */
+export const clockRoomMs = 24 * 3_600_000;
+
 /**
- * Which of the messages that the account sent are what an attempt of `text`, begun at `attemptedAt`, left behind. One with the same
- * text, not older than the attempt, is; one that is older by no more than a wrong clock could explain may be, and so may one
- * that a network has cut, marked up or emptied. Messages that other rows account for are not known here: the database leaves them out.
+ * Finds what an attempt of `text`, begun at `attemptedAt`, may have left in its chat.
+ *
+ * A message of ours with the same text, not older than the attempt, proves it. Every other message of ours is a candidate, whatever it
+ * says: networks shorten links, escape, cut, sign and translate. So is a message with a similar text that the provider calls the other
+ * person's. A candidate blocks sending again until a person has looked. The database leaves out messages that other rows bear.
  */
 export function judgeMessages(
+  text: string,
+  attemptedAt: string,
+  messages: SeenInChat[],
+): Pick<Finding, 'proofs' | 'doubts'> {
+  const ours = messages.filter(({ fromUs }) => fromUs);
+  const { proofs } = judgeByText(text, attemptedAt, ours);
+  const proved = new Set(proofs.map(({ messageId }) => messageId));
+  const since = Date.parse(attemptedAt) - clockRoomMs;
+  const doubts = messages
+    .filter(({ id, at }) => Date.parse(at) >= since && !proved.has(id))
+    .filter((message) => message.fromUs || isAlike(plain(message.text), plain(text)))
+    .map(({ id }) => id);
+  return { proofs, doubts };
+}
+
+/**
+ * Compares by text alone. The same text since the attempt is proof; the same text a little older, or one that a network has cut, marked up
+ * or emptied, is a candidate. A longer or another text is nothing.
+ */
+export function judgeByText(
   text: string,
   attemptedAt: string,
   messages: SeenMessage[],

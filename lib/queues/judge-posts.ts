@@ -1,6 +1,6 @@
 import type { Finding } from '../engine/queue';
 import { numbersOf, type OwnPost } from '../providers/unipile-posts';
-import { doubtMs, judgeMessages } from './judge-messages';
+import { doubtMs, judgeByText } from './judge-messages';
 
 /** Another row of the account, which may be where a post in its list comes from. */
 export interface OtherRow {
@@ -35,7 +35,7 @@ export function judgePosts(
     .filter((other) => !posts.some((post) => isBorneBy(post, other)))
     .filter((other) => other.published || !isSame(other.body, text));
 
-  const judged = judgeMessages(
+  const judged = judgeByText(
     text,
     attemptedAt,
     free.map((post) => seenAs(post, text, begunAt)),
@@ -93,7 +93,7 @@ const anyInstant = new Date(0).toISOString();
 
 /** What a network may have made of one text, by the other as it is seen: the same, or cut and marked up. */
 function seenAsOther(one: string, seen: string) {
-  return judgeMessages(one, anyInstant, [
+  return judgeByText(one, anyInstant, [
     { id: 'other', chatId: null, text: withLinksOf(one, seen), at: anyInstant },
   ]);
 }
@@ -106,7 +106,7 @@ function mayBecome(body: string, seen: string): boolean {
 /** Letter by letter but for spaces; links that differ make it another text. */
 function isSame(one: string, other: string): boolean {
   return (
-    judgeMessages(one, anyInstant, [{ id: 'other', chatId: null, text: other, at: anyInstant }]).proofs
-      .length > 0
+    judgeByText(one, anyInstant, [{ id: 'other', chatId: null, text: other, at: anyInstant }]).proofs.length >
+    0
   );
 }

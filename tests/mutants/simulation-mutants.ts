@@ -130,8 +130,8 @@ export const simulationMutants: Mutant[] = [
     name: 'the look goes back to the attempt',
     guarantee: 'what the attempt left in the chat is found',
     file: 'lib/queues/dm-queue.ts',
-    find: 'Date.parse(attemptedAt) - doubtMs',
-    replace: 'Date.parse(attemptedAt) + doubtMs',
+    find: 'Date.parse(attemptedAt) - clockRoomMs',
+    replace: 'Date.parse(attemptedAt) + clockRoomMs',
   },
   {
     name: 'a step is queued where its enrolment is advanced (a crash loses the message)',

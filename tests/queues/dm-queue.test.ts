@@ -70,7 +70,7 @@ function reconcile(deps: Partial<DmProviders>, row = dm, more: object = {}): Pro
 }
 
 describe('what became of a message in a known chat', () => {
-  it('is proved by its text in the chat, asked from ten minutes before the attempt on', async () => {
+  it('is proved by its text in the chat, asked from a day before the attempt on', async () => {
     const { unipile, asked } = fakeUnipile({ chats: { chat: [message('m1')] } });
     expect(await reconcile({ unipile })).toEqual({
       proofs: [{ messageId: 'm1', result: { chat_id: 'chat' } }],
@@ -78,12 +78,17 @@ describe('what became of a message in a known chat', () => {
       absentAfterMs: maxLateMs,
       text: 'it is in the chat',
     });
-    expect(asked).toEqual([{ chatId: 'chat', since: at(-600), signal }]);
+    expect(asked).toEqual([{ chatId: 'chat', since: at(-86_400), signal }]);
   });
 
   it('is proved absent after the time that a message may be late, where all of the chat was read', async () => {
-    const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'something else')] } });
+    const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'Who are you?', 5, false)] } });
     expect(await reconcile({ unipile })).toMatchObject({ proofs: [], doubts: [], absentAfterMs: maxLateMs });
+  });
+
+  it('is not sent again while the chat holds any other message of ours', async () => {
+    const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'something else')] } });
+    expect(await reconcile({ unipile })).toMatchObject({ proofs: [], doubts: ['m1'] });
   });
 
   it('is not proved absent where there may be more of the chat than was read', async () => {
@@ -95,7 +100,8 @@ describe('what became of a message in a known chat', () => {
     const { unipile } = fakeUnipile({
       chats: { chat: [message('m1', 'hello', 5, false), message('m2', '', 5, false)] },
     });
-    expect(await reconcile({ unipile })).toMatchObject({ proofs: [], doubts: [] });
+    // The same text may be ours, told with the wrong sender.
+    expect(await reconcile({ unipile })).toMatchObject({ proofs: [], doubts: ['m1'] });
   });
 
   it('is proved by what a webhook told, too, and each message counts once', async () => {
@@ -136,7 +142,7 @@ describe('what became of a message that was to open a chat', () => {
 
   it.each<[string, Shown['chats']]>([
     ['there is no chat', {}],
-    ['it is in none of them', { one: [], two: [message('m1', 'other')] }],
+    ['it is in none of them', { one: [], two: [message('m1', 'other', 5, false)] }],
   ])('is never proved absent: %s', async (_what, chats) => {
     const { unipile } = fakeUnipile({ chats });
     const finding = await reconcile({ unipile }, opening);
