@@ -147,8 +147,9 @@ async function findInList(
   return {
     proofs,
     doubts,
-    absentAfterMs: complete ? deps.unipileMaxLateMs : null,
-    text: tellFinding(proofs.length, doubts.length, complete),
+    // LinkedIn may process a video for longer than any wait that proves something.
+    absentAfterMs: complete && post.media_urls.length === 0 ? deps.unipileMaxLateMs : null,
+    text: tellFinding(proofs.length, doubts.length, complete, post.media_urls.length > 0),
   };
 }
 
@@ -157,9 +158,11 @@ function asOther(other: z.infer<typeof others>[number]): OtherRow {
   return { published: status === 'published', body, postId, permalink };
 }
 
-function tellFinding(proofs: number, doubts: number, complete: boolean): string {
+function tellFinding(proofs: number, doubts: number, complete: boolean, hasMedia: boolean): string {
   if (proofs > 0) return 'it is among the account’s posts';
   if (doubts > 0) return 'the account has a post that may be it: look there';
+  if (hasMedia)
+    return 'it is not among the account’s posts, where its media may still be in process: look there';
   return complete
     ? 'it is not among the account’s posts'
     : 'it is not among the account’s latest posts; there are more, or some could not be read';

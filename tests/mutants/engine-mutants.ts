@@ -282,4 +282,25 @@ export const engineMutants: Mutant[] = [
     find: 'if (parsed.success) return { row: parsed.data };',
     replace: 'if (parsed.success || parsed.error) return { row: claimed.row as Row };',
   },
+  {
+    name: 'any message of ours is a candidate',
+    guarantee: 'a delivered text that the network changed is not sent again',
+    file: 'lib/queues/judge-messages.ts',
+    find: '.filter((message) => message.fromUs || isAlike(',
+    replace: '.filter((message) => isAlike(',
+  },
+  {
+    name: 'room for clocks that are hours off',
+    guarantee: 'a delivered message that the provider dates hours earlier is not sent again',
+    file: 'lib/queues/judge-messages.ts',
+    find: 'clockRoomMs = 24 * 3_600_000',
+    replace: 'clockRoomMs = 600_000',
+  },
+  {
+    name: 'media take their time',
+    guarantee: 'a post whose video is in process is not published again',
+    file: 'lib/queues/posts.ts',
+    find: 'complete && post.media_urls.length === 0 ? deps.unipileMaxLateMs : null',
+    replace: 'complete ? deps.unipileMaxLateMs : null',
+  },
 ];

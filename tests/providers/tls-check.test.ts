@@ -12,6 +12,9 @@ import { type DnsServer, startDnsServer } from '../support/dns-server';
 import { sites, testAuthority } from '../support/sites';
 import { loopback } from './loopback';
 
+/** A bound for what never comes, not for how fast it does. */
+const waiting = { timeout: 30_000 };
+
 const { serve, closeAll } = sites();
 const raw = loopback();
 afterEach(async () => {
@@ -87,7 +90,7 @@ describe.each(['https', 'tls'])('a certificate, by %s', (scheme) => {
     );
     await check(`${scheme}://site.test.:${site.port}`);
     await check(`${scheme}://127.0.0.1:${site.port}`);
-    await vi.waitFor(() => expect(names).toEqual(['site.test', false]));
+    await vi.waitFor(() => expect(names).toEqual(['site.test', false]), waiting);
   });
 
   it('that expires within the days that count is degraded', async () => {

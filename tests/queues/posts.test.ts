@@ -368,6 +368,25 @@ describe('a post whose answer was lost', () => {
     expect(await rows()).toMatchObject([{ status: 'unknown', reconcile: { waits_for_operator: true } }]);
   });
 
+  it.each<[what: string, media_urls: string[], absentAfterMs: number | null]>([
+    ['is proved absent without media', [], 600_000],
+    ['is never proved absent with media, which may still be in process', ['https://x.test/a.mp4'], null],
+  ])('%s, where the whole list was read and it is not there', async (_what, media_urls, absentAfterMs) => {
+    const unipile = { listOwnPosts: async () => ({ posts: [], complete: true }) } as unknown as UnipilePosts;
+    const finding = await queue.reconcile?.(
+      { id: '1', body: 'hello', media_urls },
+      {
+        deps: { unipile, guard: () => null, unipileMaxLateMs: 600_000 } as never,
+        account: { id: 'a', provider: 'unipile', providerAccountId: 'acc', name: 'Ann' },
+        attemptedAt: '2026-03-02T12:00:00Z',
+        evidence: null,
+        log: silentLog,
+        signal: new AbortController().signal,
+      },
+    );
+    expect(finding).toMatchObject({ proofs: [], doubts: [], absentAfterMs });
+  });
+
   it('is looked at later where another post of the account is going out at the moment', async () => {
     const evidence = [{ status: 'publishing', body: 'x', provider_post_id: null, permalink: null }];
     const context = {

@@ -299,7 +299,7 @@ describe('the process', () => {
     // The shares of faults are as by default: one of these comes through.
     for (const text of texts(5)) await say({ url } as Sandbox, text);
     const hears = (words: string) =>
-      expect.poll(() => heard.some(({ raw }) => raw.includes(words)), { timeout: 8_000 }).toBe(true);
+      expect.poll(() => heard.some(({ raw }) => raw.includes(words))).toBe(true);
     await hears('"message":"text ');
     await hears('"is_sender":false');
     expect(new Set(heard.map(({ secret }) => secret))).toEqual(new Set(['u']));

@@ -84,7 +84,7 @@ describe('an app that hands its ticks to a worker', () => {
     expect(await trigger()).toEqual({ status: 202, body: { queue: 'jobs', worker: 'started' } });
     await vi.waitFor(
       async () => expect(await states()).toEqual([{ status: 'done', n: 40, attempts: 1 }]),
-      10_000,
+      30_000,
     );
     const entry = { clock: 'vercel', path: '/api/trigger/jobs', schedule: '* * * * *' };
     expect(await ticks()).toEqual([
@@ -121,7 +121,7 @@ describe('an app that hands its ticks to a worker', () => {
     expect((await trigger()).status).toBe(200);
     await vi.waitFor(
       async () => expect(await states()).toEqual([{ status: 'done', n: 40, attempts: 1 }]),
-      10_000,
+      30_000,
     );
   });
 });

@@ -14,6 +14,9 @@ import {
   startLocalClock,
 } from '@/worker/local-clock';
 
+/** A bound for what never comes, not for how fast it does. */
+const waiting = { timeout: 30_000 };
+
 const everyMinute = { path: '/api/cron/dm-queue', schedule: '* * * * *' };
 const onceADay = { path: '/api/cron/prune', schedule: '17 3 * * *' };
 const at = (time: string) => Date.parse(`2030-01-15T${time}Z`);
@@ -163,7 +166,7 @@ describe('the local clock', () => {
 
   it('says who calls and for which instant, fires at once, and names no instant twice', async () => {
     const { reports } = start(40);
-    await vi.waitFor(() => expect(reports.length).toBeGreaterThanOrEqual(4));
+    await vi.waitFor(() => expect(reports.length).toBeGreaterThanOrEqual(4), waiting);
     expect(headersSeen[0]).toMatchObject({
       path: '/api/cron/dm-queue',
       authorization: 'Bearer secret',
@@ -219,28 +222,28 @@ describe('the local clock', () => {
 
   it('says once that the app is away, goes on, and says it again only after it was back', async () => {
     const { reports, errors } = start(25);
-    await vi.waitFor(() => expect(reports.length).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(reports.length).toBeGreaterThan(0), waiting);
     const samePort = port();
     const away = () => new Promise((done) => server.close(done));
     await away();
     // A call that was under way may have had its connection ended before.
     const refused = '/api/cron/dm-queue could not be called: ECONNREFUSED';
-    await vi.waitFor(() => expect(errors.at(-1)).toBe(refused));
+    await vi.waitFor(() => expect(errors.at(-1)).toBe(refused), waiting);
     await new Promise((done) => setTimeout(done, 100));
     const timesRefused = () => errors.filter((message) => message === refused).length;
     expect(timesRefused()).toBe(1);
     const before = reports.length;
     await listen(samePort);
-    await vi.waitFor(() => expect(reports.length).toBeGreaterThan(before));
+    await vi.waitFor(() => expect(reports.length).toBeGreaterThan(before), waiting);
     await away();
-    await vi.waitFor(() => expect(timesRefused()).toBe(2));
+    await vi.waitFor(() => expect(timesRefused()).toBe(2), waiting);
     await listen();
   });
 
   it('says what an answer that is no success said', async () => {
     answer = { status: 401, body: '{"error":{"kind":"unauthorised","message":"no"}}', afterMs: 0 };
     const { errors, reports } = start(25);
-    await vi.waitFor(() => expect(headersSeen.length).toBeGreaterThan(2));
+    await vi.waitFor(() => expect(headersSeen.length).toBeGreaterThan(2), waiting);
     expect(errors).toEqual(['/api/cron/dm-queue answered 401: no']);
     expect(reports).toEqual([]);
   });
@@ -248,7 +251,7 @@ describe('the local clock', () => {
   it('fires on while a call is slow, and stops when what is under way is answered', async () => {
     answer.afterMs = 150;
     const { reports } = start(30);
-    await vi.waitFor(() => expect(headersSeen.length).toBeGreaterThanOrEqual(3));
+    await vi.waitFor(() => expect(headersSeen.length).toBeGreaterThanOrEqual(3), waiting);
     expect(reports.length).toBeLessThan(headersSeen.length);
     await stop();
     const fired = headersSeen.length;
