@@ -60,7 +60,7 @@ async function withCopy<T>(work: (copy: string) => Promise<T>): Promise<T> {
 }
 
 /** How a copy of the tree was found to be broken; null when it was not. */
-type Judge = (copy: string, workers: number) => Promise<string | null>;
+type Judge = (copy: string, workers: number, mutant?: Mutant) => Promise<string | null>;
 
 /** Plays seeds until one breaks a promise. */
 const judgeBySimulation: Judge = (copy, workers) => {
@@ -90,9 +90,42 @@ const judgeBySimulation: Judge = (copy, workers) => {
 const describeViolations = ({ seed, violations }: SimulationResult): string =>
   `seed ${seed}: ${[...new Set(violations.map(({ invariant }) => invariant))].join('; ')}`;
 
+/** Where a test that fails is found soonest, by words of the mutated file's path; the whole quick tier is run after it. */
+const likelyTests: [words: RegExp, tests: string[]][] = [
+  [/settle/, ['sql/settle', 'sql/limits', 'sql/account-pace', 'sql/add-queue']],
+  [/claim/, ['sql/pace', 'sql/partitions', 'sql/limits', 'sql/reconcile', 'sql/add-queue']],
+  [/_pace/, ['sql/account-pace', 'sql/hours']],
+  [/exchange/, ['sql/exchange', 'sql/adaptive', 'sql/partitions', 'sql/enrolments']],
+  [/reconcile/, ['sql/reconcile', 'sql/receipts']],
+  [/enrolments|sequences|replies/, ['sql/enrolments', 'sql/sequences', 'sql/replies']],
+  [/engine/, ['engine/', 'jobs/']],
+  [/queues/, ['queues/']],
+];
+
 /** Runs the quick tier until a test fails. */
-const judgeByTests: Judge = (copy, workers) => {
-  const args = ['node_modules/vitest/vitest.mjs', 'run', '--bail', '1', '--maxWorkers', `${workers}`];
+const judgeByTests: Judge = async (copy, workers, mutant) => {
+  const likely = likelyTests.find(([words]) => mutant && words.test(mutant.file))?.[1] ?? [];
+  const soon =
+    likely.length > 0
+      ? await runTests(
+          copy,
+          workers,
+          likely.map((file) => `tests/${file}`),
+        )
+      : null;
+  return soon ?? runTests(copy, workers, []);
+};
+
+function runTests(copy: string, workers: number, files: string[]): Promise<string | null> {
+  const args = [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    ...files,
+    '--bail',
+    '1',
+    '--maxWorkers',
+    `${workers}`,
+  ];
   args.push('--reporter', 'json', '--outputFile', 'mutant-report.json');
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd: copy, stdio: 'ignore' });
@@ -101,7 +134,7 @@ const judgeByTests: Judge = (copy, workers) => {
       resolve(code === 0 ? null : firstFailure(path.join(copy, 'mutant-report.json'))),
     );
   });
-};
+}
 
 function firstFailure(report: string): string {
   // A schema that Postgres refuses leaves no report.
@@ -125,7 +158,8 @@ function misfit({ name, file, find }: Mutant): Verdict | null {
   return { ok: false, text: `NO LONGER APPLIES  ${name}: ${file} has it ${places} times: ${find}` };
 }
 
-async function tryMutant({ name, guarantee, file, find, replace }: Mutant): Promise<Verdict> {
+async function tryMutant(mutant: Mutant): Promise<Verdict> {
+  const { name, guarantee, file, find, replace } = mutant;
   const startedAt = performance.now();
   const caught = await withCopy((copy) => {
     const mutated = path.join(copy, file);
@@ -133,7 +167,7 @@ async function tryMutant({ name, guarantee, file, find, replace }: Mutant): Prom
       mutated,
       readFileSync(mutated, 'utf8').replace(find, () => replace),
     );
-    return judge(copy, 1);
+    return judge(copy, 1, mutant);
   });
   const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);
   if (!caught) return { ok: false, text: `SURVIVED  ${name} (${guarantee}), ${seconds} s` };

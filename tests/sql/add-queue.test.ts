@@ -313,6 +313,25 @@ describe('a table of a person’s own', () => {
     expect(mixed.settled.exceptions).toContainEqual({ id: '777', verdict: 'lost', outcome: 'done' });
   });
 
+  it('that is settled as a group leaves a row alone that another tick has claimed since', async () => {
+    await trials();
+    await addTrial(sql.at(-1));
+    const stale = tick();
+    const { rows, claimId } = await stale.claim();
+    sql.pass(3_600);
+    const claims = [await tick().claim()];
+    sql.pass(3_600);
+    claims.push(await tick().claim());
+    const latest = claims.find((claim) => claim.rows.length > 0);
+    expect(latest?.rows.map(({ id }) => id)).toEqual([rows[0]?.id]);
+
+    const late = { outcomes: { done: [{ claim_id: claimId, ids: [rows[0]?.id] }] } };
+    expect((await stale.exchange(late)).settled).toMatchObject({ done: 0, lost: 1 });
+    expect(await database.sql('select status, claim_id from app.trials')).toEqual([
+      { status: 'running', claim_id: latest?.claimId },
+    ]);
+  });
+
   it('has its after_settle run in the same transaction: what that refuses was not settled', async () => {
     await database.sql('create table app.checks (trial bigint, outcome text, ms integer check (ms < 1000))');
     await database.sql(`create function app.keep_check(p_applied jsonb, p_now timestamptz) returns void language sql as $$

@@ -30,15 +30,18 @@ export async function assertProperty<Values>(
 ): Promise<void> {
   const result = await fc.check(shrinkingInTime(property), { ...parameters, seed });
   if (!result.failed) return;
-  const { testPath, currentTestName } = expect.getState();
-  const command = inject('tier') === 'quick' ? 'npm test' : `npm run test:${inject('tier')}`;
-  const broken = result.errorInstance instanceof Error ? result.errorInstance.message : result.errorInstance;
-  throw new Error(
-    `${fc.stringify(result.counterexample)} breaks it: ${`${broken}`.replaceAll(/\s+/g, ' ')} ` +
-      `(case ${result.numRuns}, shrunk ${result.numShrinks} times). Repeat: ` +
-      `SEED=${seed} ${command} -- ${path.relative(process.cwd(), testPath ?? '')} -t '${currentTestName?.split(' > ').at(-1)}'`,
-    { cause: result.errorInstance },
-  );
+  const { counterexample, errorInstance, numRuns, numShrinks } = result;
+  const broken = errorInstance instanceof Error ? errorInstance.message : String(errorInstance);
+  const what = `${fc.stringify(counterexample)} breaks it: ${broken} (case ${numRuns}, shrunk ${numShrinks} times).`;
+  throw new Error(`${what} Repeat: ${replayCommand()}`.replaceAll(/\s+/g, ' '), { cause: errorInstance });
+}
+
+function replayCommand(): string {
+  const { testPath = '', currentTestName = '' } = expect.getState();
+  const script = inject('tier') === 'quick' ? 'npm test' : `npm run test:${inject('tier')}`;
+  // A pattern, in single quotes: what is special in either stands for any character.
+  const name = (currentTestName.split(' > ').at(-1) ?? '').replaceAll(/[\\^$*+?()[\]{}|']/g, '.');
+  return `SEED=${seed} ${script} -- ${path.relative(process.cwd(), testPath)} -t '${name}'`;
 }
 
 function shrinkingInTime<Values>(property: fc.IRawProperty<Values>): fc.IRawProperty<Values> {
