@@ -1,3 +1,4 @@
+import { readBody } from './read-body';
 import { problem } from './respond';
 
 /** A thousand of the longest messages, and their punctuation. */
@@ -8,19 +9,11 @@ export async function readJson(
   request: Request,
   none?: unknown,
 ): Promise<{ value: unknown } | { refused: Response }> {
-  const tooLarge = () => ({
-    refused: problem(
-      413,
-      'too_large',
-      `the body is larger than ${maxBytes / 1024 / 1024} MB: send it in parts`,
-    ),
-  });
-  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) return tooLarge();
-  const bytes = new Uint8Array(await request.arrayBuffer());
-  if (bytes.length > maxBytes) return tooLarge();
-  if (bytes.length === 0 && none !== undefined) return { value: none };
+  const read = await readBody(request, maxBytes);
+  if ('refused' in read) return read;
+  if (read.bytes.length === 0 && none !== undefined) return { value: none };
   try {
-    return { value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) };
+    return { value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(read.bytes)) };
   } catch {
     return { refused: problem(400, 'invalid_json', 'the body is not JSON in UTF-8') };
   }

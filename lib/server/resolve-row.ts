@@ -7,7 +7,7 @@ const asked = z.strictObject({
   /** What became of it, or is to become of it: the queue's own word, or the state. That of `pending` does it again. */
   decision: storableText(100),
   /** The attempt that it is about, as the row's `attempts` says; nothing is decided of a later one. */
-  attempt: z.int().min(0).optional(),
+  attempt: z.int32().min(0).optional(),
   /** Kept beside the decision. */
   note: storableText(1_000).optional(),
 });

@@ -3,8 +3,11 @@ import type { WebhookReading } from '../providers/receipt';
 import { storable } from '../store/storable';
 import { container } from './container';
 import { failed } from './failure';
+import { readBody } from './read-body';
 import { json, problem } from './respond';
-import { readWebhookBody } from './webhook-body';
+
+/** Meta sends up to 3 MB, and again for a week what was refused. */
+const maxBytes = 3 * 1024 * 1024;
 
 interface Webhook {
   /** As in `punctual.accounts`. */
@@ -31,7 +34,7 @@ export function webhookRoute({ provider, variable, secret: readSecret, proof, is
   return async (request: Request): Promise<Response> => {
     const secret = readSecret();
     if (!secret) return notConfigured(variable);
-    const taken = await readWebhookBody(request);
+    const taken = await readBody(request, maxBytes);
     if ('refused' in taken) return taken.refused;
     if (!isGenuine(request, taken.bytes, secret)) return problem(401, 'unauthorised', proof);
     const body = parse(taken.bytes);

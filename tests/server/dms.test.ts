@@ -274,6 +274,21 @@ describe('POST /api/dms', () => {
     }
   });
 
+  it('stops reading a body at 32 MB, however long it goes on', async () => {
+    let pulled = 0;
+    const chunk = new Uint8Array(1024 * 1024).fill(0x20);
+    const body = new ReadableStream({
+      pull(controller) {
+        pulled += 1;
+        controller.enqueue(chunk);
+      },
+    });
+    const options = { method: 'POST', headers: withKey, body, duplex: 'half' };
+    const response = await POST(new Request('http://app.test/api/dms', options as RequestInit));
+    expect(response.status).toBe(413);
+    expect(pulled).toBeLessThan(40);
+  });
+
   it.each([null, true, 7, 'hello', [[]], [null]])(
     'names the message that is %j and no message at all',
     async (value) => {

@@ -211,6 +211,7 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
 
   it.each<[what: string, body: unknown, field: string]>([
     ['no decision', {}, 'decision'],
+    ['an attempt that no row can have', { decision: 'finished', attempt: 2_147_483_648 }, 'attempt'],
     ['a word of another queue’s', { decision: 'sent' }, 'decision'],
     ['the word for what it is', { decision: 'unclear' }, 'decision'],
     ['an unknown field', { decision: 'finished', by: 'eve' }, 'by'],
