@@ -283,20 +283,6 @@ export const engineMutants: Mutant[] = [
     replace: 'if (parsed.success || parsed.error) return { row: claimed.row as Row };',
   },
   {
-    name: 'any message of ours is a candidate',
-    guarantee: 'a delivered text that the network changed is not sent again',
-    file: 'lib/queues/judge-messages.ts',
-    find: '.filter((message) => message.fromUs || isAlike(',
-    replace: '.filter((message) => isAlike(',
-  },
-  {
-    name: 'room for clocks that are hours off',
-    guarantee: 'a delivered message that the provider dates hours earlier is not sent again',
-    file: 'lib/queues/judge-messages.ts',
-    find: 'clockRoomMs = 24 * 3_600_000',
-    replace: 'clockRoomMs = 600_000',
-  },
-  {
     name: 'media take their time',
     guarantee: 'a post whose video is in process is not published again',
     file: 'lib/queues/posts.ts',

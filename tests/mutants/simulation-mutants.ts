@@ -264,4 +264,18 @@ export const simulationMutants: Mutant[] = [
     find: 'if (!inWindow && (dm.enrolment_id !== null || deps.whatsappKnowsReplies)) {',
     replace: 'if (!inWindow && deps.whatsappKnowsReplies) {',
   },
+  {
+    name: 'any message of ours is a candidate',
+    guarantee: 'a delivered text that the network changed is not sent again',
+    file: 'lib/queues/judge-messages.ts',
+    find: '.filter((message) => message.fromUs || isAlike(',
+    replace: '.filter((message) => isAlike(',
+  },
+  {
+    name: 'room for clocks that are hours off',
+    guarantee: 'a delivered message that the provider dates hours earlier is not sent again',
+    file: 'lib/queues/judge-messages.ts',
+    find: 'clockRoomMs = 24 * 3_600_000',
+    replace: 'clockRoomMs = 600_000',
+  },
 ];

@@ -5,7 +5,7 @@ import type { VirtualClock } from '../support/virtual-clock';
 import type { Fate, Faults, SendFault } from './faults';
 import type { RandomStream } from './random';
 import type { SimulatedProcess } from './simulated-process';
-import { chatOf, minute, type Provider, second } from './world';
+import { chatOf, hour, minute, type Provider, second } from './world';
 
 /** A message in the provider's own books. */
 export interface ProviderMessage {
@@ -100,9 +100,10 @@ export class ProviderModel {
         },
         listMessages: ({ chatId, since, signal }) =>
           this.lookUp(process, fate, signal, () => {
-            const messages = this.visible().filter(
-              (message) => message.chatId === chatId && message.saidAt >= Date.parse(since),
-            );
+            const messages = this.visible()
+              .filter((message) => message.chatId === chatId)
+              .map((message) => ({ ...message, ...shownAs(message) }))
+              .filter(({ saidAt }) => saidAt >= Date.parse(since));
             return {
               messages: messages
                 .sort((a, b) => a.saidAt - b.saidAt)
@@ -292,6 +293,22 @@ export class ProviderModel {
     if (told) for (const hear of this.listeners) hear(message);
     return message;
   }
+}
+
+/** What a list makes of a message: one in five has another text, one in seven a time that is hours off. Drawn by its id, so that it stays. */
+function shownAs({ id, text, saidAt }: ProviderMessage): Pick<ProviderMessage, 'text' | 'saidAt'> {
+  const number = Number(id.split('-').at(-1));
+  const texts = [
+    `<p>${text}</p>`,
+    text.slice(0, 6),
+    `${text}\n\nSent from LinkedIn`,
+    'This message cannot be shown',
+  ];
+  const hoursOff = [-2, -8, 11 / -60, 3];
+  return {
+    text: number % 5 === 2 ? (texts[number % texts.length] ?? text) : text,
+    saidAt: number % 7 === 3 ? saidAt + (hoursOff[number % hoursOff.length] ?? 0) * hour : saidAt,
+  };
 }
 
 /** WhatsApp Cloud has no chats. */

@@ -39,8 +39,11 @@ function faultOf(story: Story, run: FinishedRun): string | null {
       return replies.some(({ knownAt }) => knownAt <= over) ? null : 'nobody replied';
     case 'stopped': {
       const byHand = acts.some(({ kind }) => kind === 'stop');
+      // A person leaves the error as it was; who withdraws a message says why.
       const cancelled = rows.some(({ changes }) =>
-        changes.some(({ to, lastError }) => to === 'cancelled' && !lastError),
+        changes.some(
+          ({ to, lastError }, n) => to === 'cancelled' && lastError === (changes[n - 1]?.lastError ?? null),
+        ),
       );
       return byHand || cancelled || isGivenUp(story, lastSent(story, over), 'stop', over)
         ? null
