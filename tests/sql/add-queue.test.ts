@@ -313,6 +313,21 @@ describe('a table of a person’s own', () => {
     expect(mixed.settled.exceptions).toContainEqual({ id: '777', verdict: 'lost', outcome: 'done' });
   });
 
+  it('is not claimed after its expiry, also where more have expired than one exchange marks dead', async () => {
+    await trials();
+    await database.sql(
+      `insert into app.trials (next_at, expires_at) select $1::timestamptz, $2::timestamptz from generate_series(1, 1001)`,
+      [sql.at(-9), sql.at(0)],
+    );
+    await addTrial(sql.at(-1), { expires_at: sql.at(1) });
+    expect((await tick().claim()).rows.map(({ id }) => id)).toEqual(['1002']);
+    expect(await database.sql('select status, count(*) as n from app.trials group by 1 order by 1')).toEqual([
+      { status: 'dead', n: 1_000 },
+      { status: 'pending', n: 1 },
+      { status: 'running', n: 1 },
+    ]);
+  });
+
   it('that is settled as a group leaves a row alone that another tick has claimed since', async () => {
     await trials();
     await addTrial(sql.at(-1));

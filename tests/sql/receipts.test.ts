@@ -63,6 +63,18 @@ describe('a receipt', () => {
     expect((await sql.history(row.id)).at(-1)).toEqual(['receipt', 'the provider says that it is sent']);
   });
 
+  it('keeps a row that is to be sent again from a tick that runs already', async () => {
+    const row = await sql.addUnknown(account);
+    await sql.resolve(row.id, 'pending');
+    const running = sql.tick();
+    await running.exchange();
+    await sql.receive([status(row, 'delivered')]);
+    expect((await running.claim()).rows).toEqual([]);
+    await running.close();
+    await idleTick();
+    expect(await sql.dm(row.id)).toMatchObject({ status: 'sent', attempts: 1 });
+  });
+
   it('told again and again is told once, and changes nothing any more', async () => {
     const row = await sql.addUnknown(account);
     const told = [status(row, 'sent'), status(row, 'sent'), status(row, 'delivered')];
