@@ -31,6 +31,16 @@ async function drain(outcome = 'done', most = 50): Promise<string[]> {
 }
 
 describe('an account', () => {
+  it('has one row running at a time, also where the tick of that row has died', async () => {
+    const id = await sql.addAccount();
+    const first = await sql.addDm(id, { send_at: sql.at(-2) });
+    await sql.addDm(id, { send_at: sql.at(-1) });
+    expect((await sql.tick().claim()).rows.map((row) => row.id)).toEqual([first]);
+    // Its tick would have been killed after 60 s; its lease ends after 90.
+    sql.pass(75);
+    expect((await sql.tick().claim()).rows).toEqual([]);
+  });
+
   it('has one row running at a time, and its rows go in order of due time', async () => {
     const account = await sql.addAccount();
     await sql.addDm(account, { body: 'second', send_at: sql.at(-5) });
