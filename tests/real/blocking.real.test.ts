@@ -139,3 +139,24 @@ it('a tick that claims waits for one that is claiming, and counts what that one 
   expect(await waiting).toBe(1);
   await Promise.all([one.end(), other.end()]);
 });
+
+it('a claim takes the rows beside one that somebody is changing, and does not wait for it', async () => {
+  await stack.sql(`insert into app.tasks (lane, due) select 'a', now() from generate_series(1, 3)`);
+  const [{ id }] = await stack.sql(`select min(id) as id from app.tasks where lane = 'a'`);
+  const person = new Client({ connectionString: stack.databaseUrl });
+  await person.connect();
+  try {
+    await person.query('begin');
+    await person.query(`update app.tasks set due = due where id = $1`, [id]);
+    const tick = { id: crypto.randomUUID(), queue: 'tasks', partition: 'a', limit_seconds: 60 };
+    // One that waited would end by its lock_timeout, and fail.
+    const [{ reply }] = await stack.sql('select punctual.exchange($1, $2, p_want => 10) as reply', [
+      JSON.stringify(tick),
+      crypto.randomUUID(),
+    ]);
+    expect(reply.rows).toHaveLength(2);
+    expect(reply.rows.map((row: { id: string }) => row.id)).not.toContain(String(id));
+  } finally {
+    await person.end();
+  }
+});
