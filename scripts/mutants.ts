@@ -147,6 +147,8 @@ function firstFailure(report: string): string {
   return `${path.basename(file?.name ?? 'no file')}: ${test?.fullName ?? 'the file as a whole'}`;
 }
 
+if (!['simulation', 'tests'].includes(flags.by))
+  throw new Error(`--by is "${flags.by}": give simulation or tests.`);
 const byTests = flags.by === 'tests';
 const judge = byTests ? judgeByTests : judgeBySimulation;
 const mutants = byTests ? [...engineMutants, ...simulationMutants] : simulationMutants;

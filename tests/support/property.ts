@@ -17,7 +17,7 @@ export const seed = inject('seed');
 export const runs = (counts: { quick: number; all: number; real?: number }): number =>
   inject('tier') === 'real' ? (counts.real ?? counts.all) : counts[inject('tier') as 'quick' | 'all'];
 
-/** A case that takes a second may have hundreds of smaller ones: what was found by then is told. */
+/** Shrinking a case over a database may take minutes. After this the smallest case found so far is reported. */
 const longestShrinkMs = 20_000;
 
 /**

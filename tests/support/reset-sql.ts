@@ -30,7 +30,7 @@ export async function installReset(sql: Sql): Promise<void> {
   ];
   await sql(`create function test_support.reset() returns void language plpgsql as $reset$
     begin
-      -- Messages that go with their enrolments are nobody's decision.
+      -- Otherwise a trigger takes each deleted message for one that a person deleted by hand.
       perform set_config('punctual.withdraws', 'on', true);
       ${statements.join('\n')}
     end $reset$`);
