@@ -90,7 +90,7 @@ function judgeReturned(value: unknown, delivery: 'at-most-once' | 'at-least-once
 /**
  * Runs one attempt, and answers in time whether or not it does: its signal fires after `timeoutMs`; `graceMs` later it is left
  * behind, and what it may have done is uncertain. `onLate` hears what it came to in the end, if it ever ends. While it runs `cuts` holds
- * what ends its time at once.
+ * what ends its time at once. `signal.throwIfAborted()` asks the clock, too: timers stand still while the machine is suspended.
  */
 export function runAttempt(
   perform: (signal: AbortSignal) => Promise<Outcome> | Outcome,
@@ -105,6 +105,8 @@ export function runAttempt(
   const { clock, timeoutMs, delivery, cuts } = options;
   return new Promise((resolve) => {
     const controller = new AbortController();
+    const { signal } = controller;
+    const endsAt = clock.now() + timeoutMs;
     let leftBehind = false;
     let wasCut = false;
     // That we have no more time says nothing about the provider.
@@ -127,6 +129,10 @@ export function runAttempt(
       expire(`the attempt's ${timeoutMs} ms are over`, `no answer within ${timeoutMs} ms`),
     );
     cuts.add(cut);
+    signal.throwIfAborted = () => {
+      if (clock.now() >= endsAt && !signal.aborted) cut();
+      AbortSignal.prototype.throwIfAborted.call(signal);
+    };
     const settle = (verdict: Verdict) => {
       cuts.delete(cut);
       cancel();
@@ -135,7 +141,7 @@ export function runAttempt(
     };
     // An attempt that throws before its first await is an attempt that failed, like any other.
     Promise.resolve()
-      .then(() => perform(controller.signal))
+      .then(() => perform(signal))
       .then(
         (value) => settle(judgeReturned(value, delivery)),
         (error) => settle(classifyError(error, delivery)),

@@ -15,9 +15,29 @@ export type Random = () => number;
 /** A new UUID. */
 export type NewId = () => string;
 
-/** The machine's clock. Monotonic: a correction of the wall clock neither stretches nor cuts a tick. */
+/** What the wall clock gains on the monotonic one from one reading to the next is a suspension from here on, and not its being kept exact. */
+const suspendedMs = 1_000;
+
+/**
+ * Monotonic time, and what it missed: it stands still while a machine is suspended, and the wall clock goes on. One that is set forward counts
+ * as such time, so that leases and budgets end early and never late; one that is set back counts as nothing. Both in milliseconds since
+ * the epoch.
+ */
+export function unsuspendedTime(monotonic: () => number, wall: () => number): () => number {
+  let missedMs = 0;
+  let lead = wall() - monotonic();
+  return () => {
+    const at = monotonic();
+    const gainedMs = wall() - at - lead;
+    lead += gainedMs;
+    if (gainedMs >= suspendedMs) missedMs += gainedMs;
+    return at + missedMs;
+  };
+}
+
+/** The machine's clock. */
 export const systemClock: Clock = {
-  now: () => performance.timeOrigin + performance.now(),
+  now: unsuspendedTime(() => performance.timeOrigin + performance.now(), Date.now),
   timer(ms, fn) {
     const handle = setTimeout(fn, ms);
     return () => clearTimeout(handle);

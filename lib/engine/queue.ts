@@ -60,7 +60,10 @@ export interface Finding {
 
 export interface PerformContext<Deps> {
   deps: Deps;
-  /** Fires when the attempt's time is over. */
+  /**
+   * Fires when the attempt's time is over. After something that took a while, call its `throwIfAborted()` right before what must not be done
+   * twice: a machine that was suspended meanwhile has lost the row to another attempt.
+   */
   signal: AbortSignal;
   log: Log;
   /** 1 for the first. */

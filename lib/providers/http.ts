@@ -85,7 +85,6 @@ export async function request(call: HttpRequest): Promise<HttpAnswer> {
   const { provider, signal } = call;
   const unsent = (why: string, code: string) =>
     new ProviderError(`${provider} was not called: ${why}`, { kind: 'not_sent', provider, code });
-  if (signal?.aborted) throw unsent('the call was aborted before it began', 'aborted');
   let headers: Headers;
   try {
     const { username, password } = new URL(call.url);
@@ -96,6 +95,11 @@ export async function request(call: HttpRequest): Promise<HttpAnswer> {
   } catch {
     // The original error quotes the header, which may be the key.
     throw unsent('its address or a header is not valid', 'invalid_request');
+  }
+  try {
+    signal?.throwIfAborted();
+  } catch {
+    throw unsent('the call was aborted before it began', 'aborted');
   }
 
   const controller = new AbortController();
