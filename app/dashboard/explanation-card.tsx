@@ -18,6 +18,8 @@ const EVENTS: Record<string, string> = {
   receipt: 'The provider told',
   decided: 'Decided',
   late: 'Proof that came late',
+  twice: 'Delivered twice',
+  error: 'Could not be done',
 };
 
 export function ExplanationCard({ row }: { row: Explanation }) {

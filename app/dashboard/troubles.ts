@@ -1,4 +1,5 @@
 import type { QueueStats } from '@/lib/store/stats';
+import { askHash } from './asked-row';
 import { shortDuration } from './short-duration';
 
 type Partition = QueueStats['partitions'][number];
@@ -26,6 +27,14 @@ export function queueTroubles(queue: QueueStats, nowMs: number): Trouble[] {
     const rows = others.reduce((sum, one) => sum + one.rows, first.rows).toLocaleString('en-US');
     const why = others.length === 0 ? first.reason : `for ${others.length + 1} reasons`;
     troubles.push({ tone: 'bad', text: `${rows} out of reach: ${why}`, href: `#queue-${queue.name}` });
+  }
+  for (const { event, rows, row_id, text } of queue.noted) {
+    const what = event === 'twice' ? 'delivered twice' : `met an error: ${text}`;
+    troubles.push({
+      tone: event === 'twice' ? 'bad' : 'warn',
+      text: `${rows.toLocaleString('en-US')} ${what}`,
+      ...(row_id !== null && { href: askHash(queue.name, row_id) }),
+    });
   }
   const lateness = howLate(queue, nowMs);
   if (lateness) troubles.push({ tone: 'bad', text: lateness });

@@ -172,6 +172,7 @@ export interface Account {
 
 export interface SettlementException {
   id: string;
+  claimId: string;
   /** `already`: applied before, by an exchange whose answer was lost. `lost`: the row was no longer ours. */
   verdict: 'applied' | 'already' | 'lost';
   outcome: Settlement['outcome'];

@@ -64,6 +64,7 @@ export class Settling {
   /** When the claim of the latest exchange was first requested. */
   requestedAt = 0;
 
+  /** By row and claim: an attempt that was left behind may end while a later one of its row is under way. */
   private readonly waiting = new Map<string, Settlement>();
   private readonly findings = new Map<string, LookSettlement>();
   private readonly progress = new Map<string, ProgressNote>();
@@ -80,9 +81,9 @@ export class Settling {
     private readonly budget: Budget,
   ) {}
 
-  /** Keeps an outcome for the next exchange. A later word on the same row takes the place of an earlier one. */
+  /** Keeps an outcome for the next exchange. A later word on the same attempt takes the place of an earlier one. */
   add(settlement: Settlement): void {
-    this.waiting.set(settlement.id, { ...settlement, result: this.transportable(settlement) });
+    this.waiting.set(keyOf(settlement), { ...settlement, result: this.transportable(settlement) });
     this.oldestAt ??= this.ports.clock.now();
   }
 
@@ -208,7 +209,7 @@ export class Settling {
     const settlements = [...this.waiting.values()];
     this.waiting.clear();
     for (const [index, settlement] of settlements.entries()) {
-      this.waiting.set(settlement.id, settlement);
+      this.waiting.set(keyOf(settlement), settlement);
       let written = await this.attempt();
       if (written === 'refused' && settlement.result) {
         // What it says beside the outcome may be what cannot be kept: too deep, or nothing that its column takes.
@@ -216,11 +217,11 @@ export class Settling {
           { ...settlement, queue: this.tick.queue, reason: this.lastError?.message },
           'a result could not be written, and was left out',
         );
-        this.waiting.set(settlement.id, { ...settlement, result: undefined });
+        this.waiting.set(keyOf(settlement), { ...settlement, result: undefined });
         written = await this.attempt();
       }
       if (written === 'refused') {
-        this.waiting.delete(settlement.id);
+        this.waiting.delete(keyOf(settlement));
         this.logUnwritten(settlement, this.lastError);
       } else if (written !== 'written') return this.keep(settlements.slice(index), []);
     }
@@ -272,9 +273,9 @@ export class Settling {
   }
 
   private count(settlements: Settlement[], reply: ExchangeReply): void {
-    const exceptions = new Map(reply.exceptions.map((exception) => [exception.id, exception]));
+    const exceptions = new Map(reply.exceptions.map((exception) => [keyOf(exception), exception]));
     for (const settlement of settlements) {
-      const exception = exceptions.get(settlement.id);
+      const exception = exceptions.get(keyOf(settlement));
       if (exception?.verdict === 'lost') {
         // A row that was not started may well be somebody else's by now.
         if (settlement.outcome === 'release') this.counts.released++;
@@ -309,7 +310,7 @@ export class Settling {
   private keep(settlements: Settlement[], notes: ProviderNote[]): void {
     for (const settlement of settlements) {
       // A late word that came in while the call was under way is the newer one.
-      if (!this.waiting.has(settlement.id)) this.add(settlement);
+      if (!this.waiting.has(keyOf(settlement))) this.add(settlement);
     }
     this.breaker.giveBack(notes);
   }
@@ -319,6 +320,8 @@ export class Settling {
     return this.ports.clock.now() + ms <= this.budget.limitAt - coldStartMs - answerMs;
   }
 }
+
+const keyOf = ({ id, claimId }: Pick<Settlement, 'id' | 'claimId'>): string => `${claimId} ${id}`;
 
 function storeErrorKind(error: unknown): TickStoreError['kind'] {
   const kind = (error as { kind?: unknown } | null)?.kind;

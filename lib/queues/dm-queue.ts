@@ -47,14 +47,20 @@ type Dm = z.infer<typeof row>;
 /** Of an account at `whatsapp_cloud`; others have none. `heard_at`: when the person last wrote to it. */
 const windowFacts = z.object({ heard_at: z.string().nullable(), in_window: z.boolean() });
 
-const receipts = z.array(
-  z.object({
-    message_id: z.string(),
-    chat_id: z.string().nullable(),
-    body: z.string().nullable(),
-    said_at: z.string().nullable(),
-  }),
-);
+/** What `find_dm_evidence` answers: what webhooks told, and texts to the same person that are uncertain as well. */
+const dmEvidence = z
+  .object({
+    receipts: z.array(
+      z.object({
+        message_id: z.string(),
+        chat_id: z.string().nullable(),
+        body: z.string().nullable(),
+        said_at: z.string().nullable(),
+      }),
+    ),
+    others: z.array(z.string()),
+  })
+  .catch({ receipts: [], others: [] });
 
 export interface DmProviders {
   unipile?: Unipile;
@@ -196,7 +202,8 @@ async function findInChat(
   const since = new Date(Date.parse(attemptedAt) - clockRoomMs).toISOString();
   const lists = await Promise.all(chats.map((chatId) => unipile.listMessages({ chatId, since, signal })));
   const seen = new Map<string, SeenInChat>();
-  for (const receipt of receipts.catch([]).parse(evidence)) {
+  const { receipts, others } = dmEvidence.parse(evidence);
+  for (const receipt of receipts) {
     const { message_id: id, chat_id: chatId, body, said_at: at } = receipt;
     if (body !== null && at !== null) seen.set(id, { id, chatId, text: body, at, fromUs: true });
   }
@@ -205,7 +212,7 @@ async function findInChat(
     seen.set(message.id, { ...message, fromUs: message.fromUs || seen.has(message.id) });
   }
 
-  const { proofs, doubts } = judgeMessages(dm.body, attemptedAt, [...seen.values()]);
+  const { proofs, doubts } = judgeMessages(dm.body, attemptedAt, [...seen.values()], others);
   const complete = lists.every((list) => list.complete);
   const authoritative = dm.chat_id !== null && complete;
   return {

@@ -25,15 +25,18 @@ export const clockRoomMs = 24 * 3_600_000;
  *
  * A message of ours with the same text, not older than the attempt, proves it. Every other message of ours is a candidate, whatever it
  * says: networks shorten links, escape, cut, sign and translate. So is a message with a similar text that the provider calls the other
- * person's. A candidate blocks sending again until a person has looked. The database leaves out messages that other rows bear.
+ * person's, and, while one of `others` (texts to the same person that are uncertain as well) is the same, what would prove it. A
+ * candidate blocks sending again until a person has looked. The database leaves out messages that other rows bear.
  */
 export function judgeMessages(
   text: string,
   attemptedAt: string,
   messages: SeenInChat[],
+  others: string[] = [],
 ): Pick<Finding, 'proofs' | 'doubts'> {
   const ours = messages.filter(({ fromUs }) => fromUs);
-  const { proofs } = judgeByText(text, attemptedAt, ours);
+  const isShared = others.some((other) => plain(other) === plain(text));
+  const proofs = isShared ? [] : judgeByText(text, attemptedAt, ours).proofs;
   const proved = new Set(proofs.map(({ messageId }) => messageId));
   const since = Date.parse(attemptedAt) - clockRoomMs;
   const doubts = messages

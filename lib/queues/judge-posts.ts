@@ -4,7 +4,6 @@ import { doubtMs, judgeByText } from './judge-messages';
 
 /** Another row of the account, which may be where a post in its list comes from. */
 export interface OtherRow {
-  published: boolean;
   body: string;
   /** Null where the provider gave none, or nobody knows whether it is out. */
   postId: string | null;
@@ -20,8 +19,7 @@ export const postDoubtMs = 24 * 3_600_000;
  * posts are few, and a second one cannot be taken back.
  *
  * A post has several ids, and a row may bear another one than the list shows. So rows are told by all of them, and a post is another row's
- * only by an id. A row that bears none of the list's, and whose text may have become the post's, leaves only doubt; unless it is
- * this very text, and nobody knows whether it is out: then the post proves either, and the database gives it to one of them.
+ * only by an id. A row that bears none of the list's, and whose text may have become the post's, leaves only doubt.
  */
 export function judgePosts(
   text: string,
@@ -31,9 +29,7 @@ export function judgePosts(
 ): Pick<Finding, 'proofs' | 'doubts'> {
   const begunAt = Date.parse(attemptedAt);
   const free = posts.filter((post) => !post.isRepost && !others.some((other) => isBorneBy(post, other)));
-  const rivals = others
-    .filter((other) => !posts.some((post) => isBorneBy(post, other)))
-    .filter((other) => other.published || !isSame(other.body, text));
+  const rivals = others.filter((other) => !posts.some((post) => isBorneBy(post, other)));
 
   const judged = judgeByText(
     text,
@@ -101,12 +97,4 @@ function seenAsOther(one: string, seen: string) {
 function mayBecome(body: string, seen: string): boolean {
   const { proofs, doubts } = seenAsOther(body, seen);
   return proofs.length + doubts.length > 0;
-}
-
-/** Letter by letter but for spaces; links that differ make it another text. */
-function isSame(one: string, other: string): boolean {
-  return (
-    judgeByText(one, anyInstant, [{ id: 'other', chatId: null, text: other, at: anyInstant }]).proofs.length >
-    0
-  );
 }

@@ -154,8 +154,8 @@ async function findInList(
 }
 
 function asOther(other: z.infer<typeof others>[number]): OtherRow {
-  const { status, body, provider_post_id: postId, permalink } = other;
-  return { published: status === 'published', body, postId, permalink };
+  const { body, provider_post_id: postId, permalink } = other;
+  return { body, postId, permalink };
 }
 
 function tellFinding(proofs: number, doubts: number, complete: boolean, hasMedia: boolean): string {

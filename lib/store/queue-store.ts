@@ -92,7 +92,14 @@ const reply = z.object({
   totals: z.object({ looked: z.number(), resolved: z.number() }),
   settled: z.object({
     exceptions: z.array(
-      z.object({ id: z.string(), verdict: z.enum(['applied', 'already', 'lost']), outcome }),
+      z
+        .object({
+          id: z.string(),
+          claim_id: z.string(),
+          verdict: z.enum(['applied', 'already', 'lost']),
+          outcome,
+        })
+        .transform(({ claim_id, ...exception }) => ({ ...exception, claimId: claim_id })),
     ),
   }),
   swept: z.number(),

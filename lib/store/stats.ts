@@ -93,6 +93,15 @@ const queueStats = z.object({
   waiting: z.array(z.object({ reason: z.string(), accounts: z.number(), until: z.string().nullable() })),
   /** Rows that no tick can ever reach as they stand, by reason. */
   unreachable: z.array(z.object({ reason: z.string(), rows: z.number() })),
+  /** What befell rows in the last 24 hours: delivered twice, or something of them could not be done. `row_id` and `text` of the latest. */
+  noted: z.array(
+    z.object({
+      event: z.enum(['twice', 'error']),
+      rows: z.number(),
+      row_id: z.string().nullable(),
+      text: z.string().nullable(),
+    }),
+  ),
   /** Settled by minute over the last hour, oldest first; minutes without any are left out. */
   throughput: z.array(
     z.object({

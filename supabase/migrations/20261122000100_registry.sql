@@ -333,12 +333,50 @@ create table punctual.history (
   queue text not null references punctual.queues on delete cascade,
   row_id text not null,
   at timestamptz not null,
-  -- retry, dead, unknown, swept, expired; looked, proved, absent, receipt, decided, late, withdrawn
+  -- retry, dead, unknown, swept, expired; looked, proved, absent, receipt, decided, late; twice: it was delivered twice; error: something of
+  -- it could not be done, and the rest went on.
   event text not null,
   text text
 );
 create index history_row on punctual.history (queue, row_id, id);
 create index history_old on punctual.history (queue, at);
+create index history_trouble on punctual.history (queue, event, at) where event in ('twice', 'error');
+
+-- What could not be done of one row, where everything else goes on. Once an hour: it may fail at each tick.
+create function punctual.note_error(q punctual.queues, p_row_id text, p_text text, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (select from punctual.history h where h.queue = q.name and h.row_id = p_row_id and h.event = 'error'
+                    and h.at > p_now - interval '1 hour' and h.text = left(p_text, 2000)) then
+    insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_row_id, p_now, 'error', left(p_text, 2000));
+  end if;
+end
+$$;
+
+-- Does something (SQL; $1: the items, $2: p_now) to many rows at once; where that raises, to each alone, so that one that cannot be done does
+-- not keep the others. p_items: [{id, …}]. p_failure: what then stands in the history of a row. Answers the ids of those that were done.
+create function punctual.do_isolated(q punctual.queues, p_sql text, p_items jsonb, p_failure text, p_now timestamptz) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_item jsonb;
+  v_done text[] := '{}';
+begin
+  begin
+    execute p_sql using p_items, p_now;
+    return array(select i->>'id' from jsonb_array_elements(p_items) with ordinality e (i, n) order by n);
+  exception when others then
+    for v_item in select i from jsonb_array_elements(p_items) with ordinality e (i, n) order by n loop
+      begin
+        execute p_sql using jsonb_build_array(v_item), p_now;
+        v_done := v_done || (v_item->>'id');
+      exception when others then
+        perform punctual.note_error(q, v_item->>'id', format('%s: %s', p_failure, sqlerrm), p_now);
+      end;
+    end loop;
+    return v_done;
+  end;
+end
+$$;
 
 -- What providers tell by webhook. Ticks read it; a webhook touches no row. A message says each thing once, however often it is sent.
 create table punctual.receipts (

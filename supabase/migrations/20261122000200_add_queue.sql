@@ -508,6 +508,44 @@ begin
 end
 $$;
 
+-- A row that somebody settles by plain SQL comes to its end like any other: it has the time of it, no attempt holds it any more, and the
+-- queue's after_settle is told. Ours are told apart by the setting punctual.settles.
+create function punctual.finish_by_hand() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.finished_at := coalesce(new.finished_at, clock_timestamp());
+  new.lease_expires_at := null;
+  return new;
+end
+$$;
+
+create function punctual.tell_by_hand() returns trigger
+language plpgsql set search_path = '' set punctual.settles = 'on' as $$
+declare
+  q punctual.queues;
+  v_row jsonb := to_jsonb(new);
+begin
+  select * into q from punctual.queues where name = tg_argv[0];
+  perform punctual.tell_after_settle(q, jsonb_build_array(jsonb_build_object(
+    'id', v_row->'id', 'claim_id', v_row->'claim_id', 'outcome', punctual.state_of_word(q, v_row->>'status'), 'error', v_row->'last_error',
+    'rate_limited', false, 'claimed_at', v_row->'claimed_at', 'due', v_row->q.due_column, 'account_id', v_row->q.account_column)), new.finished_at);
+  return null;
+end
+$$;
+
+create function punctual.make_queue_triggers(p_table regclass, q punctual.queues) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_by_hand text := format('old.status is distinct from new.status and new.status in (%L, %L, %L) '
+    'and current_setting(''punctual.settles'', true) is distinct from ''on''', q.done_word, q.dead_word, q.cancelled_word);
+begin
+  execute format('create or replace trigger punctual_finish_by_hand before update of status on %s for each row when (%s) '
+                 'execute function punctual.finish_by_hand()', p_table, v_by_hand);
+  execute format('create or replace trigger punctual_tell_by_hand after update of status on %s for each row when (%s) '
+                 'execute function punctual.tell_by_hand(%L)', p_table, v_by_hand, q.name);
+end
+$$;
+
 -- Writes the registry's row, the partitions that there are by now, and a pace for each account. What an operator set stays.
 create function punctual.register_queue(p_table regclass, q punctual.queues, p_settings jsonb) returns void
 language plpgsql set search_path = '' as $$
@@ -565,8 +603,8 @@ $$;
 -- p_after_settle  a function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle, for what goes
 --              beyond the row. p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id, claimed_at, due}], due being
 --              the due time that the attempt was for. It is told as well of what settles a row otherwise: that it expired (dead), that its tick died
---              (unknown, or dead where that happened too often), a webhook, a look or an operator (done, dead, pending, cancelled), and that
---              what proved it is another's (unknown).
+--              (unknown, or dead where that happened too often), a webhook, a look or an operator, be it by plain SQL (done, dead, pending,
+--              cancelled).
 -- p_before_claim  a function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before it claims.
 -- p_proof_column  the result column that bears the provider's id of what was sent; reconcile lets each prove one row.
 -- p_pair_column   the text column that says to whom, where a provider may limit one addressee of an account.
@@ -663,6 +701,7 @@ begin
     from pg_catalog.pg_attribute a where a.attrelid = v_table and a.attname = 'status';
 
   perform punctual.make_queue_indexes(v_table, q, v_before);
+  perform punctual.make_queue_triggers(v_table, q);
   -- Claims and settles leave dead entries at the head of these indexes; the defaults would let 20 % pile up.
   if v_before.name is null then
     execute format('alter table %s set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, '

@@ -18,21 +18,26 @@ $$;
 
 -- SQL: an account's first row (id, due) that fulfils p_where (SQL on t), level by level: the first that has one wins. Rows whose
 -- addressee is held back (p_held: the account's pace.held, p_now: the instant, both as SQL; null where none is) are passed over, 200 of
--- a level at most: an account with more than that for one addressee waits for the addressee.
-create function punctual.head_query(q punctual.queues, p_account text, p_where text, p_held text, p_now text, p_lock text) returns text
+-- a level at most: an account with more than that for one addressee waits for the addressee. p_lock: the row is locked, or there is none
+-- where somebody else has it: the second never goes before it.
+create function punctual.head_query(q punctual.queues, p_account text, p_where text, p_held text, p_now text, p_lock boolean) returns text
 language sql stable set search_path = '' as $$
-  select '(' || string_agg(format(case when q.pair_column is null or p_held is null then
-      'select * from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.status = %4$L and t.%5$I = %6$s '
-      'and t.priority = %7$s and %8$s order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1 %9$s) level_%7$s'
-    else
-      'select * from (select h.id, coalesce(h.next_attempt_at, h.%1$I) as due from %2$I.%3$I h where h.status = %4$L and h.id = ('
-      'select f.id from (select t.id, t.%10$I as pair from %2$I.%3$I t where t.status = %4$L and t.%5$I = %6$s and t.priority = %7$s and %8$s '
-      'order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 200) f '
-      'where coalesce((%11$s -> f.pair ->> ''until'')::timestamptz <= %12$s, true) limit 1) %9$s) level_%7$s'
-    end,
-    q.due_column, q.table_schema, q.table_name, q.pending_word, q.account_column, p_account, level, p_where, p_lock,
-    q.pair_column, p_held, p_now), ' union all ' order by level) || ' limit 1)'
-  from generate_series(0, 3) level
+  select format(case when p_lock then
+      '(select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.status = %4$L and %5$s and t.id = (select head.id from %6$s head) '
+      'for no key update skip locked)'
+    else '%6$s' end, q.due_column, q.table_schema, q.table_name, q.pending_word, p_where, first.head)
+  from (
+    select '(' || string_agg(format(case when q.pair_column is null or p_held is null then
+        'select * from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.status = %4$L and t.%5$I = %6$s '
+        'and t.priority = %7$s and %8$s order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1) level_%7$s'
+      else
+        'select f.id, f.due from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due, t.%9$I as pair from %2$I.%3$I t where t.status = %4$L '
+        'and t.%5$I = %6$s and t.priority = %7$s and %8$s order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 200) f '
+        'where coalesce((%10$s -> f.pair ->> ''until'')::timestamptz <= %11$s, true)'
+      end,
+      q.due_column, q.table_schema, q.table_name, q.pending_word, q.account_column, p_account, level, p_where, q.pair_column, p_held, p_now),
+      ' union all ' order by level) || ' limit 1)' as head
+      from generate_series(0, 3) level) first
 $$;
 
 -- SQL on p_alias: no receipt tells that an earlier attempt of the row was delivered; the next tick makes use of one that does.
@@ -57,60 +62,32 @@ language sql immutable set search_path = '' as $$
            ' and not exists (select from punctual.held_rows h where h.queue = %L and h.row_id = %s.id::text)', q.name, p_alias) end
 $$;
 
--- Updates the rows that p_where picks (SQL on s), p_limit at most, skipping those that are locked, and notes p_event in their history. A
--- row that cannot be written (a trigger or a check of its table refuses) is left as it is, and does not keep the others. p_now is $1 in
--- p_set and p_where. Answers the ids of those that were written.
+-- Updates the rows that p_where picks (SQL on s; $1: p_now), p_limit at most, skipping those that are locked, and notes p_event in their
+-- history. p_set: SQL on t; $2: p_now. One that cannot be written (a trigger or a check of its table refuses) is left as it is. Answers
+-- the ids of those that were written.
 create function punctual.update_rows(
   q punctual.queues, p_set text, p_where text, p_limit integer, p_event text, p_now timestamptz) returns text[]
 language plpgsql set search_path = '' as $$
 declare
-  v_ids text[];
-  v_id text;
-  v_update text := format(
-    'with updated as (update %I.%I t set %s where t.id = any (array(select unnest($2)::%s)) returning t.id, t.last_error) '
-    'insert into punctual.history (queue, row_id, at, event, text) select %L, u.id::text, $1, %L, u.last_error from updated u order by u.id',
-    q.table_schema, q.table_name, p_set, q.id_type, q.name, p_event);
-  v_written text[] := '{}';
+  v_items jsonb;
 begin
-  execute format('select array(select s.id::text from %I.%I s where %s limit %s for no key update skip locked)',
-                 q.table_schema, q.table_name, p_where, p_limit) into v_ids using p_now;
-  if v_ids = '{}' then return v_ids; end if;
-  begin
-    execute v_update using p_now, v_ids;
-    return v_ids;
-  exception when others then
-    foreach v_id in array v_ids loop
-      begin
-        execute v_update using p_now, array[v_id];
-        v_written := v_written || v_id;
-      exception when others then
-        raise warning 'row % of %.% cannot be written: %', v_id, q.table_schema, q.table_name, sqlerrm;
-      end;
-    end loop;
-    return v_written;
-  end;
+  execute format('select jsonb_agg(jsonb_build_object(''id'', p.id::text)) from '
+                 '(select s.id from %I.%I s where %s limit %s for no key update skip locked) p',
+                 q.table_schema, q.table_name, p_where, p_limit) into v_items using p_now;
+  if v_items is null then return '{}'; end if;
+  return punctual.do_isolated(q, format(
+    'with updated as (update %I.%I t set %s where t.id = any (array(select (i->>''id'')::%s from jsonb_array_elements($1) i)) returning t.id, t.last_error) '
+    'insert into punctual.history (queue, row_id, at, event, text) select %L, u.id::text, $2, %L, u.last_error from updated u order by u.id',
+    q.table_schema, q.table_name, p_set, q.id_type, q.name, p_event), v_items, 'it could not be written', p_now);
 end
 $$;
 
--- Tells the queue's after_settle of rows that no settle brought. What it raises for is told alone, and where it raises again not at all: one row
--- must not keep the others.
+-- Tells the queue's after_settle of rows that no settle brought.
 create function punctual.tell_after_settle(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_one jsonb;
 begin
   if q.after_settle is null or p_applied is null then return; end if;
-  begin
-    execute format('select %s($1, $2)', q.after_settle) using p_applied, p_now;
-  exception when others then
-    for v_one in select a from jsonb_array_elements(p_applied) a loop
-      begin
-        execute format('select %s($1, $2)', q.after_settle) using jsonb_build_array(v_one), p_now;
-      exception when others then
-        raise warning 'the after_settle of % cannot be told of row %: %', q.name, v_one->>'id', sqlerrm;
-      end;
-    end loop;
-  end;
+  perform punctual.do_isolated(q, format('select %s($1, $2)', q.after_settle), p_applied, q.after_settle || ' could not be told of it', p_now);
 end
 $$;
 
@@ -158,13 +135,13 @@ begin
   if q.source = 'pgmq' then return punctual.sweep_messages(q, p_now); end if;
   v_ids := punctual.update_rows(q,
     case when q.delivery = 'at-most-once' then
-           format('status = %L, finished_at = $1, reconcile_at = punctual.next_look_at(0, $1), '
+           format('status = %L, finished_at = $2, reconcile_at = punctual.next_look_at(0, $2), '
                   'reconcile = punctual.begin_reconcile(%L, to_jsonb(t.*), t.lease_expires_at)', q.unknown_word, q.name)
          else format('status = (case when t.attempts >= coalesce(t.max_attempts, %1$s) then %2$L else %3$L end)::%4$s, '
                      -- To within a second, another for each as well: those that are run again come in the order of it.
                      'finished_at = case when t.attempts >= coalesce(t.max_attempts, %1$s) '
-                     'then $1 - make_interval(secs => (hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024.0) end, '
-                     'next_attempt_at = $1 + make_interval(secs => least(%6$s, %5$s * power(4, least(t.attempts, 10))) '
+                     'then $2 - make_interval(secs => (hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024.0) end, '
+                     'next_attempt_at = $2 + make_interval(secs => least(%6$s, %5$s * power(4, least(t.attempts, 10))) '
                      '* (hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024)',
                      q.max_attempts, q.dead_word, q.pending_word, q.status_type, q.backoff_base_seconds, q.backoff_cap_seconds) end
     || ', last_error = ''the tick died while this row was running''',
@@ -189,7 +166,7 @@ declare
 begin
   if q.source = 'pgmq' then return 0; end if;
   v_ids := punctual.update_rows(q,
-    format('status = %L, last_error = ''expired before it could start'', finished_at = $1', q.dead_word),
+    format('status = %L, last_error = ''expired before it could start'', finished_at = $2', q.dead_word),
     format('s.status = %L and s.expires_at <= $1 order by s.expires_at', q.pending_word), 1000, 'expired', p_now);
   perform punctual.tell_after_settle(q, (
     select jsonb_agg(jsonb_build_object('id', i, 'outcome', 'dead', 'error', 'expired before it could start', 'rate_limited', false))
@@ -428,7 +405,7 @@ begin
     punctual.head_query(q, 'c.account_id', format(
       'coalesce(t.next_attempt_at, t.%I) <= $4 and (t.expires_at is null or t.expires_at > $4) and %s and %s', q.due_column,
       punctual.closing_condition(q, 't', '$4'), punctual.receipt_condition(q, 't')), case when v_held then 'c.held' end, '$4',
-      'for no key update skip locked'),
+      true),
     q.table_schema, q.table_name, q.running_word, q.due_column, q.pending_word, q.account_column);
 
   -- Accounts that turn out to have nothing to do, or not to be open, are put where they belong, many in a round: there may be
@@ -497,7 +474,7 @@ begin
     'cross join lateral %s h where p.queue = $2 and %s and p.next_ok_at <= $1 and (p.ready_at is null or p.ready_at > $1) '
     'and (p.busy_until is null or p.busy_until <= $1)',
     punctual.head_query(q, 'p.account_id', format('coalesce(t.next_attempt_at, t.%I) <= $1', q.due_column),
-      case when exists (select from punctual.pace p where p.queue = q.name and p.held is not null) then 'p.held' end, '$1', ''),
+      case when exists (select from punctual.pace p where p.queue = q.name and p.held is not null) then 'p.held' end, '$1', false),
     case when v_due_accounts is null then 'true' else 'p.account_id = any ($3)' end)
   into v_found, v_due using p_now, q.name, v_due_accounts;
 

@@ -54,8 +54,9 @@ $$;
 --             1 h; pair: only this addressee, for the longer of delay_seconds and 4^n s, n being how often in a row.
 --
 -- Answers {done, retried, again, dead, unknown, released, lost, limited, exceptions}: the counts of what was applied, and
--- [{id, verdict, outcome}] of all that did not go as it was asked. `already`: applied before, by an exchange whose answer
--- was lost. `lost`: another claim or an operator has the row. An exhausted retry is applied as `dead`.
+-- [{id, claim_id, verdict, outcome}] of all that did not go as it was asked. `already`: applied before, by an exchange whose answer
+-- was lost. `lost`: another claim or an operator has the row; that one was done all the same is heard, see hear_late. An exhausted retry is
+-- applied as `dead`.
 create function punctual.settle_outcomes(q punctual.queues, p_outcomes jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -65,6 +66,7 @@ declare
   v_count integer;
   v_judged jsonb;
   v_applied jsonb;
+  v_late jsonb;
   v_told jsonb;
 begin
   if q.source = 'pgmq' then return punctual.settle_messages(q, p_outcomes, p_now); end if;
@@ -109,14 +111,14 @@ begin
 
   execute format($sql$
     with asked as materialized (
-      select distinct on (id) (r->>'id')::%1$s as id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome, r->>'error' as error,
+      select distinct on (id, claim_id) (r->>'id')::%1$s as id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome, r->>'error' as error,
              r->'result' as result, (r->>'delay_seconds')::double precision as delay_seconds,
              coalesce((r->>'rate_limited')::boolean, false) as rate_limited, r->>'limit_scope' as limit_scope
-        from jsonb_array_elements($1) r order by id
+        from jsonb_array_elements($1) r order by id, claim_id
     ),
     before as materialized (
       select t.id, t.status, t.claim_id, t.lease_expires_at, t.attempts, t.max_attempts, t.claimed_at, t.%2$I as due
-        from asked a join %3$I.%4$I t on t.id = a.id order by t.id for no key update of t
+        from %3$I.%4$I t where t.id = any (array(select a.id from asked a)) order by t.id for no key update
     ),
     judged as materialized (
       select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, a.limit_scope, b.attempts, b.due,
@@ -146,10 +148,11 @@ begin
         next_attempt_at = case j.outcome when 'retry' then %12$s when 'again' then null else t.next_attempt_at end,
         -- Anchored on the last due time: lateness does not add up, and slots that were missed are not made up for. The first after the
         -- claim, not after now: work that goes on past its next slot does not lose it.
-        %2$I = case when j.outcome = 'again'
-                    then t.%2$I + make_interval(secs => j.delay_seconds
+        %2$I = case when j.outcome <> 'again' then t.%2$I
+                    -- A due time that is none, by somebody's hand, is no anchor.
+                    when isfinite(t.%2$I) then t.%2$I + make_interval(secs => j.delay_seconds
                          * (1 + greatest(0, floor(extract(epoch from j.claimed_at - t.%2$I) / j.delay_seconds))))
-                    else t.%2$I end,
+                    else j.claimed_at + make_interval(secs => j.delay_seconds) end,
         finished_at = case when j.outcome in ('done', 'dead', 'unknown') then $3 end,
         last_error = case when j.outcome in ('retry', 'dead', 'unknown') then left(j.error, 2000)
                           when j.outcome = 'release' then t.last_error end
@@ -157,16 +160,19 @@ begin
         from judged j where t.id = j.id and j.verdict = 'applied'
       returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.limit_scope, j.delay_seconds, t.claimed_at, j.due %9$s
     )
-    select (select jsonb_agg(jsonb_build_object('id', j.id::text, 'verdict', j.verdict,
+    select (select jsonb_agg(jsonb_build_object('id', j.id::text, 'claim_id', j.claim_id, 'verdict', j.verdict,
                       'outcome', case when j.verdict = 'already' then
                         case j.status_before when %6$L then 'done' when %7$L then 'dead' when %5$L then 'unknown' else j.asked_outcome end
                         else j.outcome end))
               from judged j where j.verdict <> 'applied' or j.outcome <> j.asked_outcome),
-           (select jsonb_agg(to_jsonb(a)) from applied a)
+           (select jsonb_agg(to_jsonb(a)) from applied a),
+           (select jsonb_agg(jsonb_build_object('id', j.id::text, 'result', j.result) order by j.id)
+              from judged j where j.verdict = 'lost' and j.asked_outcome = 'done')
     $sql$,
     q.id_type, q.due_column, q.table_schema, q.table_name, q.unknown_word, q.done_word, q.dead_word, q.pending_word,
     case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end
-      || case when q.pair_column is null then ', null as pair' else format(', t.%I as pair', q.pair_column) end,
+      || case when q.pair_column is null then ', null as pair' else format(', t.%I as pair', q.pair_column) end
+      || case when q.delivery = 'at-most-once' then ', t.reconcile ? ''late_proof'' as late' else ', false as late' end,
     punctual.set_results(q, 'j.result'),
     q.status_type,
     -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
@@ -176,7 +182,7 @@ begin
       ', reconcile_at = case when j.outcome = ''unknown'' then punctual.next_look_at(0, $3) end, '
       'reconcile = case when j.outcome = ''unknown'' then punctual.begin_reconcile(' || quote_literal(q.name)
       || ', to_jsonb(t.*), coalesce(t.lease_expires_at, $3)) else t.reconcile end' end)
-  into v_judged, v_applied using v_records, q.max_attempts, p_now;
+  into v_judged, v_applied, v_late using v_records, q.max_attempts, p_now;
 
   v_judged := coalesce(v_judged, '[]');
   v_applied := coalesce(v_applied, '[]');
@@ -191,9 +197,8 @@ begin
     -- A webhook or a look may have been here first: what is known by them is known now, and nobody has to look again.
     perform punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_applied) r
                                               where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now);
-    perform punctual.apply_late_proofs(q, array(select r->>'id' from jsonb_array_elements(v_applied) r
-                                                 where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now);
-    perform punctual.withdraw_proofs(q, v_applied, p_now);
+    perform punctual.apply_late_proof(q, r->>'id', p_now) from jsonb_array_elements(v_applied) r where (r->>'late')::boolean;
+    perform punctual.hear_late(q, r->>'id', r->'result', p_now) from jsonb_array_elements(v_late) r;
   end if;
 
   if q.after_settle is not null and v_applied <> '[]' then

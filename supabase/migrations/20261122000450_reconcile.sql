@@ -101,7 +101,7 @@ begin
       v_count := v_count + punctual.apply_receipt(q, v_receipt, p_now)::integer;
     exception when others then
       -- A row that its table's own triggers or checks let nobody write must not keep the others.
-      raise warning 'receipt % of row % cannot be made use of: %', v_receipt.id, v_receipt.row_id, sqlerrm;
+      perform punctual.note_error(q, v_receipt.row_id, format('what the provider told of it could not be made use of: %s', sqlerrm), p_now);
     end;
   end loop;
   return v_count;
@@ -154,48 +154,62 @@ language sql stable set search_path = '' as $$
     from (select split_part(p_receipt.reference, '/', 3) as claim) c
 $$;
 
--- Proofs of an earlier attempt that came while a later one was under way: it has come to nothing certain, so they are the truth.
-create function punctual.apply_late_proofs(q punctual.queues, p_ids text[], p_now timestamptz) returns void
+-- An attempt says that it was done, and another has the row by now: its machine was suspended, or nobody heard of it in time. It went out all
+-- the same. p_result as its outcome bears it.
+create function punctual.hear_late(q punctual.queues, p_id text, p_result jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_id text;
   v_row record;
+  v_message text := p_result->>q.proof_column;
 begin
-  foreach v_id in array p_ids loop
-    select * into v_row from punctual.lock_row(q, v_id, false);
-    if v_row.reconcile ? 'late_proof' and v_row.state in ('pending', 'unknown', 'dead')
-       and not punctual.is_taken(q, v_row.reconcile->'late_proof'->>'message_id', v_id) then
-      perform punctual.settle_otherwise(q, v_id, 'done', null, v_row.reconcile->'late_proof'->'result', 'proved', 'an earlier attempt was delivered', p_now);
-    end if;
-  end loop;
+  select * into v_row from punctual.lock_row(q, p_id, false);
+  if v_row.id is null or punctual.is_taken(q, v_message, p_id) then return; end if;
+  if v_row.state = 'running' then
+    perform punctual.keep_late_proof(q, p_id, v_message, p_result, p_now);
+  elsif v_row.state <> 'done' then
+    perform punctual.settle_otherwise(q, p_id, 'done', null, p_result, 'proved', 'an earlier attempt was delivered', p_now);
+  elsif (v_row.content->>q.proof_column = v_message) is not true then
+    perform punctual.note_twice(q, p_id, v_message, p_now);
+  end if;
 end
 $$;
 
--- A row that a look proved by a message that, as it now turns out, is another's: it is unknown again.
-create function punctual.withdraw_proofs(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+-- Proof that an earlier attempt was delivered, of a row that another attempt has in hand: apply_late_proof hears it when that has ended.
+create function punctual.keep_late_proof(q punctual.queues, p_id text, p_message_id text, p_result jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute format('update %I.%I t set reconcile = coalesce(t.reconcile, ''{}'') || $1 where t.id = $2::%s', q.table_schema, q.table_name, q.id_type)
+  using jsonb_build_object('late_proof', jsonb_build_object('message_id', p_message_id, 'result', p_result)), p_id;
+  insert into punctual.history (queue, row_id, at, event, text)
+  values (q.name, p_id, p_now, 'late', format('an earlier attempt was delivered after all%s', ', as ' || p_message_id));
+end
+$$;
+
+create function punctual.apply_late_proof(q punctual.queues, p_id text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_withdrawn jsonb;
+  v_row record;
+  v_proof jsonb;
 begin
-  if q.proof_column is null then return; end if;
-  execute format(
-    -- By the message's id and nothing else: with stale statistics the index on settled rows would look better, and is read to its end.
-    'with asked as materialized (select a.id, a.result->>%4$L as message_id from jsonb_to_recordset($1) a (id text, outcome text, result jsonb) '
-    '  where a.outcome = ''done'' and a.result->>%4$L is not null), '
-    'bearers as materialized (select t.id, t.%4$I as message_id from %1$I.%2$I t where t.%4$I = any (array(select a.message_id from asked a))), '
-    'withdrawn as (update %1$I.%2$I t set status = %3$L, %4$I = null, finished_at = $2, reconcile_at = punctual.next_look_at(0, $2), '
-    '  reconcile = t.reconcile - ''proved_by_look'' || ''{"looks": 0}'', last_error = ''the message that proved it is another row''''s'' '
-    '  where t.id = any (array(select b.id from bearers b join asked a on a.message_id = b.message_id where b.id <> a.id::%5$s)) '
-    '  and t.status || '''' = %6$L and t.reconcile ? ''proved_by_look'' returning t.id), '
-    'noted as (insert into punctual.history (queue, row_id, at, event, text) '
-    'select %7$L, w.id::text, $2, ''withdrawn'', ''the message that proved it is another row''''s'' from withdrawn w) '
-    'select jsonb_agg(jsonb_build_object(''id'', w.id, ''outcome'', ''unknown'', ''error'', ''the message that proved it is another row''''s'', '
-    '''rate_limited'', false) order by w.id) from withdrawn w',
-    q.table_schema, q.table_name, q.unknown_word, q.proof_column, q.id_type, q.done_word, q.name)
-  into v_withdrawn using p_applied, p_now;
-  if q.after_settle is not null and v_withdrawn is not null then
-    execute format('select %s($1, $2)', q.after_settle) using v_withdrawn, p_now;
+  select * into v_row from punctual.lock_row(q, p_id, false);
+  v_proof := v_row.reconcile->'late_proof';
+  if punctual.is_taken(q, v_proof->>'message_id', p_id) then return; end if;
+  if v_row.state = 'done' and v_row.content->>q.proof_column is distinct from v_proof->>'message_id' then
+    perform punctual.note_twice(q, p_id, v_proof->>'message_id', p_now);
+  elsif v_row.state in ('pending', 'unknown', 'dead') then
+    perform punctual.settle_otherwise(q, p_id, 'done', null, v_proof->'result', 'proved', 'an earlier attempt was delivered', p_now);
   end if;
+end
+$$;
+
+create function punctual.note_twice(q punctual.queues, p_id text, p_message_id text, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  insert into punctual.history (queue, row_id, at, event, text)
+  select q.name, p_id, p_now, 'twice', v.text
+    from (select format('an earlier attempt was delivered as well%s', ', as ' || p_message_id) as text) v
+   -- An exchange whose answer was lost tells it again.
+   where not exists (select from punctual.history h where h.queue = q.name and h.row_id = p_id and h.event = 'twice' and h.text = v.text);
 end
 $$;
 
@@ -284,7 +298,7 @@ begin
     begin
       v_verdict := punctual.settle_look(q, v_look, p_now);
     exception when others then
-      raise warning 'what was found of row % cannot be written: %', v_look->>'id', sqlerrm;
+      perform punctual.note_error(q, v_look->>'id', format('what was found of it could not be written: %s', sqlerrm), p_now);
       v_verdict := null;
     end;
     -- One that comes a second time, since the answer to the first was lost, finds the row as it left it.
@@ -317,32 +331,20 @@ begin
   if v_row.id is null then return null; end if;
   v_proof := (select p from jsonb_array_elements(p_look->'proofs') with ordinality e (p, n)
                where not punctual.is_taken(q, p->>'message_id', v_row.id) order by n limit 1);
-  -- A row of the same addressee that is running may be where the message comes from. It says so itself, in a moment.
-  if v_proof is not null and v_row.state <> 'running' and punctual.is_under_way(q, v_row.content) then
-    perform punctual.look_again(q, v_row.content, 0, 'a message like it is being sent at the moment', false, p_now);
-    return null;
-  end if;
   v_doubted := exists (select from jsonb_array_elements_text(p_look->'doubts') d where not punctual.is_taken(q, d, v_row.id));
-  if v_proof is not null and punctual.is_unproved(q, v_row.content) then
+  if v_proof is not null and v_row.state <> 'running' and punctual.is_ambiguous(q, v_row.content) then
     v_proof := null;
     v_doubted := true;
-    v_text := 'the message may be another row''s, of which the provider did not say as what it was sent: look there';
+    v_text := 'the message may be another row''s, which is being sent, or of which the provider did not say as what it was sent: look there';
   end if;
 
   if v_proof is not null then
     v_result := coalesce(v_proof->'result', '{}')
       || case when q.proof_column is null then '{}' else jsonb_build_object(q.proof_column, v_proof->>'message_id') end;
     if v_row.state = 'running' then
-      -- Another attempt has begun. Should it come to nothing certain, this is the truth; else it went out twice, and the history says so.
-      execute format('update %I.%I t set reconcile = t.reconcile || $1 where t.id = $2::%s', q.table_schema, q.table_name, q.id_type)
-      using jsonb_build_object('late_proof', jsonb_build_object('message_id', v_proof->>'message_id', 'result', v_result)), v_row.id;
-      insert into punctual.history (queue, row_id, at, event, text)
-      values (q.name, v_row.id, p_now, 'late', format('an earlier attempt was delivered after all, as %s', v_proof->>'message_id'));
+      perform punctual.keep_late_proof(q, v_row.id, v_proof->>'message_id', v_result, p_now);
       return null;
     end if;
-    -- What a row's own attempt or a receipt says prevails over what was seen: see withdraw_proofs.
-    execute format('update %I.%I t set reconcile = t.reconcile || ''{"proved_by_look": true}'' where t.id = $1::%s',
-                   q.table_schema, q.table_name, q.id_type) using v_row.id;
     perform punctual.settle_otherwise(q, v_row.id, 'done', null, v_result, 'proved', v_text, p_now);
     return 'done';
   end if;
@@ -402,31 +404,19 @@ begin
 end
 $$;
 
--- Whether another row of the same account and addressee is being sent now.
-create function punctual.is_under_way(q punctual.queues, p_content jsonb) returns boolean
+-- Whether another row of the same account and addressee is being sent, or was sent since this one's attempt without the provider's saying
+-- as what: the message that a look found may be that one's.
+create function punctual.is_ambiguous(q punctual.queues, p_content jsonb) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare
   v_found boolean := false;
 begin
   if q.pair_column is not null then
-    execute format('select exists (select from %I.%I t where t.status = %L and t.%I = $1 and t.%I = $2 and t.id <> $3::%s)',
-                   q.table_schema, q.table_name, q.running_word, q.account_column, q.pair_column, q.id_type)
-    into v_found using (p_content->>q.account_column)::uuid, p_content->>q.pair_column, p_content->>'id';
-  end if;
-  return v_found;
-end
-$$;
-
--- Whether another row was sent to the same addressee since this one's attempt, and nobody knows as what.
-create function punctual.is_unproved(q punctual.queues, p_content jsonb) returns boolean
-language plpgsql stable set search_path = '' as $$
-declare
-  v_found boolean := false;
-begin
-  if q.pair_column is not null and q.proof_column is not null then
-    execute format('select exists (select from %I.%I t where t.status = %L and t.%I is null and t.%I = $1 and t.%I = $2 and t.id <> $3::%s '
-                   'and t.finished_at >= $4)',
-                   q.table_schema, q.table_name, q.done_word, q.proof_column, q.account_column, q.pair_column, q.id_type)
+    execute format('select exists (select from %1$I.%2$I t where t.%3$I = $1 and t.%4$I = $2 and t.id <> $3::%5$s and %6$s)',
+                   q.table_schema, q.table_name, q.account_column, q.pair_column, q.id_type,
+                   format(case when q.proof_column is null then 't.status = %L'
+                               else '(t.status = %L or (t.status = %L and t.%I is null and t.finished_at >= $4))' end,
+                          q.running_word, q.done_word, q.proof_column))
     into v_found using (p_content->>q.account_column)::uuid, p_content->>q.pair_column, p_content->>'id',
                        coalesce(p_content->'reconcile'->>'first_at', p_content->>'claimed_at')::timestamptz;
   end if;
@@ -445,7 +435,7 @@ begin
   perform from punctual.pace p where p.queue = q.name and p.account_id = v_account for no key update skip locked;
   if not found then return not exists (select from punctual.pace p where p.queue = q.name and p.account_id = v_account); end if;
   update punctual.pace p set
-    used = case when p.used_on = (v_claimed_at at time zone a.time_zone)::date then greatest(p.used - 1, 0) else p.used end,
+    used = case when punctual.is_time_zone(a.time_zone) and p.used_on = (v_claimed_at at time zone a.time_zone)::date then greatest(p.used - 1, 0) else p.used end,
     recent = coalesce(p.recent[:array_position(p.recent, v_claimed_at) - 1] || p.recent[array_position(p.recent, v_claimed_at) + 1:], p.recent),
     next_ok_at = '-infinity', waiting_for = null, ready_at = case when p.busy_until > p_now then p.ready_at else p_now end
     from punctual.accounts a where p.queue = q.name and p.account_id = v_account and a.id = p.account_id;
@@ -458,7 +448,7 @@ $$;
 create function punctual.resolve_row(
   p_queue text, p_id text, p_decision text, p_by text default null, p_note text default null, p_attempt integer default null,
   p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+language plpgsql set search_path = '' set punctual.settles = 'on' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   q punctual.queues := punctual.read_queue(p_queue);

@@ -133,6 +133,21 @@ language sql stable set search_path = '' as $$
            where p.queue = q.name and p.ready_at <= p_now and v.paused_until > p_now group by v.name) w
 $$;
 
+-- What befell rows in the last 24 hours that somebody should know of: [{event, rows, row_id, text}]; event: twice (it was delivered twice) or
+-- error (something of it could not be done); rows counted among the latest 1,000; row_id and text of the latest, row_id null where it is no row's.
+create function punctual.list_noted(q punctual.queues, p_now timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object('event', n.event, 'rows', n.rows, 'row_id', nullif(n.row_id, ''), 'text', n.text) order by n.event desc), '[]')
+    from (select e.event, count(distinct h.row_id) as rows, (array_agg(h.row_id order by h.at desc, h.id desc))[1] as row_id,
+                 (array_agg(h.text order by h.at desc, h.id desc))[1] as text
+            from (values ('twice'), ('error')) e (event)
+           cross join lateral (
+             select x.id, x.at, x.row_id, x.text from punctual.history x
+              where x.queue = q.name and x.event = e.event and x.event in ('twice', 'error') and x.at > p_now - interval '24 hours'
+              order by x.at desc limit 1000) h
+           group by e.event) n
+$$;
+
 -- The latest ticks that did something, and the very latest whatever it did.
 create function punctual.list_ticks(q punctual.queues, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
@@ -222,6 +237,7 @@ begin
       'next_due_seconds', round(extract(epoch from v_next - v_now)),
       'waiting', punctual.list_waiting(q, v_now),
       'unreachable', punctual.list_unreachable(q, p_configured),
+      'noted', punctual.list_noted(q, v_now),
       'throughput', punctual.list_throughput(q, v_now),
       'ticks', punctual.list_ticks(q, v_now));
   end loop;

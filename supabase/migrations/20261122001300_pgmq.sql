@@ -339,7 +339,7 @@ begin
       'released', count(*) filter (where j->>'applied' = 'release'),
       'lost', count(*) filter (where j->>'verdict' = 'lost'),
       'limited', count(*) filter (where j->>'applied' is not null and (j->>'rate_limited')::boolean),
-      'exceptions', coalesce(jsonb_agg(jsonb_build_object('id', j->'id', 'verdict', j->'verdict',
+      'exceptions', coalesce(jsonb_agg(jsonb_build_object('id', j->'id', 'claim_id', j->'claim_id', 'verdict', j->'verdict',
           'outcome', coalesce(j->>'applied', j->>'was', j->>'outcome')))
         filter (where j->>'verdict' <> 'applied' or j->>'applied' <> j->>'outcome'), '[]'))
       from jsonb_array_elements(v_judged) j);
@@ -370,7 +370,7 @@ begin
                              when a.outcome = 'unknown' then 'dead'
                              when a.outcome = 'retry' and m.attempts >= $4 and not coalesce((a.record->>'rate_limited')::boolean, false) then 'dead'
                              else a.outcome end) order by a.msg_id)
-      from (select distinct on (r->>'msg_id') r as record, (r->>'msg_id')::bigint as msg_id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome
+      from (select distinct on (r->>'msg_id', r->>'claim_id') r as record, (r->>'msg_id')::bigint as msg_id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome
               from jsonb_array_elements($1) r) a
       left join punctual.messages m on m.partition = $2 and m.msg_id = a.msg_id
       left join pgmq.%1$I t on t.msg_id = m.msg_id and t.enqueued_at = m.enqueued_at

@@ -131,12 +131,15 @@ begin
 end
 $$;
 
--- The first instant from p_at on within a step's hours (null: always); 'infinity' where there is none.
+-- The first instant from p_at on within a step's hours (null: always); 'infinity' where there is none, or the zone is unknown.
 create function punctual.step_opens_at(p_hours jsonb, p_zone text, p_at timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
   if p_hours is null or jsonb_typeof(p_hours) = 'null' then return p_at; end if;
   return punctual.next_open_at(p_hours, p_zone, p_at);
+exception when invalid_parameter_value then
+  -- A zone that this Postgres does not know, or not any more.
+  return 'infinity';
 end
 $$;
 
@@ -202,7 +205,7 @@ $$;
 
 -- Writes an enrolment that was judged under its lock. A claim that a tick has on it is void: what it does now comes of what it was before.
 create function punctual.save_enrolment(e punctual.enrolments) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set punctual.settles = 'on' as $$
 begin
   update punctual.enrolments t set
     phase = e.phase, step = e.step, action = e.action, next_step_at = e.next_step_at, resume_at = e.resume_at, waits_for = e.waits_for,
@@ -219,7 +222,7 @@ $$;
 
 -- Cancels a message that is queued and that nobody has in hand. Answers whether it did.
 create function punctual.withdraw_message(p_message_id bigint, p_reason text, p_now timestamptz) returns boolean
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set punctual.settles = 'on' as $$
 declare
   q punctual.queues;
   v_row jsonb;
@@ -232,9 +235,7 @@ begin
     select 'dm_queue', d.id::text from punctual.dm_queue d where d.id = p_message_id and d.status = 'pending' on conflict do nothing;
     return false;
   end if;
-  perform set_config('punctual.withdraws', 'on', true);
   update punctual.dm_queue d set status = 'cancelled', finished_at = p_now, last_error = p_reason, lease_expires_at = null where d.id = p_message_id;
-  perform set_config('punctual.withdraws', '', true);
   insert into punctual.history (queue, row_id, at, event, text) values ('dm_queue', p_message_id::text, p_now, 'decided', p_reason);
   -- One that was to be tried again held its account. Where the account is locked, its wait ends by itself.
   if v_row->>'claimed_at' is not null then
@@ -482,44 +483,33 @@ begin
 end
 $$;
 
--- Messages that somebody cancels or deletes by hand: no settle tells of them.
-create function punctual.follow_message_by_hand() returns trigger
+-- Messages that somebody deletes by hand: no settle tells of them.
+create function punctual.follow_deleted_message() returns trigger
 language plpgsql set search_path = '' as $$
 declare
   e punctual.enrolments;
 begin
-  -- Ourselves, in the name of the enrolment.
-  if current_setting('punctual.withdraws', true) = 'on' then return null; end if;
   select * into e from punctual.enrolments x where x.id = old.enrolment_id for no key update;
   if found then
-    e := punctual.follow_message(e, old, 'cancelled', null, case when tg_op = 'UPDATE' then coalesce(new.finished_at, clock_timestamp()) else clock_timestamp() end);
+    e := punctual.follow_message(e, old, 'cancelled', null, clock_timestamp());
     perform punctual.save_enrolment(e);
   end if;
   return null;
 end
 $$;
-create trigger dm_queue_cancelled_by_hand after update of status on punctual.dm_queue for each row
-  when (old.enrolment_id is not null and old.status in ('pending', 'unknown') and new.status = 'cancelled')
-  execute function punctual.follow_message_by_hand();
-create trigger dm_queue_deleted_by_hand after delete on punctual.dm_queue for each row
-  when (old.enrolment_id is not null and old.status in ('pending', 'unknown'))
-  execute function punctual.follow_message_by_hand();
+create trigger dm_queue_deleted after delete on punctual.dm_queue for each row
+  when (old.enrolment_id is not null and old.status in ('pending', 'unknown') and current_setting('punctual.settles', true) is distinct from 'on')
+  execute function punctual.follow_deleted_message();
 
--- Enrolments that somebody cancels or deletes by hand.
-create function punctual.end_enrolment_by_hand() returns trigger
+-- Enrolments that somebody deletes by hand.
+create function punctual.withdraw_of_deleted_enrolment() returns trigger
 language plpgsql set search_path = '' as $$
-declare
-  e punctual.enrolments;
 begin
-  if tg_op = 'DELETE' then
-    perform punctual.withdraw_message(old.message_id, format('its enrolment %s was deleted', old.id), clock_timestamp());
-  else
-    e := punctual.end_enrolment(new, 'stopped', 'it was cancelled', coalesce(new.finished_at, clock_timestamp()));
-    perform punctual.save_enrolment(e);
-  end if;
+  perform punctual.withdraw_message(old.message_id, format('its enrolment %s was deleted', old.id), clock_timestamp());
   return null;
 end
 $$;
+
 -- What a due enrolment comes to, by what perform is told: {id: {outcome, error}}: again, its message is to be queued; done, nothing is left to
 -- do; dead, its message cannot be written.
 create function punctual.judge_enrolments(p_ids text[], p_now timestamptz) returns jsonb
@@ -593,9 +583,10 @@ begin
      where a.outcome = 'again' and a.id <> all (v_heard) and e.account_id is not null),
   -- Most have the same hours, and judging them may take milliseconds.
   spans as materialized (
-    select h.hours, h.time_zone, punctual.step_opens_at(h.hours, h.time_zone, p_now) as opens_at,
-           punctual.step_closes_at(h.hours, h.time_zone, p_now) as closes_at
-      from (select distinct coalesce(d.step->'hours', 'null') as hours, d.time_zone from due d) h),
+    select h.hours, h.time_zone, o.opens_at,
+           case when o.opens_at <= p_now then punctual.step_closes_at(h.hours, h.time_zone, p_now) end as closes_at
+      from (select distinct coalesce(d.step->'hours', 'null') as hours, d.time_zone from due d) h
+     cross join lateral (select punctual.step_opens_at(h.hours, h.time_zone, p_now) as opens_at) o),
   -- The tick may be late, and the hours over.
   judged as materialized (
     select d.*, case when d.is_reminder then d.step->'reminder' else d.step end as message, s.opens_at, s.closes_at
@@ -651,10 +642,8 @@ select punctual.add_queue('enrolments', 'punctual.enrolments', 'next_step_at', '
   -- Whoever was in a sequence is not to be in it once more, and its funnel counts them all.
   p_settings => '{"batch_limit": null, "concurrency": 500, "timeout_seconds": 5, "retention_days": null}');
 
-create trigger enrolments_cancelled_by_hand after update of status on punctual.enrolments for each row
-  when (new.status = 'cancelled' and new.phase in ('in_progress', 'waiting_reply')) execute function punctual.end_enrolment_by_hand();
-create trigger enrolments_deleted_by_hand after delete on punctual.enrolments for each row
-  when (old.message_id is not null) execute function punctual.end_enrolment_by_hand();
+create trigger enrolments_deleted after delete on punctual.enrolments for each row
+  when (old.message_id is not null) execute function punctual.withdraw_of_deleted_enrolment();
 
 create unique index enrolments_live on punctual.enrolments (sequence_id, person) where status in ('pending', 'running', 'unknown');
 create index enrolments_person on punctual.enrolments (sequence_id, person, id);
@@ -669,16 +658,34 @@ create index enrolments_message on punctual.enrolments (message_id) where messag
 create function punctual.reopen_messages(p_partition text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_held record;
+  q punctual.queues := punctual.read_queue('dm_queue');
+  v_items jsonb;
+begin
+  select jsonb_agg(jsonb_build_object('id', h.row_id) order by h.enrolment_id, h.row_id) into v_items
+    from (select x.row_id, d.enrolment_id from punctual.held_rows x left join punctual.dm_queue d on d.id = x.row_id::bigint
+           where x.queue = 'dm_queue' order by d.enrolment_id, d.id limit 200) h;
+  if v_items is not null then
+    perform punctual.do_isolated(q, 'select punctual.judge_held_messages($1, $2)', v_items, 'it could not be taken back', p_now);
+  end if;
+  select jsonb_agg(jsonb_build_object('id', c.id)) into v_items
+    from (select d.id from punctual.dm_queue d
+           where d.status = 'pending' and d.open_until <= p_now order by d.open_until limit 1000 for no key update skip locked) c;
+  if v_items is not null then
+    perform punctual.do_isolated(q, 'select punctual.reopen_closed_messages($1, $2)', v_items, 'its next hours could not be found', p_now);
+  end if;
+end
+$$;
+
+create function punctual.judge_held_messages(p_held jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_id text;
   v_message punctual.dm_queue;
   e punctual.enrolments;
 begin
-  for v_held in
-    select h.row_id, d.id, d.enrolment_id from punctual.held_rows h left join punctual.dm_queue d on d.id = h.row_id::bigint
-     where h.queue = 'dm_queue' order by d.enrolment_id, d.id limit 200
-  loop
-    select * into v_message from punctual.dm_queue d where d.id = v_held.id for no key update skip locked;
-    continue when v_held.id is not null and v_message.id is null;
+  for v_id in select h->>'id' from jsonb_array_elements(p_held) with ordinality o (h, n) order by n loop
+    select * into v_message from punctual.dm_queue d where d.id = v_id::bigint for no key update skip locked;
+    continue when v_message.id is null and exists (select from punctual.dm_queue d where d.id = v_id::bigint);
     -- One that is on its way is judged when that has come to something.
     if v_message.status = 'pending' then
       select * into e from punctual.enrolments x where x.id = v_message.enrolment_id for no key update;
@@ -687,12 +694,17 @@ begin
         perform punctual.save_enrolment(e);
       end if;
     end if;
-    delete from punctual.held_rows h where h.queue = 'dm_queue' and h.row_id = v_held.row_id;
+    delete from punctual.held_rows h where h.queue = 'dm_queue' and h.row_id = v_id;
   end loop;
+end
+$$;
 
+create function punctual.reopen_closed_messages(p_closed jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
   with closed as materialized (
     select d.id, d.enrolment_id, d.step from punctual.dm_queue d
-     where d.status = 'pending' and d.open_until <= p_now order by d.open_until limit 1000 for no key update skip locked),
+     where d.id = any (array(select (c->>'id')::bigint from jsonb_array_elements(p_closed) c))),
   judged as materialized (
     select c.id, n.time_zone, coalesce(v.steps->(c.step - 1)->'hours', 'null') as hours
       from closed c

@@ -30,6 +30,7 @@ export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
     next_due_seconds: null,
     waiting: [],
     unreachable: [],
+    noted: [],
     settings: { batch_limit: 30, concurrency: 5, budget_seconds: null, adaptive: false },
     partitions: [],
     throughput: [],

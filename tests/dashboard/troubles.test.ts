@@ -33,6 +33,20 @@ describe('what is wrong with a queue', () => {
     ]);
   });
 
+  it('is what was delivered twice, or met an error, and leads to the latest row', () => {
+    const queue = queueStats({
+      name: 'dms',
+      noted: [
+        { event: 'twice', rows: 1, row_id: '7', text: 'an earlier attempt was delivered as well' },
+        { event: 'error', rows: 1_200, row_id: null, text: 'app.fail failed: no' },
+      ],
+    });
+    expect(queueTroubles(queue, nowMs)).toEqual([
+      { tone: 'bad', text: '1 delivered twice', href: '#why-dms-7' },
+      { tone: 'warn', text: '1,200 met an error: app.fail failed: no' },
+    ]);
+  });
+
   it('is that no clock calls, once rows have been due for a while', () => {
     const late = [ledgerTick({ started_at: ago(720), closed_at: ago(719) })];
     expect(texts({ due_now: due, oldest_due_seconds: 700, ticks: late })).toEqual(['no tick for 12 min']);

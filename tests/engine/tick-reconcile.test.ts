@@ -94,7 +94,7 @@ describe('a tick asks what became of unknown rows', () => {
     );
     expect(seen).toMatchObject({
       account: { provider: 'unipile', providerAccountId: 'account-1' },
-      evidence: null,
+      evidence: { receipts: [], others: [] },
     });
     expect(Date.parse(seen?.attemptedAt ?? '')).toBe(claimedAt);
     expect(seen?.signal.aborted).toBe(false);

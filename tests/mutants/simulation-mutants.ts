@@ -141,9 +141,9 @@ export const simulationMutants: Mutant[] = [
    where t.id = j.id;`,
     replace: `from judged j left join queued q on q.enrolment_id = j.id
    where t.id = j.id;
-  perform set_config('punctual.withdraws', 'on', true);
+  perform set_config('punctual.settles', 'on', true);
   delete from punctual.dm_queue d where d.created_at = p_now and d.enrolment_id % 5 = 0;
-  perform set_config('punctual.withdraws', '', true);`,
+  perform set_config('punctual.settles', '', true);`,
   },
   {
     name: 'a step is queued where its enrolment is advanced (it stays as it was)',

@@ -69,6 +69,11 @@ function reconcile(deps: Partial<DmProviders>, row = dm, more: object = {}): Pro
   return dmQueue.reconcile?.(row, context) ?? Promise.reject(new Error('it has no reconcile'));
 }
 
+const told = (changes: object) => ({
+  receipts: [{ message_id: 'm1', chat_id: 'chat', body: 'hello', said_at: at(2), ...changes }],
+  others: [],
+});
+
 describe('what became of a message in a known chat', () => {
   it('is proved by its text in the chat, asked from a day before the attempt on', async () => {
     const { unipile, asked } = fakeUnipile({ chats: { chat: [message('m1')] } });
@@ -106,23 +111,41 @@ describe('what became of a message in a known chat', () => {
 
   it('is proved by what a webhook told, too, and each message counts once', async () => {
     const { unipile } = fakeUnipile({ chats: { chat: [message('m2')] } });
-    const evidence = [
+    const receipts = [
       { message_id: 'm1', chat_id: 'chat', body: 'hello', said_at: at(2) },
       { message_id: 'm2', chat_id: 'chat', body: 'hello', said_at: at(5) },
     ];
+    const evidence = { receipts, others: ['good morning'] };
     const { proofs } = await reconcile({ unipile }, dm, { evidence });
     expect(proofs.map(({ messageId }) => messageId)).toEqual(['m1', 'm2']);
   });
 
   it.each([
-    ['no list', { message_id: 'm1' }],
-    ['without a body', [{ message_id: 'm1', chat_id: 'chat', body: null, said_at: at(2) }]],
-    ['without an instant', [{ message_id: 'm1', chat_id: 'chat', body: 'hello', said_at: null }]],
+    ['of another shape', { message_id: 'm1' }],
+    ['without a body', told({ body: null })],
+    ['without an instant', told({ said_at: null })],
     ['nonsense', 'x'],
   ])('is asked all the same where the evidence is %s', async (_what, evidence) => {
     const { unipile } = fakeUnipile({ chats: { chat: [message('m2')] } });
     const { proofs } = await reconcile({ unipile }, dm, { evidence });
     expect(proofs.map(({ messageId }) => messageId)).toEqual(['m2']);
+  });
+});
+
+describe('what became of a message beside another to the same person that is uncertain as well', () => {
+  const found = fakeUnipile({ chats: { chat: [message('m1')] } });
+
+  it('is not proved while that has the same text: a person decides', async () => {
+    const evidence = { receipts: [], others: [' hello\n'] };
+    expect(await reconcile(found, dm, { evidence })).toMatchObject({ proofs: [], doubts: ['m1'] });
+  });
+
+  it('is proved by its own text', async () => {
+    const evidence = { receipts: [], others: ['hello you'] };
+    expect(await reconcile(found, dm, { evidence })).toMatchObject({
+      proofs: [{ messageId: 'm1' }],
+      doubts: [],
+    });
   });
 });
 

@@ -309,8 +309,18 @@ describe('a table of a person’s own', () => {
     expect((await one.exchange(group(ids.slice(0, 2)))).settled).toMatchObject({ done: 2, exceptions: [] });
     const mixed = await one.exchange(group([...ids.slice(1), '777']));
     expect(mixed.settled).toMatchObject({ done: 2, lost: 1 });
-    expect(mixed.settled.exceptions).toContainEqual({ id: ids[1], verdict: 'already', outcome: 'done' });
-    expect(mixed.settled.exceptions).toContainEqual({ id: '777', verdict: 'lost', outcome: 'done' });
+    expect(mixed.settled.exceptions).toContainEqual({
+      id: ids[1],
+      claim_id: claimId,
+      verdict: 'already',
+      outcome: 'done',
+    });
+    expect(mixed.settled.exceptions).toContainEqual({
+      id: '777',
+      claim_id: claimId,
+      verdict: 'lost',
+      outcome: 'done',
+    });
   });
 
   it('is not claimed after its expiry, also where more have expired than one exchange marks dead', async () => {

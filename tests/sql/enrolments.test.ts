@@ -443,28 +443,6 @@ describe('what the provider tells late', () => {
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2 });
   });
 
-  it('that what proved a message is another holds the sequence again', async () => {
-    const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
-    await attempt('unknown');
-    sql.pass(600);
-    expect(await sql.look(() => ({ proofs: [{ message_id: 'x1', result: {} }] }))).toMatchObject({ done: 1 });
-    expect(await talk.read(id)).toMatchObject({ step: 2 });
-    await sql.addDm(account, { recipient: 'bob', body: 'one' });
-    const { messages, tick } = await talk.claim();
-    const result = { provider_message_id: 'x1' };
-    await tick.settle(
-      messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'done', result })),
-      { close: 'yes' },
-    );
-    expect(await talk.read(id)).toMatchObject({
-      step: 1,
-      sent_steps: 0,
-      next_step_at: null,
-      waits_for: 'its message 1, of which nobody knows yet whether it was sent',
-    });
-    expect(await talk.advance()).toEqual({});
-  });
-
   it('and that was heard before the attempt said that it failed, is not undone by that', async () => {
     const { id } = await enrolOne([{ body: 'one' }, { body: 'two', delay_seconds: hour }]);
     await talk.advance();

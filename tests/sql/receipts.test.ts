@@ -274,9 +274,25 @@ describe('messages told by webhook', () => {
       'unipile',
     );
     sql.pass(30);
-    const [found] = (await evidence()) as { message_id: string; body: string }[][];
-    expect(found?.map(({ message_id }) => message_id)).toEqual(['m1', 'm2']);
-    expect(found?.[0]).toMatchObject({ chat_id: 'chat', body: 'hello' });
+    const [found] = (await evidence()) as { receipts: { message_id: string; body: string }[] }[];
+    expect(found?.receipts.map(({ message_id }) => message_id)).toEqual(['m1', 'm2']);
+    expect(found?.receipts[0]).toMatchObject({ chat_id: 'chat', body: 'hello' });
+  });
+
+  it('beside them stand the texts to the same person, from the same account, that are unknown as well', async () => {
+    const own = await sql.addAccount({ provider_account_id: 'acc' });
+    const other = await sql.addAccount({ provider_account_id: 'other' });
+    await sql.addUnknown(own, { chat_id: 'chat', body: 'one' });
+    await sql.addUnknown(own, { chat_id: 'chat', body: 'two' });
+    await sql.addUnknown(own, { chat_id: 'elsewhere', body: 'three' });
+    await sql.addUnknown(other, { chat_id: 'chat', body: 'four' });
+    sql.pass(30);
+    expect(await evidence()).toMatchObject([
+      { others: ['two'] },
+      { others: ['one'] },
+      { others: [] },
+      { others: [] },
+    ]);
   });
 
   it('touch no row by themselves', async () => {

@@ -139,24 +139,82 @@ describe('the fence', () => {
       const before = await sql.dm(id);
       sql.pass(5);
       const again = await tick.settle([record], { close: 'yes' });
-      expect(again.settled.exceptions).toEqual([{ id, verdict: 'already', outcome }]);
+      expect(again.settled.exceptions).toEqual([{ id, claim_id, verdict: 'already', outcome }]);
       expect(await sql.dm(id)).toEqual(before);
     }
   });
 
-  it('refuses the outcome of a claim whose row another tick has taken since', async () => {
+  it('refuses the outcome of a claim whose row another tick has taken since, beside that tick’s own', async () => {
     const { id, claim_id, tick } = await running();
     await tick.settle([{ id, claim_id, outcome: 'retry', error: 'e', delay_seconds: 1 }]);
     sql.pass(2);
     const { claimId: second } = await tick.claim();
     const late = await tick.settle([
-      { id, claim_id, outcome: 'done', result: { provider_message_id: 'late' } },
+      { id, claim_id, outcome: 'dead', error: 'late' },
+      { id, claim_id: second, outcome: 'done', result: { provider_message_id: 'm2' } },
     ]);
-    expect(late.settled).toMatchObject({ done: 0, lost: 1, exceptions: [{ id, verdict: 'lost' }] });
-    expect(await sql.dm(id)).toMatchObject({
-      status: 'sending',
-      claim_id: second,
-      provider_message_id: null,
+    expect(late.settled).toMatchObject({ done: 1, lost: 1, exceptions: [{ id, claim_id, verdict: 'lost' }] });
+    expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm2' });
+  });
+
+  describe('hears that an attempt was done whose row', () => {
+    const done = (id: string, claim_id: string, message: string | null) => [
+      { id, claim_id, outcome: 'done', result: { provider_message_id: message } },
+    ];
+    /** A row whose attempt is taken for failed, and that another has in hand by now. */
+    async function takenAgain() {
+      const { id, claim_id: first, tick } = await running();
+      await tick.settle([{ id, claim_id: first, outcome: 'retry', error: 'e', delay_seconds: 1 }]);
+      sql.pass(2);
+      const { claimId: second } = await tick.claim();
+      return { id, first, second, tick };
+    }
+    const events = async (id: string) => (await sql.history(id)).slice(1);
+
+    it.each(['retry', 'unknown', 'dead'])(
+      'another has in hand, and believes it where that comes to %s',
+      async (outcome) => {
+        const { id, first, second, tick } = await takenAgain();
+        const { settled } = await tick.settle(done(id, first, 'm1'));
+        expect(settled).toMatchObject({ done: 0, lost: 1 });
+        expect(await sql.dm(id)).toMatchObject({ status: 'sending', claim_id: second });
+        await tick.settle([{ id, claim_id: second, outcome, error: 'e', delay_seconds: 1 }]);
+        expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
+      },
+    );
+
+    it('another has in hand, and says that it was delivered twice where that is done as well', async () => {
+      const { id, first, second, tick } = await takenAgain();
+      await tick.settle(done(id, first, 'm1'));
+      await tick.settle(done(id, second, 'm2'));
+      expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm2' });
+      expect(await events(id)).toEqual([
+        ['late', 'an earlier attempt was delivered after all, as m1'],
+        ['twice', 'an earlier attempt was delivered as well, as m1'],
+      ]);
+    });
+
+    it.each([
+      ['m1', 'm2', ['an earlier attempt was delivered as well, as m1']],
+      [null, 'm2', ['an earlier attempt was delivered as well']],
+      ['m1', null, ['an earlier attempt was delivered as well, as m1']],
+      ['m1', 'm1', []],
+    ])('another has sent: %j after %j, told once', async (late, message, told) => {
+      const { id, first, second, tick } = await takenAgain();
+      await tick.settle(done(id, second, message));
+      for (const _ of [1, 2]) await tick.settle(done(id, first, late));
+      expect(await events(id)).toEqual(told.map((text) => ['twice', text]));
+      expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: message });
+    });
+
+    it.each(['failed', 'cancelled', 'pending', 'unknown'])('is %s by now', async (status) => {
+      const { id, first, tick } = await takenAgain();
+      await database.sql('update punctual.dm_queue set status = $2, lease_expires_at = null where id = $1', [
+        id,
+        status,
+      ]);
+      await tick.settle(done(id, first, 'm1'));
+      expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
     });
   });
 
@@ -213,8 +271,8 @@ describe('the fence', () => {
     await database.sql(`update punctual.dm_queue set status = 'cancelled', claim_id = null where id = $1`, [
       id,
     ]);
-    const { settled } = await tick.settle([{ id, claim_id, outcome: 'done' }]);
-    expect(settled).toMatchObject({ done: 0, lost: 1 });
+    const { settled } = await tick.settle([{ id, claim_id, outcome: 'dead', error: 'e' }]);
+    expect(settled).toMatchObject({ dead: 0, lost: 1 });
     expect(await sql.dm(id)).toMatchObject({ status: 'cancelled' });
   });
 });

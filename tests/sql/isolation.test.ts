@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { statsSchema } from '../../lib/store/stats';
+import { conversations } from '../support/conversations';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let talk: ReturnType<typeof conversations>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase({ own: true });
+  // As after a move to a Postgres with fewer zones.
+  await database.sql('alter table punctual.enrolments drop constraint enrolments_time_zone_exists');
+  await database.sql('alter table punctual.accounts drop constraint accounts_time_zone_exists');
+  await database.sql('create schema app');
+  await database.sql(`create function app.fail(p_partition text, p_now timestamptz) returns void language plpgsql as $$
+    begin raise exception 'not today'; end $$`);
+  await database.sql(`create function app.refuse() returns trigger language plpgsql as $$
+    begin raise exception 'no to %', old.body; end $$`);
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+  talk = conversations(database, sql);
+  account = await sql.addAccount({ provider_account_id: 'us' });
+});
+
+const hours = { mon: ['12:00-13:00'], tue: ['12:00-13:00'] };
+
+async function enrolTwo(): Promise<{ ann: string; bob: string }> {
+  const other = await sql.addAccount({ provider_account_id: 'them' });
+  const sequence = await talk.addSequence([{ body: '{{name}}', hours }]);
+  const person = (name: string, account_id: string) => ({ account_id, recipient: name, variables: { name } });
+  const [ann = '', bob = ''] = await talk.enrol(sequence, [person('ann', account), person('bob', other)]);
+  return { ann, bob };
+}
+const forgetZone = (id: string) =>
+  database.sql(`update punctual.enrolments set time_zone = 'Mars/Base' where id = $1`, [id]);
+
+async function noted() {
+  const stats = statsSchema.parse(await database.rpc('read_stats', { p_now: sql.now }));
+  return stats.queues.find(({ name }) => name === 'dm_queue');
+}
+
+describe('an enrolment whose time zone this Postgres does not know', () => {
+  it('keeps no other message from being claimed: its own waits for ever, and is counted', async () => {
+    const { ann } = await enrolTwo();
+    await talk.advance();
+    // Both have missed their hours.
+    sql.pass(23.5 * 3_600);
+    await forgetZone(ann);
+    expect(await talk.send()).toEqual([]);
+    sql.pass(3_600);
+    expect(await talk.send()).toEqual(['bob']);
+    expect((await noted())?.unreachable).toEqual([{ reason: 'send_at is infinity', rows: 1 }]);
+  });
+
+  it('keeps no other from having its message queued', async () => {
+    const { ann } = await enrolTwo();
+    await forgetZone(ann);
+    expect(await talk.advance()).toEqual({ again: 2 });
+    expect(await talk.send()).toEqual(['bob']);
+    expect(await talk.read(ann)).toMatchObject({ status: 'pending', next_step_at: null, sent_steps: 0 });
+  });
+});
+
+it('an account whose time zone this Postgres does not know keeps no unknown message from being resolved', async () => {
+  const { id } = await sql.addUnknown(account);
+  await database.sql(`update punctual.accounts set time_zone = 'Mars/Base'`);
+  sql.pass(30);
+  expect(await sql.look(() => ({ absent_after_seconds: 0, over_seconds: 60 }))).toMatchObject({ absent: 1 });
+  expect(await sql.dm(id)).toMatchObject({ status: 'pending' });
+});
+
+describe('a before_claim that raises', () => {
+  it('keeps nobody from claiming, and is told on the dashboard, once an hour', async () => {
+    await database.sql(`update punctual.queues set before_claim = 'app.fail' where name = 'dm_queue'`);
+    for (const seconds of [0, 60, 3_600]) {
+      const id = await sql.addDm(account, { send_at: sql.now });
+      sql.pass(seconds);
+      expect(await sql.drain()).toEqual([id]);
+    }
+    expect((await noted())?.noted).toEqual([
+      { event: 'error', rows: 1, row_id: null, text: 'app.fail failed: not today' },
+    ]);
+    expect(await database.sql(`select row_id from punctual.history where event = 'error'`)).toHaveLength(2);
+    await database.sql(
+      `update punctual.queues set before_claim = 'punctual.reopen_messages' where name = 'dm_queue'`,
+    );
+  });
+
+  it('for one message keeps no other, and stands in the history of that one', async () => {
+    const { bob } = await enrolTwo();
+    await talk.advance();
+    sql.pass(24 * 3_600);
+    await database.sql(`create trigger refuse before update of send_at on punctual.dm_queue for each row
+      when (old.body = 'ann') execute function app.refuse()`);
+    expect(await talk.send()).toEqual(['bob']);
+    await database.sql('drop trigger refuse on punctual.dm_queue');
+    const [ann] = await database.sql(`select id::text from punctual.dm_queue where body = 'ann'`);
+    expect((await sql.explain(ann.id)).history).toMatchObject([
+      { event: 'error', text: 'its next hours could not be found: no to ann' },
+    ]);
+    expect(await talk.read(bob)).toMatchObject({ phase: 'completed' });
+    expect((await noted())?.noted).toMatchObject([{ event: 'error', rows: 1, row_id: String(ann.id) }]);
+    sql.pass(86_400);
+    expect((await noted())?.noted).toEqual([]);
+  });
+});
