@@ -255,7 +255,10 @@ export class Settling {
 
   private async sendTwice(request: ExchangeRequest): Promise<ExchangeReply> {
     for (let attempt = 1; ; attempt++) {
-      if (!this.timeFor(exchangeMs)) throw new TickStoreError('unavailable', 'the time is over', this.counts);
+      // Whoever is past the limit and still there was suspended: nobody counts any more, and what it did is to be known.
+      const wasSuspended = attempt === 1 && this.ports.clock.now() > this.budget.limitAt;
+      if (!wasSuspended && !this.timeFor(exchangeMs))
+        throw new TickStoreError('unavailable', 'the time is over', this.counts);
       try {
         this.exchanges++;
         return await this.ports.store.exchange(request);

@@ -520,7 +520,7 @@ end
 $$;
 
 create function punctual.tell_by_hand() returns trigger
-language plpgsql set search_path = '' set punctual.settles = 'on' as $$
+language plpgsql set search_path = '' as $$
 declare
   q punctual.queues;
   v_row jsonb := to_jsonb(new);

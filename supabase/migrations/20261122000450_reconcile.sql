@@ -448,7 +448,7 @@ $$;
 create function punctual.resolve_row(
   p_queue text, p_id text, p_decision text, p_by text default null, p_note text default null, p_attempt integer default null,
   p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set punctual.settles = 'on' set statement_timeout = '4s' as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   q punctual.queues := punctual.read_queue(p_queue);
@@ -461,6 +461,7 @@ begin
   end if;
   if q.source = 'pgmq' then return punctual.resolve_message(q, p_id, v_decision, p_by, p_note, v_now); end if;
   if not punctual.is_id(q, p_id) then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
+  perform set_config('punctual.settles', 'on', true);
   select * into v_row from punctual.lock_row(q, p_id, true);
   if v_row.id is null then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
   -- The truth may have come by webhook already. If so this call is refused, nothing of it stays, and the next tick writes it.
@@ -478,6 +479,7 @@ begin
     case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end, null, 'decided',
     format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
            when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', '')), v_now);
+  perform set_config('punctual.settles', '', true);
   return jsonb_build_object('status', case v_decision when 'done' then q.done_word when 'pending' then q.pending_word
                                       when 'dead' then q.dead_word else q.cancelled_word end);
 end

@@ -238,7 +238,6 @@ create function punctual.exchange(
 ) returns jsonb
 language plpgsql
 set search_path = ''
-set punctual.settles = 'on'
 set statement_timeout = '4s'
 set lock_timeout = '3s'
 -- Every look-up here is by an index and takes a few rows; compiling one took 30 ms, and a scan reads a million rows to count ten.
@@ -274,6 +273,7 @@ declare
   v_due integer;
   v_next_due_in_ms bigint;
 begin
+  perform set_config('punctual.settles', 'on', true);
   q := punctual.read_queue(p_tick->>'queue');
   select * into v_partition from punctual.partitions where queue = q.name and partition = p_tick->>'partition';
   if not found then
@@ -416,6 +416,7 @@ begin
      where t.id = v_tick.id;
   end if;
 
+  perform set_config('punctual.settles', '', true);
   return jsonb_build_object(
     'admitted', v_tick.admitted,
     'duplicate', v_tick.duplicate,

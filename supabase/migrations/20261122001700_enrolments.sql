@@ -205,8 +205,11 @@ $$;
 
 -- Writes an enrolment that was judged under its lock. A claim that a tick has on it is void: what it does now comes of what it was before.
 create function punctual.save_enrolment(e punctual.enrolments) returns void
-language plpgsql set search_path = '' set punctual.settles = 'on' as $$
+language plpgsql set search_path = '' as $$
+declare
+  v_settles text := current_setting('punctual.settles', true);
 begin
+  perform set_config('punctual.settles', 'on', true);
   update punctual.enrolments t set
     phase = e.phase, step = e.step, action = e.action, next_step_at = e.next_step_at, resume_at = e.resume_at, waits_for = e.waits_for,
     message_id = e.message_id, claimed_step_at = e.claimed_step_at, sent_at = e.sent_at, reminded_at = e.reminded_at, sent_steps = e.sent_steps,
@@ -217,15 +220,17 @@ begin
                   when t.status = 'done' then t.status else 'cancelled' end,
     claim_id = null, lease_expires_at = null, next_attempt_at = null, attempts = 0
    where t.id = e.id;
+  perform set_config('punctual.settles', coalesce(v_settles, ''), true);
 end
 $$;
 
 -- Cancels a message that is queued and that nobody has in hand. Answers whether it did.
 create function punctual.withdraw_message(p_message_id bigint, p_reason text, p_now timestamptz) returns boolean
-language plpgsql set search_path = '' set punctual.settles = 'on' as $$
+language plpgsql set search_path = '' as $$
 declare
   q punctual.queues;
   v_row jsonb;
+  v_settles text := current_setting('punctual.settles', true);
 begin
   if p_message_id is null then return false; end if;
   select to_jsonb(d.*) into v_row from punctual.dm_queue d where d.id = p_message_id and d.status = 'pending' for no key update skip locked;
@@ -235,7 +240,9 @@ begin
     select 'dm_queue', d.id::text from punctual.dm_queue d where d.id = p_message_id and d.status = 'pending' on conflict do nothing;
     return false;
   end if;
+  perform set_config('punctual.settles', 'on', true);
   update punctual.dm_queue d set status = 'cancelled', finished_at = p_now, last_error = p_reason, lease_expires_at = null where d.id = p_message_id;
+  perform set_config('punctual.settles', coalesce(v_settles, ''), true);
   insert into punctual.history (queue, row_id, at, event, text) values ('dm_queue', p_message_id::text, p_now, 'decided', p_reason);
   -- One that was to be tried again held its account. Where the account is locked, its wait ends by itself.
   if v_row->>'claimed_at' is not null then

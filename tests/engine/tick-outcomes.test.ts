@@ -153,6 +153,32 @@ describe('what perform does', () => {
   });
 });
 
+it('two attempts of one row that end in the same moment are told apart', async () => {
+  await database.sql(
+    `update punctual.queues set delivery = 'at-least-once', backoff_base_seconds = 1 where name = 'dm_queue'`,
+  );
+  await bench.addDms(3);
+  await database.sql('update punctual.dm_queue set timeout_seconds = 1 where id = 1');
+  let end = () => {};
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const queue = bench.queue(
+    async ({ id }, { attempt }) => {
+      if (id !== '1') await bench.sleep(Number(id) * 2_000);
+      // Its first attempt is left behind, and comes to its end right after the second.
+      else if (attempt === 1) await ended.then(() => bench.sleep(5));
+      else end();
+      return { kind: 'done' };
+    },
+    { delivery: 'at-least-once' },
+  );
+  await bench.tick(queue);
+  expect(
+    await database.sql('select status, attempts, lease_expires_at from punctual.dm_queue where id = 1'),
+  ).toEqual([{ status: 'sent', attempts: 2, lease_expires_at: null }]);
+});
+
 describe('a provider that fails as a whole', () => {
   it('is left alone after five failures in a row: no further row is spent on it', async () => {
     await bench.addDms(30);

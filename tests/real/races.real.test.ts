@@ -194,6 +194,27 @@ describe('a claim', () => {
   });
 });
 
+it('an account whose first row is locked by anybody sends nothing this time, rather than its second', async () => {
+  await bench.addDms(4, { accounts: 2 });
+  const operator = new Client({ connectionString: stack.databaseUrl });
+  await operator.connect();
+  const order: number[] = [];
+  const queue = bench.queue((row) => {
+    order.push(placeOf(row));
+    return done();
+  });
+  try {
+    await operator.query('begin; select from punctual.dm_queue where id = 1 for no key update');
+    await stackTick(queue, null, settings);
+    expect(order).toEqual([2, 4]);
+    await operator.query('commit');
+    await stackTick(queue, null, settings);
+    expect(order).toEqual([2, 4, 1, 3]);
+  } finally {
+    await operator.end();
+  }
+});
+
 describe('where one tick at a time may run', () => {
   it('of eight at once exactly one is admitted and seven are skipped, time after time', async () => {
     await setRegistry({ max_ticks: 1 });

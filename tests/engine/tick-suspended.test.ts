@@ -1,0 +1,75 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { done, type Outcome } from '../../lib/engine/outcome';
+import { request } from '../../lib/providers/http';
+import { httpAnswer, loopback } from '../providers/loopback';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { type Perform, tickBench } from '../support/tick-bench';
+
+let database: TestDatabase;
+const servers = loopback();
+let sent: number;
+let url: string;
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sent = 0;
+  url = await servers.answering((socket) => {
+    sent++;
+    socket.end(httpAnswer(200, '{}'));
+  });
+});
+afterEach(() => servers.closeAll());
+
+const nothing = { proofs: [], doubts: [], absentAfterMs: 0, text: 'it is not there' };
+
+/**
+ * A machine that is suspended in the midst of an attempt, before its request goes out. Meanwhile another one sweeps the row, asks the
+ * provider, which knows nothing of it, and sends it.
+ */
+async function suspended(wakeUp: (send: () => Promise<Outcome>) => Promise<Outcome>) {
+  const bench = tickBench(database);
+  await bench.addDms(1);
+  const send = async (signal: AbortSignal, id: string): Promise<Outcome> => {
+    await bench.clock.busy(request({ provider: 'unipile', method: 'POST', url, signal }));
+    return done({ provider_message_id: id });
+  };
+  const others = bench.queue((_row, { signal }) => send(signal, 'm2'), { reconcile: async () => nothing });
+  let slept = false;
+  const perform: Perform = async (_row, { signal }) => {
+    if (!slept) {
+      slept = true;
+      await bench.sleep(1_000);
+      // Nothing of this machine goes on for as long: no timer of it either.
+      bench.clock.skip(20 * 60_000);
+      await bench.start(others);
+      bench.clock.skip(30_000);
+      await bench.start(others, { looksOnly: true });
+      await bench.start(others);
+    }
+    return wakeUp(() => send(signal, 'm1'));
+  };
+  await bench.tick(bench.queue(perform));
+  const [row] = await database.sql('select status, provider_message_id from punctual.dm_queue');
+  const history = await database.sql('select event from punctual.history order by id');
+  return { row, events: history.map(({ event }) => event) };
+}
+
+it('what was sent while a machine was suspended is not sent by it when it wakes', async () => {
+  const { row, events } = await suspended((send) => send());
+  expect(sent).toBe(1);
+  expect(row).toEqual({ status: 'sent', provider_message_id: 'm2' });
+  expect(events).toEqual(['swept', 'absent']);
+});
+
+it('one that asks nobody before it sends is found out: the history says that it was delivered twice', async () => {
+  const { row, events } = await suspended(async () => {
+    sent++;
+    return done({ provider_message_id: 'm1' });
+  });
+  expect(sent).toBe(2);
+  expect(row).toEqual({ status: 'sent', provider_message_id: 'm2' });
+  expect(events).toEqual(['swept', 'absent', 'twice']);
+});
