@@ -4,14 +4,15 @@ import type { Outcome } from './outcome';
 /** An attempt's outcome, and what it says of the provider. */
 export interface Verdict {
   outcome: Outcome;
-  /** `failed`: no usable answer, which may be the provider's fault as a whole. Null where it says nothing. */
-  provider: 'answered' | 'failed' | null;
+  /**
+   * `failed`: no usable answer, which may be the provider's fault as a whole; `refused`: it refuses everything of ours. Null where it
+   * says nothing.
+   */
+  provider: 'answered' | 'failed' | 'refused' | null;
   /** Our process had no more time for it. */
   wasCut?: boolean;
 }
 
-/** A rejected key or a lost account is looked at again after this: a person has to act. */
-const unauthorisedPauseSeconds = 300;
 /** An attempt that saw its signal may say what it was doing; after this it is left behind. */
 const graceMs = 250;
 
@@ -29,8 +30,11 @@ function classifyError(error: unknown, delivery: 'at-most-once' | 'at-least-once
 }
 
 function classify(error: unknown, delivery: 'at-most-once' | 'at-least-once'): Verdict {
-  const { kind, retryAfterSeconds, scope } = (typeof error === 'object' && error !== null ? error : {}) as {
+  const { kind, code, retryAfterSeconds, scope } = (
+    typeof error === 'object' && error !== null ? error : {}
+  ) as {
     kind?: unknown;
+    code?: unknown;
     retryAfterSeconds?: unknown;
     scope?: unknown;
   };
@@ -39,7 +43,18 @@ function classify(error: unknown, delivery: 'at-most-once' | 'at-least-once'): V
     typeof retryAfterSeconds === 'number' && retryAfterSeconds >= 0 ? retryAfterSeconds : undefined;
   switch (kind) {
     case 'rejected':
-      return { outcome: { kind: 'dead', error: message }, provider: 'answered' };
+      return {
+        outcome: { kind: 'dead', error: message, refusal: isCode(code) ? String(code) : message },
+        provider: 'answered',
+      };
+    case 'account_refused': {
+      const refused = scope === 'provider' ? 'provider' : 'account';
+      // An account's own refusal is an answer: the provider is well.
+      return {
+        outcome: { kind: 'retry', error: message, refused },
+        provider: refused === 'provider' ? 'refused' : 'answered',
+      };
+    }
     case 'rate_limited': {
       return {
         outcome: {
@@ -54,17 +69,14 @@ function classify(error: unknown, delivery: 'at-most-once' | 'at-least-once'): V
     }
     case 'not_sent':
       return { outcome: { kind: 'retry', error: message, afterSeconds: after }, provider: 'failed' };
-    case 'unauthorised':
-      return {
-        outcome: { kind: 'retry', error: message, afterSeconds: unauthorisedPauseSeconds, rateLimited: true },
-        provider: 'failed',
-      };
     case 'uncertain':
       return { outcome: uncertain(message, delivery), provider: 'failed' };
     default:
       return { outcome: uncertain(message, delivery), provider: null };
   }
 }
+
+const isCode = (code: unknown) => typeof code === 'string' || typeof code === 'number';
 
 function uncertain(error: string, delivery: 'at-most-once' | 'at-least-once'): Outcome {
   return delivery === 'at-most-once' ? { kind: 'unknown', error } : { kind: 'retry', error };

@@ -31,6 +31,14 @@ export class Breaker {
     this.notes.set(provider, { name: provider, ok: false, error });
   }
 
+  /** It refuses our set-up: no further row is spent on it. Each call that meets that counts, since the pause grows with it. */
+  refused(provider: string, error: string): void {
+    this.probing.delete(provider);
+    this.open.set(provider, error);
+    const refused = (this.notes.get(provider)?.refused ?? 0) + 1;
+    this.notes.set(provider, { name: provider, ok: false, error, refused });
+  }
+
   isOpen(provider: string): boolean {
     return this.open.has(provider);
   }

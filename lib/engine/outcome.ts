@@ -10,12 +10,17 @@ export type Outcome =
       rateLimited?: boolean;
       /** Whom the provider limits: the account (unless said), or only this addressee of it. */
       scope?: 'account' | 'pair';
+      /**
+       * The provider refused, whatever the row: the account, or our set-up. Costs no attempt; the account or the provider pauses, the
+       * longer the more often in a row.
+       */
+      refused?: 'account' | 'provider';
       result?: Result;
     }
   /** A recurring row did its work: due again `afterSeconds` after its last due time, or as many times that as it takes to be after its claim. */
   | { kind: 'again'; afterSeconds: number; result?: Result }
-  /** Failed for good. */
-  | { kind: 'dead'; error: string; result?: Result }
+  /** Failed for good. `refusal`: for what the provider refused it, if it did; the same five times in a row pauses the account. */
+  | { kind: 'dead'; error: string; refusal?: string; result?: Result }
   /** May or may not have had its effect. Never tried again by itself. */
   | { kind: 'unknown'; error: string; result?: Result };
 

@@ -11,6 +11,8 @@ import type { Settling } from './settling';
 
 /** A provider's limit without a time of its own, for a row without an account. */
 const defaultPauseSeconds = 60;
+/** The same of a refusal that would meet any row: a person has to act. */
+const refusedPauseSeconds = 300;
 /** A wait that is longer is a mistake: a date in place of a duration, or no number. */
 const longestPauseSeconds = 366 * 86_400;
 /** A provider that says "now" after "too many" is not taken at its word: it costs no attempt, and would go round for ever. */
@@ -114,8 +116,8 @@ export class Performing<Row, Deps, Env> {
     });
     this.durationsMs.push(clock.now() - startedAt);
     if (provider && verdict.provider === 'answered') this.breaker.answered(provider);
-    if (provider && verdict.provider === 'failed') {
-      this.breaker.failed(provider, 'error' in verdict.outcome ? verdict.outcome.error : 'failed');
+    if (provider && (verdict.provider === 'failed' || verdict.provider === 'refused')) {
+      this.breaker[verdict.provider](provider, 'error' in verdict.outcome ? verdict.outcome.error : 'failed');
     }
     // What a row that may be done twice says of itself when it is cut is of the cut: it goes to the next tick as if it had not begun.
     if (verdict.wasCut && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {
@@ -172,7 +174,18 @@ export class Performing<Row, Deps, Env> {
     if ('error' in outcome) settlement.error = outcome.error;
     if (outcome.kind === 'again')
       settlement.delaySeconds = Math.min(outcome.afterSeconds, longestPauseSeconds);
-    if (outcome.kind === 'retry' && outcome.rateLimited) {
+    if (outcome.kind === 'dead' && outcome.refusal !== undefined && claimed.account) {
+      settlement.refused = 'row';
+      settlement.refusal = outcome.refusal;
+      settlement.accountId = claimed.account.id;
+    }
+    if (outcome.kind === 'retry' && outcome.refused) {
+      settlement.rateLimited = true;
+      if (claimed.account) {
+        settlement.refused = outcome.refused;
+        settlement.accountId = claimed.account.id;
+      } else settlement.delaySeconds = bounded(outcome.afterSeconds) ?? refusedPauseSeconds;
+    } else if (outcome.kind === 'retry' && outcome.rateLimited) {
       const afterSeconds = bounded(outcome.afterSeconds);
       const told = afterSeconds === undefined ? undefined : Math.max(leastPauseSeconds, afterSeconds);
       settlement.rateLimited = true;

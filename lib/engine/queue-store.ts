@@ -88,12 +88,17 @@ export interface Settlement {
   limitScope?: 'account' | 'pair';
   accountId?: string;
   accountPauseSeconds?: number;
+  /** What the provider refused: this row (for `refusal`), the account, or all that we ask of it. */
+  refused?: 'row' | 'account' | 'provider';
+  refusal?: string;
 }
 
 export interface ProviderNote {
   name: string;
   ok: boolean;
   error?: string;
+  /** Calls that met a refusal of our set-up. */
+  refused?: number;
 }
 
 export interface ExchangeReply {

@@ -20,7 +20,7 @@ export interface Queue<Row, Deps, Env> {
   providers?(deps: Deps): string[];
   /**
    * Does the row's work once. May throw: an error is classified by its `kind` (`rejected`, `rate_limited`,
-   * `not_sent`, `unauthorised`, `uncertain`), and one without a kind counts as uncertain.
+   * `not_sent`, `account_refused`, `uncertain`), and one without a kind counts as uncertain.
    */
   perform(row: Row, context: PerformContext<Deps>): Promise<Outcome> | Outcome;
   /**

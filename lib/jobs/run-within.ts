@@ -3,7 +3,7 @@ import { dead, type Outcome } from '../engine/outcome';
 import type { Job } from './define-job';
 
 /** Attempts that end by these cost none, so that they cannot be the last. */
-const costNone = new Set<unknown>(['rate_limited', 'unauthorised']);
+const costNone = new Set<unknown>(['rate_limited', 'account_refused']);
 
 /**
  * Holds an attempt to what the job's own file allows, where its row knows less: one that was made by a plain insert, or before the file was

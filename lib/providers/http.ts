@@ -1,10 +1,14 @@
 import { readAnswerBody } from './answer-body';
 import { networkCode, provesNothingWasSent } from './network-error';
 
-/** What is known after a call that failed. Only `uncertain` leaves open whether the provider acted. */
-export type ProviderErrorKind = 'rejected' | 'rate_limited' | 'not_sent' | 'uncertain' | 'unauthorised';
+/**
+ * What is known after a call that failed. Only `uncertain` leaves open whether the provider acted. `rejected` is this one row's;
+ * `account_refused` would meet every row of its scope.
+ */
+export type ProviderErrorKind = 'rejected' | 'account_refused' | 'rate_limited' | 'not_sent' | 'uncertain';
 
-export type RateLimitScope = 'account' | 'pair';
+/** Whom an error concerns. `pair`: the account's messages to this recipient; `provider`: all accounts, since our set-up is wrong. */
+export type ErrorScope = 'account' | 'pair' | 'provider';
 
 interface Failure {
   kind: ProviderErrorKind;
@@ -15,8 +19,8 @@ interface Failure {
   code: string | number | null;
   /** Seconds the provider asked us to wait, 0 to 604,800; null when it did not say. */
   retryAfterSeconds: number | null;
-  /** Of `rate_limited` only: whether the whole account has to wait, or only its messages to this recipient. */
-  scope: RateLimitScope;
+  /** Of `rate_limited` (`account` or `pair`) and `account_refused` (`account` or `provider`). */
+  scope: ErrorScope;
 }
 
 /** Everything that `request` throws. The engine reads `kind`; the message is for a person. */
@@ -27,7 +31,7 @@ export class ProviderError extends Error implements Failure {
   readonly status: number | null;
   readonly code: string | number | null;
   readonly retryAfterSeconds: number | null;
-  readonly scope: RateLimitScope;
+  readonly scope: ErrorScope;
 
   constructor(message: string, failure: Partial<Failure> & Pick<Failure, 'kind' | 'provider'>) {
     super(message);
@@ -54,7 +58,7 @@ export interface ErrorReading {
   code?: string | number | null;
   detail?: string;
   /** `account` where it says nothing. */
-  scope?: RateLimitScope;
+  scope?: ErrorScope;
   /** Where there is no `retry-after` header. */
   retryAfterSeconds?: number;
 }
@@ -72,6 +76,7 @@ export interface HttpRequest {
   timeoutMs?: number;
   /** Milliseconds since the epoch, for a `retry-after` given as a date. */
   now?: () => number;
+  /** Null for what is not in the provider's own form. */
   readError?: (answer: HttpAnswer) => ErrorReading | null;
 }
 
@@ -143,9 +148,10 @@ export async function request(call: HttpRequest): Promise<HttpAnswer> {
     const read = await readAnswerBody(response);
     const answer = { status: response.status, headers: response.headers, ...read };
     if (!response.ok) {
-      // 429 and 401 say all by their status; of another error only the body tells what it was.
-      const statusSaysAll = response.status === 429 || response.status === 401;
-      if (!read.cut || statusSaysAll) throw refusal(call, answer);
+      // 429 and 401 say enough by their status; of another error only the body tells what it was.
+      const statusSaysEnough = response.status === 429 || response.status === 401;
+      const own = call.readError && !read.cut ? call.readError(answer) : {};
+      if (!read.cut || statusSaysEnough) throw refusal(call, answer, own);
     }
     if (read.cut) {
       const why = `its answer (${response.status}) ${read.cut === 'answer_too_long' ? 'is too long' : 'was cut off'}`;
@@ -179,8 +185,9 @@ export function retryAfterSeconds(header: string | null, nowMs: number): number 
   return Math.min(Math.max(Math.ceil(seconds), 0), MAX_RETRY_AFTER_SECONDS);
 }
 
-function refusal(call: HttpRequest, answer: HttpAnswer): ProviderError {
-  const reading = call.readError?.(answer) ?? {};
+/** `own`: what the body says; null where it is not in the provider's form. */
+function refusal(call: HttpRequest, answer: HttpAnswer, own: ErrorReading | null): ProviderError {
+  const reading = readingOf(answer, own);
   const code =
     typeof reading.code === 'string' ? presentable(reading.code, call.headers) : (reading.code ?? null);
   const told = retryAfterSeconds(answer.headers.get('retry-after'), (call.now ?? Date.now)());
@@ -188,7 +195,7 @@ function refusal(call: HttpRequest, answer: HttpAnswer): ProviderError {
   return new ProviderError(
     `${call.provider} answered ${answer.status}${code === null ? '' : ` (${code})`}${detail}`,
     {
-      kind: reading.kind ?? kindOfStatus(answer.status),
+      kind: reading.kind,
       provider: call.provider,
       status: answer.status,
       code,
@@ -198,10 +205,29 @@ function refusal(call: HttpRequest, answer: HttpAnswer): ProviderError {
   );
 }
 
-function kindOfStatus(status: number): ProviderErrorKind {
-  if (status === 401) return 'unauthorised';
-  if (status === 429) return 'rate_limited';
-  return status === 408 || status >= 500 ? 'uncertain' : 'rejected';
+/** The row's own size, also where a proxy says so. */
+const TOO_LARGE = [413, 414, 431];
+
+/** What an error means: by the provider's own code, else by the status. */
+function readingOf(
+  { status, headers }: HttpAnswer,
+  own: ErrorReading | null,
+): ErrorReading & Pick<Failure, 'kind'> {
+  if (own?.kind) return { ...own, kind: own.kind };
+  if (status === 429) return { ...own, kind: 'rate_limited' };
+  if (status === 408 || status >= 500) return { ...own, kind: 'uncertain' };
+  if (TOO_LARGE.includes(status)) return { ...own, kind: 'rejected' };
+  if (own === null) {
+    const type = headers.get('content-type')?.slice(0, 60) ?? 'no content type';
+    return {
+      kind: 'account_refused',
+      scope: 'provider',
+      code: 'foreign_answer',
+      detail: `not in the form of its API (${type}); check its address, key and version`,
+    };
+  }
+  if (status === 402) return { ...own, kind: 'account_refused', scope: 'provider' };
+  return { ...own, kind: status === 401 || status === 403 ? 'account_refused' : 'rejected' };
 }
 
 /** Providers quote tokens in their errors ("Malformed access token …"); they must not reach a log. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type ErrorReading, type HttpAnswer, request, unexpectedAnswer } from './http';
 import { type MultipartFile, multipart } from './multipart';
+import { unipileCodes } from './unipile-codes';
 
 export const PROVIDER = 'unipile';
 
@@ -32,17 +33,10 @@ export interface UnipileApi {
 }
 
 const errorBody = z.object({
-  type: z.string().optional(),
+  type: z.string().startsWith('errors/'),
   title: z.string().optional(),
   detail: z.string().nullish(),
 });
-
-// 422s that are about how much was sent, not about this message. None comes with a header that says how long.
-const READING_OF_TYPE = new Map<string, ErrorReading>([
-  ['errors/limit_exceeded', { kind: 'rate_limited', scope: 'account', retryAfterSeconds: 3_600 }],
-  ['errors/cannot_resend_yet', { kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 3_600 }],
-  ['errors/cannot_resend_within_24hrs', { kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 86_400 }],
-]);
 
 const list = z.object({ items: z.array(z.unknown()), cursor: z.string().nullish() });
 
@@ -113,8 +107,8 @@ function readError(answer: HttpAnswer): ErrorReading | null {
   if (!parsed.success) return null;
   const { type, title, detail } = parsed.data;
   return {
-    ...(answer.status === 422 && type ? READING_OF_TYPE.get(type) : undefined),
-    code: type ?? null,
+    ...(answer.status < 500 && unipileCodes.get(type)),
+    code: type,
     detail: [title, detail].filter(Boolean).join(': '),
   };
 }

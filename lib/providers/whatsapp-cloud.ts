@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type ErrorReading, type HttpAnswer, request, unexpectedAnswer } from './http';
+import { whatsappCodes } from './whatsapp-codes';
 import type { WhatsappTemplate } from './whatsapp-template';
 
 const PROVIDER = 'whatsapp-cloud';
@@ -31,31 +32,11 @@ const sentAnswer = z.object({ messages: z.tuple([z.object({ id: z.string().min(1
 const errorBody = z.object({
   error: z.object({
     code: z.number(),
+    error_subcode: z.number().optional().catch(undefined),
     message: z.string().optional(),
     error_data: z.object({ details: z.string().optional() }).optional().catch(undefined),
   }),
 });
-
-const DAY_SECONDS = 24 * 3600;
-
-/**
- * Codes that say what happened whatever the status is; any other code leaves it to the status. 131056 is of
- * one recipient (a message in 6 s), and the others may go on. 131048 is the spam limit: going on makes it
- * worse, so the account rests for a day, and an operator sees why. 131051 is "unsupported message type",
- * though many guides call it a rate limit. 131047 is the 24-hour window, and those from 132000 on are of the
- * template: it is not there, paused or disabled, or does not go with its parameters; nothing was sent.
- */
-const READING_OF_CODE = new Map<number, ErrorReading>([
-  [4, { kind: 'rate_limited' }],
-  [80007, { kind: 'rate_limited' }],
-  [130429, { kind: 'rate_limited' }],
-  [131056, { kind: 'rate_limited', scope: 'pair' }],
-  [131048, { kind: 'rate_limited', retryAfterSeconds: DAY_SECONDS }],
-  ...[131051, 131047, 132000, 132001, 132005, 132007, 132012, 132015, 132016].map(
-    (code) => [code, { kind: 'rejected' }] as const,
-  ),
-  [190, { kind: 'unauthorised' }],
-]);
 
 /**
  * Messaging by Meta's WhatsApp Cloud API. `apiVersion` is that of the Graph API, such as `v23.0`;
@@ -109,9 +90,9 @@ function templateObject({ name, language, parameters }: WhatsappTemplate) {
 function readError(answer: HttpAnswer): ErrorReading | null {
   const parsed = errorBody.safeParse(answer.body);
   if (!parsed.success) return null;
-  const { code, message, error_data } = parsed.data.error;
+  const { code, error_subcode, message, error_data } = parsed.data.error;
   return {
-    ...READING_OF_CODE.get(code),
+    ...whatsappCodes.get(code === 100 && error_subcode === 33 ? 33 : code),
     code,
     detail: [message, error_data?.details].filter(Boolean).join(': '),
   };

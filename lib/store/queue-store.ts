@@ -189,6 +189,8 @@ function record(settlement: Settlement): object {
     limit_scope: settlement.limitScope,
     account_id: settlement.accountId,
     account_pause_seconds: settlement.accountPauseSeconds,
+    refused: settlement.refused,
+    refusal: storable(settlement.refusal),
   };
 }
 

@@ -91,6 +91,17 @@ const queueStats = z.object({
   next_due_seconds: z.number().nullable(),
   /** Due rows of accounts that may not send now, by reason (cap reached, paused, …): how many accounts wait. */
   waiting: z.array(z.object({ reason: z.string(), accounts: z.number(), until: z.string().nullable() })),
+  /** What providers refuse, and only a person can mend; null `account` and `name`: everything that is asked of this one. 50 at most. */
+  refused: z.array(
+    z.object({
+      provider: z.string(),
+      account: z.string().nullable(),
+      name: z.string().nullable(),
+      said: z.string().nullable(),
+      /** Null: it is tried again with the next tick that has a row for it. */
+      until: z.string().nullable(),
+    }),
+  ),
   /** Rows that no tick can ever reach as they stand, by reason. */
   unreachable: z.array(z.object({ reason: z.string(), rows: z.number() })),
   /** What befell rows in the last 24 hours: delivered twice, or something of them could not be done. `row_id` and `text` of the latest. */

@@ -156,14 +156,16 @@ create unique index ticks_slot on punctual.ticks (queue, partition, looks_only, 
 create index ticks_recent on punctual.ticks (queue, started_at desc);
 create index ticks_open on punctual.ticks (queue, partition) where closed_at is null;
 
--- A provider that failed as a whole waits, the longer the more often it failed in a row.
+-- A provider that failed as a whole, or refuses our set-up, waits, the longer the more often in a row.
 create table punctual.providers (
   name text primary key,
   failures integer not null default 0,
   paused_until timestamptz,
   -- After a pause one row at a time tries the provider, until it answers.
   probing_until timestamptz,
-  last_error text
+  last_error text,
+  -- Calls in a row that it refused because our set-up is wrong: a person has to act.
+  refusals integer not null default 0
 );
 
 -- Whether Postgres knows it by that name. It also takes made-up ones with an offset (Mars3): those are told from the few real names
@@ -242,6 +244,8 @@ create table punctual.pace (
   recent timestamptz[] not null default '{}',
   -- How often in a row the provider said that it is too much.
   limited integer not null default 0,
+  -- What the provider refused last, and how often in a row: as count_refusal() has it; null after anything else that it answered.
+  refused jsonb,
   -- Addressees that the provider holds back: {addressee: {until, count, said}}.
   held jsonb,
   -- Not worth a look before this; '-infinity' where nobody knows better.
@@ -258,6 +262,7 @@ create table punctual.pace (
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500);
 create index pace_ready on punctual.pace (queue, provider, ready_at);
 create index pace_held on punctual.pace (queue) where held is not null;
+create index pace_refused on punctual.pace (queue) where refused is not null;
 
 -- Ends the wait of an account for a row that is no more to be tried again, and for no other's: the hold is of the row that was claimed last.
 -- p_row: as it stood while it held.
@@ -295,8 +300,11 @@ create function punctual.forget_account_waits() returns trigger
 language plpgsql set search_path = '' as $$
 begin
   update punctual.pace p
-     set provider = l.provider, next_ok_at = '-infinity', waiting_for = null, ready_at = null
-    from (select x.queue, x.account_id, n.provider
+     set provider = l.provider, next_ok_at = '-infinity', waiting_for = null, ready_at = null,
+         -- Who ends a pause has seen to what led to it.
+         refused = case when not l.resumes then p.refused end
+    from (select x.queue, x.account_id, n.provider,
+                 coalesce(n.paused_until, '-infinity') < coalesce(o.paused_until, '-infinity') as resumes
             from new_accounts n
             join old_accounts o on o.id = n.id
             join punctual.pace x on x.account_id = n.id

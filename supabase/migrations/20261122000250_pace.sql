@@ -137,4 +137,29 @@ exception when invalid_parameter_value then
 end
 $$;
 
+-- How long the pause is after so many refused calls in a row: 5 minutes, then twice as long each time, 4 hours at most. So the first hour
+-- has no more than five, be they one after the other or side by side.
+create function punctual.refusal_wait(p_count integer) returns interval
+language sql immutable set search_path = '' as $$
+  select least(interval '4 hours', interval '5 minutes' * power(2, least(p_count, 10) - 1)) where p_count > 0
+$$;
+
+-- The refusals in a row, one more counted: {what, code, count, said}. p_what: account or provider, where any row would have been refused;
+-- row, where it was this one's, and only the same p_code again goes on with the row of them.
+create function punctual.count_refusal(p_before jsonb, p_what text, p_code text, p_said text) returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_build_object('what', p_what, 'code', c.code, 'count', c.count,
+           'said', case when p_what = 'row' then format('%s rows in a row were refused: %s', c.count, left(p_said, 500)) else left(p_said, 500) end)
+    from (select n.code, case when p_before->>'what' = p_what and p_before->>'code' is not distinct from n.code
+                              then (p_before->>'count')::integer else 0 end + 1 as count
+            from (select case when p_what = 'row' then left(p_code, 200) end as code) n) c
+$$;
+
+-- How long the account waits for what count_refusal() answered; null where it goes on. Five rows in a row that are refused alike are the
+-- account's fault, whatever is said.
+create function punctual.refusal_pause(p_refused jsonb) returns interval
+language sql immutable set search_path = '' as $$
+  select punctual.refusal_wait((p_refused->>'count')::integer) where p_refused->>'what' <> 'row' or (p_refused->>'count')::integer >= 5
+$$;
+
 select punctual.close_to_public();

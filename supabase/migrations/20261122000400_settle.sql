@@ -9,23 +9,28 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- The accounts of settled rows are free again. What for certain had no effect gives its place back: as long as the account bears this
--- claim no later one has counted, so `used` is of the claim's day, and the latest of `recent` is this claim's.
+-- claim no later one has counted, so `used` is of the claim's day, and the latest of `recent` is this claim's. What the provider refused
+-- gives back its place in the day, as nothing was sent, and not that in the hour and the gap, as it was called.
 --
--- p_applied: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, pair, error}].
+-- p_applied: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, pair, error}].
 create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
   with freed as materialized (
     select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
            coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as holds_pair,
+           r.refused, case when r.refused is not null then punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) end as refusals,
            p.held, coalesce((p.held -> r.pair ->> 'count')::integer, 0) + 1 as held_count
       from jsonb_to_recordset(p_applied) r (account_id uuid, claim_id uuid, claimed_at timestamptz, outcome text, delay_seconds double precision,
-             limit_scope text, pair text, error text)
+             limit_scope text, refused text, refusal text, pair text, error text)
       join punctual.pace p on p.queue = q.name and p.account_id = r.account_id and p.claim_id = r.claim_id
      order by p.account_id for no key update of p)
   update punctual.pace p set
     used = case when f.refund then greatest(p.used - 1, 0) else p.used end,
-    recent = case when f.refund and p.recent[cardinality(p.recent)] = f.claimed_at then p.recent[:cardinality(p.recent) - 1] else p.recent end,
+    recent = case when f.refund and p.recent[cardinality(p.recent)] = f.claimed_at and f.refused is null
+                  then p.recent[:cardinality(p.recent) - 1] else p.recent end,
+    refused = case when f.refused is not null then f.refusals when f.outcome in ('done', 'again') or f.limit_scope is not null then null
+                   else p.refused end,
     limited = case when f.limit_scope = 'account' then p.limited + 1 when f.outcome = 'done' then 0 else p.limited end,
     held = case
       when f.holds_pair then
@@ -33,13 +38,16 @@ begin
           p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.held_count, 10)))))))
       when f.outcome = 'done' and f.pair is not null then nullif(v.held - f.pair, '{}')
       else v.held end,
-    next_ok_at = '-infinity', waiting_for = null, claim_id = null, busy_until = null,
+    -- One row that always meets a refusal of everything is not to be what the provider is tried with each time.
+    next_ok_at = coalesce(case when f.refused = 'provider' then v.retry_at end, '-infinity'),
+    waiting_for = null, claim_id = null, busy_until = null,
     -- Its rows go in order: the whole account waits for the one that is tried again, but for another's addressee.
     retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)
     from freed f
    cross join lateral (select
       case when f.outcome = 'retry' and not coalesce(f.holds_pair, false)
-           then p_now + make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)) end as retry_at,
+           then p_now + greatest(make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)),
+                                 case when f.refused = 'provider' then punctual.refusal_pause(f.refusals) end) end as retry_at,
       -- How often in a row is forgotten an hour after the last time.
       (select jsonb_object_agg(h.key, h.value) from jsonb_each(f.held) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour') as held) v
    where p.queue = q.name and p.account_id = f.account_id;
@@ -49,9 +57,10 @@ $$;
 -- Writes outcomes back, fenced by the claim that each row was taken under.
 --
 -- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited,
---             limit_scope, account_id, account_pause_seconds}]}; outcome is done, retry, again, dead, unknown or release. limit_scope
+--             limit_scope, account_id, account_pause_seconds, refused, refusal}]}; outcome is done, retry, again, dead, unknown or release. limit_scope
 --             account: the provider limits the account, for account_pause_seconds, else for as long as it did twice over, from 60 s to
---             1 h; pair: only this addressee, for the longer of delay_seconds and 4^n s, n being how often in a row.
+--             1 h; pair: only this addressee, for the longer of delay_seconds and 4^n s, n being how often in a row. refused: the
+--             provider refused the row (for refusal), the account, or the provider as a whole; see count_refusal() and refusal_pause().
 --
 -- Answers {done, retried, again, dead, unknown, released, lost, limited, exceptions}: the counts of what was applied, and
 -- [{id, claim_id, verdict, outcome}] of all that did not go as it was asked. `already`: applied before, by an exchange whose answer
@@ -98,22 +107,32 @@ begin
                               'exceptions', jsonb '[]');
   end if;
 
-  -- A provider's limit holds for the whole account, whoever's the row is by now. Before the rows: accounts are locked first.
+  -- A provider's limit or refusal holds for the whole account, in all queues; a limit whoever's the row is by now, a refusal counts once.
+  -- Before the rows: accounts are locked first.
   update punctual.accounts a set paused_until = s.until, paused_reason = s.reason
-    from (select l.id, l.reason, p_now + make_interval(secs => coalesce(l.seconds, least(3600, 60 * power(2, least(p.limited, 10))))) as until
-            from (select (r->>'account_id')::uuid as id, max((r->>'account_pause_seconds')::double precision) as seconds,
-                         max(r->>'error') as reason
-                    from jsonb_array_elements(v_records) r where r->>'limit_scope' = 'account' group by 1) l
-            join punctual.accounts x on x.id = l.id
-            left join punctual.pace p on p.queue = q.name and p.account_id = l.id
-           order by l.id for no key update of x) s
+    from (select w.*
+            from (select distinct on (r.account_id) r.account_id as id, v.until, v.reason
+                    from jsonb_to_recordset(v_records) r (account_id uuid, claim_id uuid, error text, limit_scope text,
+                           account_pause_seconds double precision, refused text, refusal text)
+                    left join punctual.pace p on p.queue = q.name and p.account_id = r.account_id
+                   cross join lateral (
+                     select p_now + make_interval(secs => coalesce(r.account_pause_seconds, least(3600, 60 * power(2, least(p.limited, 10))))) as until,
+                            r.error as reason where r.limit_scope = 'account'
+                     union all
+                     select p_now + punctual.refusal_pause(f), f->>'said' from punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) f
+                      where r.refused in ('row', 'account') and p.claim_id = r.claim_id) v
+                   where v.until is not null and (r.limit_scope is not null or r.refused is not null)
+                   order by r.account_id, v.until desc) w
+            join punctual.accounts x on x.id = w.id
+           order by w.id for no key update of x) s
    where a.id = s.id and s.until > coalesce(a.paused_until, '-infinity');
 
   execute format($sql$
     with asked as materialized (
       select distinct on (id, claim_id) (r->>'id')::%1$s as id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome, r->>'error' as error,
              r->'result' as result, (r->>'delay_seconds')::double precision as delay_seconds,
-             coalesce((r->>'rate_limited')::boolean, false) as rate_limited, r->>'limit_scope' as limit_scope
+             coalesce((r->>'rate_limited')::boolean, false) as rate_limited, r->>'limit_scope' as limit_scope,
+             r->>'refused' as refused, r->>'refusal' as refusal
         from jsonb_array_elements($1) r order by id, claim_id
     ),
     before as materialized (
@@ -121,7 +140,7 @@ begin
         from %3$I.%4$I t where t.id = any (array(select a.id from asked a)) order by t.id for no key update
     ),
     judged as materialized (
-      select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, a.limit_scope, b.attempts, b.due,
+      select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, a.limit_scope, a.refused, a.refusal, b.attempts, b.due,
              coalesce(b.claimed_at, $3) as claimed_at,
              case when b.claim_id is distinct from a.claim_id then 'lost'
                   when b.status = %13$L then 'applied'
@@ -158,7 +177,7 @@ begin
                           when j.outcome = 'release' then t.last_error end
         %10$s %14$s
         from judged j where t.id = j.id and j.verdict = 'applied'
-      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.limit_scope, j.delay_seconds, t.claimed_at, j.due %9$s
+      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.limit_scope, j.refused, j.refusal, j.delay_seconds, t.claimed_at, j.due %9$s
     )
     select (select jsonb_agg(jsonb_build_object('id', j.id::text, 'claim_id', j.claim_id, 'verdict', j.verdict,
                       'outcome', case when j.verdict = 'already' then
@@ -223,7 +242,7 @@ begin
       'unknown', count(*) filter (where r->>'outcome' = 'unknown'),
       'released', count(*) filter (where r->>'outcome' = 'release'),
       'lost', (select count(*) from jsonb_array_elements(v_judged) j where j->>'verdict' = 'lost'),
-      'limited', count(*) filter (where (r->>'rate_limited')::boolean),
+      'limited', count(*) filter (where (r->>'rate_limited')::boolean and r->>'refused' is null),
       'exceptions', v_judged)
     from jsonb_array_elements(v_applied) r);
 end
@@ -244,20 +263,30 @@ exception when others then
 end
 $$;
 
--- How a provider does, as this tick saw it: [{name, ok, error}]. Each failure as a whole doubles the pause, from 30 seconds
--- to half an hour; one answer ends it.
+-- How a provider does, as this tick saw it: [{name, ok, error, refused}]. Each failure as a whole doubles the pause, from 30 seconds
+-- to half an hour; each of so many calls (`refused`) that met a refusal of our set-up doubles it as refusal_wait() says, also those that
+-- were under way side by side. One answer ends it.
 create function punctual.note_providers(p_providers jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_note record;
 begin
   for v_note in
-    select n->>'name' as name, (n->>'ok')::boolean as ok, n->>'error' as error
+    select n->>'name' as name, (n->>'ok')::boolean as ok, n->>'error' as error, (n->>'refused')::integer as refused
       from jsonb_array_elements(coalesce(p_providers, '[]')) n order by 1
   loop
     if v_note.ok then
-      update punctual.providers v set failures = 0, paused_until = null, probing_until = null
+      update punctual.providers v set failures = 0, refusals = 0, paused_until = null, probing_until = null
        where v.name = v_note.name and v.failures > 0;
+    elsif v_note.refused > 0 then
+      insert into punctual.providers as v (name, failures, refusals, paused_until, last_error)
+      values (v_note.name, 1, v_note.refused, p_now + punctual.refusal_wait(v_note.refused), left(v_note.error, 2000))
+      on conflict (name) do update set
+        failures = v.failures + 1,
+        refusals = v.refusals + v_note.refused,
+        paused_until = greatest(v.paused_until, p_now + punctual.refusal_wait(v.refusals + v_note.refused)),
+        probing_until = null,
+        last_error = excluded.last_error;
     else
       insert into punctual.providers as v (name, failures, paused_until, last_error)
       values (v_note.name, 1, p_now + interval '30 seconds', left(v_note.error, 2000))

@@ -313,9 +313,9 @@ begin
   v_settled := punctual.settle_outcomes(q, v_outcomes, v_now);
   v_tick.limited := v_tick.limited + coalesce((v_settled->>'limited')::integer, 0);
   v_seq := coalesce((p_tick->>'seq')::integer, v_tick.last_seq + 1);
-  -- A repeated exchange brings findings that were judged the first time.
+  -- A repeated exchange brings findings that were judged, and notes that were taken, the first time.
   v_looked := punctual.settle_looks(q, case when v_seq > v_tick.last_seq then coalesce(v_outcomes->'looks', '[]') else '[]' end, v_now);
-  perform punctual.note_providers(v_outcomes->'providers', v_now);
+  perform punctual.note_providers(case when v_seq > v_tick.last_seq then v_outcomes->'providers' end, v_now);
 
   select * into v_settings from punctual.settings_of(q, v_partition, v_tick);
   v_settings.batch_limit := coalesce((p_tick->>'asked_limit')::integer, v_settings.batch_limit);

@@ -128,7 +128,7 @@ language sql stable set search_path = '' as $$
     from (select p.waiting_for as reason, count(*) as accounts, min(p.next_ok_at) as until
             from punctual.pace p where p.queue = q.name and p.waiting_for is not null and p.next_ok_at > p_now group by 1
           union all
-          select format('the provider %s failed and rests', v.name), count(*), max(v.paused_until)
+          select format('the provider %s %s', v.name, case when v.refusals > 0 then 'refuses what we ask' else 'failed and rests' end), count(*), max(v.paused_until)
             from punctual.pace p join punctual.providers v on v.name = p.provider
            where p.queue = q.name and p.ready_at <= p_now and v.paused_until > p_now group by v.name) w
 $$;
@@ -146,6 +146,23 @@ language sql stable set search_path = '' as $$
               where x.queue = q.name and x.event = e.event and x.event in ('twice', 'error') and x.at > p_now - interval '24 hours'
               order by x.at desc limit 1000) h
            group by e.event) n
+$$;
+
+-- What a provider refuses of the queue's accounts, and only a person can mend: [{provider, account, name, said, until}], 50 at most; account
+-- and name are null where it refuses all of them, which comes first. It stands until the provider answers anything else, or a person ends
+-- the pause.
+create function punctual.list_refused(q punctual.queues, p_now timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object('provider', r.provider, 'account', r.account, 'name', r.name, 'said', r.said,
+           'until', case when r.until > p_now then r.until end) order by r.account is not null, r.name, r.account), '[]')
+    from (select v.name as provider, null::uuid as account, null as name, v.last_error as said, v.paused_until as until
+            from punctual.providers v
+           where v.refusals > 0 and exists (select from punctual.pace p where p.queue = q.name and p.provider = v.name)
+          union all
+          (select a.provider, a.id, a.name, p.refused->>'said', a.paused_until
+             from punctual.pace p join punctual.accounts a on a.id = p.account_id
+            where p.queue = q.name and p.refused is not null and p.refused->>'what' <> 'provider' and punctual.refusal_pause(p.refused) is not null
+            order by a.name, a.id limit 50)) r
 $$;
 
 -- The latest ticks that did something, and the very latest whatever it did.
@@ -236,6 +253,7 @@ begin
       'oldest_due_seconds', case when v_oldest > '-infinity' then round(extract(epoch from v_now - v_oldest)) end,
       'next_due_seconds', round(extract(epoch from v_next - v_now)),
       'waiting', punctual.list_waiting(q, v_now),
+      'refused', punctual.list_refused(q, v_now),
       'unreachable', punctual.list_unreachable(q, p_configured),
       'noted', punctual.list_noted(q, v_now),
       'throughput', punctual.list_throughput(q, v_now),
@@ -243,7 +261,7 @@ begin
   end loop;
   return jsonb_build_object('now', v_now, 'queues', v_queues, 'providers', (
     select coalesce(jsonb_agg(jsonb_build_object('name', v.name, 'paused_until', v.paused_until, 'last_error', v.last_error) order by v.name), '[]')
-      from punctual.providers v where v.paused_until > v_now));
+      from punctual.providers v where v.paused_until > v_now and v.refusals = 0));
 end
 $$;
 

@@ -52,4 +52,27 @@ language sql stable set search_path = '' set statement_timeout = '4s' as $$
     from (select * from punctual.accounts order by name, id limit 1000) a
 $$;
 
+-- Somebody has mended what a provider refused: the account is tried again at once; where p_account_id is null the provider, with one row
+-- first. Raises PT404 where nothing is refused.
+create function punctual.end_refusal(p_provider text, p_account_id uuid default null, p_now timestamptz default null) returns void
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+begin
+  if p_account_id is not null then
+    -- What its paces know of refusals goes with the pause.
+    update punctual.accounts a set paused_until = null, paused_reason = null
+     where a.id = p_account_id and a.provider = p_provider
+       and exists (select from punctual.pace p where p.account_id = a.id and p.refused->>'what' <> 'provider' and punctual.refusal_pause(p.refused) is not null);
+  else
+    update punctual.pace p set refused = null, retry_at = null, next_ok_at = '-infinity', ready_at = coalesce(p_now, clock_timestamp())
+      from (select x.queue, x.account_id from punctual.pace x where x.provider = p_provider and x.refused->>'what' = 'provider'
+             order by x.queue, x.account_id for no key update) l
+     where p.queue = l.queue and p.account_id = l.account_id;
+    update punctual.providers v set refusals = 0, paused_until = null, probing_until = null where v.name = p_provider and v.refusals > 0;
+  end if;
+  if not found then
+    raise exception '% refuses nothing of that', p_provider using errcode = 'PT404';
+  end if;
+end
+$$;
+
 select punctual.close_to_public();

@@ -146,7 +146,8 @@ begin
       end if;
       if v_provider.paused_until > v_now then
         v_waits := v_waits || punctual.wait_of('provider_resting', v_provider.paused_until,
-          format('the provider %s failed and rests: %s', v_account.provider, v_provider.last_error));
+          format('the provider %s %s: %s', v_account.provider,
+                 case when v_provider.refusals > 0 then 'refuses what we ask, and a person has to act' else 'failed and rests' end, v_provider.last_error));
       end if;
       if v_pace.queue is null then v_pace := jsonb_populate_record(null::punctual.pace, '{"recent": [], "used": 0}'); end if;
       select * into v_opening from punctual.account_opening(v_account, v_pace, v_now);

@@ -29,6 +29,7 @@ export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
     oldest_due_seconds: null,
     next_due_seconds: null,
     waiting: [],
+    refused: [],
     unreachable: [],
     noted: [],
     settings: { batch_limit: 30, concurrency: 5, budget_seconds: null, adaptive: false },

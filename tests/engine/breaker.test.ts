@@ -22,6 +22,16 @@ describe('a provider', () => {
     expect(breaker.takeNotes()).toEqual([{ name: 'unipile', ok: false, error: 'down again' }]);
   });
 
+  it('that refuses our set-up rests at once, and each call that met it counts', () => {
+    const breaker = new Breaker();
+    breaker.setProbing(['unipile']);
+    breaker.refused('unipile', 'wrong key');
+    breaker.refused('unipile', 'wrong key');
+    breaker.answered('unipile');
+    expect(breaker.isOpen('unipile')).toBe(true);
+    expect(breaker.takeNotes()).toEqual([{ name: 'unipile', ok: false, error: 'wrong key', refused: 2 }]);
+  });
+
   it('that failed before is believed again after one answer', () => {
     const breaker = new Breaker();
     breaker.setProbing(['unipile']);

@@ -55,7 +55,12 @@ describe('what perform does', () => {
       'pending',
       { attempts: 0 },
     ],
-    ['throws unauthorised', () => Promise.reject(kindOfError('unauthorised')), 'pending', { attempts: 0 }],
+    [
+      'throws account_refused',
+      () => Promise.reject(kindOfError('account_refused')),
+      'pending',
+      { attempts: 0, last_error: 'it was account_refused' },
+    ],
   ];
   it.each(cases)('when it %s', async (_case, perform, status, row) => {
     await bench.addDms(1);

@@ -177,7 +177,7 @@ describe('the effect is uncertain', () => {
 });
 
 describe('the provider refused', () => {
-  it.each([301, 307, 400, 403, 404, 409, 422])('when the status is %d', async (status) => {
+  it.each([301, 307, 400, 404, 409, 422])('when the status is %d', async (status) => {
     let calls = 0;
     const url = await net.answering((socket) => {
       calls += 1;
@@ -187,11 +187,46 @@ describe('the provider refused', () => {
     expect(calls).toBe(1);
   });
 
-  it('our key, at 401, also when the rest of the answer is cut', async () => {
-    const whole = await net.answering((socket) => socket.end(httpAnswer(401, '{}')));
-    expect(await failure(post(whole))).toMatchObject({ kind: 'unauthorised', status: 401 });
+  it.each([
+    [401, 'account'],
+    [403, 'account'],
+    [402, 'provider'],
+  ])('the %s, whatever the row, at %d', async (status, scope) => {
+    const url = await net.answering((socket) => socket.end(httpAnswer(status, '{}')));
+    expect(await failure(post(url))).toMatchObject({ kind: 'account_refused', status, scope });
+  });
+
+  it('the account, at 401, also when the rest of the answer is cut', async () => {
     const cut = await net.answering((socket) => socket.end('HTTP/1.1 401 No\r\ncontent-length: 9\r\n\r\n'));
-    expect(await failure(post(cut))).toMatchObject({ kind: 'unauthorised', status: 401 });
+    const readError = () => null;
+    const error = await failure(post(cut, { readError }));
+    expect(error).toMatchObject({ kind: 'account_refused', status: 401, scope: 'account' });
+  });
+
+  it.each([302, 400, 401, 403, 404, 405, 410, 421, 451])(
+    'everything, at %d that is not in its own form: something else answered',
+    async (status) => {
+      const html = { 'content-type': 'text/html' };
+      const url = await net.answering((socket) => socket.end(httpAnswer(status, '<html>', html)));
+      const error = await failure(post(url, { readError: () => null }));
+      expect(error).toMatchObject({ kind: 'account_refused', scope: 'provider', code: 'foreign_answer' });
+      expect(error.message).toBe(
+        `acme answered ${status} (foreign_answer): not in the form of its API (text/html); check its address, key and version`,
+      );
+    },
+  );
+
+  it.each([
+    [408, 'uncertain'],
+    [429, 'rate_limited'],
+    [500, 'uncertain'],
+    [502, 'uncertain'],
+    [413, 'rejected'],
+    [414, 'rejected'],
+    [431, 'rejected'],
+  ])('at %d that is not in its own form, no more than the status says: %s', async (status, kind) => {
+    const url = await net.answering((socket) => socket.end(httpAnswer(status, '<html>')));
+    expect(await failure(post(url, { readError: () => null }))).toMatchObject({ kind, status });
   });
 
   it('with its own code and words, in which our key is blotted out', async () => {

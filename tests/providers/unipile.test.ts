@@ -134,11 +134,13 @@ describe('a failure', () => {
     expect(told(text)).toHaveLength(1);
   });
 
-  it('of a disconnected account, or of our key, is unauthorised', async () => {
+  it('of a disconnected account refuses the account, of our key everything', async () => {
     const { client } = await answeredBy(401, { status: 401, type: 'errors/disconnected_account' });
-    await expect(client.sendMessage(toAda)).rejects.toMatchObject({ kind: 'unauthorised' });
+    const refused = { kind: 'account_refused', code: 'errors/disconnected_account', scope: 'account' };
+    await expect(client.sendMessage(toAda)).rejects.toMatchObject(refused);
     const stranger = unipile({ dsn: sandbox.url, apiKey: 'wrong' });
-    await expect(stranger.sendMessage(toAda)).rejects.toMatchObject({ kind: 'unauthorised' });
+    const wrongKey = { kind: 'account_refused', code: 'errors/missing_credentials', scope: 'provider' };
+    await expect(stranger.sendMessage(toAda)).rejects.toMatchObject(wrongKey);
   });
 
   it('to answer in the agreed shape leaves it uncertain', async () => {
@@ -337,9 +339,9 @@ describe('the chats with a person', () => {
   });
 
   it.each([
-    [404, '<html>', 'rejected'],
-    [404, { message: 'no such host' }, 'rejected'],
-    [401, { type: 'errors/disconnected_account' }, 'unauthorised'],
+    [404, '<html>', 'account_refused'],
+    [404, { message: 'no such host' }, 'account_refused'],
+    [401, { type: 'errors/disconnected_account' }, 'account_refused'],
     [429, { type: 'errors/too_many_requests' }, 'rate_limited'],
     [503, { type: 'errors/service_unavailable' }, 'uncertain'],
     [200, { object: 'ChatList', items: [{ id: null }] }, 'uncertain'],

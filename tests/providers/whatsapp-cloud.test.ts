@@ -120,9 +120,10 @@ describe('a failure', () => {
     [500, 132000, 'rejected'],
     [404, 132001, 'rejected'],
     [400, 132015, 'rejected'],
-    [403, 10, 'rejected'],
-    [400, 190, 'unauthorised'],
-    [401, 0, 'unauthorised'],
+    [403, 10, 'account_refused'],
+    [400, 190, 'account_refused'],
+    [401, 0, 'account_refused'],
+    [400, 99_999, 'rejected'],
     [500, 131000, 'uncertain'],
     [503, 131016, 'uncertain'],
   ])('of status %d with code %d is %s', async (status, code, kind) => {
@@ -176,10 +177,11 @@ describe('a failure', () => {
     expect(told(text)).toHaveLength(times);
   });
 
-  it('of a number that no one has is rejected, of a wrong token unauthorised', async () => {
+  it('of a number that no one has is rejected, of a wrong token refuses everything', async () => {
     const unreachable = client().sendText(message('x', '+000123'));
     await expect(unreachable).rejects.toMatchObject({ kind: 'rejected', code: 131026 });
-    await expect(client('wrong').sendText(message('x'))).rejects.toMatchObject({ kind: 'unauthorised' });
+    const refused = { kind: 'account_refused', code: 190, scope: 'provider' };
+    await expect(client('wrong').sendText(message('x'))).rejects.toMatchObject(refused);
   });
 
   it('of a provider that hangs is uncertain when the signal fires', async () => {

@@ -39,7 +39,7 @@ export type SendFault =
   | 'rejected'
   | 'account limited'
   | 'pair limited'
-  | 'unauthorised';
+  | 'account refused';
 
 /** What the world does to a run, drawn as it goes. After `quietAt` nothing. */
 export class Faults {
@@ -145,7 +145,7 @@ export class Faults {
       rejected: 1,
       'account limited': 0.8,
       'pair limited': 1.2,
-      unauthorised: 0.1,
+      'account refused': 0.1,
     });
   }
 

@@ -1,4 +1,4 @@
-import { ProviderError, type ProviderErrorKind, type RateLimitScope } from '../../lib/providers/http';
+import { type ErrorScope, ProviderError, type ProviderErrorKind } from '../../lib/providers/http';
 import { unipileMaxLateMs } from '../../lib/providers/unipile';
 import type { DmProviders } from '../../lib/queues/dm-queue';
 import type { VirtualClock } from '../support/virtual-clock';
@@ -164,7 +164,7 @@ export class ProviderModel {
       const fail = (
         kind: ProviderErrorKind,
         code: string,
-        more: { retryAfterSeconds?: number; scope?: RateLimitScope } = {},
+        more: { retryAfterSeconds?: number; scope?: ErrorScope } = {},
       ) => finish(() => reject(new ProviderError(`${provider}: ${code}`, { kind, provider, code, ...more })));
       if (signal?.aborted) return fail('not_sent', 'aborted');
 
@@ -230,7 +230,7 @@ export class ProviderModel {
             return answer(latencyMs, () => fail('rate_limited', '429', { retryAfterSeconds, scope }));
           }
           default:
-            return answer(latencyMs, () => fail('unauthorised', '401'));
+            return answer(latencyMs, () => fail('account_refused', '401'));
         }
       };
       if (fault === 'not sent') answer(random.between(5, 200), () => fail('not_sent', 'ECONNREFUSED'));

@@ -1,0 +1,113 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { ErrorReading } from '../../lib/providers/http';
+import { unipile } from '../../lib/providers/unipile';
+import { unipileCodes } from '../../lib/providers/unipile-codes';
+import { whatsappCloud } from '../../lib/providers/whatsapp-cloud';
+import { whatsappCodes } from '../../lib/providers/whatsapp-codes';
+import { httpAnswer, loopback } from './loopback';
+
+const net = loopback();
+afterEach(() => net.closeAll());
+
+const answering = (status: number, body: object) =>
+  net.answering((socket) => socket.end(httpAnswer(status, JSON.stringify(body))));
+
+async function failureOfUnipile(status: number, body: object) {
+  const client = unipile({ dsn: await answering(status, body), apiKey: 'a key' });
+  return client.sendMessage({ chatId: 'c', text: 'x' }).catch((error: unknown) => error);
+}
+
+async function failureOfWhatsapp(status: number, body: object) {
+  const baseUrl = await answering(status, body);
+  const client = whatsappCloud({ accessToken: 'a token', apiVersion: 'v23.0', baseUrl });
+  const message = { phoneNumberId: '1', to: '+49151', reference: 'r', text: 'x' };
+  return client.sendText(message).catch((error: unknown) => error);
+}
+
+const named = <Code>(codes: ReadonlyMap<Code, ErrorReading>) =>
+  [...codes].map(([code, { kind, scope }]) => [code, kind, scope ?? 'account'] as const);
+
+describe('each of Unipile’s types', () => {
+  it.each(named(unipileCodes))('%s is %s for the %s', async (type, kind, scope) => {
+    for (const status of [400, 403, 422])
+      expect(await failureOfUnipile(status, { status, type })).toMatchObject({ kind, scope, code: type });
+    // It may have acted all the same.
+    expect(await failureOfUnipile(500, { status: 500, type })).toMatchObject({ kind: 'uncertain' });
+  });
+
+  it.each([
+    ['errors/account_restricted', 'account_refused', 'account'],
+    ['errors/disconnected_account', 'account_refused', 'account'],
+    ['errors/insufficient_permissions', 'account_refused', 'account'],
+    ['errors/missing_credentials', 'account_refused', 'provider'],
+    ['errors/resource_not_found', 'rejected', undefined],
+    ['errors/limit_exceeded', 'rate_limited', 'account'],
+  ])('%s is in the table, as %s', (type, kind, scope) => {
+    expect(unipileCodes.get(type)).toMatchObject({ kind, ...(scope && { scope }) });
+  });
+
+  it('that is not in the table is told by its status', async () => {
+    const type = 'errors/something_new';
+    expect(await failureOfUnipile(403, { type })).toMatchObject({
+      kind: 'account_refused',
+      scope: 'account',
+    });
+    expect(await failureOfUnipile(401, { type })).toMatchObject({
+      kind: 'account_refused',
+      scope: 'account',
+    });
+    expect(await failureOfUnipile(404, { type })).toMatchObject({ kind: 'rejected' });
+    expect(await failureOfUnipile(422, { type })).toMatchObject({ kind: 'rejected' });
+  });
+
+  it.each([{}, { type: 'about:blank' }, { statusCode: 404, message: 'Cannot POST /api/v1' }, []])(
+    'not being there (%j), something else than its API answered',
+    async (body) => {
+      const refused = { kind: 'account_refused', scope: 'provider', code: 'foreign_answer' };
+      expect(await failureOfUnipile(404, body)).toMatchObject(refused);
+    },
+  );
+});
+
+describe('each of WhatsApp’s codes', () => {
+  it.each(named(whatsappCodes))('%d is %s for the %s, whatever the status', async (code, kind, scope) => {
+    for (const status of [400, 403, 500])
+      expect(await failureOfWhatsapp(status, { error: { code } })).toMatchObject({ kind, scope, code });
+  });
+
+  it.each([
+    [131031, 'account_refused', 'account'],
+    [368, 'account_refused', 'account'],
+    [131042, 'account_refused', 'account'],
+    [200, 'account_refused', 'account'],
+    [299, 'account_refused', 'account'],
+    [190, 'account_refused', 'provider'],
+    [2635, 'account_refused', 'provider'],
+    [131026, 'rejected', undefined],
+    [131051, 'rejected', undefined],
+    [130429, 'rate_limited', undefined],
+  ])('%d is in the table, as %s', (code, kind, scope) => {
+    expect(whatsappCodes.get(code)).toMatchObject({ kind, ...(scope && { scope }) });
+  });
+
+  it('100 is of the message, and with subcode 33 of a number that is not there', async () => {
+    const wrong = { error: { code: 100, message: '(#100) Invalid parameter' } };
+    expect(await failureOfWhatsapp(400, wrong)).toMatchObject({ kind: 'rejected', code: 100 });
+    const gone = { error: { code: 100, error_subcode: 33, message: 'Unsupported post request' } };
+    expect(await failureOfWhatsapp(400, gone)).toMatchObject({
+      kind: 'account_refused',
+      scope: 'account',
+      code: 100,
+    });
+  });
+
+  it.each([{}, { error: 'no' }, { error: { message: 'no code' } }])(
+    'not being there (%j), something else than its API answered',
+    async (body) => {
+      expect(await failureOfWhatsapp(400, body)).toMatchObject({
+        kind: 'account_refused',
+        scope: 'provider',
+      });
+    },
+  );
+});
