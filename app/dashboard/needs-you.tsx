@@ -4,6 +4,7 @@ import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
 import { fetchJson } from './fetch-json';
 import { polling } from './polling';
+import { RefusedList } from './refused-list';
 import { UnknownRow } from './unknown-row';
 import { waitsForPerson } from './waits-for-person';
 
@@ -18,7 +19,7 @@ interface NeedsYouProps {
   signedIn: boolean;
 }
 
-/** Rows of which nobody can say whether they were done: what is known of each, and the decision that is a person's. */
+/** What providers refuse, and rows of which nobody can say whether they were done: what is known of each, and what a person can do. */
 export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
   const { words } = queue;
   const { count } = queue.states.unknown;
@@ -32,10 +33,10 @@ export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   const rows = count > 0 ? (data?.rows ?? []) : [];
   const first = rows[0];
-  if (count === 0 && decided === '') return null;
+  if (count === 0 && decided === '' && queue.refused.length === 0) return null;
 
-  function onDecided(id: string, status: string): void {
-    setDecided(`Row ${id} is ${status} now.`);
+  function onActed(what: string): void {
+    setDecided(what);
     // The button that had the focus goes with its row.
     heading.current?.focus();
     void mutate(() => true);
@@ -53,6 +54,7 @@ export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
           {decided}
         </p>
       </div>
+      <RefusedList refused={queue.refused} onEnded={signedIn ? onActed : null} />
       {error && <p className="mt-1 text-warn">The rows cannot be listed: {error.message}</p>}
       {rows.length > 0 && (
         <ul className="mt-2 divide-y divide-line border-y border-line">
@@ -62,7 +64,7 @@ export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
               queue={queue}
               row={row}
               path={path}
-              onDecided={signedIn ? onDecided : null}
+              onDecided={signedIn ? (id, status) => onActed(`Row ${id} is ${status} now.`) : null}
             />
           ))}
         </ul>

@@ -38,6 +38,14 @@ export function queueTroubles(queue: QueueStats, nowMs: number): Trouble[] {
   }
   const lateness = howLate(queue, nowMs);
   if (lateness) troubles.push({ tone: 'bad', text: lateness });
+  const [refused, ...more] = queue.refused;
+  if (refused) {
+    const text =
+      refused.account === null
+        ? `${refused.provider} refuses everything`
+        : `${more.length + 1} account${more.length === 0 ? ' is' : 's are'} refused`;
+    troubles.push({ tone: 'bad', text, href: `#needs-you-${queue.name}` });
+  }
   const { count } = queue.states.unknown;
   if (count > 0) {
     const text = `${count.toLocaleString('en-US')} ${queue.words.unknown}, may need you`;

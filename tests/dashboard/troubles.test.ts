@@ -25,6 +25,18 @@ describe('what is wrong with a queue', () => {
     ]);
   });
 
+  it('is what a provider refuses, and leads to it', () => {
+    const account = { provider: 'unipile', account: 'a', name: 'Ada', said: 'restricted', until: null };
+    const href = '#needs-you-dm_queue';
+    const troubles = (refused: (typeof account | { account: null; name: null })[]) =>
+      queueTroubles(queueStats({ refused: refused.map((one) => ({ ...account, ...one })) }), nowMs);
+    expect(troubles([account])).toEqual([{ tone: 'bad', text: '1 account is refused', href }]);
+    expect(troubles([account, account])).toEqual([{ tone: 'bad', text: '2 accounts are refused', href }]);
+    expect(troubles([{ account: null, name: null }, account])).toEqual([
+      { tone: 'bad', text: 'unipile refuses everything', href },
+    ]);
+  });
+
   it('is what no tick can reach: the reason, or how many there are', () => {
     const unreachable = [{ reason: 'no account', rows: 2 }];
     expect(texts({ unreachable })).toEqual(['2 out of reach: no account']);

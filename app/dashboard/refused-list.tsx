@@ -1,0 +1,76 @@
+import type { QueueStats } from '@/lib/store/stats';
+import { fetchJson } from './fetch-json';
+import { RelativeTime } from './relative-time';
+import { useServerNow } from './server-now';
+import { useActing } from './use-acting';
+
+type Refused = QueueStats['refused'][number];
+
+interface RefusedListProps {
+  refused: Refused[];
+  /** Is told what was done, for a person to read. Null for who may only look. */
+  onEnded: ((what: string) => void) | null;
+}
+
+/** Accounts, and providers as a whole, that are refused: why, until when they are left alone, and a button that tries them now. */
+export function RefusedList({ refused, onEnded }: RefusedListProps) {
+  if (refused.length === 0) return null;
+  return (
+    <ul className="mt-2 divide-y divide-line border-y border-line">
+      {refused.map((one) => (
+        <RefusedItem key={`${one.provider} ${one.account}`} refused={one} onEnded={onEnded} />
+      ))}
+    </ul>
+  );
+}
+
+function RefusedItem({ refused, onEnded }: { refused: Refused } & Pick<RefusedListProps, 'onEnded'>) {
+  const { provider, account, name, said, until } = refused;
+  const nowMs = useServerNow();
+  const { busy, failure, act } = useActing();
+  const tryNow = () =>
+    act(async () => {
+      await fetchJson('/api/refusals/end', { provider, account });
+      onEnded?.(`${name ?? provider} is tried again with the next tick.`);
+    });
+  return (
+    <li className="grid grid-cols-[minmax(0,1fr)] gap-x-6 gap-y-3 py-3 lg:grid-cols-[minmax(0,1fr)_auto]">
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-1">
+        <p className="wrap-anywhere">
+          {account === null ? (
+            <>
+              <span className="font-medium">{provider}</span> refuses everything. Check its address, key and
+              version.
+            </>
+          ) : (
+            <>
+              {provider} refuses the account <span className="font-medium">{name}</span>.
+            </>
+          )}
+        </p>
+        {said && <p className="wrap-anywhere text-muted">{said}</p>}
+        <p className="text-warn">
+          Its rows wait. It is tried again{' '}
+          {until && Date.parse(until) > nowMs ? <RelativeTime at={until} /> : 'with the next row'}.
+        </p>
+      </div>
+      {onEnded && (
+        <div aria-busy={busy} className="lg:justify-self-end">
+          <button
+            type="button"
+            title="You have mended it."
+            className="min-h-9 cursor-pointer rounded-md border border-line-strong px-3 font-medium hover:bg-sunken"
+            onClick={() => void tryNow()}
+          >
+            Try now
+          </button>
+          {failure && (
+            <p role="alert" className="mt-2 wrap-anywhere text-bad first-letter:uppercase">
+              {failure}
+            </p>
+          )}
+        </div>
+      )}
+    </li>
+  );
+}

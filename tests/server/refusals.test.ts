@@ -1,0 +1,76 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { POST } from '../../app/api/refusals/end/route';
+import { apiRequest, openServedDatabase, stubSecrets, withKey } from '../support/api-server';
+import type { TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await openServedDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  stubSecrets({ password: '' });
+  await database.sql('delete from punctual.accounts');
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+async function end(body: unknown, headers = withKey) {
+  const response = await POST(apiRequest('POST', '/api/refusals/end', headers, JSON.stringify(body)));
+  return { status: response.status, ...(await response.json()) };
+}
+
+/** An account that its provider has refused twice. */
+async function addRefused(): Promise<string> {
+  const [{ id }] = await database.sql(
+    `insert into punctual.accounts (provider, provider_account_id, name, paused_until, paused_reason)
+     values ('unipile', 'ann-1', 'Ann', now() + interval '10 minutes', 'restricted') returning id`,
+  );
+  await database.sql(
+    `update punctual.pace set refused = '{"what": "account", "code": null, "count": 2, "said": "restricted"}'
+      where account_id = $1 and queue = 'dm_queue'`,
+    [id],
+  );
+  return id;
+}
+
+const paused = () => database.sql('select paused_until, paused_reason from punctual.accounts');
+
+describe('POST /api/refusals/end', () => {
+  it('ends the pause of an account that was refused, and only once', async () => {
+    const account = await addRefused();
+    expect(await end({ provider: 'unipile', account })).toEqual({
+      status: 200,
+      provider: 'unipile',
+      account,
+    });
+    expect(await paused()).toEqual([{ paused_until: null, paused_reason: null }]);
+    expect(await end({ provider: 'unipile', account })).toMatchObject({
+      status: 404,
+      error: { message: 'unipile refuses nothing of that' },
+    });
+  });
+
+  it('ends the pause of a provider', async () => {
+    await database.sql(
+      `insert into punctual.providers (name, failures, refusals, paused_until) values ('unipile', 1, 1, now() + interval '5 minutes')`,
+    );
+    expect(await end({ provider: 'unipile' })).toEqual({ status: 200, provider: 'unipile', account: null });
+    expect(await end({ provider: 'unipile' })).toMatchObject({ status: 404 });
+    await database.sql('delete from punctual.providers');
+  });
+
+  it('takes no other account, provider or field for it, and lets nobody in without the key', async () => {
+    const account = await addRefused();
+    expect(await end({ provider: 'whatsapp_cloud', account })).toMatchObject({ status: 404 });
+    expect(await end({ provider: 'unipile', account: crypto.randomUUID() })).toMatchObject({ status: 404 });
+    expect(await end({ provider: 'unipile', account: 'Ann' })).toMatchObject({ status: 422 });
+    expect(await end({ provider: '\0', account })).toMatchObject({ status: 422 });
+    expect(await end({ account })).toMatchObject({ status: 422 });
+    expect(await end({ provider: 'unipile', account, queue: 'posts' })).toMatchObject({ status: 422 });
+    expect(await end({ provider: 'unipile', account }, {})).toMatchObject({ status: 401 });
+    expect(await paused()).toMatchObject([{ paused_reason: 'restricted' }]);
+  });
+});
