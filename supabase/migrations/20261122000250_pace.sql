@@ -138,7 +138,7 @@ end
 $$;
 
 -- How long the pause is after so many refused calls in a row: 5 minutes, then twice as long each time, 4 hours at most. So the first hour
--- has no more than five, be they one after the other or side by side.
+-- has no more than five, one after the other or side by side, but for what was under way when the first was refused.
 create function punctual.refusal_wait(p_count integer) returns interval
 language sql immutable set search_path = '' as $$
   select least(interval '4 hours', interval '5 minutes' * power(2, least(p_count, 10) - 1)) where p_count > 0
