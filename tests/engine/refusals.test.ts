@@ -151,6 +151,19 @@ describe('a backlog of many accounts at an address that is wrong', () => {
     expect(await bench.states()).toEqual({ sent: 60 });
   });
 
+  it('costs no more than was under way, where several ticks run at once', async () => {
+    await bench.addDms(60);
+    await database.sql('update punctual.queues set max_ticks = 3, concurrency = 4');
+    answer = () => nginx;
+    const queue = await messages();
+    await bench.clock.run(Promise.all([1, 2, 3].map(() => bench.start(queue))));
+    expect(calls.length).toBeLessThanOrEqual(12);
+    const underWay = calls.length;
+    await ticks(queue, 60);
+    expect(calls).toHaveLength(underWay);
+    expect(await bench.states()).toEqual({ pending: 60 });
+  });
+
   it('is answered in another form for one message only: that one waits ever longer, and the others go out', async () => {
     await bench.addDms(60, { accounts: 6 });
     answer = (account) => (account === 'account-1' ? { status: 400, body: '<html>blocked' } : sent);
