@@ -23,6 +23,8 @@ export interface WebhookReading {
   receipts: Receipt[];
   /** Events that are none of ours, or not in the shape agreed. */
   ignored: number;
+  /** Why the webhook must be refused as a whole. */
+  refusal?: string;
 }
 
 /** The longest id that is taken, in characters: two of them fit into one entry of an index. The providers' have less than 200. */

@@ -15,7 +15,8 @@ const messageReceived = z.object({
   /** Who the account is at its network; an organisation writes as its mailbox. */
   account_info: z.object({ user_id: optionalId, mailbox_id: optionalId }).optional().catch(undefined),
   sender: attendee.optional().catch(undefined),
-  attendees: z.array(attendee).default([]).catch([]),
+  // A group with more has no one recipient either.
+  attendees: z.array(attendee).max(1_000).default([]).catch([]),
   is_sender: z
     .union([z.boolean(), z.literal(0), z.literal(1)])
     .optional()

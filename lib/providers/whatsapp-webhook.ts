@@ -32,6 +32,7 @@ const status = z.object({
         error_data: z.object({ details: text }).optional().catch(undefined),
       }),
     )
+    .max(100)
     .optional()
     .catch(undefined),
 });
@@ -57,11 +58,17 @@ const change = z.object({
 const webhook = z.object({ entry: z.array(z.unknown()) });
 const entry = z.object({ changes: z.array(z.unknown()) });
 
+/** Entries, changes, statuses and messages together. Meta sends up to 1,000 updates at once. Source: Meta's guide to webhooks. */
+const mostEntries = 10_000;
+
 /** The receipts in the JSON of a webhook of the WhatsApp Cloud API. What does not fit is counted, and stops nothing. */
 export function readWhatsappWebhook(body: unknown): WebhookReading {
   const receipts: Receipt[] = [];
   let ignored = 0;
+  let room = mostEntries;
   function fitting<T>(schema: z.ZodType<T>, values: unknown[]): T[] {
+    room -= values.length;
+    if (room < 0) return [];
     const fit = values.flatMap((value) => {
       const parsed = schema.safeParse(value);
       return parsed.success ? [parsed.data] : [];
@@ -77,7 +84,8 @@ export function readWhatsappWebhook(body: unknown): WebhookReading {
     for (const known of fitting(status, value.statuses)) receipts.push(ofStatus(known, account));
     for (const known of fitting(message, value.messages)) receipts.push(ofMessage(known, account));
   }
-  return { receipts, ignored };
+  const refusal = room < 0 ? `the body has more than ${mostEntries} entries` : undefined;
+  return { receipts, ignored, refusal };
 }
 
 function ofStatus(known: z.infer<typeof status>, account: string | undefined): Receipt {

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import type { Rpc } from '../store/rpc';
+import { atMost } from './at-most';
+import { fieldErrors } from './field-error';
 import { instant } from './instant';
 import { weeklyHours } from './weekly-hours';
 
@@ -50,16 +52,17 @@ const newAccount = z.strictObject({
   paused_until: instant.nullable().optional(),
   paused_reason: text.nullable().optional(),
   /** What is otherwise in a queue, by its name; null there is what the account has. */
-  queues: z
-    .record(
+  queues: atMost(
+    100,
+    z.record(
       z.string(),
       z.strictObject({
         daily_limit: dailyLimit.nullable().optional(),
         ...pace,
         gap_jitter_seconds: seconds.nullable().optional(),
       }),
-    )
-    .optional(),
+    ),
+  ).optional(),
 });
 
 const storedHours = z.record(z.string(), z.array(z.string()));
@@ -104,9 +107,7 @@ export async function saveAccount(
 ): Promise<{ account: StoredAccount } | { errors: { field: string; message: string }[] }> {
   const parsed = newAccount.safeParse(body);
   if (!parsed.success) {
-    return {
-      errors: parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), message: issue.message })),
-    };
+    return { errors: fieldErrors(parsed.error) };
   }
   try {
     return { account: accountSchema.parse(await rpc('save_account', { p_account: parsed.data })) };

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type AddressGuard, addressGuard } from '../providers/public-address';
 import type { Rpc } from '../store/rpc';
 import { isError } from './failure';
-import { fieldError } from './field-error';
+import { fieldErrors } from './field-error';
 import { instant } from './instant';
 import { postBody, postMedia, postPriority } from './post-fields';
 import { rowId } from './row-path';
@@ -55,7 +55,7 @@ export async function editPost(
 ): Promise<{ post: StoredPost } | RowRefusal> {
   const parsed = changes(addressGuard(allowPrivate)).safeParse(body);
   if (!parsed.success) {
-    return { errors: parsed.error.issues.map(fieldError) };
+    return { errors: fieldErrors(parsed.error) };
   }
   if (Object.keys(parsed.data).length === 0) {
     const message = 'name what is to change: body, media_urls, scheduled_for, expires_at, priority';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { atMost } from './at-most';
 import type { FieldError } from './field-error';
 import { kindOf, type MonitorKind, monitorUrl } from './monitor-url';
 import { storableText } from './storable-text';
@@ -16,25 +17,25 @@ const ownHeaders =
   /^(host|connection|content-length|transfer-encoding|upgrade|te|trailer|expect|keep-alive|http2-settings|proxy-.*)$/i;
 
 /** Messages name headers and never show what is in them: it may be a secret. */
-const headers = z
-  .record(z.string(), z.string('is no text').max(4_000, 'is longer than 4,000 characters'))
-  .superRefine((value, context) => {
-    const names = Object.keys(value);
-    const refuse = (path: string[], message: string) =>
-      context.addIssue({ code: 'custom', path, message, input: undefined });
-    if (names.length > 50) refuse([], 'are more than 50');
-    if (new Set(names.map((name) => name.toLowerCase())).size < names.length) {
-      refuse([], 'name one header twice, in small and in capital letters');
+const headers = atMost(
+  50,
+  z.record(z.string(), z.string('is no text').max(4_000, 'is longer than 4,000 characters')),
+).superRefine((value, context) => {
+  const names = Object.keys(value);
+  const refuse = (path: string[], message: string) =>
+    context.addIssue({ code: 'custom', path, message, input: undefined });
+  if (new Set(names.map((name) => name.toLowerCase())).size < names.length) {
+    refuse([], 'name one header twice, in small and in capital letters');
+  }
+  for (const [name, text] of Object.entries(value)) {
+    if (!/^[\w!#$%&'*+.^`|~-]{1,100}$/.test(name)) refuse([name], 'is no name of a header');
+    else if (ownHeaders.test(name)) refuse([name], 'is set by the check itself');
+    if (text === '***') refuse([name], 'is masked: send its true value, or leave headers out to keep them');
+    else if (!/^[\x20-\x7e\xa0-\xff]*$/.test(text)) {
+      refuse([name], 'contains a character that a header cannot have');
     }
-    for (const [name, text] of Object.entries(value)) {
-      if (!/^[\w!#$%&'*+.^`|~-]{1,100}$/.test(name)) refuse([name], 'is no name of a header');
-      else if (ownHeaders.test(name)) refuse([name], 'is set by the check itself');
-      if (text === '***') refuse([name], 'is masked: send its true value, or leave headers out to keep them');
-      else if (!/^[\x20-\x7e\xa0-\xff]*$/.test(text)) {
-        refuse([name], 'contains a character that a header cannot have');
-      }
-    }
-  });
+  }
+});
 
 const expectedStatus = z
   .string()
@@ -70,10 +71,7 @@ const settings = {
   is_active: z.boolean().optional(),
   preferred_region: regionName.nullable().optional(),
   /** Null: it may be checked from all. */
-  only_regions: z
-    .array(regionName)
-    .min(1, 'is empty: nothing could check it')
-    .max(50)
+  only_regions: atMost(50, z.array(regionName).min(1, 'is empty: nothing could check it'))
     .refine((names) => new Set(names).size === names.length, 'names a region twice')
     .nullable()
     .optional(),

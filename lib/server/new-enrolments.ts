@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Rpc } from '../store/rpc';
+import { atMost } from './at-most';
 import type { FieldError } from './field-error';
 import { instant } from './instant';
 import { variableName } from './placeholders';
@@ -10,13 +11,14 @@ import { askOf } from './whole-id';
 
 const address = storableText(500).min(1, 'is empty').optional();
 
-const variables = z
-  .record(
+const variables = atMost(
+  50,
+  z.record(
     z.string().regex(variableName, 'is no name of a variable: lower-case letters, digits and _'),
     // Numbers of a CRM are text to whoever reads the message.
     z.union([storableText(2_000), z.number().transform(String)], { error: 'is neither a text nor a number' }),
-  )
-  .refine((given) => Object.keys(given).length <= 50, 'has more than 50 names');
+  ),
+);
 
 /** A person who is to be in a sequence, as far as one alone can be judged. */
 export const newEnrolment = z.strictObject({

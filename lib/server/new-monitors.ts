@@ -1,6 +1,6 @@
 import type { Rpc } from '../store/rpc';
 import type { AddressCheck } from './address-check';
-import { type FieldError, fieldError } from './field-error';
+import { type FieldError, fieldErrors } from './field-error';
 import { discords, monitorDefaults, newMonitor } from './monitor-fields';
 import { type CheckedRow, type TakenIn, takeIn } from './take-in';
 
@@ -20,7 +20,7 @@ export function createMonitors(
 
 async function checkMonitor(refusalOf: AddressCheck, asked: unknown): Promise<CheckedRow> {
   const parsed = newMonitor.safeParse(asked);
-  if (!parsed.success) return { faults: parsed.error.issues.map(fieldError) };
+  if (!parsed.success) return { faults: fieldErrors(parsed.error) };
   const monitor = parsed.data;
   const faults = discords(monitor, { ...monitorDefaults, ...monitor });
   const refusal = await refusalOf(monitor.url);

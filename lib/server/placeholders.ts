@@ -1,10 +1,12 @@
 /** The name of a variable that people in a sequence bring. */
 export const variableName = /^[a-z][a-z0-9_]{0,39}$/;
 
-/** What is wrong with the `{{placeholders}}` of a text, each fault with its place, counted from 1. */
+const mostFaults = 10;
+
+/** What is wrong with the `{{placeholders}}` of a text: the first ten faults, each with its place, counted from 1. */
 export function placeholderFaults(text: string): string[] {
   const faults: string[] = [];
-  for (let at = text.indexOf('{{'); at >= 0; ) {
+  for (let at = text.indexOf('{{'); at >= 0 && faults.length < mostFaults; ) {
     const end = text.indexOf('}}', at + 2);
     const next = text.indexOf('{{', at + 2);
     if (end < 0 || (next >= 0 && next < end)) {

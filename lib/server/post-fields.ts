@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { postLimits } from '../providers/body-limits';
 import type { AddressGuard } from '../providers/public-address';
+import { atMost } from './at-most';
 import { storableText } from './storable-text';
 
 /** The fields of a post that creating and editing it have in common. */
@@ -14,8 +15,5 @@ export function postMedia(guard: AddressGuard) {
     const refusal = URL.canParse(value) ? guard.refusal(new URL(value)) : 'it is no address';
     if (refusal) context.addIssue({ code: 'custom', message: `cannot be fetched: ${refusal}` });
   });
-  const { media: most } = postLimits;
-  return z
-    .array(address)
-    .refine((list) => list.length <= most, `are more than the ${most} that a post takes`);
+  return atMost(postLimits.media, z.array(address));
 }

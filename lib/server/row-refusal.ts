@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { fieldError } from './field-error';
+import { fieldErrors } from './field-error';
 
 /** Why a question about rows, or a decision on one, was refused: in words for people. */
 export type RowRefusal =
@@ -17,6 +17,6 @@ export function rowRefusal(error: unknown, field: string): RowRefusal {
   throw error;
 }
 
-export function fieldRefusal({ issues }: z.ZodError): RowRefusal {
-  return { errors: issues.map(fieldError) };
+export function fieldRefusal(error: z.ZodError): RowRefusal {
+  return { errors: fieldErrors(error) };
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { systemClock } from '../engine/clock';
 import { apiRoute } from './api-route';
-import { fieldError } from './field-error';
+import { fieldErrors } from './field-error';
 import { json, problem } from './respond';
 import { type AskedJobs, runJobs } from './run-jobs';
 
@@ -35,7 +35,7 @@ export function runJobsRoute({ maxDuration }: { maxDuration: number }) {
     return apiRoute(async ({ container, url }) => {
       const parsed = asked.safeParse(Object.fromEntries(url.searchParams));
       if (!parsed.success) {
-        const errors = parsed.error.issues.map(fieldError);
+        const errors = fieldErrors(parsed.error);
         return problem(400, 'invalid', 'ask as in ?queue=default&status=pending&limit=1', { errors });
       }
       const ran = await runJobs(container, parsed.data, { maxDuration, startedAt, clockName: 'api' });

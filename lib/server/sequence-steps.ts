@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { bodyLimits } from '../providers/body-limits';
+import { atMost } from './at-most';
 import { placeholderFaults } from './placeholders';
 import { storableText } from './storable-text';
 import { templateField } from './template-field';
@@ -63,5 +64,5 @@ export function sequenceSteps(channel: Channel) {
       ...given,
       on_reply: given.on_reply ?? (given.kind === 'question' ? 'continue' : 'stop'),
     }));
-  return z.array(step).min(1, 'is empty: a sequence has one step at least').max(50, 'has more than 50 steps');
+  return atMost(50, z.array(step).min(1, 'is empty: a sequence has one step at least'));
 }

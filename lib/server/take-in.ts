@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type FieldError, fieldError } from './field-error';
+import { type FieldError, fieldErrors } from './field-error';
 
 /** A row that was taken in, or was there. */
 export interface TakenIn {
@@ -57,6 +57,6 @@ export type CheckedRow = { row: object } | { faults: Omit<FieldError, 'index'>[]
 export function checkBy(schema: z.ZodType<object>) {
   return (row: unknown): CheckedRow => {
     const parsed = schema.safeParse(row);
-    return parsed.success ? { row: parsed.data } : { faults: parsed.error.issues.map(fieldError) };
+    return parsed.success ? { row: parsed.data } : { faults: fieldErrors(parsed.error) };
   };
 }

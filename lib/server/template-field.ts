@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { atMost } from './at-most';
 import { storableText } from './storable-text';
 
 /** An approved WhatsApp template, with what Meta would refuse of it at each send refused when it is given. */
@@ -8,12 +9,12 @@ export const templateField = z.strictObject({
     .string()
     .regex(/^[a-z]{2,3}(_[A-Za-z]{2,4})?$/, 'is no language of a template, such as en or en_US'),
   /** What stands for {{1}}, {{2}} … of its body. */
-  parameters: z
-    .array(
+  parameters: atMost(
+    100,
+    z.array(
       storableText(1_024)
         .min(1, 'is empty')
         .refine((text) => !/[\n\r\t]| {5}/.test(text), 'has a line break, a tab or five spaces in a row'),
-    )
-    .max(100)
-    .default([]),
+    ),
+  ).default([]),
 });

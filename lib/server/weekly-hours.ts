@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { atMost } from './at-most';
 
 const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 const clockTime = '(?:[01]\\d|2[0-3]):[0-5]\\d';
@@ -13,11 +14,7 @@ const openSpan = z
     return from < to;
   }, 'ends before it begins, or as it begins; what goes past midnight is two spans, of two days');
 
-const day = z
-  .array(openSpan)
-  .max(24, 'has more than 24 spans')
-  .refine(isApart, 'has spans that overlap')
-  .optional();
+const day = atMost(24, z.array(openSpan)).refine(isApart, 'has spans that overlap').optional();
 
 /**
  * When an account may send, by its own clock: `{ "mon": ["09:00-12:00", "13:00-24:00"], … }`. A day that is left out, or empty, is

@@ -186,7 +186,7 @@ describe('POST /api/accounts', () => {
     ['a gap below 0', { gap_seconds: -1 }, ['gap_seconds']],
     ['a gap of more than a day', { gap_seconds: 86_401 }, ['gap_seconds']],
     ['a jitter of half a second', { gap_jitter_seconds: 0.5 }, ['gap_jitter_seconds']],
-    ['a day that no week has', { hours: { monday: ['09:00-17:00'] } }, ['hours']],
+    ['a day that no week has', { hours: { monday: ['09:00-17:00'] } }, ['hours.monday', 'hours']],
     ['hours that are a text', { hours: '09:00-17:00' }, ['hours']],
     ['hours past midnight', { hours: { mon: ['22:00-02:00'] } }, ['hours.mon.0']],
     ['hours that overlap', { hours: { mon: ['09:00-12:00', '11:00-13:00'] } }, ['hours.mon']],
@@ -206,14 +206,14 @@ describe('POST /api/accounts', () => {
     [
       'a setting that no queue has of its own',
       { queues: { dm_queue: { ramp_days: 3 } } },
-      ['queues.dm_queue'],
+      ['queues.dm_queue.ramp_days'],
     ],
     [
       'a queue’s hours that overlap',
       { queues: { dm_queue: { hours: { fri: ['09:00-11:00', '10:00-12:00'] } } } },
       ['queues.dm_queue.hours.fri'],
     ],
-    ['an unknown field', { hourly: 3 }, ['']],
+    ['an unknown field', { hourly: 3 }, ['hourly']],
   ];
   it.each(wrong)('refuses %s, by field', async (_what, changes, fields) => {
     expect(await refusedFields(ann(changes))).toEqual(fields);
