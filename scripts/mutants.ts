@@ -100,6 +100,7 @@ const likelyTests: [words: RegExp, tests: string[]][] = [
   [/enrolments|sequences|replies/, ['sql/enrolments', 'sql/sequences', 'sql/replies']],
   [/engine/, ['engine/', 'jobs/']],
   [/queues/, ['queues/']],
+  [/lib\/(server|providers|store)/, ['server/', 'providers/', 'store/']],
 ];
 
 /** Runs the quick tier until a test fails. */

@@ -1,16 +1,47 @@
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { lockFile } from './file-lock';
 import { StoreError } from './rpc';
 
 /**
- * Makes this process the only one that uses an embedded database's directory: two on one directory corrupt it silently. The owner's
- * process id stands in a file beside it; a file whose owner is dead is taken over. Throws a `StoreError` that names the owner.
+ * Makes this process the only one that uses an embedded database's directory: two on one directory corrupt it silently. Throws a
+ * `StoreError` that names the owner where it is known.
+ *
+ * The lock is the system's, on a file in the directory, where every container that mounts it meets it. Where the system has none to give,
+ * the owner's process id in a file beside the directory stands for it, and names the owner everywhere; one whose owner is dead is taken
+ * over. A process id alone would not do: in another container the owner has another one, or seems dead.
  *
  * The returned function gives the directory back.
  */
 export function lockDirectory(directory: string): () => void {
-  mkdirSync(path.dirname(directory), { recursive: true });
+  mkdirSync(directory, { recursive: true });
   const file = `${directory}.pid`;
+  const unlock = lockFile(path.join(directory, 'punctual.lock'));
+  if (unlock === null) {
+    const content = read(file);
+    const [pid] = content?.split(' ') ?? [];
+    throw inUse(directory, content !== null && content === owner(Number(pid)) ? `process ${pid}` : null);
+  }
+  try {
+    const forget = lockByPid(directory, file);
+    return () => {
+      forget();
+      unlock();
+    };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+function inUse(directory: string, by: string | null): StoreError {
+  return new StoreError(
+    'misconfigured',
+    `the database in ${directory} is in use by ${by ?? 'a process of another container'}: end it first, or call it over HTTP`,
+  );
+}
+
+function lockByPid(directory: string, file: string): () => void {
   const mine = `${file}.${process.pid}`;
   writeFileSync(mine, owner(process.pid) ?? String(process.pid));
   try {
@@ -26,12 +57,7 @@ export function lockDirectory(directory: string): () => void {
       const content = read(file);
       if (content === null) continue;
       const [pid] = content.split(' ');
-      if (content === owner(Number(pid))) {
-        throw new StoreError(
-          'misconfigured',
-          `the database in ${directory} is in use by process ${pid}: end it first, or call it over HTTP`,
-        );
-      }
+      if (content === owner(Number(pid))) throw inUse(directory, `process ${pid}`);
       replaceDead(content);
     }
     throw new StoreError(
@@ -71,7 +97,10 @@ function read(file: string): string | null {
   }
 }
 
-/** The process id with, where the system tells, when the process began: ids are given out again. */
+/**
+ * The process id with, where the system tells, when the process began, since ids are given out again, and whose ids they are: containers
+ * that start together have a process 1 each.
+ */
 function owner(pid: number): string | null {
   try {
     process.kill(pid, 0);
@@ -81,5 +110,13 @@ function owner(pid: number): string | null {
   const stat = `/proc/${pid}/stat`;
   const fields = existsSync(stat) ? read(stat)?.split(') ').at(-1)?.split(' ') : [];
   const startedAt = fields?.length === 0 ? '' : fields?.[19];
-  return startedAt === undefined || fields?.[0] === 'Z' ? null : `${pid} ${startedAt}`;
+  return startedAt === undefined || fields?.[0] === 'Z' ? null : `${pid} ${startedAt} ${namespace()}`.trim();
+}
+
+function namespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return '';
+  }
 }

@@ -1,4 +1,3 @@
-import { existsSync, mkdirSync } from 'node:fs';
 import { PGlite } from '@electric-sql/pglite';
 import { lockDirectory } from './directory-lock';
 import { applyMigrations, MigrationError, readMigrations } from './migrations';
@@ -11,7 +10,6 @@ export async function openEmbeddedDatabase(directory: string): Promise<{ rpc: Rp
   let unlock = () => {};
   try {
     unlock = lockDirectory(directory);
-    if (!existsSync(directory)) mkdirSync(directory, { recursive: true });
     const db = await PGlite.create(directory);
     await applyMigrations(
       {

@@ -510,4 +510,25 @@ export const engineMutants: Mutant[] = [
     find: 'when isfinite(t.%2$I) then',
     replace: 'when true then',
   },
+  {
+    name: 'the system’s lock of the embedded database',
+    guarantee: 'two containers never open one directory',
+    file: 'lib/store/directory-lock.ts',
+    find: `const unlock = lockFile(path.join(directory, 'punctual.lock'));`,
+    replace: `const unlock: (() => void) | null = () => {};`,
+  },
+  {
+    name: 'the lock of the file that is there',
+    guarantee: 'a lock on a file that was removed meanwhile counts for nothing',
+    file: 'lib/store/file-lock.ts',
+    find: 'isMine = fstatSync(fd).ino === statSync(file, { throwIfNoEntry: false })?.ino;',
+    replace: 'isMine = true;',
+  },
+  {
+    name: 'a directory that cannot be locked',
+    guarantee: 'without a lock the embedded database stays closed',
+    file: 'lib/store/file-lock.ts',
+    find: `if (process.platform !== 'linux') return true;`,
+    replace: 'if (fd > 0) return true;',
+  },
 ];

@@ -1,14 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -67,11 +59,13 @@ interface Answer {
 
 const children: ChildProcess[] = [];
 
-async function startContender(): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', contenderCode], {
-    cwd: repository,
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-  });
+/** `within`: a command that starts what is given to it. */
+async function startContender(within: string[] = []): Promise<ChildProcess> {
+  const [command = '', ...args] = [
+    ...within,
+    ...[process.execPath, '--import', 'tsx', '--input-type=module', '--eval', contenderCode],
+  ];
+  const child = spawn(command, args, { cwd: repository, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   children.push(child);
   await answerOf(child);
   return child;
@@ -151,10 +145,11 @@ describe('a directory', () => {
     expect(refusal(directory)).toEqual({});
   });
 
-  it('that was given back leaves no file behind', () => {
+  it('that was given back has no file left beside it', () => {
     const directory = newDirectory();
     lockDirectory(directory)();
-    expect(readdirSync(folder).filter((file) => file.startsWith(path.basename(directory)))).toEqual([]);
+    const beside = readdirSync(folder).filter((file) => file.startsWith(`${path.basename(directory)}.`));
+    expect(beside).toEqual([]);
   });
 
   it('is given back by a process that ends in good order', async () => {
@@ -201,6 +196,19 @@ describe('a directory', () => {
       children.push(parent);
       const pid = await eventually(() => readOrNull(`${directory}.pid`)?.split(' ')[0] ?? null);
       await eventually(() => (/\) Z /.test(readOrNull(`/proc/${pid}/stat`) ?? '') ? true : null));
+      // It keeps its files until its last thread is gone.
+      await eventually(() => refusal(directory).kind === undefined || null);
+    },
+  );
+
+  it.runIf(process.platform === 'linux')(
+    'of a process of the same id in another container is taken over',
+    () => {
+      const directory = newDirectory();
+      const release = lockDirectory(directory);
+      const owner = readFileSync(`${directory}.pid`, 'utf8');
+      release();
+      writeFileSync(`${directory}.pid`, owner.replace(/pid:\[\d+\]/, 'pid:[1]'));
       expect(refusal(directory)).toEqual({});
     },
   );
@@ -223,8 +231,30 @@ describe('a directory', () => {
   it('may lie in a folder that is still to be made', () => {
     const directory = path.join(newDirectory(), 'deep', 'down');
     expect(refusal(directory)).toEqual({});
-    mkdirSync(directory);
     expect(refusal(directory)).toEqual({});
+  });
+});
+
+/** Starts a process that has other process ids, as in a container of its own; no privileges are needed. */
+const container = ['unshare', '--map-root-user', '--pid', '--fork', '--kill-child', '--mount-proc'];
+
+describe.runIf(process.platform === 'linux')('of processes in containers of their own', () => {
+  it('one gets a directory, until it is killed', async () => {
+    const directory = newDirectory();
+    const [first, second] = await Promise.all([startContender(container), startContender(container)]);
+    expect(await contend(first, directory)).toEqual({ won: true });
+    const refused = {
+      won: false,
+      kind: 'misconfigured',
+      message: expect.stringContaining('another container'),
+    };
+    for (let n = 0; n < 3; n++) expect(await contend(second, directory)).toEqual(refused);
+    expect(refusal(directory).message).toContain('another container');
+    first.kill('SIGKILL');
+    await once(first, 'exit');
+    await eventually(() => refusal(directory).kind === undefined || null);
+    expect(await contend(second, directory)).toEqual({ won: true });
+    expect(refusal(directory).kind).toBe('misconfigured');
   });
 });
 
