@@ -100,7 +100,8 @@ const likelyTests: [words: RegExp, tests: string[]][] = [
   [/enrolments|sequences|replies/, ['sql/enrolments', 'sql/sequences', 'sql/replies']],
   [/engine/, ['engine/', 'jobs/']],
   [/queues/, ['queues/']],
-  [/lib\/(server|providers|store)/, ['server/', 'providers/', 'store/']],
+  [/lib\/(server|providers)/, ['server/', 'providers/']],
+  [/lib\/store/, ['store/file-lock', 'store/full-disk.long']],
 ];
 
 /** Runs the quick tier until a test fails. */
@@ -127,6 +128,7 @@ function runTests(copy: string, workers: number, files: string[]): Promise<strin
     '--maxWorkers',
     `${workers}`,
   ];
+  if (files.some((file) => file.endsWith('.long'))) args.push('--config', 'vitest.all.config.ts');
   args.push('--reporter', 'json', '--outputFile', 'mutant-report.json');
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd: copy, stdio: 'ignore' });

@@ -1,15 +1,71 @@
+import { statfs } from 'node:fs/promises';
 import { PGlite } from '@electric-sql/pglite';
 import { lockDirectory } from './directory-lock';
-import { applyMigrations, MigrationError, readMigrations } from './migrations';
+import { applyMigrations, MigrationError, type MigrationFile, readMigrations } from './migrations';
 import { pgliteRpc } from './pglite-rpc';
 import { type Rpc, StoreError } from './rpc';
 
-/** An embedded Postgres in `directory`, made and migrated where that is needed. Throws a `StoreError` when another process uses it. */
+/** Room for two segments of the write-ahead log. Postgres panics where it cannot create the next one. */
+const leastFreeBytes = 32 * 1024 * 1024;
+/** From a panic until the database is opened again, which keeps the process busy for a second or two. */
+const restMs = 5_000;
+
+/**
+ * Opens the embedded Postgres in `directory`; creates and migrates it where needed. Throws a `StoreError` when another process uses it.
+ *
+ * A Postgres that panicked, as it does on a full disk, would keep the process busy for ever with whatever it is asked next. It is left
+ * alone, and opened again once there is room; what it had acknowledged is in its log. Until then each call throws a `StoreError`.
+ */
 export async function openEmbeddedDatabase(directory: string): Promise<{ rpc: Rpc; close(): Promise<void> }> {
   const files = await readMigrations();
-  let unlock = () => {};
+  const unlock = lockDirectory(directory);
+  let db: PGlite | null = await open(directory, files).catch((error) => {
+    unlock();
+    throw error;
+  });
+  let panic: StoreError | null = null;
+  let opensAt = 0;
+  let latest: Promise<unknown> = Promise.resolve();
+
+  async function call(fn: string, args: Record<string, unknown>): Promise<unknown> {
+    if (panic && Date.now() < opensAt) throw panic;
+    db ??= await open(directory, files);
+    panic = null;
+    try {
+      return await pgliteRpc(db)(fn, args);
+    } catch (error) {
+      if (error instanceof StoreError && isPanic(error.cause)) {
+        closeFiles(db);
+        db = null;
+        panic = error;
+        opensAt = Date.now() + restMs;
+      }
+      throw error;
+    }
+  }
+
+  return {
+    /** One at a time: none may reach a database that the one before has seen panic. */
+    rpc(fn, args) {
+      const answer = latest.then(() => call(fn, args));
+      latest = answer.catch(() => {});
+      return answer;
+    },
+    async close() {
+      await latest;
+      await db?.close();
+      unlock();
+    },
+  };
+}
+
+async function open(directory: string, files: MigrationFile[]): Promise<PGlite> {
   try {
-    unlock = lockDirectory(directory);
+    const { bavail, bsize } = await statfs(directory);
+    if (bavail * bsize < leastFreeBytes) {
+      const message = `${directory} has less than ${leastFreeBytes / 1024 / 1024} MB left`;
+      throw new StoreError('unavailable', message, '53100');
+    }
     const db = await PGlite.create(directory);
     await applyMigrations(
       {
@@ -18,17 +74,29 @@ export async function openEmbeddedDatabase(directory: string): Promise<{ rpc: Rp
       },
       files,
     );
-    return {
-      rpc: pgliteRpc(db),
-      async close() {
-        await db.close();
-        unlock();
-      },
-    };
+    return db;
   } catch (error) {
-    unlock();
     if (error instanceof MigrationError || error instanceof StoreError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new StoreError('unavailable', `the embedded database in ${directory} cannot be opened: ${reason}`);
+  }
+}
+
+function isPanic(error: unknown): boolean {
+  return (
+    ['PANIC', 'FATAL'].includes((error as { severity?: string })?.severity ?? '') ||
+    error instanceof WebAssembly.RuntimeError
+  );
+}
+
+/** Of a database that cannot be asked to close. */
+function closeFiles(db: PGlite): void {
+  const { FS } = db.Module;
+  for (const stream of FS.streams) {
+    try {
+      if (stream) FS.close(stream);
+    } catch {
+      // It is closed, or never was a file.
+    }
   }
 }

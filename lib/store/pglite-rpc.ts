@@ -16,6 +16,7 @@ export function pgliteRpc(db: PGlite): Rpc {
         storeErrorKind(code ?? null),
         hint ? `${message} (${hint})` : message,
         code ?? null,
+        { cause: error },
       );
     }
   };

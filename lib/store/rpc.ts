@@ -20,7 +20,8 @@ export class StoreError extends Error {
     message: string,
     /** The SQLSTATE or PostgREST code, where there was one. */
     readonly code: string | null = null,
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
   }
 }

@@ -531,4 +531,11 @@ export const engineMutants: Mutant[] = [
     find: `if (process.platform !== 'linux') return true;`,
     replace: 'if (fd > 0) return true;',
   },
+  {
+    name: 'a database that panicked',
+    guarantee: 'an embedded database whose disk was full is opened again, and keeps no call waiting',
+    file: 'lib/store/embedded-database.ts',
+    find: 'if (error instanceof StoreError && isPanic(error.cause)) {',
+    replace: 'if (error instanceof StoreError && isPanic(error)) {',
+  },
 ];
