@@ -1,4 +1,4 @@
-import { cookies, headers } from 'next/headers';
+import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
 import { dashboardDoor } from '@/lib/server/access';
 import { readAnalytics } from '@/lib/server/analytics';
@@ -8,13 +8,13 @@ import { accessEnv } from '@/lib/server/env';
 import { failed } from '@/lib/server/failure';
 import { readMonitoring } from '@/lib/server/monitoring';
 import { listSequences } from '@/lib/server/sequences';
-import { SESSION_COOKIE } from '@/lib/server/session';
+import { readSessionCookie } from '@/lib/server/session';
 import { readStats } from '@/lib/server/stats';
 import { CenteredCard } from './dashboard/centered-card';
 import { Dashboard, type FirstReading } from './dashboard/dashboard';
 
 export default async function DashboardPage() {
-  const cookie = (await cookies()).get(SESSION_COOKIE)?.value ?? null;
+  const cookie = readSessionCookie({ headers: await headers() });
   const door = dashboardDoor(accessEnv(), cookie, Date.now());
   if (door === 'sign in') redirect('/login');
   if (door === 'not configured') return <NotConfigured />;

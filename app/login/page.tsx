@@ -1,8 +1,8 @@
-import { cookies } from 'next/headers';
+import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
 import { dashboardDoor } from '@/lib/server/access';
 import { accessEnv } from '@/lib/server/env';
-import { SESSION_COOKIE } from '@/lib/server/session';
+import { readSessionCookie } from '@/lib/server/session';
 import { CenteredCard } from '../dashboard/centered-card';
 
 export const metadata = { title: 'Sign in' };
@@ -13,7 +13,7 @@ interface LoginPageProps {
 
 /** A plain form: it works before, and without, any script. */
 export default async function LoginPage({ searchParams }: LoginPageProps) {
-  const cookie = (await cookies()).get(SESSION_COOKIE)?.value ?? null;
+  const cookie = readSessionCookie({ headers: await headers() });
   // Whoever needs no password, or cannot have one yet, is told so there.
   if (dashboardDoor(accessEnv(), cookie, Date.now()) !== 'sign in') redirect('/');
 

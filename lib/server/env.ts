@@ -124,6 +124,8 @@ export interface ServerEnv {
   dashboardPassword?: string;
   /** Development without a password: whoever reaches the server may look. */
   dashboardOpen: boolean;
+  /** The platform says where a request came from. */
+  onVercel: boolean;
   /** What Meta signs its webhooks with. */
   whatsappAppSecret?: string;
   /** What Meta shows when the webhook's address is entered. */
@@ -162,6 +164,7 @@ type AccessSettings = Pick<
   | 'apiKey'
   | 'dashboardPassword'
   | 'dashboardOpen'
+  | 'onVercel'
   | 'whatsappAppSecret'
   | 'whatsappVerifyToken'
   | 'workerSecret'
@@ -181,6 +184,7 @@ export function accessEnv(source: Record<string, string | undefined> = process.e
     apiKey: set('API_KEY'),
     dashboardPassword,
     dashboardOpen: !isProduction(source) && !dashboardPassword,
+    onVercel: isSet(source.VERCEL),
     whatsappAppSecret: set('WHATSAPP_APP_SECRET'),
     whatsappVerifyToken: set('WHATSAPP_VERIFY_TOKEN'),
     workerSecret: set('WORKER_SECRET'),

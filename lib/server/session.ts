@@ -1,7 +1,6 @@
 import { createHmac, hkdfSync } from 'node:crypto';
 import { secretsEqual } from './secrets';
 
-export const SESSION_COOKIE = 'punctual_session';
 const SESSION_SECONDS = 12 * 60 * 60;
 
 /**
@@ -21,11 +20,15 @@ export function verifySession(password: string, cookieValue: string, nowMs: numb
   return secretsEqual(given, signature(password, payload)) && nowMs < Number(expiresAtSeconds) * 1000;
 }
 
+/** A request, or the headers of one that has no URL of its own, as a page's. */
+type Asked = Pick<Request, 'headers'> & { url?: string };
+
 /** The session cookie's value as the browser sent it; null where there is none. */
-export function readSessionCookie(request: Request): string | null {
-  for (const pair of (request.headers.get('cookie') ?? '').split(';')) {
+export function readSessionCookie(asked: Asked): string | null {
+  const wanted = cookieName(asked);
+  for (const pair of (asked.headers.get('cookie') ?? '').split(';')) {
     const [name, value] = pair.trim().split('=', 2);
-    if (name === SESSION_COOKIE && value) return value;
+    if (name === wanted && value) return value;
   }
   return null;
 }
@@ -42,13 +45,21 @@ export function endSessionCookie(request: Request): string {
 
 function setCookie(request: Request, value: string, maxAgeSeconds: number): string {
   const attributes = `Path=/; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=Lax`;
-  return `${SESSION_COOKIE}=${value}; ${attributes}${cameByHttps(request) ? '; Secure' : ''}`;
+  return `${cookieName(request)}=${value}; ${attributes}${cameByHttps(request) ? '; Secure' : ''}`;
+}
+
+/**
+ * A browser takes a cookie named `__Host-…` from this host alone, over https, for all paths: no other host of the domain can set it. Over
+ * plain http, as in development, it takes none of that name.
+ */
+function cookieName(asked: Asked): string {
+  return cameByHttps(asked) ? '__Host-punctual_session' : 'punctual_session';
 }
 
 /** Behind a proxy the URL says http and the header says what the browser used; the first entry is the browser's. */
-function cameByHttps(request: Request): boolean {
-  const forwarded = request.headers.get('x-forwarded-proto')?.split(',')[0]?.trim().toLowerCase();
-  return forwarded === 'https' || new URL(request.url).protocol === 'https:';
+function cameByHttps({ headers, url }: Asked): boolean {
+  const forwarded = headers.get('x-forwarded-proto')?.split(',')[0]?.trim().toLowerCase();
+  return forwarded === 'https' || (url !== undefined && new URL(url).protocol === 'https:');
 }
 
 /** The label keeps this key apart from any other that may come to be derived from the same password. */

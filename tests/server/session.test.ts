@@ -70,22 +70,36 @@ describe('the session cookie', () => {
     );
   });
 
-  it('goes by https only where the browser came by https, also behind a proxy', () => {
-    expect(startSessionCookie(at('https://app.test/'), 'v')).toMatch(/; Secure$/);
-    expect(startSessionCookie(at('http://app.test/', { 'x-forwarded-proto': 'https' }), 'v')).toMatch(
-      /; Secure$/,
-    );
-    expect(startSessionCookie(at('http://app.test/', { 'x-forwarded-proto': 'https, http' }), 'v')).toMatch(
-      /; Secure$/,
-    );
-    expect(startSessionCookie(at('http://app.test/', { 'x-forwarded-proto': 'http' }), 'v')).not.toMatch(
-      /Secure/,
-    );
+  it.each([
+    at('https://app.test/'),
+    at('http://app.test/', { 'x-forwarded-proto': 'https' }),
+    at('http://app.test/', { 'x-forwarded-proto': 'https, http' }),
+  ])(
+    'is this host’s alone and goes by https only, where the browser came by https, also behind a proxy',
+    (request) => {
+      expect(startSessionCookie(request, 'v')).toBe(
+        '__Host-punctual_session=v; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure',
+      );
+    },
+  );
+
+  it('has its plain name where the browser came by http', () => {
+    const request = at('http://app.test/', { 'x-forwarded-proto': 'http' });
+    expect(startSessionCookie(request, 'v')).toMatch(/^punctual_session=v; (?!.*Secure)/);
+  });
+
+  it('is taken by https only under the name that no other host can set', () => {
+    const both = { cookie: 'punctual_session=planted; __Host-punctual_session=own' };
+    expect(readSessionCookie(at('https://app.test/', both))).toBe('own');
+    expect(readSessionCookie(at('https://app.test/', { cookie: 'punctual_session=planted' }))).toBeNull();
+    expect(readSessionCookie(at('http://app.test/', both))).toBe('planted');
+    const page = { headers: new Headers({ ...both, 'x-forwarded-proto': 'https' }) };
+    expect(readSessionCookie(page)).toBe('own');
   });
 
   it('is forgotten at once when the session is ended', () => {
     expect(endSessionCookie(at('https://app.test/'))).toBe(
-      'punctual_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure',
+      '__Host-punctual_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure',
     );
   });
 });

@@ -1,20 +1,19 @@
 import { requestOrigin } from '@/lib/server/access';
+import { clientAddress } from '@/lib/server/client-address';
 import { accessEnv } from '@/lib/server/env';
+import { readBody } from '@/lib/server/read-body';
 import { json, problem } from '@/lib/server/respond';
 import { secretsEqual } from '@/lib/server/secrets';
 import { endSessionCookie, signSession, startSessionCookie } from '@/lib/server/session';
+import { countWrongTry } from '@/lib/server/wrong-tries';
 
+/** Whoever has no password yet must not fill the memory. */
 const MAX_BODY_BYTES = 4_096;
-const WRONG_TRIES = 10;
-const WINDOW_MS = 60_000;
-
-/** When the last wrong passwords were given, oldest first. Of this process only: it slows guessing, no more. */
-let wrongAtMs: number[] = [];
 
 /** Signs in: `{ "password": … }` as JSON, or the login page's form, which is led on by redirects. */
 export async function POST(request: Request): Promise<Response> {
   const isForm = !request.headers.get('content-type')?.toLowerCase().startsWith('application/json');
-  const { dashboardPassword } = accessEnv();
+  const { dashboardPassword, onVercel } = accessEnv();
   if (!dashboardPassword) {
     return isForm
       ? seeOther('/login')
@@ -29,17 +28,14 @@ export async function POST(request: Request): Promise<Response> {
   }
 
   const nowMs = Date.now();
-  wrongAtMs = wrongAtMs.filter((atMs) => nowMs - atMs < WINDOW_MS);
-  const [firstWrongAtMs] = wrongAtMs;
-  if (firstWrongAtMs !== undefined && wrongAtMs.length >= WRONG_TRIES) {
-    // Even the right password waits: an answer now would tell a guesser which one it is.
-    const retryAfterSeconds = (firstWrongAtMs + WINDOW_MS - nowMs) / 1000;
-    return isForm
-      ? seeOther('/login?wait=1')
-      : problem(429, 'too_many_tries', 'Too many wrong passwords: wait a minute.', { retryAfterSeconds });
-  }
+  // First of all: nobody who knows the password is kept out by others who do not.
   if (!secretsEqual(password, dashboardPassword)) {
-    wrongAtMs.push(nowMs);
+    const retryAfterSeconds = countWrongTry(clientAddress(request, onVercel), nowMs);
+    if (retryAfterSeconds > 0) {
+      return isForm
+        ? seeOther('/login?wait=1')
+        : problem(429, 'too_many_tries', 'Too many wrong passwords: wait a minute.', { retryAfterSeconds });
+    }
     return isForm ? seeOther('/login?wrong=1') : problem(401, 'unauthorised', 'That is not the password.');
   }
 
@@ -63,8 +59,9 @@ function seeOther(location: string, headers: Record<string, string> = {}): Respo
 }
 
 async function readPassword(request: Request, isForm: boolean): Promise<string | null> {
-  const body = await readBody(request);
-  if (body === null) return null;
+  const read = await readBody(request, MAX_BODY_BYTES);
+  if ('refused' in read) return null;
+  const body = read.bytes.toString();
   if (isForm) return new URLSearchParams(body).get('password');
   try {
     const value: unknown = JSON.parse(body);
@@ -74,17 +71,4 @@ async function readPassword(request: Request, isForm: boolean): Promise<string |
   } catch {
     return null;
   }
-}
-
-/** Null for a body over the limit: whoever has no password yet must not fill the memory. */
-async function readBody(request: Request): Promise<string | null> {
-  const decoder = new TextDecoder();
-  let text = '';
-  let bytes = 0;
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > MAX_BODY_BYTES) return null;
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
 }
