@@ -1,9 +1,12 @@
 import Link from 'next/link';
+import { connection } from 'next/server';
 import { CenteredCard } from './dashboard/centered-card';
 
 export const metadata = { title: 'Not found' };
 
-export default function NotFound() {
+export default async function NotFound() {
+  // What is built ahead bears no nonce for its scripts.
+  await connection();
   return (
     <CenteredCard heading="There is nothing here">
       <p className="text-muted">The address names no page of this app.</p>

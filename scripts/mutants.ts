@@ -100,7 +100,7 @@ const likelyTests: [words: RegExp, tests: string[]][] = [
   [/enrolments|sequences|replies/, ['sql/enrolments', 'sql/sequences', 'sql/replies']],
   [/engine/, ['engine/', 'jobs/']],
   [/queues/, ['queues/']],
-  [/lib\/(server|providers)/, ['server/', 'providers/']],
+  [/lib\/(server|providers)|^app\/|^proxy/, ['server/', 'providers/']],
   [/lib\/store/, ['store/file-lock', 'store/full-disk.long']],
 ];
 

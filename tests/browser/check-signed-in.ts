@@ -4,6 +4,7 @@ import type { Browser, Locator } from 'playwright-core';
 import type { Enrolment } from '../../lib/store/conversations';
 import { childEnv } from '../../scripts/demo/child-env';
 import { check } from './check';
+import { checkSecurity } from './check-security';
 import { address, asked, port } from './demo-figures';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -67,6 +68,7 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
     );
     check('the page of who has signed in has no errors', errors.length === 0, errors);
     await page.close();
+    await checkSecurity(browser, password);
   } finally {
     const ended = new Promise((resolve) => app.once('exit', resolve));
     app.kill('SIGTERM');
