@@ -14,6 +14,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import pLimit from 'p-limit';
+import { edgeMutants } from '../tests/mutants/edge-mutants';
 import { engineMutants } from '../tests/mutants/engine-mutants';
 import type { Mutant } from '../tests/mutants/mutant';
 import { simulationMutants } from '../tests/mutants/simulation-mutants';
@@ -154,7 +155,7 @@ if (!['simulation', 'tests'].includes(flags.by))
   throw new Error(`--by is "${flags.by}": give simulation or tests.`);
 const byTests = flags.by === 'tests';
 const judge = byTests ? judgeByTests : judgeBySimulation;
-const mutants = byTests ? [...engineMutants, ...simulationMutants] : simulationMutants;
+const mutants = byTests ? [...engineMutants, ...edgeMutants, ...simulationMutants] : simulationMutants;
 
 /** Why it cannot be tried; null when it can. */
 function misfit({ name, file, find }: Mutant): Verdict | null {

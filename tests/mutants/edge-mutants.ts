@@ -1,0 +1,111 @@
+import type { Mutant } from './mutant';
+
+/** Each takes away one mechanism of what meets the outside: bodies, paths, sign-in, and the embedded database's directory and disk. */
+export const edgeMutants: Mutant[] = [
+  {
+    name: 'refusal by the count',
+    guarantee: 'a list of 100,000 entries is refused before any of them is parsed',
+    file: 'lib/server/at-most.ts',
+    find: 'if (count <= most) return;',
+    replace: 'if (count >= 0) return;',
+  },
+  {
+    name: 'refusal of a webhook by the count',
+    guarantee: 'a webhook of 100,000 entries is refused before any of them is parsed',
+    file: 'lib/providers/whatsapp-webhook.ts',
+    find: 'if (room < 0) return [];',
+    replace: '',
+  },
+  {
+    name: 'bounded errors',
+    guarantee: 'a body with 100,000 faults is answered with a hundred',
+    file: 'lib/server/field-error.ts',
+    find: 'issues.slice(0, mostErrors)',
+    replace: 'issues',
+  },
+  {
+    name: 'the end of checking jobs',
+    guarantee: 'no more jobs are checked once there are faults enough',
+    file: 'lib/server/new-jobs.ts',
+    find: 'if (found >= enoughFaults)',
+    replace: 'if (found < 0)',
+  },
+  {
+    name: 'the system’s lock of the embedded database',
+    guarantee: 'two containers never open one directory',
+    file: 'lib/store/directory-lock.ts',
+    find: `const unlock = lockFile(path.join(directory, 'punctual.lock'));`,
+    replace: `const unlock: (() => void) | null = () => {};`,
+  },
+  {
+    name: 'the lock of the file that is there',
+    guarantee: 'a lock on a file that was removed meanwhile counts for nothing',
+    file: 'lib/store/file-lock.ts',
+    find: 'isMine = fstatSync(fd).ino === statSync(file, { throwIfNoEntry: false })?.ino;',
+    replace: 'isMine = true;',
+  },
+  {
+    name: 'a directory that cannot be locked',
+    guarantee: 'without a lock the embedded database stays closed',
+    file: 'lib/store/file-lock.ts',
+    find: `if (process.platform !== 'linux') return true;`,
+    replace: 'if (fd > 0) return true;',
+  },
+  {
+    name: 'a database that panicked',
+    guarantee: 'an embedded database whose disk was full is opened again, and keeps no call waiting',
+    file: 'lib/store/embedded-database.ts',
+    find: 'if (error instanceof StoreError && isPanic(error.cause)) {',
+    replace: 'if (error instanceof StoreError && isPanic(error)) {',
+  },
+  {
+    name: 'the right password comes first',
+    guarantee: 'wrong passwords keep nobody out who knows the right one',
+    file: 'app/api/session/route.ts',
+    find: 'if (!secretsEqual(password, dashboardPassword)) {',
+    replace:
+      'if (countWrongTry(clientAddress(request, onVercel), nowMs) > 0 || !secretsEqual(password, dashboardPassword)) {',
+  },
+  {
+    name: 'wrong passwords by address',
+    guarantee: 'who is wrong too often makes nobody else wait',
+    file: 'app/api/session/route.ts',
+    find: 'clientAddress(request, onVercel)',
+    replace: `onVercel ? clientAddress(request, onVercel) : 'anybody'`,
+  },
+  {
+    name: 'the platform’s word for an address',
+    guarantee: 'a caller cannot make up an address on Vercel',
+    file: 'lib/server/client-address.ts',
+    find: `onVercel ? headers.get('x-vercel-forwarded-for') : null`,
+    replace: 'null',
+  },
+  {
+    name: 'the cookie of this host alone',
+    guarantee: 'no other host of a domain can plant a session',
+    file: 'lib/server/session.ts',
+    find: `cameByHttps(asked) ? '__Host-punctual_session' : 'punctual_session'`,
+    replace: `'punctual_session'`,
+  },
+  {
+    name: 'paths that cannot be decoded',
+    guarantee: 'a path with %ff is answered with 400',
+    file: 'proxy.ts',
+    find: 'if (!isDecodable(pathname)) {',
+    replace: `if (pathname === '') {`,
+  },
+  {
+    name: 'the paths that the proxy sees',
+    guarantee: 'a path of the API with %ff is answered with 400',
+    file: 'proxy.ts',
+    find: `, '/(.*%.*)'],`,
+    replace: '],',
+  },
+  {
+    name: 'the nonce of a page',
+    guarantee: 'no script runs that the page did not bring',
+    file: 'proxy.ts',
+    find: `\`script-src 'nonce-\${nonce}' 'strict-dynamic'`,
+    replace: `\`script-src 'unsafe-inline'`,
+  },
+];
