@@ -13,6 +13,10 @@ $$;
 create schema if not exists punctual;
 grant usage on schema punctual to service_role;
 
+-- A function by its name and schema, quoted as Postgres quotes them, and nothing else: the name goes into statements as it stands, and
+-- whoever calls ticks' functions as the owner runs it as the owner.
+create domain punctual.function_name as text check (value ~ '^("([^"]|"")+"|[a-z_][a-z0-9_]*)\.("([^"]|"")+"|[a-z_][a-z0-9_]*)$');
+
 create table punctual.queues (
   name text primary key check (name ~ '^[a-z][a-z0-9_]{0,39}$'),
   -- Where its rows are: in the table below, or in queues of pgmq, of which each is a partition.
@@ -44,17 +48,17 @@ create table punctual.queues (
   -- The column that says to whom: a provider may limit one pair of account and addressee.
   pair_column text,
   -- A function (p_ids text[], p_now timestamptz) -> {id: evidence}: what is known here of rows that are reconciled.
-  evidence text,
+  evidence punctual.function_name,
   -- A function (p_ids text[], p_now timestamptz) -> {id: facts}: what perform has to know of rows that are claimed, beside the row.
-  facts text,
+  facts punctual.function_name,
   -- The text column that says what a row without a due time waits for. One that says nothing is one that no tick can reach.
   waits_column text,
   -- The column (timestamptz) that says until when a due row may be claimed; whoever made the row due later moves it on.
   closes_column text,
   -- A function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle.
-  after_settle text,
+  after_settle punctual.function_name,
   -- A function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before anything is claimed.
-  before_claim text,
+  before_claim punctual.function_name,
 
   -- What an operator may change at any time; the next exchange obeys.
   batch_limit integer default 30 check (batch_limit > 0),
@@ -502,6 +506,10 @@ begin
       execute format('revoke all on table %s from service_role', v_function.signature);
     end if;
   end loop;
+  -- What a queue is, its functions above all, is the owner's to say: only its settings are anybody else's.
+  revoke insert, update, delete on punctual.queues from service_role;
+  grant update (batch_limit, concurrency, adaptive, budget_seconds, max_ticks, max_laps, timeout_seconds, lease_seconds, max_attempts,
+                backoff_base_seconds, backoff_cap_seconds, retention_days, paused_at, paused_reason) on punctual.queues to service_role;
 end
 $$;
 

@@ -289,13 +289,14 @@ begin
 end
 $$;
 
--- Refuses a function that is not there, or that ticks may not call. p_types: of its arguments; p_said: its arguments as people are told.
-create function punctual.check_function(p_function text, p_types text, p_said text) returns void
+-- The function's name as the registry keeps it; null for none. Refuses one that is not there, that ticks may not call, or that service_role
+-- could replace: what the owner calls runs it as the owner. p_types: of its arguments; p_said: its arguments as people are told.
+create function punctual.check_function(p_function text, p_types text, p_said text) returns punctual.function_name
 language plpgsql set search_path = '' as $$
 declare
   v_function regprocedure;
 begin
-  if p_function is null then return; end if;
+  if p_function is null then return null; end if;
   begin
     v_function := to_regprocedure(p_function || p_types);
   exception when others then
@@ -310,6 +311,12 @@ begin
     raise exception 'add_queue: service_role, as which ticks run, may not call %', p_function
       using errcode = '42501', hint = 'grant execute on function … to service_role, and on its schema usage.';
   end if;
+  if exists (select from pg_catalog.pg_proc p where p.oid = v_function and pg_has_role('service_role', p.proowner, 'member')) then
+    raise exception 'add_queue: service_role owns %, and could replace it', p_function
+      using errcode = '42501', hint = 'alter function … owner to another role, such as the one that runs migrations.';
+  end if;
+  return (select format('%I.%I', n.nspname, p.proname)
+            from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace where p.oid = v_function);
 end
 $$;
 
@@ -671,20 +678,16 @@ begin
   q.secret_columns := coalesce(p_secret_columns, '{}');
   q.proof_column := p_proof_column;
   q.pair_column := p_pair_column;
-  q.after_settle := p_after_settle;
-  q.before_claim := p_before_claim;
-  q.evidence := p_evidence;
-  q.facts := p_facts;
   q.waits_column := p_waits_column;
   q.closes_column := p_closes_column;
 
   q := punctual.check_queue_columns(v_table, q);
   perform punctual.check_column_roles(v_table, q);
   q := punctual.read_words(q, p_words);
-  perform punctual.check_function(p_after_settle, '(jsonb, timestamptz)', 'p_applied jsonb, p_now timestamptz');
-  perform punctual.check_function(p_before_claim, '(text, timestamptz)', 'p_partition text, p_now timestamptz');
-  perform punctual.check_function(p_evidence, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
-  perform punctual.check_function(p_facts, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
+  q.after_settle := punctual.check_function(p_after_settle, '(jsonb, timestamptz)', 'p_applied jsonb, p_now timestamptz');
+  q.before_claim := punctual.check_function(p_before_claim, '(text, timestamptz)', 'p_partition text, p_now timestamptz');
+  q.evidence := punctual.check_function(p_evidence, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
+  q.facts := punctual.check_function(p_facts, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
   perform punctual.check_settings(v_settings);
 
   v_added := punctual.add_standard_columns(v_table, q);

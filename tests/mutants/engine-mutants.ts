@@ -510,4 +510,25 @@ export const engineMutants: Mutant[] = [
     find: 'when isfinite(t.%2$I) then',
     replace: 'when true then',
   },
+  {
+    name: 'what a queue is',
+    guarantee: 'the service role cannot have functions of its choice run as the owner',
+    file: migration('100_registry'),
+    find: 'revoke insert, update, delete on punctual.queues from service_role;',
+    replace: 'revoke insert, delete on punctual.queues from service_role;',
+  },
+  {
+    name: 'a function’s name is a name',
+    guarantee: 'nothing runs in the place of a queue’s function',
+    file: migration('100_registry'),
+    find: `check (value ~ '^("([^"]|"")+"|[a-z_][a-z0-9_]*)\\.(`,
+    replace: `check (value ~ '("([^"]|"")+"|[a-z_][a-z0-9_]*)\\.(`,
+  },
+  {
+    name: 'whose a queue’s function is',
+    guarantee: 'the service role cannot replace what runs as the owner',
+    file: migration('200_add_queue'),
+    find: `and pg_has_role('service_role', p.proowner, 'member')`,
+    replace: 'and false',
+  },
 ];

@@ -187,6 +187,42 @@ describe('the service role', () => {
   });
 });
 
+describe('what a queue is', () => {
+  const patch = (body: object, key = stack.serviceRoleKey) =>
+    ask('PATCH', 'queues?name=eq.dm_queue', key, body);
+
+  it('is not the service role’s to say: a function of its choice would run as the owner, and read tokens', async () => {
+    await stack.sql(
+      `insert into punctual.queue_workers (name, url, schedule) values ('w', 'https://a.test', '* * * * *')`,
+    );
+    await stack.sql(`insert into punctual.queue_worker_tokens values ('w', 'the-token')`);
+    const steal =
+      '(select token from punctual.queue_worker_tokens)::integer::text || pg_catalog.jsonb_build_object';
+    for (const column of ['after_settle', 'before_claim', 'evidence', 'facts', 'table_name', 'status_type']) {
+      expect({ column, ...(await patch({ [column]: steal })) }).toEqual({ column, ...refused });
+    }
+    expect(await ask('POST', 'queues', stack.serviceRoleKey, { name: 'mine', after_settle: steal })).toEqual(
+      refused,
+    );
+    expect(await ask('DELETE', 'queues?name=eq.posts', stack.serviceRoleKey)).toEqual(refused);
+    // What the owner does runs the queue's functions as the owner.
+    await stack.sql(
+      `with a as (insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'a', 'A') returning id)
+       insert into punctual.dm_queue (account_id, channel, chat_id, body) select id, 'linkedin', 'c', 'hello' from a`,
+    );
+    await stack.sql(
+      `select punctual.resolve_row('dm_queue', max(id)::text, 'cancelled') from punctual.dm_queue`,
+    );
+  });
+
+  it('has settings, which are', async () => {
+    expect((await patch({ batch_limit: 50, paused_reason: 'holiday' })).status).toBe(204);
+    expect(
+      await stack.sql(`select batch_limit, paused_reason from punctual.queues where name = 'dm_queue'`),
+    ).toEqual([{ batch_limit: 50, paused_reason: 'holiday' }]);
+  });
+});
+
 describe('the catalogue says the same', () => {
   it('of who may execute each function', async () => {
     const rows = await stack.sql(

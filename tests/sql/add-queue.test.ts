@@ -934,6 +934,16 @@ const refusals: Refusal[] = [
     hint: 'grant execute on function … to service_role, and on its schema usage.',
   })),
   {
+    what: 'a function that service_role could replace by one of its own',
+    given: [
+      `create function app.f(jsonb, timestamptz) returns void language sql as 'select'`,
+      'alter function app.f(jsonb, timestamptz) owner to service_role',
+    ],
+    call: `${plain}, p_after_settle => 'app.f'`,
+    message: 'service_role owns app.f, and could replace it',
+    hint: 'alter function … owner to another role, such as the one that runs migrations.',
+  },
+  {
     what: 'settings that are no object',
     call: `${plain}, p_settings => '[]'`,
     message: 'p_settings is no object of settings',

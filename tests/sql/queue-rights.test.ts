@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await openTestDatabase({ own: true });
+});
+afterAll(() => database.close());
+beforeEach(() => database.reset());
+
+/** One statement as the role that ticks run as. */
+const asServiceRole = (statement: string) =>
+  database.sql(`do $do$ begin set local role service_role; ${statement}; end $do$`);
+
+/** What an operator may change, with another value than it has. */
+const settings = {
+  batch_limit: '7',
+  concurrency: '7',
+  adaptive: 'true',
+  budget_seconds: '7',
+  max_ticks: '7',
+  max_laps: '7',
+  timeout_seconds: '17',
+  lease_seconds: '97',
+  max_attempts: '7',
+  backoff_base_seconds: '7',
+  backoff_cap_seconds: '777',
+  retention_days: '7',
+  paused_at: 'now()',
+  paused_reason: `'holiday'`,
+};
+
+describe('the registry of queues', () => {
+  it('lets the service role change every setting, and nothing of what a queue is', async () => {
+    for (const [column, value] of Object.entries(settings)) {
+      await asServiceRole(`update punctual.queues set ${column} = ${value} where name = 'dm_queue'`);
+    }
+    const columns = await database.sql(
+      `select attname as name from pg_attribute where attrelid = 'punctual.queues'::regclass and attnum > 0 and not attisdropped`,
+    );
+    const definition = columns.map(({ name }) => name).filter((name) => !(name in settings));
+    expect(definition).toContain('after_settle');
+    for (const column of definition) {
+      await expect(asServiceRole(`update punctual.queues set ${column} = ${column}`)).rejects.toThrow(
+        'permission denied for table queues',
+      );
+    }
+  });
+
+  it.each([
+    `insert into punctual.queues select * from punctual.queues where false`,
+    `delete from punctual.queues where false`,
+    `truncate punctual.queues cascade`,
+  ])('refuses the service role: %s', async (statement) => {
+    await expect(asServiceRole(statement)).rejects.toThrow('permission denied for table queues');
+  });
+
+  it.each(['after_settle', 'before_claim', 'evidence', 'facts'])(
+    'keeps names of functions in %s, whoever writes them, and nothing that could run besides',
+    async (column) => {
+      for (const text of [
+        'punctual.f($1, $2), pg_catalog.pg_sleep',
+        '(select token from punctual.queue_worker_tokens)::text || pg_catalog.concat',
+        'punctual.f; drop table punctual.dm_queue --',
+        'punctual."f" or "',
+        'f',
+        '',
+      ]) {
+        await expect(
+          database.sql(`update punctual.queues set ${column} = $1 where name = 'dm_queue'`, [text]),
+        ).rejects.toThrow('function_name_check');
+      }
+      for (const name of ['punctual.f', 'app_2."Keep it"', '"My ""schema"""."f"']) {
+        await database.sql(`update punctual.queues set ${column} = $1 where name = 'dm_queue'`, [name]);
+      }
+    },
+  );
+
+  it('writes the name of a function as Postgres quotes it, and ticks call it by that', async () => {
+    await database.sql('create schema "My app"');
+    await database.sql('create table "My app".trials (id bigint primary key, next_at timestamptz)');
+    await database.sql(
+      `create function "My app"."Keep"(p_applied jsonb, p_now timestamptz) returns void language sql as 'select'`,
+    );
+    await database.sql('grant usage on schema "My app" to service_role');
+    await database.sql(
+      `select punctual.add_queue('trials', '"My app".trials', 'next_at', 'at-least-once', p_after_settle => ' "My app" . "Keep"')`,
+    );
+    await database.sql(`insert into "My app".trials values (1, now())`);
+    await database.rpc('resolve_row', { p_queue: 'trials', p_id: '1', p_decision: 'cancelled' });
+    expect(await database.sql(`select after_settle from punctual.queues where name = 'trials'`)).toEqual([
+      { after_settle: '"My app"."Keep"' },
+    ]);
+    await database.sql('drop schema "My app" cascade');
+  });
+});
