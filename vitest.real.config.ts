@@ -10,6 +10,7 @@ const once = [
   'tests/real/pg-cron.real.test.ts',
   'tests/real/pgmq-kills.real.test.ts',
   'tests/real/redis.real.test.ts',
+  'tests/real/restore.real.test.ts',
   'tests/real/worker.real.test.ts',
 ];
 

@@ -345,7 +345,7 @@ create table punctual.history (
   queue text not null references punctual.queues on delete cascade,
   row_id text not null,
   at timestamptz not null,
-  -- retry, dead, unknown, swept, expired; looked, proved, absent, receipt, decided, late; twice: it was delivered twice; error: something of
+  -- retry, dead, unknown, swept, expired, restored; looked, proved, absent, receipt, decided, late; twice: it was delivered twice; error: something of
   -- it could not be done, and the rest went on.
   event text not null,
   text text
@@ -492,7 +492,7 @@ begin
     execute format('revoke execute on function %s from public, anon, authenticated', v_function.signature);
     if v_function.name not in ('add_queue', 'add_message_queue', 'close_to_public', 'create_queue_worker', 'drop_queue_worker', 'save_queue_worker',
                                'list_queue_workers', 'call_queue_worker', 'punctual_install_clocks', 'punctual_remove_clocks', 'keep_token',
-                               'read_token', 'find_token_place', 'drop_cron_job', 'prune_worker_runs') then
+                               'read_token', 'find_token_place', 'drop_cron_job', 'prune_worker_runs', 'after_restore') then
       execute format('grant execute on function %s to service_role', v_function.signature);
     end if;
   end loop;

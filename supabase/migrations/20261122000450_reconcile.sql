@@ -143,10 +143,13 @@ begin
 end
 $$;
 
--- Whether a receipt is of an attempt of this row: the latest, or one that was uncertain.
+-- Whether a receipt is of an attempt of this row: the latest, one that was uncertain, or, told by the row and the person that it names, one
+-- that a restore of the database has lost.
 create function punctual.is_own(q punctual.queues, p_content jsonb, p_reconcile jsonb, p_receipt punctual.receipts) returns boolean
 language sql stable set search_path = '' as $$
-  select (coalesce(p_content->>'claim_id' = c.claim, false) or coalesce(p_reconcile->'claims' ? c.claim, false))
+  select (coalesce(p_content->>'claim_id' = c.claim, false) or coalesce(p_reconcile->'claims' ? c.claim, false)
+          or coalesce(p_reconcile ? 'restored_to'
+                      and regexp_replace(p_content->>q.pair_column, '[^0-9]|^00', '', 'g') = p_receipt.recipient, false))
      and (q.account_column is null or exists (
        select from punctual.accounts a
         where a.id = coalesce(p_reconcile->>'account_id', p_content->>q.account_column)::uuid and a.provider = p_receipt.provider

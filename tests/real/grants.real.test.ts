@@ -29,6 +29,7 @@ const ownersOnly = [
   'find_token_place',
   'drop_cron_job',
   'prune_worker_runs',
+  'after_restore',
 ];
 /** Tables that hold tokens, or say where these are sent. */
 const ownersTables = ['queue_workers', 'queue_worker_tokens'];
