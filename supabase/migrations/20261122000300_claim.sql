@@ -310,25 +310,25 @@ begin
 end
 $$;
 
--- Which providers may be used now, and for how many rows each; probing: one of them is being tried.
--- One that failed as a whole is tried with one row at a time after its pause.
+-- Which providers may be used now, and for how many rows each; probed: those that one row tries, since they failed as a whole and their pause
+-- is over. One that somebody else has locked is being noted or tried at this moment, and is left to him: a claim waits for nobody.
 create function punctual.open_providers(
-  q punctual.queues, p_configured text[], p_want integer, p_now timestamptz, out names text[], out limits integer[], out probing boolean)
+  q punctual.queues, p_configured text[], p_want integer, p_now timestamptz, out names text[], out limits integer[], out probed text[])
 language plpgsql set search_path = '' as $$
 declare
+  v_name text;
   v_provider punctual.providers;
 begin
   names := p_configured;
-  probing := false;
+  probed := '{}';
   limits := array_fill(p_want, array[coalesce(array_length(p_configured, 1), 0)]);
-  for v_provider in
-    select * from punctual.providers v where v.failures > 0 and v.name = any (p_configured) order by v.name for no key update
-  loop
-    if v_provider.paused_until > p_now or v_provider.probing_until > p_now then
-      limits[array_position(names, v_provider.name)] := 0;
-    else
-      probing := true;
-      limits[array_position(names, v_provider.name)] := 1;
+  for v_name in select v.name from punctual.providers v where v.failures > 0 and v.name = any (p_configured) loop
+    select * into v_provider from punctual.providers v where v.name = v_name for no key update skip locked;
+    if v_provider.name is null or v_provider.paused_until > p_now or v_provider.probing_until > p_now then
+      limits[array_position(names, v_name)] := 0;
+    elsif v_provider.failures > 0 then
+      probed := probed || v_name;
+      limits[array_position(names, v_name)] := 1;
     end if;
   end loop;
 end
@@ -427,9 +427,9 @@ begin
     execute v_claim into v_taken
       using v_accounts, v_ready, q.name, p_now, p_claim_id, p_lease_until, p_want - jsonb_array_length(claimed);
     claimed := claimed || coalesce(v_taken, '[]');
-    if v_open.probing then
+    if v_open.probed <> '{}' then
       update punctual.providers v set probing_until = p_now + make_interval(secs => q.timeout_seconds + 5)
-       where v.failures > 0 and v.name in (select r->'account'->>'provider' from jsonb_array_elements(coalesce(v_taken, '[]')) r);
+       where v.name = any (v_open.probed) and v.name in (select r->'account'->>'provider' from jsonb_array_elements(coalesce(v_taken, '[]')) r);
     end if;
     more := jsonb_array_length(claimed) < p_want;
     exit when not more;

@@ -225,8 +225,8 @@ $$;
 -- next_due_in_ms}; totals: {looked, resolved} of the tick so far. due and
 -- next_due_in_ms are there when this call closed the tick.
 --
--- Locks, in this order: tick, partition (when the tick is new, or the partition lets only so many rows run), accounts by id, rows by id, pace by account. Claims, and whoever reads
--- receipts, wait for nobody: they skip what is locked.
+-- Locks, in this order: tick, partition (when the tick is new, or the partition lets only so many rows run), accounts by id, rows by id, pace by account, providers by
+-- name. Claims, and whoever reads receipts, wait for nobody: they skip what is locked.
 create function punctual.exchange(
   p_tick jsonb,
   p_claim_id uuid,
@@ -315,7 +315,6 @@ begin
   v_seq := coalesce((p_tick->>'seq')::integer, v_tick.last_seq + 1);
   -- A repeated exchange brings findings that were judged, and notes that were taken, the first time.
   v_looked := punctual.settle_looks(q, case when v_seq > v_tick.last_seq then coalesce(v_outcomes->'looks', '[]') else '[]' end, v_now);
-  perform punctual.note_providers(case when v_seq > v_tick.last_seq then v_outcomes->'providers' end, v_now);
 
   select * into v_settings from punctual.settings_of(q, v_partition, v_tick);
   v_settings.batch_limit := coalesce((p_tick->>'asked_limit')::integer, v_settings.batch_limit);
@@ -339,6 +338,8 @@ begin
       v_claims := v_paused is null;
     end if;
   end if;
+  -- After all that may wait for a row: whoever holds a provider waits for none.
+  perform punctual.note_providers(case when v_seq > v_tick.last_seq then v_outcomes->'providers' end, v_now);
   if v_claims then
     -- Longer than any run of the function can be, so that a fenced row is never still being performed.
     v_lease_until := v_now + make_interval(secs => greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30));
