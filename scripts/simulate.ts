@@ -2,13 +2,13 @@
  * Plays days of a bad world over the real SQL and the real engine, seed by seed, and checks what Punctual promises:
  * `npm run simulate -- --seed 1 --days 7 [--seeds 200] [--workers 2] [--postgres] [--verbose]
  * [--until-failure] [--json]`. The same seed is the same run. Exit code 1
- * when a promise was broken.
+ * when a promise was broken, or when a fault that the simulation has did not come in 20 seeds or more.
  */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openEmbedded, openOnServer, startServer } from '../tests/simulation/database';
-import { describeAll, describeResult } from '../tests/simulation/report';
+import { describeAll, describeResult, missingFaults } from '../tests/simulation/report';
 import { runSimulation, type SimulationResult } from '../tests/simulation/run-simulation';
 
 const { values: flags } = parseArgs({
@@ -96,7 +96,8 @@ async function main(): Promise<void> {
   } else if (children > 1) await playInChildren(children, null, onResult);
   else await playSeeds(1, onResult);
   if (!flags.json) console.log(describeAll(results, (performance.now() - startedAt) / 1_000));
-  if (results.some(({ violations }) => violations.length > 0)) process.exitCode = 1;
+  if (results.some(({ violations }) => violations.length > 0) || missingFaults(results).length > 0)
+    process.exitCode = 1;
 }
 
 if (process.send) {

@@ -9,7 +9,7 @@ import {
 } from '../engine/queue';
 import { postLimits } from '../providers/body-limits';
 import { fetchMedia, type Media } from '../providers/media';
-import { type AddressGuard, addressGuard } from '../providers/public-address';
+import { addressGuard } from '../providers/public-address';
 import { unipileMaxLateMs } from '../providers/unipile';
 import { type UnipilePosts, unipilePosts } from '../providers/unipile-posts';
 import { within } from '../providers/within';
@@ -40,8 +40,8 @@ const others = z.array(
 
 export interface PostProviders {
   unipile: UnipilePosts;
-  /** What media may be fetched from. */
-  guard: AddressGuard;
+  /** As `fetchMedia` of lib/providers/media.ts, from where media may be fetched. */
+  fetchMedia(urls: string[], signal: AbortSignal): Promise<Media[]>;
   /** How late after its attempt a post can still show up in its account's list. */
   unipileMaxLateMs: number;
 }
@@ -71,9 +71,10 @@ export const posts = defineQueue<Post, PostProviders, PostEnv>({
         'UNIPILE_API_KEY',
       ]);
     }
+    const guard = addressGuard(env.mediaAllowPrivate);
     return {
       unipile: unipilePosts(env.unipile),
-      guard: addressGuard(env.mediaAllowPrivate),
+      fetchMedia: (urls, signal) => fetchMedia(urls, guard, signal),
       unipileMaxLateMs: env.unipile.maxLateMs ?? unipileMaxLateMs,
     };
   },
@@ -90,7 +91,7 @@ export const posts = defineQueue<Post, PostProviders, PostEnv>({
     }
     let media: Media[];
     try {
-      media = await within(signal, mediaMs, (inTime) => fetchMedia(post.media_urls, deps.guard, inTime));
+      media = await within(signal, mediaMs, (inTime) => deps.fetchMedia(post.media_urls, inTime));
     } catch (error) {
       return withoutMedia(error);
     }

@@ -371,7 +371,7 @@ describe('a post whose answer was lost', () => {
     const finding = await queue.reconcile?.(
       { id: '1', body: 'hello', media_urls },
       {
-        deps: { unipile, guard: () => null, unipileMaxLateMs: 600_000 } as never,
+        deps: { unipile, unipileMaxLateMs: 600_000 } as never,
         account: { id: 'a', provider: 'unipile', providerAccountId: 'acc', name: 'Ann' },
         attemptedAt: '2026-03-02T12:00:00Z',
         evidence: null,

@@ -4,7 +4,7 @@ import type { RandomStream } from './random';
 import { hour, minute, second, type World } from './world';
 
 export interface Call {
-  queue: 'dm_queue' | 'enrolments';
+  queue: 'dm_queue' | 'enrolments' | 'posts' | 'jobs';
   clockName: string;
   limitMs: number;
   looksOnly: boolean;
@@ -15,6 +15,8 @@ const worker: Call = { queue: 'dm_queue', clockName: 'worker', limitMs: 3 * minu
 const looks: Call = { queue: 'dm_queue', clockName: 'vercel', limitMs: minute, looksOnly: true };
 
 const enrolments: Call = { ...cron, queue: 'enrolments' };
+const posts: Call = { ...cron, queue: 'posts' };
+const jobs: Call = { ...cron, queue: 'jobs' };
 
 /** What calls the endpoints: crons that are late, that miss, double and overlap, and now and then a worker. */
 export function startClocks(
@@ -30,12 +32,12 @@ export function startClocks(
   const repeat = (periodMs: number, what: Call, random: RandomStream) => {
     const due = () => {
       clock.timer(periodMs, due);
-      if (faults.strikes(0.04, random)) return;
-      const lateMs = faults.strikes(0.1, random)
+      if (faults.strikes(0.04, random, 'clock: missed')) return;
+      const lateMs = faults.strikes(0.1, random, 'clock: late')
         ? random.magnitude(1, 240) * second
         : random.between(0, 2) * second;
       clock.timer(lateMs, () => call(what));
-      if (faults.strikes(0.05, random))
+      if (faults.strikes(0.05, random, 'clock: doubled'))
         clock.timer(lateMs + random.magnitude(0.001, 90) * second, () => call(what));
     };
     clock.timer(random.between(0, periodMs), due);
@@ -43,6 +45,11 @@ export function startClocks(
   repeat(world.cronPeriodMs, cron, random);
   repeat(world.looksPeriodMs, looks, random);
   if (world.batches.length > 0) repeat(world.enrolmentsPeriodMs, enrolments, stream('enrolment clocks'));
+  if (world.posts.length > 0) {
+    repeat(world.postsPeriodMs, posts, stream('post clocks'));
+    repeat(2 * world.looksPeriodMs, { ...looks, queue: 'posts' }, stream('looks at posts'));
+  }
+  if (world.jobs.length > 0) repeat(world.jobsPeriodMs, jobs, stream('job clocks'));
   const workNow = () => {
     call(worker);
     clock.timer(random.between(1, 8) * hour, workNow);

@@ -6,6 +6,7 @@ import {
   hour,
   type PaceSettings,
   type SimulatedAccount,
+  type Span,
   second,
   zones,
 } from './world';
@@ -56,11 +57,6 @@ export interface DrawnBatch {
   again: boolean;
   /** Asked once more, as by a caller that got no answer. */
   repeats: boolean;
-}
-
-interface Span {
-  startAt: number;
-  quietAt: number;
 }
 
 /** Sequences, their edits, and the people in them. One world in seven has none. */

@@ -9,37 +9,68 @@ interface Outage {
   how: 'refuses' | 'hangs' | 'is slow';
 }
 
-export type DatabaseFault =
-  | 'none'
-  | 'slow'
-  | 'lost'
-  | 'answer lost'
-  | 'carried out late'
-  | 'carried out twice'
-  | 'refused'
-  | 'away'
-  | 'away, hanging';
+/** How often each comes, among those of its kind. */
+const databaseFaults = {
+  slow: 3,
+  lost: 2,
+  'answer lost': 3,
+  'carried out late': 1,
+  'carried out twice': 1,
+  refused: 1,
+};
+const lockFaults = { unavailable: 2, lies: 1 };
+const sendFaults = {
+  slow: 2,
+  late: 2,
+  'late, heedless of the signal': 0.5,
+  'hung, sent': 1,
+  'hung, not sent': 1,
+  'lost before': 1,
+  'lost after': 2,
+  '5xx, sent': 1,
+  '5xx, sent late': 0.7,
+  '5xx, not sent': 1,
+  'accepted, then failed': 2,
+  'not sent': 1.5,
+  rejected: 1,
+  'account limited': 0.8,
+  'pair limited': 1.2,
+  'account refused': 0.1,
+};
+const { 'accepted, then failed': _, ...sendFaultsOfUnipile } = sendFaults;
+const { 'pair limited': _pair, ...publishFaults } = sendFaultsOfUnipile;
+const mediaFaults = { 'not in time': 2, 'not there': 1, 'server down': 2 };
+const jobFaults = {
+  slow: 2,
+  throws: 4,
+  'later, it says': 2,
+  'for good': 0.6,
+  limited: 1,
+  hangs: 1.5,
+  'heedless of the signal': 1.5,
+  'done, and then throws': 1,
+};
 
-export type LockFault = 'none' | 'unavailable' | 'lies';
+export type DatabaseFault = 'none' | 'away' | 'away, hanging' | keyof typeof databaseFaults;
+export type LockFault = 'none' | keyof typeof lockFaults;
+export type SendFault = 'none' | keyof typeof sendFaults;
+export type MediaFault = 'none' | keyof typeof mediaFaults;
+export type JobFault = 'none' | keyof typeof jobFaults;
 
-export type SendFault =
-  | 'none'
-  | 'slow'
-  | 'late'
-  | 'late, heedless of the signal'
-  | 'hung, sent'
-  | 'hung, not sent'
-  | 'lost before'
-  | 'lost after'
-  | '5xx, sent'
-  | '5xx, sent late'
-  | '5xx, not sent'
-  | 'accepted, then failed'
-  | 'not sent'
-  | 'rejected'
-  | 'account limited'
-  | 'pair limited'
-  | 'account refused';
+/** All that may happen, as the figures name it. */
+export const faultNames: string[] = [
+  ...Object.entries({
+    database: { away: 1, 'away, hanging': 1, ...databaseFaults },
+    lock: lockFaults,
+    send: sendFaults,
+    publish: publishFaults,
+    media: mediaFaults,
+    job: jobFaults,
+    process: { kill: 1, freeze: 1 },
+    clock: { missed: 1, late: 1, doubled: 1, jump: 1 },
+    'look-up': { fails: 1, incomplete: 1 },
+  }).flatMap(([kind, faults]) => Object.keys(faults).map((name) => `${kind}: ${name}`)),
+];
 
 /** What the world does to a run, drawn as it goes. After `quietAt` nothing. */
 export class Faults {
@@ -86,10 +117,23 @@ export class Faults {
   }
 
   private readonly random: RandomStream;
+  /** How often each came. */
+  readonly counts: Record<string, number> = Object.fromEntries(faultNames.map((name) => [name, 0]));
 
-  /** Whether something with this probability (in a bad week) comes about. */
-  strikes(probability: number, random = this.random): boolean {
-    return random.chance(probability * this.world.weather) && this.now() < this.world.quietAt;
+  /** Whether something with this probability (in a bad week) comes about. `name`: as the figures count it. */
+  strikes(probability: number, random = this.random, name?: string): boolean {
+    const strikes = random.chance(probability * this.world.weather) && this.now() < this.world.quietAt;
+    if (strikes && name !== undefined) this.count(name);
+    return strikes;
+  }
+
+  count(name: string): void {
+    this.counts[name] = (this.counts[name] ?? 0) + 1;
+  }
+
+  private counted<Name extends string>(kind: string, name: Name): Name {
+    this.count(`${kind}: ${name}`);
+    return name;
   }
 
   databaseOutage(): Outage | undefined {
@@ -105,55 +149,48 @@ export class Faults {
   /** `hurts`: it brings outcomes that would do harm to the row's next attempt, if they came again then. */
   ofDatabaseCall(hurts: boolean): DatabaseFault {
     const outage = this.databaseOutage();
-    if (outage) return outage.how === 'hangs' ? 'away, hanging' : 'away';
-    if (hurts && this.strikes(0.15)) return 'carried out twice';
+    if (outage) return this.counted('database', outage.how === 'hangs' ? 'away, hanging' : 'away');
+    if (hurts && this.strikes(0.15)) return this.counted('database', 'carried out twice');
     if (!this.strikes(0.03)) return 'none';
-    return this.random.weighted({
-      slow: 3,
-      lost: 2,
-      'answer lost': 3,
-      'carried out late': 1,
-      'carried out twice': 1,
-      refused: 1,
-    });
+    return this.counted('database', this.random.weighted(databaseFaults));
   }
 
   ofLock(): LockFault {
-    if (!this.strikes(0.03)) return 'none';
-    return this.random.weighted({ unavailable: 2, lies: 1 });
+    return this.strikes(0.03) ? this.counted('lock', this.random.weighted(lockFaults)) : 'none';
   }
 
   ofSend(provider: string): SendFault {
+    return this.ofCall('send', provider, provider === 'whatsapp_cloud' ? sendFaults : sendFaultsOfUnipile);
+  }
+
+  ofPublish(): SendFault {
+    return this.ofCall('publish', 'unipile', publishFaults);
+  }
+
+  private ofCall(kind: string, provider: string, weights: Partial<typeof sendFaults>): SendFault {
     const outage = this.providerOutage(provider);
-    if (outage?.how === 'refuses') return 'not sent';
-    if (outage?.how === 'hangs') return this.random.pick(['5xx, not sent', 'hung, not sent']);
-    if (outage) return 'slow';
-    if (!this.strikes(0.14)) return 'none';
-    return this.random.weighted({
-      slow: 2,
-      late: 2,
-      'late, heedless of the signal': 0.5,
-      'hung, sent': 1,
-      'hung, not sent': 1,
-      'lost before': 1,
-      'lost after': 2,
-      '5xx, sent': 1,
-      '5xx, sent late': 0.7,
-      '5xx, not sent': 1,
-      'accepted, then failed': provider === 'whatsapp_cloud' ? 2 : 0,
-      'not sent': 1.5,
-      rejected: 1,
-      'account limited': 0.8,
-      'pair limited': 1.2,
-      'account refused': 0.1,
-    });
+    if (outage?.how === 'refuses') return this.counted(kind, 'not sent');
+    if (outage?.how === 'hangs')
+      return this.counted(kind, this.random.pick(['5xx, not sent', 'hung, not sent'] as const));
+    if (outage) return this.counted(kind, 'slow');
+    return this.strikes(0.14)
+      ? this.counted(kind, this.random.weighted(weights as typeof sendFaults))
+      : 'none';
+  }
+
+  ofMedia(): MediaFault {
+    return this.strikes(0.1) ? this.counted('media', this.random.weighted(mediaFaults)) : 'none';
+  }
+
+  ofJob(): JobFault {
+    return this.strikes(0.2) ? this.counted('job', this.random.weighted(jobFaults)) : 'none';
   }
 
   /** Lays the fate of a new process. */
   doom(process: SimulatedProcess): Fate {
     if (!this.strikes(0.07)) return new Fate(process, null, 0, null);
     const { random } = this;
-    const deed = random.weighted({ kill: 3, freeze: 2 });
+    const deed = this.counted('process', random.weighted({ kill: 3, freeze: 2 }));
     const ms = Math.round(random.magnitude(2 * second, hour));
     if (random.chance(0.6)) return new Fate(process, deed, ms, random.integer(1, 14));
     process.at(Math.round(random.magnitude(20, 50_000)), () =>

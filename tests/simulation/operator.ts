@@ -3,7 +3,7 @@ import type { Faults } from './faults';
 import type { ProviderModel } from './provider-model';
 import type { RandomStream } from './random';
 import type { SimulatedStore } from './simulated-store';
-import { chatOf, hour, minute, type World } from './world';
+import { chatOf, feedOf, hour, minute, type World } from './world';
 
 interface UnknownRow {
   id: string;
@@ -14,8 +14,8 @@ interface UnknownRow {
 
 /** A person who changes settings now and then, and decides about rows by looking into the provider's own books. */
 export class Operator {
-  /** What was decided, row by row. */
-  readonly decisions = new Map<string, string>();
+  /** Rows that were decided about: queue/id. */
+  readonly decisions = new Set<string>();
 
   constructor(
     private readonly world: World,
@@ -33,7 +33,7 @@ export class Operator {
       this.clock.timer(this.random.magnitude(1, 12) * hour, meddle);
     };
     const decide = () => {
-      void this.decideUnknowns();
+      void this.decideUnknowns('dm_queue').then(() => this.decideUnknowns('posts'));
       this.clock.timer(this.random.between(2, 8) * hour, decide);
     };
     this.clock.timer(this.random.between(0.2, 6) * hour, meddle);
@@ -56,16 +56,18 @@ export class Operator {
       () => this.cancelOne(),
       () => this.cancelOne(),
       async () => {
-        await this.setQueuePause(this.instant(0));
-        this.clock.timer(random.magnitude(5, 90) * minute, () => void this.setQueuePause(null));
+        const queue = random.pick(['dm_queue', 'dm_queue', 'posts', 'jobs']);
+        await this.setQueuePause(this.instant(0), queue);
+        this.clock.timer(random.magnitude(5, 90) * minute, () => void this.setQueuePause(null, queue));
       },
     ])();
   }
 
-  private setQueuePause(at: string | null): Promise<unknown> {
+  /** Of all where none is named. */
+  private setQueuePause(at: string | null, queue: string | null = null): Promise<unknown> {
     return this.store.sql(
-      `update punctual.queues set paused_at = $1, paused_reason = 'by the operator' where name = 'dm_queue'`,
-      [at],
+      `update punctual.queues set paused_at = $1, paused_reason = 'by the operator' where name = coalesce($2, name)`,
+      [at, queue],
     );
   }
 
@@ -77,22 +79,22 @@ export class Operator {
     );
   }
 
-  private async decideUnknowns(): Promise<void> {
+  private async decideUnknowns(queue: 'dm_queue' | 'posts'): Promise<void> {
     if (this.faults.databaseOutage()) return;
     const rows = (await this.store.call('list_rows', {
-      p_queue: 'dm_queue',
+      p_queue: queue,
       p_state: 'unknown',
       p_limit: 50,
     })) as UnknownRow[];
     for (const row of rows) {
       if (!row.reconcile?.waits_for_operator) continue;
-      const decision = await this.truthOf(row);
+      const decision = await this.truthOf(queue, row);
       if (!decision) continue;
       // A webhook may have told of it since it was listed.
       const resolved = await this.store.call(
         'resolve_row',
         {
-          p_queue: 'dm_queue',
+          p_queue: queue,
           p_id: row.id,
           p_decision: decision,
           p_by: 'the operator',
@@ -100,18 +102,23 @@ export class Operator {
         },
         'PT409',
       );
-      if (resolved !== null) this.decisions.set(row.id, decision);
+      if (resolved !== null) this.decisions.add(`${queue}/${row.id}`);
     }
   }
 
   /** What the provider's books say: done, pending, or null where they cannot tell yet. */
-  private async truthOf({ id: rowId, row, account: owner }: UnknownRow): Promise<'done' | 'pending' | null> {
+  private async truthOf(
+    queue: 'dm_queue' | 'posts',
+    { id: rowId, row, account: owner }: UnknownRow,
+  ): Promise<'done' | 'pending' | null> {
     const account = this.world.accounts.find(({ id }) => id === owner?.id);
     if (!account) return null;
     const chat =
-      account.provider === 'whatsapp_cloud'
-        ? row.recipient
-        : (row.chat_id ?? chatOf(account.provider_account_id, row.recipient ?? ''));
+      queue === 'posts'
+        ? feedOf(account.provider_account_id)
+        : account.provider === 'whatsapp_cloud'
+          ? row.recipient
+          : (row.chat_id ?? chatOf(account.provider_account_id, row.recipient ?? ''));
     const ownName = `dm_queue/${rowId}/`;
     const sent = this.provider.messages.filter(
       (message) =>
@@ -126,8 +133,9 @@ export class Operator {
     if (account.provider === 'whatsapp_cloud') return sent > 0 ? 'done' : 'pending';
     // Of identical texts without a name it is not known which is which, only how many went out and how many rows are done with.
     const twins = await this.store.sql(
-      `select jsonb_build_object('done', count(*) filter (where status = 'sent'), 'running', count(*) filter (where status = 'sending')) as answer
-         from punctual.dm_queue where account_id = $1 and body = $2`,
+      `select jsonb_build_object('done', count(*) filter (where simulation.state_of(status) = 'done'),
+         'running', count(*) filter (where simulation.state_of(status) = 'running')) as answer
+         from punctual.${queue} where account_id = $1 and body = $2`,
       [account.id, row.body],
     );
     if (twins.running > 0) return null;

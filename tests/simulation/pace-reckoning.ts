@@ -67,9 +67,13 @@ export class SettingsInTime {
   private readonly accounts = new Map<string, SettingsChange['settings']>();
   private readonly overrides = new Map<string, SettingsChange['settings']>();
   private readonly resting = new Map<string, number | null>();
-  private pausedAt: number | null = null;
+  private readonly paused = new Map<string, number | null>();
 
-  constructor(private readonly changes: SettingsChange[]) {}
+  /** Of the accounts in one queue. */
+  constructor(
+    private readonly queue: string,
+    private readonly changes: SettingsChange[],
+  ) {}
 
   /** Goes on to a place; never back. */
   moveTo(place: number): void {
@@ -79,18 +83,17 @@ export class SettingsInTime {
       change = this.changes[++this.next]
     ) {
       const { subject, settings } = change;
-      if (subject === 'queue')
-        this.pausedAt = settings.paused_at === null ? null : Date.parse(settings.paused_at);
-      else if (subject.startsWith('provider/')) {
-        const until = settings.paused_until === null ? null : Date.parse(settings.paused_until);
-        this.resting.set(subject.slice('provider/'.length), until);
-      } else if (subject.startsWith('pace/')) this.overrides.set(subject.slice('pace/'.length), settings);
-      else this.accounts.set(subject, settings);
+      const [kind = '', name = '', accountId = ''] = subject.split('/');
+      const instant = (value: string | null) => (value === null ? null : Date.parse(value));
+      if (kind === 'queue') this.paused.set(name, instant(settings.paused_at));
+      else if (kind === 'provider') this.resting.set(name, instant(settings.paused_until));
+      else if (kind !== 'pace') this.accounts.set(subject, settings);
+      else if (name === this.queue) this.overrides.set(accountId, settings);
     }
   }
 
   get queuePausedAt(): number | null {
-    return this.pausedAt;
+    return this.paused.get(this.queue) ?? null;
   }
 
   /** Until when a provider that failed as a whole is left alone; null when it is not. */

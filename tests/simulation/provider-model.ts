@@ -17,7 +17,7 @@ export interface ProviderMessage {
   recipient: string | null;
   /** Of a template what the person reads. */
   text: string;
-  form: 'text' | 'template';
+  form: 'text' | 'template' | 'post';
   /** What we gave along. */
   reference: string | null;
   /** When the provider had the call. */
@@ -32,6 +32,8 @@ export interface ProviderMessage {
   failed: boolean;
   fromUs: boolean;
   byHand: boolean;
+  /** Of a post. */
+  hasMedia?: boolean;
 }
 
 /** A call that reached the provider, whatever came of it. */
@@ -42,13 +44,13 @@ export interface ProviderCall {
   chatId: string;
   recipient: string | null;
   text: string;
-  form: 'text' | 'template';
+  form: 'text' | 'template' | 'post';
   fault: SendFault;
 }
 
-type Draft = Pick<
+export type Draft = Pick<
   ProviderMessage,
-  'provider' | 'accountId' | 'chatId' | 'recipient' | 'text' | 'form' | 'reference'
+  'provider' | 'accountId' | 'chatId' | 'recipient' | 'text' | 'form' | 'reference' | 'hasMedia'
 >;
 
 /** No delivery comes later after its call than this. */
@@ -114,7 +116,7 @@ export class ProviderModel {
                   at: new Date(saidAt).toISOString(),
                   fromUs,
                 })),
-              complete: !this.faults.strikes(0.05, this.random),
+              complete: !this.faults.strikes(0.05, this.random, 'look-up: incomplete'),
             };
           }),
         listChats: ({ attendeeId, accountId, signal }) =>
@@ -145,11 +147,13 @@ export class ProviderModel {
     return this.write(whole, this.clock.now(), 0, { fromUs, byHand: true }, told);
   }
 
-  private send(
+  /** `fault`: what comes of the call. */
+  send(
     process: SimulatedProcess,
     fate: Fate,
     draft: Draft,
-    signal?: AbortSignal,
+    signal: AbortSignal | undefined,
+    fault = this.faults.ofSend(draft.provider),
   ): Promise<ProviderMessage> {
     return new Promise((resolve, reject) => {
       const { random, clock } = this;
@@ -168,7 +172,6 @@ export class ProviderModel {
       ) => finish(() => reject(new ProviderError(`${provider}: ${code}`, { kind, provider, code, ...more })));
       if (signal?.aborted) return fail('not_sent', 'aborted');
 
-      const fault = this.faults.ofSend(provider);
       let connected = false;
       const abort = () => {
         if (!connected || fault !== 'late, heedless of the signal') fail('uncertain', 'aborted');
@@ -239,7 +242,7 @@ export class ProviderModel {
     });
   }
 
-  private lookUp<T>(
+  lookUp<T>(
     process: SimulatedProcess,
     fate: Fate,
     signal: AbortSignal | undefined,
@@ -253,7 +256,8 @@ export class ProviderModel {
       if (signal?.aborted) return fail('not_sent', 'aborted');
       signal?.addEventListener('abort', () => fail('uncertain', 'aborted'), { once: true });
       const fails =
-        this.faults.providerOutage('unipile') !== undefined || this.faults.strikes(0.08, this.random);
+        this.faults.providerOutage('unipile') !== undefined ||
+        this.faults.strikes(0.08, this.random, 'look-up: fails');
       const hangs = fails && this.random.chance(0.3);
       this.clock.timer(this.random.magnitude(80, 2_000), () => {
         // What is seen is of this moment, however late the answer is heard.
@@ -263,11 +267,11 @@ export class ProviderModel {
     });
   }
 
-  private visible(): ProviderMessage[] {
+  visible(): ProviderMessage[] {
     return this.messages.filter((message) => message.visibleAt <= this.clock.now() && !message.failed);
   }
 
-  private write(
+  write(
     draft: Draft,
     calledAt: number,
     afterMs: number,
@@ -277,12 +281,14 @@ export class ProviderModel {
     const { random } = this;
     const deliveredAt = Math.round(this.clock.now() + afterMs);
     const lagMs = random.chance(0.2) ? random.magnitude(second, 5 * minute) : 0;
+    // A video is processed for as long as it takes.
+    const processedMs = draft.hasMedia && random.chance(0.6) ? random.magnitude(0.05, 5) * hour : 0;
     const message: ProviderMessage = {
       ...draft,
       id: `${draft.provider}-${this.messages.length + 1}`,
       calledAt,
       deliveredAt,
-      visibleAt: Math.min(deliveredAt + lagMs, Math.max(deliveredAt, calledAt + maxLateMs)),
+      visibleAt: processedMs + Math.min(deliveredAt + lagMs, Math.max(deliveredAt, calledAt + maxLateMs)),
       saidAt: deliveredAt + random.integer(-3_000, 3_000),
       failed: false,
       fromUs: true,
@@ -290,13 +296,13 @@ export class ProviderModel {
       ...more,
     };
     this.messages.push(message);
-    if (told) for (const hear of this.listeners) hear(message);
+    if (told && draft.form !== 'post') for (const hear of this.listeners) hear(message);
     return message;
   }
 }
 
-/** What a list makes of a message: one in five has another text, one in seven a time that is hours off. Drawn by its id, so that it stays. */
-function shownAs({ id, text, saidAt }: ProviderMessage): Pick<ProviderMessage, 'text' | 'saidAt'> {
+/** What a list makes of a message or a post: one in five has another text, one in seven a time that is hours off. Drawn by its id, so that it stays. */
+export function shownAs({ id, text, saidAt }: ProviderMessage): Pick<ProviderMessage, 'text' | 'saidAt'> {
   const number = Number(id.split('-').at(-1));
   const texts = [
     `<p>${text}</p>`,

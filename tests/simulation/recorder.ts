@@ -6,12 +6,15 @@ export const recorder = `
 create schema simulation;
 create sequence simulation.places;
 
+-- Of dm_queue, posts and jobs, in the words of the states. A row that is deleted goes to the state 'gone', and is kept in simulation.gone.
 create table simulation.transitions (
   place bigint primary key default nextval('simulation.places'),
   call integer not null default current_setting('simulation.call')::integer,
-  at timestamptz not null,
+  at timestamptz not null default current_setting('simulation.now')::timestamptz,
+  queue text not null,
   row_id text not null,
-  account_id uuid not null,
+  account_id uuid,
+  part text,
   from_status text,
   to_status text not null,
   claim_id uuid,
@@ -21,25 +24,43 @@ create table simulation.transitions (
   expires_at timestamptz,
   open_until timestamptz,
   lease_expires_at timestamptz,
+  finished_at timestamptz,
   last_error text
 );
+create table simulation.gone (queue text not null, row_id text not null, call integer not null default current_setting('simulation.call')::integer, content jsonb not null);
+create function simulation.state_of(p_word text) returns text language sql immutable as $$
+  select case when p_word in ('sending', 'publishing') then 'running' when p_word in ('sent', 'published') then 'done'
+              when p_word = 'scheduled' then 'pending' when p_word = 'failed' then 'dead' else p_word end
+$$;
 create function simulation.record_transition() returns trigger language plpgsql as $$
+declare
+  v_queue text := tg_argv[0];
+  v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+  v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) else v_old end;
+  v_due text := tg_argv[1];
 begin
-  if tg_op = 'UPDATE' and old.status = new.status and old.priority = new.priority and old.claim_id is not distinct from new.claim_id
-     and coalesce(old.next_attempt_at, old.send_at) is not distinct from coalesce(new.next_attempt_at, new.send_at)
-     and old.open_until is not distinct from new.open_until then
+  if tg_op = 'UPDATE' and v_old->'status' = v_new->'status' and v_old->'priority' = v_new->'priority' and v_old->'claim_id' = v_new->'claim_id'
+     and coalesce(v_old->>'next_attempt_at', v_old->>v_due) is not distinct from coalesce(v_new->>'next_attempt_at', v_new->>v_due)
+     and v_old->'open_until' is not distinct from v_new->'open_until' then
     return null;
   end if;
-  insert into simulation.transitions (at, row_id, account_id, from_status, to_status, claim_id, attempts, priority, due_at, expires_at,
-    open_until, lease_expires_at, last_error)
-  values (current_setting('simulation.now')::timestamptz, new.id::text, new.account_id, case when tg_op = 'UPDATE' then old.status end,
-    new.status, new.claim_id, new.attempts, new.priority, coalesce(new.next_attempt_at, new.send_at), new.expires_at,
-    new.open_until, new.lease_expires_at, new.last_error);
+  insert into simulation.transitions (queue, row_id, account_id, part, from_status, to_status, claim_id, attempts, priority, due_at, expires_at,
+    open_until, lease_expires_at, finished_at, last_error)
+  values (v_queue, v_new->>'id', (v_new->>'account_id')::uuid, v_new->>'queue', simulation.state_of(v_old->>'status'),
+    case when tg_op = 'DELETE' then 'gone' else simulation.state_of(v_new->>'status') end,
+    (v_new->>'claim_id')::uuid, (v_new->>'attempts')::integer, (v_new->>'priority')::integer,
+    coalesce(v_new->>'next_attempt_at', v_new->>v_due)::timestamptz, (v_new->>'expires_at')::timestamptz, (v_new->>'open_until')::timestamptz,
+    (v_new->>'lease_expires_at')::timestamptz, (v_new->>'finished_at')::timestamptz, v_new->>'last_error');
+  if tg_op = 'DELETE' then insert into simulation.gone (queue, row_id, content) values (v_queue, v_old->>'id', v_old); end if;
   return null;
 end
 $$;
-create trigger record_transition after insert or update on punctual.dm_queue
-  for each row execute function simulation.record_transition();
+create trigger record_transition after insert or update or delete on punctual.dm_queue
+  for each row execute function simulation.record_transition('dm_queue', 'send_at');
+create trigger record_transition after insert or update or delete on punctual.posts
+  for each row execute function simulation.record_transition('posts', 'scheduled_for');
+create trigger record_transition after insert or update or delete on punctual.jobs
+  for each row execute function simulation.record_transition('jobs', 'run_at');
 
 create table simulation.enrolment_changes (
   place bigint primary key default nextval('simulation.places'),
@@ -67,7 +88,7 @@ $$;
 create trigger record_enrolment after insert or update on punctual.enrolments
   for each row execute function simulation.record_enrolment();
 
--- subject: the account's id, 'pace/<id>' for what overrides it in the queue, 'provider/<name>', or 'queue'.
+-- subject: the account's id, 'pace/<queue>/<id>' for what overrides it in a queue, 'provider/<name>', or 'queue/<name>'.
 create table simulation.settings (
   place bigint primary key default nextval('simulation.places'),
   at timestamptz not null,
@@ -84,7 +105,9 @@ begin
   end if;
   insert into simulation.settings (at, subject, settings)
   values (current_setting('simulation.now')::timestamptz,
-          case tg_argv[0] when 'queue' then 'queue' when 'provider' then 'provider/' || (to_jsonb(new)->>'name') when 'pace' then 'pace/' || (to_jsonb(new)->>'account_id') else to_jsonb(new)->>'id' end, v_new);
+          case tg_argv[0] when 'account' then to_jsonb(new)->>'id'
+            when 'pace' then format('pace/%s/%s', to_jsonb(new)->>'queue', to_jsonb(new)->>'account_id')
+            else format('%s/%s', tg_argv[0], to_jsonb(new)->>'name') end, v_new);
   return null;
 end
 $$;
@@ -104,9 +127,14 @@ export interface Transition {
   call: number;
   /** Milliseconds since the epoch, as all instants here. */
   at: number;
+  queue: string;
   rowId: string;
+  /** Empty where the queue has no accounts. */
   accountId: string;
+  /** Of a job the queue that it names; else empty. */
+  part: string;
   from: string | null;
+  /** A state's own name, or `gone`. */
   to: string;
   claimId: string | null;
   attempts: number;
@@ -115,6 +143,7 @@ export interface Transition {
   expiresAt: number | null;
   openUntil: number | null;
   leaseExpiresAt: number | null;
+  finishedAt: number | null;
   lastError: string | null;
 }
 
@@ -143,15 +172,17 @@ export interface SettingsChange {
   settings: Record<string, any>;
 }
 
-/** What never comes is null. */
-export const instant = (column: string) => `round(extract(epoch from nullif(${column}, 'infinity')) * 1000)`;
+/** What never comes is null; what was always there is of the year 1. */
+export const instant = (column: string) =>
+  `round(extract(epoch from case ${column} when 'infinity' then null when '-infinity' then '0001-01-01Z' else ${column} end) * 1000)`;
 
 export const readTransitions = `
   select coalesce(jsonb_agg(jsonb_build_object(
-    'place', place, 'call', call, 'at', ${instant('at')}, 'rowId', row_id, 'accountId', account_id, 'from', from_status, 'to', to_status,
-    'claimId', claim_id, 'attempts', attempts, 'priority', priority, 'dueAt', ${instant('due_at')}, 'expiresAt', ${instant('expires_at')},
-    'openUntil', ${instant('open_until')}, 'leaseExpiresAt', ${instant('lease_expires_at')}, 'lastError', last_error) order by place), '[]') as answer
-  from simulation.transitions`;
+    'place', place, 'call', call, 'at', ${instant('at')}, 'queue', queue, 'rowId', row_id, 'accountId', coalesce(account_id::text, ''),
+    'part', coalesce(part, ''), 'from', from_status, 'to', to_status, 'claimId', claim_id, 'attempts', attempts, 'priority', priority,
+    'dueAt', ${instant('due_at')}, 'expiresAt', ${instant('expires_at')}, 'openUntil', ${instant('open_until')},
+    'leaseExpiresAt', ${instant('lease_expires_at')}, 'finishedAt', ${instant('finished_at')}, 'lastError', last_error) order by place), '[]') as answer
+  from simulation.transitions where queue = $1`;
 
 export const readEnrolmentChanges = `
   select coalesce(jsonb_agg(jsonb_build_object(

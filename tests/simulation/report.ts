@@ -1,3 +1,4 @@
+import { faultNames } from './faults';
 import type { Figures, SimulationResult } from './run-simulation';
 
 /** One line for a seed that went well; for one that did not, what was broken and how to see it again. */
@@ -22,6 +23,15 @@ export function describeResult(
   ].join('\n');
 }
 
+/** From so many seeds on every fault has to have come. */
+const seedsForAllFaults = 20;
+
+/** The faults that never came in so many seeds that they had to: the simulation does not do what it says. */
+export function missingFaults(results: SimulationResult[]): string[] {
+  if (results.length < seedsForAllFaults) return [];
+  return faultNames.filter((name) => results.every(({ figures }) => !figures.faults[name]));
+}
+
 export function describeAll(results: SimulationResult[], wallSeconds: number): string {
   const sum = (pick: (figures: Figures) => number) =>
     results.reduce((total, { figures }) => total + pick(figures), 0);
@@ -33,6 +43,7 @@ export function describeAll(results: SimulationResult[], wallSeconds: number): s
     return Object.entries(total).sort(([, a], [, b]) => b - a);
   };
   const failed = results.filter(({ violations }) => violations.length > 0);
+  const missing = missingFaults(results);
   const slowest = Math.max(...results.map(({ figures }) => figures.seconds));
   return [
     `${results.length} seeds, ${failed.length} failed${failed.length > 0 ? `: ${failed.map(({ seed }) => seed).join(', ')}` : ''}`,
@@ -43,6 +54,13 @@ export function describeAll(results: SimulationResult[], wallSeconds: number): s
         .map(([phase, count]) => `${count} ${phase}`)
         .join(', ') || 'none'
     }`,
+    `rows in the end: ${sums((f) => f.states)
+      .map(([state, count]) => `${count} ${state}`)
+      .join(', ')}`,
+    `faults: ${sums((f) => f.faults)
+      .map(([name, count]) => `${name} ${count}`)
+      .join(', ')}`,
+    ...(missing.length > 0 ? [`FAULTS THAT NEVER CAME: ${missing.join(', ')}`] : []),
     'rows that were unknown, and how that ended:',
     ...sums((f) => f.unknowns).map(([end, count]) => `  ${count} ${end}`),
     `${wallSeconds.toFixed(0)} s; a seed took ${(sum((f) => f.seconds) / results.length).toFixed(1)} s, the slowest ${slowest.toFixed(1)} s`,

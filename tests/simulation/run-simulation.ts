@@ -4,13 +4,21 @@ import { type TickPorts, tick } from '../../lib/engine/tick';
 import type { TickReport } from '../../lib/engine/tick-report';
 import { dmQueue } from '../../lib/queues/dm-queue';
 import { enrolments } from '../../lib/queues/enrolments';
+import { posts } from '../../lib/queues/posts';
+import type { Container } from '../../lib/server/container';
+import type { CronCall } from '../../lib/server/cron-call';
+import { partitionsWork } from '../../lib/server/partitions-work';
 import { queueStore } from '../../lib/store/queue-store';
+import type { Rpc } from '../../lib/store/rpc';
 import { VirtualClock } from '../support/virtual-clock';
 import { type Call, startClocks } from './clocks';
 import type { SimulationDatabase } from './database';
-import { Faults } from './faults';
+import type { DrawnJob } from './draw-jobs';
+import { type Fate, Faults } from './faults';
+import { FeedModel } from './feed-model';
 import { invariants } from './invariants/invariants';
 import type { Violation } from './invariants/violation';
+import { JobModel, type JobRun } from './job-model';
 import { Operator } from './operator';
 import { type ApiReply, People } from './people';
 import { type ProviderCall, type ProviderMessage, ProviderModel } from './provider-model';
@@ -30,20 +38,37 @@ import { SimulatedLocks } from './simulated-lock';
 import { SimulatedProcess } from './simulated-process';
 import { type BroughtOutcome, SimulatedStore } from './simulated-store';
 import { type ToldReceipt, Webhooks } from './webhooks';
-import { drawWorld, hour, type Intent, minute, second, type World } from './world';
+import { drawWorld, hour, type Intent, minute, type QueueName, second, type World } from './world';
 
-/** A run that has come to its end, as the invariants see it. */
-export interface FinishedRun {
+/** One queue of a run that has come to its end. */
+export interface QueueRun {
+  queue: QueueName;
   world: World;
+  settings: SettingsChange[];
   rows: FinalRow[];
   transitions: Transition[];
-  settings: SettingsChange[];
+  brought: BroughtOutcome[];
+}
+
+/** One whose rows go out through accounts, at most once. */
+export interface PacedRun extends QueueRun {
   messages: ProviderMessage[];
   calls: ProviderCall[];
   /** Row id by row id, what was asked for. */
   intents: Map<string, Intent>;
-  decisions: Map<string, string>;
-  brought: BroughtOutcome[];
+}
+
+export interface JobsRun extends QueueRun {
+  runs: JobRun[];
+  /** Row id by row id, what was asked for. */
+  drawn: Map<string, DrawnJob>;
+}
+
+/** A run that has come to its end, as the invariants see it: what is of no other queue is of dm_queue. */
+export interface FinishedRun extends PacedRun {
+  posts: PacedRun;
+  jobs: JobsRun;
+  broughtByEnrolments: BroughtOutcome[];
   told: ToldReceipt[];
   /** Enrolment id by enrolment id. */
   enrolled: Map<string, Enrolled>;
@@ -61,8 +86,11 @@ export interface FinishedRun {
 /** A row as it stands in the end. */
 export interface FinalRow {
   id: string;
+  /** Empty where the queue has no accounts. */
   accountId: string;
+  /** A state's own name. */
   status: string;
+  attempts: number;
   lastError: string | null;
   leaseExpiresAt: number | null;
   reconcileAt: number | null;
@@ -101,6 +129,10 @@ export interface Figures {
   enrolments: Record<string, number>;
   /** Rows that were unknown at some time, and how that ended. */
   unknowns: Record<string, number>;
+  /** Rows by their queue and their state in the end. */
+  states: Record<string, number>;
+  /** How often each fault came, by its name. */
+  faults: Record<string, number>;
   seconds: number;
 }
 
@@ -142,11 +174,13 @@ class Simulation {
   private readonly sequenceOperator: SequenceOperator;
   private readonly people: People;
   private readonly live = new Set<SimulatedProcess>();
-  private readonly intents = new Map<string, Intent>();
+  private readonly feed: FeedModel;
+  private readonly jobs: JobModel;
+  private readonly intents = { dm_queue: new Map<string, Intent>(), posts: new Map<string, Intent>() };
+  private readonly drawnJobs = new Map<string, DrawnJob>();
   private readonly observed: Violation[] = [];
   private readonly log: string[] = [];
   private ticks = 0;
-  private enrolmentTicks = 0;
   private kills = 0;
   private freezes = 0;
 
@@ -163,6 +197,8 @@ class Simulation {
     this.store.onError = (fn, error) => this.observe('the SQL fails at nothing', `${fn}: ${error.message}`);
     this.locks = new SimulatedLocks(clock, this.faults, stream('locks'));
     this.provider = new ProviderModel(clock, this.faults, stream('provider'));
+    this.feed = new FeedModel(world, clock, this.faults, stream('feeds'), this.provider);
+    this.jobs = new JobModel(clock, this.faults, stream('job runs'));
     this.webhooks = new Webhooks(world, clock, this.faults, stream('webhooks'), this.store, this.provider);
     this.operator = new Operator(world, clock, this.faults, stream('operator'), this.store, this.provider);
     const { faults, store, provider } = this;
@@ -190,9 +226,10 @@ class Simulation {
 
   async play(): Promise<FinishedRun> {
     await this.setUp();
-    for (const intent of this.world.intents) {
-      this.clock.timer(intent.arrivesAt - this.clock.now(), () => void this.enqueue(intent));
-    }
+    for (const intent of this.world.intents) this.at(intent.arrivesAt, () => this.enqueue(intent));
+    for (const post of this.world.posts) this.at(post.arrivesAt, () => this.enqueuePost(post));
+    for (const job of this.world.jobs) this.at(job.arrivesAt, () => this.createJob(job));
+    this.feed.begin();
     this.operator.begin();
     await this.sequenceOperator.begin();
     this.beginJumps();
@@ -227,34 +264,66 @@ class Simulation {
     ]);
   }
 
-  private async enqueue(intent: Intent): Promise<void> {
-    const row = {
+  private at(at: number, act: () => Promise<unknown>): void {
+    this.clock.timer(at - this.clock.now(), () => void act());
+  }
+
+  private enqueue(intent: Intent): Promise<void> {
+    return this.take('dm_queue', intent, {
       account_id: intent.account.id,
       channel: intent.account.provider === 'unipile' ? 'linkedin' : 'whatsapp',
       chat_id: intent.chatId,
       recipient: intent.recipient,
       body: intent.body,
-      send_at: new Date(intent.sendAt).toISOString(),
-      priority: intent.priority,
-      expires_at: intent.expiresAt && new Date(intent.expiresAt).toISOString(),
-      idempotency_key: intent.idempotencyKey,
-    };
+      send_at: isoOf(intent.sendAt),
+    });
+  }
+
+  private enqueuePost(post: Intent): Promise<void> {
+    return this.take('posts', post, {
+      account_id: post.account.id,
+      body: post.body,
+      media_urls: post.mediaUrls,
+      scheduled_for: isoOf(post.sendAt),
+    });
+  }
+
+  private async take(queue: 'dm_queue' | 'posts', intent: Intent, columns: object): Promise<void> {
+    const { priority, idempotencyKey, expiresAt } = intent;
+    const row = { ...columns, priority, expires_at: isoOf(expiresAt), idempotency_key: idempotencyKey };
     const take = async () => {
-      const { rows } = (await this.store.call('enqueue_dms', { p_rows: [row] })) as {
-        rows: { id: string; created: boolean }[];
-      };
-      for (const { id } of rows) this.intents.set(id, intent);
-      this.tell(
-        () => `row ${rows[0]?.id} enqueued: "${intent.body}", due ${new Date(intent.sendAt).toISOString()}`,
-      );
+      const enqueue = queue === 'dm_queue' ? 'enqueue_dms' : 'enqueue_posts';
+      const { rows } = (await this.store.call(enqueue, { p_rows: [row] })) as CreatedRows;
+      for (const { id } of rows) this.intents[queue].set(id, intent);
+      this.tell(() => `${queue} ${rows[0]?.id} enqueued: "${intent.body}", due ${isoOf(intent.sendAt)}`);
     };
     await take();
-    if (intent.idempotencyKey) this.clock.timer(minute, () => void take());
+    if (idempotencyKey) this.clock.timer(minute, () => void take());
+  }
+
+  private async createJob(job: DrawnJob): Promise<void> {
+    const { key, times, everySeconds } = job;
+    const row = {
+      name: job.name,
+      queue: job.queue,
+      payload: { key, times, everySeconds },
+      run_at: isoOf(job.dueAt),
+      priority: job.priority,
+      unique_key: job.isUnique ? key : null,
+      max_attempts: job.maxAttempts,
+      expires_at: isoOf(job.expiresAt),
+    };
+    const create = async () => {
+      const { rows } = (await this.store.call('create_jobs', { p_rows: [row] })) as CreatedRows;
+      for (const { id } of rows) this.drawnJobs.set(id, job);
+      this.tell(() => `jobs ${rows[0]?.id} created: ${JSON.stringify(job)}`);
+    };
+    await create();
+    if (job.isUnique) this.clock.timer(minute, () => void create());
   }
 
   private async startProcess(call: Call): Promise<void> {
-    const isDm = call.queue === 'dm_queue';
-    const n = isDm ? `${++this.ticks}` : `of enrolments ${++this.enrolmentTicks}`;
+    const n = `${++this.ticks} of ${call.queue}`;
     const random = this.stream(`process ${n}`);
     const process = new SimulatedProcess(this.clock, (befallen) => {
       this.tell(() => `tick ${n} ${befallen}`);
@@ -277,19 +346,16 @@ class Simulation {
         this.observe('no tick is killed at its limit', `tick ${n} still runs ${limitMs} ms after its start`);
       process.kill();
     });
+    const rpc = this.store.rpcOf(process, fate);
     const ports: TickPorts = {
-      store: queueStore(this.store.rpcOf(process, fate), this.clock.date),
+      store: queueStore(rpc, this.clock.date),
       clock: process.clock,
       log: { ...silentLog, error: (fields, message) => this.hearError(n, fields, message) },
       random: random.next,
       newId: () => random.uuid(),
       lock: this.locks.portOf(process, fate),
     };
-    const { limitMs: saidLimitMs, clockName, looksOnly } = call;
-    const options = { limitMs: saidLimitMs, clockName, startedAt, ...(looksOnly && { looksOnly }) };
-    const run = isDm
-      ? tick(dmQueue, ports, { ...options, deps: this.provider.portsOf(process, fate) })
-      : tick(enrolments, ports, { ...options, deps: null });
+    const run = this.tick(call, ports, { process, fate, rpc, startedAt });
     // Its end may never come: nobody waits for it.
     const end = (told: string) => {
       process.end();
@@ -297,19 +363,48 @@ class Simulation {
       this.tell(() => `tick ${n} (${call.clockName}) ${told}`);
     };
     void run.then(
-      (report) => end(described(report)),
+      (reports) => end(reports.map(described).join('; ')),
       (error) => {
-        if ((error as Error).name !== 'TickStoreError')
+        if (!['TickStoreError', 'StoreError'].includes((error as Error).name))
           this.observe('the engine throws nothing of its own', `tick ${n}: ${(error as Error).stack}`);
         end(`failed: ${(error as Error).message}`);
       },
     );
   }
 
+  private async tick(
+    { queue, limitMs, clockName, looksOnly }: Call,
+    ports: TickPorts,
+    { process, fate, rpc, startedAt }: { process: SimulatedProcess; fate: Fate; rpc: Rpc; startedAt: number },
+  ): Promise<TickReport[]> {
+    const options = { limitMs, clockName, startedAt, ...(looksOnly && { looksOnly }) };
+    switch (queue) {
+      case 'dm_queue':
+        return [await tick(dmQueue, ports, { ...options, deps: this.provider.portsOf(process, fate) })];
+      case 'posts':
+        return [await tick(posts, ports, { ...options, deps: this.feed.portsOf(process, fate) })];
+      case 'enrolments':
+        return [await tick(enrolments, ports, { ...options, deps: null })];
+      case 'jobs': {
+        const work = partitionsWork(this.jobs.queueOf(process, fate));
+        const shared = { ports, rpc, env: {} } as unknown as Container;
+        const params = new URLSearchParams();
+        const { reports, fault } = await work(shared, {
+          clockName,
+          startedAt,
+          maxDuration: limitMs / 1_000,
+          params,
+        } as CronCall);
+        if (fault !== undefined) throw fault;
+        return reports;
+      }
+    }
+  }
+
   private beginJumps(): void {
     const random = this.stream('jumps');
     const jump = () => {
-      if (this.faults.strikes(0.5, random)) {
+      if (this.faults.strikes(0.5, random, 'clock: jump')) {
         const ms = random.magnitude(2, 2_400) * second;
         for (const process of this.live) process.stall();
         this.clock.skip(ms);
@@ -361,42 +456,66 @@ class Simulation {
   }
 
   private async finish(): Promise<FinishedRun> {
-    const transitions: Transition[] = await this.store.sql(readTransitions);
-    const rows: FinalRow[] = await this.store.sql(readRows);
-    const finalEnrolments: FinalEnrolment[] = await this.store.sql(readEnrolments);
-    const { enrolled } = this.sequenceOperator;
-    this.addIntentsOfSteps(rows);
+    const { store, provider, operator } = this;
+    const settings: SettingsChange[] = await store.sql(readSettingsChanges);
+    const isPost = ({ form }: { form: string }) => form === 'post';
+    const paced = async (queue: 'dm_queue' | 'posts'): Promise<PacedRun> => ({
+      ...(await this.finishQueue(queue, settings)),
+      messages: provider.messages.filter((message) => isPost(message) === (queue === 'posts')),
+      calls: provider.calls.filter((call) => isPost(call) === (queue === 'posts')),
+      intents: this.intents[queue],
+    });
+    const dms = await paced('dm_queue');
+    const published = await paced('posts');
+    const jobs = {
+      ...(await this.finishQueue('jobs', settings)),
+      runs: this.jobs.runs,
+      drawn: this.drawnJobs,
+    };
+    const finalEnrolments: FinalEnrolment[] = await store.sql(readEnrolments);
+    this.addIntentsOfSteps(dms.rows);
     return {
-      world: this.world,
-      rows,
-      transitions,
-      settings: await this.store.sql(readSettingsChanges),
-      messages: this.provider.messages,
-      calls: this.provider.calls,
-      intents: this.intents,
-      decisions: this.operator.decisions,
-      brought: this.store.brought,
+      ...dms,
+      posts: published,
+      jobs,
+      broughtByEnrolments: store.brought.filter(({ queue }) => queue === 'enrolments'),
       told: this.webhooks.told,
-      enrolled,
+      enrolled: this.sequenceOperator.enrolled,
       enrolments: finalEnrolments,
-      enrolmentChanges: await this.store.sql(readEnrolmentChanges),
+      enrolmentChanges: await store.sql(readEnrolmentChanges),
       acts: this.sequenceOperator.acts,
       assigned: this.sequenceOperator.assigned,
       toldByApi: this.people.told,
       observed: this.observed,
       figures: {
-        rows: rows.length,
-        ticks: this.ticks + this.enrolmentTicks,
+        rows: dms.rows.length + published.rows.length + jobs.rows.length,
+        ticks: this.ticks,
         kills: this.kills,
         freezes: this.freezes,
-        answersLost: this.store.answersLost,
-        deliveries: this.provider.messages.filter(({ byHand, failed }) => !byHand && !failed).length,
+        answersLost: store.answersLost,
+        deliveries: provider.messages.filter(({ byHand, failed }) => !byHand && !failed).length,
         webhooks: this.webhooks.told.length,
         enrolments: countBy(finalEnrolments, ({ phase }) => phase),
-        unknowns: endsOfUnknowns(transitions, this.operator.decisions),
+        unknowns: endsOfUnknowns([...dms.transitions, ...published.transitions], operator.decisions),
+        states: countBy(
+          [dms, published, jobs].flatMap(({ queue, rows }) => rows.map(({ status }) => `${queue} ${status}`)),
+          (state) => state,
+        ),
+        faults: this.faults.counts,
         seconds: 0,
       },
       log: this.log,
+    };
+  }
+
+  private async finishQueue(queue: QueueName, settings: SettingsChange[]): Promise<QueueRun> {
+    return {
+      queue,
+      world: this.world,
+      settings,
+      rows: await this.store.sql(readRows(queue)),
+      transitions: await this.store.sql(readTransitions, [queue]),
+      brought: this.store.brought.filter((one) => one.queue === queue),
     };
   }
 
@@ -406,7 +525,7 @@ class Simulation {
       const enrolled = this.sequenceOperator.enrolled.get(enrolmentId ?? '');
       if (!enrolled || step === null) continue;
       const { account, chatId, recipient, priority } = enrolled.person;
-      this.intents.set(id, {
+      this.intents.dm_queue.set(id, {
         arrivesAt: enrolled.at,
         account,
         chatId,
@@ -421,15 +540,23 @@ class Simulation {
   }
 }
 
-const readRows = `
-  select coalesce(jsonb_agg(jsonb_build_object('id', d.id::text, 'accountId', d.account_id, 'status', d.status, 'lastError', d.last_error,
-    'leaseExpiresAt', round(extract(epoch from d.lease_expires_at) * 1000), 'reconcileAt', round(extract(epoch from d.reconcile_at) * 1000),
-    'reconcile', d.reconcile, 'messageId', d.provider_message_id,
-    'chatId', d.chat_id, 'enrolmentId', d.enrolment_id::text, 'step', d.step, 'isReminder', d.is_reminder,
-    'explanation', case when d.status = 'pending' then
-      punctual.explain_row('dm_queue', d.id::text, '{unipile,whatsapp_cloud}', current_setting('simulation.now')::timestamptz) end)
+interface CreatedRows {
+  rows: { id: string; created: boolean }[];
+}
+
+const isoOf = (at: number | null) => (at === null ? null : new Date(at).toISOString());
+
+/** By the columns that only some of the queues have, what they are not is null. */
+const readRows = (queue: QueueName) => `
+  select coalesce(jsonb_agg(jsonb_build_object('id', d.id::text, 'accountId', coalesce(r.c->>'account_id', ''),
+    'status', simulation.state_of(d.status), 'attempts', d.attempts, 'lastError', d.last_error,
+    'leaseExpiresAt', ${instant('d.lease_expires_at')}, 'reconcileAt', ${instant("(r.c->>'reconcile_at')::timestamptz")},
+    'reconcile', r.c->'reconcile', 'messageId', r.c->>'provider_message_id',
+    'chatId', r.c->'chat_id', 'enrolmentId', r.c->>'enrolment_id', 'step', r.c->'step', 'isReminder', coalesce(r.c->'is_reminder', 'false'),
+    'explanation', case when simulation.state_of(d.status) = 'pending' then
+      punctual.explain_row('${queue}', d.id::text, '{unipile,whatsapp_cloud}', current_setting('simulation.now')::timestamptz) end)
     order by d.id), '[]') as answer
-  from punctual.dm_queue d`;
+  from punctual.${queue} d cross join lateral (select to_jsonb(d) as c) r`;
 
 const readEnrolments = `
   select coalesce(jsonb_agg(jsonb_build_object('id', e.id::text, 'status', e.status, 'phase', e.phase, 'step', e.step,
@@ -444,14 +571,15 @@ function countBy<Item>(items: Item[], name: (item: Item) => string): Record<stri
 }
 
 /** How each time that a row was unknown came to an end. */
-function endsOfUnknowns(transitions: Transition[], decisions: Map<string, string>): Record<string, number> {
+function endsOfUnknowns(transitions: Transition[], decisions: Set<string>): Record<string, number> {
   const ends: Record<string, number> = {};
   const waiting = new Set<string>();
-  for (const { rowId, from, to, lastError } of transitions) {
-    if (to === 'unknown') waiting.add(rowId);
+  for (const { queue, rowId, from, to, lastError } of transitions) {
+    const row = `${queue}/${rowId}`;
+    if (to === 'unknown') waiting.add(row);
     if (from !== 'unknown' || to === 'unknown') continue;
-    waiting.delete(rowId);
-    const by = decisions.has(rowId) ? 'by the operator' : (lastError ?? 'proved');
+    waiting.delete(row);
+    const by = decisions.has(row) ? 'by the operator' : (lastError ?? 'proved');
     const end = `${to} ${by}`;
     ends[end] = (ends[end] ?? 0) + 1;
   }
@@ -464,9 +592,22 @@ function described({ outcome, ended, counts, lock, usedMs }: TickReport): string
   return `${outcome}, ${ended}, lock ${lock}, ${usedMs} ms, ${told.map(([name, count]) => `${count} ${name}`).join(' ')}`;
 }
 
-function hashOf({ transitions, messages, rows, settings, enrolmentChanges, log }: FinishedRun): string {
+function hashOf(run: FinishedRun): string {
+  const { transitions, messages, rows, settings, enrolmentChanges, posts, jobs, log } = run;
   return createHash('sha256')
-    .update(JSON.stringify([transitions, messages, rows, settings, enrolmentChanges, log]))
+    .update(
+      JSON.stringify([
+        transitions,
+        messages,
+        rows,
+        settings,
+        enrolmentChanges,
+        posts,
+        jobs.transitions,
+        jobs.runs,
+        log,
+      ]),
+    )
     .digest('hex')
     .slice(0, 16);
 }

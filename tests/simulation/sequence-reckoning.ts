@@ -107,8 +107,8 @@ function stepRow(row: FinalRow, changes: Transition[]): StepRow {
     step: row.step ?? 0,
     isReminder: row.isReminder,
     changes,
-    claims: changes.filter(({ from, to }) => to === 'sending' && from !== 'sending').map(({ at }) => at),
-    sentAt: changes.find(({ to }) => to === 'sent')?.at ?? null,
+    claims: changes.filter(({ from, to }) => to === 'running' && from !== 'running').map(({ at }) => at),
+    sentAt: changes.find(({ to }) => to === 'done')?.at ?? null,
   };
 }
 

@@ -1,3 +1,5 @@
+import { type DrawnJob, drawJobs } from './draw-jobs';
+import { drawPosts } from './draw-posts';
 import { type DrawnBatch, type DrawnSequence, drawSequences } from './draw-sequences';
 import { type RandomStream, randomStreams } from './random';
 
@@ -30,7 +32,7 @@ export interface SimulatedAccount extends PaceSettings {
   override: Partial<PaceSettings>;
 }
 
-/** A message that somebody wants sent, once. */
+/** A message that somebody wants sent, or a post that is to be published, once. */
 export interface Intent {
   /** When it is enqueued. */
   arrivesAt: number;
@@ -43,6 +45,18 @@ export interface Intent {
   expiresAt: number | null;
   /** With it the enqueue is repeated, as by a caller that got no answer. */
   idempotencyKey: string | null;
+  /** Of a post. */
+  mediaUrls?: string[];
+}
+
+/** The queues whose rows are recorded. */
+export const queueNames = ['dm_queue', 'posts', 'jobs'] as const;
+export type QueueName = (typeof queueNames)[number];
+
+/** From the first to the last instant at which something may come. */
+export interface Span {
+  startAt: number;
+  quietAt: number;
 }
 
 /** All that is drawn before a run begins. */
@@ -54,6 +68,8 @@ export interface World {
   endAt: number;
   accounts: SimulatedAccount[];
   intents: Intent[];
+  posts: Intent[];
+  jobs: DrawnJob[];
   sequences: DrawnSequence[];
   batches: DrawnBatch[];
   /** When many messages fall due at once. */
@@ -65,8 +81,10 @@ export interface World {
   /** Milliseconds from one call of the cron endpoint to the next, where nothing comes between. */
   cronPeriodMs: number;
   looksPeriodMs: number;
-  /** The same for the entry of the enrolments. */
+  /** The same for the entries of the other queues. */
   enrolmentsPeriodMs: number;
+  postsPeriodMs: number;
+  jobsPeriodMs: number;
 }
 
 /** Where clocks change, and the days on which they do: at two, at midnight, by half an hour. */
@@ -108,6 +126,8 @@ export function drawWorld(seed: number, days: number): World {
       ...drawIntents(stream('intents'), accounts, startAt, quietAt),
       ...campaigns.flatMap((at) => drawCampaign(stream(`campaign ${at}`), accounts, at)),
     ].sort((a, b) => a.arrivesAt - b.arrivesAt),
+    posts: drawPosts(stream('posts'), accounts, { startAt, quietAt }),
+    jobs: drawJobs(stream('jobs'), { startAt, quietAt }),
     ...drawSequences(stream, accounts, { startAt, quietAt }),
     campaigns,
     maxTicks: setting.pick([1, 1, 1, 2, 3]),
@@ -116,6 +136,8 @@ export function drawWorld(seed: number, days: number): World {
     cronPeriodMs: Math.round(setting.between(5, 10) * minute),
     looksPeriodMs: Math.round(setting.between(10, 20) * minute),
     enrolmentsPeriodMs: Math.round(stream('enrolments period').between(8, 25) * minute),
+    postsPeriodMs: Math.round(stream('posts period').between(12, 25) * minute),
+    jobsPeriodMs: Math.round(stream('jobs period').between(8, 20) * minute),
   };
 }
 
@@ -257,6 +279,11 @@ function drawAddressee(
 /** The provider's id of the chat of an account with a person. */
 export function chatOf(providerAccountId: string, recipient: string): string {
   return `chat/${providerAccountId}/${recipient}`;
+}
+
+/** Where an account's posts go. */
+export function feedOf(providerAccountId: string): string {
+  return `feed/${providerAccountId}`;
 }
 
 /** The chat that a message to this addressee ends up in. WhatsApp Cloud has no chats: the number. */

@@ -1,11 +1,15 @@
-import type { FinishedRun } from '../run-simulation';
+import type { FinishedRun, PacedRun } from '../run-simulation';
 import { chatWith } from '../world';
 import type { Violation } from './violation';
 
 const invariant = 'at most one delivery per intent';
 
 /** By the provider's own books: no text goes to a chat more often than somebody wanted it, and no row goes out twice. */
-export function atMostOnce({ messages, intents }: FinishedRun): Violation[] {
+export function atMostOnce(run: FinishedRun): Violation[] {
+  return [run, run.posts].flatMap(deliveredTooOften);
+}
+
+function deliveredTooOften({ messages, intents }: PacedRun): Violation[] {
   const wanted = new Map<string, number>();
   for (const intent of intents.values()) {
     const key = JSON.stringify([intent.account.provider_account_id, chatWith(intent), intent.body]);

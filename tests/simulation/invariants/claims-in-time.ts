@@ -17,17 +17,17 @@ export class ClaimsInTime {
 
   /** Follows a change of one of the account's rows, after it was judged. */
   follow({ rowId, from, to, at, leaseExpiresAt, lastError }: Transition, zone: string): void {
-    if (to === 'sending') {
+    if (to === 'running') {
       this.claims.push({ at, date: localTime(at, zone).date, rowId, maybeFree: false });
       this.running.set(rowId, leaseExpiresAt ?? 0);
       return;
     }
     this.running.delete(rowId);
-    if ((from !== 'sending' && from !== 'unknown') || (to !== 'pending' && to !== 'failed')) return;
+    if ((from !== 'running' && from !== 'unknown') || (to !== 'pending' && to !== 'dead')) return;
     const last = this.claims.findLastIndex((claim) => claim.rowId === rowId);
     const claim = this.claims[last];
     // For certain without effect: its place is free again.
-    if (claim && (from === 'sending' || lastError?.startsWith('it was not sent')))
+    if (claim && (from === 'running' || lastError?.startsWith('it was not sent')))
       this.claims.splice(last, 1);
     else if (claim) claim.maybeFree = true;
   }

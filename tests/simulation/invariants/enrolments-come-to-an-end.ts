@@ -15,7 +15,7 @@ import {
 import { minute, second } from '../world';
 import type { Violation } from './violation';
 
-const live = new Set(['pending', 'sending', 'unknown']);
+const live = new Set(['pending', 'running', 'unknown']);
 
 /** Every enrolment's steps went out, all of them, or it stands where one sees why not; and none stands though it could go on. */
 export function enrolmentsComeToAnEnd(run: FinishedRun): Violation[] {
@@ -50,7 +50,7 @@ function faultOf(story: Story, run: FinishedRun): string | null {
         : 'nobody stopped it';
     }
     case 'failed': {
-      const row = rows.find(({ row: { status }, step }) => status === 'failed' && step === final.step);
+      const row = rows.find(({ row: { status }, step }) => status === 'dead' && step === final.step);
       return row && final.lastError ? null : 'no message of its step failed, or it does not say why';
     }
     default:

@@ -1,22 +1,20 @@
-import type { FinishedRun } from '../run-simulation';
+import type { FinishedRun, PacedRun } from '../run-simulation';
 import { second } from '../world';
 import type { Violation } from './violation';
 
 /** A row that is to be tried again after a while holds its account for that while: the rows behind it would overtake it. */
-export function failuresHold({ brought, transitions, intents }: FinishedRun): Violation[] {
+export function failuresHold(run: FinishedRun): Violation[] {
+  return [run, run.posts].flatMap(brokenHolds);
+}
+
+function brokenHolds({ brought, transitions, intents }: PacedRun): Violation[] {
   const claims = new Map<string, { at: number; rowId: string }[]>();
   for (const { accountId, to, at, rowId } of transitions) {
-    if (to === 'sending') claims.set(accountId, [...(claims.get(accountId) ?? []), { at, rowId }]);
+    if (to === 'running') claims.set(accountId, [...(claims.get(accountId) ?? []), { at, rowId }]);
   }
   return brought
-    .filter(({ queue, verdict, outcome, limitScope, delaySeconds }) => {
-      return (
-        queue === 'dm_queue' &&
-        verdict === 'applied' &&
-        outcome === 'retry' &&
-        limitScope !== 'pair' &&
-        delaySeconds !== null
-      );
+    .filter(({ verdict, outcome, limitScope, delaySeconds }) => {
+      return verdict === 'applied' && outcome === 'retry' && limitScope !== 'pair' && delaySeconds !== null;
     })
     .flatMap(({ rowId, at, delaySeconds, claimId }) => {
       const accountId = intents.get(rowId)?.account.id ?? '';
@@ -24,7 +22,7 @@ export function failuresHold({ brought, transitions, intents }: FinishedRun): Vi
       const own = transitions.find(
         (transition) => transition.rowId === rowId && transition.at === at && transition.claimId === claimId,
       );
-      if (own?.from !== 'sending') return [];
+      if (own?.from !== 'running') return [];
       const until = at + (delaySeconds ?? 0) * second;
       const early = claims.get(accountId)?.find((claim) => claim.at >= at && claim.at < until - 1);
       // One that was withdrawn meanwhile holds nothing any more.
@@ -32,7 +30,7 @@ export function failuresHold({ brought, transitions, intents }: FinishedRun): Vi
         (transition) =>
           transition.rowId === rowId &&
           transition.from === 'pending' &&
-          transition.to !== 'sending' &&
+          transition.to !== 'running' &&
           transition.at >= at &&
           transition.at <= (early?.at ?? 0),
       );

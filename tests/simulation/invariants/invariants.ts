@@ -1,9 +1,11 @@
 import type { FinishedRun } from '../run-simulation';
 import { answersHeard } from './answers-heard';
 import { atMostOnce } from './at-most-once';
+import { claimsDue } from './claims-due';
 import { delaysKept } from './delays-kept';
 import { enrolmentsComeToAnEnd } from './enrolments-come-to-an-end';
 import { failuresHold } from './failures-hold';
+import { jobsDone } from './jobs-done';
 import { lawfulTransitions } from './lawful-transitions';
 import { messagesAndEnrolmentsAgree } from './messages-and-enrolments-agree';
 import { nothingLost } from './nothing-lost';
@@ -26,6 +28,8 @@ export const invariants: ((run: FinishedRun) => Violation[])[] = [
   lawfulTransitions,
   settlesFenced,
   failuresHold,
+  claimsDue,
+  jobsDone,
   receiptsHeard,
   stepsOnceInOrder,
   enrolmentsComeToAnEnd,

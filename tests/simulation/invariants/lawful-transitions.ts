@@ -1,4 +1,4 @@
-import type { FinishedRun } from '../run-simulation';
+import type { FinishedRun, QueueRun } from '../run-simulation';
 import type { Violation } from './violation';
 
 /**
@@ -7,19 +7,23 @@ import type { Violation } from './violation';
  */
 const lawful: Record<string, string[]> = {
   new: ['pending'],
-  pending: ['pending', 'sending', 'cancelled', 'failed', 'sent'],
-  sending: ['sent', 'failed', 'unknown', 'pending'],
-  unknown: ['sent', 'failed', 'pending', 'cancelled'],
-  failed: ['sent'],
-  cancelled: ['sent'],
-  sent: ['failed'],
+  pending: ['pending', 'running', 'cancelled', 'dead', 'done'],
+  running: ['done', 'dead', 'unknown', 'pending'],
+  unknown: ['done', 'dead', 'pending', 'cancelled'],
+  dead: ['done'],
+  cancelled: ['done'],
+  done: ['dead'],
 };
 
-export function lawfulTransitions({ transitions }: FinishedRun): Violation[] {
+export function lawfulTransitions(run: FinishedRun): Violation[] {
+  return [run, run.posts, run.jobs].flatMap(unlawful);
+}
+
+function unlawful({ queue, transitions }: QueueRun): Violation[] {
   return transitions
     .filter(({ from, to }) => !lawful[from ?? 'new']?.includes(to))
     .map(({ rowId, from, to, at }) => ({
       invariant: 'only lawful transitions',
-      details: `row ${rowId} went from ${from} to ${to} at ${new Date(at).toISOString()}`,
+      details: `${queue} ${rowId} went from ${from} to ${to} at ${new Date(at).toISOString()}`,
     }));
 }

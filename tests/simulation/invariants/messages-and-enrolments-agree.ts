@@ -3,7 +3,7 @@ import type { FinishedRun } from '../run-simulation';
 import { told8601 } from '../sequence-reckoning';
 import type { Violation } from './violation';
 
-const live = new Set(['pending', 'sending', 'unknown']);
+const live = new Set(['pending', 'running', 'unknown']);
 const lawful: Record<string, string[]> = {
   in_progress: ['waiting_reply', 'replied', 'completed', 'stopped', 'failed'],
   waiting_reply: ['in_progress', 'replied', 'completed', 'stopped', 'failed'],
@@ -88,7 +88,7 @@ export function messagesAndEnrolmentsAgree({
       faults.push(`it is paused, and row ${claimable.join(', ')} may be claimed`);
     const taken = new Map<string, string>();
     for (const [rowId, status] of statuses) {
-      if (!live.has(status) && status !== 'sent') continue;
+      if (!live.has(status) && status !== 'done') continue;
       const row = own.get(rowId);
       const key = `step ${row?.step}${row?.isReminder ? ', reminder' : ''}`;
       const other = taken.get(key);

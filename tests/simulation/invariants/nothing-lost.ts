@@ -1,5 +1,5 @@
 import { SettingsInTime } from '../pace-reckoning';
-import type { FinalRow, FinishedRun } from '../run-simulation';
+import type { FinalRow, FinishedRun, PacedRun, QueueRun } from '../run-simulation';
 import { chatWith, hour, minute } from '../world';
 import { ClaimsInTime } from './claims-in-time';
 import type { Violation } from './violation';
@@ -7,26 +7,29 @@ import type { Violation } from './violation';
 /** Every row stands where it belongs in the end, and says why; and nothing that could go out is left standing. */
 export function nothingLost(run: FinishedRun): Violation[] {
   return [
-    ...missingRows(run),
-    ...run.rows.flatMap((row) => faultsOf(row, run)),
-    ...wrongWord(run),
-    ...starving(run),
+    ...[run, run.posts, run.jobs].flatMap((queue) => queue.rows.flatMap((row) => faultsOf(row, queue))),
+    ...[run, run.posts].flatMap((queue) => [
+      ...missingRows(queue, queue.intents),
+      ...wrongWord(queue),
+      ...starving(queue),
+    ]),
+    ...missingRows(run.jobs, run.jobs.drawn),
   ];
 }
 
-function missingRows({ rows, intents }: FinishedRun): Violation[] {
+function missingRows({ rows, queue }: QueueRun, intents: Map<string, unknown>): Violation[] {
   const there = new Set(rows.map(({ id }) => id));
   return [...intents.keys()]
     .filter((id) => !there.has(id))
-    .map((id) => ({ invariant: 'nothing is lost (a row is gone)', details: `row ${id}` }));
+    .map((id) => ({ invariant: 'nothing is lost (a row is gone)', details: `${queue} ${id}` }));
 }
 
-function faultsOf(row: FinalRow, { world, transitions }: FinishedRun): Violation[] {
+function faultsOf(row: FinalRow, { queue, world, transitions }: QueueRun): Violation[] {
   const fault = (what: string, details: string) => [
-    { invariant: `nothing is lost (${what})`, details: `row ${row.id}: ${details}` },
+    { invariant: `nothing is lost (${what})`, details: `${queue} ${row.id}: ${details}` },
   ];
   switch (row.status) {
-    case 'sending':
+    case 'running':
       return (row.leaseExpiresAt ?? 0) + 30 * minute < world.endAt
         ? fault('running past its lease', 'nobody sweeps it')
         : [];
@@ -34,7 +37,7 @@ function faultsOf(row: FinalRow, { world, transitions }: FinishedRun): Violation
       return row.reconcileAt === null && !row.reconcile?.waits_for_operator
         ? fault('unknown, with no next look', JSON.stringify(row))
         : [];
-    case 'failed':
+    case 'dead':
       return row.lastError === null ? fault('dead without a reason', JSON.stringify(row)) : [];
     case 'pending':
       return (row.explanation?.waits.length ?? 0) === 0 && row.explanation?.expected_at == null
@@ -53,7 +56,7 @@ function faultsOf(row: FinalRow, { world, transitions }: FinishedRun): Violation
 }
 
 /** What the provider delivered is done, or unknown; what is done was delivered: text by text, since twins cannot be told apart. */
-function wrongWord({ rows, intents, messages }: FinishedRun): Violation[] {
+function wrongWord({ rows, intents, messages }: PacedRun): Violation[] {
   const groups = new Map<string, { delivered: number; statuses: Map<string, string> }>();
   const group = (key: string) => {
     const found = groups.get(key) ?? { delivered: 0, statuses: new Map() };
@@ -72,9 +75,9 @@ function wrongWord({ rows, intents, messages }: FinishedRun): Violation[] {
   return [...groups].flatMap(([key, { delivered, statuses }]) => {
     const count = (status: string) => [...statuses.values()].filter((other) => other === status).length;
     const details = `${key}: delivered ${delivered} times, rows ${JSON.stringify(Object.fromEntries(statuses))}`;
-    if (count('sent') > delivered)
+    if (count('done') > delivered)
       return [{ invariant: 'nothing is lost (done, and not delivered)', details }];
-    if (count('sent') + count('unknown') + count('sending') < Math.min(delivered, statuses.size)) {
+    if (count('done') + count('unknown') + count('running') < Math.min(delivered, statuses.size)) {
       return [{ invariant: 'nothing is lost (delivered, and not done)', details }];
     }
     return [];
@@ -82,8 +85,8 @@ function wrongWord({ rows, intents, messages }: FinishedRun): Violation[] {
 }
 
 /** Rows that stood in the last hour of the quiet tail, though their account could have gone all the time. */
-function starving({ world, transitions, settings: changes, rows }: FinishedRun): Violation[] {
-  const settings = new SettingsInTime(changes);
+function starving({ queue, world, transitions, settings: changes, rows }: PacedRun): Violation[] {
+  const settings = new SettingsInTime(queue, changes);
   const accounts = new Map(world.accounts.map(({ id }) => [id, new ClaimsInTime()]));
   const lastClaim = new Map<string, number>();
   const current = new Map<string, (typeof transitions)[number]>();
@@ -92,7 +95,7 @@ function starving({ world, transitions, settings: changes, rows }: FinishedRun):
     if (transition.from !== transition.to) {
       accounts.get(transition.accountId)?.follow(transition, settings.of(transition.accountId).time_zone);
     }
-    if (transition.to === 'sending') lastClaim.set(transition.accountId, transition.at);
+    if (transition.to === 'running') lastClaim.set(transition.accountId, transition.at);
     current.set(transition.rowId, transition);
   }
   settings.moveTo(Number.POSITIVE_INFINITY);
@@ -113,7 +116,7 @@ function starving({ world, transitions, settings: changes, rows }: FinishedRun):
     for (let at = from; at <= world.endAt; at += 5 * minute) {
       if (account.objections(set, at, 'of the wait').length > 0 || account.mayWaitFor(set, at)) return [];
     }
-    const details = `row ${id} of ${accountId} was due at ${new Date(row.dueAt ?? 0).toISOString()}; explain_row: ${JSON.stringify(explanation)}`;
+    const details = `${queue} ${id} of ${accountId} was due at ${new Date(row.dueAt ?? 0).toISOString()}; explain_row: ${JSON.stringify(explanation)}`;
     return [{ invariant: 'nothing is lost (nothing in its way, and it does not go out)', details }];
   });
 }

@@ -1,5 +1,5 @@
 import type { Transition } from '../recorder';
-import type { FinishedRun } from '../run-simulation';
+import type { FinishedRun, PacedRun } from '../run-simulation';
 import { chatWith, hour } from '../world';
 import type { Violation } from './violation';
 
@@ -7,7 +7,11 @@ import type { Violation } from './violation';
 const longestHoldMs = 2 * hour;
 
 /** Within an account no row goes before one that was due before it, unless that one came back from being unknown or its pair is held. */
-export function orderKept({ transitions, calls, intents, world }: FinishedRun): Violation[] {
+export function orderKept(run: FinishedRun): Violation[] {
+  return [run, run.posts].flatMap(overtaken);
+}
+
+function overtaken({ transitions, calls, intents, world }: PacedRun): Violation[] {
   const violations: Violation[] = [];
   const pending = new Map<string, Map<string, Transition>>(world.accounts.map(({ id }) => [id, new Map()]));
   const cameBack = new Set<string>();
@@ -28,7 +32,7 @@ export function orderKept({ transitions, calls, intents, world }: FinishedRun): 
     const rows = pending.get(accountId);
     if (!rows) continue;
     if (from === 'unknown') cameBack.add(rowId);
-    if (to === 'sending' && from === 'pending' && !cameBack.has(rowId)) {
+    if (to === 'running' && from === 'pending' && !cameBack.has(rowId)) {
       const before = rows.get(rowId);
       for (const other of rows.values()) {
         if (

@@ -1,12 +1,16 @@
 import { SettingsInTime } from '../pace-reckoning';
-import type { FinishedRun } from '../run-simulation';
+import type { FinishedRun, PacedRun } from '../run-simulation';
 import { ClaimsInTime } from './claims-in-time';
 import type { Violation } from './violation';
 
 /** No claim goes past a cap, a gap, the hours or a pause, reckoned anew from the recorder's books; and no call but under a claim. */
 export function paceKept(run: FinishedRun): Violation[] {
+  return [run, run.posts].flatMap((paced) => [...claimsAgainstPace(paced), ...callsUnderClaims(paced)]);
+}
+
+function claimsAgainstPace(run: PacedRun): Violation[] {
   const violations: Violation[] = [];
-  const settings = new SettingsInTime(run.settings);
+  const settings = new SettingsInTime(run.queue, run.settings);
   const accounts = new Map(run.world.accounts.map(({ id }) => [id, new ClaimsInTime()]));
   const providers = new Map<string, string>(run.world.accounts.map(({ id, provider }) => [id, provider]));
   for (const transition of run.transitions) {
@@ -15,7 +19,7 @@ export function paceKept(run: FinishedRun): Violation[] {
     const account = accounts.get(accountId);
     if (!account) continue;
     const set = settings.of(accountId);
-    if (to === 'sending') {
+    if (to === 'running') {
       const objections = account.objections(set, at, 'of the claim');
       if (settings.queuePausedAt !== null && settings.queuePausedAt <= at)
         objections.push('queue: it is paused');
@@ -31,15 +35,15 @@ export function paceKept(run: FinishedRun): Violation[] {
     }
     if (transition.from !== to) account.follow(transition, set.time_zone);
   }
-  return [...violations, ...callsUnderClaims(run)];
+  return violations;
 }
 
 /** Each call reaches the provider within the lease of a claim on its row. */
-function callsUnderClaims({ calls, intents, transitions, world }: FinishedRun): Violation[] {
+function callsUnderClaims({ calls, intents, transitions, world }: PacedRun): Violation[] {
   const claims = new Map<string, { at: number; leaseExpiresAt: number }[]>();
   for (const { to, rowId, at, leaseExpiresAt } of transitions) {
     const intent = intents.get(rowId);
-    if (to !== 'sending' || !intent) continue;
+    if (to !== 'running' || !intent) continue;
     const key = `${intent.account.provider_account_id} ${intent.body}`;
     claims.set(key, [...(claims.get(key) ?? []), { at, leaseExpiresAt: leaseExpiresAt ?? 0 }]);
   }

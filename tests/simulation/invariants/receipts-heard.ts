@@ -19,7 +19,7 @@ export function receiptsHeard({ told, transitions, rows, world }: FinishedRun): 
     const isSwept = settled?.lastError === 'the tick died while this row was running';
     if (settled && !isSwept && settled.at > at) {
       const next = own[own.indexOf(settled) + 1];
-      if (next?.to !== 'sent' || next.at !== settled.at) {
+      if (next?.to !== 'done' || next.at !== settled.at) {
         violations.push({
           invariant: 'webhooks are heard (at the settle)',
           details: `row ${rowId} became unknown at ${new Date(settled.at).toISOString()}, and was told to be sent at ${new Date(at).toISOString()}`,
@@ -27,7 +27,7 @@ export function receiptsHeard({ told, transitions, rows, world }: FinishedRun): 
       }
     }
     const status = statuses.get(rowId);
-    if (at < world.endAt - 2 * hour && status !== 'sent') {
+    if (at < world.endAt - 2 * hour && status !== 'done') {
       violations.push({
         invariant: 'webhooks are heard (in the end)',
         details: `row ${rowId} is ${status}, and was told to be sent at ${new Date(at).toISOString()} (${reference})`,

@@ -1,0 +1,115 @@
+import { ProviderError } from '../../lib/providers/http';
+import type { Media } from '../../lib/providers/media';
+import { unipileMaxLateMs } from '../../lib/providers/unipile';
+import { numbersOf } from '../../lib/providers/unipile-posts';
+import type { PostProviders } from '../../lib/queues/posts';
+import type { VirtualClock } from '../support/virtual-clock';
+import type { Fate, Faults } from './faults';
+import { type ProviderMessage, type ProviderModel, shownAs } from './provider-model';
+import type { RandomStream } from './random';
+import type { SimulatedProcess } from './simulated-process';
+import { feedOf, hour, type World } from './world';
+
+/** The accounts' own feeds at Unipile, and the servers that media are fetched from. */
+export class FeedModel {
+  constructor(
+    private readonly world: World,
+    private readonly clock: VirtualClock,
+    private readonly faults: Faults,
+    private readonly random: RandomStream,
+    private readonly provider: ProviderModel,
+  ) {}
+
+  portsOf(process: SimulatedProcess, fate: Fate): PostProviders {
+    const { provider, random, faults } = this;
+    return {
+      unipileMaxLateMs,
+      fetchMedia: (urls, signal) => this.fetchMedia(process, urls, signal),
+      unipile: {
+        createPost: async ({ accountId, text, media, signal }) => {
+          const draft = { provider: 'unipile', form: 'post', recipient: null, reference: null } as const;
+          const whole = { ...draft, accountId, chatId: feedOf(accountId), text, hasMedia: media.length > 0 };
+          const post = await provider.send(process, fate, whole, signal, faults.ofPublish());
+          return { postId: random.chance(0.03) ? null : namesOf(post).share };
+        },
+        readPost: ({ postId, signal }) =>
+          provider.lookUp(process, fate, signal, () => {
+            const post = provider.messages.find(
+              (one) => one.form === 'post' && namesOf(one).share === postId,
+            );
+            if (!post) throw new Error(`nobody was told of ${postId}`);
+            const { id, permalink } = namesOf(post);
+            return { id, permalink };
+          }),
+        listOwnPosts: ({ accountId, since, signal }) =>
+          provider.lookUp(process, fate, signal, () => {
+            const own = provider
+              .visible()
+              .filter(({ form, accountId: other }) => form === 'post' && other === accountId)
+              .map((post) => ({ ...namesOf(post), ...shownAs(post) }))
+              .filter(({ saidAt }) => saidAt >= Date.parse(since));
+            return {
+              posts: own.map(({ id, names, text, saidAt, permalink }) => {
+                return { id, names, text, permalink, at: new Date(saidAt).toISOString(), isRepost: false };
+              }),
+              complete: !faults.strikes(0.05, random, 'look-up: incomplete'),
+            };
+          }),
+      },
+    };
+  }
+
+  /** Posts that people write themselves, into the feeds that ours go to as well. */
+  begin(): void {
+    const { world, random } = this;
+    if (world.posts.length === 0) return;
+    let n = 0;
+    const write = () => {
+      if (this.clock.now() > world.quietAt) return;
+      const { account } = random.pick(world.posts);
+      const accountId = account.provider_account_id;
+      const draft = { provider: 'unipile', form: 'post', recipient: null, reference: null } as const;
+      const whole = { ...draft, accountId, chatId: feedOf(accountId), text: `written by hand ${n++}` };
+      this.provider.write(whole, this.clock.now(), 0, { byHand: true });
+      this.clock.timer(random.magnitude(3, 40) * hour, write);
+    };
+    this.clock.timer(random.between(1, 40) * hour, write);
+  }
+
+  private fetchMedia(process: SimulatedProcess, urls: string[], signal: AbortSignal): Promise<Media[]> {
+    if (urls.length === 0) return Promise.resolve([]);
+    const { random, clock } = this;
+    const fault = this.faults.ofMedia();
+    return new Promise((resolve, reject) => {
+      const fail = (kind: 'not_sent' | 'rejected', message: string) =>
+        reject(new ProviderError(message, { kind, provider: 'media' }));
+      signal.addEventListener('abort', () => fail('not_sent', 'aborted'), { once: true });
+      const bytes = new Uint8Array(1);
+      const media = urls.map((_, n) => ({ contentType: 'image/png', fileName: `media-${n}.png`, bytes }));
+      const answer = (ms: number, fn: () => void) => clock.timer(ms, () => process.hear('answer', fn));
+      // The engine's own limit of 12 s is of the machine's clock, which stands still here.
+      if (fault === 'not in time') answer(12_000, () => fail('not_sent', 'it did not arrive in time'));
+      else
+        answer(random.magnitude(50, 8_000), () => {
+          if (fault === 'not there') fail('rejected', 'media 1 answered 404');
+          else if (fault === 'server down') fail('not_sent', 'media 1 answered 503');
+          else resolve(media);
+        });
+    });
+  }
+}
+
+/** LinkedIn has several ids of one post: what it was told by when it was made, and what the list shows. Half of the addresses bear the one. */
+function namesOf({ id }: ProviderMessage): {
+  share: string;
+  id: string;
+  names: string[];
+  permalink: string;
+} {
+  const number = Number(id.split('-').at(-1));
+  const share = `urn:li:share:${7_000_000_000_000_000_000n + 2n * BigInt(number)}`;
+  const activity = `urn:li:activity:${7_000_000_000_000_000_001n + 2n * BigInt(number)}`;
+  const permalink = `https://www.linkedin.com/feed/update/${number % 2 === 0 ? share : activity}`;
+  const names = [activity, ...numbersOf(activity), ...numbersOf(permalink)];
+  return { share, id: activity, names: [...new Set(names)], permalink };
+}

@@ -1,0 +1,116 @@
+import type { JobRun } from '../job-model';
+import type { Transition } from '../recorder';
+import type { FinishedRun, JobsRun } from '../run-simulation';
+import { groupBy, told8601 } from '../sequence-reckoning';
+import { hour, second } from '../world';
+import type { Violation } from './violation';
+
+/**
+ * Jobs, by the books of what they work on: what is done was done, no job runs but under a claim of it, none is given up before its
+ * attempts are used up, a recurring one keeps its instants, the oldest of the best go first, and a blocking queue runs one after the other.
+ */
+export function jobsDone({ jobs }: FinishedRun): Violation[] {
+  const transitions = groupBy(jobs.transitions, ({ rowId }) => rowId);
+  const runs = groupBy(jobs.runs, ({ rowId }) => rowId);
+  return [
+    ...[...transitions].flatMap(([id, own]) => faultsOf(jobs, id, own, runs.get(id) ?? [])),
+    ...overtaken(jobs),
+    ...sideBySide(jobs),
+  ];
+}
+
+function faultsOf(jobs: JobsRun, id: string, transitions: Transition[], runs: JobRun[]): Violation[] {
+  const { world, drawn: all } = jobs;
+  const drawn = all.get(id);
+  const last = transitions.at(-1);
+  if (!drawn || !last) return [];
+  const fault = (invariant: string, details: string) => [
+    { invariant, details: `job ${id} (${drawn.name}, ${drawn.queue}): ${details}` },
+  ];
+  const leases = transitions.filter(({ to }) => to === 'running');
+  const unclaimed = runs.find(
+    ({ startedAt }) =>
+      !leases.some(({ at, leaseExpiresAt }) => at <= startedAt && startedAt <= (leaseExpiresAt ?? 0)),
+  );
+  if (unclaimed) return fault('no job runs but under a claim', `it ran at ${told8601(unclaimed.startedAt)}`);
+  const effects = runs.filter(({ doneAt }) => doneAt !== null && doneAt <= last.at).length;
+  if (last.to === 'done' && effects < drawn.times)
+    return fault('a job that is done was done', `it was done ${effects} times of ${drawn.times}`);
+  if (last.to === 'dead' && last.lastError !== 'expired before it could start') {
+    const isRefused = runs.some(({ fault }) => fault === 'for good');
+    if (!isRefused && last.attempts < (drawn.maxAttempts ?? 5))
+      return fault('no job is given up early', `${last.lastError} after ${last.attempts} attempts`);
+  }
+  const due = last.dueAt ?? Number.POSITIVE_INFINITY;
+  if (last.to === 'pending' && due < world.endAt - hour)
+    return fault('nothing is lost (a job that is due stands still)', `due since ${told8601(due)}`);
+  return transitions.flatMap((transition, n) => {
+    const before = transitions[n - 1];
+    // What comes again; a retry keeps its error.
+    if (before?.to !== 'running' || transition.to !== 'pending' || transition.lastError !== null) return [];
+    if (transition.attempts > 0 || transition.dueAt === null || drawn.name !== 'recurring') return [];
+    const every = drawn.everySeconds * second;
+    const isOn = (transition.dueAt - drawn.dueAt) % every === 0;
+    // One that was released keeps its due time.
+    if (isOn && (transition.dueAt === before.dueAt || isNext(transition.dueAt, before.at, every))) return [];
+    return fault(
+      'what comes again keeps its instants',
+      `due at ${told8601(transition.dueAt)} after ${told8601(before.at)}`,
+    );
+  });
+}
+
+const isNext = (dueAt: number, claimedAt: number, every: number) =>
+  dueAt > claimedAt && dueAt - every <= claimedAt;
+
+/** In each call of the database: whatever is left pending was not before what was claimed. */
+function overtaken({ transitions }: JobsRun): Violation[] {
+  const pending = new Map<string, Transition>();
+  const violations: Violation[] = [];
+  for (const [, call] of groupBy(transitions, ({ call }) => `${call}`)) {
+    const claimed = call
+      .filter(({ to }) => to === 'running')
+      .map((claim) => pending.get(claim.rowId) ?? claim);
+    for (const transition of call) {
+      if (transition.to === 'pending') pending.set(transition.rowId, transition);
+      else pending.delete(transition.rowId);
+    }
+    const at = call[0]?.at ?? 0;
+    for (const one of claimed) {
+      if (one.part === 'blocking') continue;
+      for (const other of pending.values()) {
+        if (
+          other.part !== one.part ||
+          (other.dueAt ?? Number.POSITIVE_INFINITY) > at ||
+          !isBefore(other, one)
+        )
+          continue;
+        if ((other.expiresAt ?? Number.POSITIVE_INFINITY) <= at || call.includes(other)) continue;
+        const details = `job ${one.rowId} was claimed at ${told8601(at)} before job ${other.rowId} of ${one.part}`;
+        violations.push({ invariant: 'the oldest of the best goes first', details });
+      }
+    }
+  }
+  return violations;
+}
+
+function isBefore(a: Transition, b: Transition): boolean {
+  if (a.priority !== b.priority) return a.priority < b.priority;
+  return (a.dueAt ?? 0) !== (b.dueAt ?? 0)
+    ? (a.dueAt ?? 0) < (b.dueAt ?? 0)
+    : Number(a.rowId) < Number(b.rowId);
+}
+
+/** Of the blocking queue: until the one that was begun is finished no other is claimed. */
+function sideBySide({ transitions }: JobsRun): Violation[] {
+  let begun: string | null = null;
+  return transitions.flatMap(({ part, rowId, to, at }) => {
+    if (part !== 'blocking') return [];
+    const other = begun;
+    if (to === 'running') begun = rowId;
+    else if (rowId === begun && ['done', 'dead', 'cancelled', 'gone'].includes(to)) begun = null;
+    if (to !== 'running' || other === null || other === rowId) return [];
+    const details = `job ${rowId} was claimed at ${told8601(at)}, and job ${other} is not finished`;
+    return [{ invariant: 'a blocking queue runs one after the other', details }];
+  });
+}

@@ -1,0 +1,116 @@
+import { z } from 'zod';
+import { defineJob } from '../../lib/jobs/define-job';
+import { JobError } from '../../lib/jobs/job-error';
+import { jobsQueue } from '../../lib/queues/jobs';
+import type { VirtualClock } from '../support/virtual-clock';
+import type { Fate, Faults, JobFault } from './faults';
+import type { RandomStream } from './random';
+import type { SimulatedProcess } from './simulated-process';
+import { second } from './world';
+
+/** One run of a job's handler, by the books of what it works on. */
+export interface JobRun {
+  key: string;
+  rowId: string;
+  startedAt: number;
+  /** When its work had its effect; null when it had none. */
+  doneAt: number | null;
+  fault: JobFault;
+}
+
+type JobsQueue = ReturnType<typeof jobsQueue>;
+
+const payload = z.object({ key: z.string(), times: z.number(), everySeconds: z.number() });
+
+/** What jobs do: work that takes its time, fails, hangs, and is done again. */
+export class JobModel {
+  readonly runs: JobRun[] = [];
+
+  constructor(
+    private readonly clock: VirtualClock,
+    private readonly faults: Faults,
+    private readonly random: RandomStream,
+  ) {}
+
+  /** The queue as a process has it: its handlers end with the process. */
+  queueOf(process: SimulatedProcess, fate: Fate): JobsQueue {
+    const chore = defineJob({
+      payload,
+      timeoutSeconds: 20,
+      run: ({ key }, { jobId, signal }) => this.run(process, fate, key, jobId, signal),
+    });
+    const queue = jobsQueue({ chore }, process.clock);
+    return {
+      ...queue,
+      // No job comes again by itself; rows of other queues do, and the engine knows no difference.
+      perform: async (job, context) => {
+        const outcome = await queue.perform({ ...job, name: 'chore' }, context);
+        const { key, times, everySeconds } = payload.parse(job.payload);
+        const done = this.runs.filter((run) => run.key === key && run.doneAt !== null).length;
+        return outcome.kind === 'done' && job.name === 'recurring' && done < times
+          ? { kind: 'again', afterSeconds: everySeconds }
+          : outcome;
+      },
+    };
+  }
+
+  private run(
+    process: SimulatedProcess,
+    fate: Fate,
+    key: string,
+    rowId: string,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    const { clock, random } = this;
+    const fault = this.faults.ofJob();
+    const run: JobRun = { key, rowId, startedAt: clock.now(), doneAt: null, fault };
+    this.runs.push(run);
+    return new Promise((resolve, reject) => {
+      fate.step();
+      if (process.isOver) return;
+      const answer = (ms: number, fn: () => void) => clock.timer(ms, () => process.hear('answer', fn));
+      const ms = random.magnitude(20, 4_000);
+      const work = (fn: () => void) => () => {
+        run.doneAt = clock.now();
+        fate.step();
+        fn();
+      };
+      if (fault !== 'heedless of the signal')
+        signal.addEventListener('abort', () => reject(new Error('it saw its signal')), { once: true });
+      switch (fault) {
+        case 'hangs':
+          return;
+        case 'heedless of the signal':
+          return answer(
+            random.between(16, 70) * second,
+            work(() => resolve({ late: true })),
+          );
+        case 'slow':
+          return answer(
+            random.between(8, 14) * second,
+            work(() => resolve({ slow: true })),
+          );
+        case 'throws':
+          return answer(ms, () => reject(new Error('it went wrong')));
+        case 'later, it says':
+          return answer(ms, () =>
+            reject(new JobError('not now', { afterSeconds: Math.round(random.magnitude(5, 2_000)) })),
+          );
+        case 'for good':
+          return answer(ms, () => reject(new JobError('it makes no sense', { retry: false })));
+        case 'limited':
+          return answer(ms, () => reject(Object.assign(new Error('too much'), { kind: 'rate_limited' })));
+        case 'done, and then throws':
+          return answer(
+            ms,
+            work(() => reject(new Error('it went wrong in the end'))),
+          );
+        default:
+          return answer(
+            ms,
+            work(() => resolve({ key })),
+          );
+      }
+    });
+  }
+}
