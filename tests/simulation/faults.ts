@@ -66,9 +66,25 @@ export const faultNames: string[] = [
     publish: publishFaults,
     media: mediaFaults,
     job: jobFaults,
-    process: { kill: 1, freeze: 1 },
+    process: { killed: 1, frozen: 1 },
     clock: { missed: 1, late: 1, doubled: 1, jump: 1 },
     'look-up': { fails: 1, incomplete: 1 },
+    retention: { 'rows pruned': 1 },
+    'by hand': {
+      time_zone: 1,
+      hours: 1,
+      gap_seconds: 1,
+      'hours of a queue': 1,
+      done: 1,
+      cancelled: 1,
+      'pending again': 1,
+      deleted: 1,
+      'due moved': 1,
+      'done, while it runs': 1,
+      'cancelled, while it runs': 1,
+      'pending again, while it runs': 1,
+      'deleted, while it runs': 1,
+    },
   }).flatMap(([kind, faults]) => Object.keys(faults).map((name) => `${kind}: ${name}`)),
 ];
 
@@ -190,7 +206,7 @@ export class Faults {
   doom(process: SimulatedProcess): Fate {
     if (!this.strikes(0.07)) return new Fate(process, null, 0, null);
     const { random } = this;
-    const deed = this.counted('process', random.weighted({ kill: 3, freeze: 2 }));
+    const deed = random.weighted({ kill: 3, freeze: 2 });
     const ms = Math.round(random.magnitude(2 * second, hour));
     if (random.chance(0.6)) return new Fate(process, deed, ms, random.integer(1, 14));
     process.at(Math.round(random.magnitude(20, 50_000)), () =>

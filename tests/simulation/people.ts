@@ -97,14 +97,13 @@ export class People {
       this.told.push({ ...reply, at: Math.floor(this.clock.now()), madeAt: message.deliveredAt });
       const { saidAt, messageId } = reply;
       this.log(() => `enrolment ${reply.enrolmentId}: told of "${message.text}"`);
-      void this.store.call('take_reply', {
-        p_id: reply.enrolmentId,
-        p_reply: {
-          body: message.text,
-          ...(messageId && { message_id: messageId }),
-          ...(saidAt && { said_at: new Date(saidAt).toISOString() }),
-        },
-      });
+      const told = {
+        body: message.text,
+        ...(messageId && { message_id: messageId }),
+        ...(saidAt && { said_at: new Date(saidAt).toISOString() }),
+      };
+      // Retention may have taken it.
+      void this.store.call('take_reply', { p_id: reply.enrolmentId, p_reply: told }, 'PT404');
     });
   }
 }

@@ -6,7 +6,7 @@ export const recorder = `
 create schema simulation;
 create sequence simulation.places;
 
--- Of dm_queue, posts and jobs, in the words of the states. A row that is deleted goes to the state 'gone', and is kept in simulation.gone.
+-- Of dm_queue, posts and jobs, in the words of the states. A row that is deleted goes to the state 'gone'; simulation.gone has it as it was.
 create table simulation.transitions (
   place bigint primary key default nextval('simulation.places'),
   call integer not null default current_setting('simulation.call')::integer,
@@ -85,6 +85,13 @@ begin
   return null;
 end
 $$;
+create function simulation.keep_enrolment() returns trigger language plpgsql as $$
+begin
+  insert into simulation.gone (queue, row_id, content) values ('enrolments', old.id::text, to_jsonb(old));
+  return null;
+end
+$$;
+create trigger keep_enrolment after delete on punctual.enrolments for each row execute function simulation.keep_enrolment();
 create trigger record_enrolment after insert or update on punctual.enrolments
   for each row execute function simulation.record_enrolment();
 
@@ -145,6 +152,8 @@ export interface Transition {
   leaseExpiresAt: number | null;
   finishedAt: number | null;
   lastError: string | null;
+  /** What somebody did by plain SQL; null where Punctual did it. */
+  byHand: string | null;
 }
 
 /** One writing of an enrolment. */

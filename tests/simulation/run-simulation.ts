@@ -37,6 +37,7 @@ import { textOf } from './sequence-reckoning';
 import { SimulatedLocks } from './simulated-lock';
 import { SimulatedProcess } from './simulated-process';
 import { type BroughtOutcome, SimulatedStore } from './simulated-store';
+import { SqlOperator } from './sql-operator';
 import { type ToldReceipt, Webhooks } from './webhooks';
 import { drawWorld, hour, type Intent, minute, type QueueName, second, type World } from './world';
 
@@ -48,6 +49,10 @@ export interface QueueRun {
   rows: FinalRow[];
   transitions: Transition[];
   brought: BroughtOutcome[];
+  /** Which calls were retention's: what they took is among the rows, as it was. */
+  prunes: Set<number>;
+  /** Rows whose status somebody has set, or that he has deleted, by plain SQL: what became of them is his word. */
+  handled: Set<string>;
 }
 
 /** One whose rows go out through accounts, at most once. */
@@ -93,6 +98,9 @@ export interface FinalRow {
   attempts: number;
   lastError: string | null;
   leaseExpiresAt: number | null;
+  finishedAt: number | null;
+  /** Retention has taken it: this is how it stood. */
+  isPruned: boolean;
   reconcileAt: number | null;
   reconcile: { waits_for_operator?: boolean; found?: string | null } | null;
   messageId: string | null;
@@ -171,6 +179,7 @@ class Simulation {
   private readonly provider: ProviderModel;
   private readonly webhooks: Webhooks;
   private readonly operator: Operator;
+  private readonly sqlOperator: SqlOperator;
   private readonly sequenceOperator: SequenceOperator;
   private readonly people: People;
   private readonly live = new Set<SimulatedProcess>();
@@ -203,6 +212,7 @@ class Simulation {
     this.operator = new Operator(world, clock, this.faults, stream('operator'), this.store, this.provider);
     const { faults, store, provider } = this;
     const tell = (line: () => string) => this.tell(line);
+    this.sqlOperator = new SqlOperator(world, clock, faults, stream('sql operator'), store, tell);
     this.sequenceOperator = new SequenceOperator(
       world,
       clock,
@@ -211,6 +221,7 @@ class Simulation {
       store,
       tell,
       provider,
+      this.sqlOperator.zones,
     );
     this.people = new People(
       world,
@@ -231,9 +242,11 @@ class Simulation {
     for (const job of this.world.jobs) this.at(job.arrivesAt, () => this.createJob(job));
     this.feed.begin();
     this.operator.begin();
+    this.sqlOperator.begin();
     await this.sequenceOperator.begin();
     this.beginJumps();
     this.beginChatter();
+    this.beginHousekeeping();
     startClocks(
       { world: this.world, clock: this.clock, faults: this.faults, stream: this.stream },
       (call) => void this.startProcess(call),
@@ -245,7 +258,7 @@ class Simulation {
   }
 
   private async setUp(): Promise<void> {
-    const { accounts, maxTicks, concurrency } = this.world;
+    const { accounts, maxTicks, concurrency, retentionDays } = this.world;
     for (const { override, ...account } of accounts) {
       await this.store.sql(
         `insert into punctual.accounts (${Object.keys(account)}) values (${Object.keys(account).map((_, i) => `$${i + 1}`)})`,
@@ -258,10 +271,15 @@ class Simulation {
         ]);
       }
     }
-    await this.store.sql('update punctual.queues set max_ticks = $1, concurrency = $2', [
+    await this.store.sql('update punctual.queues set max_ticks = $1, concurrency = $2, retention_days = $3', [
       maxTicks,
       concurrency,
+      retentionDays,
     ]);
+    if (retentionDays !== null)
+      await this.store.sql('update punctual.settings set ticks_days = $1, idle_ticks_days = $1', [
+        retentionDays,
+      ]);
   }
 
   private at(at: number, act: () => Promise<unknown>): void {
@@ -328,6 +346,7 @@ class Simulation {
     const process = new SimulatedProcess(this.clock, (befallen) => {
       this.tell(() => `tick ${n} ${befallen}`);
       if (befallen === 'thawed') return;
+      this.faults.count(`process: ${befallen}`);
       if (befallen === 'frozen') this.freezes++;
       else {
         this.kills++;
@@ -413,6 +432,36 @@ class Simulation {
       this.clock.timer(random.between(4, 40) * hour, jump);
     };
     this.clock.timer(random.between(1, 40) * hour, jump);
+  }
+
+  /** The roll-up and retention, each until nothing is left or a call fails. */
+  private beginHousekeeping(): void {
+    if (this.world.retentionDays === null) return;
+    const random = this.stream('housekeeping');
+    const keepHouse = () => {
+      this.clock.timer(random.between(3, 12) * hour, keepHouse);
+      const process = new SimulatedProcess(this.clock, () => this.live.delete(process));
+      const fate = this.faults.doom(process);
+      this.live.add(process);
+      const rpc = this.store.rpcOf(process, fate);
+      const run = async (fn: string) => {
+        for (let more = true; more; ) {
+          const step = (await rpc(fn, {})) as { more: boolean; rows: number | null; problem?: string | null };
+          if (step.problem) this.observe('every queue is rolled up', step.problem);
+          if (fn === 'prune' && step.rows) this.faults.count('retention: rows pruned');
+          more = step.more;
+        }
+      };
+      // Its end may never come: nobody waits for it.
+      const end = () => {
+        process.end();
+        this.live.delete(process);
+      };
+      void run('roll_up')
+        .then(() => run('prune'))
+        .then(end, end);
+    };
+    this.clock.timer(random.between(3, 12) * hour, keepHouse);
   }
 
   /** What people type into the same chats, on either side. */
@@ -509,12 +558,19 @@ class Simulation {
   }
 
   private async finishQueue(queue: QueueName, settings: SettingsChange[]): Promise<QueueRun> {
+    const recorded: Transition[] = await this.store.sql(readTransitions, [queue]);
+    const own = this.sqlOperator.acts.filter((act) => act.queue === queue);
+    const acts = new Map(own.map((act) => [`${act.call}/${act.rowId}`, act.kind]));
     return {
       queue,
       world: this.world,
       settings,
-      rows: await this.store.sql(readRows(queue)),
-      transitions: await this.store.sql(readTransitions, [queue]),
+      rows: await this.store.sql(readRows(queue), [`{${[...this.store.prunes]}}`]),
+      prunes: this.store.prunes,
+      transitions: recorded.map((transition) => {
+        return { ...transition, byHand: acts.get(`${transition.call}/${transition.rowId}`) ?? null };
+      }),
+      handled: new Set(own.filter(({ kind }) => kind !== 'due moved').map(({ rowId }) => rowId)),
       brought: this.store.brought.filter((one) => one.queue === queue),
     };
   }
@@ -548,21 +604,28 @@ const isoOf = (at: number | null) => (at === null ? null : new Date(at).toISOStr
 
 /** By the columns that only some of the queues have, what they are not is null. */
 const readRows = (queue: QueueName) => `
-  select coalesce(jsonb_agg(jsonb_build_object('id', d.id::text, 'accountId', coalesce(r.c->>'account_id', ''),
-    'status', simulation.state_of(d.status), 'attempts', d.attempts, 'lastError', d.last_error,
-    'leaseExpiresAt', ${instant('d.lease_expires_at')}, 'reconcileAt', ${instant("(r.c->>'reconcile_at')::timestamptz")},
+  select coalesce(jsonb_agg(jsonb_build_object('id', r.c->>'id', 'accountId', coalesce(r.c->>'account_id', ''),
+    'status', r.state, 'attempts', r.c->'attempts', 'lastError', r.c->>'last_error',
+    'leaseExpiresAt', ${instant("(r.c->>'lease_expires_at')::timestamptz")}, 'finishedAt', ${instant("(r.c->>'finished_at')::timestamptz")},
+    'isPruned', r.is_pruned, 'reconcileAt', ${instant("(r.c->>'reconcile_at')::timestamptz")},
     'reconcile', r.c->'reconcile', 'messageId', r.c->>'provider_message_id',
     'chatId', r.c->'chat_id', 'enrolmentId', r.c->>'enrolment_id', 'step', r.c->'step', 'isReminder', coalesce(r.c->'is_reminder', 'false'),
-    'explanation', case when simulation.state_of(d.status) = 'pending' then
-      punctual.explain_row('${queue}', d.id::text, '{unipile,whatsapp_cloud}', current_setting('simulation.now')::timestamptz) end)
-    order by d.id), '[]') as answer
-  from punctual.${queue} d cross join lateral (select to_jsonb(d) as c) r`;
+    'explanation', case when r.state = 'pending' then
+      punctual.explain_row('${queue}', r.c->>'id', '{unipile,whatsapp_cloud}', current_setting('simulation.now')::timestamptz) end)
+    order by (r.c->>'id')::bigint), '[]') as answer
+  from (select to_jsonb(d) as c, simulation.state_of(d.status) as state, false as is_pruned from punctual.${queue} d
+        union all
+        select g.content, simulation.state_of(g.content->>'status'), true from simulation.gone g
+         where g.queue = '${queue}' and g.call = any ($1::integer[])) r`;
 
 const readEnrolments = `
   select coalesce(jsonb_agg(jsonb_build_object('id', e.id::text, 'status', e.status, 'phase', e.phase, 'step', e.step,
     'messageId', e.message_id::text, 'nextStepAt', ${instant('e.next_step_at')}, 'waitsFor', e.waits_for, 'paused', e.paused_at is not null,
     'lastError', e.last_error) order by e.id), '[]') as answer
-  from punctual.enrolments e`;
+  from (select * from punctual.enrolments
+        union all
+        select e.* from simulation.gone g cross join lateral jsonb_populate_record(null::punctual.enrolments, g.content) e
+         where g.queue = 'enrolments') e`;
 
 function countBy<Item>(items: Item[], name: (item: Item) => string): Record<string, number> {
   const counts: Record<string, number> = {};

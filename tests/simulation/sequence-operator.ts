@@ -46,15 +46,17 @@ export class SequenceOperator {
     private readonly store: SimulatedStore,
     private readonly tell: (line: () => string) => void,
     provider: ProviderModel,
+    /** Of the accounts, as they are now. */
+    private readonly zones: Map<string, string>,
   ) {
     // Where acts meet what is on its way: a message at the provider, an enrolment in the hands of a tick.
     provider.listen((message) => {
       const [met] = [...this.enrolled.values()].filter((enrolled) => isChatOf(enrolled, message));
       if (met && message.fromUs && !message.byHand) this.meet(met.id, 10 * second);
     });
-    store.onClaim = (queue, ids) => {
+    store.hearClaims((queue, ids) => {
       if (queue === 'enrolments') for (const id of ids) this.meet(id, 50);
-    };
+    });
   }
 
   async begin(): Promise<void> {
@@ -121,7 +123,7 @@ export class SequenceOperator {
     for (const [n, { id, created }] of rows.entries()) {
       const person = people[n];
       if (!created || !person || !version) continue;
-      const zone = person.timeZone ?? version.timeZone ?? person.account.time_zone;
+      const zone = person.timeZone ?? version.timeZone ?? this.zones.get(person.account.id) ?? '';
       this.tell(() => `enrolment ${id} of ${person.recipient ?? person.chatId} in ${name}, ${zone}`);
       this.enrolled.set(id, { id, at, person, steps: version.steps, zone });
     }
@@ -168,7 +170,7 @@ export class SequenceOperator {
 
   private async act(kind: Act['kind'], enrolmentId: string): Promise<void> {
     const at = Math.floor(this.clock.now());
-    const enrolment = await this.store.call(`${kind}_enrolment`, { p_id: enrolmentId }, 'PT409');
+    const enrolment = await this.store.call(`${kind}_enrolment`, { p_id: enrolmentId }, 'PT404', 'PT409');
     if (enrolment === null) return;
     this.acts.push({ at, enrolmentId, kind });
     this.tell(() => `enrolment ${enrolmentId}: ${kind}`);
@@ -201,7 +203,7 @@ export class SequenceOperator {
       );
       if (!owner) continue;
       if (!this.assigned.has(owner.id)) this.assigned.set(owner.id, Math.floor(this.clock.now()));
-      await this.store.call('take_reply', { p_id: owner.id, p_reply: { receipt_id: reply.id } });
+      await this.store.call('take_reply', { p_id: owner.id, p_reply: { receipt_id: reply.id } }, 'PT404');
     }
   }
 

@@ -43,11 +43,12 @@ interface Exchange {
 export class SimulatedStore {
   answersLost = 0;
   readonly brought: BroughtOutcome[] = [];
+  /** Which calls were retention's. */
+  readonly prunes = new Set<number>();
   /** What the database answers with an error: nothing here gives it reason to. */
   onError: (fn: string, error: Error) => void = () => {};
 
-  /** Which rows of which queue an exchange has just claimed. */
-  onClaim: (queue: string, ids: string[]) => void = () => {};
+  private readonly claimListeners: ((queue: string, ids: string[]) => void)[] = [];
 
   constructor(
     readonly database: SimulationDatabase,
@@ -56,17 +57,23 @@ export class SimulatedStore {
     private readonly random: RandomStream,
   ) {}
 
-  /** Carries a call out, now. `expects`: an error's code that is an answer like any other, namely null. */
-  async call(fn: string, args: Record<string, unknown>, expects?: string): Promise<unknown> {
+  /** Calls `hear` with the rows that an exchange has just claimed. */
+  hearClaims(hear: (queue: string, ids: string[]) => void): void {
+    this.claimListeners.push(hear);
+  }
+
+  /** Carries a call out, now. `expects`: errors' codes that are an answer like any other, namely null. */
+  async call(fn: string, args: Record<string, unknown>, ...expects: string[]): Promise<unknown> {
     const at = Math.floor(this.clock.now());
     try {
       const answering = this.database.call(fn, args, at);
       const { calls } = this.database;
       const answer = await this.clock.busy(answering);
+      if (fn === 'prune') this.prunes.add(calls);
       if (fn === 'exchange') this.note(at, calls, args as unknown as Exchange, answer);
       return answer;
     } catch (error) {
-      if (expects !== undefined && (error as StoreError).code === expects) return null;
+      if (expects.includes((error as StoreError).code ?? '')) return null;
       this.onError(fn, error as Error);
       throw error;
     }
@@ -83,10 +90,8 @@ export class SimulatedStore {
       settled: { exceptions: { id: string; verdict: string; outcome: string }[] };
     };
     const { exceptions } = settled;
-    this.onClaim(
-      queue,
-      rows.map(({ id }) => id),
-    );
+    const ids = rows.map(({ id }) => id);
+    for (const hear of this.claimListeners) hear(queue, ids);
     const all = [
       ...done.flatMap(({ claim_id, ids }) => ids.map((id) => ({ id, claim_id, outcome: 'done' }))),
       ...records,

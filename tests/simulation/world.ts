@@ -84,6 +84,8 @@ export interface World {
   /** The same for the entries of the other queues. */
   enrolmentsPeriodMs: number;
   postsPeriodMs: number;
+  /** Days after which settled rows go; null where nothing is deleted and nothing rolled up. */
+  retentionDays: number | null;
   jobsPeriodMs: number;
 }
 
@@ -136,6 +138,7 @@ export function drawWorld(seed: number, days: number): World {
     cronPeriodMs: Math.round(setting.between(5, 10) * minute),
     looksPeriodMs: Math.round(setting.between(10, 20) * minute),
     enrolmentsPeriodMs: Math.round(stream('enrolments period').between(8, 25) * minute),
+    retentionDays: stream('retention').chance(0.6) ? 1 : null,
     postsPeriodMs: Math.round(stream('posts period').between(12, 25) * minute),
     jobsPeriodMs: Math.round(stream('jobs period').between(8, 20) * minute),
   };

@@ -1,5 +1,5 @@
 import type { FinishedRun, PacedRun } from '../run-simulation';
-import { chatWith } from '../world';
+import { chatWith, type Intent } from '../world';
 import type { Violation } from './violation';
 
 const invariant = 'at most one delivery per intent';
@@ -9,11 +9,21 @@ export function atMostOnce(run: FinishedRun): Violation[] {
   return [run, run.posts].flatMap(deliveredTooOften);
 }
 
-function deliveredTooOften({ messages, intents }: PacedRun): Violation[] {
+function deliveredTooOften({ queue, messages, intents, transitions }: PacedRun): Violation[] {
   const wanted = new Map<string, number>();
-  for (const intent of intents.values()) {
-    const key = JSON.stringify([intent.account.provider_account_id, chatWith(intent), intent.body]);
-    wanted.set(key, (wanted.get(key) ?? 0) + 1);
+  const want = (key: string) => wanted.set(key, (wanted.get(key) ?? 0) + 1);
+  const keyOf = (intent: Intent) =>
+    JSON.stringify([intent.account.provider_account_id, chatWith(intent), intent.body]);
+  for (const [id, intent] of intents) {
+    want(keyOf(intent));
+    want(`row ${id}`);
+  }
+  // Who sets a row to be sent again by hand wants just that.
+  for (const { byHand, rowId } of transitions) {
+    const intent = intents.get(rowId);
+    if (byHand !== 'pending again' || !intent) continue;
+    want(keyOf(intent));
+    want(`row ${rowId}`);
   }
   const delivered = new Map<string, string[]>();
   for (const message of messages) {
@@ -24,13 +34,12 @@ function deliveredTooOften({ messages, intents }: PacedRun): Violation[] {
     if (message.reference === null) continue;
     const row = `row ${message.reference.split('/')[1]}`;
     delivered.set(row, [...(delivered.get(row) ?? []), when]);
-    wanted.set(row, 1);
   }
   return [...delivered]
     .filter(([key, times]) => times.length > (wanted.get(key) ?? 0))
     .map(([key, times]) => ({
       invariant,
-      details: `${key}: wanted ${wanted.get(key) ?? 0} times, delivered ${times.length} times: ${times.join('; ')}`,
+      details: `${queue} ${key}: wanted ${wanted.get(key) ?? 0} times, delivered ${times.length} times: ${times.join('; ')}`,
     }));
 }
 

@@ -16,9 +16,9 @@ export class ClaimsInTime {
   private readonly running = new Map<string, number>();
 
   /** Follows a change of one of the account's rows, after it was judged. */
-  follow({ rowId, from, to, at, leaseExpiresAt, lastError }: Transition, zone: string): void {
+  follow({ rowId, from, to, at, leaseExpiresAt, lastError, byHand }: Transition, zone: string): void {
     if (to === 'running') {
-      this.claims.push({ at, date: localTime(at, zone).date, rowId, maybeFree: false });
+      this.claims.push({ at, date: this.dateOf(at, zone), rowId, maybeFree: false });
       this.running.set(rowId, leaseExpiresAt ?? 0);
       return;
     }
@@ -27,7 +27,7 @@ export class ClaimsInTime {
     const last = this.claims.findLastIndex((claim) => claim.rowId === rowId);
     const claim = this.claims[last];
     // For certain without effect: its place is free again.
-    if (claim && (from === 'running' || lastError?.startsWith('it was not sent')))
+    if (claim && byHand === null && (from === 'running' || lastError?.startsWith('it was not sent')))
       this.claims.splice(last, 1);
     else if (claim) claim.maybeFree = true;
   }
@@ -40,7 +40,7 @@ export class ClaimsInTime {
     const objections: string[] = [];
     const claims =
       benefit === 'of the claim' ? this.claims.filter(({ maybeFree }) => !maybeFree) : this.claims;
-    const { date } = localTime(at, settings.time_zone);
+    const date = this.dateOf(at, settings.time_zone);
     const limit = dailyLimitOn(settings, date);
     const today = claims.filter((claim) => claim.date === date).length;
     if (today >= limit) objections.push(`daily limit: ${today} of ${limit} used on ${date}`);
@@ -65,6 +65,13 @@ export class ClaimsInTime {
       if (leaseUntil > at) objections.push(`one at a time: row ${rowId} is running`);
     }
     return objections;
+  }
+
+  /** The account's day: one that lies ahead, since its time zone was changed, goes on. */
+  private dateOf(at: number, zone: string): string {
+    const { date } = localTime(at, zone);
+    const latest = this.claims.at(-1)?.date ?? '';
+    return date > latest ? date : latest;
   }
 
   /** The longest that the gap and its jitter may still hold the account back. */

@@ -12,6 +12,7 @@ import { nothingLost } from './nothing-lost';
 import { orderKept } from './order-kept';
 import { paceKept } from './pace-kept';
 import { receiptsHeard } from './receipts-heard';
+import { retentionKept } from './retention-kept';
 import { settlesFenced } from './settles-fenced';
 import { stepHoursKept } from './step-hours-kept';
 import { stepsOnceInOrder } from './steps-once-in-order';
@@ -31,6 +32,7 @@ export const invariants: ((run: FinishedRun) => Violation[])[] = [
   claimsDue,
   jobsDone,
   receiptsHeard,
+  retentionKept,
   stepsOnceInOrder,
   enrolmentsComeToAnEnd,
   stopsHeeded,

@@ -20,7 +20,7 @@ export function jobsDone({ jobs }: FinishedRun): Violation[] {
 }
 
 function faultsOf(jobs: JobsRun, id: string, transitions: Transition[], runs: JobRun[]): Violation[] {
-  const { world, drawn: all } = jobs;
+  const { world, drawn: all, handled } = jobs;
   const drawn = all.get(id);
   const last = transitions.at(-1);
   if (!drawn || !last) return [];
@@ -34,6 +34,7 @@ function faultsOf(jobs: JobsRun, id: string, transitions: Transition[], runs: Jo
   );
   if (unclaimed) return fault('no job runs but under a claim', `it ran at ${told8601(unclaimed.startedAt)}`);
   const effects = runs.filter(({ doneAt }) => doneAt !== null && doneAt <= last.at).length;
+  if (handled.has(id)) return [];
   if (last.to === 'done' && effects < drawn.times)
     return fault('a job that is done was done', `it was done ${effects} times of ${drawn.times}`);
   if (last.to === 'dead' && last.lastError !== 'expired before it could start') {
@@ -42,13 +43,23 @@ function faultsOf(jobs: JobsRun, id: string, transitions: Transition[], runs: Jo
       return fault('no job is given up early', `${last.lastError} after ${last.attempts} attempts`);
   }
   const due = last.dueAt ?? Number.POSITIVE_INFINITY;
-  if (last.to === 'pending' && due < world.endAt - hour)
+  // The head of a blocking queue may be put off by hand, and those behind it with it.
+  const isBehind =
+    last.part === 'blocking' &&
+    jobs.transitions.some(({ byHand, part }) => byHand !== null && part === 'blocking');
+  if (last.to === 'pending' && due < world.endAt - hour && !isBehind)
     return fault('nothing is lost (a job that is due stands still)', `due since ${told8601(due)}`);
   return transitions.flatMap((transition, n) => {
     const before = transitions[n - 1];
     // What comes again; a retry keeps its error.
     if (before?.to !== 'running' || transition.to !== 'pending' || transition.lastError !== null) return [];
-    if (transition.attempts > 0 || transition.dueAt === null || drawn.name !== 'recurring') return [];
+    if (
+      transition.byHand !== null ||
+      transition.attempts > 0 ||
+      transition.dueAt === null ||
+      drawn.name !== 'recurring'
+    )
+      return [];
     const every = drawn.everySeconds * second;
     const isOn = (transition.dueAt - drawn.dueAt) % every === 0;
     // One that was released keeps its due time.

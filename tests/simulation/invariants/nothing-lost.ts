@@ -1,6 +1,6 @@
 import { SettingsInTime } from '../pace-reckoning';
 import type { FinalRow, FinishedRun, PacedRun, QueueRun } from '../run-simulation';
-import { chatWith, hour, minute } from '../world';
+import { chatWith, hour, type Intent, minute } from '../world';
 import { ClaimsInTime } from './claims-in-time';
 import type { Violation } from './violation';
 
@@ -17,10 +17,10 @@ export function nothingLost(run: FinishedRun): Violation[] {
   ];
 }
 
-function missingRows({ rows, queue }: QueueRun, intents: Map<string, unknown>): Violation[] {
+function missingRows({ rows, queue, handled }: QueueRun, intents: Map<string, unknown>): Violation[] {
   const there = new Set(rows.map(({ id }) => id));
   return [...intents.keys()]
-    .filter((id) => !there.has(id))
+    .filter((id) => !there.has(id) && !handled.has(id))
     .map((id) => ({ invariant: 'nothing is lost (a row is gone)', details: `${queue} ${id}` }));
 }
 
@@ -45,8 +45,12 @@ function faultsOf(row: FinalRow, { queue, world, transitions }: QueueRun): Viola
         : [];
     case 'cancelled':
       return transitions.some(
-        ({ rowId, to, from }) =>
-          rowId === row.id && to === 'cancelled' && from !== 'pending' && from !== 'unknown',
+        ({ rowId, to, from, byHand }) =>
+          byHand === null &&
+          rowId === row.id &&
+          to === 'cancelled' &&
+          from !== 'pending' &&
+          from !== 'unknown',
       )
         ? fault('cancelled while it ran', '')
         : [];
@@ -56,8 +60,11 @@ function faultsOf(row: FinalRow, { queue, world, transitions }: QueueRun): Viola
 }
 
 /** What the provider delivered is done, or unknown; what is done was delivered: text by text, since twins cannot be told apart. */
-function wrongWord({ rows, intents, messages }: PacedRun): Violation[] {
+function wrongWord({ rows, intents, messages, handled }: PacedRun): Violation[] {
   const groups = new Map<string, { delivered: number; statuses: Map<string, string> }>();
+  const keyOf = ({ account, body, ...to }: Intent) =>
+    JSON.stringify([account.provider_account_id, chatWith({ account, ...to }), body]);
+  const byHand = new Set([...handled].flatMap((id) => intents.get(id) ?? []).map(keyOf));
   const group = (key: string) => {
     const found = groups.get(key) ?? { delivered: 0, statuses: new Map() };
     groups.set(key, found);
@@ -66,13 +73,13 @@ function wrongWord({ rows, intents, messages }: PacedRun): Violation[] {
   for (const { id, status } of rows) {
     const intent = intents.get(id);
     if (!intent) continue;
-    const key = JSON.stringify([intent.account.provider_account_id, chatWith(intent), intent.body]);
-    group(key).statuses.set(id, status);
+    group(keyOf(intent)).statuses.set(id, status);
   }
   for (const { accountId, chatId, text, byHand, failed } of messages) {
     if (!byHand && !failed) group(JSON.stringify([accountId, chatId, text])).delivered++;
   }
   return [...groups].flatMap(([key, { delivered, statuses }]) => {
+    if (byHand.has(key)) return [];
     const count = (status: string) => [...statuses.values()].filter((other) => other === status).length;
     const details = `${key}: delivered ${delivered} times, rows ${JSON.stringify(Object.fromEntries(statuses))}`;
     if (count('done') > delivered)

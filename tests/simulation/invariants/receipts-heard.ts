@@ -5,7 +5,7 @@ import type { Violation } from './violation';
 const proves = new Set(['sent', 'delivered', 'read']);
 
 /** A webhook that names a row is heard: at once by the settle that comes after it, and by the ticks in any case. */
-export function receiptsHeard({ told, transitions, rows, world }: FinishedRun): Violation[] {
+export function receiptsHeard({ told, transitions, rows, world, handled }: FinishedRun): Violation[] {
   const violations: Violation[] = [];
   const proofs = new Map<string, number>();
   for (const { at, status, reference } of told) {
@@ -14,6 +14,7 @@ export function receiptsHeard({ told, transitions, rows, world }: FinishedRun): 
   const statuses = new Map(rows.map(({ id, status }) => [id, status]));
   for (const [reference, at] of proofs) {
     const [, rowId = '', claimId] = reference.split('/');
+    if (handled.has(rowId)) continue;
     const own = transitions.filter((transition) => transition.rowId === rowId);
     const settled = own.find((transition) => transition.claimId === claimId && transition.to === 'unknown');
     const isSwept = settled?.lastError === 'the tick died while this row was running';

@@ -1,0 +1,162 @@
+import type { VirtualClock } from '../support/virtual-clock';
+import type { Faults } from './faults';
+import { localTime } from './pace-reckoning';
+import type { RandomStream } from './random';
+import type { SimulatedStore } from './simulated-store';
+import { drawHours, hour, minute, type QueueName, second, type World, zones } from './world';
+
+/** What somebody did to a row by plain SQL. */
+export interface HandAct {
+  /** As the recorder counts them. */
+  call: number;
+  queue: QueueName;
+  rowId: string;
+  kind: Kind;
+}
+
+type Kind = 'done' | 'cancelled' | 'pending again' | 'deleted' | 'due moved';
+
+const dueColumns: Record<QueueName, string> = {
+  dm_queue: 'send_at',
+  posts: 'scheduled_for',
+  jobs: 'run_at',
+};
+
+/** An operator with a SQL console: no function of Punctual's comes between, and ticks go on meanwhile. */
+export class SqlOperator {
+  readonly acts: HandAct[] = [];
+  /** Of the accounts, as they are now. */
+  readonly zones: Map<string, string>;
+
+  constructor(
+    private readonly world: World,
+    private readonly clock: VirtualClock,
+    private readonly faults: Faults,
+    private readonly random: RandomStream,
+    private readonly store: SimulatedStore,
+    private readonly tell: (line: () => string) => void,
+  ) {
+    this.zones = new Map(world.accounts.map(({ id, time_zone }) => [id, time_zone]));
+    // Where he meets a tick: rows that are being performed.
+    store.hearClaims((queue, ids) => {
+      for (const id of ids) {
+        if (queue === 'enrolments' || !this.faults.strikes(0.02, this.random)) continue;
+        const kind = this.random.pick(['done', 'cancelled', 'deleted', 'pending again'] as const);
+        this.clock.timer(
+          this.random.magnitude(1, 20 * second),
+          () => void this.act(queue as QueueName, kind, id),
+        );
+      }
+    });
+  }
+
+  begin(): void {
+    const { random, world } = this;
+    const meddle = () => {
+      if (this.clock.now() >= world.quietAt) return;
+      if (!this.faults.databaseOutage()) void this.meddle();
+      this.clock.timer(random.magnitude(0.1, 4) * hour, meddle);
+    };
+    this.clock.timer(random.between(0.2, 4) * hour, meddle);
+  }
+
+  private async meddle(): Promise<void> {
+    const { random } = this;
+    if (random.chance(0.35)) return this.editAccount();
+    const queue = random.pick(['dm_queue', 'dm_queue', 'posts', 'jobs'] as const);
+    const kind = random.pick([
+      'done',
+      'cancelled',
+      'pending again',
+      'deleted',
+      'due moved',
+      'due moved',
+    ] as const);
+    await this.act(queue, kind, null);
+  }
+
+  private async editAccount(): Promise<void> {
+    const { random } = this;
+    const { id } = random.pick(this.world.accounts);
+    const edit = random.pick(['time_zone', 'hours', 'gap_seconds', 'hours of a queue'] as const);
+    this.faults.count(`by hand: ${edit}`);
+    if (edit === 'hours of a queue') {
+      const hours = random.chance(0.4) ? null : drawHours(random);
+      const queue = random.pick(['dm_queue', 'posts']);
+      await this.store.sql('update punctual.pace set hours = $3 where queue = $2 and account_id = $1', [
+        id,
+        queue,
+        hours,
+      ]);
+      return;
+    }
+    const value =
+      edit === 'time_zone'
+        ? this.zoneFor(id)
+        : edit === 'hours'
+          ? random.chance(0.4)
+            ? null
+            : drawHours(random)
+          : random.integer(0, 900);
+    await this.store.sql(`update punctual.accounts set ${edit} = $2 where id = $1`, [id, value]);
+    if (edit === 'time_zone') this.zones.set(id, value as string);
+    this.tell(() => `account ${id}: ${edit} is ${JSON.stringify(value)} by hand`);
+  }
+
+  /** One in which it is no later a day: see docs/testing.md. */
+  private zoneFor(accountId: string): string {
+    const dateIn = (zone: string) => localTime(this.clock.now(), zone).date;
+    const today = dateIn(this.zones.get(accountId) ?? 'UTC');
+    return this.random.pick(zones.filter((zone) => dateIn(zone) <= today));
+  }
+
+  /** To one row, or to any that it fits. */
+  private async act(queue: QueueName, kind: Kind, rowId: string | null): Promise<void> {
+    const { random, store } = this;
+    if (this.clock.now() >= this.world.quietAt || this.faults.databaseOutage()) return;
+    const due = dueColumns[queue];
+    const at = `current_setting('simulation.now')::timestamptz`;
+    const word = (state: string) => `(select ${state}_word from punctual.queues where name = '${queue}')`;
+    const set: Record<Kind, string> = {
+      done: `update punctual.${queue} t set status = ${word('done')}${random.chance(0.5) ? `, finished_at = ${at}` : ''}`,
+      cancelled: `update punctual.${queue} t set status = ${word('cancelled')}${random.chance(0.5) ? `, finished_at = ${at}` : ''}`,
+      'pending again': `update punctual.${queue} t set status = ${word('pending')}${random.chance(0.5) ? ', attempts = 0' : ''}`,
+      deleted: `delete from punctual.${queue} t`,
+      'due moved': `update punctual.${queue} t set ${due} = ${this.drawDue(at)}${random.chance(0.5) ? ', next_attempt_at = null' : ''}`,
+    };
+    const fits: Record<Kind, string[]> = {
+      done: ['pending', 'unknown', 'dead'],
+      cancelled: ['pending', 'unknown'],
+      'pending again': ['dead', 'cancelled', 'unknown'],
+      deleted: ['pending', 'unknown', 'done', 'dead', 'cancelled'],
+      'due moved': ['pending'],
+    };
+    // A sequence's message has consequences of its own, and a recurring job its instants: see docs/testing.md.
+    const isPlain =
+      queue === 'dm_queue' ? 'c.enrolment_id is null' : queue === 'jobs' ? `c.name <> 'recurring'` : 'true';
+    const states = rowId === null ? fits[kind] : ['running'];
+    const changed: string[] = await store.sql(
+      `with changed as (${set[kind]} where t.id = (
+         select c.id from punctual.${queue} c where ${isPlain} and simulation.state_of(c.status) in (select jsonb_array_elements_text($1::jsonb))
+            and c.id = coalesce($2::bigint, c.id) order by md5(c.id || $3) limit 1) returning t.id)
+       select coalesce(jsonb_agg(id::text), '[]') as answer from changed`,
+      [JSON.stringify(states), rowId, `${random.next()}`],
+    );
+    const { calls: call } = store.database;
+    for (const id of changed) {
+      this.faults.count(`by hand: ${kind}${rowId === null ? '' : ', while it runs'}`);
+      this.acts.push({ call, queue, rowId: id, kind });
+      this.tell(() => `${queue} ${id}: ${kind} by hand`);
+    }
+  }
+
+  private drawDue(now: string): string {
+    const { random } = this;
+    return random.pick([
+      `'-infinity'`,
+      `'infinity'`,
+      `${now} - interval '${Math.round(random.magnitude(1, 3_000))} minutes'`,
+      `${now} + interval '${Math.round((random.magnitude(1, 30) * hour) / minute)} minutes'`,
+    ]);
+  }
+}
