@@ -505,7 +505,7 @@ begin
 end
 $$;
 create trigger dm_queue_deleted after delete on punctual.dm_queue for each row
-  when (old.enrolment_id is not null and old.status in ('pending', 'unknown') and current_setting('punctual.settles', true) is distinct from 'on')
+  when (old.enrolment_id is not null and old.status in ('pending', 'sending', 'unknown') and current_setting('punctual.settles', true) is distinct from 'on')
   execute function punctual.follow_deleted_message();
 
 -- Enrolments that somebody deletes by hand.

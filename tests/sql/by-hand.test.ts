@@ -107,6 +107,14 @@ describe('a sequence whose message somebody settles by plain SQL', () => {
     expect(await talk.read(id)).toMatchObject({ phase: 'stopped', last_error: 'its message was cancelled' });
   });
 
+  it.each(['pending', 'unknown', 'sending'])('stops where it was %s and is deleted', async (was) => {
+    const id = await enrolOne();
+    if (was === 'unknown') await talk.send('unknown');
+    if (was === 'sending') await talk.claim();
+    await database.sql('delete from punctual.dm_queue where id = $1', [await message(id)]);
+    expect(await talk.read(id)).toMatchObject({ phase: 'stopped', last_error: 'its message was cancelled' });
+  });
+
   it('and then turns out to have been sent by the attempt says so once', async () => {
     const id = await enrolOne();
     const { messages, tick } = await talk.claim();
