@@ -320,4 +320,32 @@ export const simulationMutants: Mutant[] = [
     find: 'b.attempts >= coalesce(b.max_attempts, $2)',
     replace: 'b.attempts + 1 >= coalesce(b.max_attempts, $2)',
   },
+  {
+    name: 'a message that is deleted while it is sent stops its enrolment',
+    guarantee: 'no enrolment waits for a message that is gone',
+    file: enrolments,
+    find: `old.status in ('pending', 'sending', 'unknown') and current_setting`,
+    replace: `old.status in ('pending', 'unknown') and current_setting`,
+  },
+  {
+    name: 'what somebody settles by hand is told',
+    guarantee: 'a row that is settled by hand has the consequences of any other',
+    file: migration('200_add_queue'),
+    find: `'execute function punctual.tell_by_hand(%L)', p_table, v_by_hand, q.name);`,
+    replace: `'execute function punctual.tell_by_hand(%L)', p_table, v_by_hand, 'posts');`,
+  },
+  {
+    name: 'the days of retention',
+    guarantee: 'nothing is deleted before its time',
+    file: 'supabase/migrations/20261122001500_analytics.sql',
+    find: 'where s.status = %3$L and s.finished_at < $1 ',
+    replace: `where s.status = %3$L and s.finished_at < $1 + interval '12 hours' `,
+  },
+  {
+    name: 'retention leaves what is unknown',
+    guarantee: 'a row that waits for a decision is there',
+    file: 'supabase/migrations/20261122001500_analytics.sql',
+    find: 'foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop',
+    replace: 'foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word, q.unknown_word] loop',
+  },
 ];

@@ -49,7 +49,7 @@ export interface QueueRun {
   rows: FinalRow[];
   transitions: Transition[];
   brought: BroughtOutcome[];
-  /** Which calls were retention's: what they took is among the rows, as it was. */
+  /** Which calls were retention's. */
   prunes: Set<number>;
   /** Rows whose status somebody has set, or that he has deleted, by plain SQL: what became of them is his word. */
   handled: Set<string>;
@@ -99,8 +99,8 @@ export interface FinalRow {
   lastError: string | null;
   leaseExpiresAt: number | null;
   finishedAt: number | null;
-  /** Retention has taken it: this is how it stood. */
-  isPruned: boolean;
+  /** It was deleted: this is how it stood. */
+  gone: 'by retention' | 'by hand' | null;
   reconcileAt: number | null;
   reconcile: { waits_for_operator?: boolean; found?: string | null } | null;
   messageId: string | null;
@@ -607,16 +607,16 @@ const readRows = (queue: QueueName) => `
   select coalesce(jsonb_agg(jsonb_build_object('id', r.c->>'id', 'accountId', coalesce(r.c->>'account_id', ''),
     'status', r.state, 'attempts', r.c->'attempts', 'lastError', r.c->>'last_error',
     'leaseExpiresAt', ${instant("(r.c->>'lease_expires_at')::timestamptz")}, 'finishedAt', ${instant("(r.c->>'finished_at')::timestamptz")},
-    'isPruned', r.is_pruned, 'reconcileAt', ${instant("(r.c->>'reconcile_at')::timestamptz")},
+    'gone', r.gone, 'reconcileAt', ${instant("(r.c->>'reconcile_at')::timestamptz")},
     'reconcile', r.c->'reconcile', 'messageId', r.c->>'provider_message_id',
     'chatId', r.c->'chat_id', 'enrolmentId', r.c->>'enrolment_id', 'step', r.c->'step', 'isReminder', coalesce(r.c->'is_reminder', 'false'),
-    'explanation', case when r.state = 'pending' then
+    'explanation', case when r.state = 'pending' and r.gone is null then
       punctual.explain_row('${queue}', r.c->>'id', '{unipile,whatsapp_cloud}', current_setting('simulation.now')::timestamptz) end)
     order by (r.c->>'id')::bigint), '[]') as answer
-  from (select to_jsonb(d) as c, simulation.state_of(d.status) as state, false as is_pruned from punctual.${queue} d
+  from (select to_jsonb(d) as c, simulation.state_of(d.status) as state, null as gone from punctual.${queue} d
         union all
-        select g.content, simulation.state_of(g.content->>'status'), true from simulation.gone g
-         where g.queue = '${queue}' and g.call = any ($1::integer[])) r`;
+        select g.content, simulation.state_of(g.content->>'status'), case when g.call = any ($1::integer[]) then 'by retention' else 'by hand' end
+          from simulation.gone g where g.queue = '${queue}') r`;
 
 const readEnrolments = `
   select coalesce(jsonb_agg(jsonb_build_object('id', e.id::text, 'status', e.status, 'phase', e.phase, 'step', e.step,

@@ -14,8 +14,9 @@ export interface HandAct {
   kind: Kind;
 }
 
-type Kind = 'done' | 'cancelled' | 'pending again' | 'deleted' | 'due moved';
+type Kind = 'done' | 'dead' | 'cancelled' | 'pending again' | 'deleted' | 'due moved';
 
+const kinds: Kind[] = ['done', 'dead', 'cancelled', 'pending again', 'deleted', 'due moved', 'due moved'];
 const dueColumns: Record<QueueName, string> = {
   dm_queue: 'send_at',
   posts: 'scheduled_for',
@@ -41,7 +42,7 @@ export class SqlOperator {
     store.hearClaims((queue, ids) => {
       for (const id of ids) {
         if (queue === 'enrolments' || !this.faults.strikes(0.02, this.random)) continue;
-        const kind = this.random.pick(['done', 'cancelled', 'deleted', 'pending again'] as const);
+        const kind = this.random.pick(['done', 'dead', 'cancelled', 'deleted', 'pending again'] as const);
         this.clock.timer(
           this.random.magnitude(1, 20 * second),
           () => void this.act(queue as QueueName, kind, id),
@@ -64,14 +65,7 @@ export class SqlOperator {
     const { random } = this;
     if (random.chance(0.35)) return this.editAccount();
     const queue = random.pick(['dm_queue', 'dm_queue', 'posts', 'jobs'] as const);
-    const kind = random.pick([
-      'done',
-      'cancelled',
-      'pending again',
-      'deleted',
-      'due moved',
-      'due moved',
-    ] as const);
+    const kind = random.pick(kinds);
     await this.act(queue, kind, null);
   }
 
@@ -116,28 +110,31 @@ export class SqlOperator {
     if (this.clock.now() >= this.world.quietAt || this.faults.databaseOutage()) return;
     const due = dueColumns[queue];
     const at = `current_setting('simulation.now')::timestamptz`;
-    const word = (state: string) => `(select ${state}_word from punctual.queues where name = '${queue}')`;
+    // Its time as well: where he gives none, that of the machine is taken.
+    const settle = (state: string) =>
+      `update punctual.${queue} t set status = q.${state}_word, finished_at = ${at}`;
     const set: Record<Kind, string> = {
-      done: `update punctual.${queue} t set status = ${word('done')}${random.chance(0.5) ? `, finished_at = ${at}` : ''}`,
-      cancelled: `update punctual.${queue} t set status = ${word('cancelled')}${random.chance(0.5) ? `, finished_at = ${at}` : ''}`,
-      'pending again': `update punctual.${queue} t set status = ${word('pending')}${random.chance(0.5) ? ', attempts = 0' : ''}`,
-      deleted: `delete from punctual.${queue} t`,
+      done: settle('done'),
+      dead: `${settle('dead')}, last_error = 'given up by hand'`,
+      cancelled: settle('cancelled'),
+      'pending again': `update punctual.${queue} t set status = q.pending_word${random.chance(0.5) ? ', attempts = 0' : ''}`,
+      deleted: `delete from punctual.${queue} t using`,
       'due moved': `update punctual.${queue} t set ${due} = ${this.drawDue(at)}${random.chance(0.5) ? ', next_attempt_at = null' : ''}`,
     };
     const fits: Record<Kind, string[]> = {
       done: ['pending', 'unknown', 'dead'],
+      dead: ['pending', 'unknown'],
       cancelled: ['pending', 'unknown'],
       'pending again': ['dead', 'cancelled', 'unknown'],
       deleted: ['pending', 'unknown', 'done', 'dead', 'cancelled'],
       'due moved': ['pending'],
     };
-    // A sequence's message has consequences of its own, and a recurring job its instants: see docs/testing.md.
-    const isPlain =
-      queue === 'dm_queue' ? 'c.enrolment_id is null' : queue === 'jobs' ? `c.name <> 'recurring'` : 'true';
+    // Whoever sends a sequence's message once more by hand is outside of the sequence.
+    const isMeant = queue === 'dm_queue' && kind === 'pending again' ? 'c.enrolment_id is null' : 'true';
     const states = rowId === null ? fits[kind] : ['running'];
     const changed: string[] = await store.sql(
-      `with changed as (${set[kind]} where t.id = (
-         select c.id from punctual.${queue} c where ${isPlain} and simulation.state_of(c.status) in (select jsonb_array_elements_text($1::jsonb))
+      `with changed as (${set[kind]} ${kind === 'deleted' ? '' : 'from'} punctual.queues q where q.name = '${queue}' and t.id = (
+         select c.id from punctual.${queue} c where ${isMeant} and simulation.state_of(c.status) in (select jsonb_array_elements_text($1::jsonb))
             and c.id = coalesce($2::bigint, c.id) order by md5(c.id || $3) limit 1) returning t.id)
        select coalesce(jsonb_agg(id::text), '[]') as answer from changed`,
       [JSON.stringify(states), rowId, `${random.next()}`],

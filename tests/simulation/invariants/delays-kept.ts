@@ -44,10 +44,12 @@ function tooEarly(story: Story, { row, step, isReminder }: StepRow, at: number):
 
 /** What we take for the time at which a message went out is not before it did. */
 function sentTooEarly(story: Story): Violation[] {
-  return story.rows.flatMap(({ row, step, isReminder, sentAt }) => {
+  return story.rows.flatMap(({ row, step, isReminder, sentAt, changes }) => {
+    const isByHand = changes.some(({ to, byHand }) => to === 'done' && byHand !== null);
     const delivered = story.delivered(step, isReminder);
     if (
       sentAt === null ||
+      isByHand ||
       delivered.length === 0 ||
       delivered.some(({ deliveredAt }) => deliveredAt <= sentAt)
     )

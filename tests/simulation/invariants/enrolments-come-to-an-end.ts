@@ -42,7 +42,8 @@ function faultOf(story: Story, run: FinishedRun): string | null {
       // A person leaves the error as it was; who withdraws a message says why.
       const cancelled = rows.some(({ changes }) =>
         changes.some(
-          ({ to, lastError }, n) => to === 'cancelled' && lastError === (changes[n - 1]?.lastError ?? null),
+          ({ to, lastError, byHand }, n) =>
+            (to === 'cancelled' && lastError === (changes[n - 1]?.lastError ?? null)) || byHand === 'deleted',
         ),
       );
       return byHand || cancelled || isGivenUp(story, lastSent(story, over), 'stop', over)

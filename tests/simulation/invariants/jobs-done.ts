@@ -60,6 +60,7 @@ function faultsOf(jobs: JobsRun, id: string, transitions: Transition[], runs: Jo
       drawn.name !== 'recurring'
     )
       return [];
+    if (transitions.some(({ byHand }) => byHand === 'due moved')) return [];
     const every = drawn.everySeconds * second;
     const isOn = (transition.dueAt - drawn.dueAt) % every === 0;
     // One that was released keeps its due time.

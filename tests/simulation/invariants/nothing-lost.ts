@@ -17,10 +17,10 @@ export function nothingLost(run: FinishedRun): Violation[] {
   ];
 }
 
-function missingRows({ rows, queue, handled }: QueueRun, intents: Map<string, unknown>): Violation[] {
+function missingRows({ rows, queue }: QueueRun, intents: Map<string, unknown>): Violation[] {
   const there = new Set(rows.map(({ id }) => id));
   return [...intents.keys()]
-    .filter((id) => !there.has(id) && !handled.has(id))
+    .filter((id) => !there.has(id))
     .map((id) => ({ invariant: 'nothing is lost (a row is gone)', details: `${queue} ${id}` }));
 }
 
@@ -28,6 +28,7 @@ function faultsOf(row: FinalRow, { queue, world, transitions }: QueueRun): Viola
   const fault = (what: string, details: string) => [
     { invariant: `nothing is lost (${what})`, details: `${queue} ${row.id}: ${details}` },
   ];
+  if (row.gone !== null) return [];
   switch (row.status) {
     case 'running':
       return (row.leaseExpiresAt ?? 0) + 30 * minute < world.endAt
@@ -107,10 +108,11 @@ function starving({ queue, world, transitions, settings: changes, rows }: PacedR
   }
   settings.moveTo(Number.POSITIVE_INFINITY);
   const from = world.endAt - hour;
-  return rows.flatMap(({ id, accountId, status, explanation }) => {
+  return rows.flatMap(({ id, accountId, status, explanation, gone }) => {
     const row = current.get(id);
     const account = accounts.get(accountId);
     if (
+      gone !== null ||
       status !== 'pending' ||
       !row ||
       !account ||

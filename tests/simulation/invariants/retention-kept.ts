@@ -17,10 +17,10 @@ export function retentionKept(run: FinishedRun): Violation[] {
         details: `${queue} ${rowId}, ${from} since ${finishedAt}, at ${at}`,
       })),
     ...rows
-      .filter(({ isPruned, finishedAt, status }) => {
+      .filter(({ gone, finishedAt, status }) => {
         // Retention runs twice a day, and takes what has been rolled up: a day, and the one before it.
         const isOld = finishedAt !== null && finishedAt < endAt - keptMs - 2.5 * day;
-        return !isPruned && isOld && ['done', 'dead', 'cancelled'].includes(status);
+        return gone === null && isOld && ['done', 'dead', 'cancelled'].includes(status);
       })
       .map(({ id, status, finishedAt }) => ({
         invariant: 'what is past its retention goes',
