@@ -14,15 +14,25 @@ import { recorder } from './recorder';
 export interface SimulationDatabase {
   /** How many calls and statements were sent so far. */
   readonly calls: number;
-  /** Calls a function of the schema `punctual` at an instant; throws a `StoreError`. */
-  call(fn: string, args: Record<string, unknown>, at: number): Promise<unknown>;
+  /**
+   * Calls a function of the schema `punctual` at an instant; throws a `StoreError`.
+   *
+   * `limit`: how long one row takes to be read or written, and whether the call may last as long as that many rows take; where not it is
+   * cancelled, and nothing of it stays.
+   */
+  call(
+    fn: string,
+    args: Record<string, unknown>,
+    at: number,
+    limit?: { rowMs: number; admits(touchedRows: number): boolean },
+  ): Promise<unknown>;
   /** One statement as the owner, at an instant. Its one column `answer` is JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape
   sql(text: string, params: unknown[], at: number): Promise<any>;
   close(): Promise<void>;
 }
 
-type Query = (text: string, params: unknown[]) => Promise<{ rows: { answer?: unknown }[] }>;
+type Query = (text: string, params: unknown[]) => Promise<{ rows: { answer?: unknown; touched?: string }[] }>;
 
 /** Postgres in this process, loaded from the snapshot of the tests. */
 export async function openEmbedded(file?: string): Promise<SimulationDatabase> {
@@ -100,21 +110,32 @@ function simulationDatabase(query: Query, close: () => Promise<void>): Simulatio
     get calls() {
       return calls;
     },
-    async call(fn, args, at) {
+    async call(fn, args, at, limit) {
       const names = Object.keys(args).filter((name) => name !== 'p_now');
       const given = names.map((name, i) => `${name} => $${i + 3}`);
       // The recorder's triggers read the instant and the call: they are set in the call itself, which spares a second one.
-      const text =
-        `with clock as materialized (select set_config('simulation.now', $1, false) as now, set_config('simulation.call', $2, false) as call) ` +
-        `select punctual.${fn}(${[...given, 'p_now => clock.now::timestamptz'].join(', ')}) as answer from clock`;
+      const call = `punctual.${fn}(${[...given, 'p_now => clock.now::timestamptz'].join(', ')}) as answer`;
+      const clock = `set_config('simulation.now', $1, false) as now, set_config('simulation.call', $2, false) as call`;
+      const text = limit
+        ? `with clock as materialized (select ${clock}, (${touched('true')}) as before), called as materialized (select ${call}, clock.before from clock) ` +
+          `select c.answer, t.count - c.before as touched from called c cross join lateral (${touched('c.answer is not null')}) t`
+        : `with clock as materialized (select ${clock}) select ${call} from clock`;
       try {
         const params = [
           new Date(at).toISOString(),
           `${++calls}`,
           ...names.map((name) => parameter(args[name])),
         ];
-        return (await query(text, params)).rows[0]?.answer;
+        if (!limit) return (await query(text, params)).rows[0]?.answer;
+        await query('begin', []);
+        await query(`set local simulation.row_ms = ${limit.rowMs.toFixed(3)}`, []);
+        const { answer, touched } = (await query(text, params)).rows[0] ?? {};
+        const isAdmitted = limit.admits(Number(touched));
+        await query(isAdmitted ? 'commit' : 'rollback', []);
+        if (isAdmitted) return answer;
+        throw Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' });
       } catch (error) {
+        if (limit) await query('rollback', []);
         const { code, message } = error as { code?: string; message: string };
         throw new StoreError(storeErrorKind(code ?? null), message, code ?? null);
       }
@@ -127,6 +148,10 @@ function simulationDatabase(query: Query, close: () => Promise<void>): Simulatio
     close,
   };
 }
+
+/** SQL: the rows that the transaction has read and written so far, as Postgres itself counts them. */
+const touched = (where: string) =>
+  `select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del + seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) as count from pg_stat_xact_user_tables where ${where}`;
 
 /** Objects and lists of objects travel as JSON, lists of strings as Postgres arrays. */
 function parameter(value: unknown): unknown {

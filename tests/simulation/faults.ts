@@ -61,6 +61,7 @@ export type JobFault = 'none' | keyof typeof jobFaults;
 export const faultNames: string[] = [
   ...Object.entries({
     database: { away: 1, 'away, hanging': 1, ...databaseFaults },
+    statement: { slow: 1, cancelled: 1 },
     lock: lockFaults,
     send: sendFaults,
     publish: publishFaults,
@@ -93,6 +94,8 @@ export const faultNames: string[] = [
 /** What the world does to a run, drawn as it goes. After `quietAt` nothing. */
 export class Faults {
   private readonly databaseOutages: Outage[];
+  /** The disk is busy with others, or what a small machine may use of its processor is used up. */
+  private readonly slowSpells: { from: number; to: number; msPerRow: number }[];
   private readonly providerOutages: Record<string, Outage[]>;
 
   constructor(
@@ -116,6 +119,10 @@ export class Faults {
       }
     };
     this.databaseOutages = outages('database outages', 0.5);
+    const slowness = stream('slowness');
+    this.slowSpells = outages('slow spells', 0.4).map(({ from, to }) => {
+      return { from, to: Math.min(quietAt, from + 4 * (to - from)), msPerRow: slowness.magnitude(3, 40) };
+    });
     // What fails when there is much to do is what hurts.
     const atCampaigns = (provider: string) => {
       const random = stream(`${provider} at campaigns`);
@@ -137,6 +144,13 @@ export class Faults {
   private readonly random: RandomStream;
   /** How often each came. */
   readonly counts: Record<string, number> = Object.fromEntries(faultNames.map((name) => [name, 0]));
+
+  /** How long the database takes to read or write a row just now, in milliseconds: mostly next to nothing, in a slow hour up to a tenth of a second. */
+  msPerRow(): number {
+    const now = this.now();
+    const spell = this.slowSpells.find(({ from, to }) => from <= now && now < to);
+    return spell ? spell.msPerRow * this.random.magnitude(0.3, 3) : 0.02;
+  }
 
   /** Whether something with this probability (in a bad week) comes about. `name`: as the figures count it. */
   strikes(probability: number, random = this.random, name?: string): boolean {

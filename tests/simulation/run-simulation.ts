@@ -204,6 +204,7 @@ class Simulation {
     this.faults = new Faults(world, () => clock.now(), stream);
     this.store = new SimulatedStore(database, clock, this.faults, stream('store'));
     this.store.onError = (fn, error) => this.observe('the SQL fails at nothing', `${fn}: ${error.message}`);
+    this.store.onStall = (details) => this.observe('no slowness keeps a queue from going on', details);
     this.locks = new SimulatedLocks(clock, this.faults, stream('locks'));
     this.provider = new ProviderModel(clock, this.faults, stream('provider'));
     this.feed = new FeedModel(world, clock, this.faults, stream('feeds'), this.provider);

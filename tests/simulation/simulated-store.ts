@@ -8,6 +8,14 @@ import { second } from './world';
 
 /** As the transports: an answer that is not here by then is not coming. */
 const timeoutMs = 5 * second;
+/** Of the functions that ticks and housekeeping call, as their migrations set it. */
+const statementLimitMs: Record<string, number> = {
+  exchange: 4 * second,
+  prune: 4 * second,
+  roll_up: 20 * second,
+};
+/** So many ticks in a row may come to nothing for want of time, where the next claims. */
+const mostStalledTicks = 6;
 /** How long a request may lie somewhere on its way, in seconds. */
 const longestDelay = 1_200;
 
@@ -26,7 +34,8 @@ export interface BroughtOutcome {
 }
 
 interface Exchange {
-  p_tick: { queue: string };
+  p_tick: { id: string; queue: string; partition: string };
+  p_want: number | null;
   p_outcomes: {
     done: { claim_id: string; ids: string[] }[];
     records: {
@@ -45,6 +54,10 @@ export class SimulatedStore {
   readonly brought: BroughtOutcome[] = [];
   /** Which calls were retention's. */
   readonly prunes = new Set<number>();
+  /** Of each partition the ticks of which every exchange was cancelled, since one of them could claim. */
+  private readonly stalled = new Map<string, Set<string>>();
+  /** A partition that so many ticks could not work on. */
+  onStall: (details: string) => void = () => {};
   /** What the database answers with an error: nothing here gives it reason to. */
   onError: (fn: string, error: Error) => void = () => {};
 
@@ -63,17 +76,45 @@ export class SimulatedStore {
   }
 
   /** Carries a call out, now. `expects`: errors' codes that are an answer like any other, namely null. */
-  async call(fn: string, args: Record<string, unknown>, ...expects: string[]): Promise<unknown> {
+  call(fn: string, args: Record<string, unknown>, ...expects: string[]): Promise<unknown> {
+    return this.carryOut(fn, args, null, expects);
+  }
+
+  /** `row`: how long reading or writing one row takes; the call is cancelled where that comes to more than its limit. */
+  private async carryOut(
+    fn: string,
+    args: Record<string, unknown>,
+    row: { ms: number; cost: { ms: number } } | null,
+    expects: string[] = [],
+  ): Promise<unknown> {
     const at = Math.floor(this.clock.now());
+    const limitMs = statementLimitMs[fn];
+    const limit =
+      row === null || limitMs === undefined
+        ? undefined
+        : {
+            rowMs: row.ms,
+            admits: (touchedRows: number) => {
+              row.cost.ms = Math.min(limitMs, touchedRows * row.ms);
+              if (row.cost.ms > second) this.faults.count('statement: slow');
+              return row.cost.ms < limitMs;
+            },
+          };
     try {
-      const answering = this.database.call(fn, args, at);
+      const answering = this.database.call(fn, args, at, limit);
       const { calls } = this.database;
       const answer = await this.clock.busy(answering);
       if (fn === 'prune') this.prunes.add(calls);
       if (fn === 'exchange') this.note(at, calls, args as unknown as Exchange, answer);
       return answer;
     } catch (error) {
-      if (expects.includes((error as StoreError).code ?? '')) return null;
+      const { code } = error as StoreError;
+      if (expects.includes(code ?? '')) return null;
+      if (code === '57014') {
+        this.faults.count('statement: cancelled');
+        if (fn === 'exchange') this.noteCancelled(args as unknown as Exchange);
+        throw error;
+      }
       this.onError(fn, error as Error);
       throw error;
     }
@@ -82,7 +123,7 @@ export class SimulatedStore {
   private note(
     at: number,
     call: number,
-    { p_tick: { queue }, p_outcomes: { done, records } }: Exchange,
+    { p_tick: { queue, partition }, p_want, p_outcomes: { done, records } }: Exchange,
     answer: unknown,
   ): void {
     const { rows, settled } = answer as {
@@ -90,6 +131,7 @@ export class SimulatedStore {
       settled: { exceptions: { id: string; verdict: string; outcome: string }[] };
     };
     const { exceptions } = settled;
+    if (p_want !== 0) this.stalled.delete(`${queue}/${partition}`);
     const ids = rows.map(({ id }) => id);
     for (const hear of this.claimListeners) hear(queue, ids);
     const all = [
@@ -112,6 +154,14 @@ export class SimulatedStore {
     }
   }
 
+  private noteCancelled({ p_tick: { id, queue, partition } }: Exchange): void {
+    const name = `${queue}/${partition}`;
+    const ticks = (this.stalled.get(name) ?? new Set()).add(id);
+    this.stalled.set(name, ticks);
+    if (ticks.size === mostStalledTicks + 1)
+      this.onStall(`${name}: every exchange of ${ticks.size} ticks in a row was cancelled`);
+  }
+
   // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape
   sql(text: string, params: unknown[] = []): Promise<any> {
     return this.clock.busy(this.database.sql(text, params, this.clock.now()));
@@ -130,12 +180,13 @@ export class SimulatedStore {
 
         const answer = (ms: number, fn: () => void) => this.clock.timer(ms, () => process.hear('answer', fn));
         const carryOut = async (hears: boolean) => {
-          const outcome = await this.call(fn, args).then(
+          const cost = { ms: 0 };
+          const outcome = await this.carryOut(fn, args, { ms: this.faults.msPerRow(), cost }).then(
             (value) => () => resolve(value),
             (error) => () => reject(error),
           );
           fate.step();
-          if (hears) answer(this.latencyMs(), () => settle(outcome));
+          if (hears) answer(this.latencyMs() + cost.ms, () => settle(outcome));
         };
         const send = (ms: number, hears: boolean) => this.clock.timer(ms, () => void carryOut(hears));
 

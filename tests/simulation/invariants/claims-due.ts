@@ -4,13 +4,15 @@ import type { Violation } from './violation';
 
 /** No row is claimed before it is due, nor after it expired; and no row is swept while its lease lasts. */
 export function claimsDue(run: FinishedRun): Violation[] {
-  return [run, run.posts, run.jobs].flatMap(({ queue, transitions }) => {
+  return [run, run.posts, run.jobs].flatMap(({ queue, transitions, brought }) => {
+    const settled = new Set(brought.map(({ call, rowId }) => `${call}/${rowId}`));
     const before = new Map<string, Transition>();
     return transitions.flatMap((transition) => {
       const was = before.get(transition.rowId);
       before.set(transition.rowId, transition);
       const fault = was && faultOf(transition, was);
-      if (!fault) return [];
+      // What a settle leaves of an earlier sweep is no sweep.
+      if (!fault || settled.has(`${transition.call}/${transition.rowId}`)) return [];
       const { rowId, at } = transition;
       const details = `${queue} ${rowId} at ${new Date(at).toISOString()}`;
       return [{ invariant: fault, details }];
@@ -18,11 +20,12 @@ export function claimsDue(run: FinishedRun): Violation[] {
   });
 }
 
-function faultOf({ to, at, lastError }: Transition, was: Transition): string | null {
+function faultOf({ to, at, lastError, byHand }: Transition, was: Transition): string | null {
   if (to === 'running') {
     if ((was.dueAt ?? Number.POSITIVE_INFINITY) > at) return 'nothing is claimed before it is due';
     if ((was.expiresAt ?? Number.POSITIVE_INFINITY) <= at) return 'nothing is claimed after it expired';
   }
-  const isSwept = was.to === 'running' && lastError === 'the tick died while this row was running';
+  const isSwept =
+    was.to === 'running' && byHand === null && lastError === 'the tick died while this row was running';
   return isSwept && (was.leaseExpiresAt ?? 0) > at ? 'nothing is swept while its lease lasts' : null;
 }
