@@ -348,4 +348,18 @@ export const simulationMutants: Mutant[] = [
     find: 'foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop',
     replace: 'foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word, q.unknown_word] loop',
   },
+  {
+    name: 'a request without what was added since',
+    guarantee: 'a process of the former version goes on during a deployment',
+    file: migration('500_exchange'),
+    find: `coalesce((p_tick->>'lap')::integer, 0), coalesce(p_tick->>'chain', p_tick->>'id')::uuid, v_looks_only`,
+    replace: `(p_tick->>'lap')::integer, (p_tick->>'chain')::uuid, v_looks_only`,
+  },
+  {
+    name: 'a reply with more than is known',
+    guarantee: 'a process goes on when the database is of a later version',
+    file: 'lib/store/queue-store.ts',
+    find: 'const reply = z.object({',
+    replace: 'const reply = z.strictObject({',
+  },
 ];

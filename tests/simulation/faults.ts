@@ -1,5 +1,6 @@
 import type { RandomStream } from './random';
 import type { SimulatedProcess } from './simulated-process';
+import type { VersionSkew } from './version-skew';
 import { hour, minute, second, type World } from './world';
 
 interface Outage {
@@ -61,6 +62,7 @@ export type JobFault = 'none' | keyof typeof jobFaults;
 export const faultNames: string[] = [
   ...Object.entries({
     database: { away: 1, 'away, hanging': 1, ...databaseFaults },
+    version: { 'older code': 1, 'newer database': 1 },
     statement: { slow: 1, cancelled: 1 },
     lock: lockFaults,
     send: sendFaults,
@@ -96,6 +98,7 @@ export class Faults {
   private readonly databaseOutages: Outage[];
   /** The disk is busy with others, or what a small machine may use of its processor is used up. */
   private readonly slowSpells: { from: number; to: number; msPerRow: number }[];
+  private readonly deployments: Outage[];
   private readonly providerOutages: Record<string, Outage[]>;
 
   constructor(
@@ -119,6 +122,7 @@ export class Faults {
       }
     };
     this.databaseOutages = outages('database outages', 0.5);
+    this.deployments = outages('deployments', 2);
     const slowness = stream('slowness');
     this.slowSpells = outages('slow spells', 0.4).map(({ from, to }) => {
       return { from, to: Math.min(quietAt, from + 4 * (to - from)), msPerRow: slowness.magnitude(3, 40) };
@@ -144,6 +148,15 @@ export class Faults {
   private readonly random: RandomStream;
   /** How often each came. */
   readonly counts: Record<string, number> = Object.fromEntries(faultNames.map((name) => [name, 0]));
+
+  /** Of a process that begins now: during a deployment every other one is of another version. */
+  versionSkew(): VersionSkew {
+    const now = this.now();
+    const isDeployed = this.deployments.some(({ from, to }) => from <= now && now < to);
+    return isDeployed
+      ? this.random.pick(['none', 'older code', 'older code', 'newer database'] as const)
+      : 'none';
+  }
 
   /** How long the database takes to read or write a row just now, in milliseconds: mostly next to nothing, in a slow hour up to a tenth of a second. */
   msPerRow(): number {

@@ -366,7 +366,8 @@ class Simulation {
         this.observe('no tick is killed at its limit', `tick ${n} still runs ${limitMs} ms after its start`);
       process.kill();
     });
-    const rpc = this.store.rpcOf(process, fate);
+    const skew = call.looksOnly ? 'none' : this.faults.versionSkew();
+    const rpc = this.store.rpcOf(process, fate, skew);
     const ports: TickPorts = {
       store: queueStore(rpc, this.clock.date),
       clock: process.clock,

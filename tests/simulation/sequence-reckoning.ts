@@ -33,6 +33,8 @@ export interface StepRow {
   claims: number[];
   /** When it was settled that it went out; null when that never was. */
   sentAt: number | null;
+  /** Somebody has set its due time: then it is due when he says. */
+  isMoved: boolean;
 }
 
 /** All that befell one enrolment, from the provider's books, the recorder's, and those of whoever acted. */
@@ -109,6 +111,7 @@ function stepRow(row: FinalRow, changes: Transition[]): StepRow {
     changes,
     claims: changes.filter(({ from, to }) => to === 'running' && from !== 'running').map(({ at }) => at),
     sentAt: changes.find(({ to }) => to === 'done')?.at ?? null,
+    isMoved: changes.some(({ byHand }) => byHand === 'due moved'),
   };
 }
 

@@ -4,6 +4,7 @@ import type { SimulationDatabase } from './database';
 import type { Fate, Faults } from './faults';
 import type { RandomStream } from './random';
 import type { SimulatedProcess } from './simulated-process';
+import { newerReply, olderRequest, type VersionSkew } from './version-skew';
 import { second } from './world';
 
 /** As the transports: an answer that is not here by then is not coming. */
@@ -167,9 +168,13 @@ export class SimulatedStore {
     return this.clock.busy(this.database.sql(text, params, this.clock.now()));
   }
 
-  rpcOf(process: SimulatedProcess, fate: Fate): Rpc {
-    return (fn, args) =>
+  /** `skew`: how the process and the database differ in their versions. */
+  rpcOf(process: SimulatedProcess, fate: Fate, skew: VersionSkew = 'none'): Rpc {
+    return (fn, said) =>
       new Promise((resolve, reject) => {
+        const isSkewed = fn === 'exchange' && skew !== 'none';
+        if (isSkewed) this.faults.count(`version: ${skew}`);
+        const args = isSkewed && skew === 'older code' ? olderRequest(said) : said;
         fate.step();
         if (process.isOver) return;
         const fault = this.faults.ofDatabaseCall(bringsBack(args));
@@ -182,7 +187,7 @@ export class SimulatedStore {
         const carryOut = async (hears: boolean) => {
           const cost = { ms: 0 };
           const outcome = await this.carryOut(fn, args, { ms: this.faults.msPerRow(), cost }).then(
-            (value) => () => resolve(value),
+            (value) => () => resolve(isSkewed && skew === 'newer database' ? newerReply(value) : value),
             (error) => () => reject(error),
           );
           fate.step();

@@ -14,7 +14,8 @@ export function delaysKept(run: FinishedRun): Violation[] {
   ]);
 }
 
-function tooEarly(story: Story, { row, step, isReminder }: StepRow, at: number): Violation[] {
+function tooEarly(story: Story, { row, step, isReminder, isMoved }: StepRow, at: number): Violation[] {
+  if (isMoved) return [];
   const { id, steps, at: enrolledAt, person } = story.enrolled;
   const fault = (details: string) => [
     {

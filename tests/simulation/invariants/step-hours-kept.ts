@@ -6,7 +6,8 @@ import type { Violation } from './violation';
 /** No message of a step is claimed outside the step's hours, in the person's time zone. */
 export function stepHoursKept(run: FinishedRun): Violation[] {
   return storiesOf(run).flatMap(({ enrolled, rows }) =>
-    rows.flatMap(({ row, step, claims }) => {
+    rows.flatMap(({ row, step, claims, isMoved }) => {
+      if (isMoved) return [];
       const hours = enrolled.steps[step - 1]?.hours ?? null;
       return claims
         .filter((at) => !isOpenAt(hours, at, enrolled.zone))
