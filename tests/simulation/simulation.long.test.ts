@@ -20,5 +20,5 @@ it.each([{ seed: 1, days: 1, why: 'a first one' }, { seed: 2, days: 1, why: 'ano
     expect(result.figures.deliveries).toBeGreaterThan(10);
     expect(result.violations, describeResult(result)).toEqual([]);
   },
-  60_000,
+  300_000,
 );

@@ -13,4 +13,4 @@ it('keeps every promise for six hours, and plays a seed exactly as before', asyn
   const again = await runSimulation({ seed: 3, days: 0.25 }, open);
   expect(again.hash).toBe(first.hash);
   expect(again.figures).toEqual({ ...first.figures, seconds: again.figures.seconds });
-});
+}, 300_000);
