@@ -202,8 +202,8 @@ export const engineMutants: Mutant[] = [
     name: 'one row tries a provider',
     guarantee: 'a provider that failed is tried with one row',
     file: migration('300_claim'),
-    find: 'limits[array_position(names, v_provider.name)] := 1;',
-    replace: 'limits[array_position(names, v_provider.name)] := p_want;',
+    find: 'limits[array_position(names, v_name)] := 1;',
+    replace: 'limits[array_position(names, v_name)] := p_want;',
   },
   {
     name: 'a row that kills ticks dies',
@@ -470,7 +470,7 @@ export const engineMutants: Mutant[] = [
   {
     name: 'a step’s hours in a zone that is unknown',
     guarantee: 'one enrolment that cannot go on keeps no other',
-    file: migration('1700_enrolments'),
+    file: 'supabase/migrations/20261122001700_enrolments.sql',
     find: `  -- A zone that this Postgres does not know, or not any more.
   return 'infinity';`,
     replace: '  raise;',

@@ -52,8 +52,8 @@ export const simulationMutants: Mutant[] = [
     name: 'the order',
     guarantee: 'within an account the oldest due row goes first',
     file: migration('300_claim'),
-    find: 'order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1 %9$s) level_%7$s',
-    replace: 'order by coalesce(t.next_attempt_at, t.%1$I) desc, t.id limit 1 %9$s) level_%7$s',
+    find: 'order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1) level_%7$s',
+    replace: 'order by coalesce(t.next_attempt_at, t.%1$I) desc, t.id limit 1) level_%7$s',
   },
   {
     name: 'the lease',
@@ -123,8 +123,8 @@ export const simulationMutants: Mutant[] = [
     name: 'the rest of a provider',
     guarantee: 'a provider that failed as a whole is left alone for a while',
     file: migration('300_claim'),
-    find: 'if v_provider.paused_until > p_now or v_provider.probing_until > p_now then',
-    replace: 'if v_provider.probing_until > p_now then',
+    find: 'or v_provider.paused_until > p_now or v_provider.probing_until > p_now then',
+    replace: 'or v_provider.probing_until > p_now then',
   },
   {
     name: 'the look goes back to the attempt',
