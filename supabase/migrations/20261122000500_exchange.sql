@@ -295,6 +295,8 @@ begin
 
   select o.tick, o.is_new into v_opened from punctual.open_tick(q, v_partition, p_tick, p_now) o;
   v_tick := v_opened.tick;
+  -- Who held the ledger while we waited may have paused the queue: see after_restore.
+  q := punctual.read_queue(q.name);
   if v_partition.max_running is not null and p_want is distinct from 0 then
     select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_partition.partition for no key update;
   end if;

@@ -51,8 +51,8 @@ const note = (client: Client, name: string) =>
     JSON.stringify([{ name, ok: false, error: 'away' }]),
   ]);
 
-/** Until the session waits for a lock, or what it does is done. */
-async function untilStuck(pid: number, work: Promise<unknown>): Promise<void> {
+/** Until the session waits for a lock, or what it does is done. Answers whether it waits. */
+async function untilStuck(pid: number, work: Promise<unknown>): Promise<boolean> {
   let done = false;
   work.then(
     () => (done = true),
@@ -60,8 +60,9 @@ async function untilStuck(pid: number, work: Promise<unknown>): Promise<void> {
   );
   while (!done) {
     const [{ waits }] = await stack.sql('select cardinality(pg_blocking_pids($1)) > 0 as waits', [pid]);
-    if (waits) return;
+    if (waits) return true;
   }
+  return false;
 }
 
 it('two ticks that each saw another provider fail claim side by side', async () => {
@@ -97,4 +98,24 @@ it('a tick that found a dead tick’s message of an enrolment holds no provider 
   await sweep;
   await sweeping.client.query('commit');
   expect(await stack.sql('select status from punctual.dm_queue')).toEqual([{ status: 'unknown' }]);
+});
+
+it('after_restore waits for the exchange that is under way, and the next one finds its queue paused', async () => {
+  const [ticking, restoring] = [await begin(), await begin()];
+  await exchange(ticking.client, []);
+  const call = restoring.client.query(`select punctual.after_restore(now() - interval '1 minute')`);
+  expect(await untilStuck(restoring.pid, call)).toBe(true);
+  await ticking.client.query('commit');
+  await call;
+  await ticking.client.query('begin');
+  const next = exchange(ticking.client, []);
+  expect(await untilStuck(ticking.pid, next)).toBe(true);
+  await restoring.client.query('commit');
+  await next;
+  await ticking.client.query('commit');
+  expect(await stack.sql('select outcome from punctual.ticks order by started_at')).toEqual([
+    { outcome: null },
+    { outcome: 'paused' },
+  ]);
+  await stack.sql('update punctual.queues set paused_at = null');
 });
