@@ -205,10 +205,11 @@ describe('running failed jobs again', () => {
     expect(ran).toHaveLength(4);
   });
 
-  it('finds a queue whose jobs were all set failed by hand, without a time', async () => {
+  it('finds a queue whose failed jobs all have no time', async () => {
     mended = true;
     const [id] = await bench.create({ name: 'fragile', queue: 'emails' });
     await database.sql(`update punctual.jobs set status = 'failed'`);
+    await database.sql('update punctual.jobs set finished_at = null');
     await bench.run(again);
     expect(ran).toEqual([[id, 1]]);
   });

@@ -408,8 +408,8 @@ export const engineMutants: Mutant[] = [
     name: 'two attempts of one row, told at once',
     guarantee: 'the word of one attempt takes nothing from another’s',
     file: 'lib/engine/settling.ts',
-    find: '`${claimId} ${id}`',
-    replace: '`${id}`',
+    find: `'id' | 'claimId'>): string =>`,
+    replace: `'id' | 'claimId'>): string => (claimId === '' ? '' : id) ||`,
   },
   {
     name: 'two attempts of one row, judged at once',
