@@ -143,28 +143,27 @@ exception when invalid_parameter_value then
 end
 $$;
 
--- The end of the span of hours that p_at is in; null where a step has none.
+-- The end of the span of hours that p_at is in; p_at itself where it is in none, null where a step has no hours.
 create function punctual.step_closes_at(p_hours jsonb, p_zone text, p_at timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
-  v_local timestamp := p_at at time zone p_zone;
+  v_at timestamptz := p_at;
+  v_local timestamp;
   v_end timestamp;
-  v_at timestamptz;
+  v_closes timestamptz;
 begin
   if p_hours is null or jsonb_typeof(p_hours) = 'null' then return null; end if;
-  select min(v_local::date + right(s, 5)::time) into v_end
-    from jsonb_array_elements_text(p_hours -> (array['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'])[extract(isodow from v_local)::integer]) s
-   where to_char(v_local, 'HH24:MI') >= left(s, 5) and to_char(v_local, 'HH24:MI') < right(s, 5);
-  if v_end is null then return p_at; end if;
-  v_at := v_end at time zone p_zone;
-  -- Where the clocks are changed a local time may come twice, or never: there the minutes are tried one by one. Whoever is still open at
-  -- their end is asked again then.
-  if (v_at - interval '3 hours') at time zone p_zone + interval '6 hours' <> (v_at + interval '3 hours') at time zone p_zone then
-    select coalesce(min(m) filter (where not punctual.is_open(p_hours, m at time zone p_zone)), max(m)) into v_at
-      from generate_series(greatest(date_trunc('minute', p_at) + interval '1 minute', v_at - interval '3 hours'), v_at + interval '3 hours',
-                           interval '1 minute') m;
-  end if;
-  return greatest(v_at, p_at);
+  -- See next_open_at: a change of the clocks is where the search goes on.
+  for v_changes in 0..3 loop
+    v_local := v_at at time zone p_zone;
+    select min(v_local::date + right(s, 5)::time) into v_end from jsonb_array_elements_text(punctual.spans_on(p_hours, v_local::date)) s
+     where v_local::date + left(s, 5)::time <= v_local and v_local::date + right(s, 5)::time > v_local;
+    exit when v_end is null;
+    v_closes := ((v_at at time zone 'UTC') + (v_end - v_local)) at time zone 'UTC';
+    if v_closes at time zone p_zone = v_end then return v_closes; end if;
+    v_at := punctual.clock_change(p_zone, v_at, v_closes);
+  end loop;
+  return v_at;
 end
 $$;
 

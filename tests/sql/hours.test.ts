@@ -30,6 +30,11 @@ const changes: [zone: string, at: string][] = [
   ['Africa/Cairo', '2026-10-29T21:00:00Z'],
   ['Pacific/Auckland', '2026-04-04T14:00:00Z'],
   ['Pacific/Auckland', '2026-09-26T14:00:00Z'],
+  // Two hours forward; a whole day left out; the day before 1 a.m. twice; one that begins with its second hour.
+  ['Antarctica/Troll', '2026-03-29T01:00:00Z'],
+  ['Pacific/Apia', '2011-12-30T10:00:00Z'],
+  ['America/Havana', '2026-11-01T05:00:00Z'],
+  ['America/Havana', '2026-03-08T05:00:00Z'],
   ['Asia/Kolkata', '2026-06-01T00:00:00Z'],
   ['UTC', '2026-06-01T00:00:00Z'],
 ];
@@ -50,11 +55,15 @@ function localOf(zone: string, at: number): { day: string; minute: number } {
 function isOpenAt(hours: Hours, zone: string, at: number): boolean {
   const { day, minute } = localOf(zone, at);
   return (hours[day] ?? []).some((span) => {
-    const [from = 0, to = 0] = span
-      .split('-')
-      .map((time) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3)));
+    const [from, to] = minutesOf(span);
     return from <= minute && minute < to;
   });
+}
+
+/** The minutes of the day between which a span lies. */
+function minutesOf(span: string): [from: number, to: number] {
+  const minutes = (time: string) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3));
+  return [minutes(span.slice(0, 5)), minutes(span.slice(6))];
 }
 
 /** Every span here begins at a quarter of an hour, and so do all clock changes: the quarters are tried one by one. */
@@ -73,7 +82,9 @@ async function ask(
   from: number,
 ): Promise<{ next: number | null; open: boolean }> {
   const [row] = await database.sql(
-    `select punctual.next_open_at($1, $2, $3) as next, punctual.is_open($1, $3::timestamptz at time zone $2) as open`,
+    // The session's own zone is to make no difference.
+    `select punctual.next_open_at($1, $2, $3) as next, punctual.is_open($1, $3::timestamptz at time zone $2) as open
+       from (select set_config('TimeZone', 'Europe/Berlin', true) offset 0) zone`,
     [JSON.stringify(hours), zone, new Date(from).toISOString()],
   );
   return { next: row.next === 'infinity' || row.next === null ? null : Date.parse(row.next), open: row.open };
@@ -108,6 +119,31 @@ describe('hours by weekday', () => {
         expect(instant(next)).toBe(instant(nextOpenAt(hours, zone, from)));
       }),
       { numRuns: 1_000 },
+    );
+  });
+
+  it('close at the end of a span or where the clocks leave it, and no sooner', async () => {
+    await assertProperty(
+      fc.asyncProperty(week, fc.oneof(nearChange, atChange), async (hours, [[zone, at], seconds]) => {
+        const from = Date.parse(at) + seconds * 1_000;
+        const [row] = await database.sql('select punctual.step_closes_at($1, $2, $3) as at', [
+          JSON.stringify(hours),
+          zone,
+          new Date(from).toISOString(),
+        ]);
+        const closes = Date.parse(row.at);
+        if (!isOpenAt(hours, zone, from)) {
+          expect(closes).toBe(from);
+          return;
+        }
+        for (let open = from; open < closes; open += 15 * minuteMs)
+          expect([instant(open), isOpenAt(hours, zone, open)]).toEqual([instant(open), true]);
+        const last = localOf(zone, closes - minuteMs);
+        const ends = (hours[last.day] ?? []).some((span) => minutesOf(span)[1] === last.minute + 1);
+        expect(closes).toBeGreaterThan(from);
+        expect(ends || !isOpenAt(hours, zone, closes)).toBe(true);
+      }),
+      { numRuns: 500 },
     );
   });
 
@@ -146,6 +182,13 @@ describe('hours by weekday', () => {
       'Australia/Lord_Howe',
       '2026-10-03T12:00:00Z',
       '2026-10-03T15:30:00Z',
+    ],
+    [
+      'clocks changed at one minute past midnight: from then',
+      { sun: ['00:30-05:00'] },
+      'America/St_Johns',
+      '2011-03-12T12:00:00Z',
+      '2011-03-13T03:31:00Z',
     ],
     [
       'a span to 24:00, at its last second: now',
