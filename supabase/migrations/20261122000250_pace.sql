@@ -90,13 +90,23 @@ begin
 end
 $$;
 
+-- The end of the day that a claim at p_now counts in. The day counted so far (it ends at p_until) lasts to the first midnight from its end on:
+-- a change of time zone wins no second helping.
+create function punctual.day_end(p_until timestamptz, p_zone text, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_until > date_trunc('day', p_now, p_zone) then return p_until; end if;
+  return (date_trunc('day', p_now at time zone p_zone) + interval '1 day') at time zone p_zone;
+end
+$$;
+
 -- When an account may go, and all that it waits for until then: [{kind, until, text}]; reason is the last of them in time. open_at is
 -- p_now for an account that may go now, and 'infinity' for one that may not before somebody changes something.
 create function punctual.account_opening(
   p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz, out open_at timestamptz, out reason text, out waits jsonb)
 language plpgsql stable set search_path = '' as $$
 declare
-  v_today date;
+  v_day_end timestamptz;
   v_limit integer;
   v_claims integer := cardinality(p_pace.recent);
   v_last timestamptz := p_pace.recent[v_claims];
@@ -106,14 +116,14 @@ declare
 begin
   open_at := p_now;
   waits := '[]';
-  v_today := (p_now at time zone p_account.time_zone)::date;
+  v_day_end := punctual.day_end(p_pace.used_until, p_account.time_zone, p_now);
 
-  -- A day that lies ahead counts as today: a change of time zone does not win a second helping.
-  v_limit := punctual.daily_limit_on(p_account, p_pace, greatest(v_today, p_pace.used_on));
+  v_limit := punctual.daily_limit_on(p_account, p_pace, (p_now at time zone p_account.time_zone)::date);
   if v_limit = 0 then
     waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', timestamptz 'infinity', 'text', 'daily limit is 0');
-  elsif p_pace.used_on >= v_today and p_pace.used >= v_limit then
-    v_until := (p_pace.used_on + 1)::timestamp at time zone p_account.time_zone;
+  elsif p_pace.used_until = v_day_end and p_pace.used >= v_limit then
+    v_until := case when date_trunc('day', v_day_end, p_account.time_zone) = v_day_end then v_day_end
+                    else punctual.day_end(null, p_account.time_zone, v_day_end) end;
     -- Where clocks go back over midnight, the next day begins twice.
     if v_until <= p_now then v_until := p_now + interval '15 minutes'; end if;
     waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', v_until, 'text', 'daily limit reached');

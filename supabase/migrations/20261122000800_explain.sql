@@ -49,7 +49,7 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_at timestamptz := p_now;
   v_open timestamptz;
-  v_day date;
+  v_day_end timestamptz;
 begin
   if p_ahead > 500 then return null; end if;
   for n in 0..p_ahead loop
@@ -60,9 +60,9 @@ begin
       exit when v_open <= v_at;
       v_at := v_open;
     end loop;
-    v_day := (v_at at time zone p_account.time_zone)::date;
-    p_pace.used := case when p_pace.used_on >= v_day then p_pace.used + 1 else 1 end;
-    p_pace.used_on := greatest(p_pace.used_on, v_day);
+    v_day_end := punctual.day_end(p_pace.used_until, p_account.time_zone, v_at);
+    p_pace.used := case when p_pace.used_until = v_day_end then p_pace.used + 1 else 1 end;
+    p_pace.used_until := v_day_end;
     p_pace.recent := p_pace.recent || v_at;
     p_pace.retry_at := null;
     p_pace.busy_until := null;

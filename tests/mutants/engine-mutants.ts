@@ -615,4 +615,11 @@ export const engineMutants: Mutant[] = [
     find: `or coalesce(p_reconcile ? 'restored_to'`,
     replace: 'or coalesce(false',
   },
+  {
+    name: 'a day lasts until its end',
+    guarantee: 'a change of time zone wins no second helping of the daily limit',
+    file: migration('250_pace'),
+    find: "if p_until > date_trunc('day', p_now, p_zone) then return p_until; end if;",
+    replace: 'null;',
+  },
 ];

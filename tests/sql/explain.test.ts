@@ -46,7 +46,7 @@ describe('a pending row', () => {
       'daily_limit',
       '2026-03-03T00:00:00.000Z',
       '2026-03-03T00:00:00.000Z',
-      set('pace', `used_on = '2026-03-02', used = 1000`),
+      set('pace', `used_until = '2026-03-03T00:00:00Z', used = 1000`),
     ],
     ['daily_limit', null, null, set('accounts', 'daily_limit = 0')],
     [

@@ -89,6 +89,80 @@ describe('an account', () => {
     expect(await drain()).toEqual(['A:2', 'A:3']);
   });
 
+  describe('whose time zone is edited by hand', () => {
+    const moveTo = (zone: string) => database.sql('update punctual.accounts set time_zone = $1', [zone]);
+    const sentAt = async (at: string) => {
+      sql.setNow(at);
+      return (await drain()).length;
+    };
+
+    /** Three messages a day, and three sent at 14:00 in Los Angeles on March 2. */
+    async function sendThree(zone: string): Promise<void> {
+      sql.setNow('2026-03-02T22:00:00Z');
+      const account = await sql.addAccount({ daily_limit: 3, time_zone: zone });
+      for (let n = 0; n < 20; n++) await sql.addDm(account, { body: `${n}` });
+      expect((await drain()).length).toBe(3);
+    }
+
+    it('eastwards has no second day until the first is over and midnight has come there', async () => {
+      await sendThree('America/Los_Angeles');
+      await moveTo('Asia/Tokyo');
+      // It is March 3, 07:00 in Tokyo. The day in Los Angeles ends at 08:00 UTC.
+      expect(await sentAt('2026-03-02T22:00:01Z')).toBe(0);
+      expect(await sentAt('2026-03-03T08:00:01Z')).toBe(0);
+      const [pace] = await database.sql(`select next_ok_at from punctual.pace where queue = 'dm_queue'`);
+      expect(pace.next_ok_at).toBe('2026-03-03T15:00:00.000Z');
+      expect(await sentAt('2026-03-03T14:59:59Z')).toBe(0);
+      expect(await sentAt('2026-03-03T15:00:00Z')).toBe(3);
+    });
+
+    it('eastwards has what was left of the day, in each queue', async () => {
+      await sendThree('America/Los_Angeles');
+      await database.sql('update punctual.pace set daily_limit = 5');
+      await moveTo('Asia/Tokyo');
+      expect(await sentAt('2026-03-02T22:00:01Z')).toBe(2);
+      expect(await sentAt('2026-03-03T14:59:59Z')).toBe(0);
+      expect(await sentAt('2026-03-03T15:00:00Z')).toBe(5);
+    });
+
+    it('westwards has no second day either', async () => {
+      await sendThree('Asia/Tokyo');
+      await moveTo('America/Los_Angeles');
+      expect(await sentAt('2026-03-02T22:00:01Z')).toBe(0);
+      // Midnight in Los Angeles, before the day in Tokyo is over.
+      expect(await sentAt('2026-03-03T08:00:00Z')).toBe(0);
+      expect(await sentAt('2026-03-04T07:59:59Z')).toBe(0);
+      expect(await sentAt('2026-03-04T08:00:00Z')).toBe(3);
+    });
+
+    it('over and over, and back, has the days that it would have had', async () => {
+      await sendThree('America/Los_Angeles');
+      for (const zone of ['Asia/Tokyo', 'Pacific/Kiritimati', 'UTC', 'Asia/Tokyo', 'Pacific/Niue']) {
+        await moveTo(zone);
+        expect([zone, await sentAt('2026-03-02T22:00:01Z')]).toEqual([zone, 0]);
+      }
+      await moveTo('America/Los_Angeles');
+      expect(await sentAt('2026-03-03T07:59:59Z')).toBe(0);
+      expect(await sentAt('2026-03-03T08:00:00Z')).toBe(3);
+    });
+
+    it('while its limit grows has the limit of the day there, less what it has sent', async () => {
+      // 2, 4, 6 and 8 messages a day.
+      const ramp = { daily_limit: 8, ramp_started_on: '2026-03-01', ramp_days: 4, ramp_from_percent: 25 };
+      await sendThree('America/Los_Angeles');
+      await database.sql(
+        `update punctual.accounts set (daily_limit, ramp_started_on, ramp_days, ramp_from_percent)
+           = (select r.daily_limit, r.ramp_started_on, r.ramp_days, r.ramp_from_percent from jsonb_populate_record(null::punctual.accounts, $1) r)`,
+        [JSON.stringify(ramp)],
+      );
+      expect(await sentAt('2026-03-02T22:00:01Z')).toBe(1);
+      await moveTo('Asia/Tokyo');
+      expect(await sentAt('2026-03-02T22:00:02Z')).toBe(2);
+      expect(await sentAt('2026-03-03T14:59:59Z')).toBe(0);
+      expect(await sentAt('2026-03-03T15:00:00Z')).toBe(8);
+    });
+  });
+
   it('gets its place back for what had no effect, and not for what may have had one', async () => {
     const account = await sql.addAccount({ daily_limit: 2 });
     for (let n = 0; n < 9; n++) await sql.addDm(account, { body: `${n}` });
