@@ -62,23 +62,39 @@ language sql immutable set search_path = '' as $$
            ' and not exists (select from punctual.held_rows h where h.queue = %L and h.row_id = %s.id::text)', q.name, p_alias) end
 $$;
 
--- Updates the rows that p_where picks (SQL on s; $1: p_now), p_limit at most, skipping those that are locked, and notes p_event in their
--- history. p_set: SQL on t; $2: p_now. One that cannot be written (a trigger or a check of its table refuses) is left as it is. Answers
--- the ids of those that were written.
+-- Updates the rows that p_where picks (SQL on s; $1: p_now), p_limit at most, skipping those that are locked, until the call has taken long
+-- enough. Notes p_event in their history, and tells after_settle of those that are dead or unknown now. p_set: SQL on t; $2: p_now. One that
+-- cannot be written (a trigger or a check of its table refuses) is left as it is. Answers how many were written.
 create function punctual.update_rows(
-  q punctual.queues, p_set text, p_where text, p_limit integer, p_event text, p_now timestamptz) returns text[]
+  q punctual.queues, p_set text, p_where text, p_limit integer, p_event text, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
   v_items jsonb;
+  v_some jsonb;
+  v_ids text[];
+  v_ended jsonb;
+  v_written integer := 0;
 begin
   execute format('select jsonb_agg(jsonb_build_object(''id'', p.id::text)) from '
                  '(select s.id from %I.%I s where %s limit %s for no key update skip locked) p',
                  q.table_schema, q.table_name, p_where, p_limit) into v_items using p_now;
-  if v_items is null then return '{}'; end if;
-  return punctual.do_isolated(q, format(
-    'with updated as (update %I.%I t set %s where t.id = any (array(select (i->>''id'')::%s from jsonb_array_elements($1) i)) returning t.id, t.last_error) '
-    'insert into punctual.history (queue, row_id, at, event, text) select %L, u.id::text, $2, %L, u.last_error from updated u order by u.id',
-    q.table_schema, q.table_name, p_set, q.id_type, q.name, p_event), v_items, 'it could not be written', p_now);
+  for v_some in select punctual.by_fifty(v_items) loop
+    v_ids := punctual.do_isolated(q, format(
+      'with updated as (update %I.%I t set %s where t.id = any (array(select (i->>''id'')::%s from jsonb_array_elements($1) i)) returning t.id, t.last_error) '
+      'insert into punctual.history (queue, row_id, at, event, text) select %L, u.id::text, $2, %L, u.last_error from updated u order by u.id',
+      q.table_schema, q.table_name, p_set, q.id_type, q.name, p_event), v_some, 'it could not be written', p_now);
+    v_written := v_written + cardinality(v_ids);
+    if q.after_settle is not null then
+      execute format('select jsonb_agg(jsonb_build_object(''id'', t.id, ''outcome'', case t.status when %L then ''dead'' else ''unknown'' end, '
+                     '''error'', t.last_error, ''rate_limited'', false) order by t.id) '
+                     'from %I.%I t where t.id = any (array(select unnest($1)::%s)) and t.status in (%1$L, %5$L)',
+                     q.dead_word, q.table_schema, q.table_name, q.id_type, q.unknown_word)
+      into v_ended using v_ids;
+      perform punctual.tell_after_settle(q, v_ended, p_now);
+    end if;
+    exit when punctual.is_call_over();
+  end loop;
+  return v_written;
 end
 $$;
 
@@ -128,12 +144,9 @@ $$;
 -- attempt as well. The mark of the claim and the lease stay, so that a late proof of what happened is still accepted.
 create function punctual.sweep_leases(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
-declare
-  v_ids text[];
-  v_ended jsonb;
 begin
   if q.source = 'pgmq' then return punctual.sweep_messages(q, p_now); end if;
-  v_ids := punctual.update_rows(q,
+  return punctual.update_rows(q,
     case when q.delivery = 'at-most-once' then
            format('status = %L, finished_at = $2, reconcile_at = punctual.next_look_at(0, $2), '
                   'reconcile = punctual.begin_reconcile(%L, to_jsonb(t.*), t.lease_expires_at)', q.unknown_word, q.name)
@@ -146,32 +159,17 @@ begin
                      q.max_attempts, q.dead_word, q.pending_word, q.status_type, q.backoff_base_seconds, q.backoff_cap_seconds) end
     || ', last_error = ''the tick died while this row was running''',
     format('s.status = %L and s.lease_expires_at <= $1 order by s.lease_expires_at', q.running_word), 200, 'swept', p_now);
-  if q.after_settle is not null and v_ids <> '{}' then
-    execute format('select jsonb_agg(jsonb_build_object(''id'', t.id, ''outcome'', case t.status when %L then ''dead'' else ''unknown'' end, '
-                   '''error'', t.last_error, ''rate_limited'', false) order by t.id) '
-                   'from %I.%I t where t.id = any (array(select unnest($1)::%s)) and t.status in (%1$L, %5$L)',
-                   q.dead_word, q.table_schema, q.table_name, q.id_type, q.unknown_word)
-    into v_ended using v_ids;
-    perform punctual.tell_after_settle(q, v_ended, p_now);
-  end if;
-  return cardinality(v_ids);
 end
 $$;
 
 -- Rows that nobody wants any more.
 create function punctual.expire_rows(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
-declare
-  v_ids text[];
 begin
   if q.source = 'pgmq' then return 0; end if;
-  v_ids := punctual.update_rows(q,
+  return punctual.update_rows(q,
     format('status = %L, last_error = ''expired before it could start'', finished_at = $2', q.dead_word),
     format('s.status = %L and s.expires_at <= $1 order by s.expires_at', q.pending_word), 1000, 'expired', p_now);
-  perform punctual.tell_after_settle(q, (
-    select jsonb_agg(jsonb_build_object('id', i, 'outcome', 'dead', 'error', 'expired before it could start', 'rate_limited', false))
-      from unnest(v_ids) i), p_now);
-  return cardinality(v_ids);
 end
 $$;
 
@@ -432,51 +430,63 @@ begin
        where v.name = any (v_open.probed) and v.name in (select r->'account'->>'provider' from jsonb_array_elements(coalesce(v_taken, '[]')) r);
     end if;
     more := jsonb_array_length(claimed) < p_want;
-    exit when not more;
+    exit when not more or punctual.is_call_over();
     v_look := 500;
   end loop;
 end
 $$;
 
--- Finds the accounts that got work while none was known: new rows tell nobody. Once a tick.
---
--- The look itself locks nothing, and an account that is locked at this moment is being judged by somebody else.
-create function punctual.wake_accounts(q punctual.queues, p_now timestamptz) returns integer
+-- Finds the accounts that got work while none was known: new rows tell nobody. Once a tick, a thousand accounts at a time from p_from on.
+-- Answers the account to go on with, where the call had taken long enough before it came to all; null where it did.
+create function punctual.wake_accounts(q punctual.queues, p_from uuid, p_now timestamptz) returns uuid
 language plpgsql set search_path = '' as $$
 declare
-  v_due_accounts uuid[];
+  v_accounts uuid[];
   v_rows integer;
-  v_found uuid[];
-  v_due timestamptz[];
-  v_count integer;
+  v_some uuid[];
+  v_from uuid := coalesce(p_from, '00000000-0000-0000-0000-000000000000');
 begin
   -- Where few rows are due, they say whose they are; else each account without known work is asked for its first.
   execute format(
     'select array_agg(distinct r.account_id) filter (where r.account_id is not null), count(*) from (select t.%I as account_id from %I.%I t '
     'where t.status = %L and %s and coalesce(t.next_attempt_at, t.%I) <= $1 limit 1000) r',
     q.account_column, q.table_schema, q.table_name, q.pending_word, punctual.level_condition(q), q.due_column)
-  into v_due_accounts, v_rows using p_now;
-  if v_rows = 0 then return 0; end if;
-  if v_rows = 1000 then v_due_accounts := null; end if;
-
-  -- An account that came into being unseen (triggers off, a restore) is taken in here.
-  if v_due_accounts is not null
-     or (select count(*) from punctual.accounts) <> (select count(*) from punctual.pace p where p.queue = q.name) then
-    insert into punctual.pace (queue, account_id, provider)
-    select q.name, a.id, a.provider from punctual.accounts a
-     where (v_due_accounts is null or a.id = any (v_due_accounts))
-       and not exists (select from punctual.pace p where p.queue = q.name and p.account_id = a.id)
-    on conflict do nothing;
+  into v_accounts, v_rows using p_now;
+  if v_accounts is null then return null; end if;
+  if v_rows < 1000 then
+    perform punctual.wake_some(q, v_accounts, p_now);
+    return null;
   end if;
+  loop
+    v_accounts := array(select a.id from punctual.accounts a where a.id >= v_from order by a.id limit 1001);
+    v_from := v_accounts[1001];
+    perform punctual.wake_some(q, v_accounts[:1000], p_now);
+    if v_from is null or punctual.is_call_over() then return v_from; end if;
+  end loop;
+end
+$$;
+
+-- Of these accounts, those that have a due row and are not known to. The look itself locks nothing, and an account that is locked at this
+-- moment is being judged by somebody else.
+create function punctual.wake_some(q punctual.queues, p_accounts uuid[], p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_found uuid[];
+  v_due timestamptz[];
+begin
+  -- An account that came into being unseen (triggers off, a restore) is taken in here.
+  insert into punctual.pace (queue, account_id, provider)
+  select q.name, a.id, a.provider from punctual.accounts a
+   where a.id = any (p_accounts) and not exists (select from punctual.pace p where p.queue = q.name and p.account_id = a.id)
+  on conflict do nothing;
 
   execute format(
-    'select array_agg(p.account_id order by p.account_id), array_agg(h.due order by p.account_id) from punctual.pace p '
-    'cross join lateral %s h where p.queue = $2 and %s and p.next_ok_at <= $1 and (p.ready_at is null or p.ready_at > $1) '
+    'select array_agg(p.account_id), array_agg(h.due) from punctual.pace p '
+    'cross join lateral %s h where p.queue = $2 and p.account_id = any ($3) and p.next_ok_at <= $1 and (p.ready_at is null or p.ready_at > $1) '
     'and (p.busy_until is null or p.busy_until <= $1)',
     punctual.head_query(q, 'p.account_id', format('coalesce(t.next_attempt_at, t.%I) <= $1', q.due_column),
-      case when exists (select from punctual.pace p where p.queue = q.name and p.held is not null) then 'p.held' end, '$1', false),
-    case when v_due_accounts is null then 'true' else 'p.account_id = any ($3)' end)
-  into v_found, v_due using p_now, q.name, v_due_accounts;
+      case when exists (select from punctual.pace p where p.queue = q.name and p.held is not null) then 'p.held' end, '$1', false))
+  into v_found, v_due using p_now, q.name, p_accounts;
 
   with locked as materialized (
     select p.account_id from punctual.pace p
@@ -485,8 +495,6 @@ begin
   update punctual.pace p set ready_at = greatest(f.due, p.next_ok_at)
     from locked l join unnest(v_found, v_due) f (account_id, due) on f.account_id = l.account_id
    where p.queue = q.name and p.account_id = l.account_id;
-  get diagnostics v_count = row_count;
-  return v_count;
 end
 $$;
 

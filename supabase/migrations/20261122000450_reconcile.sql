@@ -103,6 +103,7 @@ begin
       -- A row that its table's own triggers or checks let nobody write must not keep the others.
       perform punctual.note_error(q, v_receipt.row_id, format('what the provider told of it could not be made use of: %s', sqlerrm), p_now);
     end;
+    exit when punctual.is_call_over();
   end loop;
   return v_count;
 end
@@ -310,6 +311,8 @@ begin
     if v_verdict is not null then
       v_counts := v_counts || jsonb_build_object(v_verdict, (v_counts->>v_verdict)::integer + 1);
     end if;
+    -- The provider is asked about the others again.
+    exit when punctual.is_call_over();
   end loop;
   return v_counts;
 end

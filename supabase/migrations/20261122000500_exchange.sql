@@ -88,6 +88,7 @@ begin
       v_broken := coalesce(v_broken, v_one);
     end if;
     continue when v_partition.paused_at <= v_now or q.paused_at <= v_now;
+    exit when v_due <> '[]' and punctual.is_call_over();
     v_due_at := punctual.first_due_at(q, v_partition.partition, true, v_now);
     continue when v_due_at is null;
     continue when v_partition.max_running is not null
@@ -205,10 +206,11 @@ begin
 end
 $$;
 
--- p_tick      {id, queue, partition, clock, path, schedule, slot, lap, chain, limit_seconds, lock, providers, seq, looks, looks_only, asked_for, asked_limit}.
+-- p_tick      {id, queue, partition, clock, path, schedule, slot, lap, chain, limit_seconds, lock, providers, seq, looks, looks_only, asked_for, asked_limit, call_ms}.
 --             providers: the ones that are configured, for queues with accounts.
 --             looks: the most unknown rows to hand out for a look, when there is nothing to claim; looks_only: claim nothing.
 --             asked_for: 'pending' or 'dead': somebody asked for due rows, or for dead ones to be run once more, asked_limit of them at most.
+--             call_ms: for this call: see is_call_over.
 --             seq: 1 for a tick's first exchange, one more for each; a repeated exchange bears its old one.
 -- p_claim_id  new for every exchange; a repeated one answers the rows that still run under it, and claims nothing.
 -- p_outcomes  as settle_outcomes takes them, and besides
@@ -225,8 +227,9 @@ $$;
 -- next_due_in_ms}; totals: {looked, resolved} of the tick so far. due and
 -- next_due_in_ms are there when this call closed the tick.
 --
--- Locks, in this order: tick, partition (when the tick is new, or the partition lets only so many rows run), accounts by id, rows by id, pace by account, providers by
--- name. Claims, and whoever reads receipts, wait for nobody: they skip what is locked.
+-- Locks, in this order: tick, partition (when the tick is new, the partition lets only so many rows run, or not all accounts are woken),
+-- accounts by id, rows by id, pace by account, providers by name. Claims, and whoever reads receipts, wait for nobody: they skip what is
+-- locked.
 create function punctual.exchange(
   p_tick jsonb,
   p_claim_id uuid,
@@ -268,12 +271,14 @@ declare
   v_configured text[] := array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]')));
   v_claims boolean := false;
   v_more boolean := false;
+  v_wakes_from uuid;
   v_want integer;
   v_close boolean;
   v_due integer;
   v_next_due_in_ms bigint;
 begin
   perform set_config('punctual.settles', 'on', true);
+  if p_tick ? 'call_ms' then perform set_config('punctual.call_ms', p_tick->>'call_ms', true); end if;
   q := punctual.read_queue(p_tick->>'queue');
   select * into v_partition from punctual.partitions where queue = q.name and partition = p_tick->>'partition';
   if not found then
@@ -297,7 +302,7 @@ begin
   v_tick := v_opened.tick;
   -- Who held the ledger while we waited may have paused the queue: see after_restore.
   q := punctual.read_queue(q.name);
-  if v_partition.max_running is not null and p_want is distinct from 0 then
+  if (v_partition.max_running is not null or v_partition.wakes_from is not null) and p_want is distinct from 0 then
     select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_partition.partition for no key update;
   end if;
   v_now := coalesce(p_now, clock_timestamp());
@@ -353,14 +358,19 @@ begin
     elsif q.account_column is null then
       v_rows := punctual.claim_rows(q, v_partition.partition, p_claim_id, v_want, v_lease_until, v_now);
     else
-      if v_opened.is_new then perform punctual.wake_accounts(q, v_now); end if;
+      if v_opened.is_new or v_partition.wakes_from is not null then
+        v_wakes_from := punctual.wake_accounts(q, v_partition.wakes_from, v_now);
+        v_more := v_wakes_from is not null;
+        update punctual.partitions p set wakes_from = v_wakes_from
+         where p.queue = q.name and p.partition = v_partition.partition and p.wakes_from is distinct from v_wakes_from;
+      end if;
       if v_partition.max_running is not null then
         v_want := least(v_want, (select o.most from punctual.partition_opening(q, v_partition, v_now) o));
       end if;
       if v_want > 0 then
         select * into v_claimed from punctual.claim_paced_rows(q, p_claim_id, v_want, v_lease_until, v_configured, v_now);
         v_rows := v_claimed.claimed;
-        v_more := v_claimed.more;
+        v_more := v_more or v_claimed.more;
       end if;
     end if;
     if v_rows <> '[]' then

@@ -517,6 +517,7 @@ begin
     end loop;
     v_dead := array(select (s->>'msg_id')::bigint from jsonb_array_elements(v_swept) s where s->>'state' = 'dead');
     if v_dead <> '{}' then perform punctual.set_messages_aside(q, v_partition, v_dead, 'swept', p_now); end if;
+    exit when punctual.is_call_over();
   end loop;
   return v_count;
 end

@@ -666,19 +666,22 @@ language plpgsql set search_path = '' as $$
 declare
   q punctual.queues := punctual.read_queue('dm_queue');
   v_items jsonb;
+  v_some jsonb;
 begin
   select jsonb_agg(jsonb_build_object('id', h.row_id) order by h.enrolment_id, h.row_id) into v_items
     from (select x.row_id, d.enrolment_id from punctual.held_rows x left join punctual.dm_queue d on d.id = x.row_id::bigint
            where x.queue = 'dm_queue' order by d.enrolment_id, d.id limit 200) h;
-  if v_items is not null then
-    perform punctual.do_isolated(q, 'select punctual.judge_held_messages($1, $2)', v_items, 'it could not be taken back', p_now);
-  end if;
+  for v_some in select punctual.by_fifty(v_items) loop
+    perform punctual.do_isolated(q, 'select punctual.judge_held_messages($1, $2)', v_some, 'it could not be taken back', p_now);
+    exit when punctual.is_call_over();
+  end loop;
   select jsonb_agg(jsonb_build_object('id', c.id)) into v_items
     from (select d.id from punctual.dm_queue d
            where d.status = 'pending' and d.open_until <= p_now order by d.open_until limit 1000 for no key update skip locked) c;
-  if v_items is not null then
-    perform punctual.do_isolated(q, 'select punctual.reopen_closed_messages($1, $2)', v_items, 'its next hours could not be found', p_now);
-  end if;
+  for v_some in select punctual.by_fifty(v_items) loop
+    perform punctual.do_isolated(q, 'select punctual.reopen_closed_messages($1, $2)', v_some, 'its next hours could not be found', p_now);
+    exit when punctual.is_call_over();
+  end loop;
 end
 $$;
 

@@ -80,33 +80,28 @@ $$;
 create function punctual.hear_replies(p_ids bigint[], p_now timestamptz, p_said bigint default null) returns void
 language plpgsql set search_path = '' as $$
 declare
+  v_heard record;
   v_receipt punctual.receipts;
-  -- In pairs: whose reply it is.
-  v_receipts bigint[] := '{}';
-  v_ids bigint[] := '{}';
-  v_whose bigint[];
   e punctual.enrolments;
-  v_before punctual.enrolments;
 begin
-  for v_receipt in select * from punctual.receipts r where r.id = any (p_ids) order by punctual.reply_made_at(r), r.id loop
-    v_whose := array(select distinct m from unnest(punctual.match_reply(v_receipt) || p_said) m where m is not null);
-    v_ids := v_ids || v_whose;
-    v_receipts := v_receipts || array_fill(v_receipt.id, array[cardinality(v_whose)]);
-  end loop;
   for v_round in 1..3 loop
     begin
       -- In the order of the ids, as settles lock them.
-      for e in select * from punctual.enrolments x where x.id = any (v_ids) order by x.id for no key update loop
-        v_before := e;
-        for v_receipt in
-          select r.* from unnest(v_receipts, v_ids) with ordinality p (receipt_id, enrolment_id, n)
-            join punctual.receipts r on r.id = p.receipt_id where p.enrolment_id = e.id order by p.n
-        loop
+      for v_heard in
+        select x as enrolment, w.receipts
+          from (select u.id, array_agg(r order by punctual.reply_made_at(r), r.id) as receipts
+                  from punctual.receipts r
+                 cross join lateral (select distinct m as id from unnest(punctual.match_reply(r) || p_said) m where m is not null) u
+                 where r.id = any (p_ids) group by 1) w
+          join punctual.enrolments x on x.id = w.id order by x.id for no key update of x
+      loop
+        e := v_heard.enrolment;
+        foreach v_receipt in array v_heard.receipts loop
           if e.id = p_said then e.chat_id := coalesce(e.chat_id, v_receipt.chat_id); end if;
           e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, p_now);
           update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id;
         end loop;
-        if e is distinct from v_before then perform punctual.save_enrolment(e); end if;
+        if e is distinct from v_heard.enrolment then perform punctual.save_enrolment(e); end if;
       end loop;
       if p_said is not null then
         select * into e from punctual.enrolments x where x.id = p_said;
@@ -139,6 +134,8 @@ begin
   loop
     e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, p_now);
     update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id and r.applied_at is null;
+    -- The others are heard before its next message is queued.
+    exit when punctual.is_call_over();
   end loop;
 end
 $$;

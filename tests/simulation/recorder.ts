@@ -3,6 +3,8 @@
  * changes. Only a simulation has it. The invariants read it, and nothing that Punctual says of itself.
  */
 export const recorder = `
+-- Whatever the machine's speed, a call does all that it can.
+set punctual.call_ms = 60000;
 create schema simulation;
 create sequence simulation.places;
 

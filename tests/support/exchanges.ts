@@ -76,6 +76,8 @@ export function exchanges(database: TestDatabase) {
         clock: 'test',
         limit_seconds: 60,
         providers: ['unipile', 'whatsapp_cloud'],
+        // Whatever the machine's speed, a call does all that it can.
+        call_ms: 60_000,
         ...changes,
       };
       const exchange = async (
