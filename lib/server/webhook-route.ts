@@ -1,9 +1,9 @@
-import { z } from 'zod';
 import type { WebhookReading } from '../providers/receipt';
 import { storable } from '../store/storable';
 import { container } from './container';
 import { failed } from './failure';
 import { readBody } from './read-body';
+import { receiveReceipts } from './receive-receipts';
 import { json, problem } from './respond';
 
 /** Meta sends up to 3 MB, and again for a week what was refused. */
@@ -20,8 +20,6 @@ interface Webhook {
   isGenuine: (request: Request, body: Buffer, secret: string) => boolean;
   read: (body: unknown) => WebhookReading;
 }
-
-const counted = z.object({ received: z.number(), new: z.number() });
 
 /**
  * The handler of a provider's webhook. It writes receipts and nothing else; ticks read them. A receipt that is there already is not
@@ -44,8 +42,7 @@ export function webhookRoute({ provider, variable, secret: readSecret, proof, is
     if (receipts.length === 0) return json(200, { received: 0, new: 0, ignored });
     try {
       const { rpc } = await container();
-      const written = await rpc('receive_receipts', { p_provider: provider, p_receipts: receipts });
-      return json(200, { ...counted.parse(written), ignored });
+      return json(200, { ...(await receiveReceipts(rpc, provider, receipts)), ignored });
     } catch (error) {
       return failed(error);
     }

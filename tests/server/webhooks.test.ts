@@ -147,6 +147,22 @@ describe('what WhatsApp tells', () => {
     expect(await stored()).toHaveLength(1);
   });
 
+  it('by the thousand is written down some hundreds at a time', async () => {
+    const sizes: number[] = [];
+    const rpc: typeof made.rpc = (fn, args) => {
+      sizes.push((args.p_receipts as unknown[]).length);
+      return made.rpc(fn, args);
+    };
+    shared.punctual = Promise.resolve({ ...made, rpc });
+    const many = Array.from({ length: 1_201 }, (_, n) => status({ id: `wamid.${n}` }));
+    expect(await answer(await tellWhatsapp(ofWhatsapp(...many)))).toMatchObject({
+      received: 1_201,
+      new: 1_201,
+    });
+    expect(sizes).toEqual([500, 500, 201]);
+    expect(await stored()).toHaveLength(1_201);
+  });
+
   it('a hundred times at once is written down once', async () => {
     const body = ofWhatsapp(...Array.from({ length: 20 }, (_, n) => status({ id: `wamid.${n}` })));
     const answers = await Promise.all(Array.from({ length: 100 }, () => tellWhatsapp(body).then(answer)));
