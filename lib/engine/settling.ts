@@ -16,6 +16,8 @@ import type { TickCounts } from './tick-report';
 
 /** The longest one call to the database takes: the transports give up then. */
 export const exchangeMs = 5_000;
+/** The database ends a call then. */
+const statementMs = 4_000;
 /** What the platform may have counted before the first line of the handler, and what the answer takes. */
 export const coldStartMs = 3_000;
 const answerMs = 500;
@@ -72,6 +74,10 @@ export class Settling {
   private seq = 0;
   private oldestAt: number | null = null;
   private readonly unansweredClaims: string[] = [];
+  /** What a call brings or asks for at most, once one took too long; null while none has. */
+  private most: number | null = null;
+  /** Half of what was too much. */
+  private cap = Number.POSITIVE_INFINITY;
   private lastError: TickStoreError | null = null;
 
   constructor(
@@ -125,7 +131,8 @@ export class Settling {
 
   /**
    * One exchange; when no answer comes, once more with the same claim, so that what a lost answer did is neither lost nor done
-   * again. Throws a `TickStoreError`; the outcomes are kept then.
+   * again. Outcomes that it does not bring, since one before it took too long, are kept. Throws a `TickStoreError`; all outcomes are kept
+   * then.
    */
   async exchange(
     call: Pick<ExchangeRequest, 'want' | 'wantLooks' | 'close' | 'report'>,
@@ -154,9 +161,11 @@ export class Settling {
       progress,
     };
     try {
-      const reply = await this.sendTwice(request);
+      const { reply, sent } = await this.sendTwice(request);
       this.unansweredClaims.splice(0, releaseClaims.length);
-      this.count(settlements, reply);
+      this.count(sent.settlements, reply);
+      this.keep(settlements.slice(sent.settlements.length), []);
+      for (const look of looks.slice(sent.looks.length)) this.findings.set(look.id, look);
       Object.assign(this.counts, reply.totals);
       this.breaker.setProbing(reply.probing);
       return { ...reply, claimId };
@@ -175,7 +184,8 @@ export class Settling {
   async finish(report: () => object): Promise<ExchangeReply> {
     for (;;) {
       try {
-        return await this.exchange({ want: 0, wantLooks: 0, close: 'yes', report: report() });
+        const reply = await this.exchange({ want: 0, wantLooks: 0, close: 'yes', report: report() });
+        if (reply.closed) return reply;
       } catch (error) {
         const { kind } = error as TickStoreError;
         const canRetry =
@@ -242,7 +252,7 @@ export class Settling {
 
   /** What came in too late for the tick's last exchange. */
   async settleLate(): Promise<void> {
-    if (this.waiting.size > 0 && (await this.attempt()) === 'written') return;
+    while (this.waiting.size > 0 && (await this.attempt()) === 'written');
     for (const settlement of this.waiting.values()) this.logUnwritten(settlement, this.lastError);
   }
 
@@ -253,26 +263,55 @@ export class Settling {
     );
   }
 
-  private async sendTwice(request: ExchangeRequest): Promise<ExchangeReply> {
+  /** Answers with what was sent of the request. */
+  private async sendTwice(
+    request: ExchangeRequest,
+  ): Promise<{ reply: ExchangeReply; sent: ExchangeRequest }> {
     for (let attempt = 1; ; attempt++) {
       // Whoever is past the limit and still there was suspended: nobody counts any more, and what it did is to be known.
       const wasSuspended = attempt === 1 && this.ports.clock.now() > this.budget.limitAt;
       if (!wasSuspended && !this.timeFor(exchangeMs))
         throw new TickStoreError('unavailable', 'the time is over', this.counts);
+      const sent = this.lighten(request);
+      const sentAt = this.ports.clock.now();
       try {
         this.exchanges++;
-        return await this.ports.store.exchange(request);
+        const reply = await this.ports.store.exchange(sent);
+        if (this.most !== null) this.most = Math.min(2 * this.most, this.cap);
+        return { reply, sent };
       } catch (error) {
         const kind = storeErrorKind(error);
+        const { code } = error as { code?: unknown };
         const message = error instanceof Error ? error.message : String(error);
         this.ports.log.warn({ tick: this.tick.id, attempt, kind, reason: message }, 'an exchange failed');
+        if (code === '57014' || (kind === 'unavailable' && this.ports.clock.now() - sentAt >= statementMs)) {
+          const size = sent.settlements.length || sent.looks.length || sent.want || 0;
+          this.most = Math.max(1, Math.ceil(size / 10));
+          if (size > 0) this.cap = Math.max(1, Math.floor(size / 2));
+        }
         if (attempt === 2 || kind !== 'unavailable') {
-          const { code } = error as { code?: unknown };
           throw new TickStoreError(kind, message, this.counts, typeof code === 'string' ? code : null);
         }
         await sleep(this.ports.clock, pauseMs);
       }
     }
+  }
+
+  /** After a call that took too long: outcomes first, then findings, then rows and looks, and of each only so many. */
+  private lighten(request: ExchangeRequest): ExchangeRequest {
+    const { most } = this;
+    if (most === null) return request;
+    const settlements = request.settlements.slice(0, most);
+    const looks = settlements.length > 0 ? [] : request.looks.slice(0, most);
+    const light = { ...request, settlements, looks, callMs: 0 };
+    if (settlements.length + looks.length === 0)
+      return {
+        ...light,
+        want: Math.min(request.want ?? most, most),
+        wantLooks: Math.min(request.wantLooks, most),
+      };
+    const isAll = settlements.length === request.settlements.length && looks.length === request.looks.length;
+    return { ...light, want: 0, wantLooks: 0, close: isAll && request.close === 'yes' ? 'yes' : 'no' };
   }
 
   private count(settlements: Settlement[], reply: ExchangeReply): void {

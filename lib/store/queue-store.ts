@@ -136,6 +136,7 @@ export function queueStore(rpc: Rpc, now?: () => Date): QueueStore {
             asked_limit: request.tick.asked?.limit,
             looks: request.wantLooks,
             seq: request.seq,
+            call_ms: request.callMs,
           },
           p_claim_id: request.claimId,
           p_outcomes: outcomes(request),

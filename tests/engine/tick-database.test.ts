@@ -169,3 +169,77 @@ describe('a database that fails', () => {
     ).toBe(true);
   });
 });
+
+describe('a database that ends calls, since they take too long,', () => {
+  const cancelled = () => Promise.reject(new StoreError('unavailable', 'canceling statement', '57014'));
+  type Args = Record<string, unknown> & {
+    p_tick: { call_ms?: number };
+    p_outcomes: { done: { ids: string[] }[]; records: object[] };
+  };
+  const brought = ({ p_outcomes: { done, records } }: Args) =>
+    records.length + done.reduce((sum, { ids }) => sum + ids.length, 0);
+
+  it('with more than one outcome: each is written all the same', async () => {
+    await bench.addDms(20);
+    bench.setFault(({ args }, go) => (brought(args as Args) > 1 ? cancelled() : go()));
+    const performed: string[] = [];
+    const report = await bench.tick(
+      bench.queue((row) => {
+        performed.push(row.body);
+        return done();
+      }),
+    );
+    expect(performed).toHaveLength(20);
+    expect(report.counts).toMatchObject({ claimed: 20, done: 20, lost: 0 });
+    expect(await bench.states()).toEqual({ sent: 20 });
+  });
+
+  it('with hundreds of outcomes at the end of a tick: all are written, in less calls than there are', async () => {
+    await bench.addDms(300);
+    await database.sql('update punctual.queues set batch_limit = 300, concurrency = 300');
+    bench.setFault(({ args }, go) => (brought(args as Args) > 40 ? cancelled() : go()));
+    // They end when no time is left to claim more.
+    const ticking = bench.tick(bench.queue(() => bench.sleep(14_000).then(() => done())));
+    expect((await ticking).counts).toMatchObject({ claimed: 300, done: 300, lost: 0 });
+    expect(await bench.states()).toEqual({ sent: 300 });
+    expect(bench.calls.length).toBeLessThan(40);
+  });
+
+  it('with a claim of more than one row: they are claimed one by one', async () => {
+    await bench.addDms(8);
+    bench.setFault(({ args }, go) => (args.p_want === null || Number(args.p_want) > 1 ? cancelled() : go()));
+    expect((await bench.tick(bench.queue(() => done()))).counts).toMatchObject({ claimed: 8, done: 8 });
+    expect(await bench.states()).toEqual({ sent: 8 });
+    expect(bench.calls.length).toBeLessThan(4 * 8);
+  });
+
+  it('unless they ask for the least of each loop: ticks get on', async () => {
+    await bench.addDms(8);
+    bench.setFault(({ args }, go) => ((args as Args).p_tick.call_ms === 0 ? go() : cancelled()));
+    expect((await bench.tick(bench.queue(() => done()))).counts).toMatchObject({ claimed: 8, done: 8 });
+  });
+
+  it('or answers them too late to be heard: nothing is done twice, and nothing is lost', async () => {
+    await bench.addDms(14);
+    let calls = 0;
+    bench.setFault(async (_call, go) => {
+      const answer = await go();
+      if (++calls % 3 !== 2) return answer;
+      await bench.sleep(5_000);
+      throw new StoreError('unavailable', 'the Data API did not answer');
+    });
+    const performed: string[] = [];
+    const report = await bench.tick(
+      bench.queue(async (row) => {
+        performed.push(row.body);
+        await bench.sleep(300);
+        return done();
+      }),
+    );
+    expect(performed).toHaveLength(new Set(performed).size);
+    const { claimed, done: settled, released, lost } = report.counts;
+    expect([settled + released, settled, lost]).toEqual([claimed, performed.length, 0]);
+    expect((await bench.states()).sent).toBe(performed.length);
+    expect((await bench.states()).unknown).toBeUndefined();
+  });
+});
