@@ -430,7 +430,7 @@ begin
        where v.name = any (v_open.probed) and v.name in (select r->'account'->>'provider' from jsonb_array_elements(coalesce(v_taken, '[]')) r);
     end if;
     more := jsonb_array_length(claimed) < p_want;
-    exit when not more or punctual.is_call_over();
+    exit when not more or (v_round > 1 and punctual.is_call_over());
     v_look := 500;
   end loop;
 end

@@ -361,8 +361,8 @@ begin
 end
 $$;
 
--- One bounded step of retention: p_limit of each kind of thing, and of each queue's. What ticks have locked is passed over, and so is a
--- queue that is being rolled up. Rows, checks and pgmq's ticks wait for their roll-up: see prune_before. A queue whose rows cannot be
+-- One bounded step of retention: p_limit of each kind of thing, and of each queue's, or less where that takes too long: see is_call_over. What
+-- ticks have locked is passed over, and so is a queue that is being rolled up. Rows, checks and pgmq's ticks wait for their roll-up: see prune_before. A queue whose rows cannot be
 -- deleted does not hold up the others.
 --
 -- Answers {rows, ticks, history, receipts, checks, hours, incidents, days, problems: [{queue, problem}], more}.
@@ -387,6 +387,7 @@ declare
   v_incidents integer;
   v_days integer;
   v_problems jsonb := '[]';
+  v_over boolean := false;
   v_more boolean := false;
 begin
   if p_limit is null or p_limit not between 1 and 10000 then
@@ -398,6 +399,9 @@ begin
   select x.name from punctual.queues x where not exists (select from punctual.rollups y where y.queue = x.name) on conflict do nothing;
 
   for q in select * from punctual.queues order by name loop
+    -- What a queue has is deleted to the last, step by step, before the next one's.
+    v_over := v_rows + v_ticks + v_history + v_checks > 0 and punctual.is_call_over();
+    exit when v_over;
     select * into r from punctual.rollups x where x.queue = q.name for no key update skip locked;
     if not found then
       v_more := true;
@@ -451,6 +455,8 @@ begin
     v_more := v_more or v_count = p_limit;
   end loop;
 
+  -- The rest comes with the next step.
+  if v_over then p_limit := 0; end if;
   delete from punctual.receipts t where t.id = any (array(
     select x.id from punctual.receipts x where x.received_at < v_now - make_interval(days => s.receipts_days)
      order by x.received_at limit p_limit for update skip locked));

@@ -134,8 +134,6 @@ begin
   loop
     e := punctual.hear_reply(e, punctual.reply_made_at(v_receipt), v_receipt.body, p_now);
     update punctual.receipts r set applied_at = p_now where r.id = v_receipt.id and r.applied_at is null;
-    -- The others are heard before its next message is queued.
-    exit when punctual.is_call_over();
   end loop;
 end
 $$;

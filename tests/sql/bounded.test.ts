@@ -1,0 +1,228 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges, finding } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+});
+
+/** A tick whose calls have no time: each loop goes round once. */
+const hurriedTick = () => sql.tick({ call_ms: 0 });
+
+/** The same for another function: its answer. */
+async function hurried(call: string, params: unknown[] = []) {
+  const [{ answer }] = await database.sql(
+    `select punctual.${call} as answer from (select set_config('punctual.call_ms', '0', true) offset 0) hurry`,
+    params,
+  );
+  return answer;
+}
+
+const count = async (what: string): Promise<number> =>
+  (await database.sql(`select count(*)::integer as n from ${what}`))[0].n;
+
+async function addAccounts(many: number): Promise<void> {
+  await database.sql(
+    `insert into punctual.accounts (provider, provider_account_id, name)
+     select 'unipile', 'many-' || n, 'many' from generate_series(1, $1::integer) n`,
+    [many],
+  );
+}
+const addDmForEach = (text = 'x', changes = 'null::timestamptz') =>
+  database.sql(
+    `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at, expires_at)
+     select id, 'linkedin', 'c', $2, $1, ${changes} from punctual.accounts`,
+    [sql.at(-60), text],
+  );
+
+describe('a call that has taken long enough', () => {
+  const awake = `punctual.pace where queue = 'dm_queue' and ready_at is not null`;
+
+  it('leaves the accounts that it has not woken to the next, and keeps the tick open', async () => {
+    await addAccounts(2_500);
+    await addDmForEach();
+    // They came into being unseen.
+    await database.sql('delete from punctual.pace');
+    const tick = hurriedTick();
+    const woken: unknown[] = [];
+    for (let n = 0; n < 4; n++) {
+      const { rows, closed } = await tick.exchange({ want: 1, close: 'if_drained' });
+      woken.push([await count(awake), rows.length, closed]);
+    }
+    expect(woken).toEqual([
+      [1_000, 1, false],
+      [2_000, 1, false],
+      [2_500, 1, false],
+      [2_500, 1, false],
+    ]);
+  });
+
+  it('goes on with the others in the next tick, behind those that have nothing to do', async () => {
+    await addAccounts(2_500);
+    const [last] = await database.sql('select id from punctual.accounts order by id desc limit 1');
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at)
+       select $1, 'linkedin', 'c', 'x', $2 from generate_series(1, 1000)`,
+      [last.id, sql.at(-60)],
+    );
+    const claimed: number[] = [];
+    for (let n = 0; n < 4; n++) {
+      const tick = hurriedTick();
+      claimed.push((await tick.claim(1)).rows.length);
+      await tick.close();
+    }
+    expect(claimed).toEqual([0, 0, 1, 0]);
+  });
+
+  it('judges some hundreds of accounts, and the next goes on', async () => {
+    await addAccounts(1_200);
+    await database.sql(`update punctual.pace set ready_at = '2026-01-01'`);
+    const tick = hurriedTick();
+    const left: unknown[] = [];
+    for (let n = 0; n < 4; n++) {
+      const { closed } = await tick.exchange({ want: 5, close: 'if_drained' });
+      left.push([await count(awake), closed]);
+    }
+    expect(left).toEqual([
+      [695, false],
+      [190, false],
+      [0, false],
+      [0, true],
+    ]);
+  });
+
+  it('sweeps fifty rows of dead ticks, and the next sweeps more', async () => {
+    await addAccounts(120);
+    await addDmForEach();
+    await database.sql('update punctual.queues set batch_limit = null');
+    await sql.tick({ limit_seconds: 1 }).claim(200);
+    sql.pass(3_600);
+    const tick = hurriedTick();
+    const swept = [];
+    for (let n = 0; n < 4; n++) swept.push((await tick.claim(1)).swept);
+    expect(swept).toEqual([50, 50, 20, 0]);
+    expect(await count(`punctual.dm_queue where status = 'unknown'`)).toBe(120);
+  });
+
+  it('expires fifty rows, and the next expires more', async () => {
+    await addAccounts(120);
+    await addDmForEach('late', `'${sql.at(-1)}'::timestamptz`);
+    const tick = hurriedTick();
+    const expired = [];
+    for (let n = 0; n < 3; n++) {
+      await tick.claim(1);
+      expired.push(await count(`punctual.dm_queue where status = 'failed'`));
+    }
+    expect(expired).toEqual([50, 100, 120]);
+  });
+
+  it('makes use of one receipt, and the next tick of the next', async () => {
+    const told = [];
+    for (let n = 0; n < 3; n++) {
+      const account = await sql.addAccount({ provider: 'whatsapp_cloud' });
+      const { id, claim_id } = await sql.addUnknown(account, {
+        channel: 'whatsapp',
+        recipient: '49',
+        chat_id: null,
+      });
+      told.push({
+        kind: 'status',
+        status: 'delivered',
+        message_id: `m${n}`,
+        reference: `dm_queue/${id}/${claim_id}`,
+      });
+    }
+    await sql.receive(told);
+    const sent: number[] = [];
+    for (let n = 0; n < 3; n++) {
+      const tick = hurriedTick();
+      await tick.claim(1);
+      await tick.close();
+      sent.push(await count(`punctual.dm_queue where status = 'sent'`));
+    }
+    expect(sent).toEqual([1, 2, 3]);
+  });
+
+  it('judges one finding; the provider is asked about the others again', async () => {
+    for (let n = 0; n < 3; n++) await sql.addUnknown(await sql.addAccount());
+    sql.pass(3_600);
+    const looks = await sql.handOut();
+    expect(looks).toHaveLength(3);
+    const { resolved } = await hurriedTick().tell(looks.map((look) => finding(look)));
+    expect(resolved.looked).toBe(1);
+    sql.pass(3_600);
+    expect(await sql.handOut()).toHaveLength(3);
+  });
+
+  it('puts off fifty messages whose hours are over, and the next tick more', async () => {
+    await addAccounts(120);
+    await addDmForEach();
+    await database.sql('update punctual.dm_queue set open_until = $1', [sql.at(-1)]);
+    const closed: number[] = [];
+    for (let n = 0; n < 3; n++) {
+      const tick = hurriedTick();
+      await tick.exchange({ want: 0 });
+      await tick.close();
+      closed.push(await count('punctual.dm_queue where open_until is not null'));
+    }
+    expect(closed).toEqual([70, 20, 0]);
+  });
+
+  it('takes back fifty messages that were held, and the next tick more', async () => {
+    await addAccounts(120);
+    await addDmForEach();
+    await database.sql(
+      `insert into punctual.held_rows (queue, row_id) select 'dm_queue', id::text from punctual.dm_queue`,
+    );
+    const held: number[] = [];
+    for (let n = 0; n < 3; n++) {
+      const tick = hurriedTick();
+      await tick.exchange({ want: 0 });
+      await tick.close();
+      held.push(await count('punctual.held_rows'));
+    }
+    expect(held).toEqual([70, 20, 0]);
+  });
+
+  it('names the partitions that it has found to be due', async () => {
+    await database.sql(
+      `insert into punctual.partitions (queue, partition) values ('jobs', 'a'), ('jobs', 'b'), ('jobs', 'c')`,
+    );
+    await database.sql(
+      `insert into punctual.jobs (queue, name, payload, run_at) select q, 'x', '{}', $1 from unnest('{a,b,c}'::text[]) q`,
+      [sql.at(-1)],
+    );
+    const list = () => hurried(`list_due_partitions('jobs', null, $1)`, [sql.now]);
+    expect(await list()).toMatchObject([{ partition: 'a' }]);
+    await database.sql(`update punctual.partitions set last_tick_at = $1 where partition = 'a'`, [sql.now]);
+    expect(await list()).toMatchObject([{ partition: 'b' }]);
+  });
+
+  it('prunes one queue, and the next step goes on, to the last', async () => {
+    const account = await sql.addAccount();
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at, status, finished_at)
+       values ($1, 'linkedin', 'c', 'x', '2020-01-01', 'sent', '2020-01-01')`,
+      [account],
+    );
+    await database.sql(
+      `insert into punctual.posts (account_id, body, scheduled_for, status, finished_at)
+       values ($1, 'x', '2020-01-01', 'published', '2020-01-01')`,
+      [account],
+    );
+    await database.sql(
+      `insert into punctual.receipts (provider, kind, status, message_id, received_at) values ('unipile', 'message', 'sent', 'm', '2020-01-01')`,
+    );
+    const prune = () => hurried(`prune(1000, $1)`, [sql.now]);
+    expect(await prune()).toMatchObject({ rows: 1, receipts: 0, more: true });
+    expect(await prune()).toMatchObject({ rows: 1, receipts: 1, more: false });
+  });
+});
