@@ -14,6 +14,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import pLimit from 'p-limit';
+import { boundedMutants } from '../tests/mutants/bounded-mutants';
 import { edgeMutants } from '../tests/mutants/edge-mutants';
 import { engineMutants } from '../tests/mutants/engine-mutants';
 import type { Mutant } from '../tests/mutants/mutant';
@@ -155,7 +156,9 @@ if (!['simulation', 'tests'].includes(flags.by))
   throw new Error(`--by is "${flags.by}": give simulation or tests.`);
 const byTests = flags.by === 'tests';
 const judge = byTests ? judgeByTests : judgeBySimulation;
-const mutants = byTests ? [...engineMutants, ...edgeMutants, ...simulationMutants] : simulationMutants;
+const mutants = byTests
+  ? [...engineMutants, ...boundedMutants, ...edgeMutants, ...simulationMutants]
+  : simulationMutants;
 
 /** Why it cannot be tried; null when it can. */
 function misfit({ name, file, find }: Mutant): Verdict | null {

@@ -443,7 +443,6 @@ language plpgsql set search_path = '' as $$
 declare
   v_accounts uuid[];
   v_rows integer;
-  v_some uuid[];
   v_from uuid := coalesce(p_from, '00000000-0000-0000-0000-000000000000');
 begin
   -- Where few rows are due, they say whose they are; else each account without known work is asked for its first.

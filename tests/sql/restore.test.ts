@@ -283,7 +283,7 @@ describe('the accounts', () => {
     expect(await sql.drain()).toHaveLength(1);
     for (let n = 0; n < 3; n++) await sql.addDm(account, { body: `message ${n}` });
     await goBack().call();
-    expect(await sql.pace(account)).toMatchObject({ used: 4, used_on: '2026-03-02T00:00:00.000Z' });
+    expect(await sql.pace(account)).toMatchObject({ used: 4, used_until: '2026-03-03T00:00:00.000Z' });
     sql.pass(2_000);
     await sql.look(({ row }) => (row.body === 'message 0' ? absent : { proofs: [{ message_id: row.body }] }));
     expect(await sql.pace(account)).toMatchObject({ used: 3 });
@@ -295,7 +295,7 @@ describe('the accounts', () => {
     sql.pass(24 * hour);
     await sql.addDm(account);
     await goBack().call();
-    expect(await sql.pace(account)).toMatchObject({ used: 1, used_on: '2026-03-03T00:00:00.000Z' });
+    expect(await sql.pace(account)).toMatchObject({ used: 1, used_until: '2026-03-04T00:00:00.000Z' });
   });
 });
 
