@@ -20,12 +20,16 @@ export function claimsDue(run: FinishedRun): Violation[] {
   });
 }
 
-function faultOf({ to, at, lastError, byHand }: Transition, was: Transition): string | null {
+function faultOf({ to, at, lastError, byHand, attempts }: Transition, was: Transition): string | null {
   if (to === 'running') {
     if ((was.dueAt ?? Number.POSITIVE_INFINITY) > at) return 'nothing is claimed before it is due';
     if ((was.expiresAt ?? Number.POSITIVE_INFINITY) <= at) return 'nothing is claimed after it expired';
   }
+  // A release takes its attempt back, and leaves what is said of an earlier one.
   const isSwept =
-    was.to === 'running' && byHand === null && lastError === 'the tick died while this row was running';
+    was.to === 'running' &&
+    byHand === null &&
+    attempts === was.attempts &&
+    lastError === 'the tick died while this row was running';
   return isSwept && (was.leaseExpiresAt ?? 0) > at ? 'nothing is swept while its lease lasts' : null;
 }
