@@ -342,13 +342,6 @@ export const simulationMutants: Mutant[] = [
     replace: `where s.status = %3$L and s.finished_at < $1 + interval '12 hours' `,
   },
   {
-    name: 'retention leaves what is unknown',
-    guarantee: 'a row that waits for a decision is there',
-    file: 'supabase/migrations/20261122001500_analytics.sql',
-    find: 'foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop',
-    replace: 'foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word, q.unknown_word] loop',
-  },
-  {
     name: 'a request without what was added since',
     guarantee: 'a process of the former version goes on during a deployment',
     file: migration('500_exchange'),

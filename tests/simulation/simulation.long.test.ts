@@ -13,7 +13,7 @@ const known = JSON.parse(readFileSync(new URL('seeds.json', import.meta.url), 'u
 
 const open = () => openEmbedded(inject('snapshot'));
 
-it.each([{ seed: 1, days: 1, why: 'a first one' }, { seed: 2, days: 1, why: 'another' }, ...known])(
+it.each([{ seed: 2, days: 1, why: 'a first one' }, ...known])(
   'keeps every promise in the world of seed $seed ($why)',
   async ({ seed, days }) => {
     const result = await runSimulation({ seed, days }, open);
