@@ -90,13 +90,27 @@ begin
 end
 $$;
 
--- The end of the day that a claim at p_now counts in. The day counted so far (it ends at p_until) lasts to the first midnight from its end on:
--- a change of time zone wins no second helping.
-create function punctual.day_end(p_until timestamptz, p_zone text, p_now timestamptz) returns timestamptz
+-- The first midnight after p_at.
+create function punctual.next_midnight(p_zone text, p_at timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
-  if p_until > date_trunc('day', p_now, p_zone) then return p_until; end if;
-  return (date_trunc('day', p_now at time zone p_zone) + interval '1 day') at time zone p_zone;
+  return (date_trunc('day', p_at at time zone p_zone) + interval '1 day') at time zone p_zone;
+end
+$$;
+
+-- What was claimed so far of the day that p_now is in, and when that day ends. One that was counted lasts to the first midnight from its end on,
+-- so that a change of time zone wins no second helping.
+create function punctual.used_of_day(
+  p_used integer, p_until timestamptz, p_zone text, p_now timestamptz, out used integer, out until timestamptz)
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_until > date_trunc('day', p_now, p_zone) then
+    used := p_used;
+    until := case when p_until > p_now then p_until else punctual.next_midnight(p_zone, p_until - interval '1 microsecond') end;
+  else
+    used := 0;
+    until := punctual.next_midnight(p_zone, p_now);
+  end if;
 end
 $$;
 
@@ -106,7 +120,7 @@ create function punctual.account_opening(
   p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz, out open_at timestamptz, out reason text, out waits jsonb)
 language plpgsql stable set search_path = '' as $$
 declare
-  v_day_end timestamptz;
+  v_day record;
   v_limit integer;
   v_claims integer := cardinality(p_pace.recent);
   v_last timestamptz := p_pace.recent[v_claims];
@@ -116,14 +130,13 @@ declare
 begin
   open_at := p_now;
   waits := '[]';
-  v_day_end := punctual.day_end(p_pace.used_until, p_account.time_zone, p_now);
+  select * into v_day from punctual.used_of_day(p_pace.used, p_pace.used_until, p_account.time_zone, p_now);
 
   v_limit := punctual.daily_limit_on(p_account, p_pace, (p_now at time zone p_account.time_zone)::date);
   if v_limit = 0 then
     waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', timestamptz 'infinity', 'text', 'daily limit is 0');
-  elsif p_pace.used_until = v_day_end and p_pace.used >= v_limit then
-    v_until := case when date_trunc('day', v_day_end, p_account.time_zone) = v_day_end then v_day_end
-                    else punctual.day_end(null, p_account.time_zone, v_day_end) end;
+  elsif v_day.used >= v_limit then
+    v_until := punctual.next_midnight(p_account.time_zone, v_day.until - interval '1 microsecond');
     -- Where clocks go back over midnight, the next day begins twice.
     if v_until <= p_now then v_until := p_now + interval '15 minutes'; end if;
     waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', v_until, 'text', 'daily limit reached');

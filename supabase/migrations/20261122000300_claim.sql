@@ -353,7 +353,7 @@ begin
   more := false;
   v_claim := format($sql$
     with candidate as materialized (
-      select c.account_id, c.ready_at, a.time_zone, p.used_until as counted_until, o.open_at, o.reason, p.held,
+      select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.held,
              greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, jsonb_build_object(
                'id', a.id, 'provider', a.provider, 'provider_account_id', a.provider_account_id, 'name', a.name) as account
         from unnest($1::uuid[], $2::timestamptz[]) c (account_id, ready_at)
@@ -368,8 +368,10 @@ begin
     ),
     -- An account that has a row beyond what is wanted stays as it is.
     head as materialized (
-      select f.*, case when f.id is not null then punctual.day_end(f.counted_until, f.time_zone, $4) end as day_end
-        from found f where f.id is null or f.place <= $7
+      select f.*, d.used, d.until
+        from found f
+       cross join lateral punctual.used_of_day(f.counted, f.counted_until, case when f.id is null then 'UTC' else f.time_zone end, $4) d
+       where f.id is null or f.place <= $7
     ),
     taken as (
       update %2$I.%3$I t set status = %4$L, attempts = t.attempts + 1, claim_id = $5, lease_expires_at = $6, claimed_at = $4
@@ -379,8 +381,8 @@ begin
     ),
     paced as (
       update punctual.pace p set
-        used = case when h.id is null then p.used when p.used_until = h.day_end then p.used + 1 else 1 end,
-        used_until = coalesce(h.day_end, p.used_until),
+        used = case when h.id is null then p.used else h.used + 1 end,
+        used_until = case when h.id is null then p.used_until else h.until end,
         recent = case when h.id is null then p.recent
                       else (p.recent || $4)[greatest(1, cardinality(p.recent) + 2 - h.remembered):] end,
         claim_id = case when h.id is null then p.claim_id else $5 end,

@@ -49,7 +49,7 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_at timestamptz := p_now;
   v_open timestamptz;
-  v_day_end timestamptz;
+  v_day record;
 begin
   if p_ahead > 500 then return null; end if;
   for n in 0..p_ahead loop
@@ -60,9 +60,9 @@ begin
       exit when v_open <= v_at;
       v_at := v_open;
     end loop;
-    v_day_end := punctual.day_end(p_pace.used_until, p_account.time_zone, v_at);
-    p_pace.used := case when p_pace.used_until = v_day_end then p_pace.used + 1 else 1 end;
-    p_pace.used_until := v_day_end;
+    select * into v_day from punctual.used_of_day(p_pace.used, p_pace.used_until, p_account.time_zone, v_at);
+    p_pace.used := v_day.used + 1;
+    p_pace.used_until := v_day.until;
     p_pace.recent := p_pace.recent || v_at;
     p_pace.retry_at := null;
     p_pace.busy_until := null;

@@ -51,8 +51,8 @@ begin
   if q.account_column is not null then
     execute format($sql$
       update punctual.pace p set
-        used = case when p.used_until = punctual.day_end(p.used_until, d.zone, $1) then p.used else 0 end + d.rows,
-        used_until = punctual.day_end(p.used_until, d.zone, $1)
+        used = (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).used + d.rows,
+        used_until = (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).until
         from (select a.id, c.rows, case when punctual.is_time_zone(a.time_zone) then a.time_zone else 'UTC' end as zone
                 from (select t.%3$I as account_id, count(*)::integer as rows from %1$I.%2$I t
                        where t.status = %4$L and t.finished_at = $2 and t.claimed_at = $1 group by 1) c

@@ -17,8 +17,8 @@ export const simulationMutants: Mutant[] = [
     name: 'the cap',
     guarantee: 'no account passes its daily limit',
     file: migration('250_pace'),
-    find: 'p_pace.used_until = v_day_end and p_pace.used >= v_limit',
-    replace: 'p_pace.used_until = v_day_end and p_pace.used > v_limit',
+    find: 'elsif v_day.used >= v_limit then',
+    replace: 'elsif v_day.used > v_limit then',
   },
   {
     name: 'the hourly cap',

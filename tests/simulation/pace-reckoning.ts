@@ -35,6 +35,18 @@ export function localTime(at: number, zone: string): LocalTime {
   };
 }
 
+/** The first midnight after an instant, to the millisecond. */
+export function nextMidnight(at: number, zone: string): number {
+  const { date } = localTime(at, zone);
+  let [before, after] = [at, at + 50 * 3_600_000];
+  while (after - before > 1) {
+    const middle = Math.floor((before + after) / 2);
+    if (localTime(middle, zone).date > date) after = middle;
+    else before = middle;
+  }
+  return after;
+}
+
 export function isOpenAt(hours: PaceSettings['hours'], at: number, zone: string): boolean {
   if (hours === null) return true;
   const { weekday, minuteOfDay } = localTime(at, zone);

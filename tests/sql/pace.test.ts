@@ -146,6 +146,18 @@ describe('an account', () => {
       expect(await sentAt('2026-03-03T08:00:00Z')).toBe(3);
     });
 
+    it('there and back within a day has one day there, in which it sends what is left', async () => {
+      await sendThree('America/Los_Angeles');
+      await moveTo('Asia/Tokyo');
+      await database.sql('update punctual.pace set daily_limit = 5');
+      // The day in Los Angeles is over, and counts on until midnight in Tokyo.
+      expect(await sentAt('2026-03-03T08:00:01Z')).toBe(2);
+      await moveTo('America/Los_Angeles');
+      expect(await sentAt('2026-03-03T14:00:00Z')).toBe(0);
+      expect(await sentAt('2026-03-04T07:59:59Z')).toBe(0);
+      expect(await sentAt('2026-03-04T08:00:00Z')).toBe(5);
+    });
+
     it('while its limit grows has the limit of the day there, less what it has sent', async () => {
       // 2, 4, 6 and 8 messages a day.
       const ramp = { daily_limit: 8, ramp_started_on: '2026-03-01', ramp_days: 4, ramp_from_percent: 25 };

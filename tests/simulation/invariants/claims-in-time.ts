@@ -1,10 +1,11 @@
-import { type AccountSettings, dailyLimitOn, isOpenAt, localTime } from '../pace-reckoning';
+import { type AccountSettings, dailyLimitOn, isOpenAt, localTime, nextMidnight } from '../pace-reckoning';
 import type { Transition } from '../recorder';
 import { hour, second } from '../world';
 
 interface Claim {
   at: number;
-  date: string;
+  /** Which of the account's days: see dayAt. */
+  day: number;
   rowId: string;
   /** An operator or a webhook said that it had no effect: whether its place is free again is open. */
   maybeFree: boolean;
@@ -13,12 +14,15 @@ interface Claim {
 /** One account's claims as they follow each other, and what they leave of its pace. What had no effect is taken out again. */
 export class ClaimsInTime {
   private claims: Claim[] = [];
+  /** The account's day that was counted last. */
+  private day = { number: 0, until: 0 };
   private readonly running = new Map<string, number>();
 
   /** Follows a change of one of the account's rows, after it was judged. */
   follow({ rowId, from, to, at, leaseExpiresAt, lastError, byHand }: Transition, zone: string): void {
     if (to === 'running') {
-      this.claims.push({ at, date: this.dateOf(at, zone), rowId, maybeFree: false });
+      this.day = this.dayAt(at, zone);
+      this.claims.push({ at, day: this.day.number, rowId, maybeFree: false });
       this.running.set(rowId, leaseExpiresAt ?? 0);
       return;
     }
@@ -40,9 +44,10 @@ export class ClaimsInTime {
     const objections: string[] = [];
     const claims =
       benefit === 'of the claim' ? this.claims.filter(({ maybeFree }) => !maybeFree) : this.claims;
-    const date = this.dateOf(at, settings.time_zone);
+    const { date } = localTime(at, settings.time_zone);
     const limit = dailyLimitOn(settings, date);
-    const today = claims.filter((claim) => claim.date === date).length;
+    const { number } = this.dayAt(at, settings.time_zone);
+    const today = claims.filter(({ day }) => day === number).length;
     if (today >= limit) objections.push(`daily limit: ${today} of ${limit} used on ${date}`);
     const inTheHour = claims.filter((claim) => claim.at > at - hour).length;
     if (settings.hourly_limit !== null && inTheHour >= settings.hourly_limit) {
@@ -67,11 +72,14 @@ export class ClaimsInTime {
     return objections;
   }
 
-  /** The account's day: one that lies ahead, since its time zone was changed, goes on. */
-  private dateOf(at: number, zone: string): string {
-    const { date } = localTime(at, zone);
-    const latest = this.claims.at(-1)?.date ?? '';
-    return date > latest ? date : latest;
+  /** The account's day at an instant: one that was counted goes on to the first midnight from its end on, be it in another zone. */
+  private dayAt(at: number, zone: string): typeof this.day {
+    const { number, until } = this.day;
+    if (until > at) return this.day;
+    const goesOnUntil = nextMidnight(until - 1, zone);
+    return goesOnUntil > at
+      ? { number, until: goesOnUntil }
+      : { number: number + 1, until: nextMidnight(at, zone) };
   }
 
   /** The longest that the gap and its jitter may still hold the account back. */
