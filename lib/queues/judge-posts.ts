@@ -10,13 +10,13 @@ export interface OtherRow {
   permalink: string | null;
 }
 
-/** How far back a post with the same text may be of the attempt all the same: a time made of "15h" is wrong by as much as that. */
+/** How far back a post may be of the attempt all the same: a time made of "15h" is wrong by as much as that, and so are clocks and zones. */
 export const postDoubtMs = 24 * 3_600_000;
 
 /**
  * Which of the account's own posts are what an attempt of `text`, begun at `attemptedAt`, left behind. As with messages the same text since
- * the attempt is; beyond that any post since the attempt that no other row bears may be, for a network shortens links and cuts texts:
- * posts are few, and a second one cannot be taken back.
+ * the attempt is; beyond that any post from a day before the attempt on that no other row bears may be, for a network shortens links and
+ * cuts texts: posts are few, and a second one cannot be taken back.
  *
  * A post has several ids, and a row may bear another one than the list shows. So rows are told by all of them, and a post is another row's
  * only by an id. A row that bears none of the list's, and whose text may have become the post's, leaves only doubt.
@@ -36,7 +36,7 @@ export function judgePosts(
     attemptedAt,
     free.map((post) => seenAs(post, text, begunAt)),
   );
-  const strangers = free.filter((post) => post.at === null || Date.parse(post.at) >= begunAt - doubtMs);
+  const strangers = free.filter((post) => post.at === null || Date.parse(post.at) >= begunAt - postDoubtMs);
   const isProof = ({ messageId }: { messageId: string }) => {
     const seen = free.find((post) => post.id === messageId)?.text ?? '';
     return !rivals.some((rival) => mayBecome(rival.body, seen));

@@ -615,4 +615,11 @@ export const engineMutants: Mutant[] = [
     find: `or coalesce(p_reconcile ? 'restored_to'`,
     replace: 'or coalesce(false',
   },
+  {
+    name: 'room for clocks that are hours off, of posts',
+    guarantee: 'a published text that the network changed and dates hours earlier is not published again',
+    file: 'lib/queues/judge-posts.ts',
+    find: 'Date.parse(post.at) >= begunAt - postDoubtMs);',
+    replace: 'Date.parse(post.at) >= begunAt - doubtMs);',
+  },
 ];

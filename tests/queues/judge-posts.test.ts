@@ -62,6 +62,7 @@ describe('a post that may be it stands in the way', () => {
     ['without a time', post(1, 'hello', 0, { at: null })],
     ['cut off', post(1, 'hello, this is a long te', 5)],
     ['of another text, since the attempt', post(1, 'goodbye', 60)],
+    ['of another text, by a clock that is hours slow', post(1, 'goodbye', -8 * hour)],
     ['whose link is gone', post(1, 'Read, it is good', 60)],
     ['of another text and without a time', post(1, 'goodbye', 0, { at: null })],
   ])('%s', (_what, one) => {
@@ -70,7 +71,7 @@ describe('a post that may be it stands in the way', () => {
 
   it.each([
     ['from before the last day', post(1, 'hello', -25 * hour)],
-    ['of another text, from before the attempt', post(1, 'goodbye', -hour)],
+    ['of another text, from before the last day', post(1, 'goodbye', -25 * hour)],
     ['of somebody else’s, handed on', post(1, 'hello', 60, { isRepost: true })],
   ])('but none %s', (_what, one) => {
     expect(judge([one])).toEqual({ proofs: [], doubts: [] });
