@@ -102,8 +102,7 @@ export class People {
         ...(messageId && { message_id: messageId }),
         ...(saidAt && { said_at: new Date(saidAt).toISOString() }),
       };
-      // Retention may have taken it.
-      void this.store.call('take_reply', { p_id: reply.enrolmentId, p_reply: told }, 'PT404');
+      void this.store.call('take_reply', { p_id: reply.enrolmentId, p_reply: told });
     });
   }
 }

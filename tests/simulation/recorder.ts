@@ -87,13 +87,6 @@ begin
   return null;
 end
 $$;
-create function simulation.keep_enrolment() returns trigger language plpgsql as $$
-begin
-  insert into simulation.gone (queue, row_id, content) values ('enrolments', old.id::text, to_jsonb(old));
-  return null;
-end
-$$;
-create trigger keep_enrolment after delete on punctual.enrolments for each row execute function simulation.keep_enrolment();
 create trigger record_enrolment after insert or update on punctual.enrolments
   for each row execute function simulation.record_enrolment();
 

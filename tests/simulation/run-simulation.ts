@@ -39,7 +39,16 @@ import { SimulatedProcess } from './simulated-process';
 import { type BroughtOutcome, SimulatedStore } from './simulated-store';
 import { SqlOperator } from './sql-operator';
 import { type ToldReceipt, Webhooks } from './webhooks';
-import { drawWorld, hour, type Intent, minute, type QueueName, second, type World } from './world';
+import {
+  drawWorld,
+  hour,
+  type Intent,
+  minute,
+  type QueueName,
+  queueNames,
+  second,
+  type World,
+} from './world';
 
 /** One queue of a run that has come to its end. */
 export interface QueueRun {
@@ -272,10 +281,14 @@ class Simulation {
         ]);
       }
     }
-    await this.store.sql('update punctual.queues set max_ticks = $1, concurrency = $2, retention_days = $3', [
+    await this.store.sql('update punctual.queues set max_ticks = $1, concurrency = $2', [
       maxTicks,
       concurrency,
+    ]);
+    // Enrolments are kept: whoever was in a sequence is not to be in it once more.
+    await this.store.sql('update punctual.queues set retention_days = $1 where name = any ($2)', [
       retentionDays,
+      [...queueNames],
     ]);
     if (retentionDays !== null)
       await this.store.sql('update punctual.settings set ticks_days = $1, idle_ticks_days = $1', [
@@ -624,10 +637,7 @@ const readEnrolments = `
   select coalesce(jsonb_agg(jsonb_build_object('id', e.id::text, 'status', e.status, 'phase', e.phase, 'step', e.step,
     'messageId', e.message_id::text, 'nextStepAt', ${instant('e.next_step_at')}, 'waitsFor', e.waits_for, 'paused', e.paused_at is not null,
     'lastError', e.last_error) order by e.id), '[]') as answer
-  from (select * from punctual.enrolments
-        union all
-        select e.* from simulation.gone g cross join lateral jsonb_populate_record(null::punctual.enrolments, g.content) e
-         where g.queue = 'enrolments') e`;
+  from punctual.enrolments e`;
 
 function countBy<Item>(items: Item[], name: (item: Item) => string): Record<string, number> {
   const counts: Record<string, number> = {};

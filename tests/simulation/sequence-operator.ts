@@ -170,7 +170,7 @@ export class SequenceOperator {
 
   private async act(kind: Act['kind'], enrolmentId: string): Promise<void> {
     const at = Math.floor(this.clock.now());
-    const enrolment = await this.store.call(`${kind}_enrolment`, { p_id: enrolmentId }, 'PT404', 'PT409');
+    const enrolment = await this.store.call(`${kind}_enrolment`, { p_id: enrolmentId }, 'PT409');
     if (enrolment === null) return;
     this.acts.push({ at, enrolmentId, kind });
     this.tell(() => `enrolment ${enrolmentId}: ${kind}`);
@@ -203,7 +203,7 @@ export class SequenceOperator {
       );
       if (!owner) continue;
       if (!this.assigned.has(owner.id)) this.assigned.set(owner.id, Math.floor(this.clock.now()));
-      await this.store.call('take_reply', { p_id: owner.id, p_reply: { receipt_id: reply.id } }, 'PT404');
+      await this.store.call('take_reply', { p_id: owner.id, p_reply: { receipt_id: reply.id } });
     }
   }
 
