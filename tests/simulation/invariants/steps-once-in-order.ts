@@ -12,7 +12,12 @@ export function stepsOnceInOrder(run: FinishedRun): Violation[] {
 function repeated(story: Story, step: number): Violation[] {
   return [false, true].flatMap((isReminder) => {
     const delivered = story.delivered(step, isReminder);
-    if (delivered.length <= 1) return [];
+    // Who gives a message up by hand, and resumes its enrolment, has it sent again.
+    const givenUp = story.rows.filter((row) => {
+      const isSame = row.step === step && row.isReminder === isReminder;
+      return isSame && row.changes.some(({ byHand }) => byHand === 'dead');
+    });
+    if (delivered.length <= 1 + givenUp.length) return [];
     const times = delivered.map(({ id, deliveredAt }) => `${id} at ${told8601(deliveredAt)}`).join(', ');
     return [
       {
