@@ -622,4 +622,18 @@ export const engineMutants: Mutant[] = [
     find: 'Date.parse(post.at) >= begunAt - postDoubtMs);',
     replace: 'Date.parse(post.at) >= begunAt - doubtMs);',
   },
+  {
+    name: 'the day of an account that is moved to another zone',
+    guarantee: 'a change of time zone wins no second helping',
+    file: migration('250_pace'),
+    find: `if p_until > date_trunc('day', p_now, p_zone) then`,
+    replace: 'if p_until > p_now then',
+  },
+  {
+    name: 'a day that outlasts its midnight, as claims count it',
+    guarantee: 'a change of time zone and back wins no second helping',
+    file: migration('250_pace'),
+    find: `until := case when p_until > p_now then p_until else punctual.next_midnight(p_zone, p_until - interval '1 microsecond') end;`,
+    replace: 'until := p_until;',
+  },
 ];
