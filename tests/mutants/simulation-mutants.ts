@@ -355,4 +355,11 @@ export const simulationMutants: Mutant[] = [
     find: 'const reply = z.object({',
     replace: 'const reply = z.strictObject({',
   },
+  {
+    name: 'the day goes on through a change of time zone',
+    guarantee: 'no account passes its daily limit by an edit of its zone',
+    file: migration('250_pace'),
+    find: 'if p_until > date_trunc(',
+    replace: 'if p_until <> p_until and p_until > date_trunc(',
+  },
 ];

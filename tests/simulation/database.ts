@@ -8,7 +8,7 @@ import { StoreError } from '../../lib/store/rpc';
 import { storeErrorKind } from '../../lib/store/store-error-kind';
 import { type PostgresVersion, startPostgresServer } from '../stack/postgres-server';
 import makeSnapshot from '../support/global-setup';
-import { recorder } from './recorder';
+import { recorder, touched } from './recorder';
 
 /** The database of one run: freshly migrated, with the recorder of the simulation in it. */
 export interface SimulationDatabase {
@@ -116,8 +116,9 @@ function simulationDatabase(query: Query, close: () => Promise<void>): Simulatio
       // The recorder's triggers read the instant and the call: they are set in the call itself, which spares a second one.
       const call = `punctual.${fn}(${[...given, 'p_now => clock.now::timestamptz'].join(', ')}) as answer`;
       const clock = `set_config('simulation.now', $1, false) as now, set_config('simulation.call', $2, false) as call`;
+      const before = `(${touched('true')}) as before, set_config('simulation.touched', (${touched('true')})::text, true)`;
       const text = limit
-        ? `with clock as materialized (select ${clock}, (${touched('true')}) as before), called as materialized (select ${call}, clock.before from clock) ` +
+        ? `with clock as materialized (select ${clock}, ${before}), called as materialized (select ${call}, clock.before from clock) ` +
           `select c.answer, t.count - c.before as touched from called c cross join lateral (${touched('c.answer is not null')}) t`
         : `with clock as materialized (select ${clock}) select ${call} from clock`;
       try {
@@ -148,10 +149,6 @@ function simulationDatabase(query: Query, close: () => Promise<void>): Simulatio
     close,
   };
 }
-
-/** SQL: the rows that the transaction has read and written so far, as Postgres itself counts them. */
-const touched = (where: string) =>
-  `select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del + seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) as count from pg_stat_xact_user_tables where ${where}`;
 
 /** Objects and lists of objects travel as JSON, lists of strings as Postgres arrays. */
 function parameter(value: unknown): unknown {

@@ -1,11 +1,23 @@
+/** SQL: the rows that the transaction has read and written so far, as Postgres itself counts them. */
+export const touched = (where: string) =>
+  `select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del + seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) as count from pg_stat_xact_user_tables where ${where}`;
+
 /**
  * Writes down, in a schema of its own, what becomes of every row and of every setting: one row a change, numbered in the order of the
  * changes. Only a simulation has it. The invariants read it, and nothing that Punctual says of itself.
  */
 export const recorder = `
--- Whatever the machine's speed, a call does all that it can.
-set punctual.call_ms = 60000;
 create schema simulation;
+-- The machine's clock is not the simulation's: a call has lasted as long as the rows take that it has touched so far.
+create or replace function punctual.is_call_over() returns boolean language plpgsql set search_path = '' as $$
+declare
+  v_row_ms double precision := nullif(current_setting('simulation.row_ms', true), '');
+  v_call_ms double precision := coalesce(nullif(current_setting('punctual.call_ms', true), ''), '1000');
+begin
+  if v_row_ms is null then return v_call_ms = 0; end if;
+  return v_row_ms * ((${touched('true')}) - current_setting('simulation.touched')::bigint) >= v_call_ms;
+end
+$$;
 create sequence simulation.places;
 
 -- Of dm_queue, posts and jobs, in the words of the states. A row that is deleted goes to the state 'gone'; simulation.gone has it as it was.

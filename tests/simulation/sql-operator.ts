@@ -1,6 +1,5 @@
 import type { VirtualClock } from '../support/virtual-clock';
 import type { Faults } from './faults';
-import { localTime } from './pace-reckoning';
 import type { RandomStream } from './random';
 import type { SimulatedStore } from './simulated-store';
 import { drawHours, hour, minute, type QueueName, second, type World, zones } from './world';
@@ -86,7 +85,7 @@ export class SqlOperator {
     }
     const value =
       edit === 'time_zone'
-        ? this.zoneFor(id)
+        ? random.pick(zones)
         : edit === 'hours'
           ? random.chance(0.4)
             ? null
@@ -95,13 +94,6 @@ export class SqlOperator {
     await this.store.sql(`update punctual.accounts set ${edit} = $2 where id = $1`, [id, value]);
     if (edit === 'time_zone') this.zones.set(id, value as string);
     this.tell(() => `account ${id}: ${edit} is ${JSON.stringify(value)} by hand`);
-  }
-
-  /** One in which it is no later a day: see docs/testing.md. */
-  private zoneFor(accountId: string): string {
-    const dateIn = (zone: string) => localTime(this.clock.now(), zone).date;
-    const today = dateIn(this.zones.get(accountId) ?? 'UTC');
-    return this.random.pick(zones.filter((zone) => dateIn(zone) <= today));
   }
 
   /** To one row, or to any that it fits. */
@@ -129,8 +121,11 @@ export class SqlOperator {
       deleted: ['pending', 'unknown', 'done', 'dead', 'cancelled'],
       'due moved': ['pending'],
     };
-    // Whoever sends a sequence's message once more by hand is outside of the sequence.
-    const isMeant = queue === 'dm_queue' && kind === 'pending again' ? 'c.enrolment_id is null' : 'true';
+    // A sequence's message that is over may have another in its place: whoever takes it up again by hand is outside of the sequence.
+    const isMeant =
+      queue === 'dm_queue' && (kind === 'pending again' || kind === 'done')
+        ? `(c.enrolment_id is null or (c.status not in ('failed', 'cancelled') and ${kind === 'done'}))`
+        : 'true';
     const states = rowId === null ? fits[kind] : ['running'];
     const changed: string[] = await store.sql(
       `with changed as (${set[kind]} ${kind === 'deleted' ? '' : 'from'} punctual.queues q where q.name = '${queue}' and t.id = (

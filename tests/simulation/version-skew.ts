@@ -12,6 +12,7 @@ const addedToTick = [
   'looks_only',
   'asked_for',
   'asked_limit',
+  'call_ms',
 ];
 const addedToOutcomes = ['release_claims', 'looks', 'progress'];
 const addedToRecords = ['limit_scope', 'account_id', 'account_pause_seconds'];
