@@ -65,6 +65,7 @@ async function playInChildren(
       ];
       if (server) args.push('--server', server);
       if (flags['until-failure']) args.push('--until-failure');
+      if (flags.verbose) args.push('--verbose');
       const child = fork(script, args);
       child.on('message', (result) => onResult(result as SimulationResult));
       return new Promise<void>((resolve, reject) => {

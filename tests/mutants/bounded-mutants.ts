@@ -17,13 +17,6 @@ export const boundedMutants: Mutant[] = [
     replace: 'return v_closes;',
   },
   {
-    name: 'a day lasts until its end',
-    guarantee: 'a change of time zone wins no second helping of the daily limit',
-    file: migration('250_pace'),
-    find: "if p_until > date_trunc('day', p_now, p_zone) then return p_until; end if;",
-    replace: 'null;',
-  },
-  {
     name: 'the end of a search for accounts with work',
     guarantee: 'no call takes so long that the database ends it',
     file: migration('300_claim'),
