@@ -102,6 +102,7 @@ export class SqlOperator {
     if (this.clock.now() >= this.world.quietAt || this.faults.databaseOutage()) return;
     const due = dueColumns[queue];
     const at = `current_setting('simulation.now')::timestamptz`;
+    const movedTo = this.drawDue(at);
     // Its time as well: where he gives none, that of the machine is taken.
     const settle = (state: string) =>
       `update punctual.${queue} t set status = q.${state}_word, finished_at = ${at}`;
@@ -111,7 +112,7 @@ export class SqlOperator {
       cancelled: settle('cancelled'),
       'pending again': `update punctual.${queue} t set status = q.pending_word${random.chance(0.5) ? ', attempts = 0' : ''}`,
       deleted: `delete from punctual.${queue} t using`,
-      'due moved': `update punctual.${queue} t set ${due} = ${this.drawDue(at)}${random.chance(0.5) ? ', next_attempt_at = null' : ''}`,
+      'due moved': `update punctual.${queue} t set ${due} = ${movedTo}${random.chance(0.5) ? ', next_attempt_at = null' : ''}`,
     };
     const fits: Record<Kind, string[]> = {
       done: ['pending', 'unknown', 'dead'],
@@ -125,7 +126,10 @@ export class SqlOperator {
     const isMeant =
       queue === 'dm_queue' && (kind === 'pending again' || kind === 'done')
         ? `(c.enrolment_id is null or (c.status not in ('failed', 'cancelled') and ${kind === 'done'}))`
-        : 'true';
+        : // One that never comes due is counted as out of reach: its sequence does not go on, paused and resumed or not.
+          queue === 'dm_queue' && kind === 'due moved' && movedTo === `'infinity'`
+          ? 'c.enrolment_id is null'
+          : 'true';
     const states = rowId === null ? fits[kind] : ['running'];
     const changed: string[] = await store.sql(
       `with changed as (${set[kind]} ${kind === 'deleted' ? '' : 'from'} punctual.queues q where q.name = '${queue}' and t.id = (
