@@ -125,7 +125,7 @@ export class Faults {
     this.deployments = outages('deployments', 2);
     const slowness = stream('slowness');
     this.slowSpells = outages('slow spells', 0.4).map(({ from, to }) => {
-      return { from, to: Math.min(quietAt, from + 4 * (to - from)), msPerRow: slowness.magnitude(3, 40) };
+      return { from, to: Math.min(quietAt, from + 4 * (to - from)), msPerRow: slowness.magnitude(3, 12) };
     });
     // What fails when there is much to do is what hurts.
     const atCampaigns = (provider: string) => {
