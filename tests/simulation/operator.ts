@@ -8,7 +8,7 @@ import { chatOf, feedOf, hour, minute, type World } from './world';
 interface UnknownRow {
   id: string;
   account: { id: string } | null;
-  reconcile: { waits_for_operator?: boolean } | null;
+  reconcile: { waits_for_operator?: boolean; first_at?: string } | null;
   row: { body: string; chat_id: string | null; recipient: string | null };
 }
 
@@ -109,7 +109,7 @@ export class Operator {
   /** What the provider's books say: done, pending, or null where they cannot tell yet. */
   private async truthOf(
     queue: 'dm_queue' | 'posts',
-    { id: rowId, row, account: owner }: UnknownRow,
+    { id: rowId, row, account: owner, reconcile }: UnknownRow,
   ): Promise<'done' | 'pending' | null> {
     const account = this.world.accounts.find(({ id }) => id === owner?.id);
     if (!account) return null;
@@ -120,11 +120,14 @@ export class Operator {
           ? row.recipient
           : (row.chat_id ?? chatOf(account.provider_account_id, row.recipient ?? ''));
     const ownName = `dm_queue/${rowId}/`;
+    // What is older may be of rows that retention has taken.
+    const since = Date.parse(reconcile?.first_at ?? '');
     const sent = this.provider.messages.filter(
       (message) =>
         message.accountId === account.provider_account_id &&
         message.chatId === chat &&
         message.text === row.body &&
+        message.calledAt >= since &&
         !message.failed &&
         !message.byHand &&
         // Those of another row with the same text bear its name.
@@ -135,8 +138,8 @@ export class Operator {
     const twins = await this.store.sql(
       `select jsonb_build_object('done', count(*) filter (where simulation.state_of(status) = 'done'),
          'running', count(*) filter (where simulation.state_of(status) = 'running')) as answer
-         from punctual.${queue} where account_id = $1 and body = $2`,
-      [account.id, row.body],
+         from punctual.${queue} where account_id = $1 and body = $2 and claimed_at >= $3::timestamptz`,
+      [account.id, row.body, reconcile?.first_at],
     );
     if (twins.running > 0) return null;
     return sent > twins.done ? 'done' : 'pending';

@@ -131,15 +131,16 @@ export class SqlOperator {
           ? 'c.enrolment_id is null'
           : 'true';
     const states = rowId === null ? fits[kind] : ['running'];
-    const changed: string[] = await store.sql(
+    const changing: Promise<string[]> = store.sql(
       `with changed as (${set[kind]} ${kind === 'deleted' ? '' : 'from'} punctual.queues q where q.name = '${queue}' and t.id = (
          select c.id from punctual.${queue} c where ${isMeant} and simulation.state_of(c.status) in (select jsonb_array_elements_text($1::jsonb))
             and c.id = coalesce($2::bigint, c.id) order by md5(c.id || $3) limit 1) returning t.id)
        select coalesce(jsonb_agg(id::text), '[]') as answer from changed`,
       [JSON.stringify(states), rowId, `${random.next()}`],
     );
+    // Before others send theirs.
     const { calls: call } = store.database;
-    for (const id of changed) {
+    for (const id of await changing) {
       this.faults.count(`by hand: ${kind}${rowId === null ? '' : ', while it runs'}`);
       this.acts.push({ call, queue, rowId: id, kind });
       this.tell(() => `${queue} ${id}: ${kind} by hand`);
