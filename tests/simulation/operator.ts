@@ -8,7 +8,7 @@ import { chatOf, feedOf, hour, minute, type World } from './world';
 interface UnknownRow {
   id: string;
   account: { id: string } | null;
-  reconcile: { waits_for_operator?: boolean; first_at?: string } | null;
+  reconcile: { waits_for_operator?: boolean } | null;
   row: { body: string; chat_id: string | null; recipient: string | null };
 }
 
@@ -109,7 +109,7 @@ export class Operator {
   /** What the provider's books say: done, pending, or null where they cannot tell yet. */
   private async truthOf(
     queue: 'dm_queue' | 'posts',
-    { id: rowId, row, account: owner, reconcile }: UnknownRow,
+    { id: rowId, row, account: owner }: UnknownRow,
   ): Promise<'done' | 'pending' | null> {
     const account = this.world.accounts.find(({ id }) => id === owner?.id);
     if (!account) return null;
@@ -121,7 +121,11 @@ export class Operator {
           : (row.chat_id ?? chatOf(account.provider_account_id, row.recipient ?? ''));
     const ownName = `dm_queue/${rowId}/`;
     // What is older may be of rows that retention has taken.
-    const since = Date.parse(reconcile?.first_at ?? '');
+    const firstAt: string = await this.store.sql(
+      `select reconcile->'first_at' as answer from punctual.${queue} where id = $1`,
+      [rowId],
+    );
+    const since = Date.parse(firstAt);
     const sent = this.provider.messages.filter(
       (message) =>
         message.accountId === account.provider_account_id &&
@@ -139,7 +143,7 @@ export class Operator {
       `select jsonb_build_object('done', count(*) filter (where simulation.state_of(status) = 'done'),
          'running', count(*) filter (where simulation.state_of(status) = 'running')) as answer
          from punctual.${queue} where account_id = $1 and body = $2 and claimed_at >= $3::timestamptz`,
-      [account.id, row.body, reconcile?.first_at],
+      [account.id, row.body, firstAt],
     );
     if (twins.running > 0) return null;
     return sent > twins.done ? 'done' : 'pending';
