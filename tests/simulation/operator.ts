@@ -120,30 +120,26 @@ export class Operator {
           ? row.recipient
           : (row.chat_id ?? chatOf(account.provider_account_id, row.recipient ?? ''));
     const ownName = `dm_queue/${rowId}/`;
-    // What is older may be of rows that retention has taken.
-    const firstAt: string = await this.store.sql(
-      `select reconcile->'first_at' as answer from punctual.${queue} where id = $1`,
-      [rowId],
-    );
-    const since = Date.parse(firstAt);
     const sent = this.provider.messages.filter(
       (message) =>
         message.accountId === account.provider_account_id &&
         message.chatId === chat &&
         message.text === row.body &&
-        message.calledAt >= since &&
         !message.failed &&
         !message.byHand &&
         // Those of another row with the same text bear its name.
         (message.reference ?? ownName).startsWith(ownName),
     ).length;
     if (account.provider === 'whatsapp_cloud') return sent > 0 ? 'done' : 'pending';
-    // Of identical texts without a name it is not known which is which, only how many went out and how many rows are done with.
+    // Of identical texts without a name it is not known which is which, only how many went out and how many rows, be they deleted since, are done with.
     const twins = await this.store.sql(
       `select jsonb_build_object('done', count(*) filter (where simulation.state_of(status) = 'done'),
          'running', count(*) filter (where simulation.state_of(status) = 'running')) as answer
-         from punctual.${queue} where account_id = $1 and body = $2 and claimed_at >= $3::timestamptz`,
-      [account.id, row.body, firstAt],
+         from (select status from punctual.${queue} where account_id = $1 and body = $2
+               union all
+               select content->>'status' from simulation.gone
+                where queue = '${queue}' and content->>'account_id' = $1::text and content->>'body' = $2) twins`,
+      [account.id, row.body],
     );
     if (twins.running > 0) return null;
     return sent > twins.done ? 'done' : 'pending';
