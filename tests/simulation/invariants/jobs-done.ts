@@ -116,11 +116,13 @@ function isBefore(a: Transition, b: Transition): boolean {
 /** Of the blocking queue: until the one that was begun is finished no other is claimed. */
 function sideBySide({ transitions }: JobsRun): Violation[] {
   let begun: string | null = null;
-  return transitions.flatMap(({ part, rowId, to, at }) => {
+  return transitions.flatMap(({ part, rowId, to, at, attempts }) => {
     if (part !== 'blocking') return [];
     const other = begun;
     if (to === 'running') begun = rowId;
-    else if (rowId === begun && ['done', 'dead', 'cancelled', 'gone'].includes(to)) begun = null;
+    // One that was given back had not begun.
+    else if (rowId === begun && (['done', 'dead', 'cancelled', 'gone'].includes(to) || attempts === 0))
+      begun = null;
     if (to !== 'running' || other === null || other === rowId) return [];
     const details = `job ${rowId} was claimed at ${told8601(at)}, and job ${other} is not finished`;
     return [{ invariant: 'a blocking queue runs one after the other', details }];
