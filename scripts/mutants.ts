@@ -2,9 +2,10 @@
  * Takes away one mechanism at a time and checks that something notices. Works on copies of the tree.
  *
  * - `npm run mutants -- [--only WORDS] [--seed 1] [--seeds 12] [--days 2] [--workers 2] [--postgres]`: the simulation has to.
- * - `npm run mutants -- --by tests [--only WORDS] [--workers 2]`: the quick tier (`npm test`) has to; also tries the engine's mutants.
+ * - `npm run mutants -- --by tests [--only WORDS] [--some 6] [--workers 2]`: the quick tier (`npm test`) has to, or the test that a mutant
+ *   names; also tries the others' mutants. With `--some` that many of them, others each time, for a tree whose tests have just passed.
  *
- * Exit code 1 when a mutant survives or no longer applies, or when the tree as it is fails.
+ * Exit code 1 when a mutant survives, or when the tree as it is fails.
  */
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -25,6 +26,7 @@ const { values: flags } = parseArgs({
   options: {
     by: { type: 'string', default: 'simulation' },
     only: { type: 'string', default: '' },
+    some: { type: 'string' },
     seed: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '12' },
     days: { type: 'string', default: '2' },
@@ -108,6 +110,7 @@ const likelyTests: [words: RegExp, tests: string[]][] = [
 
 /** Runs the quick tier until a test fails. */
 const judgeByTests: Judge = async (copy, workers, mutant) => {
+  if (mutant?.seenBy) return runTests(copy, workers, [`tests/${mutant.seenBy}`]);
   const likely = likelyTests.find(([words]) => mutant && words.test(mutant.file))?.[1] ?? [];
   const soon =
     likely.length > 0
@@ -130,7 +133,8 @@ function runTests(copy: string, workers: number, files: string[]): Promise<strin
     '--maxWorkers',
     `${workers}`,
   ];
-  if (files.some((file) => file.endsWith('.long'))) args.push('--config', 'vitest.all.config.ts');
+  const tier = files.map((file) => /\.(long|real)\b/.exec(file)?.[1]).find(Boolean);
+  if (tier) args.push('--config', tier === 'long' ? 'vitest.all.config.ts' : 'vitest.real.config.ts');
   args.push('--reporter', 'json', '--outputFile', 'mutant-report.json');
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd: copy, stdio: 'ignore' });
@@ -160,13 +164,6 @@ const mutants = byTests
   ? [...engineMutants, ...boundedMutants, ...edgeMutants, ...simulationMutants]
   : simulationMutants;
 
-/** Why it cannot be tried; null when it can. */
-function misfit({ name, file, find }: Mutant): Verdict | null {
-  const places = readFileSync(path.join(root, file), 'utf8').split(find).length - 1;
-  if (places === 1) return null;
-  return { ok: false, text: `NO LONGER APPLIES  ${name}: ${file} has it ${places} times: ${find}` };
-}
-
 async function tryMutant(mutant: Mutant): Promise<Verdict> {
   const { name, guarantee, file, find, replace } = mutant;
   const startedAt = performance.now();
@@ -190,17 +187,26 @@ async function checkAsItIs(): Promise<Verdict> {
     : { ok: true, text: `the tree as it is passes, by ${flags.by}` };
 }
 
+function draw(from: Mutant[], count: number): Mutant[] {
+  const left = [...from];
+  return Array.from({ length: Math.min(count, left.length) }, () => {
+    const [one] = left.splice(Math.floor(Math.random() * left.length), 1);
+    return one as Mutant;
+  });
+}
+
 const tell = (verdict: Verdict): Verdict => {
   console.log(verdict.text);
   return verdict;
 };
 
-const chosen = mutants.filter(({ name }) => name.includes(flags.only));
-const misfits = chosen.flatMap((mutant) => misfit(mutant) ?? []).map(tell);
-const asItIs = tell(await checkAsItIs());
+const named = mutants.filter(({ name }) => name.includes(flags.only));
+const chosen = flags.some ? draw(named, Number(flags.some)) : named;
+const asItIs = flags.some ? { ok: true } : tell(await checkAsItIs());
 const limit = pLimit(Number(flags.workers));
-const tries = asItIs.ok ? chosen.filter((mutant) => misfit(mutant) === null) : [];
-const verdicts = await Promise.all(tries.map((mutant) => limit(async () => tell(await tryMutant(mutant)))));
-const failures = [asItIs, ...misfits, ...verdicts].filter(({ ok }) => !ok).length;
+const verdicts = await Promise.all(
+  (asItIs.ok ? chosen : []).map((mutant) => limit(async () => tell(await tryMutant(mutant)))),
+);
+const failures = [asItIs, ...verdicts].filter(({ ok }) => !ok).length;
 console.log(`${chosen.length} mutants, ${failures} failures`);
 if (failures > 0) process.exitCode = 1;

@@ -155,6 +155,7 @@ export const engineMutants: Mutant[] = [
     file: migration('300_claim'),
     find: 'order by %5$s limit $4 for no key update skip locked',
     replace: 'order by %5$s limit $4 for no key update',
+    seenBy: 'real/blocking.real.test.ts',
   },
   {
     name: 'expired rows stay where they are',
@@ -598,8 +599,8 @@ export const engineMutants: Mutant[] = [
     name: 'the places of what may have been sent',
     guarantee: 'a place that was never taken is not given back',
     file: 'supabase/migrations/20261122001900_restore.sql',
-    find: 'then p.used else 0 end + d.rows',
-    replace: 'then p.used else 0 end',
+    find: '.used + d.rows,',
+    replace: '.used,',
   },
   {
     name: 'queues after a restore',

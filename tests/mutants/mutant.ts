@@ -6,6 +6,8 @@ export interface Mutant {
   /** Occurs exactly once. */
   find: string;
   replace: string;
+  /** The test file that sees it, below `tests`, where the quick tier does not: `real/blocking.real.test.ts`. */
+  seenBy?: string;
 }
 
 export const migration = (name: string) => `supabase/migrations/20261122000${name}.sql`;

@@ -1,0 +1,21 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { boundedMutants } from './bounded-mutants';
+import { edgeMutants } from './edge-mutants';
+import { engineMutants } from './engine-mutants';
+import { simulationMutants } from './simulation-mutants';
+
+const mutants = [...engineMutants, ...boundedMutants, ...edgeMutants, ...simulationMutants];
+
+it('every mutant has a place in the code, and one', () => {
+  const places = mutants.map(({ name, file, find }) => [
+    name,
+    readFileSync(file, 'utf8').split(find).length - 1,
+  ]);
+  expect(places.filter(([, count]) => count !== 1)).toEqual([]);
+});
+
+it('has a name of its own', () => {
+  const names = mutants.map(({ name }) => name);
+  expect(names.filter((name, n) => names.indexOf(name) !== n)).toEqual([]);
+});
