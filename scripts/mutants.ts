@@ -2,7 +2,7 @@
  * Takes away one mechanism at a time and checks that something notices. Works on copies of the tree.
  *
  * - `npm run mutants -- [--only WORDS] [--seed 1] [--seeds 12] [--days 2] [--workers 2] [--postgres]`: the simulation has to.
- * - `npm run mutants -- --by tests [--only WORDS] [--some 6] [--workers 2]`: the quick tier (`npm test`) has to, or the test that a mutant
+ * - `npm run mutants -- --by tests [--only WORDS] [--some 4] [--workers 2]`: the quick tier (`npm test`) has to, or the test that a mutant
  *   names; also tries the others' mutants. With `--some` that many of them, others each time, for a tree whose tests have just passed.
  *
  * Exit code 1 when a mutant survives, or when the tree as it is fails.
@@ -101,6 +101,8 @@ const likelyTests: [words: RegExp, tests: string[]][] = [
   [/_pace/, ['sql/account-pace', 'sql/hours']],
   [/exchange/, ['sql/exchange', 'sql/adaptive', 'sql/partitions', 'sql/enrolments']],
   [/reconcile/, ['sql/reconcile', 'sql/receipts']],
+  [/restore/, ['sql/restore']],
+  [/registry|add_queue/, ['sql/by-hand', 'sql/isolation', 'sql/add-queue', 'sql/bounded']],
   [/enrolments|sequences|replies/, ['sql/enrolments', 'sql/sequences', 'sql/replies']],
   [/engine/, ['engine/', 'jobs/']],
   [/queues/, ['queues/']],
