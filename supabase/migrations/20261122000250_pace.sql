@@ -137,6 +137,10 @@ begin
     waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', timestamptz 'infinity', 'text', 'daily limit is 0');
   elsif v_day.used >= v_limit then
     v_until := punctual.next_midnight(p_account.time_zone, v_day.until - interval '1 microsecond');
+    -- The limit of an account that was moved may grow before the day that counts is over.
+    if punctual.daily_limit_on(p_account, p_pace, (p_now at time zone p_account.time_zone)::date + 1) > v_day.used then
+      v_until := least(v_until, punctual.next_midnight(p_account.time_zone, p_now));
+    end if;
     -- Where clocks go back over midnight, the next day begins twice.
     if v_until <= p_now then v_until := p_now + interval '15 minutes'; end if;
     waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', v_until, 'text', 'daily limit reached');

@@ -158,15 +158,29 @@ describe('an account', () => {
       expect(await sentAt('2026-03-04T08:00:00Z')).toBe(5);
     });
 
-    it('while its limit grows has the limit of the day there, less what it has sent', async () => {
-      // 2, 4, 6 and 8 messages a day.
-      const ramp = { daily_limit: 8, ramp_started_on: '2026-03-01', ramp_days: 4, ramp_from_percent: 25 };
-      await sendThree('America/Los_Angeles');
-      await database.sql(
-        `update punctual.accounts set (daily_limit, ramp_started_on, ramp_days, ramp_from_percent)
-           = (select r.daily_limit, r.ramp_started_on, r.ramp_days, r.ramp_from_percent from jsonb_populate_record(null::punctual.accounts, $1) r)`,
-        [JSON.stringify(ramp)],
+    /** 2, 4, 6 and 8 messages a day. */
+    const grow = () =>
+      database.sql(
+        `update punctual.accounts set daily_limit = 8, ramp_started_on = '2026-03-01', ramp_days = 4, ramp_from_percent = 25`,
       );
+
+    it('while its limit grows has what that adds at the midnight there', async () => {
+      sql.setNow('2026-03-02T14:30:00Z');
+      const account = await sql.addAccount({ time_zone: 'America/Los_Angeles' });
+      for (let n = 0; n < 20; n++) await sql.addDm(account, { body: `${n}`, send_at: sql.now });
+      await grow();
+      expect(await sentAt('2026-03-02T14:30:01Z')).toBe(4);
+      await moveTo('Asia/Tokyo');
+      expect(await sentAt('2026-03-02T14:59:59Z')).toBe(0);
+      // March 3 there. The day in Los Angeles is not over, and counts until midnight after it.
+      expect(await sentAt('2026-03-02T15:00:00Z')).toBe(2);
+      expect(await sentAt('2026-03-03T14:59:59Z')).toBe(0);
+      expect(await sentAt('2026-03-03T15:00:00Z')).toBe(8);
+    });
+
+    it('while its limit grows has the limit of the day there, less what it has sent', async () => {
+      await sendThree('America/Los_Angeles');
+      await grow();
       expect(await sentAt('2026-03-02T22:00:01Z')).toBe(1);
       await moveTo('Asia/Tokyo');
       expect(await sentAt('2026-03-02T22:00:02Z')).toBe(2);
