@@ -363,6 +363,8 @@ begin
         v_more := v_wakes_from is not null;
         update punctual.partitions p set wakes_from = v_wakes_from
          where p.queue = q.name and p.partition = v_partition.partition and p.wakes_from is distinct from v_wakes_from;
+        -- A few all the same: those that are not awake keep nobody waiting.
+        if punctual.is_call_over() then v_want := least(v_want, 50); end if;
       end if;
       if v_partition.max_running is not null then
         v_want := least(v_want, (select o.most from punctual.partition_opening(q, v_partition, v_now) o));

@@ -92,12 +92,11 @@ begin
       select * from (
         select a.provider, 'a.provider = ' || quote_literal(a.provider) as condition, format('the provider %s is not configured', a.provider) as reason
           from punctual.accounts a where a.provider <> all (p_configured) group by 1
-        union all select null, format('coalesce((select p.daily_limit from punctual.pace p where p.queue = %L and p.account_id = a.id), '
-                                      'a.daily_limit) = 0', q.name), 'the account''s daily limit is 0') c
+        union all select null, 'coalesce(p.daily_limit, a.daily_limit) = 0', 'the account''s daily limit is 0') c
     loop
-      execute format('select count(*) from (select from punctual.accounts a cross join lateral (select from %I.%I t '
-                     'where t.status = %L and t.%I = a.id limit 10000) r where %s limit 10000) c',
-                     q.table_schema, q.table_name, q.pending_word, q.account_column, v_account.condition) into v_rows;
+      execute format('select count(*) from (select from punctual.accounts a left join punctual.pace p on p.queue = $1 and p.account_id = a.id '
+                     'cross join lateral (select from %I.%I t where t.status = %L and t.%I = a.id limit 10000) r where %s limit 10000) c',
+                     q.table_schema, q.table_name, q.pending_word, q.account_column, v_account.condition) into v_rows using q.name;
       v_reasons := v_reasons || jsonb_build_object('reason', v_account.reason, 'rows', v_rows);
     end loop;
   end if;

@@ -1,0 +1,188 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { done } from '../../lib/engine/outcome';
+import { receiveReceipts } from '../../lib/server/receive-receipts';
+import { queueStore } from '../../lib/store/queue-store';
+import { supabaseRpc } from '../../lib/store/supabase-rpc';
+import { type Stack, startStack } from '../stack/start-stack';
+import { tickBench } from '../support/tick-bench';
+import { stackTick } from './tick-process';
+
+/** An hour and a half before the clocks change in Berlin. */
+const night = '2026-03-28T23:30:00Z';
+let stack: Stack;
+const burners: ChildProcess[] = [];
+
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(() => stack?.stop());
+beforeEach(async () => {
+  await stack.sql(
+    'truncate punctual.ticks, punctual.dm_queue, punctual.receipts, punctual.pace, punctual.accounts, punctual.sequences restart identity cascade',
+  );
+});
+afterEach(() => {
+  for (const burner of burners.splice(0)) burner.kill('SIGKILL');
+});
+
+const rpc = () => supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
+
+/** Slows the machine: three busy processes for each of its cores. */
+function burn(): void {
+  for (let n = 0; n < 3 * availableParallelism(); n++)
+    burners.push(spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }));
+}
+
+/** Accounts that no trigger has seen, each with a due message. */
+async function addAccounts(many: number, hours: object | null): Promise<void> {
+  await stack.sql(
+    `begin;
+     set local session_replication_role = replica;
+     insert into punctual.accounts (provider, provider_account_id, name, time_zone, hours)
+     select 'unipile', 'account-' || n, 'A', 'Europe/Berlin', ${hours ? `'${JSON.stringify(hours)}'` : 'null'}
+       from generate_series(1, ${many}) n;
+     commit;
+     insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at)
+     select id, 'linkedin', 'c', 'x', '${night}'::timestamptz - interval '1 hour' from punctual.accounts;
+     analyze punctual.accounts, punctual.dm_queue`,
+  );
+}
+
+/** A tick that claims one row at a time and settles none, until the database closes it. Answers its calls. */
+async function tickOnce(): Promise<number> {
+  const id = crypto.randomUUID();
+  const identity = {
+    id,
+    queue: 'dm_queue',
+    partition: 'main',
+    clock: 'test',
+    path: null,
+    schedule: null,
+    slot: null,
+    lap: 0,
+    chain: id,
+    limitSeconds: 600,
+    lock: 'none' as const,
+    providers: ['unipile'],
+    looksOnly: false,
+    asked: null,
+  };
+  for (let seq = 1; ; seq++) {
+    // A call that the statement timeout ends throws here.
+    const { closed } = await queueStore(rpc(), () => new Date(night)).exchange({
+      tick: identity,
+      seq,
+      claimId: crypto.randomUUID(),
+      settlements: [],
+      providers: [],
+      releaseClaims: [],
+      looks: [],
+      progress: [],
+      want: 1,
+      wantLooks: 0,
+      close: 'if_drained',
+      report: null,
+    });
+    if (closed) return seq;
+    expect(seq).toBeLessThan(200);
+  }
+}
+
+it('ten thousand accounts that open after the clocks change are put where they belong, and no call takes too long', async () => {
+  await addAccounts(10_000, { sun: ['04:00-12:00'] });
+  burn();
+  // Each call wakes a thousand accounts at least, or judges five hundred.
+  expect(await tickOnce()).toBeLessThan(40);
+  expect(
+    await stack.sql(
+      `select ready_at, count(*)::integer from punctual.pace where queue = 'dm_queue' group by 1`,
+    ),
+  ).toEqual([{ ready_at: new Date('2026-03-29T02:00:00Z'), count: 10_000 }]);
+});
+
+it('sixty thousand accounts that nobody has seen are taken in and woken, and no call takes too long', async () => {
+  await addAccounts(60_000, null);
+  await stack.sql(`update punctual.queues set batch_limit = null, concurrency = 1 where name = 'dm_queue'`);
+  burn();
+  for (let n = 0; n < 70; n++) {
+    const tick = {
+      id: crypto.randomUUID(),
+      queue: 'dm_queue',
+      partition: 'main',
+      limit_seconds: 1,
+      providers: ['unipile'],
+    };
+    const now = new Date(Date.parse(night) + n * 2_000).toISOString();
+    await rpc()('exchange', { p_tick: tick, p_claim_id: crypto.randomUUID(), p_want: 1, p_now: now });
+    const [{ left }] = await stack.sql(
+      `select (select count(*) from punctual.accounts) - count(p.ready_at) as left from punctual.pace p where p.queue = 'dm_queue'`,
+    );
+    if (Number(left) === 0) return;
+  }
+  expect.fail('not all accounts are awake');
+});
+
+it('eight thousand replies in one webhook are heard, and no call takes too long', async () => {
+  const many = 8_000;
+  await stack.sql(
+    `with account as (
+       insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'acc', 'A') returning id),
+     sequence as (
+       insert into punctual.sequences (name, channel, created_at, updated_at) values ('s', 'linkedin', '${night}', '${night}') returning id),
+     version as (
+       insert into punctual.sequence_versions (sequence_id, version, steps, created_at)
+       select id, 1, '[{"kind": "message", "delay_seconds": 0, "body": "x", "on_reply": "stop"}]', '${night}' from sequence returning sequence_id)
+     insert into punctual.enrolments (sequence_id, version, account_id, channel, chat_id, recipient, time_zone, enrolled_at, next_step_at)
+     select v.sequence_id, 1, a.id, 'linkedin', 'chat-' || n, 'person-' || n, 'UTC', '2026-01-01', '2026-09-01'
+       from account a, version v, generate_series(1, $1::integer) n`,
+    [many],
+  );
+  await stack.sql('analyze punctual.enrolments');
+  burn();
+  const receipts = Array.from({ length: many }, (_, n) => ({
+    kind: 'message' as const,
+    status: 'received' as const,
+    message_id: `m${n}`,
+    provider_account_id: 'acc',
+    chat_id: `chat-${n + 1}`,
+    body: 'hi',
+    said_at: night,
+  }));
+  expect(await receiveReceipts(rpc(), 'unipile', receipts)).toEqual({ received: many, new: many });
+  expect(await stack.sql(`select phase, count(*)::integer from punctual.enrolments group by 1`)).toEqual([
+    { phase: 'replied', count: many },
+  ]);
+});
+
+it('outcomes that take longer than a statement may are written some at a time', async () => {
+  await stack.sql(
+    `create function public.follow_slowly(p_applied jsonb, p_now timestamptz) returns void language sql as
+       $$ select pg_sleep(0.3 * jsonb_array_length(p_applied)) $$`,
+  );
+  const [{ after_settle }] = await stack.sql(
+    `select after_settle from punctual.queues where name = 'dm_queue'`,
+  );
+  await stack.sql(
+    `update punctual.queues set after_settle = 'public.follow_slowly', batch_limit = 30, concurrency = 30 where name = 'dm_queue'`,
+  );
+  try {
+    const bench = tickBench(
+      { ...stack, rpc: rpc(), reset: async () => {}, close: stack.stop },
+      new Date().toISOString(),
+    );
+    await bench.addDms(30);
+    const settings = { supabaseUrl: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey };
+    const report = await stackTick(
+      bench.queue(() => done()),
+      null,
+      settings,
+    );
+    expect(report.counts).toMatchObject({ claimed: 30, done: 30, lost: 0 });
+    expect(await bench.states()).toEqual({ sent: 30 });
+  } finally {
+    await stack.sql(`update punctual.queues set after_settle = $1 where name = 'dm_queue'`, [after_settle]);
+    await stack.sql('drop function public.follow_slowly');
+  }
+});
