@@ -362,4 +362,11 @@ export const simulationMutants: Mutant[] = [
     find: 'if p_until > date_trunc(',
     replace: 'if p_until <> p_until and p_until > date_trunc(',
   },
+  {
+    name: 'the time that a suspended machine has missed',
+    guarantee: 'what was sent while a machine was suspended is not sent by it when it wakes',
+    file: 'lib/engine/clock.ts',
+    find: 'return at + missedMs;',
+    replace: 'return at;',
+  },
 ];

@@ -69,7 +69,7 @@ export const faultNames: string[] = [
     publish: publishFaults,
     media: mediaFaults,
     job: jobFaults,
-    process: { killed: 1, frozen: 1 },
+    process: { killed: 1, frozen: 1, suspended: 1 },
     clock: { missed: 1, late: 1, doubled: 1, jump: 1 },
     'look-up': { fails: 1, incomplete: 1 },
     retention: { 'rows pruned': 1 },
@@ -235,12 +235,10 @@ export class Faults {
   doom(process: SimulatedProcess): Fate {
     if (!this.strikes(0.07)) return new Fate(process, null, 0, null);
     const { random } = this;
-    const deed = random.weighted({ kill: 3, freeze: 2 });
+    const deed = random.weighted({ kill: 3, freeze: 1, suspend: 1 });
     const ms = Math.round(random.magnitude(2 * second, hour));
     if (random.chance(0.6)) return new Fate(process, deed, ms, random.integer(1, 14));
-    process.at(Math.round(random.magnitude(20, 50_000)), () =>
-      deed === 'kill' ? process.kill() : process.freeze(ms),
-    );
+    process.at(Math.round(random.magnitude(20, 50_000)), () => process[deed](ms));
     return new Fate(process, null, 0, null);
   }
 }
@@ -249,15 +247,14 @@ export class Faults {
 export class Fate {
   constructor(
     private readonly process: SimulatedProcess,
-    private readonly deed: 'kill' | 'freeze' | null,
-    private readonly frozenMs: number,
+    private readonly deed: 'kill' | 'freeze' | 'suspend' | null,
+    private readonly stoppedMs: number,
     private stepsLeft: number | null,
   ) {}
 
   step(): void {
     if (this.stepsLeft === null || --this.stepsLeft > 0) return;
     this.stepsLeft = null;
-    if (this.deed === 'kill') this.process.kill();
-    if (this.deed === 'freeze') this.process.freeze(this.frozenMs);
+    if (this.deed) this.process[this.deed](this.stoppedMs);
   }
 }

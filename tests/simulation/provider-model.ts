@@ -237,8 +237,16 @@ export class ProviderModel {
         }
       };
       if (fault === 'not sent') answer(random.between(5, 200), () => fail('not_sent', 'ECONNREFUSED'));
-      // Until it is connected nothing is sent: not by a process that is gone, nor after the signal.
-      else answer(random.between(5, 100), () => void (over || arrive()));
+      // Until it is connected nothing is sent: not by a process that is gone, nor after the signal, nor when its time is over.
+      else
+        answer(random.between(5, 100), () => {
+          try {
+            signal?.throwIfAborted();
+          } catch {
+            return fail('not_sent', 'aborted');
+          }
+          if (!over) arrive();
+        });
     });
   }
 

@@ -361,7 +361,7 @@ class Simulation {
       this.tell(() => `tick ${n} ${befallen}`);
       if (befallen === 'thawed') return;
       this.faults.count(`process: ${befallen}`);
-      if (befallen === 'frozen') this.freezes++;
+      if (befallen !== 'killed') this.freezes++;
       else {
         this.kills++;
         this.live.delete(process);

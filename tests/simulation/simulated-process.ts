@@ -1,4 +1,4 @@
-import type { Clock } from '../../lib/engine/clock';
+import { type Clock, unsuspendedTime } from '../../lib/engine/clock';
 import type { VirtualClock } from '../support/virtual-clock';
 
 interface Deferred {
@@ -8,7 +8,8 @@ interface Deferred {
 
 /**
  * One function instance of the platform. All that it hears of the world comes through here, so that it can be killed (nothing of it goes
- * on) or frozen (it hears nothing until it thaws, and then everything at once).
+ * on), frozen (it hears nothing until it thaws, and then everything at once) or suspended with its machine (frozen, and its monotonic clock
+ * and its timers stand still meanwhile).
  */
 export class SimulatedProcess {
   private state: 'running' | 'frozen' | 'over' = 'running';
@@ -16,27 +17,36 @@ export class SimulatedProcess {
   /** It was frozen, or time jumped while it ran: no promise about its end holds. */
   /** It was frozen, or time jumped while it ran: no promise about its end holds. */
   private isStalled = false;
+  /** For how long its monotonic clock has stood still, in milliseconds. */
+  private suspendedMs = 0;
+
+  readonly clock: Clock;
 
   constructor(
     private readonly world: VirtualClock,
-    private readonly onFate: (befallen: 'killed' | 'frozen' | 'thawed') => void,
-  ) {}
+    private readonly onFate: (befallen: 'killed' | 'frozen' | 'suspended' | 'thawed') => void,
+  ) {
+    const now = unsuspendedTime(this.monotonic, () => world.now());
+    this.clock = { now, timer: (ms, fn) => this.timer(ms, fn) };
+  }
 
-  readonly clock: Clock = {
-    now: () => this.world.now(),
-    timer: (ms, fn) => {
-      let cancelled = false;
-      const cancel = this.world.timer(ms, () =>
-        this.hear('timer', () => {
-          if (!cancelled) fn();
-        }),
-      );
-      return () => {
-        cancelled = true;
-        cancel();
-      };
-    },
-  };
+  private readonly monotonic = (): number => this.world.now() - this.suspendedMs;
+
+  private timer(ms: number, fn: () => void): () => void {
+    let cancelled = false;
+    const due = this.monotonic() + ms;
+    const hear = () => {
+      const leftMs = due - this.monotonic();
+      if (cancelled) return;
+      if (leftMs > 0.001) cancel = this.world.timer(leftMs, () => this.hear('timer', hear));
+      else fn();
+    };
+    let cancel = this.world.timer(ms, () => this.hear('timer', hear));
+    return () => {
+      cancelled = true;
+      cancel();
+    };
+  }
 
   get isOver(): boolean {
     return this.state === 'over';
@@ -77,11 +87,22 @@ export class SimulatedProcess {
   }
 
   freeze(ms: number): void {
+    this.stopFor(ms, 'frozen');
+  }
+
+  suspend(ms: number): void {
+    this.stopFor(ms, 'suspended');
+  }
+
+  private stopFor(ms: number, how: 'frozen' | 'suspended'): void {
     if (this.state !== 'running') return;
     this.state = 'frozen';
     this.stall();
-    this.onFate('frozen');
-    this.world.timer(ms, () => this.thaw());
+    this.onFate(how);
+    this.world.timer(ms, () => {
+      if (how === 'suspended') this.suspendedMs += ms;
+      this.thaw();
+    });
   }
 
   private thaw(): void {
