@@ -15,6 +15,7 @@ beforeAll(async () => {
   await database.sql('alter table punctual.enrolments drop constraint enrolments_time_zone_exists');
   await database.sql('alter table punctual.accounts drop constraint accounts_time_zone_exists');
   await database.sql('create schema app');
+  await database.sql('grant usage on schema app to service_role');
   await database.sql(`create function app.fail(p_partition text, p_now timestamptz) returns void language plpgsql as $$
     begin raise exception 'not today'; end $$`);
   await database.sql(`create function app.refuse() returns trigger language plpgsql as $$
