@@ -122,7 +122,7 @@ it('sixty thousand accounts that nobody has seen are taken in and woken, and no 
     if (Number(left) === 0) return;
   }
   expect.fail('not all accounts are awake');
-});
+}, 300_000);
 
 it('eight thousand replies in one webhook are heard, and no call takes too long', async () => {
   const many = 8_000;

@@ -15,7 +15,6 @@ export class SimulatedProcess {
   private state: 'running' | 'frozen' | 'over' = 'running';
   private deferred: Deferred[] = [];
   /** It was frozen, or time jumped while it ran: no promise about its end holds. */
-  /** It was frozen, or time jumped while it ran: no promise about its end holds. */
   private isStalled = false;
   /** For how long its monotonic clock has stood still, in milliseconds. */
   private suspendedMs = 0;

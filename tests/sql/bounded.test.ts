@@ -65,6 +65,15 @@ describe('a call that has taken long enough', () => {
     ]);
   });
 
+  it('claims a few rows all the same where it came to wake accounts', async () => {
+    await addAccounts(1_000);
+    await addDmForEach();
+    await database.sql('update punctual.queues set batch_limit = null');
+    const tick = hurriedTick();
+    expect((await tick.claim(120)).rows).toHaveLength(50);
+    expect((await tick.claim(120)).rows).toHaveLength(120);
+  });
+
   it('goes on with the others in the next tick, behind those that have nothing to do', async () => {
     await addAccounts(2_500);
     const [last] = await database.sql('select id from punctual.accounts order by id desc limit 1');
