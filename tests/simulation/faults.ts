@@ -1,13 +1,24 @@
 import type { RandomStream } from './random';
 import type { SimulatedProcess } from './simulated-process';
 import type { VersionSkew } from './version-skew';
-import { hour, minute, second, type World } from './world';
+import { hour, minute, type Provider, second, type World } from './world';
 
 interface Outage {
   from: number;
   to: number;
   /** Nobody is there; somebody is, and does not answer; or only just. */
   how: 'refuses' | 'hangs' | 'is slow';
+}
+
+/** A provider takes nothing from an account for a while, or from anybody. */
+export interface Refusal {
+  provider: Provider;
+  /** The provider's own id of the account; null where it refuses everything. */
+  accountId: string | null;
+  from: number;
+  to: number;
+  /** When somebody who has mended it says so, which spares the rest of the wait; null where nobody does. */
+  toldAt: number | null;
 }
 
 /** How often each comes, among those of its kind. */
@@ -54,7 +65,9 @@ const jobFaults = {
 
 export type DatabaseFault = 'none' | 'away' | 'away, hanging' | keyof typeof databaseFaults;
 export type LockFault = 'none' | keyof typeof lockFaults;
-export type SendFault = 'none' | keyof typeof sendFaults;
+/** By the account, and by the provider: every call meets it for as long as it lasts. */
+type LastingRefusal = 'refused for hours' | 'refuses everything';
+export type SendFault = 'none' | LastingRefusal | keyof typeof sendFaults;
 export type MediaFault = 'none' | keyof typeof mediaFaults;
 export type JobFault = 'none' | keyof typeof jobFaults;
 
@@ -67,6 +80,9 @@ export const faultNames: string[] = [
     lock: lockFaults,
     send: sendFaults,
     publish: publishFaults,
+    account: { 'refused for hours': 1 },
+    provider: { 'refuses everything': 1 },
+    refusal: { 'ended by the operator': 1 },
     media: mediaFaults,
     job: jobFaults,
     process: { killed: 1, frozen: 1, suspended: 1 },
@@ -100,6 +116,7 @@ export class Faults {
   private readonly slowSpells: { from: number; to: number; msPerRow: number }[];
   private readonly deployments: Outage[];
   private readonly providerOutages: Record<string, Outage[]>;
+  readonly refusals: Refusal[];
 
   constructor(
     private readonly world: World,
@@ -143,6 +160,7 @@ export class Faults {
       unipile: [...outages('unipile outages', 0.4), ...atCampaigns('unipile')],
       whatsapp_cloud: [...outages('whatsapp outages', 0.4), ...atCampaigns('whatsapp_cloud')],
     };
+    this.refusals = drawRefusals(stream('refusals'), world);
   }
 
   private readonly random: RandomStream;
@@ -204,12 +222,22 @@ export class Faults {
     return this.strikes(0.03) ? this.counted('lock', this.random.weighted(lockFaults)) : 'none';
   }
 
-  ofSend(provider: string): SendFault {
-    return this.ofCall('send', provider, provider === 'whatsapp_cloud' ? sendFaults : sendFaultsOfUnipile);
+  ofSend(provider: string, accountId: string): SendFault {
+    const weights = provider === 'whatsapp_cloud' ? sendFaults : sendFaultsOfUnipile;
+    return this.lastingRefusal(provider, accountId) ?? this.ofCall('send', provider, weights);
   }
 
-  ofPublish(): SendFault {
-    return this.ofCall('publish', 'unipile', publishFaults);
+  ofPublish(accountId: string): SendFault {
+    return this.lastingRefusal('unipile', accountId) ?? this.ofCall('publish', 'unipile', publishFaults);
+  }
+
+  private lastingRefusal(provider: string, accountId: string): LastingRefusal | null {
+    const now = this.now();
+    const met = this.refusals.filter((one) => one.provider === provider && one.from <= now && now < one.to);
+    if (met.some((one) => one.accountId === null)) return this.counted('provider', 'refuses everything');
+    return met.some((one) => one.accountId === accountId)
+      ? this.counted('account', 'refused for hours')
+      : null;
   }
 
   private ofCall(kind: string, provider: string, weights: Partial<typeof sendFaults>): SendFault {
@@ -241,6 +269,21 @@ export class Faults {
     process.at(Math.round(random.magnitude(20, 50_000)), () => process[deed](ms));
     return new Fate(process, null, 0, null);
   }
+}
+
+function drawRefusals(random: RandomStream, { accounts, startAt, quietAt, weather }: World): Refusal[] {
+  const draw = (provider: Provider, accountId: string | null, hours: number): Refusal => {
+    const from = random.between(startAt, quietAt - hour);
+    const to = Math.min(quietAt, from + hours * hour);
+    const toldAt = random.chance(0.4) ? to + random.magnitude(1, 60) * minute : null;
+    return { provider, accountId, from, to, toldAt };
+  };
+  const refused = accounts.filter(() => random.chance(Math.min(0.5, 0.1 * weather)));
+  const refusing = (['unipile', 'whatsapp_cloud'] as const).filter(() => random.chance(0.2 * weather));
+  return [
+    ...refused.map(({ provider, provider_account_id: id }) => draw(provider, id, random.magnitude(1, 30))),
+    ...refusing.map((provider) => draw(provider, null, random.magnitude(0.2, 8))),
+  ];
 }
 
 /** What happens to a process at a step of one of its calls: before it is sent, when it was carried out, before its answer arrives. */

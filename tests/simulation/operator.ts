@@ -1,5 +1,5 @@
 import type { VirtualClock } from '../support/virtual-clock';
-import type { Faults } from './faults';
+import type { Faults, Refusal } from './faults';
 import type { ProviderModel } from './provider-model';
 import type { RandomStream } from './random';
 import type { SimulatedStore } from './simulated-store';
@@ -39,6 +39,10 @@ export class Operator {
     this.clock.timer(this.random.between(0.2, 6) * hour, meddle);
     this.clock.timer(this.random.between(1, 8) * hour, decide);
     this.clock.timer(this.world.quietAt - this.world.startAt, () => void this.setQueuePause(null));
+    for (const refusal of this.faults.refusals) {
+      if (refusal.toldAt !== null)
+        this.clock.timer(refusal.toldAt - this.world.startAt, () => void this.endRefusal(refusal));
+    }
   }
 
   private async meddle(): Promise<void> {
@@ -61,6 +65,15 @@ export class Operator {
         this.clock.timer(random.magnitude(5, 90) * minute, () => void this.setQueuePause(null, queue));
       },
     ])();
+  }
+
+  private async endRefusal({ provider, accountId }: Refusal): Promise<void> {
+    if (this.faults.databaseOutage()) return;
+    const account = this.world.accounts.find(({ provider_account_id }) => provider_account_id === accountId);
+    const asked = { p_provider: provider, p_account_id: account?.id ?? null };
+    // Nothing may have met it, and what did may have been tried again since.
+    const ended = await this.store.call('end_refusal', asked, 'PT404');
+    if (ended !== null) this.faults.count('refusal: ended by the operator');
   }
 
   /** Of all where none is named. */

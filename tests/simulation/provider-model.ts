@@ -53,6 +53,13 @@ export type Draft = Pick<
   'provider' | 'accountId' | 'chatId' | 'recipient' | 'text' | 'form' | 'reference' | 'hasMedia'
 >;
 
+/** What is said by refusals that are not of one message. */
+export const refusalCodes = {
+  'account refused': '401',
+  'refused for hours': 'errors/account_restricted',
+  'refuses everything': 'foreign_answer',
+};
+
 /** No delivery comes later after its call than this. */
 const maxLateMs = unipileMaxLateMs - 30 * second;
 
@@ -153,7 +160,7 @@ export class ProviderModel {
     fate: Fate,
     draft: Draft,
     signal: AbortSignal | undefined,
-    fault = this.faults.ofSend(draft.provider),
+    fault = this.faults.ofSend(draft.provider, draft.accountId),
   ): Promise<ProviderMessage> {
     return new Promise((resolve, reject) => {
       const { random, clock } = this;
@@ -232,8 +239,13 @@ export class ProviderModel {
             const scope = fault === 'pair limited' ? 'pair' : 'account';
             return answer(latencyMs, () => fail('rate_limited', '429', { retryAfterSeconds, scope }));
           }
-          default:
-            return answer(latencyMs, () => fail('account_refused', '401'));
+          case 'refuses everything':
+            return answer(latencyMs, () =>
+              fail('account_refused', refusalCodes[fault], { scope: 'provider' }),
+            );
+          case 'account refused':
+          case 'refused for hours':
+            return answer(latencyMs, () => fail('account_refused', refusalCodes[fault]));
         }
       };
       if (fault === 'not sent') answer(random.between(5, 200), () => fail('not_sent', 'ECONNREFUSED'));

@@ -32,6 +32,8 @@ export interface BroughtOutcome {
   verdict: string;
   delaySeconds: number | null;
   limitScope: string | null;
+  /** Whom the provider refused; null where it refused nothing. */
+  refused: 'row' | 'account' | 'provider' | null;
 }
 
 interface Exchange {
@@ -45,6 +47,7 @@ interface Exchange {
       outcome: string;
       delay_seconds?: number;
       limit_scope?: string;
+      refused?: 'row' | 'account' | 'provider';
     }[];
   };
 }
@@ -139,7 +142,7 @@ export class SimulatedStore {
       ...done.flatMap(({ claim_id, ids }) => ids.map((id) => ({ id, claim_id, outcome: 'done' }))),
       ...records,
     ] as Exchange['p_outcomes']['records'];
-    for (const { id, claim_id, outcome, delay_seconds, limit_scope } of all) {
+    for (const { id, claim_id, outcome, delay_seconds, limit_scope, refused } of all) {
       const exception = exceptions.find((other) => other.id === id);
       this.brought.push({
         at,
@@ -151,6 +154,7 @@ export class SimulatedStore {
         verdict: exception?.verdict ?? 'applied',
         delaySeconds: delay_seconds ?? null,
         limitScope: limit_scope ?? null,
+        refused: refused ?? null,
       });
     }
   }

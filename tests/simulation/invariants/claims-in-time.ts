@@ -9,6 +9,8 @@ interface Claim {
   rowId: string;
   /** An operator or a webhook said that it had no effect: whether its place is free again is open. */
   maybeFree: boolean;
+  /** The provider refused the call: it has its place in the gap and the hour, and none in the day. */
+  isRefused: boolean;
 }
 
 /** One account's claims as they follow each other, and what they leave of its pace. What had no effect is taken out again. */
@@ -18,11 +20,15 @@ export class ClaimsInTime {
   private day = { number: 0, until: 0 };
   private readonly running = new Map<string, number>();
 
-  /** Follows a change of one of the account's rows, after it was judged. */
-  follow({ rowId, from, to, at, leaseExpiresAt, lastError, byHand }: Transition, zone: string): void {
+  /** Follows a change of one of the account's rows, after it was judged. `isRefused`: it comes of a call that the provider refused. */
+  follow(
+    { rowId, from, to, at, leaseExpiresAt, lastError, byHand }: Transition,
+    zone: string,
+    isRefused: boolean,
+  ): void {
     if (to === 'running') {
       this.day = this.dayAt(at, zone);
-      this.claims.push({ at, day: this.day.number, rowId, maybeFree: false });
+      this.claims.push({ at, day: this.day.number, rowId, maybeFree: false, isRefused: false });
       this.running.set(rowId, leaseExpiresAt ?? 0);
       return;
     }
@@ -31,7 +37,8 @@ export class ClaimsInTime {
     const last = this.claims.findLastIndex((claim) => claim.rowId === rowId);
     const claim = this.claims[last];
     // For certain without effect: its place is free again.
-    if (claim && byHand === null && (from === 'running' || lastError?.startsWith('it was not sent')))
+    if (claim && isRefused) claim.isRefused = true;
+    else if (claim && byHand === null && (from === 'running' || lastError?.startsWith('it was not sent')))
       this.claims.splice(last, 1);
     else if (claim) claim.maybeFree = true;
   }
@@ -47,7 +54,7 @@ export class ClaimsInTime {
     const { date } = localTime(at, settings.time_zone);
     const limit = dailyLimitOn(settings, date);
     const { number } = this.dayAt(at, settings.time_zone);
-    const today = claims.filter(({ day }) => day === number).length;
+    const today = claims.filter(({ day, isRefused }) => day === number && !isRefused).length;
     if (today >= limit) objections.push(`daily limit: ${today} of ${limit} used on ${date}`);
     const inTheHour = claims.filter((claim) => claim.at > at - hour).length;
     if (settings.hourly_limit !== null && inTheHour >= settings.hourly_limit) {

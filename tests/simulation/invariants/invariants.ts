@@ -12,6 +12,7 @@ import { nothingLost } from './nothing-lost';
 import { orderKept } from './order-kept';
 import { paceKept } from './pace-kept';
 import { receiptsHeard } from './receipts-heard';
+import { refusalsCostLittle } from './refusals-cost-little';
 import { retentionKept } from './retention-kept';
 import { settlesFenced } from './settles-fenced';
 import { stepHoursKept } from './step-hours-kept';
@@ -29,6 +30,7 @@ export const invariants: ((run: FinishedRun) => Violation[])[] = [
   lawfulTransitions,
   settlesFenced,
   failuresHold,
+  refusalsCostLittle,
   claimsDue,
   jobsDone,
   receiptsHeard,

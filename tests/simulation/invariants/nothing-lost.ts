@@ -2,6 +2,7 @@ import { SettingsInTime } from '../pace-reckoning';
 import type { FinalRow, FinishedRun, PacedRun, QueueRun } from '../run-simulation';
 import { chatWith, hour, type Intent, minute } from '../world';
 import { ClaimsInTime } from './claims-in-time';
+import { refusedIn } from './refused-in';
 import type { Violation } from './violation';
 
 /** Every row stands where it belongs in the end, and says why; and nothing that could go out is left standing. */
@@ -93,7 +94,10 @@ function wrongWord({ rows, intents, messages, handled }: PacedRun): Violation[] 
 }
 
 /** Rows that stood in the last hour of the quiet tail, though their account could have gone all the time. */
-function starving({ queue, world, transitions, settings: changes, rows }: PacedRun): Violation[] {
+function starving(run: PacedRun): Violation[] {
+  const { queue, world, transitions, settings: changes, rows } = run;
+  const isRefused = refusedIn(run);
+  const providers = new Map<string, string>(world.accounts.map(({ id, provider }) => [id, provider]));
   const settings = new SettingsInTime(queue, changes);
   const accounts = new Map(world.accounts.map(({ id }) => [id, new ClaimsInTime()]));
   const lastClaim = new Map<string, number>();
@@ -101,7 +105,8 @@ function starving({ queue, world, transitions, settings: changes, rows }: PacedR
   for (const transition of transitions) {
     settings.moveTo(transition.place);
     if (transition.from !== transition.to) {
-      accounts.get(transition.accountId)?.follow(transition, settings.of(transition.accountId).time_zone);
+      const { time_zone } = settings.of(transition.accountId);
+      accounts.get(transition.accountId)?.follow(transition, time_zone, isRefused(transition));
     }
     if (transition.to === 'running') lastClaim.set(transition.accountId, transition.at);
     current.set(transition.rowId, transition);
@@ -122,6 +127,7 @@ function starving({ queue, world, transitions, settings: changes, rows }: PacedR
       return [];
     if ((lastClaim.get(accountId) ?? 0) > from) return [];
     const set = settings.of(accountId);
+    if ((settings.restOf(providers.get(accountId) ?? '') ?? 0) > from) return [];
     for (let at = from; at <= world.endAt; at += 5 * minute) {
       if (account.objections(set, at, 'of the wait').length > 0 || account.mayWaitFor(set, at)) return [];
     }

@@ -1,6 +1,7 @@
 import { SettingsInTime } from '../pace-reckoning';
 import type { FinishedRun, PacedRun } from '../run-simulation';
 import { ClaimsInTime } from './claims-in-time';
+import { refusedIn } from './refused-in';
 import type { Violation } from './violation';
 
 /** No claim goes past a cap, a gap, the hours or a pause, reckoned anew from the recorder's books; and no call but under a claim. */
@@ -12,6 +13,7 @@ function claimsAgainstPace(run: PacedRun): Violation[] {
   const violations: Violation[] = [];
   const settings = new SettingsInTime(run.queue, run.settings);
   const accounts = new Map(run.world.accounts.map(({ id }) => [id, new ClaimsInTime()]));
+  const isRefused = refusedIn(run);
   const providers = new Map<string, string>(run.world.accounts.map(({ id, provider }) => [id, provider]));
   for (const transition of run.transitions) {
     const { place, at, accountId, rowId, to } = transition;
@@ -33,7 +35,7 @@ function claimsAgainstPace(run: PacedRun): Violation[] {
         });
       }
     }
-    if (transition.from !== to) account.follow(transition, set.time_zone);
+    if (transition.from !== to) account.follow(transition, set.time_zone, isRefused(transition));
   }
   return violations;
 }

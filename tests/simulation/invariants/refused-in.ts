@@ -1,0 +1,9 @@
+import type { Transition } from '../recorder';
+import type { PacedRun } from '../run-simulation';
+
+/** Tells of a change of a row whether it comes of a call that the provider refused. */
+export function refusedIn({ brought }: PacedRun): (transition: Transition) => boolean {
+  const settled = brought.filter(({ refused, verdict }) => refused !== null && verdict === 'applied');
+  const refused = new Set(settled.map(({ call, rowId }) => `${call}/${rowId}`));
+  return ({ call, rowId, from }) => from === 'running' && refused.has(`${call}/${rowId}`);
+}
