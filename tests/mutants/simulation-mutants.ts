@@ -369,4 +369,18 @@ export const simulationMutants: Mutant[] = [
     find: 'return at + missedMs;',
     replace: 'return at;',
   },
+  {
+    name: 'the wait after a refusal doubles',
+    guarantee: 'few calls meet a refusal that lasts',
+    file: migration('250_pace'),
+    find: `least(interval '4 hours', interval '5 minutes' * power(2, least(p_count, 10) - 1))`,
+    replace: `interval '5 minutes'`,
+  },
+  {
+    name: 'a refused call keeps its place, seen over days',
+    guarantee: 'what the provider refused counts in the hour and the gap',
+    file: migration('400_settle'),
+    find: 'p.recent[cardinality(p.recent)] = f.claimed_at and f.refused is null',
+    replace: 'p.recent[cardinality(p.recent)] = f.claimed_at',
+  },
 ];
