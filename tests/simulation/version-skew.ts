@@ -15,7 +15,7 @@ const addedToTick = [
   'call_ms',
 ];
 const addedToOutcomes = ['release_claims', 'looks', 'progress'];
-const addedToRecords = ['limit_scope', 'account_id', 'account_pause_seconds'];
+const addedToRecords = ['limit_scope', 'account_id', 'account_pause_seconds', 'refused', 'refusal'];
 
 /** The arguments of `exchange` as the first version of the engine sent them. */
 export function olderRequest(args: Record<string, unknown>): Record<string, unknown> {
