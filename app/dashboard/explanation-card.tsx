@@ -12,6 +12,7 @@ const EVENTS: Record<string, string> = {
   unknown: 'Uncertain',
   swept: 'Left behind by a tick that died',
   expired: 'Expired',
+  restored: 'Forgotten by a database that was put back',
   looked: 'The provider was asked',
   proved: 'Proved to have worked',
   absent: 'Proved not to have worked',

@@ -32,7 +32,7 @@ export interface ExchangeRequest {
   close: 'no' | 'if_drained' | 'yes';
   /** Kept in the ledger if this exchange closes the tick. */
   report: object | null;
-  /** After so many milliseconds the call's loops stop, and the next call goes on. With 0 each goes round once; a second unless given. */
+  /** After so many milliseconds the call's loops stop, and the next call goes on. With 0 each goes round once; 750 unless given. */
   callMs?: number;
 }
 

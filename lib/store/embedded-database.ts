@@ -29,7 +29,11 @@ export async function openEmbeddedDatabase(directory: string): Promise<{ rpc: Rp
 
   async function call(fn: string, args: Record<string, unknown>): Promise<unknown> {
     if (panic && Date.now() < opensAt) throw panic;
-    db ??= await open(directory, files);
+    if (db === null) {
+      // Also where it cannot be opened: that it is tried costs as much.
+      opensAt = Date.now() + restMs;
+      db = await open(directory, files);
+    }
     panic = null;
     try {
       return await pgliteRpc(db)(fn, args);

@@ -230,7 +230,7 @@ begin
         q.table_schema, q.table_name, q.id_type, q.done_word, q.dead_word, q.unknown_word, q.pending_word, q.status_type)
       into v_told using v_applied;
     end if;
-    if v_told <> '[]' then execute format('select %s($1, $2)', q.after_settle) using v_told, p_now; end if;
+    if v_told <> '[]' then perform punctual.call_after_settle(q.after_settle, v_told, p_now); end if;
   end if;
 
   return (

@@ -25,9 +25,7 @@ begin
   insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_id, p_now, p_event, left(p_text, 2000));
   -- One that had been tried and was to be tried again held its account.
   perform punctual.end_hold(q, v_before, p_now);
-  if q.after_settle is not null then
-    execute format('select %s($1, $2)', q.after_settle) using v_applied, p_now;
-  end if;
+  if q.after_settle is not null then perform punctual.call_after_settle(q.after_settle, v_applied, p_now); end if;
 end
 $$;
 

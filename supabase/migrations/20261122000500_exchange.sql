@@ -332,11 +332,13 @@ begin
   elsif v_seq > v_tick.last_seq and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now then
     if q.delivery = 'at-most-once' and v_opened.is_new then perform punctual.apply_receipts(q, null, v_now); end if;
     if q.before_claim is not null and v_opened.is_new then
+      perform set_config('punctual.settles', '', true);
       begin
         execute format('select %s($1, $2)', q.before_claim) using v_partition.partition, v_now;
       exception when others then
         perform punctual.note_error(q, '', format('%s failed: %s', q.before_claim, sqlerrm), v_now);
       end;
+      perform set_config('punctual.settles', 'on', true);
     end if;
     if v_want > 0 and not v_tick.looks_only then
       -- In a paused queue, too: what died there is not to look as if it still ran.

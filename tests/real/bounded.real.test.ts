@@ -93,8 +93,8 @@ async function tickOnce(): Promise<number> {
 it('ten thousand accounts that open after the clocks change are put where they belong, and no call takes too long', async () => {
   await addAccounts(10_000, { sun: ['04:00-12:00'] });
   burn();
-  // Each call wakes a thousand accounts at least, or judges five hundred.
-  expect(await tickOnce()).toBeLessThan(40);
+  // Each call wakes a thousand accounts at least, or judges a hundred.
+  expect(await tickOnce()).toBeLessThan(120);
   expect(
     await stack.sql(
       `select ready_at, count(*)::integer from punctual.pace where queue = 'dm_queue' group by 1`,

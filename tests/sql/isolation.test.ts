@@ -111,3 +111,52 @@ describe('a before_claim that raises', () => {
     expect((await noted())?.noted).toEqual([]);
   });
 });
+
+describe('a table of a person’s own, whose queue has an after_settle', () => {
+  beforeAll(async () => {
+    await database.sql(
+      'create table app.tasks (id bigint generated always as identity primary key, due timestamptz)',
+    );
+    await database.sql('create table app.told (outcome text, told_to text)');
+    // It cancels a message, as somebody's own code may.
+    await database.sql(`create function app.cancel_message(p_applied jsonb, p_now timestamptz) returns void language sql as $$
+      insert into app.told select a->>'outcome', current_user from jsonb_array_elements(p_applied) a;
+      update punctual.dm_queue set status = 'cancelled' where body = 'ann' $$`);
+    await database.sql('grant insert on app.told to service_role');
+    await database.sql('create role visitor');
+    await database.sql('grant usage on schema app to visitor');
+    await database.sql('grant select, update on app.tasks to visitor');
+  });
+  beforeEach(async () => {
+    await database.sql('delete from app.told');
+    // Else the registry has forgotten it.
+    await database.sql(
+      `select punctual.add_queue('own', 'app.tasks', 'due', 'at-least-once', p_after_settle => 'app.cancel_message')`,
+    );
+  });
+
+  it('is told of what somebody settles who may do nothing but write the row', async () => {
+    await database.sql('insert into app.tasks (due) values (now())');
+    await database.sql('set role visitor');
+    try {
+      await database.sql(`update app.tasks set status = 'done'`);
+    } finally {
+      await database.sql('reset role');
+    }
+    expect(await database.sql('select outcome from app.told')).toEqual([{ outcome: 'done' }]);
+    expect(await database.sql('select from app.tasks where finished_at is null')).toEqual([]);
+  });
+
+  it('may settle a message by SQL, in a tick, and the message’s sequence hears of it', async () => {
+    const { ann, bob } = await enrolTwo();
+    await talk.advance();
+    await database.sql('insert into app.tasks (due) values ($1)', [sql.at(-1)]);
+    const tick = sql.tick({ queue: 'own' });
+    const { rows, claimId } = await tick.claim();
+    await tick.settle(rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'done' })));
+    expect(await talk.read(ann)).toMatchObject({ phase: 'stopped' });
+    expect(await talk.read(bob)).toMatchObject({ phase: 'in_progress' });
+    // And the row that the tick settled was settled once.
+    expect(await database.sql('select outcome from app.told')).toEqual([{ outcome: 'done' }]);
+  });
+});
