@@ -211,6 +211,17 @@ language sql immutable set search_path = '' as $$
             from (select case when p_what = 'row' then left(p_code, 200) end as code) n) c
 $$;
 
+-- What count_refusal() counts on from: an account's refusals are those of all its queues, rows of each queue are counted apart. p_pace: the
+-- account's in the queue.
+create function punctual.refused_before(p_pace punctual.pace, p_what text) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_what <> 'account' then return p_pace.refused; end if;
+  return (select p.refused from punctual.pace p where p.account_id = p_pace.account_id and p.refused->>'what' = 'account'
+           order by (p.refused->>'count')::integer desc limit 1);
+end
+$$;
+
 -- How long the account waits for what count_refusal() answered; null where it goes on. Five rows in a row that are refused alike are the
 -- account's fault, whatever is said.
 create function punctual.refusal_pause(p_refused jsonb) returns interval

@@ -16,10 +16,19 @@ $$;
 create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
+  -- What an account is not refused in one queue it is refused in none: hardly ever is there anything to write.
+  update punctual.pace p set refused = null
+    from (select x.queue, x.account_id from punctual.pace x
+           where x.refused->>'what' = 'account' and x.queue <> q.name and x.account_id in (
+             select r.account_id from jsonb_to_recordset(p_applied) r (account_id uuid, outcome text, limit_scope text)
+              where r.outcome in ('done', 'again') or r.limit_scope is not null)
+           order by x.queue, x.account_id for no key update) l
+   where p.queue = l.queue and p.account_id = l.account_id;
   with freed as materialized (
     select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
            coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as holds_pair,
-           r.refused, case when r.refused is not null then punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) end as refusals,
+           r.refused, case when r.refused is not null then
+             punctual.count_refusal(punctual.refused_before(p, r.refused), r.refused, r.refusal, r.error) end as refusals,
            p.held, coalesce((p.held -> r.pair ->> 'count')::integer, 0) + 1 as held_count
       from jsonb_to_recordset(p_applied) r (account_id uuid, claim_id uuid, claimed_at timestamptz, outcome text, delay_seconds double precision,
              limit_scope text, refused text, refusal text, pair text, error text)
@@ -119,7 +128,7 @@ begin
                      select p_now + make_interval(secs => coalesce(r.account_pause_seconds, least(3600, 60 * power(2, least(p.limited, 10))))) as until,
                             r.error as reason where r.limit_scope = 'account'
                      union all
-                     select p_now + punctual.refusal_pause(f), f->>'said' from punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) f
+                     select p_now + punctual.refusal_pause(f), f->>'said' from punctual.count_refusal(punctual.refused_before(p, r.refused), r.refused, r.refusal, r.error) f
                       where r.refused in ('row', 'account') and p.claim_id = r.claim_id) v
                    where v.until is not null and (r.limit_scope is not null or r.refused is not null)
                    order by r.account_id, v.until desc) w

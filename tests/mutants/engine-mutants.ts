@@ -637,4 +637,33 @@ export const engineMutants: Mutant[] = [
     find: `until := case when p_until > p_now then p_until else punctual.next_midnight(p_zone, p_until - interval '1 microsecond') end;`,
     replace: 'until := p_until;',
   },
+  {
+    name: 'by whom after_settle is told of plain SQL',
+    guarantee: 'whoever may write a row may settle it',
+    file: migration('200_add_queue'),
+    find: 'language plpgsql security definer set search_path',
+    replace: 'language plpgsql set search_path',
+  },
+  {
+    name: 'what a queue’s own function settles by SQL',
+    guarantee: 'a row is settled alike by whatever hand',
+    file: migration('300_claim'),
+    find: `  perform set_config('punctual.settles', '', true);
+  execute format('select %s($1, $2)', p_function) using p_applied, p_now;`,
+    replace: `  execute format('select %s($1, $2)', p_function) using p_applied, p_now;`,
+  },
+  {
+    name: 'an account’s refusals in all of its queues',
+    guarantee: 'a refused account costs five calls in the first hour, whatever the number of queues',
+    file: migration('250_pace'),
+    find: `if p_what <> 'account' then return p_pace.refused; end if;`,
+    replace: 'return p_pace.refused;',
+  },
+  {
+    name: 'an account that one queue finds well again',
+    guarantee: 'what an account is not refused in one queue it is refused in none',
+    file: migration('400_settle'),
+    find: `where r.outcome in ('done', 'again') or r.limit_scope is not null)`,
+    replace: 'where false)',
+  },
 ];

@@ -101,6 +101,49 @@ describe('an account that is refused', () => {
     expect(await pausedSeconds()).toBe(300);
   });
 
+  describe('in several queues', () => {
+    /** The same of a post. */
+    async function attemptPost(record: Record<string, unknown>): Promise<string | null> {
+      const tick = sql.tick({ queue: 'posts' });
+      const { rows, claimId } = await tick.claim(1);
+      const id = rows[0]?.id;
+      await tick.settle(
+        id ? [{ id, claim_id: claimId, account_id: account, outcome: 'done', ...record }] : [],
+        {
+          close: 'yes',
+        },
+      );
+      return id ?? null;
+    }
+    const addPost = () =>
+      database.sql(
+        `insert into punctual.posts (account_id, body, scheduled_for) values ($1, 'x', '2026-01-01')`,
+        [account],
+      );
+
+    it('is left alone by all of them, twice as long each time', async () => {
+      await addDms(1);
+      await addPost();
+      for (const [n, wait] of [300, 600, 1_200, 2_400].entries()) {
+        expect(await (n % 2 === 0 ? attempt : attemptPost)(ofAccount)).not.toBeNull();
+        expect(await pausedSeconds()).toBe(wait);
+        expect([await attempt(ofAccount), await attemptPost(ofAccount)]).toEqual([null, null]);
+        sql.pass(wait);
+      }
+    });
+
+    it('begins anew in all of them once one of them has sent', async () => {
+      await addDms(1);
+      await addPost();
+      await attempt(ofAccount);
+      sql.pass(300);
+      await attemptPost({ outcome: 'done' });
+      expect(await refused()).toEqual([]);
+      await attempt(ofAccount);
+      expect(await pausedSeconds()).toBe(300);
+    });
+  });
+
   it.each(['unknown', 'retry', 'release'])('does not begin anew after %s', async (outcome) => {
     await addDms(3);
     await attempt(ofAccount);

@@ -24,19 +24,18 @@ const mostInTheHour = 5;
 
 function manyCalls(run: FinishedRun): Violation[] {
   const queues = [run, run.posts];
-  const toAccounts = queues.map((queue) => refusedCalls(queue, 'refused for hours'));
+  const toAccounts = queues.flatMap((queue) => refusedCalls(queue, 'refused for hours'));
   const toProviders = queues.flatMap((queue) => refusedCalls(queue, 'refuses everything'));
   const { accounts } = run.world;
   const ofAccounts = accounts.flatMap(({ id, provider, provider_account_id: name }) => {
     // Another refusal that comes between begins the count anew.
     const between = toProviders.filter((call) => call.provider === provider).map(({ at }) => at);
     const restarts = [...restartsOf(run, id), ...between];
-    const own = toAccounts.map((calls) => calls.filter(({ accountId }) => accountId === name));
-    return [
-      // Each queue counts its own.
-      ...own.flatMap((calls) => stretches(calls, restarts)).flatMap((calls) => tooSoon(calls, name)),
-      ...stretches(own.flat(), restarts).flatMap((calls) => tooManyInTheHour(calls, name)),
-    ];
+    const own = toAccounts.filter(({ accountId }) => accountId === name);
+    return stretches(own, restarts).flatMap((calls) => [
+      ...tooSoon(calls, name),
+      ...tooManyInTheHour(calls, name),
+    ]);
   });
   const ofProviders = [...new Set(accounts.map(({ provider }) => provider))].flatMap((name) => {
     const own = toProviders.filter(({ provider }) => provider === name);
