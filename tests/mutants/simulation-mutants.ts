@@ -383,4 +383,11 @@ export const simulationMutants: Mutant[] = [
     find: 'p.recent[cardinality(p.recent)] = f.claimed_at and f.refused is null',
     replace: 'p.recent[cardinality(p.recent)] = f.claimed_at',
   },
+  {
+    name: 'what fell due in the time that a restore has lost',
+    guarantee: 'what was sent in the lost time is not sent again',
+    file: 'supabase/migrations/20261122001900_restore.sql',
+    find: 'coalesce(t.next_attempt_at, t.%7$I) <= $4',
+    replace: 'coalesce(t.next_attempt_at, t.%7$I) <= $2',
+  },
 ];

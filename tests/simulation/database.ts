@@ -29,6 +29,10 @@ export interface SimulationDatabase {
   /** One statement as the owner, at an instant. Its one column `answer` is JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape
   sql(text: string, params: unknown[], at: number): Promise<any>;
+  /** Keeps a copy of all of it, for `goBack`. Nothing else may be under way. */
+  save(): Promise<void>;
+  /** Is again as it was when it was saved. */
+  goBack(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -36,12 +40,19 @@ type Query = (text: string, params: unknown[]) => Promise<{ rows: { answer?: unk
 
 /** Postgres in this process, loaded from the snapshot of the tests. */
 export async function openEmbedded(file?: string): Promise<SimulationDatabase> {
-  const db = await PGlite.create({ loadDataDir: new Blob([readFileSync(file ?? (await snapshotFile()))]) });
+  let db = await PGlite.create({ loadDataDir: new Blob([readFileSync(file ?? (await snapshotFile()))]) });
   await db.exec(recorder);
-  return simulationDatabase(
-    (text, params) => db.query(text, params),
-    () => db.close(),
-  );
+  let saved: Blob | undefined;
+  return simulationDatabase((text, params) => db.query(text, params), {
+    save: async () => {
+      saved = await db.dumpDataDir('none');
+    },
+    goBack: async () => {
+      await db.close();
+      db = await PGlite.create({ loadDataDir: saved });
+    },
+    close: () => db.close(),
+  });
 }
 
 let snapshot: Promise<string> | undefined;
@@ -76,16 +87,25 @@ export async function startServer(): Promise<{ url: string; stop(): Promise<void
 export async function openOnServer(serverUrl: string, name: string): Promise<SimulationDatabase> {
   // Copies wait for each other: the template takes one at a time.
   await asAdmin(serverUrl, `create database ${name} template ${template}`);
-  const client = new Client({ connectionString: databaseUrl(serverUrl, name) });
+  let client = new Client({ connectionString: databaseUrl(serverUrl, name) });
   await client.connect();
   await client.query(recorder);
-  return simulationDatabase(
-    (text, params) => client.query(text, params),
-    async () => {
+  /** What is copied or dropped may have no connection. */
+  const withoutConnection = async (statements: string[]) => {
+    await client.end();
+    for (const statement of statements) await asAdmin(serverUrl, statement);
+    client = new Client({ connectionString: databaseUrl(serverUrl, name) });
+    await client.connect();
+  };
+  return simulationDatabase((text, params) => client.query(text, params), {
+    save: () => withoutConnection([`create database ${name}_saved template ${name}`]),
+    goBack: () =>
+      withoutConnection([`drop database ${name}`, `alter database ${name}_saved rename to ${name}`]),
+    close: async () => {
       await client.end();
-      await asAdmin(serverUrl, `drop database ${name}`);
+      for (const one of [name, `${name}_saved`]) await asAdmin(serverUrl, `drop database if exists ${one}`);
     },
-  );
+  });
 }
 
 async function asAdmin(serverUrl: string, statement: string): Promise<void> {
@@ -104,7 +124,10 @@ function databaseUrl(serverUrl: string, name: string): string {
   return url.href;
 }
 
-function simulationDatabase(query: Query, close: () => Promise<void>): SimulationDatabase {
+function simulationDatabase(
+  query: Query,
+  server: Pick<SimulationDatabase, 'save' | 'goBack' | 'close'>,
+): SimulationDatabase {
   let calls = 0;
   return {
     get calls() {
@@ -146,7 +169,7 @@ function simulationDatabase(query: Query, close: () => Promise<void>): Simulatio
       await query(clock, [new Date(at).toISOString(), `${++calls}`]);
       return (await query(text, params.map(parameter))).rows[0]?.answer;
     },
-    close,
+    ...server,
   };
 }
 

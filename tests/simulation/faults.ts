@@ -74,7 +74,7 @@ export type JobFault = 'none' | keyof typeof jobFaults;
 /** All that may happen, as the figures name it. */
 export const faultNames: string[] = [
   ...Object.entries({
-    database: { away: 1, 'away, hanging': 1, ...databaseFaults },
+    database: { away: 1, 'away, hanging': 1, 'gone back': 1, ...databaseFaults },
     version: { 'older code': 1, 'newer database': 1 },
     statement: { slow: 1, cancelled: 1 },
     lock: lockFaults,

@@ -24,13 +24,18 @@ const payload = z.object({ key: z.string(), times: z.number(), everySeconds: z.n
 
 /** What jobs do: work that takes its time, fails, hangs, and is done again. */
 export class JobModel {
-  readonly runs: JobRun[] = [];
+  runs: JobRun[] = [];
 
   constructor(
     private readonly clock: VirtualClock,
     private readonly faults: Faults,
     private readonly random: RandomStream,
   ) {}
+
+  /** What jobs work on is put back with their database. */
+  goBack(to: number): void {
+    this.runs = this.runs.filter(({ startedAt, doneAt }) => (doneAt ?? startedAt) < to);
+  }
 
   /** The queue as a process has it: its handlers end with the process. */
   queueOf(process: SimulatedProcess, fate: Fate): JobsQueue {

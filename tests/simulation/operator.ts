@@ -132,30 +132,32 @@ export class Operator {
         : account.provider === 'whatsapp_cloud'
           ? row.recipient
           : (row.chat_id ?? chatOf(account.provider_account_id, row.recipient ?? ''));
-    const ownName = `dm_queue/${rowId}/`;
     const sent = this.provider.messages.filter(
       (message) =>
         message.accountId === account.provider_account_id &&
         message.chatId === chat &&
         message.text === row.body &&
         !message.failed &&
-        !message.byHand &&
-        // Those of another row with the same text bear its name.
-        (message.reference ?? ownName).startsWith(ownName),
-    ).length;
-    if (account.provider === 'whatsapp_cloud') return sent > 0 ? 'done' : 'pending';
-    // Of identical texts without a name it is not known which is which, only how many went out and how many rows, be they deleted since, are done with.
-    const twins = await this.store.sql(
-      `select jsonb_build_object('done', count(*) filter (where simulation.state_of(status) = 'done'),
-         'running', count(*) filter (where simulation.state_of(status) = 'running')) as answer
-         from (select status from punctual.${queue} where account_id = $1 and body = $2
-               union all
-               select content->>'status' from simulation.gone
-                where queue = '${queue}' and content->>'account_id' = $1::text and content->>'body' = $2) twins`,
-      [account.id, row.body],
+        !message.byHand,
     );
-    if (twins.running > 0) return null;
-    return sent > twins.done ? 'done' : 'pending';
+    // Those of a row bear its name over WhatsApp, and no name elsewhere.
+    const names = new Set(sent.flatMap(({ reference }) => reference?.split('/')[1] ?? []));
+    if (names.has(rowId)) return 'done';
+    // Of the others it is not known which is whose, only how many went out and how many rows, be they deleted since, are done with.
+    const twins = await this.store.sql(
+      `select jsonb_build_object('named', coalesce(jsonb_agg(id) filter (where id = any ($3)), '[]'),
+         'done', count(*) filter (where simulation.state_of(status) = 'done' and id <> all ($3)),
+         'running', count(*) filter (where simulation.state_of(status) = 'running')) as answer
+         from (select id::text, status from punctual.${queue} where account_id = $1 and body = $2
+               union all
+               select row_id, content->>'status' from simulation.gone
+                where queue = '${queue}' and content->>'account_id' = $1::text and content->>'body' = $2) twins`,
+      [account.id, row.body, `{${[...names]}}`],
+    );
+    if (account.provider === 'unipile' && twins.running > 0) return null;
+    const known = new Set<string>(twins.named);
+    const unnamed = sent.filter(({ reference }) => !known.has(reference?.split('/')[1] ?? '')).length;
+    return unnamed > twins.done ? 'done' : 'pending';
   }
 
   private instant(fromNowMs: number): string {

@@ -17,6 +17,7 @@ import type { DrawnJob } from './draw-jobs';
 import { type Fate, Faults } from './faults';
 import { FeedModel } from './feed-model';
 import { invariants } from './invariants/invariants';
+import { restoreKept } from './invariants/restore-kept';
 import type { Violation } from './invariants/violation';
 import { JobModel, type JobRun } from './job-model';
 import { Operator } from './operator';
@@ -32,6 +33,7 @@ import {
   type SettingsChange,
   type Transition,
 } from './recorder';
+import { type LostTime, Restorer } from './restorer';
 import { type Act, type Enrolled, SequenceOperator } from './sequence-operator';
 import { textOf } from './sequence-reckoning';
 import { SimulatedLocks } from './simulated-lock';
@@ -95,6 +97,11 @@ export interface FinishedRun extends PacedRun {
   observed: Violation[];
   figures: Figures;
   log: string[];
+}
+
+/** A run whose database was put back when it had come to its end, and has come to its end again. */
+export interface RestoredRun extends FinishedRun {
+  lost: LostTime;
 }
 
 /** A row as it stands in the end. */
@@ -170,10 +177,17 @@ export async function runSimulation(
   const startedAt = performance.now();
   const database = await open();
   try {
-    const run = await new Simulation(drawWorld(seed, days), database, onLog).play();
+    const simulation = new Simulation(drawWorld(seed, days), database, onLog);
+    const run = await simulation.play();
+    const broken = invariants.flatMap((invariant) => invariant(run));
+    let hash = hashOf(run);
+    const restored = await simulation.restore(run);
+    if (restored) {
+      broken.push(...restoreKept(run, restored));
+      hash = `${hash}${hashOf(restored)}`;
+    }
     run.figures.seconds = (performance.now() - startedAt) / 1_000;
-    const violations = [...run.observed, ...invariants.flatMap((invariant) => invariant(run))];
-    return { seed, days, violations, figures: run.figures, hash: hashOf(run) };
+    return { seed, days, violations: [...run.observed, ...broken], figures: run.figures, hash };
   } finally {
     await database.close();
   }
@@ -194,7 +208,8 @@ class Simulation {
   private readonly live = new Set<SimulatedProcess>();
   private readonly feed: FeedModel;
   private readonly jobs: JobModel;
-  private readonly intents = { dm_queue: new Map<string, Intent>(), posts: new Map<string, Intent>() };
+  private readonly restorer: Restorer;
+  private intents = { dm_queue: new Map<string, Intent>(), posts: new Map<string, Intent>() };
   private readonly drawnJobs = new Map<string, DrawnJob>();
   private readonly observed: Violation[] = [];
   private readonly log: string[] = [];
@@ -203,7 +218,7 @@ class Simulation {
   private freezes = 0;
 
   constructor(
-    private readonly world: World,
+    private world: World,
     database: SimulationDatabase,
     private readonly onLog: (line: string) => void = () => {},
   ) {
@@ -243,6 +258,7 @@ class Simulation {
       this.sequenceOperator,
       tell,
     );
+    this.restorer = new Restorer(world, clock, faults, stream('restore'), store, this.sqlOperator, tell);
   }
 
   async play(): Promise<FinishedRun> {
@@ -253,6 +269,7 @@ class Simulation {
     this.feed.begin();
     this.operator.begin();
     this.sqlOperator.begin();
+    this.restorer.begin();
     await this.sequenceOperator.begin();
     this.beginJumps();
     this.beginChatter();
@@ -265,6 +282,23 @@ class Simulation {
       new Promise<void>((resolve) => void this.clock.timer(this.world.endAt - this.clock.now(), resolve)),
     );
     return this.finish();
+  }
+
+  /** Puts the database back, in a world where that happens. `before`: what came of the run until now. */
+  async restore(before: FinishedRun): Promise<RestoredRun | null> {
+    const { restoresTo } = this.world;
+    if (restoresTo === null) return null;
+    for (const process of this.live) process.end();
+    this.live.clear();
+    this.jobs.goBack(restoresTo);
+    this.intents = { dm_queue: new Map(before.intents), posts: new Map(before.posts.intents) };
+    const enqueue = (queue: 'dm_queue' | 'posts', intent: Intent) =>
+      queue === 'posts' ? this.enqueuePost(intent) : this.enqueue(intent);
+    const lost = await this.restorer.restore(restoresTo, before, enqueue);
+    for (const id of lost.dms) this.intents.dm_queue.delete(id);
+    for (const id of lost.posts) this.intents.posts.delete(id);
+    this.world = { ...this.world, endAt: this.clock.now() };
+    return { ...(await this.finish()), lost };
   }
 
   private async setUp(): Promise<void> {

@@ -169,6 +169,8 @@ export class SequenceOperator {
   }
 
   private async act(kind: Act['kind'], enrolmentId: string): Promise<void> {
+    // After a restore it is for somebody else to say who goes on.
+    if (this.clock.now() >= this.world.endAt) return;
     const at = Math.floor(this.clock.now());
     const enrolment = await this.store.call(`${kind}_enrolment`, { p_id: enrolmentId }, 'PT409');
     if (enrolment === null) return;

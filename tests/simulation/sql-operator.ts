@@ -147,6 +147,21 @@ export class SqlOperator {
     }
   }
 
+  /** Rows whose time was moved since that call, in a database that has forgotten it. */
+  async cancelMoved(sinceCall: number): Promise<void> {
+    for (const { call, queue, rowId, kind } of [...this.acts]) {
+      if (call <= sinceCall || kind !== 'due moved' || queue === 'jobs') continue;
+      const changing = this.store.sql(
+        `with changed as (update punctual.${queue} t set status = 'cancelled', finished_at = current_setting('simulation.now')::timestamptz
+           where t.id = $1 and simulation.state_of(t.status) = 'pending' returning t.id)
+         select coalesce(jsonb_agg(id::text), '[]') as answer from changed`,
+        [rowId],
+      );
+      this.acts.push({ call: this.store.database.calls, queue, rowId, kind: 'cancelled' });
+      await changing;
+    }
+  }
+
   private drawDue(now: string): string {
     const { random } = this;
     return random.pick([

@@ -87,6 +87,8 @@ export interface World {
   /** Days after which settled rows go; null where nothing is deleted and nothing rolled up. */
   retentionDays: number | null;
   jobsPeriodMs: number;
+  /** The instant that the database is put back to when the run is over; null where it is not. */
+  restoresTo: number | null;
 }
 
 /** Where clocks change, and the days on which they do: at two, at midnight, by half an hour. */
@@ -141,7 +143,13 @@ export function drawWorld(seed: number, days: number): World {
     retentionDays: stream('retention').chance(0.6) ? 1 : null,
     postsPeriodMs: Math.round(stream('posts period').between(12, 25) * minute),
     jobsPeriodMs: Math.round(stream('jobs period').between(8, 20) * minute),
+    restoresTo: drawRestore(stream('restore'), startAt, quietAt),
   };
+}
+
+function drawRestore(random: RandomStream, startAt: number, quietAt: number): number | null {
+  if (!random.chance(0.3)) return null;
+  return Math.round(quietAt - Math.min(0.7 * (quietAt - startAt), random.magnitude(0.2, 20) * hour));
 }
 
 function drawAccounts(

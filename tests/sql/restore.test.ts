@@ -372,6 +372,19 @@ describe('the enrolments', () => {
     expect(await talk.send()).toEqual(['two']);
   });
 
+  it('have the step that an answer sets off queued as unknown as well, when the answer is told again and somebody calls again', async () => {
+    const sequence = await talk.addSequence([{ kind: 'question', body: 'one' }, { body: 'two' }]);
+    const [id = ''] = await talk.enrol(sequence, [person('ann')]);
+    await talk.advance();
+    expect(await talk.send()).toEqual(['one']);
+    const { since, call } = goBack();
+    expect(await call()).toMatchObject({ messages_queued: 0, enrolments_paused: 0 });
+    await talk.call('take_reply', { p_id: id, p_reply: { body: 'yes', said_at: since } });
+    expect(await call()).toMatchObject({ messages_queued: 1, enrolments_paused: 1 });
+    const [, message] = await talk.messages(id);
+    expect(message).toMatchObject({ body: 'two', status: 'unknown' });
+  });
+
   it('have a message that was not sent withdrawn, and queue it when they are resumed', async () => {
     const sequence = await talk.addSequence([{ body: 'one' }]);
     const [id = ''] = await talk.enrol(sequence, [person('ann')]);

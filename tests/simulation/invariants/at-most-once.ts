@@ -9,7 +9,7 @@ export function atMostOnce(run: FinishedRun): Violation[] {
   return [run, run.posts].flatMap(deliveredTooOften);
 }
 
-function deliveredTooOften({ queue, messages, intents, transitions }: PacedRun): Violation[] {
+export function deliveredTooOften({ queue, messages, intents, transitions }: PacedRun): Violation[] {
   const wanted = new Map<string, number>();
   const want = (key: string) => wanted.set(key, (wanted.get(key) ?? 0) + 1);
   const keyOf = (intent: Intent) =>

@@ -4,9 +4,14 @@ import type { Violation } from './violation';
 
 /** By the provider's own books: each step of an enrolment went out once at most, and none before the one before it had. */
 export function stepsOnceInOrder(run: FinishedRun): Violation[] {
-  return storiesOf(run).flatMap((story) =>
-    story.enrolled.steps.flatMap((_, n) => [...repeated(story, n + 1), ...outOfOrder(story, n + 1)]),
-  );
+  return [
+    ...stepsOnce(run),
+    ...storiesOf(run).flatMap((story) => story.enrolled.steps.flatMap((_, n) => outOfOrder(story, n + 1))),
+  ];
+}
+
+export function stepsOnce(run: FinishedRun): Violation[] {
+  return storiesOf(run).flatMap((story) => story.enrolled.steps.flatMap((_, n) => repeated(story, n + 1)));
 }
 
 function repeated(story: Story, step: number): Violation[] {

@@ -1,0 +1,158 @@
+import type { VirtualClock } from '../support/virtual-clock';
+import type { Faults } from './faults';
+import type { RandomStream } from './random';
+import type { FinishedRun, PacedRun } from './run-simulation';
+import { type Enrolled, isChatOf } from './sequence-operator';
+import { textOf } from './sequence-reckoning';
+import type { SimulatedStore } from './simulated-store';
+import type { SqlOperator } from './sql-operator';
+import { hour, type Intent, type World } from './world';
+
+/** What the database has forgotten. */
+export interface LostTime {
+  from: number;
+  to: number;
+  /** The rows that are not there any more. */
+  dms: Set<string>;
+  posts: Set<string>;
+}
+
+type Enqueue = (queue: 'dm_queue' | 'posts', intent: Intent) => Promise<void>;
+
+/** An enrolment that waits for somebody to resume it, with the message that is the next or on its way. */
+interface Paused {
+  id: string;
+  step: number;
+  isReminder: boolean;
+  isOnItsWay: boolean;
+}
+
+/** Whoever puts the database back to an earlier instant when a run is over, and follows docs/restore.md then. */
+export class Restorer {
+  /** How many calls of the database it knows of. */
+  private savedCalls = 0;
+
+  constructor(
+    private readonly world: World,
+    private readonly clock: VirtualClock,
+    private readonly faults: Faults,
+    private readonly random: RandomStream,
+    private readonly store: SimulatedStore,
+    private readonly sqlOperator: SqlOperator,
+    private readonly tell: (line: () => string) => void,
+  ) {}
+
+  begin(): void {
+    const { restoresTo } = this.world;
+    if (restoresTo === null) return;
+    this.clock.timer(restoresTo - this.clock.now(), () => {
+      this.savedCalls = this.store.database.calls;
+      void this.clock.busy(this.store.database.save());
+    });
+  }
+
+  /** Begins when no process runs any more, and ends when all has come to rest. `before`: the run as it was judged. */
+  async restore(since: number, before: FinishedRun, enqueue: Enqueue): Promise<LostTime> {
+    const to = Math.floor(this.clock.now());
+    await this.clock.busy(this.store.database.goBack());
+    this.faults.count('database: gone back');
+    await this.keepIdsApart();
+    const lost = {
+      from: since,
+      to,
+      dms: await this.lostOf(before),
+      posts: await this.lostOf(before.posts),
+    };
+    await this.afterRestore(since);
+    await this.wait(this.random.between(0.1, 1));
+    // Everybody else has lived on in the lost time: what other systems queued, and what people answered, is told again.
+    for (const [id, intent] of before.intents)
+      if (intent.idempotencyKey !== null && lost.dms.has(id)) await enqueue('dm_queue', intent);
+    for (const [id, intent] of before.posts.intents)
+      if (intent.idempotencyKey !== null && lost.posts.has(id)) await enqueue('posts', intent);
+    await this.tellReplies(before, since);
+    await this.afterRestore(since);
+    await this.wait(this.random.between(1, 6));
+    await this.sqlOperator.cancelMoved(this.savedCalls);
+    await this.resume(before);
+    await this.store.sql('update punctual.queues set paused_at = null, paused_reason = null');
+    // Accounts are paused until their next day.
+    await this.wait(30);
+    return lost;
+  }
+
+  private async afterRestore(since: number): Promise<void> {
+    const answer = await this.store.call('after_restore', { p_since: new Date(since).toISOString() });
+    this.tell(() => `restored: ${JSON.stringify(answer)}`);
+  }
+
+  private wait(hours: number): Promise<void> {
+    return this.clock.run(
+      new Promise((resolve) => void this.clock.timer(Math.round(hours * hour), () => resolve())),
+    );
+  }
+
+  /** A database that is put back gives ids out a second time. Here it does not, so that the books of the providers stay legible. */
+  private async keepIdsApart(): Promise<void> {
+    await this.store.sql(
+      `select to_jsonb(count(setval(format('%I.%I', schemaname, sequencename), coalesce(last_value, 1) + 1000000))) as answer
+         from pg_sequences where schemaname in ('punctual', 'simulation')`,
+    );
+  }
+
+  private async lostOf({ queue, intents }: PacedRun): Promise<Set<string>> {
+    const there = new Set<string>(
+      await this.store.sql(
+        `select coalesce(jsonb_agg(id), '[]') as answer from (select id::text from punctual.${queue}
+           union all select row_id from simulation.gone where queue = '${queue}') known`,
+      ),
+    );
+    return new Set([...intents.keys()].filter((id) => !there.has(id)));
+  }
+
+  /** What people wrote since to somebody who is enrolled. */
+  private async tellReplies({ enrolled, messages }: FinishedRun, since: number): Promise<void> {
+    const there = new Set<string>(
+      await this.store.sql(`select coalesce(jsonb_agg(id::text), '[]') as answer from punctual.enrolments`),
+    );
+    const known = [...enrolled.values()].filter(({ id }) => there.has(id));
+    for (const message of messages) {
+      if (message.fromUs || message.deliveredAt < since) continue;
+      const owner = known.findLast((one) => isChatOf(one, message));
+      if (!owner) continue;
+      const said_at = new Date(message.saidAt).toISOString();
+      const reply = { body: message.text, message_id: message.id, said_at };
+      await this.store.call('take_reply', { p_id: owner.id, p_reply: reply });
+      this.tell(() => `enrolment ${owner.id}: told again of "${message.text}"`);
+    }
+  }
+
+  /** Whoever got a later message than the database knows of is not to get it again. */
+  private async resume({ enrolled, messages }: FinishedRun): Promise<void> {
+    const paused: Paused[] = await this.store.sql(
+      `select coalesce(jsonb_agg(jsonb_build_object('id', e.id::text, 'step', coalesce(d.step, e.step),
+         'isReminder', coalesce(d.is_reminder, e.action = 'remind'), 'isOnItsWay', d.id is not null) order by e.id), '[]') as answer
+         from punctual.enrolments e left join punctual.dm_queue d on d.id = e.message_id
+        where e.paused_at is not null and not punctual.is_over(e)`,
+    );
+    for (const one of paused) {
+      const person = enrolled.get(one.id);
+      if (!person) continue;
+      const wasSent = laterTexts(person, one).some((text) =>
+        messages.some((message) => message.text === text && isChatOf(person, message) && !message.failed),
+      );
+      this.tell(() => `enrolment ${one.id}: ${wasSent ? 'its later steps went out' : 'goes on'}`);
+      await this.store.call(wasSent ? 'stop_enrolment' : 'resume_enrolment', { p_id: one.id }, 'PT409');
+    }
+  }
+}
+
+/** Of what comes after the message that is on its way, or of that and all after it where none is. */
+function laterTexts(person: Enrolled, { step, isReminder, isOnItsWay }: Paused): string[] {
+  const messages = person.steps.flatMap((_, n) => [
+    { step: n + 1, isReminder: false },
+    { step: n + 1, isReminder: true },
+  ]);
+  const at = messages.findIndex((one) => one.step === step && one.isReminder === isReminder);
+  return messages.slice(at + (isOnItsWay ? 1 : 0)).map((one) => textOf(person, one.step, one.isReminder));
+}
