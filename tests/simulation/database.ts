@@ -10,6 +10,11 @@ import { type PostgresVersion, startPostgresServer } from '../stack/postgres-ser
 import makeSnapshot from '../support/global-setup';
 import { recorder, touched } from './recorder';
 
+interface Limit {
+  rowMs: number;
+  admits(touchedRows: number): boolean;
+}
+
 /** The database of one run: freshly migrated, with the recorder of the simulation in it. */
 export interface SimulationDatabase {
   /** How many calls and statements were sent so far. */
@@ -20,12 +25,7 @@ export interface SimulationDatabase {
    * `limit`: how long one row takes to be read or written, and whether the call may last as long as that many rows take; where not it is
    * cancelled, and nothing of it stays.
    */
-  call(
-    fn: string,
-    args: Record<string, unknown>,
-    at: number,
-    limit?: { rowMs: number; admits(touchedRows: number): boolean },
-  ): Promise<unknown>;
+  call(fn: string, args: Record<string, unknown>, at: number, limit?: Limit): Promise<unknown>;
   /** One statement as the owner, at an instant. Its one column `answer` is JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape
   sql(text: string, params: unknown[], at: number): Promise<any>;
@@ -129,11 +129,34 @@ function simulationDatabase(
   server: Pick<SimulationDatabase, 'save' | 'goBack' | 'close'>,
 ): SimulationDatabase {
   let calls = 0;
+  /** What is under way: each takes several statements, and there is one connection. */
+  let before: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const own = before.then(work, work);
+    before = own;
+    return own;
+  };
+  const carryOut = async (text: string, params: unknown[], limit: Limit | undefined): Promise<unknown> => {
+    try {
+      if (!limit) return (await query(text, params)).rows[0]?.answer;
+      await query('begin', []);
+      await query(`set local simulation.row_ms = ${limit.rowMs.toFixed(3)}`, []);
+      const { answer, touched } = (await query(text, params)).rows[0] ?? {};
+      const isAdmitted = limit.admits(Number(touched));
+      await query(isAdmitted ? 'commit' : 'rollback', []);
+      if (isAdmitted) return answer;
+      throw Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' });
+    } catch (error) {
+      if (limit) await query('rollback', []);
+      const { code, message } = error as { code?: string; message: string };
+      throw new StoreError(storeErrorKind(code ?? null), message, code ?? null);
+    }
+  };
   return {
     get calls() {
       return calls;
     },
-    async call(fn, args, at, limit) {
+    call(fn, args, at, limit) {
       const names = Object.keys(args).filter((name) => name !== 'p_now');
       const given = names.map((name, i) => `${name} => $${i + 3}`);
       // The recorder's triggers read the instant and the call: they are set in the call itself, which spares a second one.
@@ -144,30 +167,20 @@ function simulationDatabase(
         ? `with clock as materialized (select ${clock}, ${before}), called as materialized (select ${call}, clock.before from clock) ` +
           `select c.answer, t.count - c.before as touched from called c cross join lateral (${touched('c.answer is not null')}) t`
         : `with clock as materialized (select ${clock}) select ${call} from clock`;
-      try {
-        const params = [
-          new Date(at).toISOString(),
-          `${++calls}`,
-          ...names.map((name) => parameter(args[name])),
-        ];
-        if (!limit) return (await query(text, params)).rows[0]?.answer;
-        await query('begin', []);
-        await query(`set local simulation.row_ms = ${limit.rowMs.toFixed(3)}`, []);
-        const { answer, touched } = (await query(text, params)).rows[0] ?? {};
-        const isAdmitted = limit.admits(Number(touched));
-        await query(isAdmitted ? 'commit' : 'rollback', []);
-        if (isAdmitted) return answer;
-        throw Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' });
-      } catch (error) {
-        if (limit) await query('rollback', []);
-        const { code, message } = error as { code?: string; message: string };
-        throw new StoreError(storeErrorKind(code ?? null), message, code ?? null);
-      }
+      const params = [
+        new Date(at).toISOString(),
+        `${++calls}`,
+        ...names.map((name) => parameter(args[name])),
+      ];
+      return inTurn(() => carryOut(text, params, limit));
     },
-    async sql(text, params, at) {
+    sql(text, params, at) {
       const clock = `select set_config('simulation.now', $1, false), set_config('simulation.call', $2, false)`;
-      await query(clock, [new Date(at).toISOString(), `${++calls}`]);
-      return (await query(text, params.map(parameter))).rows[0]?.answer;
+      const setting = [new Date(at).toISOString(), `${++calls}`];
+      return inTurn(async () => {
+        await query(clock, setting);
+        return (await query(text, params.map(parameter))).rows[0]?.answer;
+      });
     },
     ...server,
   };

@@ -132,7 +132,7 @@ export class SimulatedStore {
   ): void {
     const { rows, settled } = answer as {
       rows: { id: string }[];
-      settled: { exceptions: { id: string; verdict: string; outcome: string }[] };
+      settled: { exceptions: { id: string; claim_id: string; verdict: string; outcome: string }[] };
     };
     const { exceptions } = settled;
     if (p_want !== 0) this.stalled.delete(`${queue}/${partition}`);
@@ -143,7 +143,7 @@ export class SimulatedStore {
       ...records,
     ] as Exchange['p_outcomes']['records'];
     for (const { id, claim_id, outcome, delay_seconds, limit_scope, refused } of all) {
-      const exception = exceptions.find((other) => other.id === id);
+      const exception = exceptions.find((other) => other.id === id && other.claim_id === claim_id);
       this.brought.push({
         at,
         call,
