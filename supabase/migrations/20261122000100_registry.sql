@@ -244,9 +244,10 @@ create table punctual.pace (
   gap_seconds integer check (gap_seconds between 0 and 86400),
   gap_jitter_seconds integer check (gap_jitter_seconds between 0 and 86400),
   hours jsonb check (punctual.is_hours(hours)),
-  -- Claims of the day that ends then.
+  -- Claims of the day that ends then, and when the first of them was made.
   used integer not null default 0,
   used_until timestamptz,
+  used_since timestamptz,
   -- When its latest claims were made, oldest first: as many as its hourly limit, and 30 at least. One that had no effect is taken out.
   recent timestamptz[] not null default '{}',
   -- How often in a row the provider said that it is too much.

@@ -396,6 +396,7 @@ begin
       update punctual.pace p set
         used = case when h.id is null then p.used else h.used + 1 end,
         used_until = case when h.id is null then p.used_until else h.until end,
+        used_since = case when h.id is not null and h.used = 0 then $4 else p.used_since end,
         recent = case when h.id is null then p.recent
                       else (p.recent || $4)[greatest(1, cardinality(p.recent) + 2 - h.remembered):] end,
         claim_id = case when h.id is null then p.claim_id else $5 end,

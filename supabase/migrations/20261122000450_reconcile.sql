@@ -439,10 +439,11 @@ begin
   perform from punctual.pace p where p.queue = q.name and p.account_id = v_account for no key update skip locked;
   if not found then return not exists (select from punctual.pace p where p.queue = q.name and p.account_id = v_account); end if;
   update punctual.pace p set
-    used = case when punctual.is_time_zone(a.time_zone) and p.used_until = punctual.next_midnight(a.time_zone, v_claimed_at) then greatest(p.used - 1, 0) else p.used end,
+    -- A claim of an earlier day is not among those that are counted.
+    used = case when v_claimed_at >= p.used_since then greatest(p.used - 1, 0) else p.used end,
     recent = coalesce(p.recent[:array_position(p.recent, v_claimed_at) - 1] || p.recent[array_position(p.recent, v_claimed_at) + 1:], p.recent),
     next_ok_at = '-infinity', waiting_for = null, ready_at = case when p.busy_until > p_now then p.ready_at else p_now end
-    from punctual.accounts a where p.queue = q.name and p.account_id = v_account and a.id = p.account_id;
+   where p.queue = q.name and p.account_id = v_account;
   return true;
 end
 $$;

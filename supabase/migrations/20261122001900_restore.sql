@@ -52,7 +52,8 @@ begin
     execute format($sql$
       update punctual.pace p set
         used = (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).used + d.rows,
-        used_until = (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).until
+        used_until = (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).until,
+        used_since = case when (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).used = 0 then $1 else p.used_since end
         from (select a.id, c.rows, case when punctual.is_time_zone(a.time_zone) then a.time_zone else 'UTC' end as zone
                 from (select t.%3$I as account_id, count(*)::integer as rows from %1$I.%2$I t
                        where t.status = %4$L and t.finished_at = $2 and t.claimed_at = $1 group by 1) c

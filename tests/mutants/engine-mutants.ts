@@ -477,13 +477,6 @@ export const engineMutants: Mutant[] = [
     replace: '  raise;',
   },
   {
-    name: 'an account’s day in a zone that is unknown',
-    guarantee: 'what became of a message is found out whatever its account’s zone',
-    file: migration('450_reconcile'),
-    find: 'used = case when punctual.is_time_zone(a.time_zone) and p.used_until',
-    replace: 'used = case when p.used_until',
-  },
-  {
     name: 'the end of a row settled by plain SQL',
     guarantee: 'a row is settled alike by whatever hand',
     file: migration('200_add_queue'),
@@ -665,5 +658,19 @@ export const engineMutants: Mutant[] = [
     file: migration('400_settle'),
     find: `where r.outcome in ('done', 'again') or r.limit_scope is not null)`,
     replace: 'where false)',
+  },
+  {
+    name: 'the day that a place is of',
+    guarantee: 'what had no effect gives back a place of its own day',
+    file: migration('450_reconcile'),
+    find: 'case when v_claimed_at >= p.used_since then',
+    replace: 'case when true then',
+  },
+  {
+    name: 'the first claim of a day',
+    guarantee: 'what had no effect gives back a place of its own day',
+    file: migration('300_claim'),
+    find: 'case when h.id is not null and h.used = 0 then $4 else p.used_since end',
+    replace: 'coalesce(p.used_since, $4)',
   },
 ];

@@ -73,6 +73,16 @@ describe('an absence', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'pending' });
   });
 
+  it('gives back its place of the day though somebody has moved the account to another zone since', async () => {
+    const { id } = await sql.addUnknown(account);
+    await database.sql(`update punctual.accounts set time_zone = 'Pacific/Kiritimati'`);
+    sql.pass(700);
+    await sql.look(() => absence(600));
+    expect((await sql.pace(account)).used).toBe(0);
+    expect(await sql.drain()).toEqual([id]);
+    expect((await sql.pace(account)).used).toBe(1);
+  });
+
   it('ends a row whose attempts are used up', async () => {
     const { id } = await sql.addUnknown(account, { max_attempts: 1 });
     sql.pass(700);
