@@ -526,17 +526,22 @@ begin
 end
 $$;
 
--- As the owner: whoever may write the row need not see anything of ours.
+-- As whoever wrote the row, never as the owner: a function of the owner's that anybody's update runs is a way to the owner's rights.
 create function punctual.tell_by_hand() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql set search_path = '' as $$
 declare
-  q punctual.queues;
   v_row jsonb := to_jsonb(new);
 begin
-  select * into q from punctual.queues where name = tg_argv[0];
+  if not has_schema_privilege('punctual', 'usage') then
+    raise exception '% may not settle rows of the queue %, whose after_settle has to be told', current_user, tg_argv[0]
+      using errcode = '42501', hint = 'Do it as the owner or as service_role, or let the app do it: POST /api/queues/:queue/rows/:id/resolve.';
+  end if;
   perform punctual.tell_after_settle(q, jsonb_build_array(jsonb_build_object(
-    'id', v_row->'id', 'claim_id', v_row->'claim_id', 'outcome', punctual.state_of_word(q, v_row->>'status'), 'error', v_row->'last_error',
-    'rate_limited', false, 'claimed_at', v_row->'claimed_at', 'due', v_row->q.due_column, 'account_id', v_row->q.account_column)), new.finished_at);
+      'id', v_row->'id', 'claim_id', v_row->'claim_id', 'outcome', punctual.state_of_word(q, v_row->>'status'), 'error', v_row->'last_error',
+      'rate_limited', false, 'claimed_at', v_row->'claimed_at', 'due', v_row->q.due_column, 'account_id', v_row->q.account_column)),
+    -- A later trigger of the table's own may have been the one that settled it.
+    coalesce(new.finished_at, clock_timestamp()))
+     from punctual.queues q where q.name = tg_argv[0];
   return null;
 end
 $$;
@@ -549,8 +554,12 @@ declare
 begin
   execute format('create or replace trigger punctual_finish_by_hand before update of status on %s for each row when (%s) '
                  'execute function punctual.finish_by_hand()', p_table, v_by_hand);
-  execute format('create or replace trigger punctual_tell_by_hand after update of status on %s for each row when (%s) '
-                 'execute function punctual.tell_by_hand(%L)', p_table, v_by_hand, q.name);
+  if q.after_settle is null then
+    execute format('drop trigger if exists punctual_tell_by_hand on %s', p_table);
+  else
+    execute format('create or replace trigger punctual_tell_by_hand after update of status on %s for each row when (%s) '
+                   'execute function punctual.tell_by_hand(%L)', p_table, v_by_hand, q.name);
+  end if;
 end
 $$;
 

@@ -72,6 +72,7 @@ declare
   v_items jsonb;
   v_some jsonb;
   v_ids text[];
+  v_late text[];
   v_ended jsonb;
   v_written integer := 0;
 begin
@@ -84,6 +85,12 @@ begin
       'insert into punctual.history (queue, row_id, at, event, text) select %L, u.id::text, $2, %L, u.last_error from updated u order by u.id',
       q.table_schema, q.table_name, p_set, q.id_type, q.name, p_event), v_some, 'it could not be written', p_now);
     v_written := v_written + cardinality(v_ids);
+    if q.delivery = 'at-most-once' then
+      -- Proof of an earlier attempt that was kept while this one was under way.
+      execute format('select array(select t.id::text from %I.%I t where t.id = any (array(select unnest($1)::%s)) and t.reconcile ? ''late_proof'' order by t.id)',
+                     q.table_schema, q.table_name, q.id_type) into v_late using v_ids;
+      perform punctual.apply_late_proof(q, l, p_now) from unnest(v_late) l;
+    end if;
     if q.after_settle is not null then
       execute format('select jsonb_agg(jsonb_build_object(''id'', t.id, ''outcome'', case t.status when %L then ''dead'' else ''unknown'' end, '
                      '''error'', t.last_error, ''rate_limited'', false) order by t.id) '

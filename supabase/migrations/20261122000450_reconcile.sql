@@ -166,6 +166,8 @@ declare
 begin
   select * into v_row from punctual.lock_row(q, p_id, false);
   if v_row.id is null or punctual.is_taken(q, v_message, p_id) then return; end if;
+  -- Nobody has attempted this row: after a restore ids are given out a second time.
+  if v_row.content->>'claimed_at' is null then return; end if;
   if v_row.state = 'running' then
     perform punctual.keep_late_proof(q, p_id, v_message, p_result, p_now);
   elsif v_row.state <> 'done' then

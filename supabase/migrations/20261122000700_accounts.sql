@@ -56,12 +56,23 @@ $$;
 -- first. Raises PT404 where nothing is refused.
 create function punctual.end_refusal(p_provider text, p_account_id uuid default null, p_now timestamptz default null) returns void
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_said text[];
 begin
   if p_account_id is not null then
-    -- What its paces know of refusals goes with the pause.
-    update punctual.accounts a set paused_until = null, paused_reason = null
-     where a.id = p_account_id and a.provider = p_provider
-       and exists (select from punctual.pace p where p.account_id = a.id and p.refused->>'what' <> 'provider' and punctual.refusal_pause(p.refused) is not null);
+    perform from punctual.accounts a where a.id = p_account_id and a.provider = p_provider for no key update;
+    select array_agg(p.refused->>'said') into v_said from punctual.pace p
+     where p.account_id = p_account_id and p.provider = p_provider and p.refused->>'what' <> 'provider' and punctual.refusal_pause(p.refused) is not null;
+    if v_said is null then
+      raise exception '% refuses nothing of that', p_provider using errcode = 'PT404';
+    end if;
+    -- A pause that somebody else has set since is his to end.
+    update punctual.accounts a set paused_until = null, paused_reason = null where a.id = p_account_id and a.paused_reason = any (v_said);
+    update punctual.pace p set refused = null, retry_at = null, next_ok_at = '-infinity', ready_at = coalesce(p_now, clock_timestamp())
+      from (select x.queue, x.account_id from punctual.pace x where x.account_id = p_account_id and x.refused->>'what' <> 'provider'
+             order by x.queue for no key update) l
+     where p.queue = l.queue and p.account_id = l.account_id;
+    return;
   else
     update punctual.pace p set refused = null, retry_at = null, next_ok_at = '-infinity', ready_at = coalesce(p_now, clock_timestamp())
       from (select x.queue, x.account_id from punctual.pace x where x.provider = p_provider and x.refused->>'what' = 'provider'

@@ -730,5 +730,6 @@ end
 $$;
 
 update punctual.queues set after_settle = 'punctual.follow_messages', before_claim = 'punctual.reopen_messages' where name = 'dm_queue';
+select punctual.make_queue_triggers('punctual.dm_queue', q) from punctual.queues q where q.name = 'dm_queue';
 
 select punctual.close_to_public();

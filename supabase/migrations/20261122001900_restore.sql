@@ -30,6 +30,8 @@ begin
           reconcile = punctual.begin_reconcile(%8$L, to_jsonb(t.*) || jsonb_build_object('claim_id', coalesce(t.claim_id, p.claim_id)), $3)
             || jsonb_build_object('restored_to', $2,
                  'first_at', least((t.reconcile->>'first_at')::timestamptz, case when not p.was_pending then t.claimed_at end, $2))
+            -- What was sent is what the row was then, whatever somebody has made of it since.
+            || case when p.was_unknown then jsonb_strip_nulls(jsonb_build_object('digest', t.reconcile->'digest', 'account_id', t.reconcile->'account_id')) else '{}' end
           from picked p where t.id = p.id
         returning t.id, t.last_error, p.was_unknown),
       noted as (

@@ -494,8 +494,8 @@ export const engineMutants: Mutant[] = [
     name: 'what follows on a row settled by plain SQL',
     guarantee: 'a row is settled alike by whatever hand',
     file: migration('200_add_queue'),
-    find: 'select * into q from punctual.queues where name = tg_argv[0];',
-    replace: 'return null;',
+    find: 'from punctual.queues q where q.name = tg_argv[0];',
+    replace: 'from punctual.queues q where false;',
   },
   {
     name: 'a due time that is none',
@@ -631,11 +631,13 @@ export const engineMutants: Mutant[] = [
     replace: 'until := p_until;',
   },
   {
-    name: 'by whom after_settle is told of plain SQL',
-    guarantee: 'whoever may write a row may settle it',
+    name: 'as whom after_settle is told of plain SQL',
+    guarantee: 'an update of a row runs nothing with rights that whoever made it has not',
     file: migration('200_add_queue'),
-    find: 'language plpgsql security definer set search_path',
-    replace: 'language plpgsql set search_path',
+    find: `create function punctual.tell_by_hand() returns trigger
+language plpgsql set`,
+    replace: `create function punctual.tell_by_hand() returns trigger
+language plpgsql security definer set`,
   },
   {
     name: 'what a queue’s own function settles by SQL',
@@ -672,5 +674,33 @@ export const engineMutants: Mutant[] = [
     file: migration('300_claim'),
     find: 'case when h.id is not null and h.used = 0 then $4 else p.used_since end',
     replace: 'coalesce(p.used_since, $4)',
+  },
+  {
+    name: 'late proof after a sweep',
+    guarantee: 'proof that was kept is heard when the later attempt dies',
+    file: migration('300_claim'),
+    find: 'perform punctual.apply_late_proof(q, l, p_now) from unnest(v_late) l;',
+    replace: '',
+  },
+  {
+    name: 'late proof of a row that nobody has attempted',
+    guarantee: 'no outcome of a lost claim moves a row',
+    file: migration('450_reconcile'),
+    find: `if v_row.content->>'claimed_at' is null then return; end if;`,
+    replace: '',
+  },
+  {
+    name: 'what a restored row was when it was sent',
+    guarantee: 'a row that was edited since it was sent is never taken for not sent',
+    file: 'supabase/migrations/20261122001900_restore.sql',
+    find: `jsonb_build_object('digest', t.reconcile->'digest', 'account_id', t.reconcile->'account_id')`,
+    replace: `'{}'::jsonb`,
+  },
+  {
+    name: 'whose pause a person ends',
+    guarantee: 'that a refusal is mended ends no pause of anybody else',
+    file: migration('700_accounts'),
+    find: 'where a.id = p_account_id and a.paused_reason = any (v_said);',
+    replace: 'where a.id = p_account_id;',
   },
 ];

@@ -1025,7 +1025,9 @@ describe('add_queue refuses', () => {
   it('nothing without a case above', () => {
     const file = '../../supabase/migrations/20261122000200_add_queue.sql';
     const sql = readFileSync(new URL(file, import.meta.url), 'utf8');
-    const templates = [...sql.matchAll(/raise exception '((?:[^']|'')*)'/g)].map(([, text = '']) => text);
+    const templates = [...sql.matchAll(/raise exception '(add_queue: (?:[^']|'')*)'/g)].map(
+      ([, text = '']) => text,
+    );
     expect(templates.length).toBeGreaterThan(20);
     const literally = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
     const messages = [enumMessage, ...refusals.map(({ message }) => `add_queue: ${message}`)];

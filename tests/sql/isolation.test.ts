@@ -135,16 +135,33 @@ describe('a table of a person’s own, whose queue has an after_settle', () => {
     );
   });
 
-  it('is told of what somebody settles who may do nothing but write the row', async () => {
+  it('cannot be told by somebody who may do nothing but write the row: it stays as it is, and the error says who can', async () => {
     await database.sql('insert into app.tasks (due) values (now())');
-    await database.sql('set role visitor');
-    try {
-      await database.sql(`update app.tasks set status = 'done'`);
-    } finally {
-      await database.sql('reset role');
-    }
-    expect(await database.sql('select outcome from app.told')).toEqual([{ outcome: 'done' }]);
+    const asVisitor = async (statement: string) => {
+      await database.sql('set role visitor');
+      try {
+        await database.sql(statement);
+      } finally {
+        await database.sql('reset role');
+      }
+    };
+    await expect(asVisitor(`update app.tasks set status = 'done'`)).rejects.toMatchObject({
+      code: '42501',
+      message: 'visitor may not settle rows of the queue own, whose after_settle has to be told',
+    });
+    expect(await database.sql('select status from app.tasks')).toEqual([{ status: 'pending' }]);
+    expect(await database.sql('select from app.told')).toEqual([]);
+    // Where nobody has to be told he may.
+    await database.sql(`select punctual.add_queue('own', 'app.tasks', 'due', 'at-least-once')`);
+    await asVisitor(`update app.tasks set status = 'done'`);
     expect(await database.sql('select from app.tasks where finished_at is null')).toEqual([]);
+  });
+
+  it('runs as whoever settles by SQL, never as the owner of the database', async () => {
+    const definers = await database.sql(
+      `select proname from pg_proc where pronamespace = 'punctual'::regnamespace and prosecdef`,
+    );
+    expect(definers).toEqual([]);
   });
 
   it('may settle a message by SQL, in a tick, and the message’s sequence hears of it', async () => {

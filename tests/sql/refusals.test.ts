@@ -204,6 +204,20 @@ describe('an account that is refused', () => {
     expect(paused).toEqual([{ paused_reason: 'holiday' }]);
   });
 
+  it('leaves the pause that somebody has set since, and is refused no more', async () => {
+    await addDms(1);
+    await attempt(ofAccount);
+    const until = sql.at(7 * 86_400);
+    await database.sql(`update punctual.accounts set paused_until = $1, paused_reason = 'holiday'`, [until]);
+    await database.rpc('end_refusal', { p_provider: 'unipile', p_account_id: account });
+    expect(await refused()).toEqual([]);
+    const [{ paused_until, paused_reason }] = await database.sql(
+      'select paused_until, paused_reason from punctual.accounts',
+    );
+    expect([new Date(paused_until).toISOString(), paused_reason]).toEqual([until, 'holiday']);
+    expect(await attempt({})).toBeNull();
+  });
+
   it('never has an operator’s longer pause made shorter', async () => {
     await addDms(1);
     const tick = sql.tick();

@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+  account = await sql.addAccount();
+});
+
+const delivered = { outcome: 'done', result: { provider_message_id: 'm1' } };
+
+describe('proof of an earlier attempt that comes while a later one is under way', () => {
+  it('is heard when the tick of the later one dies: nobody looks, and nothing is sent again', async () => {
+    const { id, claim_id } = await sql.addUnknown(account);
+    await sql.resolve(id, 'pending');
+    expect((await sql.tick().claim(1)).rows).toHaveLength(1);
+    await sql.tick().settle([{ id, claim_id, ...delivered }]);
+    expect(await sql.dm(id)).toMatchObject({ status: 'sending' });
+    sql.pass(3_600);
+    await sql.tick().claim(1);
+    expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
+    sql.pass(3_600);
+    expect(await sql.look(() => ({ absent_after_seconds: 10 }))).toMatchObject({ looked: 0 });
+    expect(await sql.drain()).toEqual([]);
+  });
+});
+
+describe('an outcome of a claim that nobody remembers', () => {
+  it('is none of a row that was never attempted: after a restore ids are given out a second time', async () => {
+    const id = await sql.addDm(account, { body: 'to somebody else' });
+    const lost = { id, claim_id: crypto.randomUUID(), ...delivered };
+    expect((await sql.tick().settle([lost], { close: 'yes' })).settled).toMatchObject({ lost: 1 });
+    expect(await sql.dm(id)).toMatchObject({ status: 'pending', provider_message_id: null });
+    expect(await sql.drain()).toEqual([id]);
+  });
+});
+
+describe('a message that was edited since it was sent, and restored', () => {
+  it('is looked for by nobody, and waits for a person', async () => {
+    const { id } = await sql.addUnknown(account, { body: 'old text' });
+    sql.pass(100);
+    await database.sql(`update punctual.dm_queue set body = 'new text' where id = $1`, [id]);
+    const since = sql.now;
+    sql.pass(600);
+    await database.sql('select punctual.after_restore($1, $2)', [since, sql.now]);
+    sql.pass(7_200);
+    expect(await sql.look(() => ({ absent_after_seconds: 10 }))).toMatchObject({ looked: 1, absent: 0 });
+    expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: true } });
+  });
+});
