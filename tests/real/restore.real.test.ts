@@ -177,7 +177,8 @@ async function loseAndRestore(): Promise<{ stack: Stack; since: string; lost: st
     const underWay = ticks.send('letters', 1);
     await held.arrived;
     [{ now: since }] = await first.sql('select clock_timestamp()::text as now');
-    await run('pg_dump', '--format=custom', `--file=${dump}`, first.databaseUrl);
+    const schemas = ['punctual', 'supabase_migrations', 'public'].map((schema) => `--schema=${schema}`);
+    await run('pg_dump', '--format=custom', ...schemas, `--file=${dump}`, first.databaseUrl);
     held.release();
     await underWay;
     const kept = delivered();
@@ -195,7 +196,8 @@ async function loseAndRestore(): Promise<{ stack: Stack; since: string; lost: st
   expect(lost).toHaveLength(6 + 1 + 2);
 
   const stack = await startStack({ postgres: '15', migrations: null });
-  await run('pg_restore', '--clean', '--if-exists', '--exit-on-error', `--dbname=${stack.databaseUrl}`, dump);
+  const whole = ['--single-transaction', '--clean', '--if-exists', '--exit-on-error'];
+  await run('pg_restore', ...whole, `--dbname=${stack.databaseUrl}`, dump);
   await stack.sql(`notify pgrst, 'reload schema'`);
   const { rpc } = ticksOf(stack);
   while (!(await rpc('list_lap_limits', {}).catch(() => null)))
