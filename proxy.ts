@@ -3,7 +3,7 @@ import { problem } from './lib/server/respond';
 
 /** Stands before pages, and before every path that bears a `%`. */
 export const config = {
-  matcher: ['/((?!api/|_next/static/|_next/image|icon.svg).*)', '/(.*%.*)'],
+  matcher: ['/((?!api/|_next/static/|_next/image$|icon\\.svg$).*)', '/(.*%.*)'],
 };
 
 /** Refuses a path that cannot be decoded, which Next would fail over, and gives each page its Content-Security-Policy. */

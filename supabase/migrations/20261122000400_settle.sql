@@ -15,15 +15,17 @@ $$;
 -- p_applied: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, pair, error}].
 create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_well uuid[] := array(select r.account_id from jsonb_to_recordset(p_applied) r (account_id uuid, outcome text, limit_scope text)
+                          where r.outcome in ('done', 'again') or r.limit_scope is not null);
 begin
   -- What an account is not refused in one queue it is refused in none: hardly ever is there anything to write.
-  update punctual.pace p set refused = null
-    from (select x.queue, x.account_id from punctual.pace x
-           where x.refused->>'what' = 'account' and x.queue <> q.name and x.account_id in (
-             select r.account_id from jsonb_to_recordset(p_applied) r (account_id uuid, outcome text, limit_scope text)
-              where r.outcome in ('done', 'again') or r.limit_scope is not null)
-           order by x.queue, x.account_id for no key update) l
-   where p.queue = l.queue and p.account_id = l.account_id;
+  if exists (select from punctual.pace x where x.account_id = any (v_well) and x.queue <> q.name and x.refused->>'what' = 'account') then
+    -- Its own as well, in the one order: another queue may be at the same.
+    perform from punctual.pace x where x.account_id = any (v_well) and (x.queue = q.name or x.refused->>'what' = 'account')
+     order by x.queue, x.account_id for no key update;
+    update punctual.pace x set refused = null where x.account_id = any (v_well) and x.queue <> q.name and x.refused->>'what' = 'account';
+  end if;
   with freed as materialized (
     select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
            coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as holds_pair,
@@ -142,7 +144,9 @@ begin
              r->'result' as result, (r->>'delay_seconds')::double precision as delay_seconds,
              coalesce((r->>'rate_limited')::boolean, false) as rate_limited, r->>'limit_scope' as limit_scope,
              r->>'refused' as refused, r->>'refusal' as refusal
-        from jsonb_array_elements($1) r order by id, claim_id
+        from jsonb_array_elements($1) r
+       -- Told twice by one claim: that it was done is the truth.
+       order by id, claim_id, r->>'outcome' = 'done' desc
     ),
     before as materialized (
       select t.id, t.status, t.claim_id, t.lease_expires_at, t.attempts, t.max_attempts, t.claimed_at, t.%2$I as due

@@ -66,6 +66,10 @@ describe('the Content-Security-Policy of a page', () => {
   });
 });
 
+it.each(['/icon.svgx', '/iconxsvg', '/_next/imagexyz'])('%s is a page like any other', (path) => {
+  expect(isCalled(path)).toBe(true);
+});
+
 describe('what needs no page', () => {
   it.each(['/api/health', '/api/cron/dm-queue', '/_next/static/chunks/a.js', '/icon.svg'])(
     '%s is left alone',

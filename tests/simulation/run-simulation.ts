@@ -64,6 +64,8 @@ export interface QueueRun {
   prunes: Set<number>;
   /** Rows whose status somebody has set, or that he has deleted, by plain SQL: what became of them is his word. */
   handled: Set<string>;
+  /** Rows whose time somebody has set, be it while a retry had another. */
+  moved: Set<string>;
 }
 
 /** One whose rows go out through accounts, at most once. */
@@ -620,6 +622,7 @@ class Simulation {
         return { ...transition, byHand: acts.get(`${transition.call}/${transition.rowId}`) ?? null };
       }),
       handled: new Set(own.filter(({ kind }) => kind !== 'due moved').map(({ rowId }) => rowId)),
+      moved: new Set(own.filter(({ kind }) => kind === 'due moved').map(({ rowId }) => rowId)),
       brought: this.store.brought.filter((one) => one.queue === queue),
     };
   }

@@ -34,6 +34,19 @@ describe('proof of an earlier attempt that comes while a later one is under way'
   });
 });
 
+describe('two outcomes of one claim in one call', () => {
+  it.each(['dead', 'retry', 'unknown'])('%s and done: that it was done is the truth', async (outcome) => {
+    const id = await sql.addDm(account);
+    const tick = sql.tick();
+    const { claimId: claim_id } = await tick.claim(1);
+    await tick.settle([
+      { id, claim_id, outcome, error: 'e', delay_seconds: 1 },
+      { id, claim_id, ...delivered },
+    ]);
+    expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
+  });
+});
+
 describe('an outcome of a claim that nobody remembers', () => {
   it('is none of a row that was never attempted: after a restore ids are given out a second time', async () => {
     const id = await sql.addDm(account, { body: 'to somebody else' });

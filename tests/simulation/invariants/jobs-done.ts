@@ -20,7 +20,7 @@ export function jobsDone({ jobs }: FinishedRun): Violation[] {
 }
 
 function faultsOf(jobs: JobsRun, id: string, transitions: Transition[], runs: JobRun[]): Violation[] {
-  const { world, drawn: all, handled } = jobs;
+  const { world, drawn: all, handled, moved } = jobs;
   const drawn = all.get(id);
   const last = transitions.at(-1);
   if (!drawn || !last) return [];
@@ -60,7 +60,7 @@ function faultsOf(jobs: JobsRun, id: string, transitions: Transition[], runs: Jo
       drawn.name !== 'recurring'
     )
       return [];
-    if (transitions.some(({ byHand }) => byHand === 'due moved')) return [];
+    if (moved.has(id)) return [];
     const every = drawn.everySeconds * second;
     const isOn = (transition.dueAt - drawn.dueAt) % every === 0;
     // One that was released keeps its due time.
