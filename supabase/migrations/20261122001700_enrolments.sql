@@ -629,6 +629,10 @@ begin
     returning t.id, t.phase, t.step, t.last_error)
   insert into punctual.enrolment_events (enrolment_id, at, event, step, text)
   select n.id, p_now, n.phase, n.step, left(n.last_error, 2000) from ended n order by n.id;
+  -- Of one that somebody ended by plain SQL.
+  perform punctual.withdraw_message(t.message_id, format('its enrolment %s is over: %s', t.id, t.phase), p_now)
+     from jsonb_to_recordset(p_applied) a (id bigint, outcome text) join punctual.enrolments t on t.id = a.id
+    where a.outcome in ('done', 'dead') and t.message_id is not null;
 
   -- By an operator's hand.
   for v_cancelled in

@@ -703,4 +703,11 @@ language plpgsql security definer set`,
     find: 'where a.id = p_account_id and a.paused_reason = any (v_said);',
     replace: 'where a.id = p_account_id;',
   },
+  {
+    name: 'the message of an enrolment that is ended by plain SQL',
+    guarantee: 'a row that is settled by hand has the consequences of any other',
+    file: 'supabase/migrations/20261122001700_enrolments.sql',
+    find: `where a.outcome in ('done', 'dead') and t.message_id is not null;`,
+    replace: 'where false;',
+  },
 ];

@@ -126,6 +126,22 @@ describe('a sequence whose message somebody settles by plain SQL', () => {
   });
 });
 
+describe('an enrolment that somebody ends by plain SQL', () => {
+  it.each([
+    ['done', 'completed'],
+    ['dead', 'failed'],
+    ['cancelled', 'stopped'],
+  ])('as %s has its queued message withdrawn', async (status, phase) => {
+    const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two' }]);
+    const [id = ''] = await talk.enrol(sequence, [{ account_id: account, recipient: 'ann' }]);
+    await talk.advance();
+    await database.sql('update punctual.enrolments set status = $1 where id = $2', [status, id]);
+    expect((await talk.messages(id)).map((message) => message.status)).toEqual(['cancelled']);
+    expect(await talk.send()).toEqual([]);
+    expect(await talk.read(id)).toMatchObject({ phase });
+  });
+});
+
 describe('a due time that is none', () => {
   it('does not keep a row that goes on from having one again', async () => {
     const id = await sql.addDm(account, { send_at: '-infinity' });
