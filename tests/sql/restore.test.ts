@@ -449,6 +449,23 @@ describe('the enrolments', () => {
   });
 });
 
+describe('a queue whose table was not restored', () => {
+  it('is named, with what to do, and nothing is changed', async () => {
+    await sql.addDm(account);
+    await database.sql('create table app.gone (id bigint primary key, due timestamptz)');
+    await database.sql(`select punctual.add_queue('gone', 'app.gone', 'due', 'at-least-once')`);
+    await database.sql('drop table app.gone');
+    const { call } = goBack();
+    await expect(call()).rejects.toMatchObject({
+      message: 'after_restore: the table app.gone of the queue gone is not there',
+      hint: expect.stringContaining("delete from punctual.queues where name = 'gone'"),
+    });
+    expect(await database.sql('select from punctual.queues where paused_at is not null')).toEqual([]);
+    await database.sql(`delete from punctual.queues where name = 'gone'`);
+    expect(await call()).toMatchObject({ queues: { dm_queue: { unknown: 1 } } });
+  });
+});
+
 describe('an instant that cannot be', () => {
   it.each([
     ['none', () => null, 'after_restore: since is null'],
