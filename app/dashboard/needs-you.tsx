@@ -2,6 +2,7 @@ import { useRef, useState } from 'react';
 import useSWR, { useSWRConfig } from 'swr';
 import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
+import { Command } from './command';
 import { fetchJson } from './fetch-json';
 import { polling } from './polling';
 import { RefusedList } from './refused-list';
@@ -54,7 +55,7 @@ export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
           {decided}
         </p>
       </div>
-      <RefusedList refused={queue.refused} onEnded={signedIn ? onActed : null} />
+      <RefusedList refused={queue.refused} address={address} onEnded={signedIn ? onActed : null} />
       {error && <p className="mt-1 text-warn">The rows cannot be listed: {error.message}</p>}
       {rows.length > 0 && (
         <ul className="mt-2 divide-y divide-line border-y border-line">
@@ -75,15 +76,9 @@ export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
             To decide on one: <Word>{words.done}</Word>, <Word>{words.pending}</Word> (it is tried again),{' '}
             <Word>{words.dead}</Word> or <Word>{words.cancelled}</Word>.
           </p>
-          <pre
-            // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
-            tabIndex={0}
-            className="mt-2 overflow-x-auto rounded-lg bg-sunken p-3 font-mono text-xs leading-relaxed"
-          >
-            <code className="select-all">
-              {`curl -X POST ${address}${path}/${first.id}/resolve -H "Authorization: Bearer $API_KEY" -H 'Content-Type: application/json' -d '${JSON.stringify({ decision: words.done })}'`}
-            </code>
-          </pre>
+          <div className="mt-2">
+            <Command>{`curl -X POST ${address}${path}/${first.id}/resolve -H "Authorization: Bearer $API_KEY" -H 'Content-Type: application/json' -d '${JSON.stringify({ decision: words.done })}'`}</Command>
+          </div>
         </>
       )}
     </section>

@@ -1,4 +1,5 @@
 import type { QueueStats } from '@/lib/store/stats';
+import { Command } from './command';
 import { fetchJson } from './fetch-json';
 import { RelativeTime } from './relative-time';
 import { useServerNow } from './server-now';
@@ -8,23 +9,34 @@ type Refused = QueueStats['refused'][number];
 
 interface RefusedListProps {
   refused: Refused[];
+  /** Scheme and host of this app. */
+  address: string;
   /** Is told what was done, for a person to read. Null for who may only look. */
   onEnded: ((what: string) => void) | null;
 }
 
-/** Accounts, and providers as a whole, that are refused: why, until when they are left alone, and a button that tries them now. */
-export function RefusedList({ refused, onEnded }: RefusedListProps) {
+/** Lists refused accounts and providers: why, until when they wait, and a button, or the command, that tries them now. */
+export function RefusedList({ refused, address, onEnded }: RefusedListProps) {
   if (refused.length === 0) return null;
   return (
     <ul className="mt-2 divide-y divide-line border-y border-line">
       {refused.map((one) => (
-        <RefusedItem key={`${one.provider} ${one.account}`} refused={one} onEnded={onEnded} />
+        <RefusedItem
+          key={`${one.provider} ${one.account}`}
+          refused={one}
+          address={address}
+          onEnded={onEnded}
+        />
       ))}
     </ul>
   );
 }
 
-function RefusedItem({ refused, onEnded }: { refused: Refused } & Pick<RefusedListProps, 'onEnded'>) {
+function RefusedItem({
+  refused,
+  address,
+  onEnded,
+}: Omit<RefusedListProps, 'refused'> & { refused: Refused }) {
   const { provider, account, name, said, until } = refused;
   const nowMs = useServerNow();
   const { busy, failure, act } = useActing();
@@ -54,7 +66,7 @@ function RefusedItem({ refused, onEnded }: { refused: Refused } & Pick<RefusedLi
           {until && Date.parse(until) > nowMs ? <RelativeTime at={until} /> : 'with the next row'}.
         </p>
       </div>
-      {onEnded && (
+      {onEnded ? (
         <div aria-busy={busy} className="lg:justify-self-end">
           <button
             type="button"
@@ -69,6 +81,11 @@ function RefusedItem({ refused, onEnded }: { refused: Refused } & Pick<RefusedLi
               {failure}
             </p>
           )}
+        </div>
+      ) : (
+        <div className="grid grid-cols-[minmax(0,1fr)] gap-2 lg:col-span-2">
+          <p className="text-muted">To try it now, once you have mended it:</p>
+          <Command>{`curl -X POST ${address}/api/refusals/end -H "Authorization: Bearer $API_KEY" -H 'Content-Type: application/json' -d '${JSON.stringify({ provider, account })}'`}</Command>
         </div>
       )}
     </li>
