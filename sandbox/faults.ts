@@ -12,6 +12,8 @@ export const faultSettings = z.strictObject({
   rateLimited: share,
   /** Share of messages whose answer is lost: half of them before they are taken, half after. */
   lost: share,
+  /** Accounts that the provider has restricted: nothing is taken of them. */
+  restricted: z.array(z.string()),
 });
 
 export type FaultSettings = z.infer<typeof faultSettings>;
@@ -27,7 +29,7 @@ export type Limit = (typeof LIMITS)[keyof typeof LIMITS][number];
 /** What becomes of one message when its turn comes. `taken` says whether it is delivered. */
 export type Fault =
   | { kind: 'none' | 'trickle'; taken: true }
-  | { kind: 'refused'; taken: false }
+  | { kind: 'refused' | 'restricted'; taken: false }
   | { kind: 'rate limited'; taken: false; seconds: number }
   | { kind: 'limited'; taken: false; limit: Limit }
   | { kind: 'dropped' | 'error' | 'hang' | 'html'; taken: boolean };
@@ -62,6 +64,8 @@ export class Faults {
     const [least, most] = this.settings.latencyMs;
     const waitMs = slowness(send.text) ?? Math.round(least + latency * (most - least));
     if (refused) return { waitMs, fault: { kind: 'refused', taken: false } };
+    if (this.settings.restricted.includes(send.account))
+      return { waitMs, fault: { kind: 'restricted', taken: false } };
     const told = (times === 1 && limitDirective(send)) || directive(send.text);
     if (told) return { waitMs, fault: told };
     const { rateLimited, lost } = this.#steady.has(send.account)

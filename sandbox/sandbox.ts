@@ -54,9 +54,10 @@ const HTML = {
 const ABOUT = `This is Punctual's sandbox: it stands in for Unipile and the WhatsApp Cloud API, and sends nothing.
 GET  /deliveries   what it really took, as JSON
 GET  /replies      what people wrote, as JSON; POST {provider, account, recipient, text}, or a list of them, to have somebody write
-GET  /faults       how often it fails; POST the same JSON, or part of it, to change that
+GET  /faults       how often it fails, and the accounts that it refuses; POST the same JSON, or part of it, to change that
 GET  /media/any-name.png   a very small picture, for posts
 GET  /sites/ok/any-name    a site to be monitored; others than ok are slow, closed, down, gone, moved, loop, silent, drip, flapping, recovering
+docs/sandbox.md says which keys it takes, and what a text can ask for.
 `;
 
 const writing = z.strictObject({
@@ -83,9 +84,21 @@ const PNG = Buffer.from(
  * @throws when the port cannot be listened on (`code` is `EADDRINUSE`)
  */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
-  const { port = 0, host = '127.0.0.1', seed = 1, latencyMs = [0, 0], rateLimited = 0, lost = 0 } = options;
+  const {
+    port = 0,
+    host = '127.0.0.1',
+    seed = 1,
+    latencyMs = [0, 0],
+    rateLimited = 0,
+    lost = 0,
+    restricted = [],
+  } = options;
   const log = new DeliveryLog();
-  const faults = new Faults(seed, faultSettings.parse({ latencyMs, rateLimited, lost }), options.steady);
+  const faults = new Faults(
+    seed,
+    faultSettings.parse({ latencyMs, rateLimited, lost, restricted }),
+    options.steady,
+  );
   const webhooks = new Webhooks(options.webhooks ?? {});
   const people = new People(seed, options.people ?? { shares: [] }, write);
   const sites = new Sites();
@@ -197,6 +210,9 @@ function answerTurn(response: ServerResponse, shape: Shape, fault: Fault, delive
       break;
     case 'limited':
       writeAnswer(response, shape.limited(fault.limit));
+      break;
+    case 'restricted':
+      writeAnswer(response, shape.restricted());
       break;
     case 'error':
       writeAnswer(response, shape.failed());

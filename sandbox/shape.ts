@@ -8,6 +8,8 @@ export interface Shape {
   rateLimited(seconds: number): Answer;
   /** Refuses by a limit of the provider's own, named as in its directive. */
   limited(limit: Limit): Answer;
+  /** Refuses the account, whatever it sends. */
+  restricted(): Answer;
   failed(): Answer;
   tooLong(): Answer;
 }

@@ -16,6 +16,7 @@ const messageShape: Shape = {
     limit === 'resend-yet'
       ? unipileError(422, 'cannot_resend_yet', 'The person cannot be written to again yet')
       : unipileError(422, 'limit_exceeded', 'The account has sent too much'),
+  restricted: () => unipileError(403, 'account_restricted', 'The account has been restricted'),
   failed: () => unipileError(500, 'unexpected_error', 'Unexpected error'),
   tooLong: () => unipileError(413, 'content_too_large', 'The body is larger than 1 MB'),
 };

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { unipile } from '../../lib/providers/unipile';
+import { whatsappCloud } from '../../lib/providers/whatsapp-cloud';
 import { DeliveryLog, logJson } from '../../sandbox/delivery-log';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox';
 
@@ -97,7 +99,35 @@ describe('faults', () => {
     for (const body of ['{"rateLimited":2}', '{"typo":1}', '{"latencyMs":[9,1]}', 'x']) {
       expect((await change(body)).status).toBe(400);
     }
-    expect(await json(`${sandbox.url}/faults`)).toEqual({ latencyMs: [0, 0], rateLimited: 1, lost: 0 });
+    expect(await json(`${sandbox.url}/faults`)).toEqual({
+      latencyMs: [0, 0],
+      rateLimited: 1,
+      lost: 0,
+      restricted: [],
+    });
+  });
+
+  it('refuse a restricted account, and no other, until it is restricted no more', async () => {
+    const sandbox = await start();
+    const restrict = (restricted: string[]) =>
+      fetch(`${sandbox.url}/faults`, { method: 'POST', body: JSON.stringify({ restricted }) });
+    const linkedin = unipile({ dsn: sandbox.url, apiKey: 'sandbox-key' });
+    const whatsapp = whatsappCloud({
+      accessToken: 'sandbox-token',
+      apiVersion: 'v23.0',
+      baseUrl: sandbox.url,
+    });
+    const send = () => linkedin.sendMessage({ chatId: 'acc1__ada', text: '[[drop-after]]' });
+    await restrict(['acc1', '1001']);
+    const refused = { kind: 'account_refused', scope: 'account' };
+    for (let times = 0; times < 2; times += 1)
+      await expect(send()).rejects.toMatchObject({ ...refused, code: 'errors/account_restricted' });
+    const text = { phoneNumberId: '1001', to: '+49151', text: 'hi', reference: 'r' };
+    await expect(whatsapp.sendText(text)).rejects.toMatchObject({ ...refused, code: 131031 });
+    expect(await say(sandbox, 'of another', 'acc2__ada')).toBe(201);
+    await restrict([]);
+    expect(await say(sandbox, 'mended')).toBe(201);
+    expect(sandbox.deliveries()).toHaveLength(2);
   });
 
   it('spare a steady account, but for what its messages ask for', async () => {
