@@ -1,0 +1,10 @@
+import { problem } from '@/lib/server/respond';
+
+/** Answers every path that has no route of its own. */
+function notFound(request: Request): Response {
+  const { pathname } = new URL(request.url);
+  const message = `the API has no path ${pathname}: check its spelling against README.md and docs/`;
+  return problem(404, 'not_found', message);
+}
+
+export { notFound as DELETE, notFound as GET, notFound as PATCH, notFound as POST, notFound as PUT };
