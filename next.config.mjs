@@ -7,6 +7,8 @@ const config = {
   // `npm run types` checks them, tests included: a slip in a test must not keep the app from being built.
   typescript: { ignoreBuildErrors: true },
   poweredByHeader: false,
+  // `next dev` lets localhost in by itself.
+  allowedDevOrigins: ['127.0.0.1'],
 };
 
 const headersOf = (isDevelopment) => [
