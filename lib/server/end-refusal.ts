@@ -4,9 +4,14 @@ import { fieldRefusal, type RowRefusal, rowRefusal } from './row-refusal';
 import { storableText } from './storable-text';
 
 const asked = z.strictObject({
-  provider: storableText(200),
+  provider: z.string('name the provider, such as "unipile" or "whatsapp_cloud"').pipe(storableText(200)),
   /** Its id, as in `/api/accounts`; null for the provider as a whole. */
-  account: z.uuid().nullable().default(null),
+  account: z
+    .uuid(
+      'send the account’s "id" from GET /api/accounts, or leave it out where the provider refuses everything',
+    )
+    .nullable()
+    .default(null),
 });
 
 /** Ends the pause of an account, or of a provider, that was refused: somebody has mended it. Throws a `StoreError`. */
@@ -21,6 +26,15 @@ export async function endRefusal(
     await rpc('end_refusal', { p_provider: provider, p_account_id: account });
     return { ended: { provider, account } };
   } catch (error) {
-    return rowRefusal(error, 'provider');
+    const refusal = rowRefusal(error, 'provider');
+    return 'missing' in refusal ? { missing: notRefused(provider, account) } : refusal;
   }
+}
+
+function notRefused(provider: string, account: string | null): string {
+  const what =
+    account === null
+      ? `${provider} does not refuse everything: send the "account" too`
+      : `${provider} does not refuse the account ${account}: send another, or leave it out where ${provider} refuses everything`;
+  return `${what}. GET /api/stats lists what is refused, under "refused" of each queue.`;
 }

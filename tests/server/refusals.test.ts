@@ -49,7 +49,9 @@ describe('POST /api/refusals/end', () => {
     expect(await paused()).toEqual([{ paused_until: null, paused_reason: null }]);
     expect(await end({ provider: 'unipile', account })).toMatchObject({
       status: 404,
-      error: { message: 'unipile refuses nothing of that' },
+      error: {
+        message: `unipile does not refuse the account ${account}: send another, or leave it out where unipile refuses everything. GET /api/stats lists what is refused, under "refused" of each queue.`,
+      },
     });
   });
 
@@ -58,8 +60,26 @@ describe('POST /api/refusals/end', () => {
       `insert into punctual.providers (name, failures, refusals, paused_until) values ('unipile', 1, 1, now() + interval '5 minutes')`,
     );
     expect(await end({ provider: 'unipile' })).toEqual({ status: 200, provider: 'unipile', account: null });
-    expect(await end({ provider: 'unipile' })).toMatchObject({ status: 404 });
+    expect(await end({ provider: 'unipile' })).toMatchObject({
+      status: 404,
+      error: {
+        message: expect.stringMatching(/^unipile does not refuse everything: send the "account" too/),
+      },
+    });
     await database.sql('delete from punctual.providers');
+  });
+
+  it('says what to send instead of what it does not take', async () => {
+    const field = async (body: object) => (await end(body)).error.errors;
+    expect(await field({})).toEqual([
+      { field: 'provider', message: 'name the provider, such as "unipile" or "whatsapp_cloud"' },
+    ]);
+    expect(await field({ provider: 'unipile', account: 'li-ada' })).toEqual([
+      {
+        field: 'account',
+        message: expect.stringMatching(/^send the account’s "id" from GET \/api\/accounts/),
+      },
+    ]);
   });
 
   it('takes no other account, provider or field for it, and lets nobody in without the key', async () => {
