@@ -94,6 +94,7 @@ declare
   v_tick jsonb;
   v_held timestamptz;
   v_operator boolean;
+  v_failed boolean;
 begin
   if q.source = 'pgmq' then return punctual.explain_message(q, p_id, v_now); end if;
   if not punctual.is_id(q, p_id) then return null; end if;
@@ -151,7 +152,15 @@ begin
       end if;
       if v_pace.queue is null then v_pace := jsonb_populate_record(null::punctual.pace, '{"recent": [], "used": 0}'); end if;
       select * into v_opening from punctual.account_opening(v_account, v_pace, v_now);
-      v_waits := v_waits || coalesce((select jsonb_agg(case when w->>'until' = 'infinity' then jsonb_set(w, '{until}', 'null') else w end)
+      if v_pace.retry_at > v_now and v_row->>'claimed_at' is not null then
+        -- The account waits for the row that was claimed last, see end_hold().
+        execute format('select not exists (select from %I.%I t where t.status = %L and t.%I = $1 and t.claimed_at > $2)',
+                       q.table_schema, q.table_name, q.pending_word, q.account_column)
+        into v_failed using v_account.id, (v_row->>'claimed_at')::timestamptz;
+      end if;
+      v_waits := v_waits || coalesce((select jsonb_agg(case when w->>'until' = 'infinity' then jsonb_set(w, '{until}', 'null')
+                                                            when v_failed and w->>'kind' = 'account_retry'
+                                                              then w || '{"text": "it failed and is tried again"}' else w end)
                                         from jsonb_array_elements(v_opening.waits) w), '[]');
       if q.pair_column is not null then
         v_held := (v_pace.held -> (v_row->>q.pair_column) ->> 'until')::timestamptz;

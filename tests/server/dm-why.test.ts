@@ -161,6 +161,7 @@ describe('GET /api/dms/:id/why', () => {
 
   it('tells what a message has been through, oldest first', async () => {
     const id = await by.addDm(account);
+    const behind = await by.addDm(account);
     const tick = by.tick();
     const first = await tick.claim();
     await tick.settle([
@@ -168,7 +169,13 @@ describe('GET /api/dms/:id/why', () => {
     ]);
     const retried = await why(id);
     expect(retried).toMatchObject({ state: 'pending', attempts: 1, last_error: 'try later' });
-    expect(kinds(retried)).toEqual(['account_retry']);
+    const until = expect.any(String);
+    expect(retried.waits).toEqual([{ kind: 'account_retry', until, text: 'it failed and is tried again' }]);
+    expect((await why(behind)).waits[0]).toEqual({
+      kind: 'account_retry',
+      until,
+      text: 'its next row failed and is tried again',
+    });
     by.pass(31);
     const second = await tick.claim();
     await tick.settle([{ id, claim_id: second.claimId, outcome: 'dead', error: 'no such person' }]);
