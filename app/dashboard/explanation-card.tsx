@@ -13,7 +13,7 @@ const EVENTS: Record<string, string> = {
   swept: 'Left behind by a tick that died',
   expired: 'Expired',
   restored: 'Forgotten by a database that was put back',
-  looked: 'The provider was asked',
+  looked: 'Checked',
   proved: 'Proved to have worked',
   absent: 'Proved not to have worked',
   receipt: 'The provider told',
@@ -73,8 +73,7 @@ function Waits({ row }: { row: Explanation }) {
         {reconcile?.found && <Line>Found: {reconcile.found}</Line>}
         {reconcile && reconcile.looks > 0 && reconcile.looked_at && (
           <Line end={<RelativeTime at={reconcile.looked_at} />}>
-            The provider was asked{' '}
-            {reconcile.looks === 1 ? 'once' : `${reconcile.looks} times, the last time`}
+            Checked {reconcile.looks === 1 ? 'once' : `${reconcile.looks} times, the last time`}
           </Line>
         )}
       </ul>

@@ -50,7 +50,7 @@ function whatIsNext({ reconcile }: Explanation, nowMs: number): string {
   const nextLookAt = reconcile?.next_look_at ?? null;
   if (!isInstant(nextLookAt) || reconcile?.waits_for_operator) return 'It waits for a person to decide.';
   const when = Date.parse(nextLookAt) > nowMs ? `at ${clockTime(nextLookAt, nowMs)}` : 'with the next tick';
-  return `The provider is asked ${when}.`;
+  return `It is checked ${when}.`;
 }
 
 /** Neither null nor Postgres' infinity. */

@@ -93,7 +93,8 @@ function summary(rows: ListedRow[], count: number): string {
   const waiting = rows.filter(waitsForPerson).length;
   const parts = [
     waiting > 0 && `${waiting} wait${waiting === 1 ? 's' : ''} for your decision`,
-    waiting < rows.length && `the provider is still asked about ${rows.length - waiting}`,
+    waiting < rows.length &&
+      `${rows.length - waiting} ${rows.length - waiting === 1 ? 'is' : 'are'} still checked`,
     count > rows.length && `these are the first ${rows.length} of ${count.toLocaleString('en-US')}`,
   ];
   return parts.filter(Boolean).join('; ');

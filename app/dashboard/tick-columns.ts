@@ -54,8 +54,8 @@ export function tickColumns(ticks: LedgerTick[], words: QueueStats['words']): Ti
     },
     {
       key: 'looked',
-      label: 'asked about',
-      meaning: `rows of which the provider was asked whether they were ${words.done}`,
+      label: 'checked',
+      meaning: 'unknown rows that were checked',
       tone: 'text-ink',
     },
     {

@@ -5,6 +5,7 @@ import { RelativeTime } from './relative-time';
 import { rowGist } from './row-gist';
 import { RowLink } from './row-link';
 import { useServerNow } from './server-now';
+import { shortDuration } from './short-duration';
 import { waitsForPerson } from './waits-for-person';
 
 interface UnknownRowProps {
@@ -16,6 +17,7 @@ interface UnknownRowProps {
 }
 
 export function UnknownRow({ queue, row, path, onDecided }: UnknownRowProps) {
+  const nowMs = useServerNow();
   const { from, to, text } = rowGist(row);
   return (
     <li className="grid grid-cols-[minmax(0,1fr)] gap-x-6 gap-y-3 py-3 lg:grid-cols-[minmax(0,1fr)_auto]">
@@ -36,8 +38,8 @@ export function UnknownRow({ queue, row, path, onDecided }: UnknownRowProps) {
             </span>
           )}
           {row.finished_at && (
-            <span className="text-muted">
-              {queue.words.unknown} since <RelativeTime at={row.finished_at} />
+            <span className="text-muted" title={new Date(row.finished_at).toISOString()}>
+              {queue.words.unknown} for {shortDuration((nowMs - Date.parse(row.finished_at)) / 1_000)}
             </span>
           )}
         </p>
@@ -65,13 +67,13 @@ function NextLook({ row }: { row: ListedRow }) {
       {waits && <span className="font-medium text-warn">It waits for your decision.</span>}
       {next_look_at && (
         <span className={waits ? '' : 'text-busy'}>
-          The provider is asked{waits && ' again'}{' '}
+          It is checked{waits && ' again'}{' '}
           {Date.parse(next_look_at) > nowMs ? <RelativeTime at={next_look_at} /> : 'with the next tick'}.
         </span>
       )}
       {looked_at && (
         <span>
-          Asked {looks === 1 ? 'once' : `${looks} times`}, last <RelativeTime at={looked_at} />.
+          Checked {looks === 1 ? 'once' : `${looks} times`}, last <RelativeTime at={looked_at} />.
         </span>
       )}
     </p>

@@ -113,9 +113,14 @@ export const dmQueue = defineQueue<Dm, DmProviders, DmEnv>({
   },
 
   async reconcile(dm, context) {
-    // There is nothing to ask there: its webhooks bear our reference, and the database reads those by itself.
+    // Its webhooks bear our reference, and the database reads those by itself.
     if (context.account?.provider === 'whatsapp_cloud') {
-      return { proofs: [], doubts: [], absentAfterMs: null, text: 'no webhook has told of it yet' };
+      return {
+        proofs: [],
+        doubts: [],
+        absentAfterMs: null,
+        text: 'WhatsApp cannot be asked, and no webhook has told of it yet',
+      };
     }
     return findInChat(dm, context);
   },

@@ -194,7 +194,7 @@ begin
                or (v_row->>'reconcile_at')::timestamptz < v_now - interval '1 hour';
     v_waits := case when v_operator
       then punctual.wait_of('operator', null, format('it may have been %s: an operator has to decide', q.done_word))
-      else punctual.wait_of('reconcile', (v_row->>'reconcile_at')::timestamptz, format('it may have been %s: the provider is asked', q.done_word)) end;
+      else punctual.wait_of('reconcile', (v_row->>'reconcile_at')::timestamptz, format('it may have been %s, or not: it is checked', q.done_word)) end;
   end if;
 
   return jsonb_build_object(

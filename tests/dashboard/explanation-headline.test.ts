@@ -93,7 +93,7 @@ describe('explanationHeadline', () => {
     };
     const unknown = { state: 'unknown', status: 'unknown' } as const;
     expect(headline({ ...unknown, reconcile })).toBe(
-      'Unknown: it may have worked, or not. The provider is asked at 15:02.',
+      'Unknown: it may have worked, or not. It is checked at 15:02.',
     );
     expect(
       headline({ ...unknown, reconcile: { ...reconcile, next_look_at: null, waits_for_operator: true } }),

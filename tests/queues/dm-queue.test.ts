@@ -179,6 +179,7 @@ describe('what became of a message', () => {
     const { unipile, asked } = fakeUnipile({ chats: { chat: [message('m1')] } });
     const whatsapp = { ...account, provider: 'whatsapp_cloud' };
     expect(await reconcile({ unipile }, dm, { account: whatsapp })).toMatchObject({
+      text: 'WhatsApp cannot be asked, and no webhook has told of it yet',
       proofs: [],
       absentAfterMs: null,
     });
