@@ -5,7 +5,7 @@ import { z } from 'zod';
  * five digits in UTC.
  */
 export const instant = z.iso
-  .datetime({ offset: true })
+  .datetime({ offset: true, error: 'give an instant as 2026-03-02T14:00:00Z' })
   .refine(
     (value) =>
       !value.startsWith('0000') &&

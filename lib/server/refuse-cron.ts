@@ -15,5 +15,9 @@ export function refuseCron(request: Request): Response | null {
   const matches = token === null ? [] : cronSecrets.filter((secret) => secretsEqual(token, secret));
   return matches.length > 0
     ? null
-    : problem(401, 'unauthorised', 'send "Authorization: Bearer <CRON_SECRET>"');
+    : problem(
+        401,
+        'unauthorised',
+        'send "Authorization: Bearer $CRON_SECRET", with the CRON_SECRET that this server has',
+      );
 }

@@ -281,7 +281,8 @@ describe('a call without the secret', () => {
       const response = await tick(method, headers);
       expect(response.status).toBe(401);
       expect(response.headers.get('www-authenticate')).toBe('Bearer');
-      expect(await response.json()).toMatchObject({ error: { kind: 'unauthorised' } });
+      const message = 'send "Authorization: Bearer $CRON_SECRET", with the CRON_SECRET that this server has';
+      expect(await response.json()).toEqual({ error: { kind: 'unauthorised', message } });
     }
     expect(await ledger()).toEqual([]);
     expect(await database.sql('select distinct last_tick_at from punctual.partitions')).toEqual([

@@ -141,6 +141,13 @@ describe('POST /api/dms', () => {
     ]);
   });
 
+  it('shows what an instant looks like to who sends another', async () => {
+    for (const send_at of ['tomorrow', null]) {
+      const { error } = await (await send(JSON.stringify(dm({ send_at })))).json();
+      expect(error.errors).toMatchObject([{ message: 'give an instant as 2026-03-02T14:00:00Z' }]);
+    }
+  });
+
   it('takes in nothing when one account does not exist', async () => {
     const stranger = '3f2a1b4c-5d6e-4f70-8a9b-0c1d2e3f4a5b';
     expect(await refusal([dm(), dm({ account_id: stranger }), dm()])).toEqual([[1, 'account_id']]);
