@@ -226,10 +226,14 @@ create table punctual.accounts (
   ramp_from_percent integer not null default 20 check (ramp_from_percent between 1 and 100),
   paused_until timestamptz,
   paused_reason text,
+  -- That the provider refuses the account, as count_refusal() has it, with the queue that met it last; null after anything else that it answered.
+  refused jsonb,
   created_at timestamptz not null default now(),
   unique (provider, provider_account_id),
   constraint accounts_time_zone_exists check (punctual.is_time_zone(time_zone))
 );
+
+create index accounts_refused on punctual.accounts (id) where refused is not null;
 
 -- What each account has done and may do next, per queue. The settings here, where they are set, are the queue's own for this account.
 --
@@ -252,7 +256,7 @@ create table punctual.pace (
   recent timestamptz[] not null default '{}',
   -- How often in a row the provider said that it is too much.
   limited integer not null default 0,
-  -- What the provider refused last, and how often in a row: as count_refusal() has it; null after anything else that it answered.
+  -- What the provider refused last of this queue's rows, or of everything: as count_refusal() has it; null after anything else that it answered.
   refused jsonb,
   -- Addressees that the provider holds back: {addressee: {until, count, said}}.
   held jsonb,
@@ -309,7 +313,7 @@ language plpgsql set search_path = '' as $$
 begin
   update punctual.pace p
      set provider = l.provider, next_ok_at = '-infinity', waiting_for = null, ready_at = null,
-         -- Who ends a pause has seen to what led to it.
+         -- See end_account_refusal.
          refused = case when not l.resumes then p.refused end
     from (select x.queue, x.account_id, n.provider,
                  coalesce(n.paused_until, '-infinity') < coalesce(o.paused_until, '-infinity') as resumes
@@ -317,15 +321,26 @@ begin
             join old_accounts o on o.id = n.id
             join punctual.pace x on x.account_id = n.id
            where (o.provider, o.time_zone, o.daily_limit, o.hourly_limit, o.gap_seconds, o.gap_jitter_seconds, o.hours,
-                  o.ramp_started_on, o.ramp_days, o.ramp_from_percent, o.paused_until)
+                  o.ramp_started_on, o.ramp_days, o.ramp_from_percent, o.paused_until, o.refused is null)
                  is distinct from
                  (n.provider, n.time_zone, n.daily_limit, n.hourly_limit, n.gap_seconds, n.gap_jitter_seconds, n.hours,
-                  n.ramp_started_on, n.ramp_days, n.ramp_from_percent, n.paused_until)
+                  n.ramp_started_on, n.ramp_days, n.ramp_from_percent, n.paused_until, n.refused is null)
            order by x.queue, x.account_id for no key update of x) l
    where p.queue = l.queue and p.account_id = l.account_id;
   return null;
 end
 $$;
+-- Who ends a pause has seen to what led to it.
+create function punctual.end_account_refusal() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.refused := null;
+  return new;
+end
+$$;
+create trigger end_account_refusal before update of paused_until on punctual.accounts
+  for each row when (old.refused is not null and coalesce(new.paused_until, '-infinity') < coalesce(old.paused_until, '-infinity'))
+  execute function punctual.end_account_refusal();
 create trigger forget_account_waits after update on punctual.accounts
   referencing old table as old_accounts new table as new_accounts
   for each statement execute function punctual.forget_account_waits();
@@ -381,6 +396,10 @@ begin
     execute p_sql using p_items, p_now;
     return array(select i->>'id' from jsonb_array_elements(p_items) with ordinality e (i, n) order by n);
   exception when others then
+    if jsonb_array_length(p_items) = 1 then
+      perform punctual.note_error(q, p_items->0->>'id', format('%s: %s', p_failure, sqlerrm), p_now);
+      return '{}';
+    end if;
     for v_item in select i from jsonb_array_elements(p_items) with ordinality e (i, n) order by n loop
       begin
         execute p_sql using jsonb_build_array(v_item), p_now;

@@ -109,6 +109,12 @@ language sql stable set search_path = '' as $$
     ('reconcile', 'jsonb', true, 'jsonb')) c
 $$;
 
+-- Whether code of this role's may run with the rights of Punctual's owner: it has them itself.
+create function punctual.is_as_mighty(p_role oid) returns boolean
+language sql stable set search_path = '' as $$
+  select pg_has_role(p_role, n.nspowner, 'member') from pg_catalog.pg_namespace n where n.nspname = 'punctual'
+$$;
+
 -- The table that p_table names. Refuses what cannot be a queue, and what is another's.
 create function punctual.find_queue_table(p_name text, p_table text) returns regclass
 language plpgsql set search_path = '' as $$
@@ -135,6 +141,10 @@ begin
     select from pg_catalog.pg_class c where c.oid = v_table and (c.relkind <> 'r' or c.relpersistence <> 'p' or c.relispartition)) then
     raise exception 'add_queue: % is no ordinary table', p_table
       using errcode = '42809', hint = 'Views, partitions, partitioned, foreign, unlogged and system tables cannot be queues.';
+  end if;
+  if exists (select from pg_catalog.pg_class c where c.oid = v_table and not punctual.is_as_mighty(c.relowner)) then
+    raise exception 'add_queue: % is of another owner than Punctual, whose triggers on it after_restore would run as Punctual’s', p_table
+      using errcode = '42501', hint = format('alter table %s owner to %I, or make its owner a member of that role.', v_table, current_user);
   end if;
   if v_parts[1] = 'punctual' and v_parts[2] in ('queues', 'partitions', 'ticks', 'providers', 'accounts', 'pace', 'receipts', 'history', 'regions', 'monitor_checks',
                                                        'monitor_hours', 'incidents', 'settings', 'daily_outcomes', 'daily_checks', 'rollups',
@@ -289,8 +299,8 @@ begin
 end
 $$;
 
--- The function's name as the registry keeps it; null for none. Refuses one that is not there, that ticks may not call, or that service_role
--- could replace: what the owner calls runs it as the owner. p_types: of its arguments; p_said: its arguments as people are told.
+-- The function's name as the registry keeps it; null for none. Refuses one that is not there, that ticks may not call, or that another than
+-- the owner could replace: what the owner calls runs it as the owner. p_types: of its arguments; p_said: its arguments as people are told.
 create function punctual.check_function(p_function text, p_types text, p_said text) returns punctual.function_name
 language plpgsql set search_path = '' as $$
 declare
@@ -311,9 +321,9 @@ begin
     raise exception 'add_queue: service_role, as which ticks run, may not call %', p_function
       using errcode = '42501', hint = 'grant execute on function … to service_role, and on its schema usage.';
   end if;
-  if exists (select from pg_catalog.pg_proc p where p.oid = v_function and pg_has_role('service_role', p.proowner, 'member')) then
-    raise exception 'add_queue: service_role owns %, and could replace it', p_function
-      using errcode = '42501', hint = 'alter function … owner to another role, such as the one that runs migrations.';
+  if exists (select from pg_catalog.pg_proc p where p.oid = v_function and not punctual.is_as_mighty(p.proowner)) then
+    raise exception 'add_queue: the owner of %, who could replace it, is not Punctual’s', p_function
+      using errcode = '42501', hint = format('alter function … owner to %I.', current_user);
   end if;
   return (select format('%I.%I', n.nspname, p.proname)
             from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace where p.oid = v_function);
@@ -516,12 +526,25 @@ end
 $$;
 
 -- A row that somebody settles by plain SQL comes to its end like any other: it has the time of it, no attempt holds it any more, and the
--- queue's after_settle is told. Ours are told apart by the setting punctual.settles.
+-- queue's after_settle is told. One that is made due again has no end, and the attempt that it had is remembered: see hear_late. A queue's own
+-- writes are told apart by the setting punctual.settles, which is its name.
 create function punctual.finish_by_hand() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  new.finished_at := coalesce(new.finished_at, clock_timestamp());
+  if new.finished_at is null or new.finished_at is not distinct from old.finished_at then new.finished_at := clock_timestamp(); end if;
   new.lease_expires_at := null;
+  return new;
+end
+$$;
+
+create function punctual.requeue_by_hand() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.finished_at := null;
+  new.lease_expires_at := null;
+  if tg_argv[0] = 'at-most-once' and old.claim_id is not null then
+    new.reconcile := jsonb_set(coalesce(new.reconcile, '{}'), '{claims}', coalesce(new.reconcile->'claims', '[]') || to_jsonb(old.claim_id));
+  end if;
   return new;
 end
 $$;
@@ -533,15 +556,19 @@ declare
   v_row jsonb := to_jsonb(new);
 begin
   if not has_schema_privilege('punctual', 'usage') then
+    -- An account that waits for the row goes on by itself.
+    if tg_argv[1] = '' then return null; end if;
     raise exception '% may not settle rows of the queue %, whose after_settle has to be told', current_user, tg_argv[0]
       using errcode = '42501', hint = 'Do it as the owner or as service_role, or let the app do it: POST /api/queues/:queue/rows/:id/resolve.';
   end if;
-  perform punctual.tell_after_settle(q, jsonb_build_array(jsonb_build_object(
-      'id', v_row->'id', 'claim_id', v_row->'claim_id', 'outcome', punctual.state_of_word(q, v_row->>'status'), 'error', v_row->'last_error',
-      'rate_limited', false, 'claimed_at', v_row->'claimed_at', 'due', v_row->q.due_column, 'account_id', v_row->q.account_column)),
-    -- A later trigger of the table's own may have been the one that settled it.
-    coalesce(new.finished_at, clock_timestamp()))
-     from punctual.queues q where q.name = tg_argv[0];
+  perform punctual.end_hold(q, to_jsonb(old), clock_timestamp()) from punctual.queues q where q.name = tg_argv[0];
+  if tg_op = 'UPDATE' then
+    perform punctual.tell_after_settle(q, jsonb_build_array(jsonb_build_object(
+        'id', v_row->'id', 'claim_id', v_row->'claim_id', 'outcome', punctual.state_of_word(q, v_row->>'status'), 'error', v_row->'last_error',
+        'rate_limited', false, 'claimed_at', v_row->'claimed_at', 'due', v_row->q.due_column, 'account_id', v_row->q.account_column)),
+      -- A later trigger of the table's own may have been the one that settled it.
+      coalesce(new.finished_at, clock_timestamp())) from punctual.queues q where q.name = tg_argv[0];
+  end if;
   return null;
 end
 $$;
@@ -549,17 +576,27 @@ $$;
 create function punctual.make_queue_triggers(p_table regclass, q punctual.queues) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_by_hand text := format('old.status is distinct from new.status and new.status in (%L, %L, %L) '
-    'and current_setting(''punctual.settles'', true) is distinct from ''on''', q.done_word, q.dead_word, q.cancelled_word);
+  v_trigger record;
+  v_by_hand text := format('current_setting(''punctual.settles'', true) is distinct from %L', q.name);
+  v_settled text := format('old.status is distinct from new.status and new.status in (%L, %L, %L) and %s', q.done_word, q.dead_word, q.cancelled_word, v_by_hand);
 begin
-  execute format('create or replace trigger punctual_finish_by_hand before update of status on %s for each row when (%s) '
-                 'execute function punctual.finish_by_hand()', p_table, v_by_hand);
-  if q.after_settle is null then
-    execute format('drop trigger if exists punctual_tell_by_hand on %s', p_table);
-  else
-    execute format('create or replace trigger punctual_tell_by_hand after update of status on %s for each row when (%s) '
-                   'execute function punctual.tell_by_hand(%L)', p_table, v_by_hand, q.name);
-  end if;
+  for v_trigger in
+    select * from (values
+      ('finish_by_hand', 'before update', v_settled, 'finish_by_hand()', true),
+      ('requeue_by_hand', 'before update', format('old.status is distinct from new.status and new.status = %L and %s', q.pending_word, v_by_hand),
+       format('requeue_by_hand(%L)', q.delivery), true),
+      ('tell_by_hand', 'after update', v_settled, format('tell_by_hand(%L, %L)', q.name, coalesce(q.after_settle, '')),
+       q.after_settle is not null or q.account_column is not null),
+      ('tell_of_deleted', 'after delete', format('old.status = %L and old.claimed_at is not null and %s', q.pending_word, v_by_hand),
+       format('tell_by_hand(%L, '''')', q.name), q.account_column is not null)) v (name, event, condition, call, is_wanted)
+  loop
+    if v_trigger.is_wanted then
+      execute format('create or replace trigger punctual_%s %s on %s for each row when (%s) execute function punctual.%s',
+                     v_trigger.name, v_trigger.event, p_table, v_trigger.condition, v_trigger.call);
+    else
+      execute format('drop trigger if exists punctual_%s on %s', v_trigger.name, p_table);
+    end if;
+  end loop;
 end
 $$;
 

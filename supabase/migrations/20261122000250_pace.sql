@@ -167,6 +167,12 @@ begin
   if p_pace.retry_at > p_now then
     waits := waits || jsonb_build_object('kind', 'account_retry', 'until', p_pace.retry_at, 'text', 'its next row failed and is tried again');
   end if;
+  if p_account.refused is not null then
+    select max(p.busy_until) into v_until from punctual.pace p where p.account_id = p_account.id and p.queue <> p_pace.queue and p.busy_until > p_now;
+    if v_until is not null then
+      waits := waits || jsonb_build_object('kind', 'running', 'until', v_until, 'text', 'was refused, and is tried with a row of another queue');
+    end if;
+  end if;
   if p_pace.busy_until > p_now then
     waits := waits || jsonb_build_object('kind', 'running', 'until', p_pace.busy_until, 'text', 'a row is running');
   end if;
@@ -209,17 +215,6 @@ language sql immutable set search_path = '' as $$
     from (select n.code, case when p_before->>'what' = p_what and p_before->>'code' is not distinct from n.code
                               then (p_before->>'count')::integer else 0 end + 1 as count
             from (select case when p_what = 'row' then left(p_code, 200) end as code) n) c
-$$;
-
--- What count_refusal() counts on from: an account's refusals are those of all its queues, rows of each queue are counted apart. p_pace: the
--- account's in the queue.
-create function punctual.refused_before(p_pace punctual.pace, p_what text) returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  if p_what <> 'account' then return p_pace.refused; end if;
-  return (select p.refused from punctual.pace p where p.account_id = p_pace.account_id and p.refused->>'what' = 'account'
-           order by (p.refused->>'count')::integer desc limit 1);
-end
 $$;
 
 -- How long the account waits for what count_refusal() answered; null where it goes on. Five rows in a row that are refused alike are the

@@ -62,11 +62,18 @@ language sql immutable set search_path = '' as $$
            ' and not exists (select from punctual.held_rows h where h.queue = %L and h.row_id = %s.id::text)', q.name, p_alias) end
 $$;
 
+-- SQL: nothing of the row (its id as text, SQL) has failed for an hour. Rows that cannot be written keep nobody waiting behind them.
+create function punctual.unfailed_condition(q punctual.queues, p_row_id text, p_now text) returns text
+language sql immutable set search_path = '' as $$
+  select format('not exists (select from punctual.history h where h.queue = %L and h.row_id = %s and h.event = ''error'' and h.at > %s - interval ''1 hour'')',
+                q.name, p_row_id, p_now)
+$$;
+
 -- Updates the rows that p_where picks (SQL on s; $1: p_now), p_limit at most, skipping those that are locked, until the call has taken long
 -- enough. Notes p_event in their history, and tells after_settle of those that are dead or unknown now. p_set: SQL on t; $2: p_now. One that
--- cannot be written (a trigger or a check of its table refuses) is left as it is. Answers how many were written.
+-- cannot be written (a trigger or a check of its table refuses) is left as it is, and tried again in an hour. Answers how many were written.
 create function punctual.update_rows(
-  q punctual.queues, p_set text, p_where text, p_limit integer, p_event text, p_now timestamptz) returns integer
+  q punctual.queues, p_set text, p_where text, p_order text, p_limit integer, p_event text, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
   v_items jsonb;
@@ -77,8 +84,8 @@ declare
   v_written integer := 0;
 begin
   execute format('select jsonb_agg(jsonb_build_object(''id'', p.id::text)) from '
-                 '(select s.id from %I.%I s where %s limit %s for no key update skip locked) p',
-                 q.table_schema, q.table_name, p_where, p_limit) into v_items using p_now;
+                 '(select s.id from %I.%I s where %s and %s order by %s limit %s for no key update skip locked) p',
+                 q.table_schema, q.table_name, p_where, punctual.unfailed_condition(q, 's.id::text', '$1'), p_order, p_limit) into v_items using p_now;
   for v_some in select punctual.by_fifty(v_items) loop
     v_ids := punctual.do_isolated(q, format(
       'with updated as (update %I.%I t set %s where t.id = any (array(select (i->>''id'')::%s from jsonb_array_elements($1) i)) returning t.id, t.last_error) '
@@ -178,7 +185,7 @@ begin
                      '* (hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024)',
                      q.max_attempts, q.dead_word, q.pending_word, q.status_type, q.backoff_base_seconds, q.backoff_cap_seconds) end
     || ', last_error = ''the tick died while this row was running''',
-    format('s.status = %L and s.lease_expires_at <= $1 order by s.lease_expires_at', q.running_word), 200, 'swept', p_now);
+    format('s.status = %L and s.lease_expires_at <= $1', q.running_word), 's.lease_expires_at', 200, 'swept', p_now);
 end
 $$;
 
@@ -189,7 +196,7 @@ begin
   if q.source = 'pgmq' then return 0; end if;
   return punctual.update_rows(q,
     format('status = %L, last_error = ''expired before it could start'', finished_at = $2', q.dead_word),
-    format('s.status = %L and s.expires_at <= $1 order by s.expires_at', q.pending_word), 1000, 'expired', p_now);
+    format('s.status = %L and s.expires_at <= $1', q.pending_word), 's.expires_at', 1000, 'expired', p_now);
 end
 $$;
 
@@ -445,6 +452,13 @@ begin
              order by c.ready_at limit v_look) c;
     more := v_accounts is not null;
     exit when not more;
+    if exists (select from punctual.accounts a where a.refused is not null and a.id = any (v_accounts)) then
+      -- One row of one queue tries an account that was refused. Who waits for nobody leaves it to him who has it locked.
+      select array_agg(c.account_id order by c.n), array_agg(c.ready_at order by c.n) into v_accounts, v_ready
+        from unnest(v_accounts, v_ready) with ordinality c (account_id, ready_at, n)
+       where not exists (select from punctual.accounts a where a.id = c.account_id and a.refused is not null)
+          or c.account_id in (select a.id from punctual.accounts a where a.id = any (v_accounts) and a.refused is not null for no key update skip locked);
+    end if;
     execute v_claim into v_taken
       using v_accounts, v_ready, q.name, p_now, p_claim_id, p_lease_until, p_want - jsonb_array_length(claimed);
     claimed := claimed || coalesce(v_taken, '[]');

@@ -15,22 +15,11 @@ $$;
 -- p_applied: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, pair, error}].
 create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_well uuid[] := array(select r.account_id from jsonb_to_recordset(p_applied) r (account_id uuid, outcome text, limit_scope text)
-                          where r.outcome in ('done', 'again') or r.limit_scope is not null);
 begin
-  -- What an account is not refused in one queue it is refused in none: hardly ever is there anything to write.
-  if exists (select from punctual.pace x where x.account_id = any (v_well) and x.queue <> q.name and x.refused->>'what' = 'account') then
-    -- Its own as well, in the one order: another queue may be at the same.
-    perform from punctual.pace x where x.account_id = any (v_well) and (x.queue = q.name or x.refused->>'what' = 'account')
-     order by x.queue, x.account_id for no key update;
-    update punctual.pace x set refused = null where x.account_id = any (v_well) and x.queue <> q.name and x.refused->>'what' = 'account';
-  end if;
   with freed as materialized (
     select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
            coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as holds_pair,
-           r.refused, case when r.refused is not null then
-             punctual.count_refusal(punctual.refused_before(p, r.refused), r.refused, r.refusal, r.error) end as refusals,
+           r.refused, case when r.refused in ('row', 'provider') then punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) end as refusals,
            p.held, coalesce((p.held -> r.pair ->> 'count')::integer, 0) + 1 as held_count
       from jsonb_to_recordset(p_applied) r (account_id uuid, claim_id uuid, claimed_at timestamptz, outcome text, delay_seconds double precision,
              limit_scope text, refused text, refusal text, pair text, error text)
@@ -40,8 +29,7 @@ begin
     used = case when f.refund then greatest(p.used - 1, 0) else p.used end,
     recent = case when f.refund and p.recent[cardinality(p.recent)] = f.claimed_at and f.refused is null
                   then p.recent[:cardinality(p.recent) - 1] else p.recent end,
-    refused = case when f.refused is not null then f.refusals when f.outcome in ('done', 'again') or f.limit_scope is not null then null
-                   else p.refused end,
+    refused = case when f.refused is not null or f.outcome in ('done', 'again') or f.limit_scope is not null then f.refusals else p.refused end,
     limited = case when f.limit_scope = 'account' then p.limited + 1 when f.outcome = 'done' then 0 else p.limited end,
     held = case
       when f.holds_pair then
@@ -62,6 +50,51 @@ begin
       -- How often in a row is forgotten an hour after the last time.
       (select jsonb_object_agg(h.key, h.value) from jsonb_each(f.held) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour') as held) v
    where p.queue = q.name and p.account_id = f.account_id;
+end
+$$;
+
+-- What outcomes say of accounts: a provider's limit or refusal holds for the whole account, in all queues. A limit whoever's the row is by now;
+-- a refusal counts once; any other answer ends it. p_records: as settle_outcomes takes them.
+create function punctual.note_accounts(q punctual.queues, p_records jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_said jsonb;
+begin
+  select jsonb_agg(r) into v_said from jsonb_array_elements(p_records) r where r->>'limit_scope' = 'account' or r->>'refused' in ('row', 'account');
+  if exists (select from punctual.accounts a where a.refused is not null) then
+    execute format('select coalesce($2, ''[]'') || coalesce(jsonb_agg(r || jsonb_build_object(''account_id'', t.%1$I)), ''[]'') '
+                   'from jsonb_array_elements($1) r join %2$I.%3$I t on t.id = (r->>''id'')::%4$s '
+                   'where t.%1$I in (select a.id from punctual.accounts a where a.refused is not null) '
+                   'and (r->>''outcome'' in (''done'', ''again'') or r->>''limit_scope'' is not null)',
+                   q.account_column, q.table_schema, q.table_name, q.id_type)
+    into v_said using p_records, v_said;
+  end if;
+  if coalesce(v_said, '[]') = '[]' then return; end if;
+  -- In a statement of its own: what others wrote of them until they were locked is counted.
+  perform from punctual.accounts a where a.id = any (array(select (r->>'account_id')::uuid from jsonb_array_elements(v_said) r))
+    order by a.id for no key update;
+  update punctual.accounts a set
+    refused = s.refused,
+    paused_until = greatest(a.paused_until, s.until),
+    paused_reason = case when s.until > coalesce(a.paused_until, '-infinity') then s.reason else a.paused_reason end
+    from (select r.account_id as id, max(v.until) as until, (array_agg(v.reason order by v.until desc nulls last))[1] as reason,
+                 case when bool_or(v.is_current) then (array_agg(v.refused order by r.outcome = 'done' desc) filter (where v.is_current))[1]
+                      else (array_agg(x.refused))[1] end as refused
+            from jsonb_to_recordset(v_said) r (account_id uuid, claim_id uuid, outcome text, error text, limit_scope text,
+                   account_pause_seconds double precision, refused text, refusal text)
+            join punctual.accounts x on x.id = r.account_id
+            left join punctual.pace p on p.queue = q.name and p.account_id = x.id
+           cross join lateral (
+             select coalesce(p.claim_id = r.claim_id, false) as is_current, case when r.refused is not null then punctual.count_refusal(
+                      case when r.refused = 'account' then x.refused else p.refused end, r.refused, r.refusal, r.error) end as counted) c
+           cross join lateral (
+             select c.is_current, case when r.refused = 'account' then c.counted || jsonb_build_object('queue', q.name) end as refused,
+                    case when r.limit_scope = 'account' then p_now + make_interval(secs => coalesce(
+                           r.account_pause_seconds, least(3600, 60 * power(2, least(p.limited, 10)))))
+                         when c.is_current then p_now + punctual.refusal_pause(c.counted) end as until,
+                    case when r.limit_scope = 'account' then r.error else c.counted->>'said' end as reason) v
+           group by 1) s
+   where a.id = s.id;
 end
 $$;
 
@@ -87,12 +120,13 @@ declare
   v_judged jsonb;
   v_applied jsonb;
   v_late jsonb;
+  v_over jsonb;
   v_told jsonb;
 begin
   if q.source = 'pgmq' then return punctual.settle_messages(q, p_outcomes, p_now); end if;
   for v_group in
     select (g->>'claim_id')::uuid as claim_id, g->'ids' as ids, jsonb_array_length(g->'ids') as asked
-      from jsonb_array_elements(coalesce(p_outcomes->'done', '[]')) g
+      from jsonb_array_elements(coalesce(p_outcomes->'done', '[]')) g where g ? 'ids'
   loop
     if q.account_column is null and q.after_settle is null then
       -- The common outcome of a plain queue: one fence and the primary key, no look at the row before.
@@ -118,25 +152,8 @@ begin
                               'exceptions', jsonb '[]');
   end if;
 
-  -- A provider's limit or refusal holds for the whole account, in all queues; a limit whoever's the row is by now, a refusal counts once.
   -- Before the rows: accounts are locked first.
-  update punctual.accounts a set paused_until = s.until, paused_reason = s.reason
-    from (select w.*
-            from (select distinct on (r.account_id) r.account_id as id, v.until, v.reason
-                    from jsonb_to_recordset(v_records) r (account_id uuid, claim_id uuid, error text, limit_scope text,
-                           account_pause_seconds double precision, refused text, refusal text)
-                    left join punctual.pace p on p.queue = q.name and p.account_id = r.account_id
-                   cross join lateral (
-                     select p_now + make_interval(secs => coalesce(r.account_pause_seconds, least(3600, 60 * power(2, least(p.limited, 10))))) as until,
-                            r.error as reason where r.limit_scope = 'account'
-                     union all
-                     select p_now + punctual.refusal_pause(f), f->>'said' from punctual.count_refusal(punctual.refused_before(p, r.refused), r.refused, r.refusal, r.error) f
-                      where r.refused in ('row', 'account') and p.claim_id = r.claim_id) v
-                   where v.until is not null and (r.limit_scope is not null or r.refused is not null)
-                   order by r.account_id, v.until desc) w
-            join punctual.accounts x on x.id = w.id
-           order by w.id for no key update of x) s
-   where a.id = s.id and s.until > coalesce(a.paused_until, '-infinity');
+  if q.account_column is not null then perform punctual.note_accounts(q, v_records, p_now); end if;
 
   execute format($sql$
     with asked as materialized (
@@ -149,12 +166,12 @@ begin
        order by id, claim_id, r->>'outcome' = 'done' desc
     ),
     before as materialized (
-      select t.id, t.status, t.claim_id, t.lease_expires_at, t.attempts, t.max_attempts, t.claimed_at, t.%2$I as due
+      select t.id, t.status, t.claim_id, t.lease_expires_at, t.attempts, t.max_attempts, t.claimed_at, t.%2$I as due, %15$s as account_id
         from %3$I.%4$I t where t.id = any (array(select a.id from asked a)) order by t.id for no key update
     ),
     judged as materialized (
       select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, a.limit_scope, a.refused, a.refusal, b.attempts, b.due,
-             coalesce(b.claimed_at, $3) as claimed_at,
+             coalesce(b.claimed_at, $3) as claimed_at, b.account_id,
              case when b.claim_id is distinct from a.claim_id then 'lost'
                   when b.status = %13$L then 'applied'
                   when b.status = %5$L and a.outcome not in ('unknown', 'release') then 'applied'
@@ -198,8 +215,10 @@ begin
                         else j.outcome end))
               from judged j where j.verdict <> 'applied' or j.outcome <> j.asked_outcome),
            (select jsonb_agg(to_jsonb(a)) from applied a),
-           (select jsonb_agg(jsonb_build_object('id', j.id::text, 'result', j.result) order by j.id)
-              from judged j where j.verdict = 'lost' and j.asked_outcome = 'done')
+           (select jsonb_agg(jsonb_build_object('id', j.id::text, 'claim_id', j.claim_id, 'result', j.result) order by j.id)
+              from judged j where j.verdict = 'lost' and j.asked_outcome = 'done'),
+           (select jsonb_agg(jsonb_build_object('account_id', j.account_id, 'claim_id', j.claim_id, 'outcome', 'lost'))
+              from judged j where j.verdict <> 'applied' and j.account_id is not null)
     $sql$,
     q.id_type, q.due_column, q.table_schema, q.table_name, q.unknown_word, q.done_word, q.dead_word, q.pending_word,
     case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end
@@ -213,8 +232,9 @@ begin
     case when q.delivery = 'at-most-once' then
       ', reconcile_at = case when j.outcome = ''unknown'' then punctual.next_look_at(0, $3) end, '
       'reconcile = case when j.outcome = ''unknown'' then punctual.begin_reconcile(' || quote_literal(q.name)
-      || ', to_jsonb(t.*), coalesce(t.lease_expires_at, $3)) else t.reconcile end' end)
-  into v_judged, v_applied, v_late using v_records, q.max_attempts, p_now;
+      || ', to_jsonb(t.*), coalesce(t.lease_expires_at, $3)) else t.reconcile end' end,
+    case when q.account_column is null then 'null::uuid' else format('t.%I', q.account_column) end)
+  into v_judged, v_applied, v_late, v_over using v_records, q.max_attempts, p_now;
 
   v_judged := coalesce(v_judged, '[]');
   v_applied := coalesce(v_applied, '[]');
@@ -223,14 +243,15 @@ begin
   select q.name, r->>'id', p_now, r->>'outcome', left(r->>'error', 2000)
     from jsonb_array_elements(v_applied) r where r->>'outcome' in ('retry', 'dead', 'unknown');
   if q.account_column is not null then
-    perform punctual.free_accounts(q, v_applied, p_now);
+    -- The attempt of a row that somebody has settled meanwhile is over as well.
+    perform punctual.free_accounts(q, v_applied || coalesce(v_over, '[]'), p_now);
   end if;
   if q.delivery = 'at-most-once' then
     -- A webhook or a look may have been here first: what is known by them is known now, and nobody has to look again.
     perform punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_applied) r
                                               where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now);
     perform punctual.apply_late_proof(q, r->>'id', p_now) from jsonb_array_elements(v_applied) r where (r->>'late')::boolean;
-    perform punctual.hear_late(q, r->>'id', r->'result', p_now) from jsonb_array_elements(v_late) r;
+    perform punctual.hear_late(q, r->>'id', r->>'claim_id', r->'result', p_now) from jsonb_array_elements(v_late) r;
   end if;
 
   if q.after_settle is not null and v_applied <> '[]' then

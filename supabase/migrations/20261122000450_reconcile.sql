@@ -73,11 +73,12 @@ end
 $$;
 
 -- Makes use of receipts that name rows: of these rows (p_ids), or, when null, of all that nobody has made use of yet, a bounded number. Rows
--- that are running are left to their own settle, which comes here.
+-- that are running are left to their own settle, which comes here; those that could not be written are tried again in an hour.
 create function punctual.apply_receipts(q punctual.queues, p_ids text[], p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
   v_receipt punctual.receipts;
+  v_ids bigint[];
   v_count integer := 0;
 begin
   if p_ids = '{}' then return 0; end if;
@@ -89,11 +90,17 @@ begin
       'update punctual.receipts r set applied_at = $1 where r.id = any (array(select x.id from punctual.receipts x '
       'join %I.%I t on t.id = x.row_id::%s where x.queue = %L and x.applied_at is null and x.status <> ''failed'' and t.status = %L '
       'limit 2000 for no key update of x skip locked))', q.table_schema, q.table_name, q.id_type, q.name, q.done_word) using p_now;
+    execute format(
+      'select array(select r.id from punctual.receipts r where r.queue = %1$L and r.applied_at is null '
+      'and not exists (select from %2$I.%3$I t where t.id = r.row_id::%4$s and t.status = %5$L) and %6$s order by r.row_id limit 200)',
+      q.name, q.table_schema, q.table_name, q.id_type, q.running_word, punctual.unfailed_condition(q, 'r.row_id', '$1'))
+    into v_ids using p_now;
+  else
+    v_ids := array(select r.id from punctual.receipts r where r.queue = q.name and r.applied_at is null and r.row_id = any (p_ids));
   end if;
   for v_receipt in
     select * from punctual.receipts r
-     where r.queue = q.name and r.applied_at is null and (p_ids is null or r.row_id = any (p_ids))
-     order by r.id limit 200 for no key update skip locked
+     where r.id = any (v_ids) order by r.id for no key update skip locked
   loop
     begin
       v_count := v_count + punctual.apply_receipt(q, v_receipt, p_now)::integer;
@@ -158,7 +165,7 @@ $$;
 
 -- An attempt says that it was done, and another has the row by now: its machine was suspended, or nobody heard of it in time. It went out all
 -- the same. p_result as its outcome bears it.
-create function punctual.hear_late(q punctual.queues, p_id text, p_result jsonb, p_now timestamptz) returns void
+create function punctual.hear_late(q punctual.queues, p_id text, p_claim_id text, p_result jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_row record;
@@ -166,8 +173,8 @@ declare
 begin
   select * into v_row from punctual.lock_row(q, p_id, false);
   if v_row.id is null or punctual.is_taken(q, v_message, p_id) then return; end if;
-  -- Nobody has attempted this row: after a restore ids are given out a second time.
-  if v_row.content->>'claimed_at' is null then return; end if;
+  -- No attempt of this row's: after a restore ids are given out a second time.
+  if (v_row.reconcile->'claims' ? p_claim_id) is not true then return; end if;
   if v_row.state = 'running' then
     perform punctual.keep_late_proof(q, p_id, v_message, p_result, p_now);
   elsif v_row.state <> 'done' then
@@ -468,7 +475,7 @@ begin
   end if;
   if q.source = 'pgmq' then return punctual.resolve_message(q, p_id, v_decision, p_by, p_note, v_now); end if;
   if not punctual.is_id(q, p_id) then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
-  perform set_config('punctual.settles', 'on', true);
+  perform set_config('punctual.settles', q.name, true);
   select * into v_row from punctual.lock_row(q, p_id, true);
   if v_row.id is null then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
   -- The truth may have come by webhook already. If so this call is refused, nothing of it stays, and the next tick writes it.

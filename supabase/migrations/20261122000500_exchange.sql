@@ -277,7 +277,7 @@ declare
   v_due integer;
   v_next_due_in_ms bigint;
 begin
-  perform set_config('punctual.settles', 'on', true);
+  perform set_config('punctual.settles', p_tick->>'queue', true);
   if p_tick ? 'call_ms' then perform set_config('punctual.call_ms', p_tick->>'call_ms', true); end if;
   q := punctual.read_queue(p_tick->>'queue');
   select * into v_partition from punctual.partitions where queue = q.name and partition = p_tick->>'partition';
@@ -338,7 +338,7 @@ begin
       exception when others then
         perform punctual.note_error(q, '', format('%s failed: %s', q.before_claim, sqlerrm), v_now);
       end;
-      perform set_config('punctual.settles', 'on', true);
+      perform set_config('punctual.settles', q.name, true);
     end if;
     if v_want > 0 and not v_tick.looks_only then
       -- In a paused queue, too: what died there is not to look as if it still ran.

@@ -129,7 +129,9 @@ language sql stable set search_path = '' as $$
           union all
           select format('the provider %s %s', v.name, case when v.refusals > 0 then 'refuses what we ask' else 'failed and rests' end), count(*), max(v.paused_until)
             from punctual.pace p join punctual.providers v on v.name = p.provider
-           where p.queue = q.name and p.ready_at <= p_now and v.paused_until > p_now group by v.name) w
+           -- The account whose row it refused waits for as long.
+           where p.queue = q.name and v.paused_until > p_now and (p.ready_at <= p_now or (p.retry_at > p_now and p.refused->>'what' = 'provider'))
+           group by v.name) w
 $$;
 
 -- What befell rows in the last 24 hours that somebody should know of: [{event, rows, row_id, text}]; event: twice (it was delivered twice) or
@@ -158,9 +160,12 @@ language sql stable set search_path = '' as $$
             from punctual.providers v
            where v.refusals > 0 and exists (select from punctual.pace p where p.queue = q.name and p.provider = v.name)
           union all
-          (select a.provider, a.id, a.name, p.refused->>'said', a.paused_until
-             from punctual.pace p join punctual.accounts a on a.id = p.account_id
-            where p.queue = q.name and p.refused is not null and p.refused->>'what' <> 'provider' and punctual.refusal_pause(p.refused) is not null
+          (select a.provider, a.id, a.name, f.refused->>'said', a.paused_until
+             from (select p.account_id, p.refused from punctual.pace p
+                    where p.queue = q.name and p.refused is not null and p.refused->>'what' = 'row' and punctual.refusal_pause(p.refused) is not null
+                   union all
+                   select x.id, x.refused from punctual.accounts x where x.refused is not null and x.refused->>'queue' = q.name) f
+             join punctual.accounts a on a.id = f.account_id
             order by a.name, a.id limit 50)) r
 $$;
 

@@ -3,7 +3,7 @@
 -- queues: where a queue has settings of its own for this account, {queue: {setting: value}}.
 create function punctual.describe_account(p_account punctual.accounts) returns jsonb
 language sql stable set search_path = '' as $$
-  select to_jsonb(p_account) - 'created_at' || jsonb_build_object('queues', (
+  select to_jsonb(p_account) - array['created_at', 'refused'] || jsonb_build_object('queues', (
     select coalesce(jsonb_object_agg(p.queue, o.settings), '{}')
       from punctual.pace p
      cross join lateral (select jsonb_strip_nulls(jsonb_build_object(
@@ -61,15 +61,19 @@ declare
 begin
   if p_account_id is not null then
     perform from punctual.accounts a where a.id = p_account_id and a.provider = p_provider for no key update;
-    select array_agg(p.refused->>'said') into v_said from punctual.pace p
-     where p.account_id = p_account_id and p.provider = p_provider and p.refused->>'what' <> 'provider' and punctual.refusal_pause(p.refused) is not null;
+    select array_agg(r.refused->>'said') into v_said
+      from (select a.refused from punctual.accounts a where a.id = p_account_id and a.provider = p_provider
+            union all select p.refused from punctual.pace p
+             where p.account_id = p_account_id and p.provider = p_provider and p.refused->>'what' = 'row') r
+     where punctual.refusal_pause(r.refused) is not null;
     if v_said is null then
       raise exception '% refuses nothing of that', p_provider using errcode = 'PT404';
     end if;
     -- A pause that somebody else has set since is his to end.
     update punctual.accounts a set paused_until = null, paused_reason = null where a.id = p_account_id and a.paused_reason = any (v_said);
+    update punctual.accounts a set refused = null where a.id = p_account_id and a.refused is not null;
     update punctual.pace p set refused = null, retry_at = null, next_ok_at = '-infinity', ready_at = coalesce(p_now, clock_timestamp())
-      from (select x.queue, x.account_id from punctual.pace x where x.account_id = p_account_id and x.refused->>'what' <> 'provider'
+      from (select x.queue, x.account_id from punctual.pace x where x.account_id = p_account_id and x.refused->>'what' is distinct from 'provider'
              order by x.queue for no key update) l
      where p.queue = l.queue and p.account_id = l.account_id;
     return;

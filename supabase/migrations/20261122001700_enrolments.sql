@@ -208,7 +208,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_settles text := current_setting('punctual.settles', true);
 begin
-  perform set_config('punctual.settles', 'on', true);
+  perform set_config('punctual.settles', 'enrolments', true);
   update punctual.enrolments t set
     phase = e.phase, step = e.step, action = e.action, next_step_at = e.next_step_at, resume_at = e.resume_at, waits_for = e.waits_for,
     message_id = e.message_id, claimed_step_at = e.claimed_step_at, sent_at = e.sent_at, reminded_at = e.reminded_at, sent_steps = e.sent_steps,
@@ -239,7 +239,7 @@ begin
     select 'dm_queue', d.id::text from punctual.dm_queue d where d.id = p_message_id and d.status = 'pending' on conflict do nothing;
     return false;
   end if;
-  perform set_config('punctual.settles', 'on', true);
+  perform set_config('punctual.settles', 'dm_queue', true);
   update punctual.dm_queue d set status = 'cancelled', finished_at = p_now, last_error = p_reason, lease_expires_at = null where d.id = p_message_id;
   perform set_config('punctual.settles', coalesce(v_settles, ''), true);
   insert into punctual.history (queue, row_id, at, event, text) values ('dm_queue', p_message_id::text, p_now, 'decided', p_reason);
@@ -504,7 +504,7 @@ begin
 end
 $$;
 create trigger dm_queue_deleted after delete on punctual.dm_queue for each row
-  when (old.enrolment_id is not null and old.status in ('pending', 'sending', 'unknown') and current_setting('punctual.settles', true) is distinct from 'on')
+  when (old.enrolment_id is not null and old.status in ('pending', 'sending', 'unknown') and current_setting('punctual.settles', true) is distinct from 'dm_queue')
   execute function punctual.follow_deleted_message();
 
 -- Enrolments that somebody deletes by hand.

@@ -11,6 +11,7 @@ declare
   v_count integer := 0;
   v_doubted integer;
   v_last text;
+  v_late text[];
   v_ended jsonb;
 begin
   loop
@@ -25,7 +26,7 @@ begin
       doubted as (
         update %1$I.%2$I t set
           status = %6$L, claim_id = p.claim_id, claimed_at = case when p.was_pending then $2 else least(t.claimed_at, $2) end,
-          lease_expires_at = null, finished_at = coalesce(t.finished_at, $4), reconcile_at = punctual.next_look_at(0, $4),
+          lease_expires_at = null, finished_at = case when p.was_pending then $4 else coalesce(t.finished_at, $4) end, reconcile_at = punctual.next_look_at(0, $4),
           last_error = format('the database went back to %%s: it may have been %%s since', $2, %9$L),
           reconcile = punctual.begin_reconcile(%8$L, to_jsonb(t.*) || jsonb_build_object('claim_id', coalesce(t.claim_id, p.claim_id)), $3)
             || jsonb_build_object('restored_to', $2,
@@ -33,20 +34,23 @@ begin
             -- What was sent is what the row was then, whatever somebody has made of it since.
             || case when p.was_unknown then jsonb_strip_nulls(jsonb_build_object('digest', t.reconcile->'digest', 'account_id', t.reconcile->'account_id')) else '{}' end
           from picked p where t.id = p.id
-        returning t.id, t.last_error, p.was_unknown),
+        returning t.id, t.last_error, p.was_unknown, t.reconcile ? 'late_proof' as is_proved),
       noted as (
         insert into punctual.history (queue, row_id, at, event, text)
         select %8$L, d.id::text, $4, 'restored', d.last_error from doubted d order by d.id)
       select count(*), (array_agg(d.id::text order by d.id desc))[1],
              jsonb_agg(jsonb_build_object('id', d.id, 'outcome', 'unknown', 'error', d.last_error, 'rate_limited', false) order by d.id)
-               filter (where not d.was_unknown)
+               filter (where not d.was_unknown),
+             array_agg(d.id::text order by d.id) filter (where d.is_proved)
         from doubted d
       $sql$,
       q.table_schema, q.table_name, q.id_type, q.pending_word, q.running_word, q.unknown_word, q.due_column, q.name, q.done_word)
-    into v_doubted, v_last, v_ended using v_last, p_since, p_over_at, p_now;
+    into v_doubted, v_last, v_ended, v_late using v_last, p_since, p_over_at, p_now;
     exit when v_doubted = 0;
     v_count := v_count + v_doubted;
     perform punctual.tell_after_settle(q, v_ended, p_now);
+    -- Proof of an earlier attempt that was kept while the one that is lost was under way.
+    perform punctual.apply_late_proof(q, l, p_now) from unnest(v_late) l;
   end loop;
 
   -- As claims at p_since would have: what is proved absent gives its place back.

@@ -331,8 +331,8 @@ export const simulationMutants: Mutant[] = [
     name: 'what somebody settles by hand is told',
     guarantee: 'a row that is settled by hand has the consequences of any other',
     file: migration('200_add_queue'),
-    find: `'execute function punctual.tell_by_hand(%L)', p_table, v_by_hand, q.name);`,
-    replace: `'execute function punctual.tell_by_hand(%L)', p_table, v_by_hand, 'posts');`,
+    find: `format('tell_by_hand(%L, %L)', q.name, coalesce(q.after_settle, ''))`,
+    replace: `format('tell_by_hand(%L, %L)', 'posts', coalesce(q.after_settle, ''))`,
   },
   {
     name: 'the days of retention',

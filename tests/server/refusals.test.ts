@@ -29,8 +29,7 @@ async function addRefused(): Promise<string> {
      values ('unipile', 'ann-1', 'Ann', now() + interval '10 minutes', 'restricted') returning id`,
   );
   await database.sql(
-    `update punctual.pace set refused = '{"what": "account", "code": null, "count": 2, "said": "restricted"}'
-      where account_id = $1 and queue = 'dm_queue'`,
+    `update punctual.accounts set refused = '{"what": "account", "count": 2, "said": "restricted", "queue": "dm_queue"}' where id = $1`,
     [id],
   );
   return id;

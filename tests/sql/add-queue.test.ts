@@ -940,8 +940,16 @@ const refusals: Refusal[] = [
       'alter function app.f(jsonb, timestamptz) owner to service_role',
     ],
     call: `${plain}, p_after_settle => 'app.f'`,
-    message: 'service_role owns app.f, and could replace it',
-    hint: 'alter function … owner to another role, such as the one that runs migrations.',
+    message: 'the owner of app.f, who could replace it, is not Punctual’s',
+    hint: 'alter function … owner to postgres.',
+  },
+  {
+    what: 'a table of somebody else’s, whose triggers would run as the owner',
+    given: ['alter table app.t owner to authenticated'],
+    call: plain,
+    message:
+      'app.t is of another owner than Punctual, whose triggers on it after_restore would run as Punctual’s',
+    hint: 'alter table app.t owner to postgres, or make its owner a member of that role.',
   },
   {
     what: 'settings that are no object',

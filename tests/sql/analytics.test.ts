@@ -295,17 +295,24 @@ describe('the daily figures', () => {
     expect(rows).toEqual(Object.entries(days).map(([day, n]) => ({ day, rows: n })));
   });
 
+  /** As a settle does: it keeps the time. */
+  const decide = (status: string) =>
+    database.sql(`do $$ begin
+      perform set_config('punctual.settles', 'jobs', true);
+      update punctual.jobs set status = '${status}';
+    end $$`);
+
   it('follow a row that was decided after its day, for two days', async () => {
     await addSettled([{ at: Date.parse('2026-06-01T10:00:00Z'), state: 'unknown' }]);
     await rollUp('2026-06-02T02:00:00Z');
     expect(await outcomes()).toEqual(['2026-06-01 jobs unknown true  1 0 0 0']);
-    await database.sql(`update punctual.jobs set status = 'done'`);
+    await decide('done');
     await rollUp('2026-06-03T02:00:00Z');
     expect(await outcomes()).toEqual(['2026-06-01 jobs done true  1 0 0 0']);
-    await database.sql(`update punctual.jobs set status = 'cancelled'`);
+    await decide('cancelled');
     await rollUp('2026-06-04T02:00:00Z');
     expect(await outcomes()).toEqual(['2026-06-01 jobs cancelled true  1 0 0 0']);
-    await database.sql(`update punctual.jobs set status = 'failed'`);
+    await decide('failed');
     await rollUp('2026-06-05T02:00:00Z');
     expect(await outcomes()).toEqual(['2026-06-01 jobs cancelled true  1 0 0 0']);
     const steps = await rollUp('2026-06-05T02:00:00Z', { day: '2026-06-01' });

@@ -55,11 +55,80 @@ describe('a row that somebody settles by plain SQL', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
   });
 
-  it('and is made due again is due', async () => {
+  it('and is made due again is due, has no end, and is given the time of its next one', async () => {
     const id = await sql.addDm(account);
-    await set(id, `status = 'cancelled'`);
+    await set(id, `status = 'cancelled', finished_at = '2025-03-02T10:00:00Z'`);
     await set(id, `status = 'pending'`);
+    expect((await sql.dm(id)).finished_at).toBeNull();
     expect(await sql.drain()).toEqual([id]);
+  });
+
+  it('a second time has the time of the second', async () => {
+    const id = await sql.addDm(account);
+    await set(id, `status = 'cancelled', finished_at = '2025-03-02T10:00:00Z'`);
+    await set(id, `status = 'sent'`);
+    expect(Date.parse((await sql.dm(id)).finished_at)).toBeGreaterThan(Date.parse('2026-01-01'));
+  });
+
+  it.each([
+    ['is cancelled', (id: string) => set(id, `status = 'cancelled'`)],
+    ['is deleted', (id: string) => database.sql('delete from punctual.dm_queue where id = $1', [id])],
+  ])('holds its account no more where it was to be tried again and %s', async (_, settle) => {
+    // By the clock of whoever settles.
+    sql.setNow(new Date().toISOString());
+    const [first = '', second] = [await sql.addDm(account), await sql.addDm(account)];
+    const { messages, tick } = await talk.claim();
+    const claim_id = messages[0]?.claim_id ?? '';
+    const failed = { id: first, claim_id, outcome: 'retry', error: 'e', delay_seconds: 3_600 };
+    await tick.settle([failed], { close: 'yes' });
+    await settle(first);
+    sql.pass(1);
+    expect(await sql.drain()).toEqual([second]);
+  });
+
+  it('while it runs leaves its account free once the attempt is over', async () => {
+    const [first = '', second] = [await sql.addDm(account), await sql.addDm(account)];
+    const { messages, tick } = await talk.claim();
+    const claim_id = messages[0]?.claim_id ?? '';
+    await set(first, `status = 'cancelled'`);
+    expect((await sql.tick({ id: tick.id }).claim()).rows).toEqual([]);
+    const failed = { id: first, claim_id, outcome: 'retry', error: 'e', delay_seconds: 1 };
+    await tick.settle([failed], { close: 'yes' });
+    expect(await sql.drain()).toEqual([second]);
+  });
+
+  it.each([
+    [
+      'by the table’s own trigger',
+      `create trigger a_cancel before update of body on punctual.dm_queue for each row execute function app.cancel()`,
+    ],
+    [
+      'by a trigger of a table whose tick is under way',
+      `create trigger cancel after update of status on punctual.posts for each row execute function app.cancel_all()`,
+    ],
+  ])('is told of, where it is settled %s', async (_, trigger) => {
+    await database.sql('create schema app');
+    await database.sql('grant usage on schema app to service_role');
+    try {
+      await database.sql(`create function app.cancel() returns trigger language plpgsql as $$
+        begin new.status := 'cancelled'; return new; end $$`);
+      await database.sql(`create function app.cancel_all() returns trigger language plpgsql as $$
+        begin update punctual.dm_queue set status = 'cancelled'; return null; end $$`);
+      await database.sql(trigger);
+      const sequence = await talk.addSequence([{ body: 'one' }]);
+      const [id = ''] = await talk.enrol(sequence, [{ account_id: account, recipient: 'ann' }]);
+      await talk.advance();
+      if (trigger.includes('a_cancel')) await database.sql(`update punctual.dm_queue set body = 'two'`);
+      else {
+        const other = await sql.addAccount();
+        const post = `insert into punctual.posts (account_id, body, scheduled_for) values ($1, 'x', $2)`;
+        await database.sql(post, [other, sql.now]);
+        await sql.tick({ queue: 'posts' }).claim(1);
+      }
+      expect(await talk.read(id)).toMatchObject({ phase: 'stopped' });
+    } finally {
+      await database.sql('drop schema app cascade');
+    }
   });
 });
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { statsSchema } from '../../lib/store/stats';
 import { conversations } from '../support/conversations';
 import { exchanges } from '../support/exchanges';
@@ -109,6 +109,80 @@ describe('a before_claim that raises', () => {
     expect((await noted())?.noted).toMatchObject([{ event: 'error', rows: 1, row_id: String(ann.id) }]);
     sql.pass(86_400);
     expect((await noted())?.noted).toEqual([]);
+  });
+});
+
+describe('rows that a trigger of their table lets nobody write', () => {
+  const expired = `'2026-03-02T11:00:00Z'`;
+  const fill = (columns: string, values: string) =>
+    database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, send_at, body, ${columns})
+       select $1, 'linkedin', 'c', $2, case when n <= 210 then 'ann' else 'bob' end, ${values}
+         from generate_series(1, 211) n`,
+      [account, sql.now],
+    );
+  const statusOfBob = async () =>
+    (await database.sql(`select status from punctual.dm_queue where body = 'bob'`))[0].status;
+  const tick = (changes = {}) => sql.tick(changes).exchange({ want: 1, close: 'yes' });
+  beforeEach(() =>
+    database.sql(`create trigger refuse before update of status on punctual.dm_queue for each row
+      when (old.body = 'ann') execute function app.refuse()`),
+  );
+  afterEach(() => database.sql('drop trigger refuse on punctual.dm_queue'));
+
+  it('keep no other from being swept behind them, and are tried again in an hour', async () => {
+    await fill(
+      'status, claim_id, claimed_at, lease_expires_at',
+      `'sending', gen_random_uuid(), ${expired}, ${expired}::timestamptz + n * interval '1 second'`,
+    );
+    await tick();
+    expect(await statusOfBob()).toBe('sending');
+    await tick();
+    expect(await statusOfBob()).toBe('unknown');
+    const errors = () => database.sql(`select from punctual.history where event = 'error'`);
+    expect(await errors()).toHaveLength(210);
+    sql.pass(3_600);
+    await tick();
+    expect(await errors()).toHaveLength(410);
+  });
+
+  it('keep no other from expiring behind them, however short a call is', async () => {
+    await fill('expires_at', `${expired}::timestamptz + n * interval '1 second'`);
+    for (let n = 0; n < 4; n++) await tick({ call_ms: 0 });
+    expect(await statusOfBob()).toBe('pending');
+    await tick({ call_ms: 0 });
+    expect(await statusOfBob()).toBe('failed');
+  });
+
+  it('keep no other’s receipts waiting, and neither do rows that run', async () => {
+    const addRow = async (body: string, status: string) => {
+      const claim_id = crypto.randomUUID();
+      const lease = status === 'sending' ? sql.at(600) : null;
+      const whose = await sql.addAccount({ provider: 'whatsapp_cloud' });
+      const row = {
+        body,
+        status,
+        claim_id,
+        claimed_at: sql.now,
+        lease_expires_at: lease,
+        channel: 'whatsapp',
+      };
+      const id = await sql.addDm(whose, row);
+      const told = {
+        kind: 'status',
+        status: 'sent',
+        message_id: id,
+        reference: `dm_queue/${id}/${claim_id}`,
+      };
+      await sql.receive([told]);
+    };
+    await addRow('cyd', 'sending');
+    await addRow('ann', 'unknown');
+    await addRow('bob', 'unknown');
+    await tick({ call_ms: 0 });
+    expect(await statusOfBob()).toBe('unknown');
+    await tick({ call_ms: 0 });
+    expect(await statusOfBob()).toBe('sent');
   });
 });
 

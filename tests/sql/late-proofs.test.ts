@@ -47,7 +47,32 @@ describe('two outcomes of one claim in one call', () => {
   });
 });
 
+describe('an attempt whose row somebody made due again by plain SQL', () => {
+  it('and that turns out to have sent it is heard, though another has the row', async () => {
+    const id = await sql.addDm(account);
+    const { claimId: claim_id } = await sql.tick().claim(1);
+    await database.sql(`update punctual.dm_queue set status = 'pending' where id = $1`, [id]);
+    sql.pass(3_600);
+    const next = sql.tick();
+    const { claimId } = await next.claim(1);
+    await sql.tick().settle([{ id, claim_id, ...delivered }]);
+    await next.settle([{ id, claim_id: claimId, outcome: 'retry', error: 'e', delay_seconds: 1 }]);
+    expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
+  });
+});
+
 describe('an outcome of a claim that nobody remembers', () => {
+  it.each(['running', 'settled'])('is none of a row that another attempt has %s', async (how) => {
+    const id = await sql.addDm(account, { body: 'to somebody else' });
+    const tick = sql.tick();
+    const { claimId: claim_id } = await tick.claim(1);
+    const failed = { id, claim_id, outcome: 'dead', error: 'no' };
+    if (how === 'settled') await tick.settle([failed]);
+    await sql.tick().settle([{ id, claim_id: crypto.randomUUID(), ...delivered }], { close: 'yes' });
+    if (how === 'running') await tick.settle([failed]);
+    expect(await sql.dm(id)).toMatchObject({ status: 'failed', provider_message_id: null });
+  });
+
   it('is none of a row that was never attempted: after a restore ids are given out a second time', async () => {
     const id = await sql.addDm(account, { body: 'to somebody else' });
     const lost = { id, claim_id: crypto.randomUUID(), ...delivered };

@@ -142,6 +142,29 @@ describe('an account that is refused', () => {
       await attempt(ofAccount);
       expect(await pausedSeconds()).toBe(300);
     });
+
+    it('begins anew in all of them once another one’s row was refused, since that one’s account was not', async () => {
+      await addDms(1);
+      await addPost();
+      await attempt(ofAccount);
+      sql.pass(300);
+      await attemptPost(ofRow('too_long'));
+      await attempt(ofAccount);
+      expect(await pausedSeconds()).toBe(300);
+    });
+
+    it('is tried with one row of one queue when its pause is over', async () => {
+      const [id = ''] = await addDms(1);
+      await addPost();
+      await attempt(ofAccount);
+      sql.pass(300);
+      const dms = sql.tick();
+      const { rows, claimId } = await dms.claim(1);
+      expect(rows).toHaveLength(1);
+      expect(await attemptPost(ofAccount)).toBeNull();
+      await dms.settle([{ id, claim_id: claimId, account_id: account, outcome: 'done' }], { close: 'yes' });
+      expect(await attemptPost({})).not.toBeNull();
+    });
   });
 
   it.each(['unknown', 'retry', 'release'])('does not begin anew after %s', async (outcome) => {
@@ -175,7 +198,9 @@ describe('an account that is refused', () => {
     await tick.settle(records);
     await tick.settle(records);
     expect(await pausedSeconds()).toBe(300);
-    expect((await sql.pace(account)).refused).toMatchObject({ what: 'account', count: 1 });
+    expect(await database.sql('select refused from punctual.accounts')).toMatchObject([
+      { refused: { count: 1, queue: 'dm_queue' } },
+    ]);
   });
 
   it('is accepted anew from the beginning where a person ends the pause', async () => {
@@ -396,6 +421,7 @@ describe('a provider that refuses our set-up', () => {
 
   it('stands among what needs a person, in every queue that has its accounts, and is no mere failure', async () => {
     const [id] = await addDms(1);
+    await attempt(ofProvider);
     await tell(note(1));
     const until = '2026-03-02T12:05:00+00:00';
     expect(await refused()).toEqual([
@@ -403,6 +429,8 @@ describe('a provider that refuses our set-up', () => {
     ]);
     const stats = statsSchema.parse(await database.rpc('read_stats', { p_configured: null, p_now: sql.now }));
     expect(stats.providers).toEqual([]);
+    const waiting = { reason: 'the provider unipile refuses what we ask', accounts: 1, until };
+    expect(stats.queues.find(({ name }) => name === 'dm_queue')?.waiting).toEqual([waiting]);
     expect((await sql.explain(id ?? '')).waits).toContainEqual({
       kind: 'provider_resting',
       until,

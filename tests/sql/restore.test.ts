@@ -282,6 +282,7 @@ describe('the accounts', () => {
     await sql.addDm(account);
     expect(await sql.drain()).toHaveLength(1);
     for (let n = 0; n < 3; n++) await sql.addDm(account, { body: `message ${n}` });
+    await database.sql(`update punctual.dm_queue set finished_at = '2026-03-01' where body = 'message 0'`);
     await goBack().call();
     expect(await sql.pace(account)).toMatchObject({ used: 4, used_until: '2026-03-03T00:00:00.000Z' });
     sql.pass(2_000);
@@ -296,6 +297,18 @@ describe('the accounts', () => {
     await sql.addDm(account);
     await goBack().call();
     expect(await sql.pace(account)).toMatchObject({ used: 1, used_until: '2026-03-04T00:00:00.000Z' });
+  });
+});
+
+describe('a row whose attempt is lost', () => {
+  it('is done where an earlier one was proved while that one ran', async () => {
+    const { id, claim_id } = await sql.addUnknown(account);
+    await sql.resolve(id, 'pending');
+    await sql.tick().claim(1);
+    const done = { id, claim_id, outcome: 'done', result: { provider_message_id: 'm1' } };
+    await sql.tick().settle([done]);
+    await goBack().call();
+    expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
   });
 });
 

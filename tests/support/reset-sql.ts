@@ -31,7 +31,7 @@ export async function installReset(sql: Sql): Promise<void> {
   await sql(`create function test_support.reset() returns void language plpgsql as $reset$
     begin
       -- Otherwise a trigger takes each deleted message for one that a person deleted by hand.
-      perform set_config('punctual.settles', 'on', true);
+      perform set_config('punctual.settles', 'dm_queue', true);
       ${statements.join('\n')}
     end $reset$`);
 }
