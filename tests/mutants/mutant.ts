@@ -6,7 +6,7 @@ export interface Mutant {
   /** Occurs exactly once. */
   find: string;
   replace: string;
-  /** The test file that sees it, below `tests`, where the quick tier does not: `real/blocking.real.test.ts`. */
+  /** The test file that sees it, below `tests`, where the quick tier does not, or comes to it late: `real/blocking.real.test.ts`. */
   seenBy?: string;
 }
 
