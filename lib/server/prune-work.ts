@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { StoreError } from '../store/rpc';
 import type { Container } from './container';
 import { type Admits, admitsOf } from './cron-call';
 import type { CronWork } from './cron-work';
@@ -22,12 +23,14 @@ type Step = z.infer<typeof stepSchema>;
 /** The longest one step takes: the database ends it then. */
 const stepMs = 5_000;
 
+const statementTimeout = '57014';
+
 /** Until a queue that is being rolled up is asked about again. */
 const busyMs = 500;
 
 /**
  * Retention: settled rows past their queue's `retention_days` go, and everything else past the days of `punctual.settings`, a thousand at a
- * time, until none is left or the time is. Answers how many of each kind, `problems` (queues whose rows cannot be deleted, and why) and
+ * time, fewer where that took too long, until none is left or the time is. Answers how many of each kind, `problems` (queues whose rows cannot be deleted, and why) and
  * `more`; what is left goes with the next call.
  */
 export const pruneWork: CronWork = async (shared, call) => {
@@ -46,8 +49,17 @@ export async function prune({ rpc, log }: Pick<Container, 'rpc' | 'log'>, admits
     days: 0,
   };
   let step: Pick<Step, 'problems' | 'more'> = { problems: [], more: true };
+  let most = 1_000;
   while (step.more && admits(stepMs)) {
-    const { problems, more, ...taken } = stepSchema.parse(await rpc('prune', { p_limit: 1_000 }));
+    let answer: unknown;
+    try {
+      answer = await rpc('prune', { p_limit: most });
+    } catch (error) {
+      if (!(error instanceof StoreError && error.code === statementTimeout) || most === 1) throw error;
+      most /= 10;
+      continue;
+    }
+    const { problems, more, ...taken } = stepSchema.parse(answer);
     step = { problems, more };
     for (const kind of Object.keys(pruned) as (keyof Counts)[]) pruned[kind] += taken[kind];
     const idle = Object.values(taken).every((count) => count === 0);

@@ -152,14 +152,16 @@ create table punctual.ticks (
   resolved integer not null default 0,
   -- The number of the latest exchange that may have claimed: one that comes after a later one, or twice, claims nothing.
   last_seq integer not null default 0,
-  -- The latest claims that took rows, newest first: [{claim_id, lease_expires_at}]. A repeated exchange
+  -- While it is open, the latest claims that took rows, newest first: [{claim_id, lease_expires_at}]. A repeated exchange
   -- finds its rows by them.
   claims jsonb not null default '[]',
+  -- What it says of itself beyond these columns.
   report jsonb
 );
 create unique index ticks_slot on punctual.ticks (queue, partition, looks_only, coalesce(asked_for, ''), slot, lap, clock, coalesce(path, ''))
   where slot is not null and not duplicate;
 create index ticks_recent on punctual.ticks (queue, started_at desc);
+create index ticks_idle on punctual.ticks (queue, started_at) where outcome in ('idle', 'skipped') and done = 0;
 create index ticks_open on punctual.ticks (queue, partition) where closed_at is null;
 
 -- A provider that failed as a whole, or refuses our set-up, waits, the longer the more often in a row.

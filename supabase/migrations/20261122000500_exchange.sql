@@ -401,6 +401,18 @@ begin
         and case when q.account_column is null then v_due > 0 else punctual.is_account_ready(q, v_configured, v_now) end then 0
       else round(extract(epoch from punctual.next_due_at(q, v_partition.partition, v_now) - v_now) * 1000) end;
   end if;
+  if v_close then
+    v_tick.outcome := case when not v_tick.admitted then 'skipped'
+                      when v_paused is not null and v_tick.claimed = 0 then 'paused'
+                      when v_tick.claimed = 0 and v_swept + v_tick.swept = 0 and v_tick.looked + (v_looked->>'looked')::integer = 0 then 'idle'
+                      else 'ran' end;
+    v_tick.closed_at := v_now;
+    v_tick.claims := '[]';
+    -- The tick wrote its report before it knew how this call would end; its counts and all that it is known by are columns.
+    v_tick.report := p_report - array['queue', 'partition', 'tick', 'clock', 'slot', 'lap', 'chain', 'outcome', 'counts', 'duplicate']
+      || jsonb_build_object('backlogDue', v_due, 'nextDueInMs', v_next_due_in_ms,
+           'ended', case v_tick.outcome when 'skipped' then null when 'paused' then 'paused' else p_report->>'ended' end);
+  end if;
   update punctual.ticks t set
     claims = v_tick.claims,
     last_seq = greatest(t.last_seq, v_seq),
@@ -416,23 +428,11 @@ begin
     swept = t.swept + v_swept,
     looked = t.looked + (v_looked->>'looked')::integer,
     resolved = t.resolved + (v_looked->>'done')::integer + (v_looked->>'absent')::integer + (v_looked->>'dead')::integer,
-    closed_at = case when v_close then v_now else t.closed_at end,
-    outcome = case when not v_close then t.outcome when not t.admitted then 'skipped'
-                   when v_paused is not null and v_tick.claimed = 0 then 'paused'
-                   when v_tick.claimed = 0 and v_swept + t.swept = 0 and t.looked + (v_looked->>'looked')::integer = 0 then 'idle' else 'ran' end
+    closed_at = v_tick.closed_at,
+    outcome = v_tick.outcome,
+    report = v_tick.report
    where t.id = v_tick.id
   returning t.* into v_tick;
-  if v_close and p_report is not null then
-    -- The tick wrote its report before it knew how this call would end.
-    update punctual.ticks t set report = p_report || jsonb_build_object(
-        'outcome', t.outcome, 'duplicate', t.duplicate, 'backlogDue', v_due, 'nextDueInMs', v_next_due_in_ms,
-        'ended', case t.outcome when 'skipped' then null when 'paused' then 'paused' else p_report->>'ended' end,
-        'counts', jsonb_build_object('claimed', t.claimed, 'done', t.done, 'retried', t.retried, 'again', t.again, 'dead', t.dead,
-                                     'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept,
-                                     'looked', t.looked, 'resolved', t.resolved))
-     where t.id = v_tick.id;
-  end if;
-
   perform set_config('punctual.settles', '', true);
   return jsonb_build_object(
     'admitted', v_tick.admitted,

@@ -6,7 +6,7 @@ create table punctual.settings (
   only_row boolean primary key default true check (only_row),
   -- Whose midnight ends a day of the figures. What was rolled up before it was changed stays as it is.
   time_zone text not null default 'UTC' constraint settings_time_zone_exists check (punctual.is_time_zone(time_zone)),
-  ticks_days integer default 30 check (ticks_days > 0),
+  ticks_days integer default 7 check (ticks_days > 0),
   idle_ticks_days integer default 2 check (idle_ticks_days > 0),
   -- Of queues whose rows are kept for ever: elsewhere what became of rows goes with them.
   history_days integer default 365 check (history_days > 0),
@@ -434,13 +434,17 @@ begin
     with gone as (
       delete from punctual.ticks t where t.id = any (array(
         select x.id from punctual.ticks x
-         where x.queue = q.name and x.started_at < greatest(v_now - make_interval(days => s.idle_ticks_days), v_before)
-           and (x.started_at < v_before or (x.outcome in ('idle', 'skipped') and x.done = 0
-                                            and x.started_at < v_now - make_interval(days => s.idle_ticks_days)))
-         order by x.started_at limit p_limit for update skip locked))
+         where x.queue = q.name and x.started_at < v_before order by x.started_at limit p_limit for update skip locked))
       returning t.started_at, t.done
     )
     select count(*), max(g.started_at) filter (where g.done > 0) into v_count, v_last from gone g;
+    v_ticks := v_ticks + v_count;
+    v_more := v_more or v_count = p_limit;
+    delete from punctual.ticks t where t.id = any (array(
+      select x.id from punctual.ticks x
+       where x.queue = q.name and x.started_at < v_now - make_interval(days => s.idle_ticks_days) and x.outcome in ('idle', 'skipped') and x.done = 0
+       order by x.started_at limit p_limit for update skip locked));
+    get diagnostics v_count = row_count;
     v_ticks := v_ticks + v_count;
     v_more := v_more or v_count = p_limit;
     if q.source = 'pgmq' then r.pruned_until := greatest(r.pruned_until, v_last + interval '1 microsecond'); end if;

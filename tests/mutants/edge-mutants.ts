@@ -3,6 +3,14 @@ import type { Mutant } from './mutant';
 /** Each takes away one mechanism of what meets the outside: bodies, paths, sign-in, and the embedded database's directory and disk. */
 export const edgeMutants: Mutant[] = [
   {
+    name: 'smaller steps of retention',
+    guarantee: 'retention gets on however slow the database is',
+    file: 'lib/server/prune-work.ts',
+    find: 'most /= 10;',
+    replace: 'throw error;',
+    seenBy: 'server/cron-route.test.ts',
+  },
+  {
     name: 'refusal by the count',
     guarantee: 'a list of 100,000 entries is refused before any of them is parsed',
     file: 'lib/server/at-most.ts',

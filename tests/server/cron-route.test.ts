@@ -8,7 +8,7 @@ import type { Log } from '../../lib/engine/log';
 import { type Container, makeContainer } from '../../lib/server/container';
 import { serverEnv } from '../../lib/server/env';
 import { queueStore } from '../../lib/store/queue-store';
-import type { Rpc } from '../../lib/store/rpc';
+import { type Rpc, StoreError } from '../../lib/store/rpc';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
 import { SANDBOX_API_KEY } from '../../sandbox/unipile-shape';
 import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/whatsapp-shape';
@@ -509,6 +509,19 @@ describe('the endpoint of retention', () => {
     };
     expect(await response.json()).toEqual({ rows: 1, history: 0, ...nothing });
     expect(await messages()).toMatchObject([{ body: 'old 2' }]);
+  });
+
+  it('takes fewer at a time where a thousand take too long', async () => {
+    const asked: unknown[] = [];
+    const slow: Rpc = async (name, params) => {
+      if (name !== 'prune') return database.rpc(name, params);
+      asked.push(params.p_limit);
+      if (Number(params.p_limit) > 10) throw new StoreError('unavailable', 'canceling statement', '57014');
+      return database.rpc(name, params);
+    };
+    await startServer(bothProviders(), slow);
+    expect(await (await prune(bearer(SECRET))).json()).toMatchObject({ more: false });
+    expect(asked).toEqual([1_000, 100, 10]);
   });
 
   it('answers a database that is down with a kind and a time to come again', async () => {

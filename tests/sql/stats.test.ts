@@ -172,6 +172,15 @@ describe('retention', () => {
       { status: 'sent', n: 1 },
       { status: 'unknown', n: 1 },
     ]);
+    await sql.addDm(account);
+    await sql.drain();
+    const kept = async (days: number) => {
+      sql.pass(days * 86_400);
+      await database.rpc('prune', { p_now: sql.now });
+      return database.sql('select outcome from punctual.ticks');
+    };
+    expect(await kept(3)).toEqual([{ outcome: 'ran' }]);
+    expect(await kept(5)).toEqual([]);
   });
 
   it('keeps everything where retention_days is null', async () => {

@@ -1,0 +1,116 @@
+/**
+ * What a month leaves in the database: five jobs, each in a queue of its own, are run every minute of it, and retention does its work every
+ * day: `npm run bench:month`. Prints the sizes by table, and fails above 60 MB in all. Then the longest step of retention where 1,000,000
+ * ticks are kept; fails where one takes more than a second.
+ */
+import { parseArgs } from 'node:util';
+import { Client } from 'pg';
+import { startStack } from '../tests/stack/start-stack';
+
+const { values: flags } = parseArgs({
+  options: {
+    days: { type: 'string', default: '30' },
+    ticks: { type: 'string', default: '1000000' },
+    postgres: { type: 'string', default: '15' },
+  },
+});
+const days = Number(flags.days);
+const megabyte = 1_048_576;
+const from = Date.parse('2026-01-01T00:00:00Z');
+const day = (n: number) => new Date(from + n * 86_400_000).toISOString();
+const report = {
+  ended: 'drained',
+  budgetMs: 44_000,
+  batchLimit: 30,
+  concurrency: 5,
+  maxLaps: 3,
+  usedMs: 1_234,
+  lock: 'acquired',
+  performMs: { p50: 350, p95: 900 },
+  exchanges: 2,
+};
+
+/** A day's ticks, each of which does its job once more. */
+const playDay = `create function pg_temp.play_day(p_day timestamptz, p_report jsonb) returns void language plpgsql as $$
+  declare
+    v_at timestamptz;
+    v_queue text;
+    v_tick jsonb;
+    v_claim uuid;
+    v_row jsonb;
+  begin
+    for v_minute in 0..1439 loop
+      v_at := p_day + v_minute * interval '1 minute';
+      foreach v_queue in array array['a', 'b', 'c', 'd', 'e'] loop
+        v_claim := gen_random_uuid();
+        v_tick := jsonb_build_object('id', gen_random_uuid(), 'queue', 'jobs', 'partition', v_queue, 'clock', 'vercel', 'slot', v_at,
+          'path', '/api/jobs/run', 'schedule', '* * * * *', 'limit_seconds', 60, 'lock', 'acquired');
+        v_row := punctual.exchange(v_tick || '{"seq": 1}', v_claim, p_want => 5, p_now => v_at)->'rows'->0;
+        perform punctual.exchange(v_tick || '{"seq": 2}', gen_random_uuid(), jsonb_build_object('records', jsonb_build_array(
+          jsonb_build_object('id', v_row->>'id', 'claim_id', v_claim, 'outcome', 'again', 'delay_seconds', 60))),
+          p_close => 'if_drained', p_report => p_report, p_now => v_at + interval '1 second');
+      end loop;
+    end loop;
+  end $$`;
+
+const stack = await startStack({ postgres: flags.postgres as '15' | '18' });
+const client = new Client({ connectionString: stack.databaseUrl });
+let longestMs = 0;
+
+/** Retention, to its end. */
+async function prune(now: string): Promise<number> {
+  for (let pruned = 0; ; ) {
+    const startedAt = performance.now();
+    const { rows } = await client.query('select punctual.prune(1000, $1) as step', [now]);
+    longestMs = Math.max(longestMs, performance.now() - startedAt);
+    pruned += rows[0].step.ticks;
+    if (!rows[0].step.more) return pruned;
+  }
+}
+
+try {
+  await client.connect();
+  await client.query(playDay);
+  await client.query(
+    `insert into punctual.partitions (queue, partition) select 'jobs', q from unnest(array['a', 'b', 'c', 'd', 'e']) q`,
+  );
+  await client.query(
+    `insert into punctual.jobs (name, queue, run_at) select 'x', q, $1 from unnest(array['a', 'b', 'c', 'd', 'e']) q`,
+    [day(0)],
+  );
+  for (let n = 0; n < days; n++) {
+    await client.query('select pg_temp.play_day($1, $2)', [day(n), report]);
+    await prune(day(n + 1));
+    // As autovacuum does by itself, on a clock that is not sped up.
+    await client.query('vacuum (analyze)');
+  }
+  const { rows: counts } = await client.query(
+    'select count(*)::integer as kept, sum(again)::integer as ran from punctual.ticks',
+  );
+  const { rows: sizes } = await client.query(
+    `select c.relname as name, pg_total_relation_size(c.oid)::float as bytes from pg_class c
+      where c.relnamespace = 'punctual'::regnamespace and c.relkind = 'r' order by 2 desc`,
+  );
+  const all = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
+  console.log(`${days} days: ${counts[0].kept} ticks are kept, which ran ${counts[0].ran} jobs`);
+  for (const { name, bytes } of sizes.slice(0, 6)) console.log(`${(bytes / megabyte).toFixed(1)} MB ${name}`);
+  console.log(`${(all / megabyte).toFixed(1)} MB in all`);
+  if (counts[0].ran !== counts[0].kept || all > 60 * megabyte) process.exitCode = 1;
+
+  await client.query(
+    `insert into punctual.ticks (id, queue, partition, clock, admitted, started_at, deadline_at, closed_at, outcome, claimed)
+     select gen_random_uuid(), 'jobs', 'a', 'bench', true, at, at, at, case when n % 2 = 0 then 'ran' else 'idle' end, (n + 1) % 2
+       from (select n, $1::timestamptz - n * interval '0.5 s' as at from generate_series(1, $2::integer) n) t`,
+    [day(days), flags.ticks],
+  );
+  await client.query('vacuum (analyze) punctual.ticks');
+  longestMs = 0;
+  const pruned = await prune(day(days));
+  console.log(
+    `of ${flags.ticks} ticks more ${pruned} are past their days: the longest step takes ${longestMs.toFixed(0)} ms`,
+  );
+  if (pruned === 0 || longestMs > 1_000) process.exitCode = 1;
+} finally {
+  await client.end();
+  await stack.stop();
+}
