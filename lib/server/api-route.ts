@@ -3,6 +3,7 @@ import { type Container, container } from './container';
 import { accessEnv } from './env';
 import { failed } from './failure';
 import { readJson } from './read-json';
+import { refuseCron } from './refuse-cron';
 import { problem } from './respond';
 
 /** What a handler of the API is given, when whoever asks may come in. */
@@ -19,13 +20,14 @@ interface RouteContext<Params> {
 
 /**
  * A route that takes API_KEY or the dashboard's cookie. `dashboard` marks what the dashboard itself reads, which is open where the
- * dashboard is. Errors are answered with what to do.
+ * dashboard is; `cron` what a clock may call as well, with CRON_SECRET. Errors are answered with what to do.
  */
 export function apiRoute<Params = object>(
   handle: (call: ApiCall<Params>) => Promise<Response>,
-  { dashboard = false }: { dashboard?: boolean } = {},
+  { dashboard = false, cron = false }: { dashboard?: boolean; cron?: boolean } = {},
 ) {
   return async (request: Request, context?: RouteContext<Params>): Promise<Response> => {
+    if (cron && refuseCron(request) === null) return answer(request, context, 'api-key', handle);
     const access = apiAccess(request, accessEnv(), Date.now(), { dashboard });
     if (!access.allowed) return problem(access.status, access.kind, access.message);
     return answer(request, context, access.by, handle);

@@ -27,19 +27,23 @@ const asked = z
 
 /**
  * Runs jobs now: `?queue=` (any), `?status=` `pending` (those that are due) or `failed` (each once more), `?limit=` 1 to 1,000 (1).
- * `maxDuration` is the route's, in seconds. 200 with `{ reports: [TickReport], left }`; 400 with `{ errors: [{ field, message }] }`, 404.
+ * Takes CRON_SECRET as well as API_KEY. `maxDuration` is the route's, in seconds. 200 with `{ reports: [TickReport], left }`; 400 with `{ errors: [{ field, message }] }`, 404.
  */
 export function runJobsRoute({ maxDuration }: { maxDuration: number }) {
   return (request: Request): Promise<Response> => {
     const startedAt = systemClock.now();
-    return apiRoute(async ({ container, url }) => {
-      const parsed = asked.safeParse(Object.fromEntries(url.searchParams));
-      if (!parsed.success) {
-        const errors = fieldErrors(parsed.error);
-        return problem(400, 'invalid', 'ask as in ?queue=default&status=pending&limit=1', { errors });
-      }
-      const ran = await runJobs(container, parsed.data, { maxDuration, startedAt, clockName: 'api' });
-      return 'missing' in ran ? problem(404, 'not_found', ran.missing) : json(200, ran);
-    })(request);
+    const route = apiRoute(
+      async ({ container, url }) => {
+        const parsed = asked.safeParse(Object.fromEntries(url.searchParams));
+        if (!parsed.success) {
+          const errors = fieldErrors(parsed.error);
+          return problem(400, 'invalid', 'ask as in ?queue=default&status=pending&limit=1', { errors });
+        }
+        const ran = await runJobs(container, parsed.data, { maxDuration, startedAt, clockName: 'api' });
+        return 'missing' in ran ? problem(404, 'not_found', ran.missing) : json(200, ran);
+      },
+      { cron: true },
+    );
+    return route(request);
   };
 }

@@ -6,7 +6,7 @@
 
 -- One row for each pg_cron job that calls an endpoint; the job's own text is only the row's name.
 create table punctual.queue_workers (
-  name text primary key check (name ~ '^[a-z][a-z0-9-]{0,39}$'),
+  name text primary key check (name ~ '^[a-z][a-z0-9_-]{0,59}$'),
   url text not null,
   -- Five fields, or '<n> seconds'.
   schedule text not null,
@@ -346,13 +346,14 @@ language plpgsql set search_path = '' as $$
 declare
   v_schedule text := regexp_replace(btrim(p_schedule), '\s+', ' ', 'g');
   v_fault text := punctual.fault_of_url(p_url);
-  v_job text := 'punctual-' || p_name;
+  v_command text := format('select punctual.call_queue_worker(%L)', p_name);
+  v_is_taken boolean;
   v_token text := p_token;
   w punctual.queue_workers;
 begin
-  if p_name is null or p_name !~ '^[a-z][a-z0-9-]{0,39}$' or p_name = 'clean-up' then
+  if p_name is null or p_name !~ '^[a-z][a-z0-9_-]{0,59}$' or p_name = 'punctual-clean-up' then
     raise exception 'create_queue_worker: "%" cannot be a worker''s name', p_name
-      using errcode = '22023', hint = 'Up to 40 small letters, digits and -, with a letter first; clean-up is taken.';
+      using errcode = '22023', hint = 'Up to 60 small letters, digits, _ and -, with a letter first; punctual-clean-up is taken.';
   end if;
   if v_fault is not null then raise exception 'create_queue_worker: p_url %', v_fault using errcode = '22023'; end if;
   if p_token !~ '^[!-~]+$' then
@@ -387,12 +388,19 @@ begin
       using errcode = '22023', hint = 'Give it as p_token: what the endpoint has as CRON_SECRET.';
   end if;
 
+  execute 'select exists (select from cron.job j where j.jobname = $1 and j.username = current_user and j.command <> $2)'
+  into v_is_taken using p_name, v_command;
+  if v_is_taken then
+    raise exception 'create_queue_worker: there is a pg_cron job "%" that is no worker''s', p_name
+      using errcode = '23505', hint = 'Choose another name, or take the job away: select cron.unschedule(…).';
+  end if;
+
   insert into punctual.queue_workers (name, url, schedule) values (p_name, p_url, v_schedule)
     on conflict (name) do update set url = excluded.url, schedule = excluded.schedule;
   perform punctual.keep_token(p_name, v_token);
   begin
     -- One that is there is changed. If somebody has paused it, it stays paused.
-    execute 'select cron.schedule($1, $2, $3)' using v_job, v_schedule, format('select punctual.call_queue_worker(%L)', p_name);
+    execute 'select cron.schedule($1, $2, $3)' using p_name, v_schedule, v_command;
   exception when others then
     if sqlerrm !~ 'invalid schedule' then raise; end if;
     raise exception 'create_queue_worker: pg_cron does not take the schedule "%"', p_schedule
@@ -401,8 +409,8 @@ begin
   if (select j.job_id is null from punctual.find_cron_job('punctual-clean-up') j) then
     execute 'select cron.schedule($1, $2, $3)' using 'punctual-clean-up', '43 3 * * *', 'select punctual.prune_worker_runs()';
   end if;
-  return jsonb_build_object('name', p_name, 'url', p_url, 'schedule', v_schedule, 'job', v_job,
-    'active', (select j.is_active from punctual.find_cron_job(v_job) j), 'via', (select c.via from punctual.find_caller() c),
+  return jsonb_build_object('name', p_name, 'url', p_url, 'schedule', v_schedule,
+    'active', (select j.is_active from punctual.find_cron_job(p_name) j), 'via', (select c.via from punctual.find_caller() c),
     'token', punctual.find_token_place(p_name));
 end
 $$;
@@ -420,9 +428,9 @@ begin
 end
 $$;
 
--- Has pg_cron call an endpoint. Owner only. One of that name is changed.
+-- Has pg_cron call an endpoint. Owner only. One of that name is changed. Also to be called without the schema.
 --
--- p_name      the job's is punctual-<name>.
+-- p_name      the job's as well: cron.unschedule(p_name) stops it, drop_queue_worker(p_name) also forgets its token.
 -- p_url       https; http for this machine and its own network. Called by POST.
 -- p_token     what it is called with, as a bearer: the endpoint's CRON_SECRET. Null leaves that which is there.
 -- p_schedule  five fields, UTC; '[1-59] seconds' where pg_cron is 1.5 or later.
@@ -430,7 +438,7 @@ $$;
 -- The token is kept in Supabase Vault, as punctual-<name>; where there is none in a table of ours, with a warning. It is in no job's text, no
 -- answer and no error. While pg_net has not sent a request yet, its queue (net.http_request_queue) holds the request's headers.
 --
--- Answers {name, url, schedule, job, active, via: 'pg_net' | 'http', token: 'vault' | 'table'}.
+-- Answers {name, url, schedule, active, via: 'pg_net' | 'http', token: 'vault' | 'table'}.
 create function punctual.create_queue_worker(p_name text, p_url text, p_token text, p_schedule text default '* * * * *') returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -440,6 +448,21 @@ begin
   return v_worker;
 end
 $$;
+
+-- As people write it: select create_queue_worker(…). Nobody but the owner may.
+do $do$
+begin
+  if to_regprocedure('public.create_queue_worker(text, text, text, text)') is not null then
+    raise notice 'there is a function public.create_queue_worker: call Punctual''s as punctual.create_queue_worker';
+    return;
+  end if;
+  create function public.create_queue_worker(p_name text, p_url text, p_token text, p_schedule text default '* * * * *') returns jsonb
+  language sql set search_path = '' as $$
+    select punctual.create_queue_worker(p_name, p_url, p_token, p_schedule)
+  $$;
+  revoke execute on function public.create_queue_worker from public, anon, authenticated, service_role;
+end
+$do$;
 
 -- Undoes create_queue_worker: the job, the token and the row are gone, and with the last worker the clean-up. Owner only. Raises PT404.
 create function punctual.drop_queue_worker(p_name text) returns jsonb
@@ -453,7 +476,7 @@ begin
   if w.owner <> current_user then
     raise exception 'drop_queue_worker: the worker "%" is %''s', p_name, w.owner using errcode = 'PT409', hint = format('set role %I;', w.owner);
   end if;
-  perform punctual.drop_cron_job('punctual-' || p_name);
+  perform punctual.drop_cron_job(p_name);
   if punctual.find_token_place(p_name) = 'vault' then
     execute 'delete from vault.secrets s where s.name = $1' using 'punctual-' || p_name;
   end if;
@@ -488,7 +511,7 @@ begin
   for w in select * from punctual.queue_workers x order by x.name loop
     v_run := null;
     v_answer := null;
-    v_job := punctual.find_cron_job('punctual-' || w.name);
+    v_job := punctual.find_cron_job(w.name);
     if v_has_cron and v_job.job_id is not null then
       execute $sql$
         select jsonb_build_object('at', d.start_time, 'status', d.status, 'message', d.return_message)
@@ -497,7 +520,7 @@ begin
     end if;
     if v_via = 'http' then
       v_answer := case
-        when v_run->>'message' ~ 'the endpoint of the worker "[a-z0-9-]+" answered [0-9]{3}' then
+        when v_run->>'message' ~ 'the endpoint of the worker "[a-z0-9_-]+" answered [0-9]{3}' then
           jsonb_build_object('at', v_run->'at', 'status', (substring(v_run->>'message' from 'answered ([0-9]{3})'))::integer, 'error', null)
         when w.answered_status is not null then
           jsonb_build_object('at', w.answered_at, 'status', w.answered_status, 'error', null)
@@ -539,10 +562,10 @@ begin
       using errcode = '22023', hint = 'Where the app is, such as ''https://your.app'': the paths of its endpoints are added.';
   end if;
   for v_clock in
-    select x.name, x.schedule, '/api/cron/' || x.name as path
-      from (select replace(q.name, '_', '-') as name, '* * * * *' as schedule from punctual.queues q
+    select 'punctual-' || x.path as name, x.schedule, '/api/cron/' || x.path as path
+      from (select replace(q.name, '_', '-') as path, '* * * * *' as schedule from punctual.queues q
             union values ('reconcile', '*/5 * * * *'), ('analytics', '23 2 * * *'), ('prune', '17 3 * * *')) x
-     order by x.name
+     order by 1
   loop
     v_workers := v_workers || jsonb_build_array(punctual.save_queue_worker(v_clock.name, v_base || v_clock.path, p_token,
       coalesce((select w.schedule from punctual.queue_workers w where w.name = v_clock.name), v_clock.schedule)));

@@ -676,7 +676,7 @@ language plpgsql security definer set`,
     guarantee: 'what an account is not refused in one queue it is refused in none',
     file: migration('400_settle'),
     find: `case when r.refused = 'account' then c.counted || jsonb_build_object('queue', q.name) end as refused`,
-    replace: `case when r.refused = 'account' then c.counted || jsonb_build_object('queue', q.name) when r.refused = 'row' then p.refused end as refused`,
+    replace: `case when r.refused = 'account' then c.counted || jsonb_build_object('queue', q.name) when r.refused = 'row' then x.refused end as refused`,
     seenBy: 'sql/refusals.test.ts',
   },
   {

@@ -128,10 +128,9 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
   it('every queue has a job, and where there is no Vault one warning says who can read the token', async () => {
     expect(installed.workers).toHaveLength(8);
     expect(installed.workers).toContainEqual({
-      name: 'dm-queue',
+      name: 'punctual-dm-queue',
       url: `${appUrl}/api/cron/dm-queue`,
       schedule: '* * * * *',
-      job: 'punctual-dm-queue',
       active: true,
       via: 'pg_net',
       token: 'table',
@@ -149,7 +148,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
       { jobname: 'punctual-clean-up', command: 'select punctual.prune_worker_runs()', username: 'postgres' },
       {
         jobname: 'punctual-dm-queue',
-        command: `select punctual.call_queue_worker('dm-queue')`,
+        command: `select punctual.call_queue_worker('punctual-dm-queue')`,
         username: 'postgres',
       },
     ]);
@@ -170,7 +169,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
 
   it('four sessions that make the same worker at once, five times each, make one, and one drops it', async () => {
     const pool = await Promise.all([1, 2, 3, 4].map(asOwner));
-    const made: { job: string }[] = [];
+    const made: { name: string }[] = [];
     await Promise.all(
       pool.map(async (client, c) => {
         for (const n of [1, 2, 3, 4, 5]) {
@@ -179,8 +178,8 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
       }),
     );
     expect(made).toHaveLength(20);
-    expect(new Set(made.map(({ job }) => job))).toEqual(new Set(['punctual-race']));
-    const jobs = `select count(*)::integer from cron.job where jobname = 'punctual-race'`;
+    expect(new Set(made.map(({ name }) => name))).toEqual(new Set(['race']));
+    const jobs = `select count(*)::integer from cron.job where jobname = 'race'`;
     expect(await value(owner, jobs)).toBe(1);
     const url = await value(owner, `select url from punctual.queue_workers where name = 'race'`);
     const token = await value(
@@ -223,10 +222,12 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
 
   it('says so where the role may not use pg_cron, and refuses another’s worker', async () => {
     await stack.sql('revoke usage on schema cron from postgres');
-    const refused = await refusal(create(owner, 'jobs', `${appUrl}/api/cron/jobs`, SECRET, '* * * * *'));
+    const refused = await refusal(
+      create(owner, 'punctual-jobs', `${appUrl}/api/cron/jobs`, SECRET, '* * * * *'),
+    );
     await stack.sql('grant usage on schema cron to postgres');
     expect(refused).toMatchObject({ code: '42501', message: 'postgres may not use pg_cron' });
-    await expect(stack.sql(`select punctual.drop_queue_worker('jobs')`)).rejects.toMatchObject({
+    await expect(stack.sql(`select punctual.drop_queue_worker('punctual-jobs')`)).rejects.toMatchObject({
       code: 'PT409',
     });
   });
@@ -241,10 +242,10 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     await other.query('alter schema net rename to net_away');
     await other.query('grant usage on schema extensions to postgres');
     await other.query('set local role postgres');
-    const called = await value(other, `select punctual.call_queue_worker('monitors')`);
+    const called = await value(other, `select punctual.call_queue_worker('punctual-monitors')`);
     const refused = await refusal(value(other, `select punctual.call_queue_worker('wrong')`));
     await other.query('rollback');
-    expect(called).toEqual({ name: 'monitors', via: 'http', status: 200 });
+    expect(called).toEqual({ name: 'punctual-monitors', via: 'http', status: 200 });
     expect(refused).toMatchObject({ message: 'the endpoint of the worker "wrong" answered 401' });
   });
 
@@ -253,11 +254,11 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     // What the last run of each came to.
     const runs = `select j.jobname, (select d.status from cron.job_run_details d where d.jobid = j.jobid order by d.runid desc limit 1) as status
        from cron.job j where j.schedule = '* * * * *' order by 1`;
-    const every = ['dm-queue', 'enrolments', 'jobs', 'monitors', 'posts', 'wrong'];
+    const every = ['dm-queue', 'enrolments', 'jobs', 'monitors', 'posts'].map((name) => `punctual-${name}`);
     await vi.waitFor(
       async () =>
         expect((await owner.query(runs)).rows).toEqual(
-          every.map((name) => ({ jobname: `punctual-${name}`, status: 'succeeded' })),
+          [...every, 'wrong'].map((jobname) => ({ jobname, status: 'succeeded' })),
         ),
       { timeout: 80_000, interval: 250 },
     );
@@ -294,8 +295,8 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     const of = (name: string) => list.find((worker: { name: string }) => worker.name === name);
     const run = { status: 'succeeded', at: expect.any(String), message: expect.any(String) };
     const answer = (status: number) => ({ status, error: null, at: expect.any(String) });
-    expect(of('dm-queue')).toMatchObject({ active: true, last_run: run, last_answer: answer(200) });
-    expect(of('posts')).toMatchObject({ last_run: run, last_answer: answer(200) });
+    expect(of('punctual-dm-queue')).toMatchObject({ active: true, last_run: run, last_answer: answer(200) });
+    expect(of('punctual-posts')).toMatchObject({ last_run: run, last_answer: answer(200) });
     expect(of('wrong')).toMatchObject({ last_run: run, last_answer: answer(401) });
   });
 
@@ -343,6 +344,6 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     await other.query('commit');
     await dropping;
     const names = await stack.sql('select jobname from cron.job order by 1');
-    expect(names).toEqual([{ jobname: 'punctual-clean-up' }, { jobname: 'punctual-next' }]);
+    expect(names).toEqual([{ jobname: 'next' }, { jobname: 'punctual-clean-up' }]);
   });
 });

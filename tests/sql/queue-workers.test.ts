@@ -64,8 +64,8 @@ const nonsense: [what: string, asked: Asked, says: RegExp][] = [
   ['no name', { name: null }, /cannot be a worker's name/],
   ['a name with a quote', { name: `a'); --` }, /cannot be a worker's name/],
   ['a name in capitals', { name: 'Dm' }, /cannot be a worker's name/],
-  ['a name of 41 letters', { name: 'a'.repeat(41) }, /cannot be a worker's name/],
-  ['the name of the clean-up', { name: 'clean-up' }, /cannot be a worker's name/],
+  ['a name of 61 letters', { name: 'a'.repeat(61) }, /cannot be a worker's name/],
+  ['the name of the clean-up', { name: 'punctual-clean-up' }, /cannot be a worker's name/],
   ['no address', { url: null }, /p_url has to begin with https/],
   ['an address without a host', { url: 'https:///x' }, /p_url has to begin with https/],
   ['an address of a file', { url: 'file:///etc/passwd' }, /p_url has to begin with https/],
@@ -98,21 +98,20 @@ describe('create_queue_worker', () => {
       name: 'dm-queue',
       url: ADDRESS,
       schedule: '* * * * *',
-      job: 'punctual-dm-queue',
       active: true,
       via: 'pg_net',
       token: 'vault',
     });
     expect(await jobs()).toEqual([
       {
+        jobname: 'dm-queue',
+        schedule: '* * * * *',
+        command: `select punctual.call_queue_worker('dm-queue')`,
+      },
+      {
         jobname: 'punctual-clean-up',
         schedule: '43 3 * * *',
         command: 'select punctual.prune_worker_runs()',
-      },
-      {
-        jobname: 'punctual-dm-queue',
-        schedule: '* * * * *',
-        command: `select punctual.call_queue_worker('dm-queue')`,
       },
     ]);
   });
@@ -163,7 +162,7 @@ describe('create_queue_worker', () => {
   it('leaves a job paused that somebody has paused, and says so', async () => {
     await hasAll();
     await create();
-    await database.sql(`update cron.job set active = false where jobname = 'punctual-dm-queue'`);
+    await database.sql(`update cron.job set active = false where jobname = 'dm-queue'`);
     expect(await create()).toMatchObject({ active: false });
     expect(await listed()).toMatchObject([{ active: false }]);
   });
@@ -178,7 +177,7 @@ describe('create_queue_worker', () => {
   it('takes seconds from pg_cron 1.5 on, and says before that minutes are what it can', async () => {
     await hasAll();
     expect(await create({ schedule: '10 seconds' })).toMatchObject({ schedule: '10 seconds' });
-    expect((await jobs())[1].schedule).toBe('10 seconds');
+    expect((await jobs())[0].schedule).toBe('10 seconds');
     await database.sql(`select punctual.drop_queue_worker('dm-queue')`);
     await removeStandIns(database);
     await has(standInForPgCron('1.4-1'), standInForPgNet, standInForVault);
@@ -346,7 +345,7 @@ describe('call_queue_worker', () => {
     // As pg_cron writes it down.
     await database.sql(
       `insert into cron.job_run_details (jobid, status, return_message, start_time)
-       select jobid, 'failed', 'ERROR:  ' || $1::text, now() from cron.job where jobname = 'punctual-dm-queue'`,
+       select jobid, 'failed', 'ERROR:  ' || $1::text, now() from cron.job where jobname = 'dm-queue'`,
       [failed?.message],
     );
     expect(await listed()).toMatchObject([{ last_run: { status: 'failed' }, last_answer: { status: 401 } }]);
@@ -387,7 +386,7 @@ describe('list_queue_workers', () => {
     await database.sql(
       `insert into cron.job_run_details (jobid, status, return_message, start_time)
        select jobid, s, 'SELECT 1', '2026-11-23T10:00:00Z'::timestamptz
-         from cron.job, unnest(array['failed', 'succeeded']) s where jobname = 'punctual-dm-queue'`,
+         from cron.job, unnest(array['failed', 'succeeded']) s where jobname = 'dm-queue'`,
     );
     const list = await listed();
     expect(list).toEqual([
@@ -425,7 +424,7 @@ describe('drop_queue_worker', () => {
     await create({ name: 'one' });
     await create({ name: 'two' });
     expect(await drop('one')).toEqual([{ dropped: { name: 'one', dropped: true } }]);
-    expect((await jobs()).map(({ jobname }) => jobname)).toEqual(['punctual-clean-up', 'punctual-two']);
+    expect((await jobs()).map(({ jobname }) => jobname)).toEqual(['punctual-clean-up', 'two']);
     expect(await secrets()).toMatchObject([{ name: 'punctual-two' }]);
     expect(await refusal(drop('one'))).toEqual({
       code: 'PT404',
@@ -446,6 +445,41 @@ describe('drop_queue_worker', () => {
   });
 });
 
+describe('what the requirements call, as they write it', () => {
+  const url = 'https://app.relay.club/api/jobs/run';
+
+  it('makes workers without naming the schema, of any name of theirs, and pg_cron takes them away by it', async () => {
+    await hasAll();
+    for (const sql of [
+      `SELECT create_queue_worker('worker-default-1', '${url}', '123ABC', '* * * * *')`,
+      `SELECT create_queue_worker('worker-outreach-failed-1', '${url}?queue=outreach&status=failed', '123ABC', '* * * * *')`,
+      `SELECT create_queue_worker('sequence_send', '${url}?queue=sequence_send', '123ABC', '* * * * *')`,
+      `SELECT cron.schedule('cleanup-cron-details', '0 0 * * *', $$ DELETE FROM cron.job_run_details WHERE end_time < now() - interval '7 days' $$)`,
+    ])
+      await database.sql(sql);
+    const names = async () => (await jobs()).map(({ jobname }) => jobname).sort();
+    const others = ['cleanup-cron-details', 'punctual-clean-up', 'sequence_send'];
+    expect(await names()).toEqual([...others, 'worker-default-1', 'worker-outreach-failed-1']);
+    await database.sql(`SELECT cron.unschedule('worker-default-1')`);
+    expect(await names()).toEqual([...others, 'worker-outreach-failed-1']);
+    expect(await listed()).toContainEqual(
+      expect.objectContaining({ name: 'worker-default-1', active: null }),
+    );
+    expect(await refusal(create({ name: 'cleanup-cron-details' }))).toMatchObject({ code: '23505' });
+  });
+
+  it.each(['anon', 'authenticated', 'service_role'])(
+    'is nobody’s but the owner’s: not %s’s',
+    async (role) => {
+      const [{ may }] = await database.sql(
+        `select has_function_privilege($1, 'public.create_queue_worker(text, text, text, text)', 'execute') as may`,
+        [role],
+      );
+      expect(may).toBe(false);
+    },
+  );
+});
+
 describe('punctual_install_clocks', () => {
   const install = async (base = 'https://your.app/', token: string | null = TOKEN) =>
     (await database.sql('select punctual.punctual_install_clocks($1, $2) as i', [base, token]))[0].i;
@@ -456,14 +490,14 @@ describe('punctual_install_clocks', () => {
     await hasAll();
     const { workers, regions_left_out } = await install();
     expect(await entries()).toEqual([
-      ['analytics', 'https://your.app/api/cron/analytics', '23 2 * * *'],
-      ['dm-queue', 'https://your.app/api/cron/dm-queue', '* * * * *'],
-      ['enrolments', 'https://your.app/api/cron/enrolments', '* * * * *'],
-      ['jobs', 'https://your.app/api/cron/jobs', '* * * * *'],
-      ['monitors', 'https://your.app/api/cron/monitors', '* * * * *'],
-      ['posts', 'https://your.app/api/cron/posts', '* * * * *'],
-      ['prune', 'https://your.app/api/cron/prune', '17 3 * * *'],
-      ['reconcile', 'https://your.app/api/cron/reconcile', '*/5 * * * *'],
+      ['punctual-analytics', 'https://your.app/api/cron/analytics', '23 2 * * *'],
+      ['punctual-dm-queue', 'https://your.app/api/cron/dm-queue', '* * * * *'],
+      ['punctual-enrolments', 'https://your.app/api/cron/enrolments', '* * * * *'],
+      ['punctual-jobs', 'https://your.app/api/cron/jobs', '* * * * *'],
+      ['punctual-monitors', 'https://your.app/api/cron/monitors', '* * * * *'],
+      ['punctual-posts', 'https://your.app/api/cron/posts', '* * * * *'],
+      ['punctual-prune', 'https://your.app/api/cron/prune', '17 3 * * *'],
+      ['punctual-reconcile', 'https://your.app/api/cron/reconcile', '*/5 * * * *'],
     ]);
     expect(workers).toHaveLength(8);
     expect(regions_left_out).toEqual(['fra1', 'sin1']);
@@ -483,7 +517,7 @@ describe('punctual_install_clocks', () => {
   it('run again has what is new, the new address and token, and leaves a schedule that was changed', async () => {
     await hasAll();
     await install();
-    await create({ schedule: '10 seconds' });
+    await create({ name: 'punctual-dm-queue', schedule: '10 seconds' });
     await database.sql('create table public.free_trials (id bigint primary key, ends_at timestamptz)');
     try {
       await database.sql(
@@ -491,8 +525,16 @@ describe('punctual_install_clocks', () => {
       );
       await install('https://new.app/base', 'a-newer-one');
       const all = await entries();
-      expect(all).toContainEqual(['free-trials', 'https://new.app/base/api/cron/free-trials', '* * * * *']);
-      expect(all).toContainEqual(['dm-queue', 'https://new.app/base/api/cron/dm-queue', '10 seconds']);
+      expect(all).toContainEqual([
+        'punctual-free-trials',
+        'https://new.app/base/api/cron/free-trials',
+        '* * * * *',
+      ]);
+      expect(all).toContainEqual([
+        'punctual-dm-queue',
+        'https://new.app/base/api/cron/dm-queue',
+        '10 seconds',
+      ]);
       expect(new Set((await secrets()).map(({ token }) => token))).toEqual(new Set(['a-newer-one']));
       expect(await jobs()).toHaveLength(10);
     } finally {

@@ -22,6 +22,7 @@ export const standInForPgCron = (version: string): string => `
     insert into cron.job as j (jobname, schedule, command) values ($1, $2, $3)
     on conflict (jobname, username) do update set schedule = excluded.schedule, command = excluded.command returning j.jobid $$;
   create function cron.unschedule(job_id bigint) returns boolean language sql as $$ delete from cron.job where jobid = $1 returning true $$;
+  create function cron.unschedule(job_name text) returns boolean language sql as $$ delete from cron.job where jobname = $1 returning true $$;
 `;
 
 const answersOfPgNet = `
