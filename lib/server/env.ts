@@ -93,6 +93,7 @@ const variables = z.object({
   PUNCTUAL_DATA: text,
   LOG_LEVEL: text,
   SUPABASE_URL: url,
+  SUPABASE_SECRET_KEY: text,
   SUPABASE_SERVICE_ROLE_KEY: text,
   UPSTASH_REDIS_REST_URL: url,
   UPSTASH_REDIS_REST_TOKEN: text,
@@ -256,19 +257,19 @@ function workerOf(url: string | undefined, secret: string | undefined): ServerEn
 }
 
 function chooseStore(env: Variables, production: boolean): ServerEnv['store'] {
-  const supabase = pair(env, 'SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', (url, serviceRoleKey) => ({
-    url,
-    serviceRoleKey,
-  }));
+  // Supabase's integration with Vercel sets both keys, and the legacy one is going to be disabled.
+  const legacy = env.SUPABASE_SERVICE_ROLE_KEY !== undefined && env.SUPABASE_SECRET_KEY === undefined;
+  const keyName = legacy ? 'SUPABASE_SERVICE_ROLE_KEY' : 'SUPABASE_SECRET_KEY';
+  const supabase = pair(env, 'SUPABASE_URL', keyName, (url, serviceRoleKey) => ({ url, serviceRoleKey }));
   if (supabase && env.STORE !== 'embedded') return { kind: 'supabase', ...supabase };
   if (env.STORE === 'supabase' || env.VERCEL || (production && env.STORE !== 'embedded')) {
     throw new EnvError(
-      `no database: set SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY${
+      `no database: set SUPABASE_URL and SUPABASE_SECRET_KEY${
         env.VERCEL
           ? ', and leave STORE unset: an embedded database does not outlive a function on Vercel'
           : ', or STORE=embedded if that is what you mean'
       }`,
-      ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY'],
+      ['SUPABASE_URL', 'SUPABASE_SECRET_KEY'],
     );
   }
   return { kind: 'embedded', directory: env.PUNCTUAL_DATA ?? '.data/punctual' };
