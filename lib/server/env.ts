@@ -89,6 +89,7 @@ const variables = z.object({
       .regex(clockName, 'is no name of a clock: lower-case letters, digits and -, 20 at most')
       .optional(),
   ),
+  DEV_SCHEDULER: flag,
   STORE: z.preprocess(blankAsUnset, z.enum(['embedded', 'supabase']).optional()),
   PUNCTUAL_DATA: text,
   LOG_LEVEL: text,
@@ -136,6 +137,8 @@ export interface ServerEnv {
   /** What Unipile sends along with its webhooks. */
   unipileWebhookSecret?: string;
   store: { kind: 'supabase'; url: string; serviceRoleKey: string } | { kind: 'embedded'; directory: string };
+  /** `next dev` fires the schedules of `vercel.json` on a Supabase project too. */
+  devScheduler: boolean;
   upstash?: { url: string; token: string };
   /** Where this app is reached: by itself, to go on with a backlog. */
   selfUrl: string;
@@ -211,6 +214,7 @@ export function serverEnv(source: Record<string, string | undefined> = process.e
     ...accessEnv(source),
     logLevel: env.LOG_LEVEL ?? 'info',
     store: chooseStore(env, isProduction(source)),
+    devScheduler: env.DEV_SCHEDULER,
     selfUrl: selfUrlOf(env),
     worker: workerOf(env.WORKER_URL, accessEnv(source).workerSecret),
     workerName: env.WORKER_NAME ?? 'worker',
