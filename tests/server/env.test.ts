@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { accessEnv, EnvError, serverEnv } from '../../lib/server/env';
 
@@ -215,6 +216,17 @@ describe('the environment is refused', () => {
     expect(refusal({ NODE_ENV: 'production' }).message).toContain('STORE=embedded');
     expect(refusal({ VERCEL: '1' }).message).not.toContain('STORE=embedded');
   });
+});
+
+it('is described in docs/deploy.md, every variable of it that a person sets', () => {
+  const source = readFileSync('lib/server/env.ts', 'utf8');
+  const names = [...source.matchAll(/^ {2}([A-Z_]+): |\bset\('([A-Z_]+)'\)/gm)].map(
+    ([, one, other]) => one ?? other,
+  );
+  const described = readFileSync('docs/deploy.md', 'utf8');
+  const byVercel = /^(VERCEL|PORT$)/;
+  expect(names.length).toBeGreaterThan(30);
+  expect(names.filter((name) => !byVercel.test(`${name}`) && !described.includes(`\`${name}\``))).toEqual([]);
 });
 
 describe('who may come in', () => {
