@@ -83,7 +83,9 @@ describe('a key that Supabase refuses says what to do, and is not told', () => {
     expect(status).toBe(503);
     expect(body.error).toMatchObject({
       kind: 'database_misconfigured',
-      message: expect.stringContaining(`(${reason}). Set SUPABASE_SECRET_KEY to a secret key`),
+      message:
+        `Supabase refused the API key (${reason}). Set SUPABASE_SECRET_KEY to a secret key, sb_secret_…, of the project at SUPABASE_URL ` +
+        "and redeploy. You find it in Supabase's dashboard under Settings → API Keys",
     });
     for (const key of Object.values(variables)) expect(JSON.stringify(body)).not.toContain(key);
   });
