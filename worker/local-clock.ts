@@ -48,8 +48,8 @@ export function readSchedules(file = 'vercel.json'): Schedules {
   throw new Error(`${file}: ${faults.join('; ')}`);
 }
 
-/** `*`, `**`, `?` and `{a,b}` are those of globs; brackets stand for themselves, since Next's folders have them in their names. */
-function fileMatcher(glob: string): RegExp {
+/** Matches the files of a glob in `functions`. `*`, `**`, `?` and `{a,b}` are those of globs; brackets stand for themselves, since Next's folders have them in their names. */
+export function fileMatcher(glob: string): RegExp {
   const wild: Record<string, string> = {
     '**/': '(?:.*/)?',
     '**': '.*',

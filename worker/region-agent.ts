@@ -10,7 +10,7 @@ import { runTickLoop } from './tick-loop';
 const usage = `npm run agent -- --region office [--every 10]
 
 Checks the monitors of one region from this machine, until SIGTERM or SIGINT: a tick every so many seconds (1 to 60), and at once while
-there is a backlog. The database is that of SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY, from the environment, .env.local or .env.
+there is a backlog. The database is that of SUPABASE_URL and SUPABASE_SECRET_KEY, from the environment, .env.local or .env.
 The region has to be there: POST /api/regions makes it.
 
 SIGTERM gives the checks under way WORKER_GRACE_SECONDS (25) to end.

@@ -14,7 +14,7 @@ import { startWorkerServer } from './worker-server';
 const usage = `npm run worker -- [--only dm-queue,jobs] [--every 5] [--schedules worker.json]
 
 Ticks all queues in this process by the schedules of vercel.json, back-to-back while there is a backlog, until SIGTERM or SIGINT. The
-database is that of SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY, from the environment, .env.local or .env; the providers' variables are
+database is that of SUPABASE_URL and SUPABASE_SECRET_KEY, from the environment, .env.local or .env; the providers' variables are
 the app's. GET /health and, with WORKER_SECRET, POST /ticks/:queue are served on PORT (8080) of HOST (0.0.0.0).
 
   --only NAMES   only these of vercel.json's paths, without /api/cron/: dm-queue, monitors/fra1. Without it all but the monitors'

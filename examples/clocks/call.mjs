@@ -1,4 +1,4 @@
-// One call of a clock, for platforms that start a program by a schedule: Node 20 and nothing else.
+// One call of a clock, for platforms that start a program by a schedule: Node 20 or newer, and nothing else.
 // PUNCTUAL_URL and CRON_SECRET; PUNCTUAL_PATH (/api/cron/process-scheduled), PUNCTUAL_CLOCK (http), and PUNCTUAL_SCHEDULE, a cron expression in
 // UTC, of a clock that starts within the minute it is meant for: then the slot is named too. Exit codes: 0 it ticked, 1 it did not.
 const { PUNCTUAL_URL, CRON_SECRET, PUNCTUAL_PATH, PUNCTUAL_CLOCK, PUNCTUAL_SCHEDULE } = process.env;

@@ -89,10 +89,12 @@ const variables = z.object({
       .regex(clockName, 'is no name of a clock: lower-case letters, digits and -, 20 at most')
       .optional(),
   ),
+  DEV_SCHEDULER: flag,
   STORE: z.preprocess(blankAsUnset, z.enum(['embedded', 'supabase']).optional()),
   PUNCTUAL_DATA: text,
   LOG_LEVEL: text,
   SUPABASE_URL: url,
+  SUPABASE_SECRET_KEY: text,
   SUPABASE_SERVICE_ROLE_KEY: text,
   UPSTASH_REDIS_REST_URL: url,
   UPSTASH_REDIS_REST_TOKEN: text,
@@ -135,6 +137,8 @@ export interface ServerEnv {
   /** What Unipile sends along with its webhooks. */
   unipileWebhookSecret?: string;
   store: { kind: 'supabase'; url: string; serviceRoleKey: string } | { kind: 'embedded'; directory: string };
+  /** `next dev` fires the schedules of `vercel.json` on a Supabase project too. */
+  devScheduler: boolean;
   upstash?: { url: string; token: string };
   /** Where this app is reached: by itself, to go on with a backlog. */
   selfUrl: string;
@@ -210,6 +214,7 @@ export function serverEnv(source: Record<string, string | undefined> = process.e
     ...accessEnv(source),
     logLevel: env.LOG_LEVEL ?? 'info',
     store: chooseStore(env, isProduction(source)),
+    devScheduler: env.DEV_SCHEDULER,
     selfUrl: selfUrlOf(env),
     worker: workerOf(env.WORKER_URL, accessEnv(source).workerSecret),
     workerName: env.WORKER_NAME ?? 'worker',
@@ -256,19 +261,19 @@ function workerOf(url: string | undefined, secret: string | undefined): ServerEn
 }
 
 function chooseStore(env: Variables, production: boolean): ServerEnv['store'] {
-  const supabase = pair(env, 'SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', (url, serviceRoleKey) => ({
-    url,
-    serviceRoleKey,
-  }));
+  // Supabase's integration with Vercel sets both keys, and the legacy one is going to be disabled.
+  const legacy = env.SUPABASE_SERVICE_ROLE_KEY !== undefined && env.SUPABASE_SECRET_KEY === undefined;
+  const keyName = legacy ? 'SUPABASE_SERVICE_ROLE_KEY' : 'SUPABASE_SECRET_KEY';
+  const supabase = pair(env, 'SUPABASE_URL', keyName, (url, serviceRoleKey) => ({ url, serviceRoleKey }));
   if (supabase && env.STORE !== 'embedded') return { kind: 'supabase', ...supabase };
   if (env.STORE === 'supabase' || env.VERCEL || (production && env.STORE !== 'embedded')) {
     throw new EnvError(
-      `no database: set SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY${
+      `no database: set SUPABASE_URL and SUPABASE_SECRET_KEY${
         env.VERCEL
           ? ', and leave STORE unset: an embedded database does not outlive a function on Vercel'
           : ', or STORE=embedded if that is what you mean'
       }`,
-      ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY'],
+      ['SUPABASE_URL', 'SUPABASE_SECRET_KEY'],
     );
   }
   return { kind: 'embedded', directory: env.PUNCTUAL_DATA ?? '.data/punctual' };

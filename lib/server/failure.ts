@@ -60,8 +60,8 @@ function ours(error: unknown): Response | null {
 }
 
 function databaseMessage({ kind, code, message }: StoreError | TickStoreError): string {
-  // Our own functions say themselves what is missing, and what to do.
-  if (code === 'PT404') return message;
+  // These say themselves what is missing, and what to do.
+  if (code === 'PT404' || code === '401') return message;
   if (code === '53100') return `the database's disk is full: free space on it and try again (${message})`;
   if (kind === 'misconfigured') {
     return `the database is not set up for Punctual: ${message}. Run \`npm run migrate\`, expose the schema "punctual" in the Data API, and check the key.`;

@@ -18,7 +18,7 @@ export class StoreError extends Error {
   constructor(
     readonly kind: StoreErrorKind,
     message: string,
-    /** The SQLSTATE or PostgREST code, where there was one. */
+    /** The SQLSTATE or PostgREST code, where there was one; `401` for a key that was refused. */
     readonly code: string | null = null,
     options?: ErrorOptions,
   ) {

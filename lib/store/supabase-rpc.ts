@@ -5,7 +5,7 @@ import { storeErrorKind } from './store-error-kind';
 /** The server ends a call after 4 s; an answer that is not here after 5 is not coming. */
 const timeoutMs = 5_000;
 
-/** `Rpc` over supabase-js and PostgREST. `url` and `serviceRoleKey` as Supabase shows them. */
+/** `Rpc` over supabase-js and PostgREST. `serviceRoleKey` is a secret key, or the legacy key of the service role. */
 export function supabaseRpc({
   url,
   serviceRoleKey,
@@ -25,9 +25,18 @@ export function supabaseRpc({
   return async (fn, args) => {
     const { data, error, status } = await client.rpc(fn, args).abortSignal(AbortSignal.timeout(timeoutMs));
     if (!error) return data;
+    if (status === 401) {
+      throw new StoreError(
+        'misconfigured',
+        `Supabase refused the API key${error.message ? ` (${error.message})` : ''}. ` +
+          'Set SUPABASE_SECRET_KEY to a secret key, sb_secret_…, of the project at SUPABASE_URL and redeploy. ' +
+          "You find it in Supabase's dashboard under Settings → API Keys",
+        '401',
+      );
+    }
     const code = error.code || null;
     // Without a code the answer, if there was one, came from something before PostgREST.
-    const kind = status === 401 || status === 403 ? 'misconfigured' : storeErrorKind(code);
+    const kind = status === 403 ? 'misconfigured' : storeErrorKind(code);
     const reason = code
       ? error.message
       : status

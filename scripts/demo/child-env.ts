@@ -1,6 +1,7 @@
 /** Settings that would lead the demo to somebody's real project, or change what it is. */
 const foreign = [
   'SUPABASE_URL',
+  'SUPABASE_SECRET_KEY',
   'SUPABASE_SERVICE_ROLE_KEY',
   'DATABASE_URL',
   'UPSTASH_REDIS_REST_URL',

@@ -5,6 +5,7 @@ import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
 import { scheduledQueues } from '../../lib/queues/scheduled-queues';
 import { findWork } from '../../lib/server/cron-work';
+import { durationFaults, maxDurationOf as maxDurationIn } from '../../scripts/duration-faults';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
@@ -33,11 +34,7 @@ function serves(route: string, url: string): boolean {
   return new RegExp(`^${pattern}$`).test(url.split('?')[0] ?? '');
 }
 
-/** Vercel reads the limit from the text: it has to be a number there. */
-function maxDurationOf(route: string): number | null {
-  const literal = /^export const maxDuration = (\d+);$/m.exec(read(route))?.[1];
-  return literal === undefined ? null : Number(literal);
-}
+const maxDurationOf = (route: string) => maxDurationIn(read(route));
 
 interface QueueLimits {
   name: string;
@@ -73,6 +70,28 @@ describe('vercel.json', () => {
     expect(schedule.trim().split(/\s+/)).toHaveLength(5);
     expect(new Cron(schedule, { timezone: 'UTC', paused: true }).nextRun()).toBeInstanceOf(Date);
   });
+});
+
+describe('the build', () => {
+  const files = routes.map((file) => ({ file, source: read(file) }));
+  const dmQueue = 'app/api/cron/dm-queue/route.ts';
+
+  it('passes vercel.json as it is', () => {
+    expect(durationFaults(functions, files)).toEqual([]);
+  });
+
+  it.each([dmQueue, 'app/api/cron/dm-*/route.ts', 'app/api/cron/dm-queue/**'])(
+    'refuses a limit in vercel.json that is not the route’s own: %s',
+    (glob) => {
+      expect(durationFaults({ [glob]: { maxDuration: 60 } }, files)).toEqual([]);
+      for (const maxDuration of [30, 300, 'max']) {
+        const faults = durationFaults({ [glob]: { maxDuration } }, files);
+        expect(faults).toEqual([
+          expect.stringContaining(`${dmQueue}: maxDuration is 60 in the file and ${maxDuration}`),
+        ]);
+      }
+    },
+  );
 });
 
 /** It stands for all the others. */

@@ -97,6 +97,7 @@ describe('the demo', () => {
     expect(env).toMatchObject({
       PATH: '/bin',
       SUPABASE_URL: '',
+      SUPABASE_SECRET_KEY: '',
       SUPABASE_SERVICE_ROLE_KEY: '',
       SUPABASE_DB_PASSWORD: '',
       KV_REST_API_URL: '',

@@ -317,6 +317,18 @@ describe('what cannot be run here', () => {
     }
   });
 
+  it('is, for a Daemon, the worker by the schedules that vercel.json had, beside what Hobby takes', () => {
+    const { crons, daemons } = JSON.parse(example('vercel.daemon.json'));
+    expect(crons).toEqual(JSON.parse(example('vercel.hobby.json')).crons);
+    const { root: folder, entrypoint, command, instances } = daemons.worker;
+    const dockerfile = read(path.join(folder, entrypoint));
+    const [, start = ''] = /^CMD (\[.+\])$/m.exec(dockerfile) ?? [];
+    expect(command).toEqual([...JSON.parse(start), '--schedules', 'clock.json']);
+    expect(Object.values(instances)).toEqual([1]);
+    expect(read('docs/clocks.md')).toContain('cp vercel.json clock.json');
+    expect(dockerfile).toContain(`FROM node:${read('.nvmrc').trim()}-`);
+  });
+
   it('is, for Schedules, what vercel.json is for Cron', () => {
     const { schedules, functions } = JSON.parse(example('vercel.schedules.json'));
     const vercel = JSON.parse(read('vercel.json'));

@@ -116,4 +116,28 @@ export const edgeMutants: Mutant[] = [
     find: `\`script-src 'nonce-\${nonce}' 'strict-dynamic'`,
     replace: `\`script-src 'unsafe-inline'`,
   },
+  {
+    name: 'the store that next dev ticks',
+    guarantee: 'next dev with variables of production ticks nothing',
+    file: 'worker/dev-clock.ts',
+    find: `if (store.kind !== 'embedded' && !devScheduler) {`,
+    replace: `if (store.kind !== 'embedded' && !store.url) {`,
+    seenBy: 'worker/dev-clock.test.ts',
+  },
+  {
+    name: 'the secret key before the legacy one',
+    guarantee: 'a secret key is used where both are set',
+    file: 'lib/server/env.ts',
+    find: 'env.SUPABASE_SERVICE_ROLE_KEY !== undefined && env.SUPABASE_SECRET_KEY === undefined;',
+    replace: 'env.SUPABASE_SERVICE_ROLE_KEY !== undefined;',
+    seenBy: 'server/env.test.ts',
+  },
+  {
+    name: 'what a refused key is told',
+    guarantee: 'a wrong or disabled key says what to set',
+    file: 'lib/server/failure.ts',
+    find: ` || code === '401'`,
+    replace: '',
+    seenBy: 'server/supabase-keys.test.ts',
+  },
 ];

@@ -1,5 +1,7 @@
 import { createClient } from '@supabase/supabase-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { supabaseRpc } from '../../lib/store/supabase-rpc';
+import { startRestGateway } from '../stack/rest-gateway';
 import { type Stack, startStack } from '../stack/start-stack';
 
 interface SqlFunction {
@@ -170,6 +172,16 @@ describe('the service role', () => {
       const { message } = await call(fn, stack.serviceRoleKey);
       const isRefused = message?.startsWith('permission denied for function') ?? false;
       expect({ fn: fn.name, isRefused }).toEqual({ fn: fn.name, isRefused: ownersOnly.includes(fn.name) });
+    }
+  });
+
+  it('is who calls with a secret key, which is no JWT', async () => {
+    const gateway = await startRestGateway(stack.restUrl, { sb_secret_1: stack.serviceRoleKey });
+    try {
+      const rpc = supabaseRpc({ url: gateway.url, serviceRoleKey: 'sb_secret_1' });
+      expect(await rpc('read_health', {})).toMatchObject({ queues: expect.any(Array) });
+    } finally {
+      await gateway.stop();
     }
   });
 

@@ -351,12 +351,8 @@ describe('a server that is not set up', () => {
   });
 
   it.each([
-    ['on Vercel without a database', { VERCEL: '1' }, ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY']],
-    [
-      'in production without a database',
-      { NODE_ENV: 'production' },
-      ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY'],
-    ],
+    ['on Vercel without a database', { VERCEL: '1' }, ['SUPABASE_URL', 'SUPABASE_SECRET_KEY']],
+    ['in production without a database', { NODE_ENV: 'production' }, ['SUPABASE_URL', 'SUPABASE_SECRET_KEY']],
     ['with half of a pair', { STORE: 'embedded', UNIPILE_DSN: 'api1.unipile.com' }, ['UNIPILE_API_KEY']],
     ['with a wrong word', { STORE: 'mysql' }, ['STORE']],
   ])('%s names what to set', async (_where, variables, named) => {

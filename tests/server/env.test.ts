@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { accessEnv, EnvError, serverEnv } from '../../lib/server/env';
 
@@ -26,6 +27,21 @@ describe('the environment chooses', () => {
     ],
     ['its directory', { PUNCTUAL_DATA: '/data/p' }, { store: { kind: 'embedded', directory: '/data/p' } }],
     ['Supabase where both its variables are set', supabase, { store: asSupabase }],
+    [
+      'Supabase with a secret key in place of the legacy one',
+      { SUPABASE_URL: supabase.SUPABASE_URL, SUPABASE_SECRET_KEY: 'sb_secret_1' },
+      { store: { ...asSupabase, serviceRoleKey: 'sb_secret_1' } },
+    ],
+    [
+      'the secret key where the legacy one is set too',
+      { ...supabase, SUPABASE_SECRET_KEY: 'sb_secret_1' },
+      { store: { ...asSupabase, serviceRoleKey: 'sb_secret_1' } },
+    ],
+    [
+      'the legacy key where the secret one is empty',
+      { ...supabase, SUPABASE_SECRET_KEY: ' ' },
+      { store: asSupabase },
+    ],
     ['Supabase on Vercel', { ...supabase, VERCEL: '1' }, { store: asSupabase }],
     ['Supabase in production', { ...supabase, NODE_ENV: 'production' }, { store: asSupabase }],
     ['Supabase where it is asked for', { ...supabase, STORE: 'supabase' }, { store: asSupabase }],
@@ -128,7 +144,7 @@ describe('the environment chooses', () => {
 });
 
 describe('the environment is refused', () => {
-  const both = ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY'];
+  const both = ['SUPABASE_URL', 'SUPABASE_SECRET_KEY'];
   it.each<[what: string, variables: Variables, named: string[]]>([
     ['on Vercel without Supabase', { VERCEL: '1' }, both],
     [
@@ -140,8 +156,9 @@ describe('the environment is refused', () => {
     ['in production without Supabase', { NODE_ENV: 'production' }, both],
     ['in production with empty variables', { NODE_ENV: 'production', ...emptied(supabase) }, both],
     ['where Supabase is asked for and not set', { STORE: 'supabase' }, both],
-    ['with half of Supabase', { SUPABASE_URL: supabase.SUPABASE_URL }, ['SUPABASE_SERVICE_ROLE_KEY']],
-    ['with the other half of Supabase', { SUPABASE_SERVICE_ROLE_KEY: 'hush' }, ['SUPABASE_URL']],
+    ['with half of Supabase', { SUPABASE_URL: supabase.SUPABASE_URL }, ['SUPABASE_SECRET_KEY']],
+    ['with the other half of Supabase', { SUPABASE_SECRET_KEY: 'hush' }, ['SUPABASE_URL']],
+    ['with the legacy key alone', { SUPABASE_SERVICE_ROLE_KEY: 'hush' }, ['SUPABASE_URL']],
     [
       'with half of Upstash',
       { UPSTASH_REDIS_REST_URL: 'https://eu1.upstash.io' },
@@ -199,6 +216,17 @@ describe('the environment is refused', () => {
     expect(refusal({ NODE_ENV: 'production' }).message).toContain('STORE=embedded');
     expect(refusal({ VERCEL: '1' }).message).not.toContain('STORE=embedded');
   });
+});
+
+it('is described in docs/deploy.md, every variable of it that a person sets', () => {
+  const source = readFileSync('lib/server/env.ts', 'utf8');
+  const names = [...source.matchAll(/^ {2}([A-Z_]+): |\bset\('([A-Z_]+)'\)/gm)].map(
+    ([, one, other]) => one ?? other,
+  );
+  const described = readFileSync('docs/deploy.md', 'utf8');
+  const byVercel = /^(VERCEL|PORT$)/;
+  expect(names.length).toBeGreaterThan(30);
+  expect(names.filter((name) => !byVercel.test(`${name}`) && !described.includes(`\`${name}\``))).toEqual([]);
 });
 
 describe('who may come in', () => {

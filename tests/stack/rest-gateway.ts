@@ -1,4 +1,11 @@
-import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import {
+  Agent,
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /**
@@ -19,8 +26,15 @@ export interface RestGateway {
   stop(): Promise<void>;
 }
 
-/** What stands before PostgREST at Supabase, as far as supabase-js needs it: `/rest/v1`. */
-export async function startRestGateway(postgrestUrl: string): Promise<RestGateway> {
+/** The JWT that PostgREST gets for each secret or publishable key, as a project has them whose legacy keys are disabled. */
+export type ApiKeys = Record<string, string>;
+
+/**
+ * The gateway before PostgREST at Supabase: takes `/rest/v1`. With `keys` it checks them as Supabase does: `apikey` is required, and
+ * `Authorization` may only repeat it. Without `keys` it passes the caller's own JWT on, as Supabase does with legacy keys.
+ * Source: https://supabase.com/docs/guides/api/api-keys
+ */
+export async function startRestGateway(postgrestUrl: string, keys?: ApiKeys): Promise<RestGateway> {
   const agent = new Agent({ keepAlive: true });
   let calls: string[] = [];
   const faults: GatewayFault[] = [];
@@ -34,7 +48,16 @@ export async function startRestGateway(postgrestUrl: string): Promise<RestGatewa
       incoming.socket.destroy();
       return;
     }
-    const { method, headers } = incoming;
+    const { method } = incoming;
+    const headers = { ...incoming.headers };
+    if (keys) {
+      const refusal = refusalOf(headers, keys);
+      if (refusal) {
+        outgoing.writeHead(401, { 'content-type': 'application/json' }).end(JSON.stringify(refusal));
+        return;
+      }
+      headers.authorization = `Bearer ${keys[String(headers.apikey)]}`;
+    }
     const onward = request(new URL(target, postgrestUrl), { method, headers, agent }, (answer) => {
       if (fault === 'answer lost') {
         answer.resume().once('end', () => incoming.socket.destroy());
@@ -68,4 +91,17 @@ export async function startRestGateway(postgrestUrl: string): Promise<RestGatewa
       agent.destroy();
     },
   };
+}
+
+function refusalOf({ apikey, authorization }: IncomingHttpHeaders, keys: ApiKeys) {
+  if (apikey === undefined)
+    return { message: 'No API key found in request', hint: 'No `apikey` request header was found.' };
+  const key = String(apikey);
+  if (key.startsWith('eyJ'))
+    return { message: 'Legacy API keys are disabled', hint: 'Use a publishable or secret API key.' };
+  if (!(key in keys)) return { message: 'Invalid API key', hint: 'Double check your API key.' };
+  const isSame = authorization === undefined || authorization === `Bearer ${key}`;
+  return isSame
+    ? null
+    : { message: 'Invalid JWT', hint: '`Authorization` is neither a JWT nor the API key.' };
 }

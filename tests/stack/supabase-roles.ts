@@ -1,6 +1,6 @@
 /**
- * The roles, memberships, timeouts and default privileges of a new Supabase project, as far as they decide
- * who may do what. As there, migrations run as `postgres`, which owns the database and is no superuser.
+ * The roles, memberships and timeouts of a Supabase project, as far as they decide who may do what. As there, migrations run as
+ * `postgres`, which owns the database and is no superuser, and new tables in `public` are granted to no role (since 2026-10-30).
  * Source: https://github.com/supabase/postgres (migrations/db/init-scripts), https://supabase.com/docs/guides/database/postgres/roles
  */
 export const supabaseRoles = (password: string): string => `
@@ -21,7 +21,4 @@ export const supabaseRoles = (password: string): string => `
   create schema extensions authorization postgres;
   grant usage on schema public, extensions to anon, authenticated, service_role;
   alter role postgres set search_path = "$user", public, extensions;
-  alter default privileges for role postgres in schema public grant all on tables to anon, authenticated, service_role;
-  alter default privileges for role postgres in schema public grant all on functions to anon, authenticated, service_role;
-  alter default privileges for role postgres in schema public grant all on sequences to anon, authenticated, service_role;
 `;
