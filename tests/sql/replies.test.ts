@@ -708,6 +708,40 @@ describe("WhatsApp's window", () => {
     expect(await facts()).toMatchObject([{ in_window: false }]);
   });
 
+  it('cannot be known where WhatsApp took a message and no webhook has told of it for a minute', async () => {
+    const [phone, other] = [
+      await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' }),
+      await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'other' }),
+    ];
+    const to = { channel: 'whatsapp', recipient: '491701', chat_id: null };
+    const sent = await sql.addDm(phone, to);
+    await talk.send();
+    const ids = [await sql.addDm(phone, to), await sql.addDm(other, to)];
+    const inWindow = async () => {
+      const [{ facts }] = await database.sql('select punctual.read_dm_facts($1, $2) as facts', [
+        ids,
+        sql.now,
+      ]);
+      return ids.map((id) => facts[id].in_window);
+    };
+    sql.pass(59);
+    expect(await inWindow()).toEqual([false, false]);
+    sql.pass(1);
+    expect(await inWindow()).toEqual([null, false]);
+    await talk.reply({ provider_account_id: 'phone', recipient: '491701' }, 'whatsapp_cloud');
+    expect(await inWindow()).toEqual([true, false]);
+    await database.sql('delete from punctual.receipts');
+    sql.pass(24 * hour - 60);
+    expect(await inWindow()).toEqual([null, false]);
+    sql.pass(1);
+    expect(await inWindow()).toEqual([false, false]);
+    sql.pass(-hour);
+    await sql.receive([
+      { kind: 'status', status: 'sent', message_id: `m-${sent}`, provider_account_id: 'phone' },
+    ]);
+    expect(await inWindow()).toEqual([false, false]);
+  });
+
   it('is no matter to other providers', async () => {
     await sql.addDm(account);
     const { messages } = await talk.claim();
