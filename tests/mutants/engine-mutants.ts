@@ -971,4 +971,12 @@ language plpgsql security definer set`,
     replace: 'false',
     seenBy: 'queues/dm-window.test.ts',
   },
+  {
+    name: 'a reply and its pair in two calls at once',
+    guarantee: 'one of the two calls sees both',
+    file: migration('450_reconcile'),
+    find: `perform pg_advisory_xact_lock(hashtextextended('punctual user ' || n.user_id, 0))`,
+    replace: 'perform n.user_id',
+    seenBy: 'real/enrolments.real.test.ts',
+  },
 ];
