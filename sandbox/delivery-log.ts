@@ -136,7 +136,16 @@ function chatKey({ provider, account, recipient }: Chat): string {
   return JSON.stringify([provider, account, person({ provider, recipient })]);
 }
 
-/** One name for a recipient, who over WhatsApp may be written with a plus or without. */
+/** One name for a recipient, who over WhatsApp may be written with a plus or without, or by the user id. */
 export function person({ provider, recipient }: Pick<Chat, 'provider' | 'recipient'>): string {
-  return provider === 'whatsapp-cloud' ? recipient.replace(/\D/g, '') : recipient;
+  if (provider !== 'whatsapp-cloud') return recipient;
+  return isUserId(recipient) ? reverse(recipient.slice(USER_ID_PREFIX.length)) : recipient.replace(/\D/g, '');
 }
+
+const USER_ID_PREFIX = 'US.9';
+const reverse = (text: string) => [...text].reverse().join('');
+
+/** The business-scoped user id of a WhatsApp number: no part of it is the number. */
+export const userIdOf = (number: string) => `${USER_ID_PREFIX}${reverse(number.replace(/\D/g, ''))}`;
+
+export const isUserId = (recipient: string) => recipient.startsWith(USER_ID_PREFIX);

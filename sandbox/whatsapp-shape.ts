@@ -1,7 +1,15 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 import type { Answer } from './answer';
-import { type Delivery, type DeliveryLog, person, type Reply, type Send } from './delivery-log';
+import {
+  type Delivery,
+  type DeliveryLog,
+  isUserId,
+  person,
+  type Reply,
+  type Send,
+  userIdOf,
+} from './delivery-log';
 import type { Asked, Reading, Shape } from './shape';
 
 export const SANDBOX_ACCESS_TOKEN = 'sandbox-token';
@@ -33,7 +41,12 @@ export const whatsappShape: Shape = {
     status: 200,
     body: {
       messaging_product: 'whatsapp',
-      contacts: [{ input: recipient, wa_id: recipient.replace(/\D/g, '') }],
+      contacts: [
+        {
+          input: recipient,
+          ...(isUserId(recipient) ? { user_id: recipient } : { wa_id: recipient.replace(/\D/g, '') }),
+        },
+      ],
       messages: [{ id }],
     },
   }),
@@ -53,7 +66,17 @@ const template = z.object({
 
 const message = z.object({
   messaging_product: z.literal('whatsapp'),
-  to: z.string().min(1),
+  /** A number. */
+  to: z
+    .string()
+    .regex(/\d/)
+    .regex(/^[^A-Z]*$/)
+    .optional(),
+  /** A business-scoped user id. */
+  recipient: z
+    .string()
+    .regex(/^[A-Z]{2}\.[A-Za-z0-9]+$/)
+    .optional(),
   type: z.string(),
   text: z.object({ body: z.string().min(1) }).optional(),
   template: template.optional(),
@@ -74,10 +97,17 @@ export function readWhatsapp(asked: Asked, log: DeliveryLog, enforceWindow: bool
   if (!account || asked.method !== 'POST') return { answer: error(404, 2500, 'Unknown path components') };
   const parsed = message.safeParse(readJson(asked.body));
   if (!parsed.success) return { answer: error(400, 100, 'Invalid parameter') };
-  const { to, biz_opaque_callback_data: reference } = parsed.data;
+  const { to, recipient = '', biz_opaque_callback_data: reference } = parsed.data;
+  if (!to && !recipient) return { answer: error(400, 131008, 'Required parameter is missing') };
   const content = contentOf(parsed.data);
   if (!content) return { answer: error(400, 131051, 'Unsupported message type') };
-  const send: Send = { provider: 'whatsapp-cloud', account, recipient: to, ...content, reference };
+  const send: Send = {
+    provider: 'whatsapp-cloud',
+    account,
+    recipient: to ?? recipient,
+    ...content,
+    reference,
+  };
   return { send, shape: whatsappShape, refusal: refusalOf(send, enforceWindow ? log : null) };
 }
 
@@ -118,20 +148,24 @@ export function statusEvent(delivery: Delivery, status: 'sent' | 'delivered') {
         id: delivery.id,
         status,
         timestamp: seconds(Date.now()),
-        recipient_id: person(delivery),
+        recipient_id: isUserId(delivery.recipient) ? undefined : person(delivery),
+        recipient_user_id: userIdOf(person(delivery)),
         biz_opaque_callback_data: delivery.reference,
       },
     ],
   });
 }
 
-/** What Meta says in a webhook of what somebody wrote. */
+/** What Meta says in a webhook of what somebody wrote. Who writes by the user id hides the number. */
 export function inboundEvent(reply: Reply) {
-  const from = person(reply);
-  const text = { body: reply.text };
+  const from = isUserId(reply.recipient) ? undefined : person(reply);
+  const user_id = userIdOf(person(reply));
+  const timestamp = seconds(Date.parse(reply.at));
   return eventOf(reply, {
-    contacts: [{ profile: { name: from }, wa_id: from }],
-    messages: [{ from, id: reply.id, timestamp: seconds(Date.parse(reply.at)), type: 'text', text }],
+    contacts: [{ profile: { name: from ?? 'somebody' }, wa_id: from, user_id }],
+    messages: [
+      { from, from_user_id: user_id, id: reply.id, timestamp, type: 'text', text: { body: reply.text } },
+    ],
   });
 }
 

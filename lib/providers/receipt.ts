@@ -11,6 +11,8 @@ export interface Receipt {
   chat_id?: string;
   /** The other side, as the provider names it. */
   recipient?: string;
+  /** WhatsApp's business-scoped id of the other side, be it that `recipient` is the number. */
+  user_id?: string;
   /** The text, of a `message`. */
   body?: string;
   /** Of a `failed`. */

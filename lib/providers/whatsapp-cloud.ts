@@ -7,7 +7,7 @@ const PROVIDER = 'whatsapp-cloud';
 
 interface Message {
   phoneNumberId: string;
-  /** A phone number in international form. */
+  /** A phone number in international form, or a business-scoped user id such as `US.13491208655302741918`. */
   to: string;
   /** Comes back in the status webhooks (`biz_opaque_callback_data`), which is how an uncertain send is reconciled. */
   reference: string;
@@ -58,7 +58,7 @@ export function whatsappCloud(options: {
       body: JSON.stringify({
         messaging_product: 'whatsapp',
         recipient_type: 'individual',
-        to,
+        ...(isUserId(to) ? { recipient: to } : { to }),
         ...content,
         biz_opaque_callback_data: reference,
       }),
@@ -76,6 +76,9 @@ export function whatsappCloud(options: {
       send(message, { type: 'template', template: templateObject(template) }),
   };
 }
+
+/** Whether it is a business-scoped user id: a country code, a dot and an id. */
+const isUserId = (to: string) => /^[A-Z]{2}\./.test(to);
 
 function templateObject({ name, language, parameters }: WhatsappTemplate) {
   const body = { type: 'body', parameters: parameters.map((text) => ({ type: 'text', text })) };

@@ -22,7 +22,9 @@ const status = z.object({
   id,
   status: z.enum(['sent', 'delivered', 'read', 'failed']),
   timestamp,
+  // Missing where the message was sent to the user id.
   recipient_id: optionalId,
+  recipient_user_id: optionalId,
   biz_opaque_callback_data: text,
   errors: z
     .array(
@@ -39,7 +41,7 @@ const status = z.object({
 
 const message = z.object({
   id,
-  // Whoever hides the number behind a user name has only the second.
+  // Missing where the person hides the number behind a user name.
   from: optionalId,
   from_user_id: optionalId,
   timestamp,
@@ -95,7 +97,8 @@ function ofStatus(known: z.infer<typeof status>, account: string | undefined): R
     message_id: known.id,
     reference: known.biz_opaque_callback_data,
     provider_account_id: account,
-    recipient: known.recipient_id,
+    recipient: known.recipient_id ?? known.recipient_user_id,
+    user_id: known.recipient_user_id,
     error: known.status === 'failed' ? describeErrors(known.errors) : undefined,
     said_at: saidAt((known.timestamp ?? Number.NaN) * 1000),
   };
@@ -108,6 +111,7 @@ function ofMessage(known: z.infer<typeof message>, account: string | undefined):
     message_id: known.id,
     provider_account_id: account,
     recipient: known.from ?? known.from_user_id,
+    user_id: known.from_user_id,
     body: known.text?.body,
     said_at: saidAt((known.timestamp ?? Number.NaN) * 1000),
   };

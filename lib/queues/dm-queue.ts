@@ -8,6 +8,7 @@ import {
   type ReconcileContext,
 } from '../engine/queue';
 import { bodyLimits } from '../providers/body-limits';
+import { ProviderError } from '../providers/http';
 import { type Unipile, unipile, unipileMaxLateMs } from '../providers/unipile';
 import { type WhatsappCloud, whatsappCloud } from '../providers/whatsapp-cloud';
 import { clockRoomMs, judgeMessages, type SeenInChat } from './judge-messages';
@@ -44,8 +45,8 @@ const row = z
 
 type Dm = z.infer<typeof row>;
 
-/** Of an account at `whatsapp_cloud`; others have none. `heard_at`: when the person last wrote to it. */
-const windowFacts = z.object({ heard_at: z.string().nullable(), in_window: z.boolean() });
+/** Of an account at `whatsapp_cloud`; others have none. `heard_at`: when the person last wrote to it. `in_window`: null if that may not be known. */
+const windowFacts = z.object({ heard_at: z.string().nullable(), in_window: z.boolean().nullable() });
 
 /** What `find_dm_evidence` answers: what webhooks told, and texts to the same person that are uncertain as well. */
 const dmEvidence = z
@@ -169,15 +170,25 @@ async function sendByWhatsAppCloud(
   if (!inWindow && dm.template !== null) {
     return sent(await deps.whatsapp_cloud.sendTemplate({ ...message, template: dm.template }));
   }
-  // Where no webhook says who has written, only WhatsApp itself knows.
-  if (!inWindow && (dm.enrolment_id !== null || deps.whatsappKnowsReplies)) {
+  // Where no webhook says who has written, only WhatsApp itself knows, and refuses a text outside the window without harm.
+  if (inWindow === false && (dm.enrolment_id !== null || deps.whatsappKnowsReplies)) {
     return {
       kind: 'dead',
       error: `outside WhatsApp's 24-hour window (the person last wrote ${heardAt ?? 'never'}): only an approved template may be sent`,
     };
   }
-  return sent(await deps.whatsapp_cloud.sendText({ ...message, text: dm.body }));
+  try {
+    return sent(await deps.whatsapp_cloud.sendText({ ...message, text: dm.body }));
+  } catch (error) {
+    // It is no refusal of the account's, however many rows in a row meet it.
+    if (error instanceof ProviderError && error.code === OUTSIDE_WINDOW)
+      return { kind: 'dead', error: error.message };
+    throw error;
+  }
 }
+
+/** Meta's code for a text to somebody who has not written for 24 hours. */
+const OUTSIDE_WINDOW = 131047;
 
 const sent = ({ messageId }: { messageId: string }): Outcome => ({
   kind: 'done',

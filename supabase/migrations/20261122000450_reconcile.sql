@@ -45,19 +45,24 @@ end
 $$;
 
 -- Takes in what a provider told by webhook. p_receipts: [{kind, status, message_id, reference, provider_account_id, chat_id, recipient,
--- body, error, said_at}]. What was told before, or twice in one call, is left as it is. What people wrote stops or moves on their enrolments
+-- body, error, said_at, user_id}]. What was told before, or twice in one call, is left as it is. What people wrote stops or moves on their enrolments
 -- at once: none of their messages is claimed after this call. Answers {received, new}.
 create function punctual.receive_receipts(p_provider text, p_receipts jsonb, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_new integer;
   v_heard bigint[];
 begin
+  -- A call with a reply that lacks the number and one that tells whose the user id is wait for each other: the second sees both.
+  perform pg_advisory_xact_lock(hashtextextended('punctual user ' || n.user_id, 0))
+     from (select distinct r.user_id from jsonb_to_recordset(p_receipts) r (user_id text)
+            where r.user_id is not null and not exists (select from punctual.whatsapp_users u where u.user_id = r.user_id) order by 1) n;
   with written as (
   insert into punctual.receipts (provider, kind, status, message_id, reference, queue, row_id, provider_account_id, chat_id, recipient, body,
                                  error, said_at, received_at)
   select p_provider, r.kind, r.status, r.message_id, r.reference, q.name, case when q.name is not null then split_part(r.reference, '/', 2) end,
-         r.provider_account_id, r.chat_id, r.recipient, r.body, left(r.error, 2000), r.said_at, coalesce(p_now, clock_timestamp())
+         r.provider_account_id, r.chat_id, r.recipient, r.body, left(r.error, 2000), r.said_at, v_now
     from jsonb_to_recordset(p_receipts) r (kind text, status text, message_id text, reference text, provider_account_id text, chat_id text,
            recipient text, body text, error text, said_at timestamptz)
     -- A reference of somebody else's names no row of ours; an id in the form of the queue's is one that can be looked up.
@@ -67,7 +72,8 @@ begin
    order by r.message_id, r.kind, r.status
   on conflict (provider, message_id, kind, status) do nothing returning id, kind, status)
   select count(*), array_agg(w.id order by w.id) filter (where w.kind = 'message' and w.status = 'received') into v_new, v_heard from written w;
-  if v_heard is not null then perform punctual.hear_replies(v_heard, coalesce(p_now, clock_timestamp())); end if;
+  v_heard := v_heard || punctual.learn_whatsapp_users(p_receipts, v_now);
+  if v_heard is not null then perform punctual.hear_replies(v_heard, v_now); end if;
   return jsonb_build_object('received', jsonb_array_length(p_receipts), 'new', v_new);
 end
 $$;
@@ -155,7 +161,7 @@ create function punctual.is_own(q punctual.queues, p_content jsonb, p_reconcile 
 language sql stable set search_path = '' as $$
   select (coalesce(p_content->>'claim_id' = c.claim, false) or coalesce(p_reconcile->'claims' ? c.claim, false)
           or coalesce(p_reconcile ? 'restored_to'
-                      and regexp_replace(p_content->>q.pair_column, '[^0-9]|^00', '', 'g') = p_receipt.recipient, false))
+                      and p_receipt.recipient in (p_content->>q.pair_column, regexp_replace(p_content->>q.pair_column, '[^0-9]|^00', '', 'g')), false))
      and (q.account_column is null or exists (
        select from punctual.accounts a
         where a.id = coalesce(p_reconcile->>'account_id', p_content->>q.account_column)::uuid and a.provider = p_receipt.provider

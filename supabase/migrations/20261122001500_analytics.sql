@@ -382,6 +382,7 @@ declare
   v_ticks integer := 0;
   v_history integer := 0;
   v_receipts integer;
+  v_users integer;
   v_checks integer := 0;
   v_hours integer;
   v_incidents integer;
@@ -465,6 +466,19 @@ begin
     select x.id from punctual.receipts x where x.received_at < v_now - make_interval(days => s.receipts_days)
      order by x.received_at limit p_limit for update skip locked));
   get diagnostics v_receipts = row_count;
+  -- Of people who are in a sequence it is kept, and looked at again after as many days.
+  with old as materialized (
+    select u.user_id, u.number from punctual.whatsapp_users u where u.seen_at < v_now - make_interval(days => s.receipts_days)
+     order by u.seen_at limit p_limit for update skip locked),
+  kept as (
+    update punctual.whatsapp_users u set seen_at = v_now from old o
+     where u.user_id = o.user_id and exists (
+       select from punctual.accounts a join punctual.enrolments e on e.account_id = a.id and (e.number = o.number or e.recipient = o.user_id)
+        where a.provider = 'whatsapp_cloud')
+    returning u.user_id),
+  gone as (
+    delete from punctual.whatsapp_users u using old o where u.user_id = o.user_id and u.user_id not in (select k.user_id from kept k))
+  select count(*) into v_users from old;
   -- Monitor by monitor, by the key: there is no index on hours alone.
   delete from punctual.monitor_hours t where t.ctid = any (array(
     select h.ctid from punctual.monitors m
@@ -482,7 +496,7 @@ begin
   delete from punctual.daily_checks t where t.ctid = any (array(
     select x.ctid from punctual.daily_checks x where x.day < punctual.day_of(v_now, v_zone) - s.daily_days limit p_limit for update skip locked));
   get diagnostics v_count = row_count;
-  v_more := v_more or p_limit = any (array[v_receipts, v_hours, v_incidents, v_days, v_count]);
+  v_more := v_more or p_limit = any (array[v_receipts, v_users, v_hours, v_incidents, v_days, v_count]);
   return jsonb_build_object(
     'rows', v_rows, 'ticks', v_ticks, 'history', v_history, 'receipts', v_receipts, 'checks', v_checks, 'hours', v_hours,
     'incidents', v_incidents, 'days', v_days + v_count, 'problems', v_problems, 'more', v_more);

@@ -53,9 +53,11 @@ language sql immutable set search_path = '' as $$
   select least(p_receipt.received_at, p_receipt.said_at + interval '1 second')
 $$;
 
--- The enrolments that a reply is of: through the account that got it, by chat, person or number, and made before it was.
+-- The enrolments that a reply is of: through the account that got it, by chat, person, number or user id, and made before it was.
 create function punctual.match_reply(p_receipt punctual.receipts) returns bigint[]
 language plpgsql stable set search_path = '' as $$
+declare
+  v_names text[] := punctual.names_of(p_receipt.recipient);
 begin
   return (
     select array_agg(distinct m.id order by m.id)
@@ -67,9 +69,9 @@ begin
        select e.id, e.enrolled_at from punctual.enrolments k join punctual.enrolments e on e.account_id = k.account_id and e.recipient = k.recipient
         where k.account_id = a.id and k.chat_id = p_receipt.chat_id
        union all
-       select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.recipient = p_receipt.recipient
+       select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.recipient = any (v_names)
        union all
-       select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.number = punctual.digits_of(p_receipt.recipient)) m
+       select e.id, e.enrolled_at from punctual.enrolments e where e.account_id = a.id and e.number = any (v_names)) m
      where a.provider = p_receipt.provider and a.provider_account_id = p_receipt.provider_account_id 
        and m.enrolled_at <= punctual.reply_made_at(p_receipt));
 end
@@ -92,7 +94,11 @@ begin
           from (select u.id, array_agg(r order by punctual.reply_made_at(r), r.id) as receipts
                   from punctual.receipts r
                  cross join lateral (select distinct m as id from unnest(punctual.match_reply(r) || p_said) m where m is not null) u
-                 where r.id = any (p_ids) group by 1) w
+                 where r.id = any (p_ids)
+                   -- One that was heard by another of the person's sequences, before more was known of who that is.
+                   and (r.applied_at is null or not exists (
+                     select from punctual.enrolment_events n
+                      where n.enrolment_id = u.id and n.event = 'replied' and n.at = punctual.reply_made_at(r))) group by 1) w
           join punctual.enrolments x on x.id = w.id order by x.id for no key update of x
       loop
         e := v_heard.enrolment;

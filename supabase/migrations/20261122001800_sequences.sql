@@ -170,8 +170,8 @@ begin
       select p.index, 1, 'account_id', format('the account sends over WhatsApp, and the sequence is for %s', p_sequence.channel)
         from person p where p.provider = 'whatsapp_cloud' and p_sequence.channel <> 'whatsapp'
       union all
-      select p.index, 2, 'recipient', 'WhatsApp''s Cloud API needs the telephone number'
-        from person p where p.provider = 'whatsapp_cloud' and punctual.digits_of(p.recipient) is null
+      select p.index, 2, 'recipient', 'WhatsApp''s Cloud API needs the telephone number, or the business-scoped user id'
+        from person p where p.provider = 'whatsapp_cloud' and punctual.digits_of(p.recipient) is null and punctual.is_user_id(p.recipient) is not true
       union all
       select p.index, 3, 'time_zone', format('there is no time zone "%s": give one such as Europe/Berlin', p.time_zone)
         from person p where p.time_zone is not null and not punctual.is_time_zone(p.time_zone)
@@ -211,15 +211,20 @@ begin
 end
 $$;
 
--- The enrolments of a person in a sequence, whoever he was said to be: by person, or by the chat.
+-- The enrolments of a person in a sequence, whoever he was said to be: by person (of WhatsApp, by number and user id), or by the chat.
 create function punctual.list_same(p_sequence_id bigint, p_person text, p_account_id uuid, p_chat_id text) returns setof punctual.enrolments
 language plpgsql stable set search_path = '' as $$
+declare
+  v_names text[] := punctual.names_of(p_person);
+  v_name text;
 begin
-  -- In the order of the index on persons: without statistics the one on phases looks as good, and is read to its end.
-  return query select * from punctual.enrolments e where e.sequence_id = p_sequence_id and e.person = p_person order by e.id;
+  foreach v_name in array v_names loop
+    -- In the order of the index on persons: without statistics the one on phases looks as good, and is read to its end.
+    return query select * from punctual.enrolments e where e.sequence_id = p_sequence_id and e.person = v_name order by e.id;
+  end loop;
   if p_chat_id is not null then
     return query select * from punctual.enrolments e
-                  where e.account_id = p_account_id and e.chat_id = p_chat_id and e.sequence_id = p_sequence_id and e.person <> p_person;
+                  where e.account_id = p_account_id and e.chat_id = p_chat_id and e.sequence_id = p_sequence_id and e.person <> all (v_names);
   end if;
 end
 $$;

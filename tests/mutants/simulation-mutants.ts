@@ -261,8 +261,8 @@ export const simulationMutants: Mutant[] = [
     name: "WhatsApp's 24 hours",
     guarantee: 'outside of them only a template goes out',
     file: 'lib/queues/dm-queue.ts',
-    find: 'if (!inWindow && (dm.enrolment_id !== null || deps.whatsappKnowsReplies)) {',
-    replace: 'if (!inWindow && deps.whatsappKnowsReplies) {',
+    find: 'if (inWindow === false && (dm.enrolment_id !== null || deps.whatsappKnowsReplies)) {',
+    replace: 'if (inWindow === false && deps.whatsappKnowsReplies) {',
   },
   {
     name: 'any message of ours is a candidate',

@@ -42,6 +42,11 @@ describe('a text', () => {
     ]);
   });
 
+  it('goes to a business-scoped user id by `recipient`, not by `to`', async () => {
+    const { messageId } = await client().sendText(message('to a user name', 'US.91000000015194'));
+    expect(told('to a user name')).toMatchObject([{ id: messageId, recipient: 'US.91000000015194' }]);
+  });
+
   it('is sent in the shape of the Cloud API', async () => {
     const { sending, raw } = await answeredBy(200, { messages: [{ id: 'wamid.1' }] });
     expect(await sending).toEqual({ messageId: 'wamid.1' });

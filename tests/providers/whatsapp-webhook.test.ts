@@ -103,6 +103,28 @@ describe('a webhook of WhatsApp', () => {
     });
   });
 
+  it('tells number and user id together where both are there, and the one that is there else', () => {
+    const user_id = 'DE.123';
+    const number = '4915100000001';
+    const statuses = [
+      status({ recipient_user_id: user_id }),
+      status({ recipient_user_id: user_id, recipient_id: undefined }),
+      status({ recipient_user_id: 7 }),
+    ];
+    const messages = [
+      { id: 'wamid.2', from: number, from_user_id: user_id },
+      { id: 'wamid.3', from_user_id: user_id },
+    ];
+    const { receipts } = readWhatsappWebhook(webhook(change({ statuses, messages })));
+    expect(receipts.map(({ recipient, user_id }) => [recipient, user_id])).toEqual([
+      [number, user_id],
+      [user_id, user_id],
+      [number, undefined],
+      [number, user_id],
+      [user_id, user_id],
+    ]);
+  });
+
   it('loses none of its good entries to the junk among them', () => {
     const statuses = [
       status(),

@@ -233,6 +233,7 @@ describe('over WhatsApp', () => {
   const heard = '2026-03-02T11:00:00+00:00';
   const open = { heard_at: heard, in_window: true };
   const closed = { heard_at: heard, in_window: false };
+  const unknowable = { heard_at: null, in_window: null };
   const template = { name: 'day_1', language: 'en', parameters: ['Ada'] };
 
   /** What became of an attempt, and what was delivered by it. */
@@ -274,6 +275,8 @@ describe('over WhatsApp', () => {
     ['the template to who never wrote', 'day_1 (en): Ada', { template, enrolment_id: 3 }, null, true],
     ['the template where nobody knows', 'day_1 (en): Ada', { template }, null, false],
     ['the text where nobody knows, and there is no template', 'hello', {}, closed, false],
+    ['the text of a sequence where nobody can know', 'hello', { enrolment_id: 3 }, unknowable, true],
+    ['the template where nobody can know', 'day_1 (en): Ada', { template }, unknowable, true],
     ['the text of a row that tells of neither', 'hello', { template: undefined }, null, false],
   ])('goes out %s', async (_what, text, row, facts, knowsReplies) => {
     const { outcome, delivered } = await attempt(row, facts, knowsReplies);
@@ -295,8 +298,8 @@ describe('over WhatsApp', () => {
     expect(delivered).toEqual([]);
   });
 
-  it('a text that WhatsApp itself finds outside the window is rejected', async () => {
-    const sending = attempt({ recipient: '+491511' }, null);
-    await expect(sending).rejects.toMatchObject({ kind: 'rejected', code: 131047 });
+  it('a text that WhatsApp itself finds outside the window fails, and is no refusal of the account', async () => {
+    const { outcome } = await attempt({ recipient: '+491511' }, null);
+    expect(outcome).toEqual({ kind: 'dead', error: expect.stringContaining('131047') });
   });
 });

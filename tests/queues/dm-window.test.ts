@@ -105,3 +105,18 @@ it('where no webhook is heard only WhatsApp knows who has written: it is asked, 
   ]);
   expect(calls).toBe(2);
 });
+
+it('where our own webhooks were down a text is tried, and what WhatsApp refuses stops nobody else', async () => {
+  const template = { name: 'day_1', language: 'en', parameters: ['Ada'] };
+  await send([{ recipient: '+491510', template }]);
+  await database.sql(`update punctual.dm_queue set finished_at = now() - interval '2 minutes'`);
+  // WhatsApp has heard the last of them, and we have not.
+  const recipients = [1, 2, 3, 4, 5, 6].map((n) => `+49151${n}`);
+  sandbox.write({ provider: 'whatsapp-cloud', account: phone, recipient: '+491516' }, 'hello?');
+  const refused = ['failed', null, expect.stringContaining('131047')];
+  expect((await send(recipients.map((recipient) => ({ recipient })))).slice(1)).toEqual([
+    ...Array.from({ length: 5 }, () => refused),
+    ['sent', 'hi', null],
+  ]);
+  expect(calls).toBe(7);
+});

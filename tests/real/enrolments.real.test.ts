@@ -253,3 +253,38 @@ it.each([
     expect(await stack.sql('select * from punctual.held_rows')).toEqual([]);
   },
 );
+
+it.each(['the reply', 'the pair'])(
+  'a WhatsApp reply without the number stops the sequence, where the call with %s is under way when another tells the rest',
+  async (first) => {
+    const userId = `DE.${crypto.randomUUID().replaceAll('-', '')}`;
+    const { id: sequence } = (await rpc('create_sequence', {
+      p_sequence: { name: userId, channel: 'whatsapp', time_zone: null, steps: [stepOf({})] },
+    })) as { id: string };
+    const [account] = await stack.sql(
+      `insert into punctual.accounts (provider, provider_account_id, name) values ('whatsapp_cloud', 'phone', 'A') returning id`,
+    );
+    const people = [{ account_id: account?.id, recipient: '+49 170 1' }];
+    await rpc('enrol_people', { p_sequence_id: sequence, p_people: people });
+
+    const of = { provider_account_id: 'phone', user_id: userId };
+    const pair = { kind: 'status', status: 'sent', message_id: `pair ${userId}`, recipient: '491701', ...of };
+    const reply = { kind: 'message', status: 'received', message_id: userId, recipient: userId, ...of };
+    const told = first === 'the reply' ? [reply, pair] : [pair, reply];
+    const under = new Client({ connectionString: stack.databaseUrl });
+    await under.connect();
+    try {
+      await under.query('begin');
+      await under.query(`select punctual.receive_receipts('whatsapp_cloud', $1)`, [
+        JSON.stringify([told[0]]),
+      ]);
+      const other = rpc('receive_receipts', { p_provider: 'whatsapp_cloud', p_receipts: [told[1]] });
+      await sleep(300);
+      await under.query('commit');
+      await other;
+    } finally {
+      await under.end();
+    }
+    expect(await stack.sql('select phase from punctual.enrolments')).toEqual([{ phase: 'replied' }]);
+  },
+);

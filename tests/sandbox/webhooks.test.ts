@@ -79,7 +79,13 @@ describe('the sandbox', () => {
         value: {
           metadata: { phone_number_id: '1001' },
           statuses: [
-            { id, status, recipient_id: '4915100000001', biz_opaque_callback_data: 'dm_queue/7/c1' },
+            {
+              id,
+              status,
+              recipient_id: '4915100000001',
+              recipient_user_id: 'US.91000000015194',
+              biz_opaque_callback_data: 'dm_queue/7/c1',
+            },
           ],
         },
       })),
@@ -88,6 +94,36 @@ describe('the sandbox', () => {
       const hex = createHmac('sha256', 's').update(raw).digest('hex');
       expect(headers['x-hub-signature-256']).toBe(`sha256=${hex}`);
     }
+  });
+
+  it('leaves out the number of who writes by the user id, and takes messages to that', async () => {
+    const { told, url } = await hear(200);
+    const sandbox = await start({ whatsapp: { url, appSecret: 's' } });
+    const [number, userId] = ['+4915100000001', 'US.91000000015194'];
+    const chat = { provider: 'whatsapp-cloud', account: '1001' } as const;
+    sandbox.write({ ...chat, recipient: number }, 'hi');
+    sandbox.write({ ...chat, recipient: userId }, 'hi');
+    await expect.poll(() => told.length).toBe(2);
+    const messages = told.map(({ body }) => body.entry[0].changes[0].value.messages[0]);
+    expect(messages.map(({ from, from_user_id }) => [from, from_user_id]).sort()).toEqual([
+      [undefined, userId],
+      ['4915100000001', userId],
+    ]);
+    const send = (to: object) =>
+      fetch(`${sandbox.url}/v23.0/1001/messages`, {
+        method: 'POST',
+        headers: { authorization: 'Bearer sandbox-token' },
+        body: JSON.stringify({ messaging_product: 'whatsapp', ...to, type: 'text', text: { body: 'a' } }),
+      });
+    expect(await (await send({ recipient: userId })).json()).toMatchObject({
+      contacts: [{ user_id: userId }],
+    });
+    await expect.poll(() => told.length).toBe(4);
+    const [status] = told[3]?.body.entry[0].changes[0].value.statuses ?? [];
+    expect(status).toMatchObject({ recipient_user_id: userId });
+    expect(status).not.toHaveProperty('recipient_id');
+    expect((await send({ to: userId })).status).toBe(400);
+    expect((await send({})).status).toBe(400);
   });
 
   it('tells of a message in a chat of Unipile as of one that the account itself sent, with the secret', async () => {

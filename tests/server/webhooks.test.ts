@@ -4,11 +4,17 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST as unipile } from '../../app/api/webhooks/unipile/route';
 import { GET as challenge, POST as whatsapp } from '../../app/api/webhooks/whatsapp/route';
+import { tick } from '../../lib/engine/tick';
+import { dmQueue } from '../../lib/queues/dm-queue';
+import { enrolments } from '../../lib/queues/enrolments';
 import { type Container, makeContainer } from '../../lib/server/container';
 import { serverEnv } from '../../lib/server/env';
 import { queueStore } from '../../lib/store/queue-store';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
 import { startSandbox } from '../../sandbox/sandbox';
+import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/whatsapp-shape';
+import { stepOf } from '../support/conversations';
+import { realTimePorts } from '../support/real-time-ports';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
 const APP_SECRET = 'app-secret-of-meta';
@@ -428,6 +434,41 @@ describe('the sandbox’s webhooks', () => {
         recipient: 'bob',
         body: 'hello Bob 👋',
       });
+    } finally {
+      await sandbox.close();
+    }
+  });
+
+  it('stop the sequence of a person who hides the number from the first reply on', async () => {
+    const app = await serve();
+    const whatsapp = { url: `${app}/api/webhooks/whatsapp`, appSecret: APP_SECRET };
+    const sandbox = await startSandbox({ enforceWindow: true, webhooks: { whatsapp, delayMs: [1, 10] } });
+    const [account] = await database.sql(
+      `insert into punctual.accounts (provider, provider_account_id, name) values ('whatsapp_cloud', 'ph-1', 'Help') returning id`,
+    );
+    const template = { name: 'welcome', language: 'en', parameters: [] };
+    const steps = [stepOf({ body: 'one', template }), stepOf({ body: 'two', template })];
+    const p_sequence = { name: 'hidden', channel: 'whatsapp', time_zone: null, steps };
+    const { id } = (await database.rpc('create_sequence', { p_sequence })) as { id: string };
+    const p_people = [{ account_id: account.id, recipient: '+49 151 1' }];
+    await database.rpc('enrol_people', { p_sequence_id: id, p_people });
+    const connection = { accessToken: SANDBOX_ACCESS_TOKEN, apiVersion: 'v23.0', baseUrl: sandbox.url };
+    const deps = dmQueue.connect({ whatsappCloud: { ...connection, knowsReplies: true } });
+    const options = { limitMs: 60_000, clockName: 'test' };
+    const goOn = async () => {
+      await tick(enrolments, realTimePorts(database.rpc), { ...options, deps: null });
+      await tick(dmQueue, realTimePorts(database.rpc), { ...options, deps });
+    };
+    try {
+      await goOn();
+      await expect.poll(async () => (await stored()).length).toBe(2);
+      const chat = { provider: 'whatsapp-cloud', account: 'ph-1', recipient: 'US.9115194' } as const;
+      sandbox.write(chat, 'stop');
+      await expect
+        .poll(() => database.sql('select phase, last_reply from punctual.enrolments'))
+        .toEqual([{ phase: 'replied', last_reply: 'stop' }]);
+      await goOn();
+      expect(sandbox.deliveries()).toHaveLength(1);
     } finally {
       await sandbox.close();
     }

@@ -513,7 +513,177 @@ describe('whose a reply is', () => {
   });
 });
 
+describe('of a WhatsApp user whose number may be hidden', () => {
+  const number = '491701234';
+  const userId = 'DE.8642';
+  const both = { recipient: number, user_id: userId };
+  const hidden = { recipient: userId, user_id: userId };
+  let phone: string;
+  let sequence: string;
+  beforeEach(async () => {
+    phone = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
+    sequence = await talk.addSequence([{ body: 'one' }, { body: 'two' }], { channel: 'whatsapp' });
+  });
+
+  async function enrol(recipient = '+49 170 1234', more: object = {}) {
+    const [id = ''] = await talk.enrol(sequence, [{ account_id: phone, recipient }], more);
+    return id;
+  }
+  const wrote = (more: object) =>
+    talk.reply({ provider_account_id: 'phone', body: 'stop', ...more }, 'whatsapp_cloud');
+  const status = (more: object) =>
+    sql.receive([
+      { kind: 'status', status: 'sent', message_id: 'wamid.1', provider_account_id: 'phone', ...more },
+    ]);
+
+  it('the first reply stops the sequence, once a status has told whose the user id is', async () => {
+    const id = await enrol();
+    await talk.advance();
+    await talk.send();
+    await status(both);
+    await wrote(hidden);
+    expect(await talk.read(id)).toMatchObject({ phase: 'replied', last_reply: 'stop' });
+    await talk.advance();
+    expect(await talk.send()).toEqual([]);
+    expect(await unmatched()).toEqual([]);
+  });
+
+  it('the first reply is heard when the status comes after it, and once', async () => {
+    const id = await enrol();
+    await talk.advance();
+    await talk.send();
+    await wrote(hidden);
+    expect(await talk.read(id)).toMatchObject({ phase: 'in_progress' });
+    expect(await unmatched()).toHaveLength(1);
+    await talk.advance();
+    await status(both);
+    await status({ ...both, status: 'read' });
+    expect(await talk.read(id)).toMatchObject({ phase: 'replied', last_reply: 'stop' });
+    expect(await talk.send()).toEqual([]);
+    expect(await talk.told(id)).toEqual([
+      'enrolled',
+      'queued 1',
+      'sent 1',
+      'queued 2',
+      'replied 1',
+      'withdrawn 2',
+    ]);
+    expect(await unmatched()).toEqual([]);
+  });
+
+  it('a later reply stops the sequence where an earlier message bore both', async () => {
+    await wrote(both);
+    sql.pass(40 * 24 * hour);
+    const id = await enrol();
+    await wrote(hidden);
+    expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
+  });
+
+  it('nothing is learnt from a pair that is of somebody else, or is no pair', async () => {
+    await wrote({ recipient: '491709999', user_id: userId });
+    await wrote({ recipient: number, user_id: '8642' });
+    sql.pass(60);
+    const ids = [await enrol(), await enrol('DE.7')];
+    await wrote(hidden);
+    await wrote({ recipient: '8642' });
+    await wrote({ recipient: '7' });
+    for (const id of ids) expect(await talk.read(id)).toMatchObject({ phase: 'in_progress' });
+  });
+
+  it('the sequence of somebody who was enrolled by user id is stopped by either', async () => {
+    for (const reply of [hidden, { recipient: number }]) {
+      await database.sql('delete from punctual.enrolments');
+      const id = await enrol(userId);
+      await status(both);
+      await wrote(reply);
+      expect(await talk.read(id)).toMatchObject({ phase: 'replied', recipient: userId });
+    }
+  });
+
+  it('who is in the sequence by number is in it by user id, and the other way round', async () => {
+    await status(both);
+    const id = await enrol();
+    expect(await enrol(userId)).toBe(id);
+    await database.sql('delete from punctual.enrolments');
+    const other = await enrol(userId);
+    expect(await enrol()).toBe(other);
+  });
+
+  it('a reply that another sequence has heard is heard by those that it turns out to be of as well', async () => {
+    const going = { body: 'one', on_reply: 'continue' };
+    const enrolIn = async (recipient: string) => {
+      const sequence = await talk.addSequence([going], { channel: 'whatsapp' });
+      return (await talk.enrol(sequence, [{ account_id: phone, recipient }]))[0] ?? '';
+    };
+    const [first, second] = [await enrolIn(userId), await enrolIn(number)];
+    await wrote(hidden);
+    expect(await talk.told(second)).toEqual(['enrolled']);
+    await status(both);
+    for (const id of [first, second]) expect(await talk.told(id)).toEqual(['enrolled', 'replied']);
+  });
+
+  it('is found by an index', async () => {
+    await database.sql(
+      `insert into punctual.enrolments (sequence_id, version, account_id, channel, recipient, time_zone, enrolled_at)
+       select $1, 1, $2, 'whatsapp', '49171' || n, 'UTC', now() from generate_series(1001, 6000) n`,
+      [sequence, phone],
+    );
+    await database.sql(
+      `insert into punctual.whatsapp_users (user_id, number, seen_at)
+       select 'DE.x' || n, '49171' || n, now() from generate_series(1001, 6000) n`,
+    );
+    await database.sql('analyze punctual.enrolments, punctual.whatsapp_users');
+    const reads = await database.sql(
+      `with before as materialized (select relname, seq_tup_read as n from pg_stat_xact_user_tables),
+       matched as materialized (
+         select punctual.match_reply(jsonb_populate_record(null::punctual.receipts, $1)) as ids from before limit 1)
+       select relname, t.seq_tup_read - n as read from matched join pg_stat_xact_user_tables t on cardinality(ids) = 1 join before using (relname)
+        where relname in ('enrolments', 'whatsapp_users') order by 1`,
+      [
+        {
+          provider: 'whatsapp_cloud',
+          provider_account_id: 'phone',
+          recipient: 'DE.x2500',
+          received_at: '2200-01-01',
+        },
+      ],
+    );
+    expect(reads.map(({ relname, read }) => [relname, Number(read)])).toEqual([
+      ['enrolments', 0],
+      ['whatsapp_users', 0],
+    ]);
+  });
+
+  it('no more is kept than is of use: pairs of people in no sequence go with the receipts', async () => {
+    await status(both);
+    await status({ message_id: 'm2', recipient: '491701', user_id: 'DE.1' });
+    await enrol();
+    const prune = () => database.rpc('prune', { p_limit: 1, p_now: sql.now }) as Promise<{ more: boolean }>;
+    sql.pass(31 * 24 * hour);
+    while ((await prune()).more);
+    expect(await database.sql('select user_id from punctual.whatsapp_users')).toEqual([{ user_id: userId }]);
+    await database.sql('delete from punctual.enrolments');
+    sql.pass(31 * 24 * hour);
+    await prune();
+    expect(await database.sql('select from punctual.whatsapp_users')).toEqual([]);
+  });
+});
+
 describe("WhatsApp's window", () => {
+  it('is told of a person who wrote without the number', async () => {
+    const phone = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
+    const ids = [
+      await sql.addDm(phone, { channel: 'whatsapp', recipient: '+49 170 1' }),
+      await sql.addDm(phone, { channel: 'whatsapp', recipient: 'DE.1' }),
+    ];
+    await talk.reply({ provider_account_id: 'phone', recipient: 'DE.1', user_id: 'DE.1' }, 'whatsapp_cloud');
+    await sql.receive([
+      { kind: 'status', status: 'read', message_id: 'm', recipient: '491701', user_id: 'DE.1' },
+    ]);
+    const [{ facts }] = await database.sql('select punctual.read_dm_facts($1, $2) as facts', [ids, sql.now]);
+    expect(ids.map((id) => facts[id].in_window)).toEqual([true, true]);
+  });
+
   it('is told to the attempt: when the person last wrote, and whether that is less than 24 hours ago', async () => {
     account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
     const facts = async () => {
@@ -536,6 +706,40 @@ describe("WhatsApp's window", () => {
     expect(await facts()).toEqual([{ heard_at: wrote.replace('.000Z', '+00:00'), in_window: true }]);
     sql.pass(1);
     expect(await facts()).toMatchObject([{ in_window: false }]);
+  });
+
+  it('cannot be known where WhatsApp took a message and no webhook has told of it for a minute', async () => {
+    const [phone, other] = [
+      await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' }),
+      await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'other' }),
+    ];
+    const to = { channel: 'whatsapp', recipient: '491701', chat_id: null };
+    const sent = await sql.addDm(phone, to);
+    await talk.send();
+    const ids = [await sql.addDm(phone, to), await sql.addDm(other, to)];
+    const inWindow = async () => {
+      const [{ facts }] = await database.sql('select punctual.read_dm_facts($1, $2) as facts', [
+        ids,
+        sql.now,
+      ]);
+      return ids.map((id) => facts[id].in_window);
+    };
+    sql.pass(59);
+    expect(await inWindow()).toEqual([false, false]);
+    sql.pass(1);
+    expect(await inWindow()).toEqual([null, false]);
+    await talk.reply({ provider_account_id: 'phone', recipient: '491701' }, 'whatsapp_cloud');
+    expect(await inWindow()).toEqual([true, false]);
+    await database.sql('delete from punctual.receipts');
+    sql.pass(24 * hour - 60);
+    expect(await inWindow()).toEqual([null, false]);
+    sql.pass(1);
+    expect(await inWindow()).toEqual([false, false]);
+    sql.pass(-hour);
+    await sql.receive([
+      { kind: 'status', status: 'sent', message_id: `m-${sent}`, provider_account_id: 'phone' },
+    ]);
+    expect(await inWindow()).toEqual([false, false]);
   });
 
   it('is no matter to other providers', async () => {

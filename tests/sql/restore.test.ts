@@ -232,9 +232,14 @@ describe('what may have been sent in the lost time', () => {
   it.each([
     ['that the database knows', (claim: string) => ({ claim })],
     ['that it has lost, if it names the person', () => ({ recipient: '49151', claim: crypto.randomUUID() })],
+    [
+      'that it has lost, if it names the user id',
+      () => ({ recipient: 'US.1', claim: crypto.randomUUID(), to: 'US.1' }),
+    ],
   ])('is proved by what a webhook tells of an attempt %s', async (_, told) => {
     const cloud = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'cloud' });
-    const id = await sql.addDm(cloud, { channel: 'whatsapp', chat_id: null, recipient: '+49 151' });
+    const { to = '+49 151' } = told('') as { to?: string };
+    const id = await sql.addDm(cloud, { channel: 'whatsapp', chat_id: null, recipient: to });
     const { claimId } = await sql.tick().claim();
     await goBack().call();
     const { claim, ...more } = told(claimId) as { claim: string; recipient?: string };

@@ -189,7 +189,11 @@ describe('enrolling', () => {
           field: 'account_id',
           message: 'the account sends over WhatsApp, and the sequence is for linkedin',
         },
-        { index: 4, field: 'recipient', message: "WhatsApp's Cloud API needs the telephone number" },
+        {
+          index: 4,
+          field: 'recipient',
+          message: "WhatsApp's Cloud API needs the telephone number, or the business-scoped user id",
+        },
         {
           index: 5,
           field: 'variables',

@@ -1,13 +1,17 @@
 import type { FinishedRun } from '../run-simulation';
 import { skewMs, storiesOf, told8601 } from '../sequence-reckoning';
-import { day, minute } from '../world';
+import { day, hour, minute } from '../world';
 import type { Violation } from './violation';
 
 /**
  * Over WhatsApp's Cloud API a step goes out as free text where the person wrote within 24 hours, by the provider's books or by what somebody
- * told who did not say when it was, and else as a template.
+ * told who did not say when it was, and else as a template; also as free text where webhooks of the account's messages are missing, so that
+ * nobody can know.
  */
 export function windowsKept(run: FinishedRun): Violation[] {
+  const toldAt = new Map<string, number>();
+  for (const { messageId, at } of run.told)
+    toldAt.set(messageId, Math.min(at, toldAt.get(messageId) ?? Number.POSITIVE_INFINITY));
   return storiesOf(run).flatMap((story) => {
     const { account, recipient } = story.enrolled.person;
     if (account.provider !== 'whatsapp_cloud') return [];
@@ -15,6 +19,14 @@ export function windowsKept(run: FinishedRun): Violation[] {
       ({ fromUs, accountId, chatId }) =>
         !fromUs && accountId === account.provider_account_id && chatId === recipient,
     );
+    const sent = run.messages.filter(
+      ({ fromUs, byHand, accountId }) => fromUs && !byHand && accountId === account.provider_account_id,
+    );
+    const isUnheard = (at: number) =>
+      sent.some(
+        ({ id, deliveredAt }) =>
+          deliveredAt > at - day - 2 * hour && deliveredAt < at && (toldAt.get(id) ?? at) >= at,
+      );
     const wrote = [
       ...heard.map(({ deliveredAt }) => deliveredAt),
       ...story.replies.map(({ countsFrom }) => countsFrom),
@@ -26,7 +38,7 @@ export function windowsKept(run: FinishedRun): Violation[] {
           const isKnown = story.replies.some(
             ({ knownAt, madeAt }) => knownAt < at - minute && at < madeAt + day - 3 * minute,
           );
-          if (form === 'text' ? isIn(at) : !isKnown) return [];
+          if (form === 'text' ? isIn(at) || isUnheard(at) : !isKnown) return [];
           return [
             {
               invariant: "WhatsApp's window is kept",
