@@ -349,18 +349,30 @@ begin
 end
 $$;
 
--- Adds what the table lacks of `status` and the standard columns. Answers the names of those that it added.
-create function punctual.add_standard_columns(p_table regclass, q punctual.queues) returns text[]
+-- Adds the missing ones of `status` and the standard columns. Returns their names. Refuses to guess the state of rows that have no status:
+-- pending ones would be sent by the first tick.
+create function punctual.add_standard_columns(p_table regclass, q punctual.queues, p_existing_rows text) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   -- As a person who reads the check expects them: in the order of their states' names.
   v_words text[] := array[q.cancelled_word, q.dead_word, q.done_word, q.pending_word, q.running_word, q.unknown_word];
   v_added text[] := '{}';
   v_column record;
+  v_has_rows boolean;
 begin
   if punctual.type_of_column(p_table, 'status') is null then
-    execute format('alter table %s add column status text not null default %L check (status in (%s))', p_table, q.pending_word,
+    execute format('alter table %s add column status text not null default %L check (status in (%s))', p_table,
+                   case p_existing_rows when 'done' then q.done_word when 'cancelled' then q.cancelled_word else q.pending_word end,
                    (select string_agg(quote_literal(w), ', ') from unnest(v_words) w));
+    execute format('alter table %s alter column status set default %L', p_table, q.pending_word);
+    -- Asked under the lock of ALTER TABLE: no row can be inserted meanwhile.
+    execute format('select exists (select from %s)', p_table) into v_has_rows;
+    if v_has_rows and p_existing_rows is null then
+      raise exception 'add_queue: % has rows and no column status, so the state of these rows is unknown', p_table
+        using errcode = '22023',
+              hint = 'Say what state they are in: p_existing_rows => ''done'' (or ''cancelled''), or ''pending'' to have the due ones done by the first tick. '
+                     'If another column of yours says it, rename that column to status.';
+    end if;
     v_added := v_added || 'status'::text;
   end if;
   perform punctual.check_status_words(p_table, v_words);
@@ -669,6 +681,7 @@ $$;
 --              once more.
 -- p_secret_columns columns that lists of rows leave out, since whoever may look at rows is not to see them: keys, tokens.
 -- p_settings   the first values of settings (columns of punctual.queues).
+-- p_existing_rows the state of the rows that are there, if the table has no column status: pending, done or cancelled.
 --
 -- Answers {queue, table, added: [columns], anon: what anon may do there, row_level_security, notes}.
 create function punctual.add_queue(
@@ -690,7 +703,8 @@ create function punctual.add_queue(
   p_facts text default null,
   p_waits_column text default null,
   p_closes_column text default null,
-  p_settings jsonb default '{}'
+  p_settings jsonb default '{}',
+  p_existing_rows text default null
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -710,8 +724,16 @@ begin
     raise exception 'add_queue: delivery is "%"', p_delivery
       using errcode = '22023', hint = 'It is ''at-most-once'' or ''at-least-once''.';
   end if;
+  if p_existing_rows not in ('pending', 'done', 'cancelled') then
+    raise exception 'add_queue: p_existing_rows is "%"', p_existing_rows
+      using errcode = '22023', hint = 'It is the state of rows that are there already: ''pending'', ''done'' or ''cancelled''.';
+  end if;
   v_table := punctual.find_queue_table(p_name, p_table);
   select * into v_before from punctual.queues b where b.name = p_name;
+  if p_existing_rows is not null and v_before.name is null and punctual.type_of_column(v_table, 'status') is not null then
+    raise exception 'add_queue: p_existing_rows is given, and % has a column status, which says the state of each row', v_table
+      using errcode = '22023', hint = 'Leave p_existing_rows out. To change the state of rows, update them first.';
+  end if;
 
   select n.nspname, c.relname into q.table_schema, q.table_name
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = v_table;
@@ -737,7 +759,7 @@ begin
   q.facts := punctual.check_function(p_facts, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
   perform punctual.check_settings(v_settings);
 
-  v_added := punctual.add_standard_columns(v_table, q);
+  v_added := punctual.add_standard_columns(v_table, q, p_existing_rows);
   if v_before.name is null then
     select string_agg(a.attname, ', ' order by a.attnum) into v_there
       from pg_catalog.pg_attribute a join punctual.standard_columns(q) s on s.name = a.attname

@@ -216,6 +216,25 @@ describe('a table of a person’s own', () => {
     expect(rows).toMatchObject([{ attempt: 1, row: { status: 'running' } }]);
   });
 
+  it.each([
+    ['pending', 'todo', ['old', 'new']],
+    ['done', 'finished', ['new']],
+    ['cancelled', 'cancelled', ['new']],
+  ])('whose old rows are %s has only new rows done besides', async (state, word, done) => {
+    await database.sql(
+      'create table app.trials (id bigint generated always as identity primary key, next_at timestamptz, label text)',
+    );
+    await addTrial(sql.at(-2), { label: 'old' });
+    const add = `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-least-once',
+      '{"pending": "todo", "done": "finished"}', p_existing_rows => '${state}')`;
+    await database.sql(add);
+    expect(await database.sql('select status from app.trials')).toEqual([{ status: word }]);
+    await addTrial(sql.at(-1), { label: 'new' });
+    // The migration's text may be run again.
+    await database.sql(add);
+    expect((await tick().claim()).rows.map(({ row }) => row.label)).toEqual(done);
+  });
+
   it('keeps its own words, and the check that it has on them', async () => {
     const words = `{"pending": "todo", "running": "doing", "done": "finished", "dead": "failed", "unknown": "unclear", "cancelled": "dropped"}`;
     const answer = await trials(
@@ -709,6 +728,27 @@ const refusals: Refusal[] = [
     hint: roles,
   },
   {
+    what: 'rows in a table without a status, whose words are those of another column',
+    columns: `, state text default 'open'`,
+    given: [`insert into app.t (id, due, state) values (1, '2020-01-01', 'void')`],
+    call: `${plain}, '{"pending": "open", "dead": "void"}'`,
+    message: 'app.t has rows and no column status, so the state of these rows is unknown',
+    hint: `Say what state they are in: p_existing_rows => 'done' (or 'cancelled'), or 'pending' to have the due ones done by the first tick. If another column of yours says it, rename that column to status.`,
+  },
+  {
+    what: 'a state of existing rows that is none of the three',
+    call: `${plain}, p_existing_rows => 'dead'`,
+    message: 'p_existing_rows is "dead"',
+    hint: `It is the state of rows that are there already: 'pending', 'done' or 'cancelled'.`,
+  },
+  {
+    what: 'a state of existing rows where each row has its own',
+    columns: `, status text default 'pending'`,
+    call: `${plain}, p_existing_rows => 'done'`,
+    message: 'p_existing_rows is given, and app.t has a column status, which says the state of each row',
+    hint: 'Leave p_existing_rows out. To change the state of rows, update them first.',
+  },
+  {
     what: 'a state that is none',
     call: `${plain}, '{"paused": "x", "held": "y"}'`,
     message: 'p_words knows pending, running, done, dead, unknown and cancelled, not held, paused',
@@ -827,6 +867,7 @@ const refusals: Refusal[] = [
     what: `rows whose priority is ${priority}`,
     columns: ', priority smallint',
     given: [`insert into app.t (id, priority) values (1, ${priority})`],
+    call: `${plain}, p_existing_rows => 'pending'`,
     message: 'app.t has rows whose priority is not between 0 and 3',
     hint: 'update app.t set priority = 1 where priority is null or priority not between 0 and 3, or rename your column.',
   })),
@@ -850,6 +891,7 @@ const refusals: Refusal[] = [
       what: `rows whose ${name} is 0`,
       columns: `, ${name} integer`,
       given: [`insert into app.t (id, ${name}) values (1, null), (2, 0)`],
+      call: `${plain}, p_existing_rows => 'pending'`,
       message: `app.t has rows whose ${name} is less than 1`,
       hint: `update app.t set ${name} = ${remedy} where ${name} < 1, or rename your column.`,
     },
@@ -977,6 +1019,7 @@ const refusals: Refusal[] = [
     what: 'rows whose attempts are not counted',
     columns: ', attempts integer',
     given: ['insert into app.t (id) values (1)'],
+    call: `${plain}, p_existing_rows => 'pending'`,
     message: 'app.t has rows whose attempts are not counted',
     hint: 'update app.t set attempts = 0 where attempts is null or attempts < 0, or rename your column.',
   },
@@ -984,6 +1027,7 @@ const refusals: Refusal[] = [
     what: 'two rows of one key',
     columns: ', idempotency_key text',
     given: [`insert into app.t (id, idempotency_key) values (1, 'k'), (2, 'k')`],
+    call: `${plain}, p_existing_rows => 'pending'`,
     message: 'app.t has two rows whose idempotency_key is "k"',
     hint: 'It is unique where it is set: empty one of them, or rename your column.',
   },
