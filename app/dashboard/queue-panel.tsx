@@ -5,6 +5,7 @@ import { NeedsYou } from './needs-you';
 import { RelativeTime } from './relative-time';
 import { settingsInWords } from './settings-in-words';
 import { StateTiles } from './state-tiles';
+import { TableNotes } from './table-notes';
 import { ThroughputChart } from './throughput-chart';
 import { TickCards } from './tick-cards';
 import { TickTable } from './tick-table';
@@ -52,6 +53,7 @@ export function QueuePanel({ queue, now, address, signedIn }: QueuePanelProps) {
           <DueFacts queue={queue} readAt={now} />
           <p className="mt-4 text-muted">{settingsInWords(queue.settings)}</p>
         </div>
+        {queue.setup && <TableNotes setup={queue.setup} />}
         <StateTiles queue={queue} />
         <NeedsYou queue={queue} path={path} address={address} signedIn={signedIn} />
         <HeldBack queue={queue} />

@@ -113,6 +113,18 @@ const queueStats = z.object({
       text: z.string().nullable(),
     }),
   ),
+  /** What `add_queue` did to a table of your own and found there; who may reach it now. Null for Punctual's own tables. */
+  setup: z
+    .object({
+      table: z.string(),
+      added: z.array(z.string()),
+      changes: z.array(z.string()),
+      notes: z.array(z.string()),
+      row_level_security: z.boolean(),
+      /** What the role `anon` may do: select, insert, update, delete. */
+      anon: z.array(z.string()),
+    })
+    .nullable(),
   /** Settled by minute over the last hour, oldest first; minutes without any are left out. */
   throughput: z.array(
     z.object({

@@ -59,6 +59,8 @@ create table punctual.queues (
   after_settle punctual.function_name,
   -- A function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before anything is claimed.
   before_claim punctual.function_name,
+  -- What add_queue did and found: {table, added: [columns], changes: [what it changed], notes: [what it found]}.
+  setup jsonb,
 
   -- What an operator may change at any time; the next exchange obeys.
   batch_limit integer default 30 check (batch_limit > 0),

@@ -260,6 +260,8 @@ begin
       'refused', punctual.list_refused(q, v_now),
       'unreachable', punctual.list_unreachable(q, p_configured),
       'noted', punctual.list_noted(q, v_now),
+      'setup', case when q.table_schema <> 'punctual'
+                 then q.setup || punctual.read_table_rights(to_regclass(format('%I.%I', q.table_schema, q.table_name))) end,
       'throughput', punctual.list_throughput(q, v_now),
       'ticks', punctual.list_ticks(q, v_now));
   end loop;

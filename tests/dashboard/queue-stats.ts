@@ -32,6 +32,7 @@ export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
     refused: [],
     unreachable: [],
     noted: [],
+    setup: null,
     settings: { batch_limit: 30, concurrency: 5, budget_seconds: null, adaptive: false },
     partitions: [],
     throughput: [],

@@ -859,4 +859,12 @@ language plpgsql security definer set`,
     replace: '',
     seenBy: 'sql/add-queue.test.ts',
   },
+  {
+    name: 'what earlier calls of add_queue added',
+    guarantee: 'which columns of a table are Punctual’s is known however often add_queue ran',
+    file: migration('200_add_queue'),
+    find: `coalesce(v_before.setup->'added', '[]') || to_jsonb(v_added)`,
+    replace: 'to_jsonb(v_added)',
+    seenBy: 'sql/add-queue.test.ts',
+  },
 ];

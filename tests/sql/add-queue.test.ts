@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { statsSchema } from '../../lib/store/stats';
 import { exchanges } from '../support/exchanges';
 import { registryShape, tableShape } from '../support/table-shape';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
@@ -72,6 +73,39 @@ describe('a table of a person’s own', () => {
     ];
     expect(answer.notes).toEqual([columns, ...always]);
     expect((await database.sql(add))[0].answer.notes).toEqual(always);
+  });
+
+  it('has what was done to it and found there kept, for the dashboard', async () => {
+    await trials(`, status text default 'pending', claimed_at timestamptz, priority smallint`);
+    await database.sql('grant insert on app.trials to anon');
+    await database.sql('alter table app.trials add paid boolean, add check (status = $$done$$ or paid)');
+    // Run again under another delivery, it adds what that needs.
+    await database.sql(`select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-most-once')`);
+    const setup = async () => {
+      const stats = statsSchema.parse(await database.rpc('read_stats', { p_now: sql.now }));
+      return Object.fromEntries(stats.queues.map((queue) => [queue.name, queue.setup]));
+    };
+    const seen = await setup();
+    expect(seen.trials).toEqual({
+      table: 'app.trials',
+      added: [
+        ...['attempts', 'max_attempts', 'next_attempt_at', 'claim_id', 'lease_expires_at', 'timeout_seconds'],
+        ...['last_error', 'finished_at', 'expires_at', 'idempotency_key', 'reconcile_at', 'reconcile'],
+      ],
+      changes: [
+        "these columns were there, and ticks use them as Punctual's from now on: claimed_at, priority",
+        'priority has a check from now on, "punctual_trials_priority": no row may have another than 0 to 3',
+      ],
+      notes: [
+        'the check "trials_check" is over several columns: it has to hold for whatever word a tick writes',
+      ],
+      row_level_security: false,
+      anon: ['insert'],
+    });
+    expect(seen.dm_queue).toBeNull();
+    // Who may reach it is read anew.
+    await database.sql('alter table app.trials enable row level security');
+    expect((await setup()).trials?.row_level_security).toBe(true);
   });
 
   it('is told which checks hold for what ticks write in columns of its own', async () => {
