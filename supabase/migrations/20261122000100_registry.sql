@@ -532,7 +532,7 @@ begin
       from pg_catalog.pg_proc p where p.pronamespace = 'punctual'::regnamespace
   loop
     execute format('revoke execute on function %s from public, anon, authenticated', v_function.signature);
-    if v_function.name not in ('add_queue', 'add_message_queue', 'close_to_public', 'create_queue_worker', 'drop_queue_worker', 'save_queue_worker',
+    if v_function.name not in ('add_queue', 'remove_queue', 'add_message_queue', 'close_to_public', 'create_queue_worker', 'drop_queue_worker', 'save_queue_worker',
                                'list_queue_workers', 'call_queue_worker', 'punctual_install_clocks', 'punctual_remove_clocks', 'keep_token',
                                'read_token', 'find_token_place', 'drop_cron_job', 'prune_worker_runs', 'after_restore') then
       execute format('grant execute on function %s to service_role', v_function.signature);

@@ -155,7 +155,7 @@ begin
   select * into v_other from punctual.queues o where o.name <> p_name and (o.table_schema, o.table_name) = (v_parts[1], v_parts[2]);
   if found then
     raise exception 'add_queue: % is the table of the queue % already', p_table, v_other.name
-      using errcode = '23505', hint = 'A table is one queue: use that one, or remove it first (docs/your-own-table.md).';
+      using errcode = '23505', hint = format('A table is one queue: use that one, or remove it first: select punctual.remove_queue(%L);', v_other.name);
   end if;
   select * into v_other from punctual.queues o where o.name = p_name and (o.table_schema, o.table_name) <> (v_parts[1], v_parts[2]);
   if found then

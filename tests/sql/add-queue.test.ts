@@ -635,7 +635,7 @@ const refusals: Refusal[] = [
     what: 'the table of another queue',
     call: `'t', 'punctual.dm_queue', 'send_at', 'at-least-once'`,
     message: 'punctual.dm_queue is the table of the queue dm_queue already',
-    hint: 'A table is one queue: use that one, or remove it first (docs/your-own-table.md).',
+    hint: `A table is one queue: use that one, or remove it first: select punctual.remove_queue('dm_queue');`,
   },
   {
     what: 'another table for a queue that has one',
