@@ -43,6 +43,8 @@ const queueStats = z.object({
   delivery: z.enum(['at-most-once', 'at-least-once']),
   paused_at: z.string().nullable(),
   paused_reason: z.string().nullable(),
+  /** Why its rows cannot be read, and what to do. The figures of its rows are empty then. */
+  problem: z.string().nullable(),
   /** The queue's own words for the six states. */
   words: z.object({
     pending: z.string(),

@@ -9,12 +9,15 @@
 create function punctual.remove_queue(p_name text, p_drop_columns boolean default false) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  q punctual.queues := punctual.read_queue(p_name);
-  v_table regclass := to_regclass(format('%I.%I', q.table_schema, q.table_name));
+  q punctual.queues;
+  v_table regclass;
   v_is_held boolean := false;
   v_name text;
   v_dropped text[] := '{}';
 begin
+  select * into q from punctual.queues x where x.name = p_name;
+  if not found then raise exception 'remove_queue: there is no queue "%"', p_name using errcode = 'PT404'; end if;
+  v_table := to_regclass(format('%I.%I', q.table_schema, q.table_name));
   if q.table_schema = 'punctual' then
     raise exception 'remove_queue: the table of % is Punctual''s own', p_name
       using errcode = '42809', hint = format('Pause it: update punctual.queues set paused_at = now() where name = %L;', p_name);

@@ -181,7 +181,7 @@ $$;
 create function punctual.roll_up_next(r punctual.rollups, p_zone text, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  q punctual.queues := punctual.read_queue(r.queue);
+  q punctual.queues;
   v_today date := punctual.day_of(p_now, p_zone);
   v_day date := r.next_day;
   v_next date;
@@ -190,6 +190,7 @@ declare
 begin
   if v_day is null and r.rolled_until is not null then v_day := r.rolled_until - 2; end if;
   begin
+    q := punctual.read_queue(r.queue);
     if v_day is null then
       -- Figures of a queue of this name that was removed stay.
       v_day := greatest(punctual.day_of(punctual.next_settled_at(q, '-infinity', p_now), p_zone),

@@ -16,6 +16,7 @@ export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
     delivery: 'at-most-once',
     paused_at: null,
     paused_reason: null,
+    problem: null,
     words: {
       pending: 'pending',
       running: 'sending',

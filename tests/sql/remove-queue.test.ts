@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { statsSchema } from '../../lib/store/stats';
 import { exchanges } from '../support/exchanges';
 import { registryShape, tableShape } from '../support/table-shape';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
@@ -44,6 +45,49 @@ async function work() {
 const left = () =>
   database.sql(`select name from (select queue as name from punctual.ticks union all select queue from punctual.history
     union all select queue from punctual.receipts union all select queue from punctual.partitions) x where name = 'trials'`);
+
+describe('a queue whose table', () => {
+  const figures = async () => {
+    const { queues } = statsSchema.parse(await database.rpc('read_stats', { p_now: sql.now }));
+    return Object.fromEntries(queues.map((queue) => [queue.name, queue]));
+  };
+  const remedy = "Restore it, or remove the queue: select punctual.remove_queue('trials');";
+
+  it.each([
+    ['is gone', `drop table ${table}`, 'relation "app.My trials" does not exist'],
+    ['lost a column', `alter table ${table} drop column attempts cascade, drop column priority`, 'priority'],
+  ])('%s says so among the figures, and takes no other queue with it', async (_, change, error) => {
+    await add();
+    await (await work()).settle();
+    await sql.addDm(await sql.addAccount());
+    await database.sql(change);
+    const { trials, dm_queue } = await figures();
+    expect(trials?.problem).toContain('app.My trials cannot be read: ');
+    expect(trials?.problem).toContain(error);
+    expect(trials?.problem).toContain(remedy);
+    expect(trials?.ticks).toHaveLength(1);
+    expect(dm_queue).toMatchObject({ problem: null, states: { pending: { count: 1 } } });
+  });
+
+  it('is gone has its tick, its lists and its decisions say so', async () => {
+    await add();
+    await (await work()).settle();
+    await database.sql(`drop table ${table}`);
+    const refused = {
+      code: 'PT404',
+      message: `the table app.My trials of the queue trials does not exist (${remedy})`,
+    };
+    await expect(sql.tick({ queue: 'trials', partition: 'eu' }).claim()).rejects.toMatchObject(refused);
+    for (const [name, args] of Object.entries({
+      list_due_partitions: { p_queue: 'trials' },
+      list_rows: { p_queue: 'trials', p_state: 'dead' },
+      explain_row: { p_queue: 'trials', p_id: '1' },
+      resolve_row: { p_queue: 'trials', p_id: '1', p_decision: 'pending' },
+    })) {
+      await expect(database.rpc(name, args)).rejects.toMatchObject(refused);
+    }
+  });
+});
 
 describe('remove_queue', () => {
   it('leaves nothing of the queue but its rows, and the columns that were there', async () => {
