@@ -74,7 +74,8 @@ create table punctual.queues (
   max_attempts integer not null default 5 check (max_attempts between 1 and 1000000),
   backoff_base_seconds integer not null default 30 check (backoff_base_seconds >= 1),
   backoff_cap_seconds integer not null default 3600,
-  retention_days integer default 30 check (retention_days > 0),
+  -- Up to a hundred years, here and in punctual.settings: what is subtracted from now has to stay an instant.
+  retention_days integer default 30 check (retention_days between 1 and 36500),
   paused_at timestamptz,
   paused_reason text,
 

@@ -1039,6 +1039,13 @@ const refusals: Refusal[] = [
     message: 'there is no setting batch',
     hint: 'p_settings knows batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts, backoff_base_seconds, backoff_cap_seconds and retention_days.',
   },
+  ...[0, 36_501, 2_147_483_647].map((days) => ({
+    what: `a retention of ${days} days`,
+    call: `${plain}, p_settings => '{"retention_days": ${days}}'`,
+    message:
+      'a setting is out of range: new row for relation "queues" violates check constraint "queues_retention_days_check"',
+    hint: 'What each may be is said in README.md under Operating it, and by the checks of punctual.queues.',
+  })),
   ...[
     ['0', 'new row for relation "queues" violates check constraint "queues_concurrency_check"'],
     ['null', 'null value in column "concurrency" of relation "queues" violates not-null constraint'],
