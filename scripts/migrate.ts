@@ -37,6 +37,7 @@ async function main(): Promise<number> {
   const applied = await migratePostgres(databaseUrl, files, {
     dryRun,
     onApplied: (file) => console.log(`applied ${file.file}`),
+    onNotice: (text) => console.log(text),
   });
   if (dryRun) for (const file of applied) console.log(`would apply ${file.file}`);
   console.log(

@@ -2,9 +2,11 @@ import type { QueueStats } from '@/lib/store/stats';
 import { DueFacts } from './due-facts';
 import { HeldBack } from './held-back';
 import { NeedsYou } from './needs-you';
+import { Notice } from './notice';
 import { RelativeTime } from './relative-time';
 import { settingsInWords } from './settings-in-words';
 import { StateTiles } from './state-tiles';
+import { TableNotes } from './table-notes';
 import { ThroughputChart } from './throughput-chart';
 import { TickCards } from './tick-cards';
 import { TickTable } from './tick-table';
@@ -48,14 +50,23 @@ export function QueuePanel({ queue, now, address, signedIn }: QueuePanelProps) {
         )}
       </header>
       <div className="grid grid-cols-[minmax(0,1fr)] gap-8 px-4 py-5 sm:px-6 sm:py-6">
-        <div>
-          <DueFacts queue={queue} readAt={now} />
-          <p className="mt-4 text-muted">{settingsInWords(queue.settings)}</p>
-        </div>
-        <StateTiles queue={queue} />
-        <NeedsYou queue={queue} path={path} address={address} signedIn={signedIn} />
-        <HeldBack queue={queue} />
-        <WhyNotDone queue={queue} path={path} />
+        {queue.problem === null ? (
+          <>
+            <div>
+              <DueFacts queue={queue} readAt={now} />
+              <p className="mt-4 text-muted">{settingsInWords(queue.settings)}</p>
+            </div>
+            {queue.setup && <TableNotes setup={queue.setup} />}
+            <StateTiles queue={queue} />
+            <NeedsYou queue={queue} path={path} address={address} signedIn={signedIn} />
+            <HeldBack queue={queue} />
+            <WhyNotDone queue={queue} path={path} />
+          </>
+        ) : (
+          <Notice tone="bad" heading="The rows of this queue cannot be read">
+            {queue.problem}
+          </Notice>
+        )}
         <ThroughputChart throughput={queue.throughput} words={queue.words} now={now} />
         <section aria-labelledby={`${headingId}-ticks`}>
           <h3 id={`${headingId}-ticks`} className="font-semibold">

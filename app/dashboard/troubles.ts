@@ -20,6 +20,8 @@ const LATE_SECONDS = 300;
 
 export function queueTroubles(queue: QueueStats, nowMs: number): Trouble[] {
   const troubles: Trouble[] = [];
+  if (queue.problem !== null)
+    troubles.push({ tone: 'bad', text: queue.problem, href: `#queue-${queue.name}` });
   if (queue.paused_at !== null)
     troubles.push({ tone: 'warn', text: reasoned('paused', queue.paused_reason) });
   const [first, ...others] = queue.unreachable;

@@ -34,7 +34,7 @@ export async function makeContainer(env: ServerEnv): Promise<Container> {
   const log = serverLog(env.logLevel);
   const newId = () => crypto.randomUUID();
   const rpc =
-    env.store.kind === 'supabase' ? supabaseRpc(env.store) : await openEmbedded(env.store.directory);
+    env.store.kind === 'supabase' ? supabaseRpc(env.store) : await openEmbedded(env.store.directory, log);
   const lock = env.upstash ? upstashLock({ ...env.upstash, clock: systemClock, log, newId }) : null;
   return {
     env,
@@ -46,7 +46,9 @@ export async function makeContainer(env: ServerEnv): Promise<Container> {
 }
 
 /** Loaded only where it is used: 10 MB of WebAssembly that a function over Supabase never needs. */
-async function openEmbedded(directory: string): Promise<Rpc> {
+async function openEmbedded(directory: string, log: Log): Promise<Rpc> {
   const { openEmbeddedDatabase } = await import('../store/embedded-database');
-  return (await openEmbeddedDatabase(directory)).rpc;
+  return (
+    await openEmbeddedDatabase(directory, (text) => log.warn({ notice: text }, 'a migration raised a notice'))
+  ).rpc;
 }

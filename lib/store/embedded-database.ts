@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { PGlite } from '@electric-sql/pglite';
 import { lockDirectory } from './directory-lock';
-import { applyMigrations, MigrationError, type MigrationFile, readMigrations } from './migrations';
+import { applyMigrations, isRaised, MigrationError, type MigrationFile, readMigrations } from './migrations';
 import { pgliteRpc } from './pglite-rpc';
 import { type Rpc, StoreError } from './rpc';
 
@@ -15,11 +15,16 @@ const restMs = 5_000;
  *
  * A Postgres that panicked, as it does on a full disk, would keep the process busy for ever with whatever it is asked next. It is left
  * alone, and opened again once there is room; what it had acknowledged is in its log. Until then each call throws a `StoreError`.
+ *
+ * Calls `onNotice` with each notice that a migration raises.
  */
-export async function openEmbeddedDatabase(directory: string): Promise<{ rpc: Rpc; close(): Promise<void> }> {
+export async function openEmbeddedDatabase(
+  directory: string,
+  onNotice: (text: string) => void = () => {},
+): Promise<{ rpc: Rpc; close(): Promise<void> }> {
   const files = await readMigrations();
   const unlock = lockDirectory(directory);
-  let db: PGlite | null = await open(directory, files).catch((error) => {
+  let db: PGlite | null = await open(directory, files, onNotice).catch((error) => {
     unlock();
     throw error;
   });
@@ -32,7 +37,7 @@ export async function openEmbeddedDatabase(directory: string): Promise<{ rpc: Rp
     if (db === null) {
       // Also where it cannot be opened: that it is tried costs as much.
       opensAt = Date.now() + restMs;
-      db = await open(directory, files);
+      db = await open(directory, files, onNotice);
     }
     panic = null;
     try {
@@ -63,7 +68,11 @@ export async function openEmbeddedDatabase(directory: string): Promise<{ rpc: Rp
   };
 }
 
-async function open(directory: string, files: MigrationFile[]): Promise<PGlite> {
+async function open(
+  directory: string,
+  files: MigrationFile[],
+  onNotice: (text: string) => void,
+): Promise<PGlite> {
   try {
     const { bavail, bsize } = await statfs(directory);
     if (bavail * bsize < leastFreeBytes) {
@@ -73,7 +82,8 @@ async function open(directory: string, files: MigrationFile[]): Promise<PGlite> 
     const db = await PGlite.create(directory);
     await applyMigrations(
       {
-        exec: (sql) => db.exec(sql),
+        exec: (sql) =>
+          db.exec(sql, { onNotice: (notice) => isRaised(notice) && onNotice(notice.message ?? '') }),
         query: async (sql, params) => (await db.query<Record<string, unknown>>(sql, params)).rows,
       },
       files,

@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { type ApplyOptions, applyMigrations, type MigrationFile } from './migrations';
+import { type ApplyOptions, applyMigrations, isRaised, type MigrationFile } from './migrations';
 
 /** The database could not be reached or refused the connection. The message holds no password. */
 export class ConnectError extends Error {
@@ -7,16 +7,20 @@ export class ConnectError extends Error {
 }
 
 /**
- * Applies `files` to the Postgres at `databaseUrl`, by one connection that it opens and closes.
+ * Applies `files` to the Postgres at `databaseUrl`, by one connection that it opens and closes. Calls `onNotice` with each notice that a
+ * migration raises.
  *
  * Throws `ConnectError`, and what `applyMigrations` throws.
  */
 export async function migratePostgres(
   databaseUrl: string,
   files: MigrationFile[],
-  options: ApplyOptions = {},
+  { onNotice, ...options }: ApplyOptions & { onNotice?: (text: string) => void } = {},
 ): Promise<MigrationFile[]> {
   const client = await connect(databaseUrl);
+  client.on('notice', (notice) => {
+    if (isRaised(notice)) onNotice?.(notice.message ?? '');
+  });
   try {
     const port = {
       exec: (sql: string) => client.query(sql),

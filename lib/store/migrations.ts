@@ -75,6 +75,18 @@ export interface ApplyOptions {
   onApplied?: (file: MigrationFile) => void;
 }
 
+/** A notice of Postgres; `pg` and PGlite have the same fields. */
+export interface Notice {
+  message?: string;
+  /** The function of Postgres's source that sent it. */
+  routine?: string;
+}
+
+/** Whether a `raise notice` of the migrations' SQL sent it. Postgres has notices of its own, such as "already exists, skipping". */
+export function isRaised({ routine }: Notice): boolean {
+  return routine === 'exec_stmt_raise';
+}
+
 /**
  * Applies the files that the database has not had yet, each in one transaction together with its row in
  * `supabase_migrations.schema_migrations`, the history of `supabase db push`: either tool carries on where

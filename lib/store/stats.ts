@@ -43,6 +43,8 @@ const queueStats = z.object({
   delivery: z.enum(['at-most-once', 'at-least-once']),
   paused_at: z.string().nullable(),
   paused_reason: z.string().nullable(),
+  /** Why its rows cannot be read, and what to do. The figures of its rows are empty then. */
+  problem: z.string().nullable(),
   /** The queue's own words for the six states. */
   words: z.object({
     pending: z.string(),
@@ -113,6 +115,18 @@ const queueStats = z.object({
       text: z.string().nullable(),
     }),
   ),
+  /** What `add_queue` did to a table of your own and found there; who may reach it now. Null for Punctual's own tables. */
+  setup: z
+    .object({
+      table: z.string(),
+      added: z.array(z.string()),
+      changes: z.array(z.string()),
+      notes: z.array(z.string()),
+      row_level_security: z.boolean(),
+      /** What the role `anon` may do: select, insert, update, delete. */
+      anon: z.array(z.string()),
+    })
+    .nullable(),
   /** Settled by minute over the last hour, oldest first; minutes without any are left out. */
   throughput: z.array(
     z.object({

@@ -59,6 +59,8 @@ create table punctual.queues (
   after_settle punctual.function_name,
   -- A function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before anything is claimed.
   before_claim punctual.function_name,
+  -- What add_queue did and found: {table, added: [columns], changes: [what it changed], notes: [what it found]}.
+  setup jsonb,
 
   -- What an operator may change at any time; the next exchange obeys.
   batch_limit integer default 30 check (batch_limit > 0),
@@ -72,7 +74,8 @@ create table punctual.queues (
   max_attempts integer not null default 5 check (max_attempts between 1 and 1000000),
   backoff_base_seconds integer not null default 30 check (backoff_base_seconds >= 1),
   backoff_cap_seconds integer not null default 3600,
-  retention_days integer default 30 check (retention_days > 0),
+  -- Up to a hundred years, here and in punctual.settings: what is subtracted from now has to stay an instant.
+  retention_days integer default 30 check (retention_days between 1 and 36500),
   paused_at timestamptz,
   paused_reason text,
 
@@ -463,7 +466,13 @@ begin
 end
 $$;
 
--- A queue by its name. Raises PT404.
+-- What to do about a queue whose table is gone, or cannot be read.
+create function punctual.missing_table_hint(p_name text) returns text
+language sql immutable set search_path = '' as $$
+  select format('Restore it, or remove the queue: select punctual.remove_queue(%L);', p_name)
+$$;
+
+-- A queue by its name. Raises PT404, also if its table is gone.
 create function punctual.read_queue(p_name text) returns punctual.queues
 language plpgsql stable set search_path = '' as $$
 declare
@@ -473,6 +482,10 @@ begin
   if not found then
     raise exception 'there is no queue "%"', p_name using errcode = 'PT404',
       hint = case p_name when 'pgmq' then 'Message queues are added by add_message_queue().' else 'Tables become queues by add_queue().' end;
+  end if;
+  if q.source = 'table' and to_regclass(format('%I.%I', q.table_schema, q.table_name)) is null then
+    raise exception 'the table %.% of the queue % does not exist', q.table_schema, q.table_name, q.name
+      using errcode = 'PT404', hint = punctual.missing_table_hint(q.name);
   end if;
   return q;
 end
@@ -532,7 +545,7 @@ begin
       from pg_catalog.pg_proc p where p.pronamespace = 'punctual'::regnamespace
   loop
     execute format('revoke execute on function %s from public, anon, authenticated', v_function.signature);
-    if v_function.name not in ('add_queue', 'add_message_queue', 'close_to_public', 'create_queue_worker', 'drop_queue_worker', 'save_queue_worker',
+    if v_function.name not in ('add_queue', 'remove_queue', 'add_message_queue', 'close_to_public', 'create_queue_worker', 'drop_queue_worker', 'save_queue_worker',
                                'list_queue_workers', 'call_queue_worker', 'punctual_install_clocks', 'punctual_remove_clocks', 'keep_token',
                                'read_token', 'find_token_place', 'drop_cron_job', 'prune_worker_runs', 'after_restore') then
       execute format('grant execute on function %s to service_role', v_function.signature);

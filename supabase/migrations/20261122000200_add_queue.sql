@@ -155,7 +155,7 @@ begin
   select * into v_other from punctual.queues o where o.name <> p_name and (o.table_schema, o.table_name) = (v_parts[1], v_parts[2]);
   if found then
     raise exception 'add_queue: % is the table of the queue % already', p_table, v_other.name
-      using errcode = '23505', hint = 'A table is one queue: use that one, or remove it first (docs/your-own-table.md).';
+      using errcode = '23505', hint = format('A table is one queue: use that one, or remove it first: select punctual.remove_queue(%L);', v_other.name);
   end if;
   select * into v_other from punctual.queues o where o.name = p_name and (o.table_schema, o.table_name) <> (v_parts[1], v_parts[2]);
   if found then
@@ -349,18 +349,30 @@ begin
 end
 $$;
 
--- Adds what the table lacks of `status` and the standard columns. Answers the names of those that it added.
-create function punctual.add_standard_columns(p_table regclass, q punctual.queues) returns text[]
+-- Adds the missing ones of `status` and the standard columns. Returns their names. Refuses to guess the state of rows that have no status:
+-- pending ones would be sent by the first tick.
+create function punctual.add_standard_columns(p_table regclass, q punctual.queues, p_existing_rows text) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   -- As a person who reads the check expects them: in the order of their states' names.
   v_words text[] := array[q.cancelled_word, q.dead_word, q.done_word, q.pending_word, q.running_word, q.unknown_word];
   v_added text[] := '{}';
   v_column record;
+  v_has_rows boolean;
 begin
   if punctual.type_of_column(p_table, 'status') is null then
-    execute format('alter table %s add column status text not null default %L check (status in (%s))', p_table, q.pending_word,
+    execute format('alter table %s add column status text not null default %L check (status in (%s))', p_table,
+                   case p_existing_rows when 'done' then q.done_word when 'cancelled' then q.cancelled_word else q.pending_word end,
                    (select string_agg(quote_literal(w), ', ') from unnest(v_words) w));
+    execute format('alter table %s alter column status set default %L', p_table, q.pending_word);
+    -- Asked under the lock of ALTER TABLE: no row can be inserted meanwhile.
+    execute format('select exists (select from %s)', p_table) into v_has_rows;
+    if v_has_rows and p_existing_rows is null then
+      raise exception 'add_queue: % has rows and no column status, so the state of these rows is unknown', p_table
+        using errcode = '22023',
+              hint = 'Say what state they are in: p_existing_rows => ''done'' (or ''cancelled''), or ''pending'' to have the due ones done by the first tick. '
+                     'If another column of yours says it, rename that column to status.';
+    end if;
     v_added := v_added || 'status'::text;
   end if;
   perform punctual.check_status_words(p_table, v_words);
@@ -614,13 +626,13 @@ begin
       name, table_schema, table_name, id_type, due_column, status_type, partition_column, account_column,
       pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns,
       secret_columns, progress_column, after_settle, before_claim, proof_column, pair_column, evidence, facts, waits_column, closes_column,
-      batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts,
+      setup, batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts,
       backoff_base_seconds, backoff_cap_seconds, retention_days)
     values (
       q.name, q.table_schema, q.table_name, q.id_type, q.due_column, q.status_type, q.partition_column, q.account_column,
       q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.delivery, q.result_columns, q.jsonb_columns,
       q.secret_columns, q.progress_column, q.after_settle, q.before_claim, q.proof_column, q.pair_column, q.evidence, q.facts, q.waits_column,
-      q.closes_column, q.batch_limit, q.concurrency, q.adaptive, q.budget_seconds, q.max_ticks, q.timeout_seconds, q.lease_seconds, q.max_attempts,
+      q.closes_column, q.setup, q.batch_limit, q.concurrency, q.adaptive, q.budget_seconds, q.max_ticks, q.timeout_seconds, q.lease_seconds, q.max_attempts,
       q.backoff_base_seconds, q.backoff_cap_seconds, q.retention_days)
     on conflict (name) do update set
       id_type = excluded.id_type, due_column = excluded.due_column, status_type = excluded.status_type,
@@ -630,7 +642,7 @@ begin
       delivery = excluded.delivery, result_columns = excluded.result_columns, jsonb_columns = excluded.jsonb_columns,
       secret_columns = excluded.secret_columns, progress_column = excluded.progress_column, after_settle = excluded.after_settle, before_claim = excluded.before_claim,
       proof_column = excluded.proof_column, pair_column = excluded.pair_column, evidence = excluded.evidence, facts = excluded.facts,
-      waits_column = excluded.waits_column, closes_column = excluded.closes_column;
+      waits_column = excluded.waits_column, closes_column = excluded.closes_column, setup = excluded.setup;
   exception when check_violation or not_null_violation or invalid_text_representation or numeric_value_out_of_range then
     raise exception 'add_queue: a setting is out of range: %', sqlerrm
       using errcode = '22023', hint = 'What each may be is said in README.md under Operating it, and by the checks of punctual.queues.';
@@ -646,6 +658,37 @@ begin
     insert into punctual.pace (queue, account_id, provider)
     select q.name, a.id, a.provider from punctual.accounts a on conflict do nothing;
   end if;
+end
+$$;
+
+-- Returns what reaches the table from outside: {row_level_security, anon: what the role anon may do}.
+create function punctual.read_table_rights(p_table regclass) returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_build_object(
+    'row_level_security', (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = p_table),
+    'anon', (select coalesce(jsonb_agg(p), '[]') from unnest(array['select', 'insert', 'update', 'delete']) p
+              where has_table_privilege('anon', p_table, p) or (p <> 'delete' and has_any_column_privilege('anon', p_table, p))))
+$$;
+
+-- Says add_queue's answer in notices, which `npm run migrate` prints: a migration shows nobody its answer.
+create function punctual.raise_setup(p_answer jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_note text;
+  v_head text := format('add_queue: %s is the queue %s', p_answer->>'table', p_answer->>'queue');
+begin
+  if p_answer->'added' <> '[]' then
+    raise notice '%; columns added: %', v_head, (select string_agg(a, ', ') from jsonb_array_elements_text(p_answer->'added') a);
+  else
+    raise notice '%', v_head;
+  end if;
+  if not (p_answer->>'row_level_security')::boolean and p_answer->'anon' <> '[]' then
+    raise notice 'add_queue: whoever has the public (anon) key may % in %: alter table % enable row level security',
+      (select string_agg(a, ', ') from jsonb_array_elements_text(p_answer->'anon') a), p_answer->>'table', p_answer->>'table';
+  end if;
+  for v_note in select n from jsonb_array_elements_text(p_answer->'notes') n loop
+    raise notice 'add_queue: %', v_note;
+  end loop;
 end
 $$;
 
@@ -669,8 +712,10 @@ $$;
 --              once more.
 -- p_secret_columns columns that lists of rows leave out, since whoever may look at rows is not to see them: keys, tokens.
 -- p_settings   the first values of settings (columns of punctual.queues).
+-- p_existing_rows the state of the rows that are there, if the table has no column status: pending, done or cancelled.
 --
--- Answers {queue, table, added: [columns], anon: what anon may do there, row_level_security, notes}.
+-- Returns {queue, table, added: [columns], anon: what anon may do there, row_level_security, notes}, raises it as notices, and keeps it in
+-- punctual.queues.setup, with what earlier calls added and changed.
 create function punctual.add_queue(
   p_name text,
   p_table text,
@@ -690,7 +735,8 @@ create function punctual.add_queue(
   p_facts text default null,
   p_waits_column text default null,
   p_closes_column text default null,
-  p_settings jsonb default '{}'
+  p_settings jsonb default '{}',
+  p_existing_rows text default null
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -700,7 +746,9 @@ declare
   v_settings jsonb := coalesce(p_settings, '{}');
   v_added text[];
   v_there text;
-  v_notes text[] := '{}';
+  v_changes text[] := '{}';
+  v_notes text[];
+  v_answer jsonb;
 begin
   if p_name is null or p_name !~ '^[a-z][a-z0-9_]{0,39}$' then
     raise exception 'add_queue: "%" is no name for a queue', p_name
@@ -710,8 +758,16 @@ begin
     raise exception 'add_queue: delivery is "%"', p_delivery
       using errcode = '22023', hint = 'It is ''at-most-once'' or ''at-least-once''.';
   end if;
+  if p_existing_rows not in ('pending', 'done', 'cancelled') then
+    raise exception 'add_queue: p_existing_rows is "%"', p_existing_rows
+      using errcode = '22023', hint = 'It is the state of rows that are there already: ''pending'', ''done'' or ''cancelled''.';
+  end if;
   v_table := punctual.find_queue_table(p_name, p_table);
   select * into v_before from punctual.queues b where b.name = p_name;
+  if p_existing_rows is not null and v_before.name is null and punctual.type_of_column(v_table, 'status') is not null then
+    raise exception 'add_queue: p_existing_rows is given, and % has a column status, which says the state of each row', v_table
+      using errcode = '22023', hint = 'Leave p_existing_rows out. To change the state of rows, update them first.';
+  end if;
 
   select n.nspname, c.relname into q.table_schema, q.table_name
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = v_table;
@@ -737,16 +793,17 @@ begin
   q.facts := punctual.check_function(p_facts, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
   perform punctual.check_settings(v_settings);
 
-  v_added := punctual.add_standard_columns(v_table, q);
+  v_added := punctual.add_standard_columns(v_table, q, p_existing_rows);
   if v_before.name is null then
     select string_agg(a.attname, ', ' order by a.attnum) into v_there
       from pg_catalog.pg_attribute a join punctual.standard_columns(q) s on s.name = a.attname
      where a.attrelid = v_table and not a.attisdropped and a.attname <> all (v_added);
     if v_there is not null then
-      v_notes := v_notes || format('these columns were there, and ticks use them as Punctual''s from now on: %s', v_there);
+      v_changes := v_changes || format('these columns were there, and ticks use them as Punctual''s from now on: %s', v_there);
     end if;
   end if;
-  v_notes := v_notes || punctual.take_over_columns(v_table, q, v_added) || punctual.list_table_notes(v_table, q);
+  v_changes := v_changes || punctual.take_over_columns(v_table, q, v_added);
+  v_notes := punctual.list_table_notes(v_table, q);
   select format_type(a.atttypid, a.atttypmod) into q.status_type
     from pg_catalog.pg_attribute a where a.attrelid = v_table and a.attname = 'status';
 
@@ -757,6 +814,9 @@ begin
     execute format('alter table %s set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, '
                    'autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)', v_table);
   end if;
+  q.setup := jsonb_build_object('table', v_table::text, 'notes', to_jsonb(v_notes),
+    'added', coalesce(v_before.setup->'added', '[]') || to_jsonb(v_added),
+    'changes', coalesce(v_before.setup->'changes', '[]') || to_jsonb(v_changes));
   perform punctual.register_queue(v_table, q, v_settings);
 
   -- The exchange runs as the service role, with no more rights than it has.
@@ -764,14 +824,10 @@ begin
     execute format('grant usage on schema %I to service_role', q.table_schema);
   end if;
   execute format('grant select, insert, update, delete on %s to service_role', v_table);
-  return jsonb_build_object(
-    'queue', p_name,
-    'table', v_table::text,
-    'added', to_jsonb(v_added),
-    'row_level_security', (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = v_table),
-    'anon', (select coalesce(jsonb_agg(p), '[]') from unnest(array['select', 'insert', 'update', 'delete']) p
-              where has_table_privilege('anon', v_table, p) or (p <> 'delete' and has_any_column_privilege('anon', v_table, p))),
-    'notes', to_jsonb(v_notes));
+  v_answer := jsonb_build_object('queue', p_name, 'table', v_table::text, 'added', to_jsonb(v_added), 'notes', to_jsonb(v_changes || v_notes))
+              || punctual.read_table_rights(v_table);
+  if q.table_schema <> 'punctual' then perform punctual.raise_setup(v_answer); end if;
+  return v_answer;
 end
 $$;
 

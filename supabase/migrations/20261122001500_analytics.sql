@@ -6,17 +6,17 @@ create table punctual.settings (
   only_row boolean primary key default true check (only_row),
   -- Whose midnight ends a day of the figures. What was rolled up before it was changed stays as it is.
   time_zone text not null default 'UTC' constraint settings_time_zone_exists check (punctual.is_time_zone(time_zone)),
-  ticks_days integer default 7 check (ticks_days > 0),
-  idle_ticks_days integer default 2 check (idle_ticks_days > 0),
+  ticks_days integer default 7 check (ticks_days between 1 and 36500),
+  idle_ticks_days integer default 2 check (idle_ticks_days between 1 and 36500),
   -- Of queues whose rows are kept for ever: elsewhere what became of rows goes with them.
-  history_days integer default 365 check (history_days > 0),
-  receipts_days integer default 30 check (receipts_days > 0),
-  monitor_checks_days integer default 14 check (monitor_checks_days > 0),
+  history_days integer default 365 check (history_days between 1 and 36500),
+  receipts_days integer default 30 check (receipts_days between 1 and 36500),
+  monitor_checks_days integer default 14 check (monitor_checks_days between 1 and 36500),
   -- Uptime over a month is reckoned from them.
-  monitor_hours_days integer default 31 check (monitor_hours_days > 0),
-  incidents_days integer default 365 check (incidents_days > 0),
+  monitor_hours_days integer default 31 check (monitor_hours_days between 1 and 36500),
+  incidents_days integer default 365 check (incidents_days between 1 and 36500),
   -- The figures of this file themselves.
-  daily_days integer default 730 check (daily_days > 0),
+  daily_days integer default 730 check (daily_days between 1 and 36500),
   -- The UTC day for which a clock with one entry for everything has had the roll-up and retention done.
   housekeeping_done_on date
 );
@@ -181,7 +181,7 @@ $$;
 create function punctual.roll_up_next(r punctual.rollups, p_zone text, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  q punctual.queues := punctual.read_queue(r.queue);
+  q punctual.queues;
   v_today date := punctual.day_of(p_now, p_zone);
   v_day date := r.next_day;
   v_next date;
@@ -190,6 +190,7 @@ declare
 begin
   if v_day is null and r.rolled_until is not null then v_day := r.rolled_until - 2; end if;
   begin
+    q := punctual.read_queue(r.queue);
     if v_day is null then
       -- Figures of a queue of this name that was removed stay.
       v_day := greatest(punctual.day_of(punctual.next_settled_at(q, '-infinity', p_now), p_zone),

@@ -143,7 +143,7 @@ begin
   for q in select * from punctual.queues x order by x.name loop
     if q.source = 'table' and to_regclass(format('%I.%I', q.table_schema, q.table_name)) is null then
       raise exception 'after_restore: the table %.% of the queue % is not there', q.table_schema, q.table_name, q.name
-        using errcode = '42P01', hint = format('Restore it as well. If it is gone for good: delete from punctual.queues where name = %L; then call it again.', q.name);
+        using errcode = '42P01', hint = format('Restore it as well. If it is gone for good: select punctual.remove_queue(%L); then call it again.', q.name);
     end if;
     v_paused := q.paused_at is null or q.paused_at > v_now;
     v_rows := null;

@@ -16,6 +16,7 @@ export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
     delivery: 'at-most-once',
     paused_at: null,
     paused_reason: null,
+    problem: null,
     words: {
       pending: 'pending',
       running: 'sending',
@@ -32,6 +33,7 @@ export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
     refused: [],
     unreachable: [],
     noted: [],
+    setup: null,
     settings: { batch_limit: 30, concurrency: 5, budget_seconds: null, adaptive: false },
     partitions: [],
     throughput: [],

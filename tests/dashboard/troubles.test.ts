@@ -16,6 +16,10 @@ describe('what is wrong with a queue', () => {
     expect(texts({ paused_at: ago(60) })).toEqual(['paused']);
   });
 
+  it('is that its rows cannot be read', () => {
+    expect(texts({ problem: 'public.trials cannot be read' })).toEqual(['public.trials cannot be read']);
+  });
+
   it('is what waits for a person, in the queue’s own word, and leads to it', () => {
     const queue = queueStats({ name: 'trials' });
     queue.states.unknown = { count: 1_200, approximate: false };

@@ -108,6 +108,23 @@ describe('a table of a person’s own, by its one file, one migration and one ro
       new Request('http://app.test/api/cron/free-trials', { headers: { authorization: `Bearer ${token}` } }),
     );
 
+  it('whose table was dropped says so, and what to do', async () => {
+    await migrate(fixture('existing-table.sql'));
+    await migrate(fixture('migration.sql'));
+    await database.sql('drop table public.free_trials');
+    const response = await call(GET, SECRET);
+    expect([response.status, await response.json()]).toMatchObject([
+      503,
+      {
+        error: {
+          kind: 'database_misconfigured',
+          message:
+            "the table public.free_trials of the queue free_trials does not exist (Restore it, or remove the queue: select punctual.remove_queue('free_trials');)",
+        },
+      },
+    ]);
+  });
+
   it('goes from the migration to the settled row, in its own words', async () => {
     await migrate(fixture('existing-table.sql'));
     const own = { company: 'Acme', seats: 7, tags: '{"from": "fair"}' };

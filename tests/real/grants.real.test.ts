@@ -17,6 +17,7 @@ interface SqlFunction {
 /** Functions that only the owner of the database may call. */
 const ownersOnly = [
   'add_queue',
+  'remove_queue',
   'add_message_queue',
   'close_to_public',
   'create_queue_worker',

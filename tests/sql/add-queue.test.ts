@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { statsSchema } from '../../lib/store/stats';
 import { exchanges } from '../support/exchanges';
 import { registryShape, tableShape } from '../support/table-shape';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
@@ -72,6 +73,39 @@ describe('a table of a person’s own', () => {
     ];
     expect(answer.notes).toEqual([columns, ...always]);
     expect((await database.sql(add))[0].answer.notes).toEqual(always);
+  });
+
+  it('has what was done to it and found there kept, for the dashboard', async () => {
+    await trials(`, status text default 'pending', claimed_at timestamptz, priority smallint`);
+    await database.sql('grant insert on app.trials to anon');
+    await database.sql('alter table app.trials add paid boolean, add check (status = $$done$$ or paid)');
+    // Run again under another delivery, it adds what that needs.
+    await database.sql(`select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-most-once')`);
+    const setup = async () => {
+      const stats = statsSchema.parse(await database.rpc('read_stats', { p_now: sql.now }));
+      return Object.fromEntries(stats.queues.map((queue) => [queue.name, queue.setup]));
+    };
+    const seen = await setup();
+    expect(seen.trials).toEqual({
+      table: 'app.trials',
+      added: [
+        ...['attempts', 'max_attempts', 'next_attempt_at', 'claim_id', 'lease_expires_at', 'timeout_seconds'],
+        ...['last_error', 'finished_at', 'expires_at', 'idempotency_key', 'reconcile_at', 'reconcile'],
+      ],
+      changes: [
+        "these columns were there, and ticks use them as Punctual's from now on: claimed_at, priority",
+        'priority has a check from now on, "punctual_trials_priority": no row may have another than 0 to 3',
+      ],
+      notes: [
+        'the check "trials_check" is over several columns: it has to hold for whatever word a tick writes',
+      ],
+      row_level_security: false,
+      anon: ['insert'],
+    });
+    expect(seen.dm_queue).toBeNull();
+    // Who may reach it is read anew.
+    await database.sql('alter table app.trials enable row level security');
+    expect((await setup()).trials?.row_level_security).toBe(true);
   });
 
   it('is told which checks hold for what ticks write in columns of its own', async () => {
@@ -214,6 +248,25 @@ describe('a table of a person’s own', () => {
     await addTrial(sql.at(-1));
     const { rows } = await tick().claim();
     expect(rows).toMatchObject([{ attempt: 1, row: { status: 'running' } }]);
+  });
+
+  it.each([
+    ['pending', 'todo', ['old', 'new']],
+    ['done', 'finished', ['new']],
+    ['cancelled', 'cancelled', ['new']],
+  ])('whose old rows are %s has only new rows done besides', async (state, word, done) => {
+    await database.sql(
+      'create table app.trials (id bigint generated always as identity primary key, next_at timestamptz, label text)',
+    );
+    await addTrial(sql.at(-2), { label: 'old' });
+    const add = `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-least-once',
+      '{"pending": "todo", "done": "finished"}', p_existing_rows => '${state}')`;
+    await database.sql(add);
+    expect(await database.sql('select status from app.trials')).toEqual([{ status: word }]);
+    await addTrial(sql.at(-1), { label: 'new' });
+    // The migration's text may be run again.
+    await database.sql(add);
+    expect((await tick().claim()).rows.map(({ row }) => row.label)).toEqual(done);
   });
 
   it('keeps its own words, and the check that it has on them', async () => {
@@ -582,7 +635,7 @@ const refusals: Refusal[] = [
     what: 'the table of another queue',
     call: `'t', 'punctual.dm_queue', 'send_at', 'at-least-once'`,
     message: 'punctual.dm_queue is the table of the queue dm_queue already',
-    hint: 'A table is one queue: use that one, or remove it first (docs/your-own-table.md).',
+    hint: `A table is one queue: use that one, or remove it first: select punctual.remove_queue('dm_queue');`,
   },
   {
     what: 'another table for a queue that has one',
@@ -709,6 +762,27 @@ const refusals: Refusal[] = [
     hint: roles,
   },
   {
+    what: 'rows in a table without a status, whose words are those of another column',
+    columns: `, state text default 'open'`,
+    given: [`insert into app.t (id, due, state) values (1, '2020-01-01', 'void')`],
+    call: `${plain}, '{"pending": "open", "dead": "void"}'`,
+    message: 'app.t has rows and no column status, so the state of these rows is unknown',
+    hint: `Say what state they are in: p_existing_rows => 'done' (or 'cancelled'), or 'pending' to have the due ones done by the first tick. If another column of yours says it, rename that column to status.`,
+  },
+  {
+    what: 'a state of existing rows that is none of the three',
+    call: `${plain}, p_existing_rows => 'dead'`,
+    message: 'p_existing_rows is "dead"',
+    hint: `It is the state of rows that are there already: 'pending', 'done' or 'cancelled'.`,
+  },
+  {
+    what: 'a state of existing rows where each row has its own',
+    columns: `, status text default 'pending'`,
+    call: `${plain}, p_existing_rows => 'done'`,
+    message: 'p_existing_rows is given, and app.t has a column status, which says the state of each row',
+    hint: 'Leave p_existing_rows out. To change the state of rows, update them first.',
+  },
+  {
     what: 'a state that is none',
     call: `${plain}, '{"paused": "x", "held": "y"}'`,
     message: 'p_words knows pending, running, done, dead, unknown and cancelled, not held, paused',
@@ -827,6 +901,7 @@ const refusals: Refusal[] = [
     what: `rows whose priority is ${priority}`,
     columns: ', priority smallint',
     given: [`insert into app.t (id, priority) values (1, ${priority})`],
+    call: `${plain}, p_existing_rows => 'pending'`,
     message: 'app.t has rows whose priority is not between 0 and 3',
     hint: 'update app.t set priority = 1 where priority is null or priority not between 0 and 3, or rename your column.',
   })),
@@ -850,6 +925,7 @@ const refusals: Refusal[] = [
       what: `rows whose ${name} is 0`,
       columns: `, ${name} integer`,
       given: [`insert into app.t (id, ${name}) values (1, null), (2, 0)`],
+      call: `${plain}, p_existing_rows => 'pending'`,
       message: `app.t has rows whose ${name} is less than 1`,
       hint: `update app.t set ${name} = ${remedy} where ${name} < 1, or rename your column.`,
     },
@@ -963,6 +1039,13 @@ const refusals: Refusal[] = [
     message: 'there is no setting batch',
     hint: 'p_settings knows batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts, backoff_base_seconds, backoff_cap_seconds and retention_days.',
   },
+  ...[0, 36_501, 2_147_483_647].map((days) => ({
+    what: `a retention of ${days} days`,
+    call: `${plain}, p_settings => '{"retention_days": ${days}}'`,
+    message:
+      'a setting is out of range: new row for relation "queues" violates check constraint "queues_retention_days_check"',
+    hint: 'What each may be is said in README.md under Operating it, and by the checks of punctual.queues.',
+  })),
   ...[
     ['0', 'new row for relation "queues" violates check constraint "queues_concurrency_check"'],
     ['null', 'null value in column "concurrency" of relation "queues" violates not-null constraint'],
@@ -977,6 +1060,7 @@ const refusals: Refusal[] = [
     what: 'rows whose attempts are not counted',
     columns: ', attempts integer',
     given: ['insert into app.t (id) values (1)'],
+    call: `${plain}, p_existing_rows => 'pending'`,
     message: 'app.t has rows whose attempts are not counted',
     hint: 'update app.t set attempts = 0 where attempts is null or attempts < 0, or rename your column.',
   },
@@ -984,6 +1068,7 @@ const refusals: Refusal[] = [
     what: 'two rows of one key',
     columns: ', idempotency_key text',
     given: [`insert into app.t (id, idempotency_key) values (1, 'k'), (2, 'k')`],
+    call: `${plain}, p_existing_rows => 'pending'`,
     message: 'app.t has two rows whose idempotency_key is "k"',
     hint: 'It is unique where it is set: empty one of them, or rename your column.',
   },

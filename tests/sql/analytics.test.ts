@@ -530,6 +530,23 @@ describe('retention', () => {
     expect(await database.sql('select id from punctual.monitors order by id')).toHaveLength(2);
   });
 
+  it('may keep for a hundred years, and no longer: more days would stop it', async () => {
+    const columns = await database.sql(
+      `select relname as table, attname as name from pg_attribute a join pg_class c on c.oid = a.attrelid
+        where a.attrelid in ('punctual.queues'::regclass, 'punctual.settings'::regclass) and attname like '%\\_days'`,
+    );
+    expect(columns).toHaveLength(9);
+    for (const { table, name } of columns) {
+      const keep = (days: number) => database.sql(`update punctual.${table} set ${name} = ${days}`);
+      for (const days of [0, 36_501, 2_147_483_647]) {
+        await expect(keep(days)).rejects.toMatchObject({ code: '23514' });
+      }
+      await keep(36_500);
+    }
+    await rollUp(now);
+    expect(await prune()).toMatchObject({ problems: [], more: false });
+  });
+
   it('of a queue whose rows are held by another table says so, and goes on with the others', async () => {
     await database.sql('create schema app');
     await database.sql('create table app.notes (job bigint references punctual.jobs)');

@@ -476,10 +476,10 @@ describe('a queue whose table was not restored', () => {
     const { call } = goBack();
     await expect(call()).rejects.toMatchObject({
       message: 'after_restore: the table app.gone of the queue gone is not there',
-      hint: expect.stringContaining("delete from punctual.queues where name = 'gone'"),
+      hint: expect.stringContaining("select punctual.remove_queue('gone')"),
     });
     expect(await database.sql('select from punctual.queues where paused_at is not null')).toEqual([]);
-    await database.sql(`delete from punctual.queues where name = 'gone'`);
+    await database.sql(`select punctual.remove_queue('gone')`);
     expect(await call()).toMatchObject({ queues: { dm_queue: { unknown: 1 } } });
   });
 });

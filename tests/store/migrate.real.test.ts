@@ -70,6 +70,15 @@ test('the command applies the folder once, as the owner that Supabase gives its 
   ]);
 });
 
+test('prints what a migration raises, and none of Postgres’s own notices', async () => {
+  await write(
+    '20260101000000_one.sql',
+    `create schema t; create schema if not exists t; do $$ begin raise notice 'look at %', 't'; end $$;`,
+  );
+  const { stdout } = await migrate('--url', stack.ownerUrl);
+  expect(stdout).toBe('look at t\napplied 20260101000000_one.sql\n1 of 1 migrations applied.\n');
+});
+
 test('two runners at once share the work, and neither fails', async () => {
   await write('20260101000000_one.sql', 'create schema t; select pg_sleep(0.3);');
   for (let n = 2; n <= 9; n += 1) await write(`2026010${n}000000_step.sql`, `create table t.s${n} ();`);

@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { applyMigrations, type MigrationPort, readMigrations } from '@/lib/store/migrations';
+import {
+  applyMigrations,
+  isRaised,
+  type MigrationPort,
+  type Notice,
+  readMigrations,
+} from '@/lib/store/migrations';
 import { splitStatements } from '@/lib/store/sql-statements';
 
 let folder: string;
@@ -109,6 +115,18 @@ describe('applying', () => {
       },
       { version: '20260102000000', name: 'two', statements: [`create table t.b (x text default 'a;b')`] },
     ]);
+  });
+
+  test('a notice that a migration raises is told from Postgres’s own', async () => {
+    const heard: Notice[] = [];
+    await db.exec(
+      `create schema t; create schema if not exists t; do $$ begin raise notice 'look at %', 't'; end $$`,
+      {
+        onNotice: (notice) => heard.push(notice),
+      },
+    );
+    expect(heard).toHaveLength(2);
+    expect(heard.filter(isRaised)).toMatchObject([{ message: 'look at t' }]);
   });
 
   test('a dry run names the files and writes nothing', async () => {
