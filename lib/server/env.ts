@@ -261,7 +261,7 @@ function workerOf(url: string | undefined, secret: string | undefined): ServerEn
 }
 
 function chooseStore(env: Variables, production: boolean): ServerEnv['store'] {
-  // Supabase's integration with Vercel sets both keys, and the legacy one is going to be disabled.
+  // Both are set while a project moves to secret keys. Supabase disables the legacy one in the end.
   const legacy = env.SUPABASE_SERVICE_ROLE_KEY !== undefined && env.SUPABASE_SECRET_KEY === undefined;
   const keyName = legacy ? 'SUPABASE_SERVICE_ROLE_KEY' : 'SUPABASE_SECRET_KEY';
   const supabase = pair(env, 'SUPABASE_URL', keyName, (url, serviceRoleKey) => ({ url, serviceRoleKey }));

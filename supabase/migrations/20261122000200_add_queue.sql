@@ -144,7 +144,7 @@ begin
   end if;
   if exists (select from pg_catalog.pg_class c where c.oid = v_table and not punctual.is_as_mighty(c.relowner)) then
     raise exception 'add_queue: % is of another owner than Punctual, whose triggers on it after_restore would run as Punctual’s', p_table
-      using errcode = '42501', hint = format('alter table %s owner to %I, or make its owner a member of that role.', v_table, current_user);
+      using errcode = '42501', hint = 'alter table … owner to the owner of the schema punctual, or make its owner a member of that role.';
   end if;
   if v_parts[1] = 'punctual' and v_parts[2] in ('queues', 'partitions', 'ticks', 'providers', 'accounts', 'pace', 'receipts', 'history', 'regions', 'monitor_checks',
                                                        'monitor_hours', 'incidents', 'settings', 'daily_outcomes', 'daily_checks', 'rollups',
@@ -323,7 +323,7 @@ begin
   end if;
   if exists (select from pg_catalog.pg_proc p where p.oid = v_function and not punctual.is_as_mighty(p.proowner)) then
     raise exception 'add_queue: the owner of %, who could replace it, is not Punctual’s', p_function
-      using errcode = '42501', hint = format('alter function … owner to %I.', current_user);
+      using errcode = '42501', hint = 'alter function … owner to the owner of the schema punctual.';
   end if;
   return (select format('%I.%I', n.nspname, p.proname)
             from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace where p.oid = v_function);

@@ -1017,7 +1017,7 @@ const refusals: Refusal[] = [
     ],
     call: `${plain}, p_after_settle => 'app.f'`,
     message: 'the owner of app.f, who could replace it, is not Punctual’s',
-    hint: 'alter function … owner to postgres.',
+    hint: 'alter function … owner to the owner of the schema punctual.',
   },
   {
     what: 'a table of somebody else’s, whose triggers would run as the owner',
@@ -1025,7 +1025,7 @@ const refusals: Refusal[] = [
     call: plain,
     message:
       'app.t is of another owner than Punctual, whose triggers on it after_restore would run as Punctual’s',
-    hint: 'alter table app.t owner to postgres, or make its owner a member of that role.',
+    hint: 'alter table … owner to the owner of the schema punctual, or make its owner a member of that role.',
   },
   {
     what: 'settings that are no object',
