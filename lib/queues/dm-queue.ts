@@ -156,7 +156,7 @@ async function sendByWhatsAppCloud(
   if (dm.channel !== 'whatsapp')
     return { kind: 'dead', error: `the account sends over WhatsApp, not ${dm.channel}` };
   if (!dm.recipient)
-    return { kind: 'dead', error: 'recipient is empty: WhatsApp needs the telephone number' };
+    return { kind: 'dead', error: 'recipient is empty: WhatsApp needs the telephone number or the user id' };
   const { heard_at: heardAt, in_window: inWindow } = windowFacts
     .catch({ heard_at: null, in_window: false })
     .parse(facts);

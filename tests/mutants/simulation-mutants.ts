@@ -258,13 +258,6 @@ export const simulationMutants: Mutant[] = [
   elsif p_outcome = 'unknown' then`,
   },
   {
-    name: "WhatsApp's 24 hours",
-    guarantee: 'outside of them only a template goes out',
-    file: 'lib/queues/dm-queue.ts',
-    find: 'if (inWindow === false && (dm.enrolment_id !== null || deps.whatsappKnowsReplies)) {',
-    replace: 'if (inWindow === false && deps.whatsappKnowsReplies) {',
-  },
-  {
     name: 'any message of ours is a candidate',
     guarantee: 'a delivered text that the network changed is not sent again',
     file: 'lib/queues/judge-messages.ts',
