@@ -191,7 +191,9 @@ function refusal(call: HttpRequest, answer: HttpAnswer, own: ErrorReading | null
   const code =
     typeof reading.code === 'string' ? presentable(reading.code, call.headers) : (reading.code ?? null);
   const told = retryAfterSeconds(answer.headers.get('retry-after'), (call.now ?? Date.now)());
-  const detail = reading.detail ? `: ${presentable(reading.detail, call.headers)}` : '';
+  // What refused the row says in its own way is all that a person has to go by.
+  const said = reading.detail ?? (reading.kind === 'rejected' ? answer.text : '');
+  const detail = said ? `: ${presentable(said, call.headers)}` : '';
   return new ProviderError(
     `${call.provider} answered ${answer.status}${code === null ? '' : ` (${code})`}${detail}`,
     {
@@ -239,6 +241,6 @@ function presentable(detail: string, headers: Record<string, string> = {}): stri
   );
   return clean
     .replace(/\p{Cc}+/gu, ' ')
-    .slice(0, 300)
+    .slice(0, 500)
     .toWellFormed();
 }

@@ -28,14 +28,15 @@ export const PRIVATE_ADDRESS = 'PRIVATE_ADDRESS';
 
 /**
  * `allowed` are the exceptions: `host` or `host:port` for addresses that name it so, and `10.0.0.0/8` for whatever leads to one of the
- * network. Throws a RangeError for what is neither.
+ * network; `variable` is where an operator names them, which errors say. Throws a RangeError for what is neither.
  */
 export function addressGuard(
   allowed: readonly string[] = [],
   {
     protocols = ['http:', 'https:'],
     resolve = resolveBySystem,
-  }: { protocols?: readonly string[]; resolve?: ResolveName } = {},
+    variable,
+  }: { protocols?: readonly string[]; resolve?: ResolveName; variable?: string } = {},
 ): AddressGuard {
   const { hosts, networks } = readExceptions(allowed);
   const isException = (url: URL) => {
@@ -43,6 +44,7 @@ export function addressGuard(
     return hosts.has(host) || hosts.has(`${host} ${url.port || defaultPorts[url.protocol]}`);
   };
   const mayLeadTo = (address: string) => isPublicAddress(address) || isWithin(networks, address);
+  const remedy = variable ? `: if it is yours, add it to ${variable} and restart` : '';
   const resolveHost = async (host: string, signal?: AbortSignal): Promise<LookupAddress[]> => {
     // What the name means is no question for a server: RFC 6761.
     const literal = isLocalhost(host) ? '127.0.0.1' : host;
@@ -57,9 +59,9 @@ export function addressGuard(
       const host = normalHost(url);
       if (host === '') return 'it has no valid host';
       if (isException(url)) return null;
-      if (isLocalhost(host)) return mayLeadTo('127.0.0.1') ? null : `${host} is no public address`;
+      if (isLocalhost(host)) return mayLeadTo('127.0.0.1') ? null : `${host} is no public address${remedy}`;
       // Any other name is judged by what it resolves to.
-      return isIP(host) && !mayLeadTo(host) ? `${host} is no public address` : null;
+      return isIP(host) && !mayLeadTo(host) ? `${host} is no public address${remedy}` : null;
     },
     lookupFor: (url) => (_hostname, options, callback) => {
       const host = normalHost(url);
@@ -69,7 +71,7 @@ export function addressGuard(
           const fitting = family === 4 || family === 6 ? found.filter((one) => one.family === family) : found;
           const open = isException(url) ? fitting : fitting.filter(({ address }) => mayLeadTo(address));
           const [first] = open;
-          if (!first) callback(privateAddress(`${host} has no public address`), []);
+          if (!first) callback(privateAddress(`${host} has no public address${remedy}`), []);
           else if (options.all) callback(null, open);
           else callback(null, first.address, first.family);
         },
@@ -80,14 +82,15 @@ export function addressGuard(
       const host = normalHost(url);
       const found = await resolveHost(host, signal);
       const closed = isException(url) ? undefined : found.find(({ address }) => !mayLeadTo(address));
-      if (closed) throw privateAddress(`${host} leads to ${closed.address}, which is no public address`);
+      if (closed)
+        throw privateAddress(`${host} leads to ${closed.address}, which is no public address${remedy}`);
       return found;
     },
     get withoutExceptions() {
       return addressGuard([], { protocols, resolve });
     },
     refusalOfAddress: (url, address) =>
-      isException(url) || mayLeadTo(address) ? null : `${address} is no public address`,
+      isException(url) || mayLeadTo(address) ? null : `${address} is no public address${remedy}`,
   };
 }
 

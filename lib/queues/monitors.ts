@@ -52,6 +52,7 @@ export const monitorGuard = ({ monitorAllowPrivate, monitorDnsServers }: Monitor
   addressGuard(monitorAllowPrivate, {
     protocols: ['http:', 'https:', 'tcp:', 'tls:'],
     resolve: dnsResolver(monitorDnsServers),
+    variable: 'MONITOR_ALLOW_PRIVATE',
   });
 
 /** Checks of sites, again and again. What a site does is a result, never a failure of the row. */

@@ -71,7 +71,7 @@ export const posts = defineQueue<Post, PostProviders, PostEnv>({
         'UNIPILE_API_KEY',
       ]);
     }
-    const guard = addressGuard(env.mediaAllowPrivate);
+    const guard = addressGuard(env.mediaAllowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' });
     return {
       unipile: unipilePosts(env.unipile),
       fetchMedia: (urls, signal) => fetchMedia(urls, guard, signal),

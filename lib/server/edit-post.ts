@@ -53,7 +53,7 @@ export async function editPost(
   id: string,
   body: unknown,
 ): Promise<{ post: StoredPost } | RowRefusal> {
-  const parsed = changes(addressGuard(allowPrivate)).safeParse(body);
+  const parsed = changes(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })).safeParse(body);
   if (!parsed.success) {
     return { errors: fieldErrors(parsed.error) };
   }

@@ -1,5 +1,4 @@
 import { systemClock } from '../engine/clock';
-import type { NotConfiguredError } from '../engine/queue';
 import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
 import type { AnyQueue, CronWork } from './cron-work';
@@ -8,33 +7,33 @@ import { isError } from './failure';
 
 /**
  * Asks the providers what became of rows that stand as unknown, queue after queue, and claims nothing. Ticks do it too, where their
- * budget leaves time; a queue whose backlog leaves none needs this one. A queue whose provider is not configured is left out, unless
- * all are: then it throws the first's `NotConfiguredError`. Answers `{ reports: [TickReport] }`.
+ * budget leaves time; a queue whose backlog leaves none needs this one. A queue whose provider is not configured is left out, and if all
+ * are, there is nothing to ask. Answers `{ reports: [TickReport], notConfigured: [why a queue was left out] }`.
  */
 export function lookWork(queues: AnyQueue[]): CronWork {
   return async ({ env, ports }, { maxDuration, startedAt = systemClock.now(), ...call }) => {
     const reports: TickReport[] = [];
-    for (const { queue, deps } of connect(queues, env)) {
+    const { connected, notConfigured } = connect(queues, env);
+    for (const { queue, deps } of connected) {
       if (call.stop?.signal.aborted) break;
       reports.push(
         await tick(queue, ports, { ...call, deps, limitMs: maxDuration * 1_000, startedAt, looksOnly: true }),
       );
     }
-    return { reports: [], body: { reports } };
+    return { reports: [], body: { reports, notConfigured } };
   };
 }
 
-function connect(queues: AnyQueue[], env: ServerEnv): { queue: AnyQueue; deps: unknown }[] {
-  const missing: NotConfiguredError[] = [];
+function connect(queues: AnyQueue[], env: ServerEnv) {
+  const notConfigured: string[] = [];
   const connected = queues.flatMap((queue) => {
     try {
       return [{ queue, deps: queue.connect(env) }];
     } catch (error) {
       if (!isError(error, 'NotConfiguredError')) throw error;
-      missing.push(error);
+      notConfigured.push(error.message);
       return [];
     }
   });
-  if (connected.length === 0 && missing[0]) throw missing[0];
-  return connected;
+  return { connected, notConfigured };
 }

@@ -26,6 +26,6 @@ export function enqueuePosts(
   allowPrivate: string[],
   body: unknown,
 ): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
-  const check = checkBy(newPost(addressGuard(allowPrivate)));
+  const check = checkBy(newPost(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })));
   return takeIn('post', body, check, (rows) => rpc('enqueue_posts', { p_rows: rows }));
 }

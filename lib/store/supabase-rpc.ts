@@ -22,6 +22,7 @@ export function supabaseRpc({
     // The Data API needs no socket, and Node 20 has none to give.
     realtime: { transport: class {} as never },
   });
+  const { host } = new URL(url);
   return async (fn, args) => {
     const { data, error, status } = await client.rpc(fn, args).abortSignal(AbortSignal.timeout(timeoutMs));
     if (!error) return data;
@@ -40,8 +41,13 @@ export function supabaseRpc({
     const reason = code
       ? error.message
       : status
-        ? `the Data API answered ${status}`
-        : 'the Data API did not answer';
+        ? `the Data API at ${host} answered ${status}`
+        : `the Data API at ${host} did not answer: ${causeOf(error)}`;
     throw new StoreError(kind, error.hint ? `${reason} (${error.hint})` : reason, code);
   };
+}
+
+/** supabase-js says "fetch failed", and the cause among its details: "Caused by: Error: getaddrinfo ENOTFOUND …". */
+function causeOf({ message, details }: { message: string; details: string | null }): string {
+  return /^Caused by: \w+: *(.+)$/m.exec(details ?? '')?.[1] ?? message;
 }

@@ -25,7 +25,8 @@ create table punctual.queues (
   table_name text not null,
   id_type text not null check (id_type in ('bigint', 'uuid')),
   due_column text not null,
-  -- The type of the column status: text, or an enum of the table's own.
+  -- The column that says a row's state, and its type: text, or an enum of the table's own.
+  status_column text not null default 'status',
   status_type text not null,
   partition_column text,
   account_column text,
@@ -281,6 +282,12 @@ create index pace_ready on punctual.pace (queue, provider, ready_at);
 create index pace_held on punctual.pace (queue) where held is not null;
 create index pace_refused on punctual.pace (queue) where refused is not null;
 
+-- A statement on a queue's table: format() of the template, in which {status} is the column that says a row's state.
+create function punctual.render_sql(q punctual.queues, p_template text, variadic p_args text[]) returns text
+language sql immutable set search_path = '' as $$
+  select format(replace(p_template, '{status}', replace(quote_ident(q.status_column), '%', '%%')), variadic p_args)
+$$;
+
 -- Ends the wait of an account for a row that is no more to be tried again, and for no other's: the hold is of the row that was claimed last.
 -- p_row: as it stood while it held.
 create function punctual.end_hold(q punctual.queues, p_row jsonb, p_now timestamptz) returns void
@@ -288,8 +295,8 @@ language plpgsql set search_path = '' as $$
 declare
   v_later boolean;
 begin
-  if q.account_column is null or p_row->>'status' <> q.pending_word or p_row->>'claimed_at' is null then return; end if;
-  execute format('select exists (select from %I.%I t where t.status = %L and t.%I = $1 and t.claimed_at > $2)',
+  if q.account_column is null or p_row->>q.status_column <> q.pending_word or p_row->>'claimed_at' is null then return; end if;
+  execute punctual.render_sql(q, 'select exists (select from %I.%I t where t.{status} = %L and t.%I = $1 and t.claimed_at > $2)',
                  q.table_schema, q.table_name, q.pending_word, q.account_column)
   into v_later using (p_row->>q.account_column)::uuid, (p_row->>'claimed_at')::timestamptz;
   if v_later then return; end if;

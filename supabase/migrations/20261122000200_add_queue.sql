@@ -2,8 +2,8 @@
 -- settings that an operator changed stay. It goes step by step, in the order of this file: find the table, check its columns, the words, the
 -- functions and the settings, add the columns, make the indexes, write the registry's row. `q` is that row as it will be.
 
--- Refuses unless the column `status` takes each of the words: by its type, its length, its checks and what it references.
-create function punctual.check_status_words(p_table regclass, p_words text[]) returns void
+-- Refuses unless the status column takes each of the words: by its type, its length, its checks and what it references.
+create function punctual.check_status_words(p_table regclass, p_column text, p_words text[]) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_type text;
@@ -14,7 +14,7 @@ declare
   v_ok boolean;
 begin
   select format_type(a.atttypid, a.atttypmod), a.attnum into v_type, v_attnum from pg_catalog.pg_attribute a
-   where a.attrelid = p_table and a.attname = 'status' and not a.attisdropped;
+   where a.attrelid = p_table and a.attname = p_column and not a.attisdropped;
   foreach v_word in array p_words loop
     begin
       -- As rows are read: a cast cuts what is too long without a word, and char(n) fills up what is too short.
@@ -27,16 +27,16 @@ begin
         v_text := null;
     end;
     if v_text is distinct from v_word then
-      raise exception 'add_queue: the column status of % (%) does not take the word "%"', p_table, v_type, v_word
+      raise exception 'add_queue: the column % of % (%) does not take the word "%"', p_column, p_table, v_type, v_word
         using errcode = '22023', hint = 'Add it to the type, or name the word your table uses in p_words.';
     end if;
-    -- Only checks on status alone can be tried without a row.
+    -- Only checks on this column alone can be tried without a row.
     for v_check in
       select c.conname, pg_get_expr(c.conbin, c.conrelid) as expression
         from pg_catalog.pg_constraint c where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[v_attnum]
     loop
       begin
-        execute format('select (%s) from (select %L::%s as status) s', v_check.expression, v_word, v_type) into v_ok;
+        execute format('select (%s) from (select %L::%s as %I) s', v_check.expression, v_word, v_type, p_column) into v_ok;
       exception when others then
         v_ok := false;
       end;
@@ -87,7 +87,7 @@ language sql immutable set search_path = '' as $$
   select 'punctual_' || q.name || '_priority'
 $$;
 
--- The columns that every queue has, besides id and status; emptied: an outcome sets it to null.
+-- The columns that every queue has, besides id and the status column; emptied: an outcome sets it to null.
 create function punctual.standard_columns(
   q punctual.queues, out name text, out type text, out emptied boolean, out definition text) returns setof record
 language sql stable set search_path = '' as $$
@@ -201,6 +201,8 @@ begin
      where c.name is not null
     union all select 'result', r, array['text', 'jsonb'] from unnest(q.result_columns) r
     union all select 'secret', s, null from unnest(q.secret_columns) s
+    -- One of the usual name is added.
+    union all select 'status', q.status_column, null where q.status_column <> 'status'
   loop
     v_type := punctual.type_of_column(p_table, v_column.name);
     if v_type is null or v_type <> all (v_column.types) then
@@ -238,20 +240,20 @@ $$;
 create function punctual.check_column_roles(p_table regclass, q punctual.queues) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_standard text[] := array['id', 'status'] || array(select s.name from punctual.standard_columns(q) s);
-  v_named text[] := array_remove(array[q.due_column, q.partition_column, q.account_column, q.progress_column] || q.result_columns, null);
+  v_standard text[] := array['id'] || array(select s.name from punctual.standard_columns(q) s);
+  v_named text[] := array_remove(array[q.status_column, q.due_column, q.partition_column, q.account_column, q.progress_column] || q.result_columns, null);
   v_column record;
 begin
   select n.name into v_column from unnest(v_named) with ordinality n (name, place)
    where n.name = any (v_standard) or n.place > array_position(v_named, n.name) order by n.place limit 1;
   if found then
     raise exception 'add_queue: the column % has another role already', v_column.name
-      using errcode = '22023', hint = 'Standard columns cannot be due, partition, account, progress or result columns, nor one column two of these.';
+      using errcode = '22023', hint = 'Standard columns cannot be status, due, partition, account, progress or result columns, nor one column two of these.';
   end if;
   select a.attname as name, case when a.attidentity <> '' then 'identity' else 'expression' end as generated into v_column
     from pg_catalog.pg_attribute a
    where a.attrelid = p_table and not a.attisdropped and (a.attgenerated <> '' or a.attidentity <> '') and a.attname <> 'id'
-     and a.attname = any (v_standard || q.due_column || q.progress_column || q.result_columns) order by a.attnum limit 1;
+     and a.attname = any (v_standard || q.status_column || q.due_column || q.progress_column || q.result_columns) order by a.attnum limit 1;
   if found then
     raise exception 'add_queue: the column % of % is generated, and ticks have to write it', v_column.name, p_table
       using errcode = '22023',
@@ -349,7 +351,7 @@ begin
 end
 $$;
 
--- Adds the missing ones of `status` and the standard columns. Returns their names. Refuses to guess the state of rows that have no status:
+-- Adds the missing ones of the status column and the standard columns. Returns their names. Refuses to guess the state of rows that have no status:
 -- pending ones would be sent by the first tick.
 create function punctual.add_standard_columns(p_table regclass, q punctual.queues, p_existing_rows text) returns text[]
 language plpgsql set search_path = '' as $$
@@ -360,22 +362,22 @@ declare
   v_column record;
   v_has_rows boolean;
 begin
-  if punctual.type_of_column(p_table, 'status') is null then
-    execute format('alter table %s add column status text not null default %L check (status in (%s))', p_table,
+  if punctual.type_of_column(p_table, q.status_column) is null then
+    execute punctual.render_sql(q, 'alter table %s add column {status} text not null default %L check ({status} in (%s))', p_table::text,
                    case p_existing_rows when 'done' then q.done_word when 'cancelled' then q.cancelled_word else q.pending_word end,
                    (select string_agg(quote_literal(w), ', ') from unnest(v_words) w));
-    execute format('alter table %s alter column status set default %L', p_table, q.pending_word);
+    execute punctual.render_sql(q, 'alter table %s alter column {status} set default %L', p_table::text, q.pending_word);
     -- Asked under the lock of ALTER TABLE: no row can be inserted meanwhile.
     execute format('select exists (select from %s)', p_table) into v_has_rows;
     if v_has_rows and p_existing_rows is null then
       raise exception 'add_queue: % has rows and no column status, so the state of these rows is unknown', p_table
         using errcode = '22023',
               hint = 'Say what state they are in: p_existing_rows => ''done'' (or ''cancelled''), or ''pending'' to have the due ones done by the first tick. '
-                     'If another column of yours says it, rename that column to status.';
+                     'If another column of yours says it, name it in p_status_column.';
     end if;
-    v_added := v_added || 'status'::text;
+    v_added := v_added || q.status_column;
   end if;
-  perform punctual.check_status_words(p_table, v_words);
+  perform punctual.check_status_words(p_table, q.status_column, v_words);
   for v_column in
     select * from punctual.standard_columns(q) s where q.delivery = 'at-most-once' or s.name not in ('reconcile_at', 'reconcile')
   loop
@@ -445,14 +447,14 @@ declare
 begin
   select array_agg(n.note order by n.place, n.name) into v_notes from (
     select 1 as place, c.conname as name,
-           case when bool_or(a.attname = 'status') then format('the check "%s" is over several columns: it has to hold for whatever word a tick writes', c.conname)
+           case when bool_or(a.attname = q.status_column) then format('the check "%s" is over several columns: it has to hold for whatever word a tick writes', c.conname)
                 else format('the check "%s" is on %s: it has to hold for whatever a tick writes there', c.conname, string_agg(a.attname, ', ' order by a.attnum)) end as note
       from pg_catalog.pg_constraint c
       join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey)
-       and (a.attname in ('status', 'attempts') or a.attname in (select s.name from punctual.standard_columns(q) s where s.emptied))
+       and (a.attname in (q.status_column, 'attempts') or a.attname in (select s.name from punctual.standard_columns(q) s where s.emptied))
      where c.conrelid = p_table and c.contype = 'c'
-     -- Those on status alone have been tried.
-     group by c.oid, c.conname, c.conkey having cardinality(c.conkey) > 1 or not bool_or(a.attname = 'status')
+     -- Those on the status column alone have been tried.
+     group by c.oid, c.conname, c.conkey having cardinality(c.conkey) > 1 or not bool_or(a.attname = q.status_column)
     union all
     select 2, g.tgname, format('the trigger "%s" runs in ticks, with an empty search_path: give %s() one (set search_path = …), or schemas to the names in it',
                                g.tgname, p.oid::regproc)
@@ -462,9 +464,9 @@ begin
   v_notes := coalesce(v_notes, '{}');
   select pg_get_expr(d.adbin, d.adrelid) into v_default
     from pg_catalog.pg_attribute a left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-   where a.attrelid = p_table and a.attname = 'status';
+   where a.attrelid = p_table and a.attname = q.status_column;
   if v_default is null or (v_default <> q.pending_word and not starts_with(v_default, quote_literal(q.pending_word) || '::')) then
-    v_notes := v_notes || format('status has no default ''%s'': set it on every row that is to be done', q.pending_word);
+    v_notes := v_notes || format('%s has no default ''%s'': set it on every row that is to be done', q.status_column, q.pending_word);
   end if;
   return v_notes;
 end
@@ -478,27 +480,27 @@ language sql stable set search_path = '' as $$
                  format('(coalesce(next_attempt_at, %I))', q.due_column)) v (partition, due)
    cross join lateral (values
      ('_due', case when q.account_column is null
-       then format('(%spriority, %s, id) where status = %L', v.partition, v.due, q.pending_word)
+       then punctual.render_sql(q, '(%spriority, %s, id) where {status} = %L', v.partition, v.due, q.pending_word)
        -- For the queue as a whole, and never for one account's rows: with stale statistics the planner would walk it once an account. The
        -- condition is always true, and no look-up of an account's rows states it.
-       else format('(%s%s, id) where status = %L and priority + 0 >= 0', v.partition, v.due, q.pending_word) end),
-     ('_lease', format('(lease_expires_at) where status = %L', q.running_word)),
-     ('_expiry', format('(expires_at) where status = %L and expires_at is not null', q.pending_word)),
-     ('_settled', format('(status, finished_at) where status in (%L, %L, %L, %L)', q.done_word, q.dead_word, q.unknown_word, q.cancelled_word)),
+       else punctual.render_sql(q, '(%s%s, id) where {status} = %L and priority + 0 >= 0', v.partition, v.due, q.pending_word) end),
+     ('_lease', punctual.render_sql(q, '(lease_expires_at) where {status} = %L', q.running_word)),
+     ('_expiry', punctual.render_sql(q, '(expires_at) where {status} = %L and expires_at is not null', q.pending_word)),
+     ('_settled', punctual.render_sql(q, '({status}, finished_at) where {status} in (%L, %L, %L, %L)', q.done_word, q.dead_word, q.unknown_word, q.cancelled_word)),
      -- What is run once more is asked for partition by partition, the longest dead first.
      ('_dead', case when q.partition_column is not null
-       then format('(%I, finished_at, id) where status = %L', q.partition_column, q.dead_word) end),
+       then punctual.render_sql(q, '(%I, finished_at, id) where {status} = %L', q.partition_column, q.dead_word) end),
      ('_account', case when q.account_column is not null
-       then format('(%I, priority, %s, id) where status = %L', q.account_column, v.due, q.pending_word) end),
+       then punctual.render_sql(q, '(%I, priority, %s, id) where {status} = %L', q.account_column, v.due, q.pending_word) end),
      ('_reconcile', case when q.delivery = 'at-most-once'
-       then format('(reconcile_at) where status = %L and reconcile_at is not null', q.unknown_word) end),
+       then punctual.render_sql(q, '(reconcile_at) where {status} = %L and reconcile_at is not null', q.unknown_word) end),
      ('_proof', case when q.proof_column is not null then format('(%I) where %1$I is not null', q.proof_column) end),
      -- What was sent without the provider saying as what, to be kept from proving another row.
      ('_unproved', case when q.proof_column is not null and q.pair_column is not null
-       then format('(%I, %I) where status = %L and %I is null', q.account_column, q.pair_column, q.done_word, q.proof_column) end),
+       then punctual.render_sql(q, '(%I, %I) where {status} = %L and %I is null', q.account_column, q.pair_column, q.done_word, q.proof_column) end),
      -- Of the many that have no due time, those that nothing will give one.
      ('_stranded', case when q.waits_column is not null
-       then format('(id) where status = %L and %s is null and %I is null', q.pending_word, v.due, q.waits_column) end),
+       then punctual.render_sql(q, '(id) where {status} = %L and %s is null and %I is null', q.pending_word, v.due, q.waits_column) end),
      ('_key', '(idempotency_key) where idempotency_key is not null')) i (suffix, definition)
 $$;
 
@@ -576,7 +578,7 @@ begin
   perform punctual.end_hold(q, to_jsonb(old), clock_timestamp()) from punctual.queues q where q.name = tg_argv[0];
   if tg_op = 'UPDATE' then
     perform punctual.tell_after_settle(q, jsonb_build_array(jsonb_build_object(
-        'id', v_row->'id', 'claim_id', v_row->'claim_id', 'outcome', punctual.state_of_word(q, v_row->>'status'), 'error', v_row->'last_error',
+        'id', v_row->'id', 'claim_id', v_row->'claim_id', 'outcome', punctual.state_of_word(q, v_row->>q.status_column), 'error', v_row->'last_error',
         'rate_limited', false, 'claimed_at', v_row->'claimed_at', 'due', v_row->q.due_column, 'account_id', v_row->q.account_column)),
       -- A later trigger of the table's own may have been the one that settled it.
       coalesce(new.finished_at, clock_timestamp())) from punctual.queues q where q.name = tg_argv[0];
@@ -590,16 +592,16 @@ language plpgsql set search_path = '' as $$
 declare
   v_trigger record;
   v_by_hand text := format('current_setting(''punctual.settles'', true) is distinct from %L', q.name);
-  v_settled text := format('old.status is distinct from new.status and new.status in (%L, %L, %L) and %s', q.done_word, q.dead_word, q.cancelled_word, v_by_hand);
+  v_settled text := punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} in (%L, %L, %L) and %s', q.done_word, q.dead_word, q.cancelled_word, v_by_hand);
 begin
   for v_trigger in
     select * from (values
       ('finish_by_hand', 'before update', v_settled, 'finish_by_hand()', true),
-      ('requeue_by_hand', 'before update', format('old.status is distinct from new.status and new.status = %L and %s', q.pending_word, v_by_hand),
+      ('requeue_by_hand', 'before update', punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} = %L and %s', q.pending_word, v_by_hand),
        format('requeue_by_hand(%L)', q.delivery), true),
       ('tell_by_hand', 'after update', v_settled, format('tell_by_hand(%L, %L)', q.name, coalesce(q.after_settle, '')),
        q.after_settle is not null or q.account_column is not null),
-      ('tell_of_deleted', 'after delete', format('old.status = %L and old.claimed_at is not null and %s', q.pending_word, v_by_hand),
+      ('tell_of_deleted', 'after delete', punctual.render_sql(q, 'old.{status} = %L and old.claimed_at is not null and %s', q.pending_word, v_by_hand),
        format('tell_by_hand(%L, '''')', q.name), q.account_column is not null)) v (name, event, condition, call, is_wanted)
   loop
     if v_trigger.is_wanted then
@@ -623,19 +625,19 @@ begin
       -- A table of a person's own holds more than messages: nothing of it is deleted unless that is asked for.
       'retention_days', case when q.table_schema = 'punctual' then 30 end) || p_settings);
     insert into punctual.queues (
-      name, table_schema, table_name, id_type, due_column, status_type, partition_column, account_column,
+      name, table_schema, table_name, id_type, due_column, status_column, status_type, partition_column, account_column,
       pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns,
       secret_columns, progress_column, after_settle, before_claim, proof_column, pair_column, evidence, facts, waits_column, closes_column,
       setup, batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts,
       backoff_base_seconds, backoff_cap_seconds, retention_days)
     values (
-      q.name, q.table_schema, q.table_name, q.id_type, q.due_column, q.status_type, q.partition_column, q.account_column,
+      q.name, q.table_schema, q.table_name, q.id_type, q.due_column, q.status_column, q.status_type, q.partition_column, q.account_column,
       q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.delivery, q.result_columns, q.jsonb_columns,
       q.secret_columns, q.progress_column, q.after_settle, q.before_claim, q.proof_column, q.pair_column, q.evidence, q.facts, q.waits_column,
       q.closes_column, q.setup, q.batch_limit, q.concurrency, q.adaptive, q.budget_seconds, q.max_ticks, q.timeout_seconds, q.lease_seconds, q.max_attempts,
       q.backoff_base_seconds, q.backoff_cap_seconds, q.retention_days)
     on conflict (name) do update set
-      id_type = excluded.id_type, due_column = excluded.due_column, status_type = excluded.status_type,
+      id_type = excluded.id_type, due_column = excluded.due_column, status_column = excluded.status_column, status_type = excluded.status_type,
       partition_column = excluded.partition_column, account_column = excluded.account_column,
       pending_word = excluded.pending_word, running_word = excluded.running_word, done_word = excluded.done_word,
       dead_word = excluded.dead_word, unknown_word = excluded.unknown_word, cancelled_word = excluded.cancelled_word,
@@ -694,6 +696,7 @@ $$;
 
 -- p_table      the table, with its schema: 'public.free_trials'. It has one primary key `id`, bigint or uuid.
 -- p_due_column the column (timestamptz) that says when a row falls due; null is never.
+-- p_status_column the column (text or enum) that says a row's state: status, unless said.
 -- p_words      the table's own words for the six states, where they differ from the usual ones.
 -- p_result_columns text or jsonb columns that take what an outcome's result says under their names: provider ids.
 -- p_progress_column the jsonb column that takes how far a running row is.
@@ -712,7 +715,7 @@ $$;
 --              once more.
 -- p_secret_columns columns that lists of rows leave out, since whoever may look at rows is not to see them: keys, tokens.
 -- p_settings   the first values of settings (columns of punctual.queues).
--- p_existing_rows the state of the rows that are there, if the table has no column status: pending, done or cancelled.
+-- p_existing_rows the state of the rows that are there, if the table has no status column: pending, done or cancelled.
 --
 -- Returns {queue, table, added: [columns], anon: what anon may do there, row_level_security, notes}, raises it as notices, and keeps it in
 -- punctual.queues.setup, with what earlier calls added and changed.
@@ -736,7 +739,8 @@ create function punctual.add_queue(
   p_waits_column text default null,
   p_closes_column text default null,
   p_settings jsonb default '{}',
-  p_existing_rows text default null
+  p_existing_rows text default null,
+  p_status_column text default 'status'
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -764,8 +768,9 @@ begin
   end if;
   v_table := punctual.find_queue_table(p_name, p_table);
   select * into v_before from punctual.queues b where b.name = p_name;
-  if p_existing_rows is not null and v_before.name is null and punctual.type_of_column(v_table, 'status') is not null then
-    raise exception 'add_queue: p_existing_rows is given, and % has a column status, which says the state of each row', v_table
+  q.status_column := coalesce(p_status_column, 'status');
+  if p_existing_rows is not null and v_before.name is null and punctual.type_of_column(v_table, q.status_column) is not null then
+    raise exception 'add_queue: p_existing_rows is given, and % has a column %, which says the state of each row', v_table, q.status_column
       using errcode = '22023', hint = 'Leave p_existing_rows out. To change the state of rows, update them first.';
   end if;
 
@@ -805,7 +810,7 @@ begin
   v_changes := v_changes || punctual.take_over_columns(v_table, q, v_added);
   v_notes := punctual.list_table_notes(v_table, q);
   select format_type(a.atttypid, a.atttypmod) into q.status_type
-    from pg_catalog.pg_attribute a where a.attrelid = v_table and a.attname = 'status';
+    from pg_catalog.pg_attribute a where a.attrelid = v_table and a.attname = q.status_column;
 
   perform punctual.make_queue_indexes(v_table, q, v_before);
   perform punctual.make_queue_triggers(v_table, q);

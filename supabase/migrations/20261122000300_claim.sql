@@ -22,20 +22,20 @@ $$;
 -- where somebody else has it: the second never goes before it.
 create function punctual.head_query(q punctual.queues, p_account text, p_where text, p_held text, p_now text, p_lock boolean) returns text
 language sql stable set search_path = '' as $$
-  select format(case when p_lock then
-      '(select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.status = %4$L and %5$s and t.id = (select head.id from %6$s head) '
+  select punctual.render_sql(q, case when p_lock then
+      '(select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.{status} = %4$L and %5$s and t.id = (select head.id from %6$s head) '
       'for no key update skip locked)'
     else '%6$s' end, q.due_column, q.table_schema, q.table_name, q.pending_word, p_where, first.head)
   from (
-    select '(' || string_agg(format(case when q.pair_column is null or p_held is null then
-        'select * from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.status = %4$L and t.%5$I = %6$s '
+    select '(' || string_agg(punctual.render_sql(q, case when q.pair_column is null or p_held is null then
+        'select * from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.{status} = %4$L and t.%5$I = %6$s '
         'and t.priority = %7$s and %8$s order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1) level_%7$s'
       else
-        'select f.id, f.due from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due, t.%9$I as pair from %2$I.%3$I t where t.status = %4$L '
+        'select f.id, f.due from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due, t.%9$I as pair from %2$I.%3$I t where t.{status} = %4$L '
         'and t.%5$I = %6$s and t.priority = %7$s and %8$s order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 200) f '
         'where coalesce((%10$s -> f.pair ->> ''until'')::timestamptz <= %11$s, true)'
       end,
-      q.due_column, q.table_schema, q.table_name, q.pending_word, q.account_column, p_account, level, p_where, q.pair_column, p_held, p_now),
+      q.due_column, q.table_schema, q.table_name, q.pending_word, q.account_column, p_account, level::text, p_where, q.pair_column, p_held, p_now),
       ' union all ' order by level) || ' limit 1)' as head
       from generate_series(0, 3) level) first
 $$;
@@ -99,9 +99,9 @@ begin
       perform punctual.apply_late_proof(q, l, p_now) from unnest(v_late) l;
     end if;
     if q.after_settle is not null then
-      execute format('select jsonb_agg(jsonb_build_object(''id'', t.id, ''outcome'', case t.status when %L then ''dead'' else ''unknown'' end, '
+      execute punctual.render_sql(q, 'select jsonb_agg(jsonb_build_object(''id'', t.id, ''outcome'', case t.{status} when %L then ''dead'' else ''unknown'' end, '
                      '''error'', t.last_error, ''rate_limited'', false) order by t.id) '
-                     'from %I.%I t where t.id = any (array(select unnest($1)::%s)) and t.status in (%1$L, %5$L)',
+                     'from %I.%I t where t.id = any (array(select unnest($1)::%s)) and t.{status} in (%1$L, %5$L)',
                      q.dead_word, q.table_schema, q.table_name, q.id_type, q.unknown_word)
       into v_ended using v_ids;
       perform punctual.tell_after_settle(q, v_ended, p_now);
@@ -156,7 +156,7 @@ $$;
 -- Of what somebody asked for: the row without what the engine writes.
 create function punctual.row_digest(q punctual.queues, p_row jsonb) returns text
 language sql immutable set search_path = '' as $$
-  select md5((p_row - array['status', 'priority', 'attempts', 'max_attempts', 'next_attempt_at', 'claim_id', 'lease_expires_at', 'timeout_seconds',
+  select md5((p_row - array[q.status_column, 'priority', 'attempts', 'max_attempts', 'next_attempt_at', 'claim_id', 'lease_expires_at', 'timeout_seconds',
     'last_error', 'finished_at', 'expires_at', 'claimed_at', 'reconcile_at', 'reconcile', q.due_column] - q.result_columns)::text)
 $$;
 
@@ -175,17 +175,17 @@ begin
   if q.source = 'pgmq' then return punctual.sweep_messages(q, p_now); end if;
   return punctual.update_rows(q,
     case when q.delivery = 'at-most-once' then
-           format('status = %L, finished_at = $2, reconcile_at = punctual.next_look_at(0, $2), '
+           punctual.render_sql(q, '{status} = %L, finished_at = $2, reconcile_at = punctual.next_look_at(0, $2), '
                   'reconcile = punctual.begin_reconcile(%L, to_jsonb(t.*), t.lease_expires_at)', q.unknown_word, q.name)
-         else format('status = (case when t.attempts >= coalesce(t.max_attempts, %1$s) then %2$L else %3$L end)::%4$s, '
+         else punctual.render_sql(q, '{status} = (case when t.attempts >= coalesce(t.max_attempts, %1$s) then %2$L else %3$L end)::%4$s, '
                      -- To within a second, another for each as well: those that are run again come in the order of it.
                      'finished_at = case when t.attempts >= coalesce(t.max_attempts, %1$s) '
                      'then $2 - make_interval(secs => (hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024.0) end, '
                      'next_attempt_at = $2 + make_interval(secs => least(%6$s, %5$s * power(4, least(t.attempts, 10))) '
                      '* (hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024)',
-                     q.max_attempts, q.dead_word, q.pending_word, q.status_type, q.backoff_base_seconds, q.backoff_cap_seconds) end
+                     q.max_attempts::text, q.dead_word, q.pending_word, q.status_type, q.backoff_base_seconds::text, q.backoff_cap_seconds::text) end
     || ', last_error = ''the tick died while this row was running''',
-    format('s.status = %L and s.lease_expires_at <= $1', q.running_word), 's.lease_expires_at', 200, 'swept', p_now);
+    punctual.render_sql(q, 's.{status} = %L and s.lease_expires_at <= $1', q.running_word), 's.lease_expires_at', 200, 'swept', p_now);
 end
 $$;
 
@@ -195,8 +195,8 @@ language plpgsql set search_path = '' as $$
 begin
   if q.source = 'pgmq' then return 0; end if;
   return punctual.update_rows(q,
-    format('status = %L, last_error = ''expired before it could start'', finished_at = $2', q.dead_word),
-    format('s.status = %L and s.expires_at <= $1', q.pending_word), 's.expires_at', 1000, 'expired', p_now);
+    punctual.render_sql(q, '{status} = %L, last_error = ''expired before it could start'', finished_at = $2', q.dead_word),
+    punctual.render_sql(q, 's.{status} = %L and s.expires_at <= $1', q.pending_word), 's.expires_at', 1000, 'expired', p_now);
 end
 $$;
 
@@ -218,12 +218,12 @@ begin
                    q.table_schema, q.table_name, q.id_type, punctual.partition_condition(q, p_partition.partition))
     into v_head using p_partition.head_id;
     v_again_at := coalesce(v_head->>'next_attempt_at', v_head->>q.due_column)::timestamptz;
-    if v_head->>'status' = q.unknown_word then
+    if v_head->>q.status_column = q.unknown_word then
       most := 0;
       opens_at := 'infinity';
       reason := format('row %s is %s, and has to be resolved first', p_partition.head_id, q.unknown_word);
       return;
-    elsif v_head->>'status' = q.pending_word and ((v_head->>'attempts')::integer > 0 or v_head->>'next_attempt_at' is not null) then
+    elsif v_head->>q.status_column = q.pending_word and ((v_head->>'attempts')::integer > 0 or v_head->>'next_attempt_at' is not null) then
       head_id := p_partition.head_id;
       most := case when v_again_at <= p_now then 1 else 0 end;
       if v_again_at < 'infinity' and most = 0 then
@@ -236,7 +236,7 @@ begin
       return;
     end if;
   end if;
-  execute format('select count(*), min(r.lease_expires_at) from (select t.lease_expires_at from %I.%I t where t.status = %L and %s limit $1) r',
+  execute punctual.render_sql(q, 'select count(*), min(r.lease_expires_at) from (select t.lease_expires_at from %I.%I t where t.{status} = %L and %s limit $1) r',
                  q.table_schema, q.table_name, q.running_word, punctual.partition_condition(q, p_partition.partition))
   into most, opens_at using p_partition.max_running;
   most := p_partition.max_running - most;
@@ -257,9 +257,9 @@ language plpgsql set search_path = '' as $$
 declare
   v_taken jsonb;
 begin
-  execute format(
+  execute punctual.render_sql(q,
     'with taken as ('
-    '  update %1$I.%2$I t set status = %3$L, attempts = t.attempts + 1, claim_id = $1, lease_expires_at = $2, claimed_at = $3 %7$s '
+    '  update %1$I.%2$I t set {status} = %3$L, attempts = t.attempts + 1, claim_id = $1, lease_expires_at = $2, claimed_at = $3 %7$s '
     '   where t.id = any (array(select s.id from %1$I.%2$I s where %4$s order by %5$s limit $4 for no key update skip locked)) returning t.*) '
     'select jsonb_agg(jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, '
     '  ''row'', to_jsonb(t.*)) order by coalesce(t.next_attempt_at, t.%6$I), t.id) from taken t',
@@ -276,7 +276,7 @@ returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_rows jsonb := '[]';
-  v_where text := format('s.status = %L and %s and coalesce(s.next_attempt_at, s.%I) <= $3 and (s.expires_at is null or s.expires_at > $3) and %s and %s',
+  v_where text := punctual.render_sql(q, 's.{status} = %L and %s and coalesce(s.next_attempt_at, s.%I) <= $3 and (s.expires_at is null or s.expires_at > $3) and %s and %s',
     q.pending_word, punctual.partition_condition(q, p_partition, 's'), q.due_column, punctual.closing_condition(q, 's', '$3'),
     punctual.receipt_condition(q, 's'));
   v_order text := format('coalesce(s.next_attempt_at, s.%I), s.id', q.due_column);
@@ -303,7 +303,7 @@ returns jsonb
 language plpgsql set search_path = '' as $$
 begin
   return punctual.take_rows(q,
-    format('s.status = %L and (s.finished_at < $5::timestamptz or s.finished_at is null) and (s.expires_at is null or s.expires_at > $3) and %s',
+    punctual.render_sql(q, 's.{status} = %L and (s.finished_at < $5::timestamptz or s.finished_at is null) and (s.expires_at is null or s.expires_at > $3) and %s',
            q.dead_word, punctual.partition_condition(q, p_partition, 's')),
     's.finished_at, s.id', ', next_attempt_at = null, finished_at = null, max_attempts = t.attempts + 1',
     p_claim_id, p_want, p_lease_until, p_now, p_before::text);
@@ -378,7 +378,7 @@ declare
 begin
   claimed := '[]';
   more := false;
-  v_claim := format($sql$
+  v_claim := punctual.render_sql(q, $sql$
     with candidate as materialized (
       select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.held,
              greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, jsonb_build_object(
@@ -401,7 +401,7 @@ begin
        where f.id is null or f.place <= $7
     ),
     taken as (
-      update %2$I.%3$I t set status = %4$L, attempts = t.attempts + 1, claim_id = $5, lease_expires_at = $6, claimed_at = $4
+      update %2$I.%3$I t set {status} = %4$L, attempts = t.attempts + 1, claim_id = $5, lease_expires_at = $6, claimed_at = $4
         from head h where t.id = h.id
       returning t.id, h.ready_at, jsonb_build_object('id', t.id::text, 'attempt', t.attempts, 'timeout_seconds', t.timeout_seconds,
                                                'account', h.account, 'row', to_jsonb(t.*)) as answer
@@ -423,7 +423,7 @@ begin
         left join lateral (select min(f.due) as due,
                                   (select min((v->>'until')::timestamptz) from jsonb_each(h.held) e (k, v) where (v->>'until')::timestamptz > $4) as held_until from unnest(array[0, 1, 2, 3]) punctual_level cross join lateral (
           select coalesce(t.next_attempt_at, t.%5$I) as due from %2$I.%3$I t
-           where t.status = %6$L and t.%7$I = h.account_id and t.priority = punctual_level and coalesce(t.next_attempt_at, t.%5$I) > $4
+           where t.{status} = %6$L and t.%7$I = h.account_id and t.priority = punctual_level and coalesce(t.next_attempt_at, t.%5$I) > $4
            order by coalesce(t.next_attempt_at, t.%5$I), t.id limit 1) f
           where h.open_at <= $4 and h.id is null) n on true
        where p.queue = $3 and p.account_id = h.account_id
@@ -484,9 +484,9 @@ declare
   v_from uuid := coalesce(p_from, '00000000-0000-0000-0000-000000000000');
 begin
   -- Where few rows are due, they say whose they are; else each account without known work is asked for its first.
-  execute format(
+  execute punctual.render_sql(q,
     'select array_agg(distinct r.account_id) filter (where r.account_id is not null), count(*) from (select t.%I as account_id from %I.%I t '
-    'where t.status = %L and %s and coalesce(t.next_attempt_at, t.%I) <= $1 limit 1000) r',
+    'where t.{status} = %L and %s and coalesce(t.next_attempt_at, t.%I) <= $1 limit 1000) r',
     q.account_column, q.table_schema, q.table_name, q.pending_word, punctual.level_condition(q), q.due_column)
   into v_accounts, v_rows using p_now;
   if v_accounts is null then return null; end if;

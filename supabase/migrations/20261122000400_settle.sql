@@ -130,8 +130,8 @@ begin
   loop
     if q.account_column is null and q.after_settle is null then
       -- The common outcome of a plain queue: one fence and the primary key, no look at the row before.
-      execute format(
-        'update %I.%I t set status = %L, lease_expires_at = null, finished_at = $1, last_error = null '
+      execute punctual.render_sql(q,
+        'update %I.%I t set {status} = %L, lease_expires_at = null, finished_at = $1, last_error = null '
         'where t.id = any (array(select jsonb_array_elements_text($2)::%s)) and t.claim_id = $3 and t.lease_expires_at is not null',
         q.table_schema, q.table_name, q.done_word, q.id_type)
       using p_now, v_group.ids, v_group.claim_id;
@@ -155,7 +155,7 @@ begin
   -- Before the rows: accounts are locked first.
   if q.account_column is not null then perform punctual.note_accounts(q, v_records, p_now); end if;
 
-  execute format($sql$
+  execute punctual.render_sql(q, $sql$
     with asked as materialized (
       select distinct on (id, claim_id) (r->>'id')::%1$s as id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome, r->>'error' as error,
              r->'result' as result, (r->>'delay_seconds')::double precision as delay_seconds,
@@ -166,7 +166,7 @@ begin
        order by id, claim_id, r->>'outcome' = 'done' desc
     ),
     before as materialized (
-      select t.id, t.status, t.claim_id, t.lease_expires_at, t.attempts, t.max_attempts, t.claimed_at, t.%2$I as due, %15$s as account_id
+      select t.id, t.{status} as status, t.claim_id, t.lease_expires_at, t.attempts, t.max_attempts, t.claimed_at, t.%2$I as due, %15$s as account_id
         from %3$I.%4$I t where t.id = any (array(select a.id from asked a)) order by t.id for no key update
     ),
     judged as materialized (
@@ -190,7 +190,7 @@ begin
     ),
     applied as (
       update %3$I.%4$I t set
-        status = (case j.outcome when 'done' then %6$L when 'dead' then %7$L when 'unknown' then %5$L else %8$L end)::%11$s,
+        {status} = (case j.outcome when 'done' then %6$L when 'dead' then %7$L when 'unknown' then %5$L else %8$L end)::%11$s,
         lease_expires_at = null,
         attempts = case when j.outcome = 'release' or (j.outcome = 'retry' and j.rate_limited) then greatest(t.attempts - 1, 0)
                         when j.outcome = 'again' then 0 else t.attempts end,
@@ -258,9 +258,9 @@ begin
     v_told := v_applied;
     if q.delivery = 'at-most-once' then
       -- It has been told already of what receipts and proofs made of a row just now.
-      execute format(
+      execute punctual.render_sql(q,
         'select coalesce(jsonb_agg(a order by n), ''[]'') from jsonb_array_elements($1) with ordinality e (a, n) join %I.%I t on t.id = (a->>''id'')::%s '
-        'where t.status = (case a->>''outcome'' when ''done'' then %L when ''dead'' then %L when ''unknown'' then %L else %L end)::%s',
+        'where t.{status} = (case a->>''outcome'' when ''done'' then %L when ''dead'' then %L when ''unknown'' then %L else %L end)::%s',
         q.table_schema, q.table_name, q.id_type, q.done_word, q.dead_word, q.unknown_word, q.pending_word, q.status_type)
       into v_told using v_applied;
     end if;
@@ -287,9 +287,9 @@ create function punctual.note_progress(q punctual.queues, p_progress jsonb) retu
 language plpgsql set search_path = '' as $$
 begin
   if q.progress_column is null or coalesce(p_progress, '[]') = '[]' then return; end if;
-  execute format(
+  execute punctual.render_sql(q,
     'update %1$I.%2$I t set %3$I = p.value->''progress'' from jsonb_array_elements($1) p '
-    'where t.id = (p.value->>''id'')::%4$s and t.claim_id = (p.value->>''claim_id'')::uuid and t.status = %5$L',
+    'where t.id = (p.value->>''id'')::%4$s and t.claim_id = (p.value->>''claim_id'')::uuid and t.{status} = %5$L',
     q.table_schema, q.table_name, q.progress_column, q.id_type, q.running_word)
   using p_progress;
 exception when others then

@@ -11,8 +11,8 @@ declare
   v_applied jsonb;
 begin
   execute format('select to_jsonb(t.*) from %I.%I t where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) into v_before using p_id;
-  execute format(
-    'update %I.%I t set status = $1::%s, lease_expires_at = null, finished_at = case when $2 = ''pending'' then null else $3 end, '
+  execute punctual.render_sql(q,
+    'update %I.%I t set {status} = $1::%s, lease_expires_at = null, finished_at = case when $2 = ''pending'' then null else $3 end, '
     'last_error = $4 %s where t.id = $5::%s '
     'returning jsonb_build_array(jsonb_build_object(''id'', t.id, ''claim_id'', t.claim_id, ''outcome'', $2, ''result'', $6, ''error'', $4, '
     '''rate_limited'', false, ''account_id'', %s))',
@@ -38,7 +38,7 @@ begin
   execute format('select t.id::text, to_jsonb(t.*) from %I.%I t where t.id = $1::%s for no key update %s',
                  q.table_schema, q.table_name, q.id_type, case when p_wait then '' else 'skip locked' end)
   into id, content using p_id;
-  state := punctual.state_of_word(q, content->>'status');
+  state := punctual.state_of_word(q, content->>q.status_column);
   claim_id := (content->>'claim_id')::uuid;
   reconcile := case when jsonb_typeof(content->'reconcile') = 'object' then content->'reconcile' else '{}' end;
 end
@@ -92,13 +92,13 @@ begin
     -- The common case: a look at the index, and no plan to be made.
     if not exists (select from punctual.receipts r where r.queue = q.name and r.applied_at is null) then return 0; end if;
     -- Most tell what is known already, three to a message: all of those at once.
-    execute format(
+    execute punctual.render_sql(q,
       'update punctual.receipts r set applied_at = $1 where r.id = any (array(select x.id from punctual.receipts x '
-      'join %I.%I t on t.id = x.row_id::%s where x.queue = %L and x.applied_at is null and x.status <> ''failed'' and t.status = %L '
+      'join %I.%I t on t.id = x.row_id::%s where x.queue = %L and x.applied_at is null and x.status <> ''failed'' and t.{status} = %L '
       'limit 2000 for no key update of x skip locked))', q.table_schema, q.table_name, q.id_type, q.name, q.done_word) using p_now;
-    execute format(
+    execute punctual.render_sql(q,
       'select array(select r.id from punctual.receipts r where r.queue = %1$L and r.applied_at is null '
-      'and not exists (select from %2$I.%3$I t where t.id = r.row_id::%4$s and t.status = %5$L) and %6$s order by r.row_id limit 200)',
+      'and not exists (select from %2$I.%3$I t where t.id = r.row_id::%4$s and t.{status} = %5$L) and %6$s order by r.row_id limit 200)',
       q.name, q.table_schema, q.table_name, q.id_type, q.running_word, punctual.unfailed_condition(q, 'r.row_id', '$1'))
     into v_ids using p_now;
   else
@@ -258,8 +258,8 @@ declare
   v_looks jsonb;
   v_evidence jsonb := '{}';
 begin
-  execute format(
-    'select array(select s.id::text from %I.%I s where s.status = %L and s.reconcile_at <= $1 and s.claim_id is not null '
+  execute punctual.render_sql(q,
+    'select array(select s.id::text from %I.%I s where s.{status} = %L and s.reconcile_at <= $1 and s.claim_id is not null '
     'and s.reconcile ? ''over_at'' and %s order by s.reconcile_at, s.id limit $2 for no key update skip locked)',
     q.table_schema, q.table_name, q.unknown_word,
     case when q.account_column is null then 'true'
@@ -398,7 +398,7 @@ create function punctual.look_again(
   q punctual.queues, p_content jsonb, p_looks integer, p_text text, p_operator boolean, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
-  if p_content->>'status' <> q.unknown_word then return; end if;
+  if p_content->>q.status_column <> q.unknown_word then return; end if;
   execute format('update %I.%I t set reconcile_at = $1, reconcile = t.reconcile || $2 where t.id = $3::%s', q.table_schema, q.table_name, q.id_type)
   using punctual.next_look_at(p_looks, p_now),
         jsonb_build_object('looks', p_looks, 'looked_at', p_now, 'found', p_text, 'waits_for_operator', p_operator), p_content->>'id';
@@ -433,8 +433,8 @@ begin
   if q.pair_column is not null then
     execute format('select exists (select from %1$I.%2$I t where t.%3$I = $1 and t.%4$I = $2 and t.id <> $3::%5$s and %6$s)',
                    q.table_schema, q.table_name, q.account_column, q.pair_column, q.id_type,
-                   format(case when q.proof_column is null then 't.status = %L'
-                               else '(t.status = %L or (t.status = %L and t.%I is null and t.finished_at >= $4))' end,
+                   punctual.render_sql(q, case when q.proof_column is null then 't.{status} = %L'
+                               else '(t.{status} = %L or (t.{status} = %L and t.%I is null and t.finished_at >= $4))' end,
                           q.running_word, q.done_word, q.proof_column))
     into v_found using (p_content->>q.account_column)::uuid, p_content->>q.pair_column, p_content->>'id',
                        coalesce(p_content->'reconcile'->>'first_at', p_content->>'claimed_at')::timestamptz;
@@ -489,11 +489,11 @@ begin
     select * into v_row from punctual.lock_row(q, p_id, true);
   end if;
   if v_row.state is distinct from 'unknown' and not (v_row.state = 'pending' and v_decision = 'cancelled') then
-    raise exception 'the row is %', v_row.content->>'status' using errcode = 'PT409', detail = v_row.content->>'status';
+    raise exception 'the row is %', v_row.content->>q.status_column using errcode = 'PT409', detail = v_row.content->>q.status_column;
   end if;
   if p_attempt <> (v_row.content->>'attempts')::integer then
-    raise exception 'the row was attempted again since, and is %', v_row.content->>'status'
-      using errcode = 'PT409', detail = v_row.content->>'status';
+    raise exception 'the row was attempted again since, and is %', v_row.content->>q.status_column
+      using errcode = 'PT409', detail = v_row.content->>q.status_column;
   end if;
   perform punctual.settle_otherwise(q, p_id, v_decision,
     case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end, null, 'decided',

@@ -7,9 +7,9 @@ declare
   v_count integer;
 begin
   if q.source = 'pgmq' then return punctual.count_due_messages(q, p_partition, p_now); end if;
-  execute format(
+  execute punctual.render_sql(q,
     'select count(*) from (select from %s cross join lateral (select from %I.%I t '
-    'where t.status = %L and %s and %s and coalesce(t.next_attempt_at, t.%I) <= $1 limit 1000) r limit 1000) c',
+    'where t.{status} = %L and %s and %s and coalesce(t.next_attempt_at, t.%I) <= $1 limit 1000) r limit 1000) c',
     punctual.due_levels(q), q.table_schema, q.table_name, q.pending_word, punctual.partition_condition(q, p_partition),
     punctual.level_condition(q), q.due_column)
   into v_count using p_now;
@@ -24,9 +24,9 @@ declare
   v_at timestamptz;
 begin
   if q.source = 'pgmq' then return punctual.first_due_message_at(q, p_partition, p_past, p_now); end if;
-  execute format(
+  execute punctual.render_sql(q,
     'select min(r.due) from %6$s cross join lateral (select coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t '
-    'where t.status = %4$L and %5$s and %7$s and coalesce(t.next_attempt_at, t.%1$I) %8$s $1 '
+    'where t.{status} = %4$L and %5$s and %7$s and coalesce(t.next_attempt_at, t.%1$I) %8$s $1 '
     'order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1) r where r.due < ''infinity''',
     q.due_column, q.table_schema, q.table_name, q.pending_word, punctual.partition_condition(q, p_partition),
     punctual.due_levels(q), punctual.level_condition(q), case when p_past then '<=' else '>' end)
@@ -489,8 +489,8 @@ declare
         'a.provider_account_id, ''name'', a.name) from punctual.accounts a where a.id = t.%I))', q.account_column) end) end;
 begin
   if q.source = 'pgmq' then return punctual.list_claimed_messages(q, p_claim, p_as); end if;
-  execute format('select jsonb_agg(%s order by t.priority, coalesce(t.next_attempt_at, t.%I), t.id) from %I.%I t '
-                 'where t.status = %L and t.lease_expires_at = $1 and t.claim_id = $2',
+  execute punctual.render_sql(q, 'select jsonb_agg(%s order by t.priority, coalesce(t.next_attempt_at, t.%I), t.id) from %I.%I t '
+                 'where t.{status} = %L and t.lease_expires_at = $1 and t.claim_id = $2',
                  v_select, q.due_column, q.table_schema, q.table_name, q.running_word)
   into v_rows using (p_claim->>'lease_expires_at')::timestamptz, (p_claim->>'claim_id')::uuid;
   return coalesce(v_rows, '[]');

@@ -14,7 +14,7 @@ begin
   select c.reltuples * f.frequency into v_estimate
     from pg_catalog.pg_class c
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    join pg_catalog.pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = 'status'
+    join pg_catalog.pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = q.status_column
    cross join lateral unnest(s.most_common_vals::text::text[], s.most_common_freqs) f (word, frequency)
    where n.nspname = q.table_schema and c.relname = q.table_name and f.word = p_word;
   return jsonb_build_object('count', greatest(10000, round(coalesce(v_estimate, 0))), 'approximate', true);
@@ -31,7 +31,7 @@ create function punctual.count_states(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
   if q.source = 'pgmq' then return punctual.count_message_states(q); end if;
-  return (select jsonb_object_agg(punctual.state_of_word(q, w), punctual.count_rows(q, format('t.status = %L', w), w)) from unnest(punctual.list_words(q)) w);
+  return (select jsonb_object_agg(punctual.state_of_word(q, w), punctual.count_rows(q, punctual.render_sql(q, 't.{status} = %L', w), w)) from unnest(punctual.list_words(q)) w);
 end
 $$;
 
@@ -43,8 +43,8 @@ begin
     return (select jsonb_build_object('count', coalesce(sum(d.due), 0), 'approximate', coalesce(bool_or(d.due >= 1000), false))
               from punctual.partitions p cross join lateral punctual.count_due(q, p.partition, p_now) d (due) where p.queue = q.name);
   end if;
-  return punctual.count_rows(q, format('t.status = %L and %s and coalesce(t.next_attempt_at, t.%I) <= %L',
-                                       q.pending_word, punctual.any_level_condition(q), q.due_column, p_now), q.pending_word);
+  return punctual.count_rows(q, punctual.render_sql(q, 't.{status} = %L and %s and coalesce(t.next_attempt_at, t.%I) <= %L',
+                                       q.pending_word, punctual.any_level_condition(q), q.due_column, p_now::text), q.pending_word);
 end
 $$;
 
@@ -78,24 +78,24 @@ declare
 begin
   if q.source = 'pgmq' then return punctual.list_unreachable_messages(q); end if;
   v_reasons := v_reasons
-    || jsonb_build_object('reason', format('%s is null', q.due_column), 'rows', punctual.count_rows(q, format(
-         't.status = %L and %s and coalesce(t.next_attempt_at, t.%I) is null %s', q.pending_word, v_level, q.due_column,
+    || jsonb_build_object('reason', format('%s is null', q.due_column), 'rows', punctual.count_rows(q, punctual.render_sql(q,
+         't.{status} = %L and %s and coalesce(t.next_attempt_at, t.%I) is null %s', q.pending_word, v_level, q.due_column,
          case when q.waits_column is not null then format('and t.%I is null', q.waits_column) else '' end))->'count')
-    || jsonb_build_object('reason', format('%s is infinity', q.due_column), 'rows', punctual.count_rows(q, format(
-         't.status = %L and %s and coalesce(t.next_attempt_at, t.%I) = ''infinity''', q.pending_word, v_level, q.due_column))->'count');
+    || jsonb_build_object('reason', format('%s is infinity', q.due_column), 'rows', punctual.count_rows(q, punctual.render_sql(q,
+         't.{status} = %L and %s and coalesce(t.next_attempt_at, t.%I) = ''infinity''', q.pending_word, v_level, q.due_column))->'count');
   v_reasons := v_reasons || jsonb_build_object('reason', format('%s without a lease: set by hand, or by another program', q.running_word), 'rows',
-    punctual.count_rows(q, format('t.status = %L and t.lease_expires_at is null', q.running_word))->'count');
+    punctual.count_rows(q, punctual.render_sql(q, 't.{status} = %L and t.lease_expires_at is null', q.running_word))->'count');
   if q.account_column is not null then
-    v_reasons := v_reasons || jsonb_build_object('reason', 'no account', 'rows', punctual.count_rows(q, format(
-      't.status = %L and t.%I is null', q.pending_word, q.account_column))->'count');
+    v_reasons := v_reasons || jsonb_build_object('reason', 'no account', 'rows', punctual.count_rows(q, punctual.render_sql(q,
+      't.{status} = %L and t.%I is null', q.pending_word, q.account_column))->'count');
     for v_account in
       select * from (
         select a.provider, 'a.provider = ' || quote_literal(a.provider) as condition, format('the provider %s is not configured', a.provider) as reason
           from punctual.accounts a where a.provider <> all (p_configured) group by 1
         union all select null, 'coalesce(p.daily_limit, a.daily_limit) = 0', 'the account''s daily limit is 0') c
     loop
-      execute format('select count(*) from (select from punctual.accounts a left join punctual.pace p on p.queue = $1 and p.account_id = a.id '
-                     'cross join lateral (select from %I.%I t where t.status = %L and t.%I = a.id limit 10000) r where %s limit 10000) c',
+      execute punctual.render_sql(q, 'select count(*) from (select from punctual.accounts a left join punctual.pace p on p.queue = $1 and p.account_id = a.id '
+                     'cross join lateral (select from %I.%I t where t.{status} = %L and t.%I = a.id limit 10000) r where %s limit 10000) c',
                      q.table_schema, q.table_name, q.pending_word, q.account_column, v_account.condition) into v_rows using q.name;
       v_reasons := v_reasons || jsonb_build_object('reason', v_account.reason, 'rows', v_rows);
     end loop;
@@ -104,16 +104,16 @@ begin
     -- From one partition to the next by the index, not over all rows.
     v_partition := '';
     loop
-      execute format('select min(t.%1$I) from %2$I.%3$I t where t.status = %4$L and t.%1$I > $1',
+      execute punctual.render_sql(q, 'select min(t.%1$I) from %2$I.%3$I t where t.{status} = %4$L and t.%1$I > $1',
                      q.partition_column, q.table_schema, q.table_name, q.pending_word) into v_partition using v_partition;
       exit when v_partition is null;
       if not exists (select from punctual.partitions p where p.queue = q.name and p.partition = v_partition) then
         v_reasons := v_reasons || jsonb_build_object('reason', format('the partition "%s" is unknown', v_partition), 'rows',
-          punctual.count_rows(q, format('t.status = %L and t.%I = %L', q.pending_word, q.partition_column, v_partition))->'count');
+          punctual.count_rows(q, punctual.render_sql(q, 't.{status} = %L and t.%I = %L', q.pending_word, q.partition_column, v_partition))->'count');
       end if;
     end loop;
-    v_reasons := v_reasons || jsonb_build_object('reason', 'no partition', 'rows', punctual.count_rows(q, format(
-      't.status = %L and (t.%I is null or t.%2$I = '''')', q.pending_word, q.partition_column))->'count');
+    v_reasons := v_reasons || jsonb_build_object('reason', 'no partition', 'rows', punctual.count_rows(q, punctual.render_sql(q,
+      't.{status} = %L and (t.%I is null or t.%2$I = '''')', q.pending_word, q.partition_column))->'count');
   end if;
   return (select coalesce(jsonb_agg(r), '[]') from jsonb_array_elements(v_reasons) r where (r->>'rows')::bigint > 0);
 end

@@ -19,12 +19,12 @@ declare
   v_ahead jsonb;
 begin
   -- By the time this one is due: what is more urgent, or as urgent and due before.
-  execute format($sql$
+  execute punctual.render_sql(q, $sql$
     select jsonb_build_object('count', count(*), 'ids', coalesce(jsonb_agg(a.id::text order by a.priority, a.due, a.id) filter (where a.n <= 10), '[]'))
       from (select o.*, row_number() over (order by o.priority, o.due, o.id) as n
               from generate_series(0, $1) punctual_level cross join lateral (
                 select t.id, t.priority, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t
-                 where t.status = %4$L and t.%5$I = $2 and t.priority = punctual_level and t.id <> $3::%6$s
+                 where t.{status} = %4$L and t.%5$I = $2 and t.priority = punctual_level and t.id <> $3::%6$s
                    and (t.expires_at is null or t.expires_at > $5)
                    and case when punctual_level = $1 then (coalesce(t.next_attempt_at, t.%1$I), t.id) < ($4, $3::%6$s)
                             else coalesce(t.next_attempt_at, t.%1$I) <= greatest($4, $5) end
@@ -100,7 +100,7 @@ begin
   if not punctual.is_id(q, p_id) then return null; end if;
   execute format('select to_jsonb(t.*) from %I.%I t where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) into v_row using p_id;
   if v_row is null then return null; end if;
-  v_state := punctual.state_of_word(q, v_row->>'status');
+  v_state := punctual.state_of_word(q, v_row->>q.status_column);
   v_due := coalesce((v_row->>'next_attempt_at')::timestamptz, (v_row->>q.due_column)::timestamptz);
   if q.account_column is not null then
     select * into v_account from punctual.accounts a where a.id = (v_row->>q.account_column)::uuid;
@@ -154,7 +154,7 @@ begin
       select * into v_opening from punctual.account_opening(v_account, v_pace, v_now);
       if v_pace.retry_at > v_now and v_row->>'claimed_at' is not null then
         -- The account waits for the row that was claimed last, see end_hold().
-        execute format('select not exists (select from %I.%I t where t.status = %L and t.%I = $1 and t.claimed_at > $2)',
+        execute punctual.render_sql(q, 'select not exists (select from %I.%I t where t.{status} = %L and t.%I = $1 and t.claimed_at > $2)',
                        q.table_schema, q.table_name, q.pending_word, q.account_column)
         into v_failed using v_account.id, (v_row->>'claimed_at')::timestamptz;
       end if;
@@ -198,7 +198,7 @@ begin
   end if;
 
   return jsonb_build_object(
-    'id', p_id, 'queue', q.name, 'status', v_row->>'status', 'state', v_state, 'due_at', case when v_due < 'infinity' and v_due > '-infinity' then v_due end,
+    'id', p_id, 'queue', q.name, 'status', v_row->>q.status_column, 'state', v_state, 'due_at', case when v_due < 'infinity' and v_due > '-infinity' then v_due end,
     'attempts', (v_row->>'attempts')::integer, 'max_attempts', coalesce((v_row->>'max_attempts')::integer, q.max_attempts),
     'last_error', v_row->>'last_error', 'finished_at', v_row->>'finished_at',
     'waits', v_waits, 'ahead', v_ahead, 'expected_at', v_expected, 'tick', v_tick, 'lease_expires_at', v_row->>'lease_expires_at',
@@ -239,12 +239,12 @@ begin
   v_order := case v_state when 'pending' then format('coalesce(t.next_attempt_at, t.%I), t.id', q.due_column) when 'running' then 't.lease_expires_at'
                           when 'unknown' then case when q.delivery = 'at-most-once' then format('(%s) desc, ', punctual.operator_condition(q)) else '' end
                                               || 't.finished_at' else 't.finished_at desc' end;
-  execute format($sql$
+  execute punctual.render_sql(q, $sql$
     select coalesce(jsonb_agg(r.listed order by r.place), '[]')
-      from (select jsonb_build_object('id', t.id::text, 'status', t.status, 'due_at', coalesce(t.next_attempt_at, t.%1$I),
+      from (select jsonb_build_object('id', t.id::text, 'status', t.{status}, 'due_at', coalesce(t.next_attempt_at, t.%1$I),
                      'attempts', t.attempts, 'last_error', t.last_error, 'finished_at', t.finished_at, 'account', %2$s, 'reconcile', %3$s,
                      'row', to_jsonb(t.*) - %9$L::text[]) as listed, row_number() over (order by %4$s) as place
-              from %5$I.%6$I t where t.status = %7$L %8$s order by %4$s limit $1) r
+              from %5$I.%6$I t where t.{status} = %7$L %8$s order by %4$s limit $1) r
     $sql$,
     q.due_column,
     case when q.account_column is null then 'null::jsonb' else format(
@@ -254,7 +254,7 @@ begin
       '''next_look_at'', t.reconcile_at, ''found'', t.reconcile->>''found'', ''waits_for_operator'', '
       || punctual.operator_condition(q) || ')' else 'null::jsonb' end,
     v_order, q.table_schema, q.table_name, v_word,
-    case when v_state = 'pending' then format('and %s', punctual.any_level_condition(q)) else '' end, q.secret_columns)
+    case when v_state = 'pending' then format('and %s', punctual.any_level_condition(q)) else '' end, q.secret_columns::text)
   into v_rows using p_limit, coalesce(p_now, clock_timestamp());
   return v_rows;
 end

@@ -108,7 +108,7 @@ begin
       (select min(s.cancelled_at) from punctual.set_aside_messages s where s.cancelled_at >= p_from and s.cancelled_at < p_to));
   end if;
   foreach v_word in array array[q.done_word, q.dead_word, q.unknown_word, q.cancelled_word] loop
-    execute format('select min(t.finished_at) from %I.%I t where t.status = %L and t.finished_at > ''-infinity'' and t.finished_at >= $1 '
+    execute punctual.render_sql(q, 'select min(t.finished_at) from %I.%I t where t.{status} = %L and t.finished_at > ''-infinity'' and t.finished_at >= $1 '
                    'and t.finished_at < $2', q.table_schema, q.table_name, v_word)
     into v_at using p_from, p_to;
     v_first := least(v_first, v_at);
@@ -152,16 +152,16 @@ begin
      where c.rows > 0;
   else
     -- The words as literals, as the index on what is settled has them.
-    execute format($sql$
+    execute punctual.render_sql(q, $sql$
       insert into punctual.daily_outcomes (day, queue, outcome, is_total, account_id, rows, p50_seconds, p95_seconds, p99_seconds)
       select $1, %1$L, c.outcome, c.is_total, c.account_id, c.rows, c.p[1], c.p[2], c.p[3]
         from (select r.outcome, %2$s as is_total, %3$s as account_id, count(*) as rows,
                      percentile_disc(array[0.5, 0.95, 0.99]) within group (order by r.seconds) as p
-                from (select case t.status::text when %5$L then 'done' when %6$L then 'dead' when %7$L then 'unknown' else 'cancelled' end collate "C" as outcome,
+                from (select case t.{status}::text when %5$L then 'done' when %6$L then 'dead' when %7$L then 'unknown' else 'cancelled' end collate "C" as outcome,
                              case when isfinite(t.%9$I) then greatest(0, date_part('epoch', t.finished_at - t.%9$I)) end as seconds
                              %4$s
                         from %10$I.%11$I t
-                       where t.status in (%5$L, %6$L, %7$L, %8$L) and t.finished_at >= $2 and t.finished_at < $3) r
+                       where t.{status} in (%5$L, %6$L, %7$L, %8$L) and t.finished_at >= $2 and t.finished_at < $3) r
                group by %12$s) c
       $sql$, q.name,
       case when q.account_column is null then 'true' else 'grouping(r.account_id) = 1' end,
@@ -351,8 +351,8 @@ declare
 begin
   if q.source = 'pgmq' then return array[punctual.prune_messages(q, p_before, p_limit)]; end if;
   foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
-    execute format(
-      'delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.status = %3$L and s.finished_at < $1 '
+    execute punctual.render_sql(q,
+      'delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.{status} = %3$L and s.finished_at < $1 '
       'order by s.finished_at limit $2 for update skip locked))', q.table_schema, q.table_name, v_word)
     using p_before, p_limit;
     get diagnostics v_count = row_count;

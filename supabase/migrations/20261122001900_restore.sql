@@ -15,17 +15,17 @@ declare
   v_ended jsonb;
 begin
   loop
-    execute format($sql$
+    execute punctual.render_sql(q, $sql$
       with picked as materialized (
-        select t.id, t.status = %4$L as was_pending, t.status = %6$L as was_unknown, gen_random_uuid() as claim_id
+        select t.id, t.{status} = %4$L as was_pending, t.{status} = %6$L as was_unknown, gen_random_uuid() as claim_id
           from %1$I.%2$I t
          where ($1 is null or t.id > $1::%3$s) and (t.reconcile->>'restored_to')::timestamptz is distinct from $2
-           and (t.status = %6$L or (t.status = %5$L and t.claimed_at <= $2)
-                or (t.status = %4$L and coalesce(t.next_attempt_at, t.%7$I) <= $4 and (t.expires_at is null or t.expires_at > $2)))
+           and (t.{status} = %6$L or (t.{status} = %5$L and t.claimed_at <= $2)
+                or (t.{status} = %4$L and coalesce(t.next_attempt_at, t.%7$I) <= $4 and (t.expires_at is null or t.expires_at > $2)))
          order by t.id limit 5000 for no key update),
       doubted as (
         update %1$I.%2$I t set
-          status = %6$L, claim_id = p.claim_id, claimed_at = case when p.was_pending then $2 else least(t.claimed_at, $2) end,
+          {status} = %6$L, claim_id = p.claim_id, claimed_at = case when p.was_pending then $2 else least(t.claimed_at, $2) end,
           lease_expires_at = null, finished_at = case when p.was_pending then $4 else coalesce(t.finished_at, $4) end, reconcile_at = punctual.next_look_at(0, $4),
           last_error = format('the database went back to %%s: it may have been %%s since', $2, %9$L),
           reconcile = punctual.begin_reconcile(%8$L, to_jsonb(t.*) || jsonb_build_object('claim_id', coalesce(t.claim_id, p.claim_id)), $3)
@@ -55,14 +55,14 @@ begin
 
   -- As claims at p_since would have: what is proved absent gives its place back.
   if q.account_column is not null then
-    execute format($sql$
+    execute punctual.render_sql(q, $sql$
       update punctual.pace p set
         used = (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).used + d.rows,
         used_until = (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).until,
         used_since = case when (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).used = 0 then $1 else p.used_since end
         from (select a.id, c.rows, case when punctual.is_time_zone(a.time_zone) then a.time_zone else 'UTC' end as zone
                 from (select t.%3$I as account_id, count(*)::integer as rows from %1$I.%2$I t
-                       where t.status = %4$L and t.finished_at = $2 and t.claimed_at = $1 group by 1) c
+                       where t.{status} = %4$L and t.finished_at = $2 and t.claimed_at = $1 group by 1) c
                 join punctual.accounts a on a.id = c.account_id) d
        where p.queue = %5$L and p.account_id = d.id
       $sql$, q.table_schema, q.table_name, q.account_column, q.unknown_word, q.name)
@@ -153,7 +153,7 @@ begin
     if q.delivery = 'at-most-once' then
       v_rows := punctual.doubt_rows(q, p_since, v_over_at, v_now);
     elsif q.source = 'table' then
-      execute format('select count(*) from %I.%I t where t.status = %L or (t.status = %L and coalesce(t.next_attempt_at, t.%I) <= $1)',
+      execute punctual.render_sql(q, 'select count(*) from %I.%I t where t.{status} = %L or (t.{status} = %L and coalesce(t.next_attempt_at, t.%I) <= $1)',
                      q.table_schema, q.table_name, q.running_word, q.pending_word, q.due_column)
       into v_rows using v_now;
     end if;

@@ -140,4 +140,32 @@ export const edgeMutants: Mutant[] = [
     replace: '',
     seenBy: 'server/supabase-keys.test.ts',
   },
+  {
+    name: 'the answer that refused a row',
+    guarantee: 'a refused row keeps what the provider answered',
+    file: 'lib/providers/http.ts',
+    find: `reading.detail ?? (reading.kind === 'rejected' ? answer.text : '')`,
+    replace: 'reading.detail',
+  },
+  {
+    name: 'the host that did not answer',
+    guarantee: 'whoever reads that the database did not answer knows where it was looked for',
+    file: 'lib/store/supabase-rpc.ts',
+    find: `\`the Data API at \${host} did not answer: \${causeOf(error)}\``,
+    replace: `'the Data API did not answer'`,
+  },
+  {
+    name: 'nobody to ask',
+    guarantee: 'the endpoint that asks providers does not fail where none is configured',
+    file: 'lib/server/look-work.ts',
+    find: 'notConfigured.push(error.message);',
+    replace: 'throw error;',
+  },
+  {
+    name: 'the variable that opens a private address',
+    guarantee: 'a refused address says which variable allows it',
+    file: 'lib/queues/monitors.ts',
+    find: `variable: 'MONITOR_ALLOW_PRIVATE',`,
+    replace: '',
+  },
 ];

@@ -229,6 +229,17 @@ describe('the provider refused', () => {
     expect(await failure(post(url, { readError: () => null }))).toMatchObject({ kind, status });
   });
 
+  it('with the first 500 characters of an answer that nobody reads, where it refuses the row', async () => {
+    const text = `no such plan s3cret-key ${'x'.repeat(600)}`;
+    const url = await net.answering((socket) => socket.end(httpAnswer(422, text)));
+    const { message } = await failure(post(url, { headers: { authorization: 'Bearer s3cret-key' } }));
+    expect(message).toMatch(/^acme answered 422: no such plan \*\*\* x+$/);
+    expect(message).toHaveLength('acme answered 422: '.length + 500);
+    // Of others the status says enough.
+    const away = await net.answering((socket) => socket.end(httpAnswer(500, text)));
+    expect((await failure(post(away))).message).toBe('acme answered 500');
+  });
+
   it('with its own code and words, in which our key is blotted out', async () => {
     const url = await net.answering((socket) => socket.end(httpAnswer(400, 'Malformed token s3cret-key\0!')));
     const headers = { authorization: 'Bearer s3cret-key' };

@@ -100,7 +100,7 @@ describe('a monitor', () => {
   it('of a place that it must not reach is down, with the reason', async () => {
     expect(await perform({ url: 'http://10.0.0.1/' })).toMatchObject({
       verdict: 'down',
-      error: '10.0.0.1 is no public address',
+      error: '10.0.0.1 is no public address: if it is yours, add it to MONITOR_ALLOW_PRIVATE and restart',
     });
   });
 

@@ -212,7 +212,15 @@ describe('what a queue is', () => {
     await stack.sql(`insert into punctual.queue_worker_tokens values ('w', 'the-token')`);
     const steal =
       '(select token from punctual.queue_worker_tokens)::integer::text || pg_catalog.jsonb_build_object';
-    for (const column of ['after_settle', 'before_claim', 'evidence', 'facts', 'table_name', 'status_type']) {
+    for (const column of [
+      'after_settle',
+      'before_claim',
+      'evidence',
+      'facts',
+      'table_name',
+      'status_column',
+      'status_type',
+    ]) {
       expect({ column, ...(await patch({ [column]: steal })) }).toEqual({ column, ...refused });
     }
     expect(await ask('POST', 'queues', stack.serviceRoleKey, { name: 'mine', after_settle: steal })).toEqual(

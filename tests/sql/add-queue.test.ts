@@ -582,7 +582,7 @@ const states = `'pending', 'running', 'done', 'dead', 'unknown'`;
 const plain = `'t', 'app.t', 'due', 'at-least-once'`;
 const role = 'Add it, name another column, or change its type.';
 const roles =
-  'Standard columns cannot be due, partition, account, progress or result columns, nor one column two of these.';
+  'Standard columns cannot be status, due, partition, account, progress or result columns, nor one column two of these.';
 const function_ = 'Create it first, and name it with its schema.';
 const distinct = "Name six words, none of them empty; add to the column's check those that it lacks.";
 const retype = 'Rename your column, or change its type.';
@@ -767,7 +767,7 @@ const refusals: Refusal[] = [
     given: [`insert into app.t (id, due, state) values (1, '2020-01-01', 'void')`],
     call: `${plain}, '{"pending": "open", "dead": "void"}'`,
     message: 'app.t has rows and no column status, so the state of these rows is unknown',
-    hint: `Say what state they are in: p_existing_rows => 'done' (or 'cancelled'), or 'pending' to have the due ones done by the first tick. If another column of yours says it, rename that column to status.`,
+    hint: `Say what state they are in: p_existing_rows => 'done' (or 'cancelled'), or 'pending' to have the due ones done by the first tick. If another column of yours says it, name it in p_status_column.`,
   },
   {
     what: 'a state of existing rows that is none of the three',

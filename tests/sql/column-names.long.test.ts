@@ -24,7 +24,7 @@ const names = [
   ...['a"b', `it's`, 'back\\slash', '100%', '%I', '%1$s', '$1', 'a.b', '--', 'x'.repeat(63)],
 ];
 /** What a column of the table may be to the queue. */
-const roles = ['due', 'partition', 'account', 'pair', 'proof', 'said', 'step'] as const;
+const roles = ['due', 'partition', 'account', 'pair', 'proof', 'said', 'step', 'status'] as const;
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;
@@ -42,7 +42,12 @@ beforeEach(async () => {
 
 const identifier = (name: string) => `"${name.replaceAll('"', '""')}"`;
 const literal = (text: string) => `'${text.replaceAll(`'`, `''`)}'`;
-const types = { due: 'timestamptz', partition: 'text', account: 'uuid references punctual.accounts' };
+const types = {
+  due: 'timestamptz',
+  partition: 'text',
+  account: 'uuid references punctual.accounts',
+  status: `text default 'pending'`,
+};
 
 /** Makes `app.x` a queue. Its columns: those with roles, and every other name as one of its own, which is 7 in each row. */
 async function makeQueue(columns: Partial<Record<(typeof roles)[number], string>>, delivery: string) {
@@ -50,7 +55,9 @@ async function makeQueue(columns: Partial<Record<(typeof roles)[number], string>
     const type = types[role as keyof typeof types] ?? (role === 'said' || role === 'step' ? 'jsonb' : 'text');
     return `${identifier(name)} ${type}`;
   });
-  const own = names.filter((name) => !Object.values(columns).includes(name));
+  // Where another column says the state, `status` is any other.
+  const others = columns.status === undefined ? names : [...names, 'status'];
+  const own = others.filter((name) => !Object.values(columns).includes(name));
   await database.sql(
     `create table app.x (id bigint generated always as identity primary key,
        ${[...taken, ...own.map((name) => `${identifier(name)} smallint not null default 7`)]})`,
@@ -66,6 +73,7 @@ async function makeQueue(columns: Partial<Record<(typeof roles)[number], string>
          named('p_pair_column', columns.pair),
          named('p_proof_column', columns.proof),
          named('p_progress_column', columns.step),
+         named('p_status_column', columns.status),
        ].join('')})`,
   );
   if (columns.partition !== undefined) {
@@ -210,7 +218,11 @@ async function live(columns: Partial<Record<(typeof roles)[number], string>>, de
   sql.pass(86_400 * 2);
   expect((await sql.rollUp()).filter(({ problem }) => problem)).toEqual([]);
   await database.rpc('prune', { p_now: sql.now });
-  expect(await database.sql(`select from app.x where status in ('done', 'dead', 'cancelled')`)).toEqual([]);
+  expect(
+    await database.sql(
+      `select from app.x where ${identifier(columns.status ?? 'status')} in ('done', 'dead', 'cancelled')`,
+    ),
+  ).toEqual([]);
 }
 
 /** Each role by a name of its own, beginning with the one at `place`. */
@@ -225,13 +237,13 @@ const places = names
 describe(`a table whose columns have names of a person’s own (SEED=${seed})`, () => {
   it.each(places)('is done from first to last, and seen in every state: due by %s', (_, place) =>
     live(
-      named(place, ['due', 'partition', 'said', 'step']),
+      named(place, ['due', 'partition', 'said', 'step', 'status']),
       place % 2 === 0 ? 'at-least-once' : 'at-most-once',
     ),
   );
 
   it.each(places)('and in the order of its accounts: due by %s', (_, place) =>
-    live(named(place, ['due', 'account', 'pair', 'proof', 'said']), 'at-most-once'),
+    live(named(place, ['due', 'account', 'pair', 'proof', 'said', 'status']), 'at-most-once'),
   );
 
   it.each(['at-least-once', 'at-most-once'])('and without parts, %s', (delivery) =>

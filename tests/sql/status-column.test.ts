@@ -1,0 +1,247 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { statsSchema } from '../../lib/store/stats';
+import { exchanges, finding } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+const words = {
+  pending: 'open',
+  running: 'reminding',
+  done: 'reminded',
+  dead: 'failed',
+  unknown: 'unclear',
+  cancelled: 'void',
+};
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+
+beforeAll(async () => {
+  database = await openTestDatabase({ own: true });
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.sql('drop schema if exists app cascade');
+  await database.reset();
+  await database.sql('create schema app');
+  await database.sql(
+    `create type app.state as enum ('draft', 'open', 'reminding', 'reminded', 'failed', 'unclear', 'void')`,
+  );
+  sql = exchanges(database);
+});
+
+const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
+
+/** A table of invoices whose state stands in `column`; its column `status` is something else. */
+async function invoices(column: string, type: string, more = '', call = '') {
+  await database.sql(`create table app.invoices (id bigint generated always as identity primary key, remind_at timestamptz,
+    ${quoted(column)} ${type} not null default 'open', status smallint not null default 7${more})`);
+  const add = async (changes: Record<string, unknown> = {}) => {
+    const row = { remind_at: sql.at(-60), ...changes };
+    const [{ id }] = await database.sql(
+      `insert into app.invoices (${Object.keys(row).map(quoted)}) values (${Object.keys(row).map((_, i) => `$${i + 1}`)}) returning id::text`,
+      Object.values(row),
+    );
+    return String(id);
+  };
+  const old = [await add({ [column]: 'void' }), await add({ [column]: 'reminded' })];
+  const [{ answer }] = await database.sql(
+    `select punctual.add_queue('invoices', 'app.invoices', 'remind_at', 'at-most-once', $1, p_status_column => $2${call}) as answer`,
+    [JSON.stringify(words), column],
+  );
+  return {
+    answer,
+    old,
+    add,
+    tick: (changes = {}) => sql.tick({ queue: 'invoices', ...changes }),
+    state: async (id: string) => {
+      const [row] = await database.sql(
+        `select ${quoted(column)} as state, status from app.invoices where id = $1`,
+        [id],
+      );
+      expect(row?.status ?? 7).toBe(7);
+      return row?.state;
+    },
+    set: (id: string, state: string) =>
+      database.sql(`update app.invoices set ${quoted(column)} = $1 where id = $2`, [state, id]),
+  };
+}
+const call = (more: object) => ({ p_queue: 'invoices', p_now: sql.now, ...more });
+
+it.each([
+  ['state', 'text'],
+  ['State of it', 'app.state'],
+  [`100% "it's" {status}`, 'varchar(9)'],
+])('rows are done from first to last where their state is in a column %s (%s)', async (column, type) => {
+  const { answer, old, add, tick, state, set } = await invoices(column, type);
+  expect(answer.added).not.toContain('status');
+  const expired = await add({ expires_at: sql.at(-1) });
+  const outcomes = ['done', 'retry', 'dead', 'unknown', 'again', 'release'];
+  for (let n = 0; n <= outcomes.length; n++) await add();
+
+  const one = tick();
+  const { rows, claimId } = await one.claim();
+  const ids = rows.map(({ id }) => id);
+  expect(ids).toHaveLength(outcomes.length + 1);
+  expect(rows[0]?.row).toMatchObject({ [column]: 'reminding', status: 7 });
+  const records = outcomes.map((outcome, i) => {
+    const id = ids[i] ?? '';
+    return { id, claim_id: claimId, outcome, error: 'e', delay_seconds: 600 };
+  });
+  await one.settle(records, { close: 'yes' });
+  const [done, retry, dead, unknown, again, released, running] = ids as [string, ...string[]];
+  const states = async () =>
+    Object.fromEntries(await Promise.all(ids.map(async (id) => [id, await state(id)])));
+  expect(await states()).toEqual({
+    [done]: 'reminded',
+    [retry ?? '']: 'open',
+    [dead ?? '']: 'failed',
+    [unknown ?? '']: 'unclear',
+    [again ?? '']: 'open',
+    [released ?? '']: 'open',
+    [running ?? '']: 'reminding',
+  });
+  expect(await state(expired)).toBe('failed');
+
+  // What people look at.
+  const { queues } = statsSchema.parse(await database.rpc('read_stats', { p_now: sql.now }));
+  const figures = queues.find(({ name }) => name === 'invoices');
+  expect(figures).toMatchObject({ problem: null, unreachable: [], due_now: { count: 1 } });
+  const counts = Object.entries(figures?.states ?? {}).map(([name, { count }]) => [name, count]);
+  expect(Object.fromEntries(counts)).toEqual({
+    ...{ pending: 3, running: 1, done: 2, dead: 2, unknown: 1, cancelled: 1 },
+  });
+  for (const [name, count] of counts) {
+    const listed = (await database.rpc('list_rows', call({ p_state: name }))) as {
+      id: string;
+      status: string;
+    }[];
+    expect(listed).toHaveLength(Number(count));
+    const [first] = listed;
+    expect(first?.status).toBe(words[name as keyof typeof words]);
+    expect(await database.rpc('explain_row', call({ p_id: first?.id }))).toMatchObject({
+      status: first?.status,
+      state: name,
+    });
+  }
+
+  // A tick that died; then what became of it: by a webhook, by asking, by an operator.
+  sql.pass(100);
+  const two = tick();
+  expect(await two.claim(1)).toMatchObject({ swept: 1, rows: [{ id: released }] });
+  await two.close();
+  expect(await state(running ?? '')).toBe('unclear');
+  sql.pass(31);
+  const looks = await sql.handOut({ queue: 'invoices' });
+  expect(looks.map(({ id }) => id).sort()).toEqual([unknown, running].sort());
+  const about = (id: string | undefined) => {
+    const look = looks.find((one) => one.id === id);
+    if (!look) throw new Error('it was not handed out');
+    return look;
+  };
+  await tick({ looks_only: true }).tell([finding(about(running), { absent_after_seconds: 0 })], {
+    close: 'yes',
+  });
+  expect(await state(running ?? '')).toBe('open');
+  await sql.receive([
+    {
+      kind: 'status',
+      status: 'delivered',
+      message_id: 'm1',
+      reference: `invoices/${unknown}/${claimId}`,
+    },
+  ]);
+  await tick({ looks_only: true }).look();
+  expect(await state(unknown ?? '')).toBe('reminded');
+  await database.rpc('resolve_row', call({ p_id: running, p_decision: 'cancelled' }));
+  expect(await state(running ?? '')).toBe('void');
+
+  // Run again, one at a time in a partition that lets one run.
+  const redrive = tick({ asked_for: 'dead', asked_limit: 1 });
+  const asked = await redrive.claim(1);
+  expect(asked.rows).toMatchObject([{ id: expect.toBeOneOf([dead, expired]) }]);
+  await redrive.settle(
+    [{ id: asked.rows[0]?.id ?? '', claim_id: asked.claimId, outcome: 'unknown', error: 'e' }],
+    { close: 'yes' },
+  );
+  await database.rpc('resolve_row', call({ p_id: asked.rows[0]?.id, p_decision: 'done' }));
+
+  // By hand.
+  const finished = `select finished_at is not null as ended from app.invoices where id = $1`;
+  await set(again ?? '', 'void');
+  expect(await database.sql(finished, [again])).toEqual([{ ended: true }]);
+  await set(again ?? '', 'open');
+  expect(await database.sql(finished, [again])).toEqual([{ ended: false }]);
+
+  // The figures of the days, and retention.
+  await database.sql(`update punctual.queues set retention_days = 1 where name = 'invoices'`);
+  sql.pass(3 * 86_400);
+  expect((await sql.rollUp()).filter(({ problem }) => problem)).toEqual([]);
+  expect(
+    await database.sql(
+      `select outcome, sum(rows)::integer as rows from punctual.daily_outcomes where queue = 'invoices' and is_total group by 1 order by 1`,
+    ),
+  ).toEqual([
+    { outcome: 'cancelled', rows: 1 },
+    { outcome: 'dead', rows: 1 },
+    { outcome: 'done', rows: 3 },
+  ]);
+  expect(await database.rpc('prune', { p_now: sql.now })).toMatchObject({ problems: [], rows: 5 });
+
+  // The database went back: what may have been sent since is asked about.
+  await database.sql('select punctual.after_restore($1, $2)', [sql.at(-60), sql.now]);
+  expect(await state(retry ?? '')).toBe('unclear');
+
+  // Nothing happened to the rows that were there before.
+  expect(await Promise.all(old.map(state))).toEqual(['void', 'reminded']);
+  await database.sql(`select punctual.remove_queue('invoices', true)`);
+  expect(await Promise.all(old.map(state))).toEqual(['void', 'reminded']);
+});
+
+it('accounts go in order, and wait for a row until somebody takes it back by hand', async () => {
+  // What is done by hand is of the machine's time.
+  sql.setNow(new Date().toISOString());
+  const account = await sql.addAccount();
+  const { add, tick, state, set } = await invoices(
+    'state',
+    'text',
+    ', account uuid references punctual.accounts, person text',
+    `, p_account_column => 'account', p_pair_column => 'person'`,
+  );
+  const first = await add({ account, person: 'Ada', remind_at: sql.at(-90) });
+  const second = await add({ account, person: 'Bob' });
+  const one = tick();
+  const { rows, claimId } = await one.claim();
+  expect(rows.map(({ id }) => id)).toEqual([first]);
+  await one.settle(
+    [{ id: first, claim_id: claimId, outcome: 'retry', error: 'e', delay_seconds: 600, account_id: account }],
+    { close: 'yes' },
+  );
+  expect(await database.rpc('explain_row', call({ p_id: second }))).toMatchObject({
+    ahead: { ids: [first] },
+  });
+  const waiting = tick();
+  expect((await waiting.claim()).rows).toEqual([]);
+  await waiting.close();
+  await set(first, 'void');
+  sql.pass(1);
+  const two = tick();
+  const next = await two.claim();
+  expect(next.rows.map(({ id }) => id)).toEqual([second]);
+  await two.settle([{ id: second, claim_id: next.claimId, outcome: 'done', account_id: account }], {
+    close: 'yes',
+  });
+  expect(await state(second)).toBe('reminded');
+});
+
+it('a column that is not there is refused, and so is one that is something else already', async () => {
+  await database.sql('create table app.invoices (id bigint primary key, remind_at timestamptz, note text)');
+  const add = (column: string, more = '') =>
+    database.sql(
+      `select punctual.add_queue('invoices', 'app.invoices', 'remind_at', 'at-least-once', p_status_column => '${column}'${more})`,
+    );
+  await expect(add('stat')).rejects.toThrow('the status column stat of app.invoices is missing');
+  await expect(add('note', `, p_result_columns => '{note}'`)).rejects.toThrow(
+    'the column note has another role already',
+  );
+  await expect(add('remind_at')).rejects.toThrow('the column remind_at has another role already');
+});

@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import { supabaseRpc } from '../../lib/store/supabase-rpc';
+import { loopback } from '../providers/loopback';
+
+const net = loopback();
+
+it('names the host that did not answer, and why', async () => {
+  const url = await net.serve(() => {});
+  await net.closeAll();
+  const { host } = new URL(url);
+  await expect(supabaseRpc({ url, serviceRoleKey: 'the-key' })('read_health', {})).rejects.toMatchObject({
+    kind: 'unavailable',
+    message: expect.stringMatching(new RegExp(`^the Data API at ${host} did not answer: .*ECONNREFUSED`)),
+  });
+});
+
+it('names the host of what answered in its place', async () => {
+  const fetch = async () => new Response('<html>', { status: 502 });
+  const rpc = supabaseRpc({ url: 'https://abc.supabase.co', serviceRoleKey: 'the-key', fetch });
+  await expect(rpc('read_health', {})).rejects.toThrow('the Data API at abc.supabase.co answered 502');
+});
