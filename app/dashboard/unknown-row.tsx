@@ -65,7 +65,7 @@ function NextLook({ row }: { row: ListedRow }) {
   return (
     <p className="flex flex-wrap gap-x-2 text-muted">
       {waits && <span className="font-medium text-warn">It waits for your decision.</span>}
-      {next_look_at && (
+      {next_look_at && (!waits || looked_at) && (
         <span className={waits ? '' : 'text-busy'}>
           It is checked{waits && ' again'}{' '}
           {Date.parse(next_look_at) > nowMs ? <RelativeTime at={next_look_at} /> : 'with the next tick'}.

@@ -54,6 +54,8 @@ export interface TickIdentity {
   providers: string[];
   /** It claims nothing, and only asks what became of unknown rows. */
   looksOnly: boolean;
+  /** The queue can ask what became of an unknown row. Otherwise such a row waits for an operator at once. */
+  reconciles: boolean;
   /** Somebody asked for rows of this state, so many at most; null where a clock called. */
   asked: { state: 'pending' | 'dead'; limit: number | null } | null;
 }

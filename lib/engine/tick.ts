@@ -134,6 +134,7 @@ class Tick<Row, Deps, Env> {
       lock: 'none',
       providers: queue.providers?.(options.deps) ?? [],
       looksOnly: options.looksOnly ?? false,
+      reconciles: queue.reconcile !== undefined,
       asked: options.asked ?? null,
     };
     this.settling = new Settling(this.identity, ports, this.breaker, this.budget);

@@ -132,6 +132,7 @@ export function queueStore(rpc: Rpc, now?: () => Date): QueueStore {
             lock: request.tick.lock,
             providers: request.tick.providers,
             looks_only: request.tick.looksOnly,
+            reconciles: request.tick.reconciles,
             asked_for: request.tick.asked?.state,
             asked_limit: request.tick.asked?.limit,
             looks: request.wantLooks,

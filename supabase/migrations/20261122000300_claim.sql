@@ -145,7 +145,9 @@ declare
 begin
   select * into q from punctual.queues where name = p_queue;
   return v_before - 'found' || jsonb_build_object(
-    'over_at', p_over_at, 'looks', 0, 'waits_for_operator', false,
+    'over_at', p_over_at, 'looks', 0,
+    -- A tick of a queue without reconcile made it unknown: nobody is going to ask, unless the queue gets one.
+    'waits_for_operator', coalesce(current_setting('punctual.reconciles', true) = 'false', false),
     'first_at', coalesce(v_before->'first_at', p_row->'claimed_at'),
     'claims', coalesce(v_before->'claims', '[]') || jsonb_build_array(p_row->'claim_id'),
     'account_id', p_row->q.account_column,

@@ -278,6 +278,8 @@ declare
   v_next_due_in_ms bigint;
 begin
   perform set_config('punctual.settles', p_tick->>'queue', true);
+  -- See begin_reconcile. A tick of a former version does not say.
+  perform set_config('punctual.reconciles', coalesce(p_tick->>'reconciles', ''), true);
   if p_tick ? 'call_ms' then perform set_config('punctual.call_ms', p_tick->>'call_ms', true); end if;
   q := punctual.read_queue(p_tick->>'queue');
   select * into v_partition from punctual.partitions where queue = q.name and partition = p_tick->>'partition';

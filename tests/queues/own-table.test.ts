@@ -413,12 +413,22 @@ describe.each([
   it('whose answer was lost is unclear, and is never asked the same again by itself', async () => {
     const id = await addTrial('/cut', {}, start);
     expect(await bench.tick()).toMatchObject({ counts: { unknown: 1 } });
+    const waits = await database.rpc('explain_row', {
+      p_queue: 'free_trials',
+      p_id: id,
+      p_now: bench.clock.date().toISOString(),
+    });
     for (let hour = 0; hour < 3; hour++) {
       bench.clock.skip(3_600_000);
       await bench.tick();
     }
     expect(await trial(id)).toMatchObject({ status: 'unclear', attempts: 1 });
     expect(asked).toHaveLength(1);
+    // Its queue has no reconcile.
+    expect(waits).toMatchObject({
+      waits: [{ kind: 'operator' }],
+      reconcile: { waits_for_operator: true },
+    });
     const decision = { p_queue: 'free_trials', p_id: id, p_now: bench.clock.date().toISOString() };
     expect(await database.rpc('resolve_row', { ...decision, p_decision: 'pending' })).toEqual({
       status: 'active',
@@ -436,6 +446,7 @@ describe.each([
     expect(await trial(id)).toMatchObject({
       status: 'unclear',
       last_error: 'the tick died while this row was running',
+      reconcile: expect.objectContaining({ waits_for_operator: true }),
     });
     expect(asked).toEqual([]);
   });

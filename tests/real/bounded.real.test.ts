@@ -67,6 +67,7 @@ async function tickOnce(): Promise<number> {
     lock: 'none' as const,
     providers: ['unipile'],
     looksOnly: false,
+    reconciles: true,
     asked: null,
   };
   for (let seq = 1; ; seq++) {

@@ -32,6 +32,7 @@ async function tick(): Promise<number> {
     lock: 'none' as const,
     providers: [],
     looksOnly: false,
+    reconciles: true,
     asked: null,
   };
   let settlements: {
