@@ -148,7 +148,7 @@ begin
   end if;
   if v_parts[1] = 'punctual' and v_parts[2] in ('queues', 'partitions', 'ticks', 'providers', 'accounts', 'pace', 'receipts', 'history', 'regions', 'monitor_checks',
                                                        'monitor_hours', 'incidents', 'settings', 'daily_outcomes', 'daily_checks', 'rollups',
-                                                       'sequences', 'sequence_versions', 'enrolment_events', 'held_rows',
+                                                       'sequences', 'sequence_versions', 'enrolment_events', 'held_rows', 'whatsapp_users',
                                                        'queue_workers', 'queue_worker_tokens') then
     raise exception 'add_queue: % is a table that Punctual keeps for itself', p_table using errcode = '42809', hint = 'Make a table of your own.';
   end if;
