@@ -293,6 +293,14 @@ describe('the same refusal of one row after another', () => {
     expect(await refused()).toMatchObject([{ account, said: '7 rows in a row were refused: it said new' }]);
   });
 
+  it('begins anew once another row was sent', async () => {
+    await addDms(6);
+    for (let n = 0; n < 4; n++) await attempt(ofRow('too_long'));
+    await attempt({ outcome: 'done' });
+    await attempt(ofRow('too_long'));
+    expect(await pausedSeconds()).toBeNull();
+  });
+
   it('pauses after five alike and never after fewer, reckoned anew from any outcomes', async () => {
     const outcome = fc.constantFrom('a', 'a', 'a', 'b', 'done', 'unknown', 'unsent', 'account');
     const records: Record<string, Record<string, unknown>> = {
