@@ -30,8 +30,8 @@ const busyMs = 500;
 
 /**
  * Retention: settled rows past their queue's `retention_days` go, and everything else past the days of `punctual.settings`, a thousand at a
- * time, fewer where that took too long, until none is left or the time is. Answers how many of each kind, `problems` (queues whose rows cannot be deleted, and why) and
- * `more`; what is left goes with the next call.
+ * time, fewer where that took too long, until none is left or the time is. Answers how many of each kind, `problems` (queues whose rows cannot
+ * be deleted, and why) and `more`; what is left goes with the next call.
  */
 export const pruneWork: CronWork = async (shared, call) => {
   return { reports: [], body: await prune(shared, admitsOf(shared.ports.clock, call)) };

@@ -325,7 +325,7 @@ language plpgsql set search_path = '' as $$
 begin
   update punctual.pace p
      set provider = l.provider, next_ok_at = '-infinity', waiting_for = null, ready_at = null,
-         -- See end_account_refusal.
+         -- Who ends a pause has seen to what led to it: see end_account_refusal.
          refused = case when not l.resumes then p.refused end
     from (select x.queue, x.account_id, n.provider,
                  coalesce(n.paused_until, '-infinity') < coalesce(o.paused_until, '-infinity') as resumes
@@ -342,7 +342,7 @@ begin
   return null;
 end
 $$;
--- Who ends a pause has seen to what led to it.
+
 create function punctual.end_account_refusal() returns trigger
 language plpgsql set search_path = '' as $$
 begin
@@ -353,6 +353,7 @@ $$;
 create trigger end_account_refusal before update of paused_until on punctual.accounts
   for each row when (old.refused is not null and coalesce(new.paused_until, '-infinity') < coalesce(old.paused_until, '-infinity'))
   execute function punctual.end_account_refusal();
+
 create trigger forget_account_waits after update on punctual.accounts
   referencing old table as old_accounts new table as new_accounts
   for each statement execute function punctual.forget_account_waits();

@@ -370,7 +370,7 @@ begin
     -- Asked under the lock of ALTER TABLE: no row can be inserted meanwhile.
     execute format('select exists (select from %s)', p_table) into v_has_rows;
     if v_has_rows and p_existing_rows is null then
-      raise exception 'add_queue: % has rows and no column status, so the state of these rows is unknown', p_table
+      raise exception 'add_queue: % has rows and no column %, so the state of these rows is unknown', p_table, q.status_column
         using errcode = '22023',
               hint = 'Say what state they are in: p_existing_rows => ''done'' (or ''cancelled''), or ''pending'' to have the due ones done by the first tick. '
                      'If another column of yours says it, name it in p_status_column.';

@@ -12,7 +12,7 @@ $$;
 -- claim no later one has counted, so `used` is of the claim's day, and the latest of `recent` is this claim's. What the provider refused
 -- gives back its place in the day, as nothing was sent, and not that in the hour and the gap, as it was called.
 --
--- p_applied: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, pair, error}].
+-- p_applied, outcome being lost where the attempt is over and has changed no row: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, pair, error}].
 create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -94,7 +94,7 @@ begin
                          when c.is_current then p_now + punctual.refusal_pause(c.counted) end as until,
                     case when r.limit_scope = 'account' then r.error else c.counted->>'said' end as reason) v
            group by 1) s
-   where a.id = s.id;
+   where a.id = s.id and (a.refused is distinct from s.refused or s.until > coalesce(a.paused_until, '-infinity'));
 end
 $$;
 
