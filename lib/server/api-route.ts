@@ -56,7 +56,13 @@ async function answer<Params>(
 ): Promise<Response> {
   try {
     const params = ((await context?.params) ?? {}) as Params;
-    return await handle({ url: new URL(request.url), params, by, container: await container() });
+    const shared = await container();
+    try {
+      return await handle({ url: new URL(request.url), params, by, container: shared });
+    } finally {
+      // Whoever changes something sees it by his next look.
+      if (request.method !== 'GET') shared.stats.forget();
+    }
   } catch (error) {
     return failed(error);
   }

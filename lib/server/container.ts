@@ -5,9 +5,12 @@ import type { TickPorts } from '../engine/tick';
 import { upstashLock } from '../locks/upstash-lock';
 import { queueStore } from '../store/queue-store';
 import type { Rpc } from '../store/rpc';
+import { type Stats, statsSchema } from '../store/stats';
 import { supabaseRpc } from '../store/supabase-rpc';
+import { configuredProviders } from './configured-providers';
 import { type ServerEnv, serverEnv } from './env';
 import { serverLog } from './log';
+import { type SharedReading, sharedReading } from './shared-reading';
 
 /** What the server's parts share: made from the environment on first use, never at build time. */
 export interface Container {
@@ -16,7 +19,12 @@ export interface Container {
   rpc: Rpc;
   lock: OverlapLock | null;
   ports: TickPorts;
+  /** The dashboard's figures. Throws a `StoreError`. */
+  stats: SharedReading<Stats>;
 }
+
+/** Half of what a dashboard waits from one look to the next, in milliseconds. */
+const statsMs = 1_000;
 
 /** Shared by pages and routes, which Next bundles apart, and kept through hot reloads: there is one embedded database. */
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
@@ -36,12 +44,15 @@ export async function makeContainer(env: ServerEnv): Promise<Container> {
   const rpc =
     env.store.kind === 'supabase' ? supabaseRpc(env.store) : await openEmbedded(env.store.directory, log);
   const lock = env.upstash ? upstashLock({ ...env.upstash, clock: systemClock, log, newId }) : null;
+  const readStats = async () =>
+    statsSchema.parse(await rpc('read_stats', { p_configured: configuredProviders(env) }));
   return {
     env,
     log,
     rpc,
     lock,
     ports: { store: queueStore(rpc), clock: systemClock, log, random: Math.random, newId, lock },
+    stats: sharedReading(statsMs, systemClock.now, readStats),
   };
 }
 

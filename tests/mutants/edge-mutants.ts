@@ -19,6 +19,14 @@ export const edgeMutants: Mutant[] = [
     seenBy: 'real/bounded.real.test.ts',
   },
   {
+    name: 'one reading for all who look',
+    guarantee: 'the dashboard’s figures are computed once a second, however many look',
+    file: 'lib/server/shared-reading.ts',
+    find: 'now() - latest.at < ms',
+    replace: 'now() < 0',
+    seenBy: 'server/shared-reading.test.ts',
+  },
+  {
     name: 'refusal by the count',
     guarantee: 'a list of 100,000 entries is refused before any of them is parsed',
     file: 'lib/server/at-most.ts',

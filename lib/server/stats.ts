@@ -1,9 +1,0 @@
-import { type Stats, statsSchema } from '../store/stats';
-import { configuredProviders } from './configured-providers';
-import { container } from './container';
-
-/** The dashboard's figures. Throws what `container()` throws, and a `StoreError`. */
-export async function readStats(): Promise<Stats> {
-  const { rpc, env } = await container();
-  return statsSchema.parse(await rpc('read_stats', { p_configured: configuredProviders(env) }));
-}
