@@ -7,6 +7,7 @@ import { type CronWork, findQueue, findWork, pathName } from '../lib/server/cron
 import { isError } from '../lib/server/failure';
 import { hasMoreWork } from '../lib/server/has-more-work';
 import { loadEnvFiles } from '../lib/server/load-env-files';
+import { startHeartbeat } from './heartbeat';
 import { type CronEntry, readSchedules, type Schedules } from './local-clock';
 import { type PathLoop, startPathLoop } from './path-loop';
 import { startWorkerServer } from './worker-server';
@@ -79,8 +80,18 @@ export async function runWorker(
   }
   const paths = entries.map(({ entry }) => `${entry.path} (${entry.schedule})`);
   log.info({ url: server.url, paths, everyMs: asked.everyMs }, 'the worker ticks; SIGTERM ends it');
+  const heartbeatUrl = shared.env.workerHeartbeatUrl;
+  const endHeartbeat = heartbeatUrl
+    ? startHeartbeat({
+        url: heartbeatUrl,
+        isWell: () => server.health() === 'ok',
+        clock: shared.ports.clock,
+        log,
+      })
+    : () => {};
   const ended = Promise.all(loops.map((loop) => loop.ended)).then(() => true);
   const isSettled = await Promise.race([ended, graceOver(signal, shared.env.workerGraceSeconds * 1_000)]);
+  endHeartbeat();
   await server.close();
   if (isSettled) log.info({}, 'the worker has ended');
   else

@@ -19,6 +19,7 @@ export interface WorkerServerOptions {
 
 export interface WorkerServer {
   url: string;
+  health(): 'ok' | 'failing' | 'stopping';
   close(): Promise<void>;
 }
 
@@ -59,15 +60,21 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
       .end(JSON.stringify(body));
   });
 
-  function answerHealth({ method }: IncomingMessage): Answer {
-    if (method !== 'GET' && method !== 'HEAD') return notAllowed('GET');
-    const paths = options.loops.map((loop) => ({ path: loop.path, latest: loop.latest() }));
-    const succeeded = paths.flatMap(({ latest }) => (latest?.state === 'ok' ? [latest.at] : []));
+  function health(): ReturnType<WorkerServer['health']> {
+    if (options.signal.aborted) return 'stopping';
+    const latest = options.loops.map((loop) => loop.latest());
+    const succeeded = latest.flatMap((call) => (call?.state === 'ok' ? [call.at] : []));
     const waiting = options.loops.flatMap((loop) => loop.dueSince() ?? []);
     // What is due once a day is silent all day, and well.
     const isSilent =
       now() - Math.min(...waiting) > silentMs && now() - Math.max(...succeeded, startedAt) > silentMs;
-    const status = options.signal.aborted ? 'stopping' : isSilent ? 'failing' : 'ok';
+    return isSilent ? 'failing' : 'ok';
+  }
+
+  function answerHealth({ method }: IncomingMessage): Answer {
+    if (method !== 'GET' && method !== 'HEAD') return notAllowed('GET');
+    const paths = options.loops.map((loop) => ({ path: loop.path, latest: loop.latest() }));
+    const status = health();
     // Anybody may ask: how things are, and not why.
     const pathStates = paths.map(({ path, latest }) => [
       path,
@@ -112,6 +119,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
   });
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    health,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

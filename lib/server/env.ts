@@ -80,6 +80,7 @@ const variables = z.object({
   PUNCTUAL_URL: url,
   PORT: text,
   WORKER_URL: url,
+  WORKER_HEARTBEAT_URL: url,
   // Less is over before what was under way is written down.
   WORKER_GRACE_SECONDS: seconds(3_600, 8),
   WORKER_NAME: z.preprocess(
@@ -148,6 +149,8 @@ export interface ServerEnv {
   workerName: string;
   /** From SIGTERM until the platform ends the worker by force. */
   workerGraceSeconds: number;
+  /** What a worker asks for each minute while it is well. */
+  workerHeartbeatUrl?: string;
   /** `maxLateMs`: how late after its call a message can still show up in the chat. */
   unipile?: { dsn: string; apiKey: string; maxLateMs?: number };
   /** `knowsReplies`: its webhooks are heard, and tell who has written. */
@@ -219,6 +222,7 @@ export function serverEnv(source: Record<string, string | undefined> = process.e
     worker: workerOf(env.WORKER_URL, accessEnv(source).workerSecret),
     workerName: env.WORKER_NAME ?? 'worker',
     workerGraceSeconds: env.WORKER_GRACE_SECONDS ?? 25,
+    workerHeartbeatUrl: env.WORKER_HEARTBEAT_URL,
     upstash:
       pair(env, 'UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN', (url, token) => ({ url, token })) ??
       pair(env, 'KV_REST_API_URL', 'KV_REST_API_TOKEN', (url, token) => ({ url, token })),

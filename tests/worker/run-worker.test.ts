@@ -56,6 +56,33 @@ describe('the worker', () => {
     expect(told.find(({ paths }) => paths)?.paths).toEqual(['/api/cron/monitors/fra1 (* * * * *)']);
   });
 
+  it('asks for the address of its heartbeat, and says nothing of it', async () => {
+    const heard: string[] = [];
+    const server = createServer(({ url = '' }, response) => {
+      heard.push(url);
+      response.end('OK');
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const env = serverEnv({
+      SUPABASE_URL: 'http://127.0.0.1',
+      SUPABASE_SECRET_KEY: 'key',
+      WORKER_HEARTBEAT_URL: `http://127.0.0.1:${port}/secret-of-the-check`,
+    });
+    const made = await makeContainer({ ...env, logLevel: 'fatal' });
+    const told: unknown[] = [];
+    const tell = (fields: object) => void told.push(fields);
+    shared.punctual = Promise.resolve({ ...made, log: { info: tell, warn: tell, error: tell } });
+    const stop = new AbortController();
+    const environment = { PORT: '0', HOST: '127.0.0.1' } as unknown as NodeJS.ProcessEnv;
+    const ended = runWorker(['--only', 'prune'], stop.signal, environment);
+    await vi.waitFor(() => expect(heard).toEqual(['/secret-of-the-check']), 30_000);
+    stop.abort();
+    expect(await ended).toBe(0);
+    expect(JSON.stringify(told)).not.toContain('secret-of-the-check');
+    server.close();
+  });
+
   const crons = ['dm-queue', 'jobs?queue=my_reports', 'monitors', 'monitors/eu', 'mine'].map((name) => ({
     path: `/api/cron/${name}`,
     schedule: '* * * * *',

@@ -1,0 +1,77 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { silentLog } from '../../lib/engine/log';
+import { startHeartbeat } from '../../worker/heartbeat';
+import { VirtualClock } from '../support/virtual-clock';
+
+let server: Server;
+let url: string;
+let status: number;
+let heard: string[];
+let warnings: object[];
+let isWell: boolean;
+let clock: VirtualClock;
+let end: () => void;
+
+beforeEach(async () => {
+  [status, heard, warnings, isWell] = [200, [], [], true];
+  clock = new VirtualClock();
+  server = createServer(({ method, url }, response) => {
+    heard.push(`${method} ${url}`);
+    response.writeHead(status).end('OK');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/secret-of-the-check`;
+});
+afterEach(() => {
+  end();
+  server.close();
+});
+
+function start(): void {
+  const log = { ...silentLog, warn: (fields: object) => void warnings.push(fields) };
+  end = startHeartbeat({ url, isWell: () => isWell, clock, log });
+}
+
+/** Lets `ms` pass, and what is asked meanwhile be answered. */
+const pass = (ms: number) => clock.run(new Promise<void>((resolve) => void clock.timer(ms, resolve)));
+const heardTimes = (times: number) => vi.waitFor(() => expect(heard.length).toBe(times));
+
+it('is sent at once and each minute, while the worker is well, until it ends', async () => {
+  start();
+  await heardTimes(1);
+  await pass(59_999);
+  expect(heard).toEqual(['GET /secret-of-the-check']);
+  await pass(1);
+  await heardTimes(2);
+  isWell = false;
+  await pass(180_000);
+  isWell = true;
+  await pass(60_000);
+  await heardTimes(3);
+  end();
+  await pass(600_000);
+  expect(heard.length).toBe(3);
+});
+
+it('says once that nobody hears it, and names the host alone', async () => {
+  status = 404;
+  start();
+  const { host } = new URL(url);
+  await vi.waitFor(() => expect(warnings).toEqual([{ host, why: 'it answered 404' }]));
+  await pass(60_000);
+  await heardTimes(2);
+  server.close();
+  server.closeAllConnections();
+  await pass(60_000);
+  expect(warnings.length).toBe(1);
+});
+
+it('says so where nobody answers', async () => {
+  server.close();
+  await once(server, 'close');
+  start();
+  await vi.waitFor(() => expect(warnings).toEqual([{ host: new URL(url).host, why: 'ECONNREFUSED' }]));
+});
