@@ -223,7 +223,7 @@ begin
 end
 $$;
 
--- The same for one day, asked for: the queue after p_after, by name. A day that retention has taken rows of keeps its figures: rows is null
+-- The same for one day, asked for: the queue after p_after, by name. One that fails does not hold up those after it. A day that retention has taken rows of keeps its figures: rows is null
 -- then, and first_day the first one that could be rolled up again. PT409 where that is so of every queue.
 create function punctual.roll_up_asked(p_day date, p_after text, p_zone text, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -246,7 +246,11 @@ begin
   if not found then return jsonb_build_object('queue', null, 'day', p_day, 'rows', null); end if;
   v_first := punctual.first_whole_day(r, p_zone);
   if p_day < v_first then return jsonb_build_object('queue', r.queue, 'day', p_day, 'rows', null, 'first_day', v_first); end if;
-  v_rows := punctual.roll_up_day(punctual.read_queue(r.queue), p_day, p_zone);
+  begin
+    v_rows := punctual.roll_up_day(punctual.read_queue(r.queue), p_day, p_zone);
+  exception when query_canceled or others then
+    return jsonb_build_object('queue', r.queue, 'day', p_day, 'rows', null, 'problem', left(sqlerrm, 500));
+  end;
   return jsonb_build_object('queue', r.queue, 'day', p_day, 'rows', v_rows);
 end
 $$;

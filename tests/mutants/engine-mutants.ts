@@ -1107,4 +1107,12 @@ language plpgsql security definer set`,
     replace: 'null;',
     seenBy: 'sql/remove-queue.test.ts',
   },
+  {
+    name: 'a day asked for goes on without a queue that fails',
+    guarantee: 'one queue that cannot be rolled up keeps no other from it',
+    file: 'supabase/migrations/20261122001500_analytics.sql',
+    find: `return jsonb_build_object('queue', r.queue, 'day', p_day, 'rows', null, 'problem', left(sqlerrm, 500));`,
+    replace: 'raise;',
+    seenBy: 'sql/analytics.test.ts',
+  },
 ];

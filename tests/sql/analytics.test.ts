@@ -387,6 +387,18 @@ describe('the daily figures', () => {
     expect(failed).toMatchObject([
       { queue: 'trials', rows: null, problem: expect.stringContaining('does not exist') },
     ]);
+    const asked: unknown[] = [];
+    for (let after: string | null = null, more = true; more; ) {
+      const step = (await database.rpc('roll_up', {
+        p_day: '2026-06-01',
+        p_after: after,
+        p_now: '2026-06-03T02:00:00Z',
+      })) as { queue: string; rows: number | null; problem: string | null; more: boolean };
+      asked.push([step.queue, step.rows, step.problem !== null]);
+      [after, more] = [step.queue, step.more];
+    }
+    expect(asked).toContainEqual(['jobs', 1, false]);
+    expect(asked.at(-1)).toEqual(['trials', null, true]);
     const read = async () =>
       analyticsSchema.parse(await database.rpc('read_analytics', { p_now: '2026-06-03T02:00:00Z' }));
     expect(await read()).toMatchObject({
