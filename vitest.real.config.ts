@@ -15,8 +15,7 @@ const once = [
 ];
 
 /**
- * The tests on real Postgres, PostgREST and Redis (`npm run stack:install`). Two files at a time: each starts servers of its own, and waits for
- * them half of its time. STACK_POSTGRES chooses Postgres 15 (default), 17 or 18.
+ * The tests on real Postgres, PostgREST and Redis (`npm run stack:install`). Two files at a time: they wait for their servers half of the time. STACK_POSTGRES chooses Postgres 15 (default), 17 or 18.
  */
 export default defineConfig({
   resolve: { alias: { '@': fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '') } },
@@ -26,6 +25,8 @@ export default defineConfig({
     globalSetup: ['tests/support/seed-setup.ts'],
     provide: { tier: 'real' },
     pool: 'forks',
+    // As in the quick tier: the files that share a database share its servers.
+    isolate: false,
     maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -283,9 +283,12 @@ create index pace_held on punctual.pace (queue) where held is not null;
 create index pace_refused on punctual.pace (queue) where refused is not null;
 
 -- A statement on a queue's table: format() of the template, in which {status} is the column that says a row's state.
+-- In plpgsql, as whatever a call needs many times: the body of a function in SQL is planned anew in each transaction.
 create function punctual.render_sql(q punctual.queues, p_template text, variadic p_args text[]) returns text
-language sql immutable set search_path = '' as $$
-  select format(replace(p_template, '{status}', replace(quote_ident(q.status_column), '%', '%%')), variadic p_args)
+language plpgsql immutable set search_path = '' as $$
+begin
+  return format(replace(p_template, '{status}', replace(quote_ident(q.status_column), '%', '%%')), variadic p_args);
+end
 $$;
 
 -- Ends the wait of an account for a row that is no more to be tried again, and for no other's: the hold is of the row that was claimed last.
@@ -428,8 +431,10 @@ $$;
 
 -- The items of an array, fifty at a time.
 create function punctual.by_fifty(p_items jsonb) returns setof jsonb
-language sql immutable set search_path = '' as $$
-  select jsonb_agg(i order by n) from jsonb_array_elements(p_items) with ordinality e (i, n) group by (n - 1) / 50 order by (n - 1) / 50
+language plpgsql immutable set search_path = '' as $$
+begin
+  return query select jsonb_agg(i order by n) from jsonb_array_elements(p_items) with ordinality e (i, n) group by (n - 1) / 50 order by (n - 1) / 50;
+end
 $$;
 
 -- What providers tell by webhook. Ticks read it; a webhook touches no row. A message says each thing once, however often it is sent.
@@ -501,14 +506,18 @@ $$;
 
 -- The queue's words, in the order pending, running, done, dead, unknown, cancelled.
 create function punctual.list_words(q punctual.queues) returns text[]
-language sql immutable set search_path = '' as $$
-  select array[q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return array[q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word];
+end
 $$;
 
 -- The state that a row's word stands for; null for no word of the queue's.
 create function punctual.state_of_word(q punctual.queues, p_word text) returns text
-language sql immutable set search_path = '' as $$
-  select (array['pending', 'running', 'done', 'dead', 'unknown', 'cancelled'])[array_position(punctual.list_words(q), p_word)]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return (array['pending', 'running', 'done', 'dead', 'unknown', 'cancelled'])[array_position(punctual.list_words(q), p_word)];
+end
 $$;
 
 -- What somebody who asks may say for a state: the queue's word, or the state's own name; null for neither.

@@ -2,10 +2,13 @@
 
 -- SQL: `, column = what p_result (SQL, jsonb) says of it` for each result column.
 create function punctual.set_results(q punctual.queues, p_result text) returns text
-language sql stable set search_path = '' as $$
-  select coalesce(string_agg(format(case when c = any (q.jsonb_columns) then ', %1$I = coalesce(%2$s->%1$L, t.%1$I)'
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(string_agg(format(case when c = any (q.jsonb_columns) then ', %1$I = coalesce(%2$s->%1$L, t.%1$I)'
                                          else ', %1$I = coalesce(%2$s->>%1$L, t.%1$I)' end, c, p_result), ''), '')
-    from unnest(q.result_columns) c
+    from unnest(q.result_columns) c);
+end
 $$;
 
 -- The accounts of settled rows are free again. What for certain had no effect gives its place back: as long as the account bears this

@@ -37,17 +37,21 @@ $$;
 
 -- When the next row that is not due yet falls due, or an account that waits may go on; null when none waits.
 create function punctual.next_due_at(q punctual.queues, p_partition text, p_now timestamptz) returns timestamptz
-language sql stable set search_path = '' as $$
-  select least(punctual.first_due_at(q, p_partition, false, p_now),
-               (select min(p.ready_at) from punctual.pace p where p.queue = q.name and p.ready_at > p_now and p.ready_at < 'infinity'))
+language plpgsql stable set search_path = '' as $$
+begin
+  return least(punctual.first_due_at(q, p_partition, false, p_now),
+               (select min(p.ready_at) from punctual.pace p where p.queue = q.name and p.ready_at > p_now and p.ready_at < 'infinity'));
+end
 $$;
 
 -- Whether an account of a usable provider is ready to be looked at now.
 create function punctual.is_account_ready(q punctual.queues, p_configured text[], p_now timestamptz) returns boolean
-language sql stable set search_path = '' as $$
-  select exists (select from unnest(p_configured) c (provider)
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from unnest(p_configured) c (provider)
                   cross join lateral (select from punctual.pace p where p.queue = q.name and p.provider = c.provider and p.ready_at <= p_now limit 1) r
-                  where not exists (select from punctual.providers v where v.name = c.provider and v.paused_until > p_now))
+                  where not exists (select from punctual.providers v where v.name = c.provider and v.paused_until > p_now));
+end
 $$;
 
 -- The partitions that a call for the whole queue has to tick: not paused, with a row that could start now; the longest not ticked first.
@@ -151,10 +155,13 @@ $$;
 
 -- When the rows of a tick were asked for: a slot that is delivered twice asks once.
 create function punctual.asked_at(p_tick punctual.ticks) returns timestamptz
-language sql stable set search_path = '' as $$
-  select least(p_tick.started_at, min(t.started_at)) from punctual.ticks t
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select least(p_tick.started_at, min(t.started_at)) from punctual.ticks t
    where p_tick.slot is not null and t.queue = p_tick.queue and t.started_at > p_tick.started_at - interval '1 day'
-     and t.partition = p_tick.partition and t.asked_for = p_tick.asked_for and t.slot = p_tick.slot
+     and t.partition = p_tick.partition and t.asked_for = p_tick.asked_for and t.slot = p_tick.slot);
+end
 $$;
 
 -- The tick's row in the ledger, locked; written on first sight.

@@ -44,15 +44,20 @@ $$;
 
 -- Whether it is a business-scoped user id of WhatsApp: a country code, a dot and an id.
 create function punctual.is_user_id(p_recipient text) returns boolean
-language sql immutable set search_path = '' as $$
-  select p_recipient ~ '^[A-Z]{2}[.]'
+language plpgsql immutable set search_path = '' as $$
+begin
+  return p_recipient ~ '^[A-Z]{2}[.]';
+end
 $$;
 
 -- A telephone number as WhatsApp's webhooks have it: its digits, without what comes after an @, and without the zeros that stand for +. Null for
 -- a user id.
 create function punctual.digits_of(p_number text) returns text
-language sql immutable set search_path = '' as $$
-  select nullif(regexp_replace(regexp_replace(split_part(p_number, '@', 1), '[^0-9]', '', 'g'), '^00', ''), '') where not punctual.is_user_id(p_number)
+language plpgsql immutable set search_path = '' as $$
+begin
+  if punctual.is_user_id(p_number) then return null; end if;
+  return nullif(regexp_replace(regexp_replace(split_part(p_number, '@', 1), '[^0-9]', '', 'g'), '^00', ''), '');
+end
 $$;
 
 -- Which number and which business-scoped user id are one person's. Webhooks leave out the number of people who have a user name. Several ids may

@@ -175,8 +175,10 @@ end
 $$;
 
 create function punctual.is_over(e punctual.enrolments) returns boolean
-language sql immutable set search_path = '' as $$
-  select e.phase not in ('in_progress', 'waiting_reply')
+language plpgsql immutable set search_path = '' as $$
+begin
+  return e.phase not in ('in_progress', 'waiting_reply');
+end
 $$;
 
 -- Whether the person was enrolled in the same sequence anew: what is over stays over then.

@@ -23,14 +23,14 @@ const worker = globalThis as typeof globalThis & { testDatabase?: Promise<Connec
 
 /**
  * Opens an empty, migrated database: the worker's one embedded Postgres, or real Postgres behind PostgREST where STACK_POSTGRES is set.
- * Opening an embedded one takes a second or two, so the files of a worker share it. A file that creates or changes tables, functions,
+ * Opening one takes seconds, so the files of a worker share it. A file that creates or changes tables, functions,
  * schemas, roles or settings asks for a database of its `own`; `close` fails for one that should have.
  */
 export async function openTestDatabase({ own = false } = {}): Promise<TestDatabase> {
-  if (process.env.STACK_POSTGRES) return resettable(await prepared(await openReal()));
-  if (own) return resettable(await prepared(await openEmbedded()));
+  const open = process.env.STACK_POSTGRES ? openReal : openEmbedded;
+  if (own) return resettable(await prepared(await open()));
 
-  worker.testDatabase ??= openEmbedded().then(prepared);
+  worker.testDatabase ??= open().then(prepared);
   const database = resettable(await worker.testDatabase);
   await database.reset();
   const before = await catalogueOf(database);
