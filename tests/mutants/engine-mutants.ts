@@ -332,8 +332,8 @@ export const engineMutants: Mutant[] = [
     name: 'the form of Unipile’s errors',
     guarantee: 'an answer of something else than the provider is no refusal of the row',
     file: 'lib/providers/unipile-api.ts',
-    find: `type: z.string().startsWith('errors/'),`,
-    replace: `type: z.string().default('errors/resource_not_found'),`,
+    find: `if (!data || !isErrorType(data.type)) return null;`,
+    replace: `if (!data) return { code: 'errors/resource_not_found', kind: 'rejected' };`,
   },
   {
     name: 'the backoff doubles',
