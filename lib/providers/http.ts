@@ -132,6 +132,7 @@ export async function request(call: HttpRequest): Promise<HttpAnswer> {
         headers,
         body: call.body,
         redirect: 'manual',
+        // Ours is none, and `cache-control: no-cache` goes out with it for the caches of others.
         cache: 'no-store',
         signal: controller.signal,
       });

@@ -49,7 +49,7 @@ export function unipileApi({ dsn, apiKey, version: name = 'v1' }: UnipileOptions
       provider: PROVIDER,
       method: 'GET',
       url: `${base}${path}?${asked}`,
-      headers: { ...headers, ...version.readHeaders },
+      headers,
       signal,
       readError,
     });

@@ -6,7 +6,6 @@ import { part, type UnipileVersion } from './unipile-version';
 /** developer.unipile.com/reference. The account is a field of the form or of the query; that there is no cursor means that there is no more. */
 export const unipileV1: UnipileVersion = {
   base: '/api/v1',
-  readHeaders: {},
   isCopy: () => false,
   body: (fields, files) => multipart(fields as Record<string, string>, files),
   page: z

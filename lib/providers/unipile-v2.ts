@@ -14,10 +14,12 @@ import { part, type UnipileVersion } from './unipile-version';
  * `@name` in the text of a post mentions that person, if there is one.
  */
 
-/** The account is part of the path. A read is asked not to come from Unipile's cache, which keeps answers for an hour. */
+/**
+ * The account is part of the path. Unipile's cache keeps what is read for an hour; `cache-control: no-cache`, which fetch sends with each
+ * of our calls, asks it not to.
+ */
 export const unipileV2: UnipileVersion = {
   base: '/v2',
-  readHeaders: { 'cache-control': 'no-cache' },
   isCopy: (headers) => /hit/i.test(headers.get('x-cache') ?? ''),
   body: (fields, files) => ({
     contentType: 'application/json',

@@ -25,8 +25,6 @@ export interface Page {
 export interface UnipileVersion {
   /** Before every path. */
   base: string;
-  /** Of every read. */
-  readHeaders: Record<string, string>;
   /** Whether an answer shows how things were, not how they are. */
   isCopy(headers: Headers): boolean;
   body(

@@ -249,9 +249,9 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'no answer from the cache',
     guarantee: 'what a cache answers proves no absence',
-    file: 'lib/providers/unipile-v2.ts',
-    find: `readHeaders: { 'cache-control': 'no-cache' },`,
-    replace: 'readHeaders: {},',
+    file: 'lib/providers/http.ts',
+    find: `        cache: 'no-store',`,
+    replace: '',
   },
   {
     name: 'the end of a list of v2',
