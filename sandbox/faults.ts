@@ -14,6 +14,8 @@ export const faultSettings = z.strictObject({
   lost: share,
   /** Accounts that the provider has restricted: nothing is taken of them. */
   restricted: z.array(z.string()),
+  /** Accounts that have to be connected again: nothing is taken of them. */
+  disconnected: z.array(z.string()),
 });
 
 export type FaultSettings = z.infer<typeof faultSettings>;
@@ -29,7 +31,7 @@ export type Limit = (typeof LIMITS)[keyof typeof LIMITS][number];
 /** What becomes of one message when its turn comes. `taken` says whether it is delivered. */
 export type Fault =
   | { kind: 'none' | 'trickle'; taken: true }
-  | { kind: 'refused' | 'restricted'; taken: false }
+  | { kind: 'refused' | 'restricted' | 'disconnected'; taken: false }
   | { kind: 'rate limited'; taken: false; seconds: number }
   | { kind: 'limited'; taken: false; limit: Limit }
   | { kind: 'dropped' | 'error' | 'hang' | 'html'; taken: boolean };
@@ -66,6 +68,8 @@ export class Faults {
     if (refused) return { waitMs, fault: { kind: 'refused', taken: false } };
     if (this.settings.restricted.includes(send.account))
       return { waitMs, fault: { kind: 'restricted', taken: false } };
+    if (this.settings.disconnected.includes(send.account))
+      return { waitMs, fault: { kind: 'disconnected', taken: false } };
     const told = (times === 1 && limitDirective(send)) || directive(send.text);
     if (told) return { waitMs, fault: told };
     const { rateLimited, lost } = this.#steady.has(send.account)

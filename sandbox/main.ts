@@ -14,7 +14,8 @@ const USAGE = `Usage: npm run sandbox -- [options]
   --answer-after A-B milliseconds before they answer (1000-4000)
   --answered ACCOUNTS  separated by commas: whom they answer; all unless given
   --whatsapp-webhook URL  told of sent, delivered and answers, signed with WHATSAPP_APP_SECRET of the environment
-  --unipile-webhook URL   told of messages, with UNIPILE_WEBHOOK_SECRET of the environment
+  --unipile-webhook URL   told of messages and of accounts, with UNIPILE_WEBHOOK_SECRET of the environment, in the form of
+                     UNIPILE_API_VERSION of the environment (v1)
   --quiet            print nothing per message`;
 
 function fail(message: string): never {
@@ -103,7 +104,10 @@ const sandbox = await startSandbox({
   },
   webhooks: {
     whatsapp: whatsapp && { url: whatsapp.url, appSecret: whatsapp.secret },
-    unipile,
+    unipile: unipile && {
+      ...unipile,
+      version: process.env.UNIPILE_API_VERSION?.trim() === 'v2' ? 'v2' : 'v1',
+    },
     onGivenUp: (url, reason) => console.error(`${url} was not told of a message: ${reason}`),
   },
   onTurn: values.quiet

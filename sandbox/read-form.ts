@@ -7,6 +7,7 @@ export interface Form {
 
 /** A multipart body, or null where it is none. Of a file only its type and size are kept. */
 export async function readForm(asked: Asked): Promise<Form | null> {
+  if (asked.form) return asked.form;
   try {
     const headers = { 'content-type': asked.header('content-type') ?? '' };
     const entries = await new Response(new Uint8Array(asked.body), { headers }).formData();

@@ -11,6 +11,7 @@ import type { Reading, Shape } from './shape';
 import { Sites } from './sites';
 import { MAX_POST_BYTES, postShape, showPost } from './unipile-posts-shape';
 import { readUnipile, unipileShape } from './unipile-shape';
+import { isUnipileV2, readUnipileV2, shapeV2 } from './unipile-v2-shape';
 import { type WebhookSettings, Webhooks } from './webhooks';
 import { readWhatsapp, whatsappShape } from './whatsapp-shape';
 
@@ -92,11 +93,12 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     rateLimited = 0,
     lost = 0,
     restricted = [],
+    disconnected = [],
   } = options;
   const log = new DeliveryLog();
   const faults = new Faults(
     seed,
-    faultSettings.parse({ latencyMs, rateLimited, lost, restricted }),
+    faultSettings.parse({ latencyMs, rateLimited, lost, restricted, disconnected }),
     options.steady,
   );
   const webhooks = new Webhooks(options.webhooks ?? {});
@@ -130,30 +132,26 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const method = request.method ?? 'GET';
     const url = new URL(`http://sandbox${request.url?.startsWith('/') ? request.url : '/'}`);
-    const isPost = method === 'POST' && /^\/api\/v1\/posts\/?$/.test(url.pathname);
+    const isPost = method === 'POST' && /^\/(api\/v1|v2\/[^/]+)\/posts\/?$/.test(url.pathname);
     const body = await readBody(request, isPost ? MAX_POST_BYTES : MAX_BODY_BYTES);
     if (body === null) return void response.destroy();
-    const provider = url.pathname.startsWith('/api/v1/')
-      ? 'unipile'
-      : /^\/v\d/.test(url.pathname)
-        ? 'whatsapp'
-        : null;
+    const provider = providerOf(url.pathname);
     if (body === 'too long') {
-      const shape = provider === 'whatsapp' ? whatsappShape : unipileShape;
-      return writeAnswer(response, (isPost ? postShape(shape) : shape).tooLong());
+      const shape = isPost ? postShape(unipileShape) : provider === 'whatsapp' ? whatsappShape : unipileShape;
+      return writeAnswer(response, (provider === 'unipile v2' ? shapeV2(shape) : shape).tooLong());
     }
     if (provider) {
       const header = (name: string) => request.headers[name]?.toString();
       const asked = { method, url, header, body };
       const reading =
-        provider === 'unipile'
-          ? await readUnipile(asked, log)
-          : readWhatsapp(asked, log, options.enforceWindow ?? false);
+        provider === 'whatsapp'
+          ? readWhatsapp(asked, log, options.enforceWindow ?? false)
+          : await (provider === 'unipile v2' ? readUnipileV2 : readUnipile)(asked, log);
       if ('answer' in reading) return writeAnswer(response, reading.answer);
       return queueTurn(reading, response);
     }
     if (url.pathname.startsWith('/sites/')) return sites.answer(url.pathname, response);
-    if (url.pathname === '/faults') return answerFaults(method, body, faults, response);
+    if (url.pathname === '/faults') return answerFaults(method, body, faults, webhooks, response);
     if (method === 'POST' && url.pathname === '/replies') return answerWriting(body, write, response);
     const logged =
       url.pathname === '/deliveries' ? log.all() : url.pathname === '/replies' ? log.replies() : null;
@@ -214,6 +212,9 @@ function answerTurn(response: ServerResponse, shape: Shape, fault: Fault, delive
     case 'restricted':
       writeAnswer(response, shape.restricted());
       break;
+    case 'disconnected':
+      writeAnswer(response, shape.disconnected());
+      break;
     case 'error':
       writeAnswer(response, shape.failed());
       break;
@@ -229,14 +230,31 @@ function answerTurn(response: ServerResponse, shape: Shape, fault: Fault, delive
   }
 }
 
-function answerFaults(method: string, body: Buffer, faults: Faults, response: ServerResponse): void {
+function providerOf(path: string): 'unipile' | 'unipile v2' | 'whatsapp' | null {
+  if (path.startsWith('/api/v1/')) return 'unipile';
+  if (isUnipileV2(path)) return 'unipile v2';
+  return /^\/v\d/.test(path) ? 'whatsapp' : null;
+}
+
+/** Who is disconnected, or connected again, is told of by webhook. */
+function answerFaults(
+  method: string,
+  body: Buffer,
+  faults: Faults,
+  webhooks: Webhooks,
+  response: ServerResponse,
+): void {
   if (method === 'POST') {
     const parsed = faultSettings.partial().safeParse(parseJson(body));
     if (!parsed.success) {
       writeAnswer(response, { status: 400, body: { issues: parsed.error.issues } });
       return;
     }
+    const before = faults.settings.disconnected;
     faults.settings = { ...faults.settings, ...parsed.data };
+    const after = faults.settings.disconnected;
+    for (const account of after) if (!before.includes(account)) webhooks.announceStatus(account, false);
+    for (const account of before) if (!after.includes(account)) webhooks.announceStatus(account, true);
   }
   writeAnswer(response, { status: 200, body: faults.settings });
 }

@@ -1,6 +1,7 @@
 import type { Answer } from './answer';
 import type { Delivery, Send } from './delivery-log';
 import type { Limit } from './faults';
+import type { Form } from './read-form';
 
 /** How one provider words its answers to a message. */
 export interface Shape {
@@ -10,6 +11,8 @@ export interface Shape {
   limited(limit: Limit): Answer;
   /** Refuses the account, whatever it sends. */
   restricted(): Answer;
+  /** The account has to be connected again. */
+  disconnected(): Answer;
   failed(): Answer;
   tooLong(): Answer;
 }
@@ -23,4 +26,6 @@ export interface Asked {
   url: URL;
   header(name: string): string | undefined;
   body: Buffer;
+  /** What was read of the body already. */
+  form?: Form;
 }

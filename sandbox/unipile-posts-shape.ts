@@ -5,8 +5,8 @@ import { readForm } from './read-form';
 import type { Asked, Reading, Shape } from './shape';
 import { goneParty, unipileError } from './unipile-error';
 
-/** Pictures and videos, and the text beside them. */
-export const MAX_POST_BYTES = 40 * 1024 * 1024;
+/** Pictures and videos, in base64 by v2, and the text beside them. */
+export const MAX_POST_BYTES = 48 * 1024 * 1024;
 
 const MOST_CHARACTERS = 3_000;
 
@@ -19,7 +19,7 @@ export function postShape(failures: Shape): Shape {
       status: 201,
       body: { object: 'PostCreated', post_id: shareNumber(delivery) },
     }),
-    tooLong: () => unipileError(413, 'content_too_large', 'The body is larger than 40 MB'),
+    tooLong: () => unipileError(413, 'content_too_large', 'The body is larger than 48 MB'),
   };
 }
 

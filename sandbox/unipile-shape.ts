@@ -1,6 +1,6 @@
 import type { Answer } from './answer';
 import { decodePart } from './decode-part';
-import type { Delivery, DeliveryLog, Reply } from './delivery-log';
+import type { Chat, Delivery, DeliveryLog, Reply } from './delivery-log';
 import { readForm } from './read-form';
 import type { Asked, Reading, Shape } from './shape';
 import { goneParty, unipileError } from './unipile-error';
@@ -17,6 +17,7 @@ const messageShape: Shape = {
       ? unipileError(422, 'cannot_resend_yet', 'The person cannot be written to again yet')
       : unipileError(422, 'limit_exceeded', 'The account has sent too much'),
   restricted: () => unipileError(403, 'account_restricted', 'The account has been restricted'),
+  disconnected: () => unipileError(401, 'disconnected_account', 'The account is disconnected'),
   failed: () => unipileError(500, 'unexpected_error', 'Unexpected error'),
   tooLong: () => unipileError(413, 'content_too_large', 'The body is larger than 1 MB'),
 };
@@ -43,6 +44,7 @@ export async function readUnipile(asked: Asked, log: DeliveryLog): Promise<Readi
   const chat = /^\/api\/v1\/chats\/([^/]+)\/messages\/?$/.exec(asked.url.pathname)?.[1];
   const route = chat ? 'messages' : /^\/api\/v1\/chats\/?$/.test(asked.url.pathname) ? 'chats' : null;
   if (route === 'messages' && asked.method === 'GET') return { answer: listMessages(asked, chat ?? '', log) };
+  if (route === 'chats' && asked.method === 'GET') return { answer: listAllChats(asked, log) };
   if (!route || asked.method !== 'POST')
     return { answer: unipileError(404, 'resource_not_found', 'Not found') };
 
@@ -82,8 +84,9 @@ function partiesOf(encodedId: string): { account: string; recipient: string } | 
 /** `GET …/messages`: what either side wrote in the chat, newest first; `limit`, `cursor`, `after` and `before` work. */
 function listMessages(asked: Asked, encodedId: string, log: DeliveryLog): Answer {
   const parties = partiesOf(encodedId);
-  if (!parties) return unipileError(404, 'resource_not_found', 'No such chat');
   const query = asked.url.searchParams;
+  if (!parties || parties.account !== (query.get('account_id') ?? parties.account))
+    return unipileError(404, 'resource_not_found', 'No such chat');
   const limit = Math.min(Math.max(Number(query.get('limit')) || 100, 1), 250);
   const [after, before] = [query.get('after'), query.get('before')];
   const written = log.ofChat({ provider: 'unipile', ...parties });
@@ -110,18 +113,34 @@ function listChats(asked: Asked, attendee: string, log: DeliveryLog): Answer {
     .chats()
     .filter(({ provider, recipient }) => provider === 'unipile' && recipient === attendee);
   if (chats.length === 0) return unipileError(404, 'resource_not_found', 'No such attendee');
-  const accounts = asked.url.searchParams.get('account_id')?.split(',');
-  const items = chats
-    .filter(({ account }) => !accounts || accounts.includes(account))
-    .map((chat) => ({
-      object: 'Chat',
-      id: chatId(chat),
-      account_id: chat.account,
-      attendee_provider_id: attendee,
-      type: 0,
-    }));
+  const items = ofAccounts(chats, asked).map(listedChat);
   return { status: 200, body: { object: 'ChatList', items, cursor: null } };
 }
+
+/** `GET …/chats`: the chat that came to be last comes first; `limit` and `cursor` work. */
+function listAllChats(asked: Asked, log: DeliveryLog): Answer {
+  const query = asked.url.searchParams;
+  const limit = Math.min(Math.max(Number(query.get('limit')) || 100, 1), 250);
+  const all = ofAccounts(log.chats(), asked).filter(({ provider }) => provider === 'unipile');
+  // The cursor counts from the oldest, as that of messages.
+  const older = all.slice(0, Number(query.get('cursor') ?? all.length));
+  const items = older.slice(-limit).reverse().map(listedChat);
+  const left = older.length - items.length;
+  return { status: 200, body: { object: 'ChatList', items, cursor: left > 0 ? String(left) : null } };
+}
+
+function ofAccounts(chats: Chat[], asked: Asked): Chat[] {
+  const accounts = asked.url.searchParams.get('account_id')?.split(',');
+  return chats.filter(({ account }) => !accounts || accounts.includes(account));
+}
+
+const listedChat = (chat: Chat) => ({
+  object: 'Chat',
+  id: chatId(chat),
+  account_id: chat.account,
+  attendee_provider_id: chat.recipient,
+  type: 0,
+});
 
 /** The event `message_received` of the source `messaging`; Unipile sends it of an account's own messages too. */
 export function receivedEvent(entry: Delivery | Reply) {
@@ -157,4 +176,9 @@ const listed = (entry: Delivery | Reply) => ({
   text: entry.text,
   timestamp: entry.at,
   is_sender: entry.kind === 'reply' ? 0 : 1,
+});
+
+/** The event of the source `account_status`. */
+export const accountStatusEvent = (account: string, connected: boolean) => ({
+  AccountStatus: { account_id: account, account_type: 'LINKEDIN', message: connected ? 'OK' : 'CREDENTIALS' },
 });

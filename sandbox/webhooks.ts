@@ -1,10 +1,12 @@
 import type { Delivery, Reply } from './delivery-log';
-import { receivedEvent } from './unipile-shape';
+import { accountStatusEvent, receivedEvent } from './unipile-shape';
+import { newMessageEvent, signatureV2, statusEventV2 } from './unipile-v2-shape';
 import { inboundEvent, signature, statusEvent } from './whatsapp-shape';
 
 export interface WebhookSettings {
   whatsapp?: { url: string; appSecret: string };
-  unipile?: { url: string; secret: string };
+  /** `version`: v1 unless given. */
+  unipile?: { url: string; secret: string; version?: 'v1' | 'v2' };
   /** Least and most milliseconds between a message, or the event before, and an event. 100 to 1500 unless given. */
   delayMs?: [number, number];
   /** Milliseconds before the first repetition; each later one is twice as long. 1000 unless given. */
@@ -33,9 +35,10 @@ export class Webhooks {
     this.#settings = settings;
   }
 
-  /** WhatsApp: `sent`, then `delivered`. Unipile: `message_received`, as of every message in a chat. */
+  /** WhatsApp: `sent`, then `delivered`. Unipile: `message_received` or `message.new`, as of every message in a chat. */
   announce(delivery: Delivery): void {
-    if (delivery.provider === 'unipile') this.#plan(this.#byUnipile(receivedEvent(delivery)));
+    if (delivery.provider === 'unipile')
+      this.#plan(this.#byUnipile(receivedEvent, newMessageEvent, delivery));
     else {
       this.#plan(
         (['sent', 'delivered'] as const).flatMap((status) => this.#byWhatsapp(statusEvent(delivery, status))),
@@ -47,7 +50,7 @@ export class Webhooks {
   announceReply(reply: Reply): void {
     const events =
       reply.provider === 'unipile'
-        ? this.#byUnipile(receivedEvent(reply))
+        ? this.#byUnipile(receivedEvent, newMessageEvent, reply)
         : this.#byWhatsapp(inboundEvent(reply));
     const onTold = () => {
       reply.told_at ??= new Date().toISOString();
@@ -55,11 +58,19 @@ export class Webhooks {
     this.#plan(events.map((event) => ({ ...event, onTold })));
   }
 
-  #byUnipile(told: object): Event[] {
+  /** An account of Unipile's was disconnected, or is connected again. */
+  announceStatus(account: string, connected: boolean): void {
+    this.#plan(this.#byUnipile(accountStatusEvent, statusEventV2, account, connected));
+  }
+
+  #byUnipile<Of extends unknown[]>(v1: (...of: Of) => object, v2: (...of: Of) => object, ...of: Of): Event[] {
     const { unipile } = this.#settings;
     if (!unipile) return [];
-    const headers = { 'unipile-auth': unipile.secret };
-    return [{ url: unipile.url, headers, body: JSON.stringify(told) }];
+    const { url, secret } = unipile;
+    if (unipile.version !== 'v2')
+      return [{ url, headers: { 'unipile-auth': secret }, body: JSON.stringify(v1(...of)) }];
+    const body = JSON.stringify(v2(...of));
+    return [{ url, headers: { 'unipile-signature': signatureV2(body, secret) }, body }];
   }
 
   #byWhatsapp(told: object): Event[] {

@@ -53,6 +53,7 @@ export const whatsappShape: Shape = {
   rateLimited: (seconds) => error(429, 130429, 'Rate limit hit', { 'retry-after': String(seconds) }),
   limited: (limit) => error(400, Number(limit), LIMITS[limit] ?? ''),
   restricted: () => error(403, 131031, 'Account has been locked'),
+  disconnected: () => error(403, 131031, 'Account has been locked'),
   failed: () => error(500, 131000, 'Something went wrong'),
   tooLong: () => error(413, 100, 'The body is larger than 1 MB'),
 };

@@ -51,7 +51,7 @@ function classify(error: unknown, delivery: 'at-most-once' | 'at-least-once'): V
       const refused = scope === 'provider' ? 'provider' : 'account';
       // An account's own refusal is an answer: the provider is well.
       return {
-        outcome: { kind: 'retry', error: message, refused },
+        outcome: { kind: 'retry', error: message, refused, ...(isCode(code) && { refusal: String(code) }) },
         provider: refused === 'provider' ? 'refused' : 'answered',
       };
     }

@@ -15,6 +15,8 @@ export type Outcome =
        * longer the more often in a row.
        */
       refused?: 'account' | 'provider';
+      /** For what: the provider's code. */
+      refusal?: string;
       result?: Result;
     }
   /** A recurring row did its work: due again `afterSeconds` after its last due time, or as many times that as it takes to be after its claim. */

@@ -183,6 +183,7 @@ export class Performing<Row, Deps, Env> {
       settlement.rateLimited = true;
       if (claimed.account) {
         settlement.refused = outcome.refused;
+        settlement.refusal = outcome.refusal;
         settlement.accountId = claimed.account.id;
       } else settlement.delaySeconds = bounded(outcome.afterSeconds) ?? refusedPauseSeconds;
     } else if (outcome.kind === 'retry' && outcome.rateLimited) {

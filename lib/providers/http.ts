@@ -59,8 +59,8 @@ export interface ErrorReading {
   detail?: string;
   /** `account` where it says nothing. */
   scope?: ErrorScope;
-  /** Where there is no `retry-after` header. */
-  retryAfterSeconds?: number;
+  /** Where there is no `retry-after` header; null where that is not to be believed. */
+  retryAfterSeconds?: number | null;
 }
 
 export interface HttpRequest {
@@ -132,6 +132,7 @@ export async function request(call: HttpRequest): Promise<HttpAnswer> {
         headers,
         body: call.body,
         redirect: 'manual',
+        // Ours is none, and `cache-control: no-cache` goes out with it for the caches of others.
         cache: 'no-store',
         signal: controller.signal,
       });
@@ -201,7 +202,7 @@ function refusal(call: HttpRequest, answer: HttpAnswer, own: ErrorReading | null
       provider: call.provider,
       status: answer.status,
       code,
-      retryAfterSeconds: told ?? reading.retryAfterSeconds ?? null,
+      retryAfterSeconds: reading.retryAfterSeconds === null ? null : (told ?? reading.retryAfterSeconds),
       scope: reading.scope,
     },
   );

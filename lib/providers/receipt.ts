@@ -21,8 +21,22 @@ export interface Receipt {
   said_at?: string;
 }
 
+/** What a provider told us by webhook of an account's connection. */
+export interface ConnectionNotice {
+  /** As in `punctual.accounts`. */
+  provider_account_id: string;
+  connected: boolean;
+  /** Why it is not, for a person. */
+  said?: string;
+  /** When the provider says it was; ISO 8601, UTC. */
+  said_at?: string;
+  /** Codes of refusals that are over now that it is connected. */
+  mends?: string[];
+}
+
 export interface WebhookReading {
   receipts: Receipt[];
+  connections?: ConnectionNotice[];
   /** Events that are none of ours, or not in the shape agreed. */
   ignored: number;
   /** Why the webhook must be refused as a whole. */

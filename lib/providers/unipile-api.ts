@@ -1,82 +1,87 @@
 import { z } from 'zod';
-import { type ErrorReading, type HttpAnswer, request, unexpectedAnswer } from './http';
-import { type MultipartFile, multipart } from './multipart';
-import { unipileCodes } from './unipile-codes';
+import { type ErrorReading, type HttpAnswer, ProviderError, request, unexpectedAnswer } from './http';
+import type { MultipartFile } from './multipart';
+import { unipileV1 } from './unipile-v1';
+import { unipileV2 } from './unipile-v2';
+import type { Read, UnipileVersion, Write } from './unipile-version';
 
 export const PROVIDER = 'unipile';
 
 export interface UnipileOptions {
+  /** Of its API; v1 if not given. */
+  version?: 'v1' | 'v2';
   /** A host (`api1.unipile.com:13111`) or an address with its scheme. */
   dsn: string;
   apiKey: string;
 }
 
-/** Calls of Unipile's API v1, below `/api/v1`. All of them throw `ProviderError`. */
+/** Calls of Unipile's API. All of them throw `ProviderError`. */
 export interface UnipileApi {
-  get(path: string, query: Record<string, string>, signal?: AbortSignal): Promise<HttpAnswer>;
+  version: UnipileVersion;
+  get(read: Read, signal?: AbortSignal): Promise<HttpAnswer>;
   /** Hands out page after page, until `take` has enough. False where pages were left unread. */
   readPages(
-    path: string,
-    query: Record<string, string>,
+    read: Read,
     take: (items: unknown[], answer: HttpAnswer) => 'enough' | 'more',
     signal?: AbortSignal,
-    pageSize?: number,
   ): Promise<boolean>;
-  /** A form; what it is answered has to fit `schema`. */
-  post<T>(
-    path: string,
-    fields: Record<string, string | undefined>,
-    schema: z.ZodType<T>,
-    signal?: AbortSignal,
-    files?: MultipartFile[],
-  ): Promise<T>;
+  /** What it is answered has to fit `schema`. */
+  post<T>(write: Write, schema: z.ZodType<T>, signal?: AbortSignal, files?: MultipartFile[]): Promise<T>;
 }
 
 const errorBody = z.object({
-  type: z.string().startsWith('errors/'),
+  type: z.string(),
   title: z.string().optional(),
   detail: z.string().nullish(),
 });
 
-const list = z.object({ items: z.array(z.unknown()), cursor: z.string().nullish() });
-
-const PAGE_SIZE = 100;
 const MOST_PAGES = 5;
 
-export function unipileApi({ dsn, apiKey }: UnipileOptions): UnipileApi {
-  const base = (/^https?:\/\//i.test(dsn) ? dsn : `https://${dsn}`).replace(/\/+$/, '');
+export function unipileApi({ dsn, apiKey, version: name = 'v1' }: UnipileOptions): UnipileApi {
+  const version = { v1: unipileV1, v2: unipileV2 }[name];
+  const base = `${(/^https?:\/\//i.test(dsn) ? dsn : `https://${dsn}`).replace(/\/+$/, '')}${version.base}`;
   const headers = { 'x-api-key': apiKey, accept: 'application/json' };
+  const readError = (answer: HttpAnswer) => readingOf(version, answer);
 
-  const get: UnipileApi['get'] = (path, query, signal) =>
-    request({
+  const get: UnipileApi['get'] = async ({ path, query = {}, pageSize }, signal) => {
+    const asked = new URLSearchParams({ ...query, ...(pageSize && { limit: String(pageSize) }) });
+    const answer = await request({
       provider: PROVIDER,
       method: 'GET',
-      url: `${base}/api/v1${path}?${new URLSearchParams(query)}`,
+      url: `${base}${path}?${asked}`,
       headers,
       signal,
       readError,
     });
+    if (!version.isCopy(answer.headers)) return answer;
+    const message = `${PROVIDER} answered from its cache: what was sent since may be missing`;
+    throw new ProviderError(message, { kind: 'uncertain', provider: PROVIDER, code: 'cached_answer' });
+  };
 
   return {
+    version,
     get,
-    async readPages(path, query, take, signal, pageSize = PAGE_SIZE) {
-      let cursor = '';
+    async readPages(read, take, signal) {
+      let asked = read;
+      let count = 0;
       for (let page = 1; page <= MOST_PAGES; page += 1) {
-        const asked = { ...query, limit: String(pageSize), ...(cursor && { cursor }) };
-        const answer = await get(path, asked, signal);
-        const parsed = list.safeParse(answer.body);
+        const answer = await get(asked, signal);
+        const parsed = version.page.safeParse(answer.body);
         if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
-        cursor = parsed.data.cursor ?? '';
-        if (take(parsed.data.items, answer) === 'enough' || !cursor) return true;
+        const { items, cursor } = parsed.data;
+        count += items.length;
+        if (take(items, answer) === 'enough') return true;
+        if (cursor === null) return version.isLast(parsed.data, read, count);
+        asked = version.nextPage(read, cursor);
       }
       return false;
     },
-    async post(path, fields, schema, signal, files) {
-      const { contentType, body } = multipart(fields, files);
+    async post({ path, fields }, schema, signal, files = []) {
+      const { contentType, body } = version.body(fields, files);
       const answer = await request({
         provider: PROVIDER,
         method: 'POST',
-        url: `${base}/api/v1${path}`,
+        url: `${base}${path}`,
         headers: { ...headers, 'content-type': contentType },
         body,
         signal,
@@ -102,13 +107,12 @@ export function passes(sinceMs: number, instants: number[]): boolean {
   );
 }
 
-function readError(answer: HttpAnswer): ErrorReading | null {
-  const parsed = errorBody.safeParse(answer.body);
-  if (!parsed.success) return null;
-  const { type, title, detail } = parsed.data;
+function readingOf({ isErrorType, codes }: UnipileVersion, answer: HttpAnswer): ErrorReading | null {
+  const { data } = errorBody.safeParse(answer.body);
+  if (!data || !isErrorType(data.type)) return null;
   return {
-    ...(answer.status < 500 && unipileCodes.get(type)),
-    code: type,
-    detail: [title, detail].filter(Boolean).join(': '),
+    ...(answer.status < 500 && codes.get(data.type)),
+    code: data.type,
+    detail: [data.title, data.detail].filter(Boolean).join(': '),
   };
 }

@@ -14,7 +14,7 @@ export const unipileCodes: ReadonlyMap<string, ErrorReading> = new Map<string, E
   ['errors/missing_credentials', ofSetUp],
   ['errors/insufficient_privileges', ofSetUp],
 
-  // 401: the account has to be connected again.
+  // 401: the account has to be connected again. `disconnectedCodes` has what that mends.
   ['errors/disconnected_account', ofAccount],
   ['errors/disconnected_feature', ofAccount],
   ['errors/invalid_credentials', ofAccount],
@@ -68,3 +68,16 @@ export const unipileCodes: ReadonlyMap<string, ErrorReading> = new Map<string, E
   ['errors/insufficient_credits', ofRow],
   ['errors/cant_send_message', ofRow],
 ]);
+
+/** The refusals of either version that end once the account is connected again. */
+export const disconnectedCodes = [
+  'errors/disconnected_account',
+  'errors/disconnected_feature',
+  'errors/invalid_credentials',
+  'errors/expired_credentials',
+  'errors/invalid_checkpoint_solution',
+  'errors/checkpoint_error',
+  'provider/invalid_authorization',
+  'provider/invalid_credentials',
+  'provider/invalid_checkpoint_code',
+];

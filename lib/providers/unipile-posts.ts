@@ -5,7 +5,7 @@ import { PROVIDER, passes, type UnipileOptions, unipileApi } from './unipile-api
 
 /*
  * Sources: Unipile's reference of API v1 (create a post, retrieve a post, list all posts, retrieve own profile) and its guide "Posts and
- * Comments". Not confirmed there, and never relied upon:
+ * Comments"; of v2 what unipile-v2.ts names. Not confirmed there, and never relied upon:
  * - In what form `post_id` comes back. LinkedIn has several ids for one post (activity, share, ugcPost), and the list may show another
  *   one; `social_id` is the one to act upon. So the post is read back by `post_id`, and whatever numbers an item bears are compared.
  * - That a retrieve takes the `post_id` just given, and at once. Where it does not, the permalink stays unknown.
@@ -60,7 +60,11 @@ export interface UnipilePosts {
   }): Promise<{ posts: OwnPost[]; complete: boolean }>;
 }
 
-const created = z.object({ object: z.literal('PostCreated'), post_id: z.string().nullish() });
+/** v2 answers the post itself. */
+const created = z.union([
+  z.object({ object: z.literal('PostCreated'), post_id: z.string().nullish() }),
+  z.object({ object: z.literal('Post'), id: z.string() }).transform(({ id }) => ({ post_id: id })),
+]);
 
 const optionalText = z.string().nullish().catch(null);
 const shown = z
@@ -69,6 +73,8 @@ const shown = z
     social_id: optionalText,
     text: optionalText,
     parsed_datetime: optionalText,
+    /** v2. */
+    created_at: optionalText,
     date: optionalText,
     share_url: optionalText,
     is_repost: z.boolean().nullish().catch(null),
@@ -81,7 +87,7 @@ const shown = z
       id: id ?? '',
       names: [...new Set([...ids, ...[...ids, item.share_url ?? ''].flatMap(numbersOf)])],
       text: item.text ?? '',
-      at: instantOf(item.parsed_datetime) ?? instantOf(item.date),
+      at: instantOf(item.parsed_datetime) ?? instantOf(item.created_at) ?? instantOf(item.date),
       permalink: permalinkOf(item.share_url),
       isRepost: item.is_repost === true,
     };
@@ -89,15 +95,14 @@ const shown = z
 
 const profile = z.object({ provider_id: z.string().min(1) });
 
-/** A page is drawn from LinkedIn itself, and an item is long: several KB. */
-const PAGE_SIZE = 20;
-
-/** Posts by Unipile's API v1. */
+/** Posts by Unipile's API. */
 export function unipilePosts(options: UnipileOptions): UnipilePosts {
-  const { get, post, readPages } = unipileApi(options);
+  const { version, get, post, readPages } = unipileApi(options);
 
-  async function ownId(accountId: string, signal?: AbortSignal): Promise<string> {
-    const answer = await get('/users/me', { account_id: accountId }, signal);
+  async function ownId(accountId: string, signal?: AbortSignal): Promise<string | null> {
+    const self = version.self({ accountId });
+    if (self === null) return null;
+    const answer = await get(self, signal);
     const parsed = profile.safeParse(answer.body);
     if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
     return parsed.data.provider_id;
@@ -106,11 +111,11 @@ export function unipilePosts(options: UnipileOptions): UnipilePosts {
   return {
     async createPost({ accountId, text, media, signal }) {
       const files = media.map((one) => ({ field: 'attachments', ...one }));
-      const answer = await post('/posts', { account_id: accountId, text }, created, signal, files);
+      const answer = await post(version.createPost({ accountId, text }), created, signal, files);
       return { postId: answer.post_id || null };
     },
     async readPost({ accountId, postId, signal }) {
-      const answer = await get(`/posts/${encodeURIComponent(postId)}`, { account_id: accountId }, signal);
+      const answer = await get(version.post({ accountId, postId }), signal);
       const parsed = shown.safeParse(answer.body);
       if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
       return { id: parsed.data.id, permalink: parsed.data.permalink };
@@ -128,8 +133,8 @@ export function unipilePosts(options: UnipileOptions): UnipilePosts {
           if (!((instants[index] ?? 0) < sinceMs)) found.set(one.id, one);
         return passes(sinceMs, instants) ? 'enough' : 'more';
       };
-      const path = `/users/${encodeURIComponent(await ownId(accountId, signal))}/posts`;
-      const allRead = await readPages(path, { account_id: accountId }, take, signal, PAGE_SIZE);
+      const userId = await ownId(accountId, signal);
+      const allRead = await readPages(version.posts({ accountId, userId }), take, signal);
       return { posts: [...found.values()], complete: allRead && allReadable };
     },
   };

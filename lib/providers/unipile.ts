@@ -21,14 +21,13 @@ export interface ChatMessage {
 
 export interface Unipile {
   /**
-   * Sends a text in a chat that exists. `accountId`, where it is given, makes Unipile refuse a chat of
-   * another account. `messageId` is null where the network behind Unipile returned none.
+   * Sends a text in a chat of the account's that exists. `messageId` is null where the network behind Unipile returned none.
    * @throws ProviderError
    */
   sendMessage(message: {
+    accountId: string;
     chatId: string;
     text: string;
-    accountId?: string;
     signal?: AbortSignal;
   }): Promise<{ messageId: string | null; chatId: string }>;
   /**
@@ -48,6 +47,7 @@ export interface Unipile {
    * @throws ProviderError
    */
   listMessages(query: {
+    accountId: string;
     chatId: string;
     since: string;
     signal?: AbortSignal;
@@ -64,11 +64,13 @@ export interface Unipile {
   }): Promise<{ id: string }[]>;
 }
 
-const messageSent = z.object({ object: z.literal('MessageSent'), message_id: z.string().nullish() });
+/** v2 may tell several, where files went out apart from the text: the text is the first. */
+const messageId = z.union([z.string(), z.array(z.string()).transform(([first]) => first)]).nullish();
+const messageSent = z.object({ object: z.literal('MessageSent'), message_id: messageId });
 const chatStarted = z.object({
   object: z.literal('ChatStarted'),
   chat_id: z.string().nullish(),
-  message_id: z.string().nullish(),
+  message_id: messageId,
 });
 // Messages to people outside the network are documented to be answered as a message, not as a chat.
 const startAnswer = z.union([chatStarted, messageSent.transform((sent) => ({ ...sent, chat_id: null }))]);
@@ -79,30 +81,31 @@ const listedMessage = z.object({
   timestamp: z.string().refine((text) => !Number.isNaN(Date.parse(text)), 'is no instant'),
   is_sender: z.union([z.boolean(), z.literal(0), z.literal(1)]),
 });
-const listedChat = z.object({ id: z.string().min(1), account_id: z.string().nullish() });
+/** v2 tells which chats there are with a person, and no more of them. */
+const listedChat = z.union([
+  z.object({ id: z.string().min(1), account_id: z.string().nullish() }),
+  z.object({ chat_id: z.string().min(1) }).transform(({ chat_id }) => ({ id: chat_id, account_id: null })),
+]);
 
-/** Messaging by Unipile's API v1. */
+/** Messaging by Unipile's API. */
 export function unipile(options: UnipileOptions): Unipile {
-  const { post, readPages } = unipileApi(options);
+  const { version, post, readPages } = unipileApi(options);
 
   return {
-    async sendMessage({ chatId, text, accountId, signal }) {
-      const path = `/chats/${encodeURIComponent(chatId)}/messages`;
-      const sent = await post(path, { account_id: accountId, text }, messageSent, signal);
-      return { messageId: sent.message_id ?? null, chatId };
+    async sendMessage({ signal, ...message }) {
+      const sent = await post(version.sendMessage(message), messageSent, signal);
+      return { messageId: sent.message_id ?? null, chatId: message.chatId };
     },
-    async startChat({ accountId, recipient, text, signal }) {
-      const fields = { account_id: accountId, attendees_ids: recipient, text };
-      const started = await post('/chats', fields, startAnswer, signal);
+    async startChat({ signal, ...message }) {
+      const started = await post(version.startChat(message), startAnswer, signal);
       return { messageId: started.message_id ?? null, chatId: started.chat_id ?? null };
     },
-    async listMessages({ chatId, since, signal }) {
+    async listMessages({ accountId, chatId, since, signal }) {
       const sinceMs = Date.parse(since);
       // `after` leaves out the instant itself, and nobody promises that it is heeded: all is looked at again.
-      const query = { after: new Date(sinceMs - 1).toISOString() };
+      const after = new Date(sinceMs - 1).toISOString();
       const found = new Map<string, ChatMessage>();
       let allReadable = true;
-      const path = `/chats/${encodeURIComponent(chatId)}/messages`;
       const take = (items: unknown[]) => {
         const read = items.flatMap((item) => listedMessage.safeParse(item).data ?? []);
         // One that cannot be read may be the one that is looked for.
@@ -115,12 +118,11 @@ export function unipile(options: UnipileOptions): Unipile {
         const instants = read.map(({ timestamp }) => Date.parse(timestamp));
         return passes(sinceMs, instants) ? 'enough' : 'more';
       };
-      const allRead = await readPages(path, query, take, signal);
+      const allRead = await readPages(version.messages({ accountId, chatId, after }), take, signal);
       const messages = [...found.values()].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
       return { messages, complete: allRead && allReadable };
     },
     async listChats({ attendeeId, accountId, signal }) {
-      const path = `/chat_attendees/${encodeURIComponent(attendeeId)}/chats`;
       const found = new Set<string>();
       const take = (items: unknown[], answer: HttpAnswer) => {
         const chats = z.array(listedChat).safeParse(items);
@@ -129,7 +131,8 @@ export function unipile(options: UnipileOptions): Unipile {
           if ((account_id ?? accountId) === accountId) found.add(id);
         return 'more' as const;
       };
-      const allRead = await readPages(path, { account_id: accountId }, take, signal).catch((error) => {
+      const chats = version.chatsWith({ accountId, attendeeId });
+      const allRead = await readPages(chats, take, signal).catch((error) => {
         if (isUnknownThere(error) && found.size === 0) return true;
         throw error;
       });
@@ -144,5 +147,5 @@ export function unipile(options: UnipileOptions): Unipile {
 
 /** A 404 in Unipile's own shape; one of something in between proves nothing. */
 function isUnknownThere(error: unknown): boolean {
-  return error instanceof ProviderError && error.status === 404 && String(error.code).startsWith('errors/');
+  return error instanceof ProviderError && error.status === 404 && error.code !== 'foreign_answer';
 }

@@ -10,6 +10,7 @@ import {
 import { bodyLimits } from '../providers/body-limits';
 import { ProviderError } from '../providers/http';
 import { type Unipile, unipile, unipileMaxLateMs } from '../providers/unipile';
+import type { UnipileOptions } from '../providers/unipile-api';
 import { type WhatsappCloud, whatsappCloud } from '../providers/whatsapp-cloud';
 import { clockRoomMs, judgeMessages, type SeenInChat } from './judge-messages';
 
@@ -73,7 +74,7 @@ export interface DmProviders {
 }
 
 export interface DmEnv {
-  unipile?: { dsn: string; apiKey: string; maxLateMs?: number };
+  unipile?: UnipileOptions & { maxLateMs?: number };
   whatsappCloud?: {
     accessToken: string;
     apiVersion: string;
@@ -216,7 +217,10 @@ async function findInChat(
         })
       ).map(({ id }) => id);
   const since = new Date(Date.parse(attemptedAt) - clockRoomMs).toISOString();
-  const lists = await Promise.all(chats.map((chatId) => unipile.listMessages({ chatId, since, signal })));
+  const accountId = account.providerAccountId;
+  const lists = await Promise.all(
+    chats.map((chatId) => unipile.listMessages({ accountId, chatId, since, signal })),
+  );
   const seen = new Map<string, SeenInChat>();
   const { receipts, others } = dmEvidence.parse(evidence);
   for (const receipt of receipts) {

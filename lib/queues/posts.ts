@@ -11,6 +11,7 @@ import { postLimits } from '../providers/body-limits';
 import { fetchMedia, type Media } from '../providers/media';
 import { addressGuard } from '../providers/public-address';
 import { unipileMaxLateMs } from '../providers/unipile';
+import type { UnipileOptions } from '../providers/unipile-api';
 import { type UnipilePosts, unipilePosts } from '../providers/unipile-posts';
 import { within } from '../providers/within';
 import { judgePosts, type OtherRow, postDoubtMs } from './judge-posts';
@@ -47,7 +48,7 @@ export interface PostProviders {
 }
 
 export interface PostEnv {
-  unipile?: { dsn: string; apiKey: string; maxLateMs?: number };
+  unipile?: UnipileOptions & { maxLateMs?: number };
   /** Private hosts that media may be fetched from all the same. */
   mediaAllowPrivate?: string[];
 }

@@ -101,6 +101,10 @@ const variables = z.object({
   UPSTASH_REDIS_REST_TOKEN: text,
   KV_REST_API_URL: url,
   KV_REST_API_TOKEN: text,
+  UNIPILE_API_VERSION: z.preprocess(
+    blankAsUnset,
+    z.enum(['v1', 'v2'], 'is neither "v1" nor "v2"').optional(),
+  ),
   UNIPILE_DSN: text,
   UNIPILE_API_KEY: text,
   UNIPILE_MAX_LATE_SECONDS: seconds(86_400),
@@ -152,7 +156,7 @@ export interface ServerEnv {
   /** What a worker asks for each minute while it is well. */
   workerHeartbeatUrl?: string;
   /** `maxLateMs`: how late after its call a message can still show up in the chat. */
-  unipile?: { dsn: string; apiKey: string; maxLateMs?: number };
+  unipile?: { version: 'v1' | 'v2'; dsn: string; apiKey: string; maxLateMs?: number };
   /** `knowsReplies`: its webhooks are heard, and tell who has written. */
   whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string; knowsReplies: boolean };
   /** Private hosts that a post's media may be fetched from all the same, as `host` or `host:port`. */
@@ -226,12 +230,7 @@ export function serverEnv(source: Record<string, string | undefined> = process.e
     upstash:
       pair(env, 'UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN', (url, token) => ({ url, token })) ??
       pair(env, 'KV_REST_API_URL', 'KV_REST_API_TOKEN', (url, token) => ({ url, token })),
-    unipile: pair(env, 'UNIPILE_DSN', 'UNIPILE_API_KEY', (dsn, apiKey) => ({
-      dsn,
-      apiKey,
-      maxLateMs:
-        env.UNIPILE_MAX_LATE_SECONDS === undefined ? undefined : env.UNIPILE_MAX_LATE_SECONDS * 1_000,
-    })),
+    unipile: unipileOf(env),
     whatsappCloud: env.WHATSAPP_ACCESS_TOKEN
       ? {
           accessToken: env.WHATSAPP_ACCESS_TOKEN,
@@ -255,6 +254,20 @@ function selfUrlOf(env: Variables): string {
   const onVercel =
     env.VERCEL_ENV === 'production' ? (env.VERCEL_PROJECT_PRODUCTION_URL ?? env.VERCEL_URL) : env.VERCEL_URL;
   return env.VERCEL && onVercel ? `https://${onVercel}` : `http://127.0.0.1:${env.PORT ?? 3_000}`;
+}
+
+/** v2 has one address for everybody. */
+function unipileOf(env: Variables): ServerEnv['unipile'] {
+  const version = env.UNIPILE_API_VERSION ?? 'v1';
+  const isV2 = version === 'v2' && env.UNIPILE_API_KEY !== undefined;
+  const addressed = { ...env, UNIPILE_DSN: env.UNIPILE_DSN ?? (isV2 ? 'api.unipile.com' : undefined) };
+  const late = env.UNIPILE_MAX_LATE_SECONDS;
+  return pair(addressed, 'UNIPILE_DSN', 'UNIPILE_API_KEY', (dsn, apiKey) => ({
+    version,
+    dsn,
+    apiKey,
+    maxLateMs: late === undefined ? undefined : late * 1_000,
+  }));
 }
 
 /** The secret alone is what the worker itself has. */

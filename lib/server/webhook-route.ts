@@ -22,8 +22,8 @@ interface Webhook {
 }
 
 /**
- * The handler of a provider's webhook. It writes receipts and nothing else; ticks read them. A receipt that is there already is not
- * written twice, so a provider may send what it likes as often as it likes.
+ * The handler of a provider's webhook. It writes receipts, which ticks read, and pauses and resumes accounts whose connection was lost
+ * and is back. What was told before changes nothing, so a provider may send what it likes as often as it likes.
  *
  * 200 with `{ received, new, ignored }`; 401 without proof of who calls, 400 for what is no JSON, 413 above 3 MB, 422 for too many
  * entries; 503 with what to set, or when the database is away, so that the provider sends it again.
@@ -37,12 +37,17 @@ export function webhookRoute({ provider, variable, secret: readSecret, proof, is
     if (!isGenuine(request, taken.bytes, secret)) return problem(401, 'unauthorised', proof);
     const body = parse(taken.bytes);
     if (body === undefined) return problem(400, 'invalid_json', 'the body is not JSON in UTF-8');
-    const { receipts, ignored, refusal } = read(body);
+    const { receipts, connections = [], ignored, refusal } = read(body);
     if (refusal !== undefined) return problem(422, 'invalid', refusal);
-    if (receipts.length === 0) return json(200, { received: 0, new: 0, ignored });
+    if (receipts.length + connections.length === 0) return json(200, { received: 0, new: 0, ignored });
     try {
       const { rpc } = await container();
-      return json(200, { ...(await receiveReceipts(rpc, provider, receipts)), ignored });
+      const total = await receiveReceipts(rpc, provider, receipts);
+      for (const p_told of connections) {
+        total.received += 1;
+        if (await rpc('note_connection', { p_provider: provider, p_told })) total.new += 1;
+      }
+      return json(200, { ...total, ignored });
     } catch (error) {
       return failed(error);
     }

@@ -232,8 +232,10 @@ create table punctual.accounts (
   ramp_from_percent integer not null default 20 check (ramp_from_percent between 1 and 100),
   paused_until timestamptz,
   paused_reason text,
-  -- That the provider refuses the account, as count_refusal() has it, with the queue that met it last; null after anything else that it answered.
+  -- That the provider refuses the account, as count_refusal() and place_refusal() have it; null after anything else that it answered.
   refused jsonb,
+  -- When the latest event happened that told by webhook of its connection: see note_connection().
+  connection_told_at timestamptz,
   created_at timestamptz not null default now(),
   unique (provider, provider_account_id),
   constraint accounts_time_zone_exists check (punctual.is_time_zone(time_zone))

@@ -217,6 +217,15 @@ language sql immutable set search_path = '' as $$
             from (select case when p_what = 'row' then left(p_code, 200) end as code) n) c
 $$;
 
+-- What else accounts.refused has, beside what count_refusal() answers: {queue, at, cause, held}. queue: which met it last; at: when; cause: the
+-- provider's code or event; held: {until, reason} of the pause that the account was under when the first of them came.
+create function punctual.place_refusal(p_account punctual.accounts, p_queue text, p_cause text, p_now timestamptz) returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_strip_nulls(jsonb_build_object('queue', p_queue, 'at', p_now, 'cause', left(p_cause, 200), 'held',
+    case when p_account.refused is not null then p_account.refused->'held'
+         when p_account.paused_until > p_now then jsonb_build_object('until', p_account.paused_until, 'reason', p_account.paused_reason) end))
+$$;
+
 -- How long the account waits for what count_refusal() answered; null where it goes on. Five rows in a row that are refused alike are the
 -- account's fault, whatever is said.
 create function punctual.refusal_pause(p_refused jsonb) returns interval

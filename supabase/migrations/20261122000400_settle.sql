@@ -91,7 +91,7 @@ begin
              select coalesce(p.claim_id = r.claim_id, false) as is_current, case when r.refused is not null then punctual.count_refusal(
                       case when r.refused = 'account' then x.refused else p.refused end, r.refused, r.refusal, r.error) end as counted) c
            cross join lateral (
-             select c.is_current, case when r.refused = 'account' then c.counted || jsonb_build_object('queue', q.name) end as refused,
+             select c.is_current, case when r.refused = 'account' then c.counted || punctual.place_refusal(x, q.name, r.refusal, p_now) end as refused,
                     case when r.limit_scope = 'account' then p_now + make_interval(secs => coalesce(
                            r.account_pause_seconds, least(3600, 60 * power(2, least(p.limited, 10)))))
                          when c.is_current then p_now + punctual.refusal_pause(c.counted) end as until,

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { ErrorReading } from '../../lib/providers/http';
 import { unipile } from '../../lib/providers/unipile';
 import { unipileCodes } from '../../lib/providers/unipile-codes';
+import { unipileV2Codes } from '../../lib/providers/unipile-v2-codes';
 import { whatsappCloud } from '../../lib/providers/whatsapp-cloud';
 import { whatsappCodes } from '../../lib/providers/whatsapp-codes';
 import { httpAnswer, loopback } from './loopback';
@@ -12,9 +13,9 @@ afterEach(() => net.closeAll());
 const answering = (status: number, body: object) =>
   net.answering((socket) => socket.end(httpAnswer(status, JSON.stringify(body))));
 
-async function failureOfUnipile(status: number, body: object) {
-  const client = unipile({ dsn: await answering(status, body), apiKey: 'a key' });
-  return client.sendMessage({ chatId: 'c', text: 'x' }).catch((error: unknown) => error);
+async function failureOfUnipile(status: number, body: object, version: 'v1' | 'v2' = 'v1') {
+  const client = unipile({ version, dsn: await answering(status, body), apiKey: 'a key' });
+  return client.sendMessage({ accountId: 'a', chatId: 'c', text: 'x' }).catch((error: unknown) => error);
 }
 
 async function failureOfWhatsapp(status: number, body: object) {
@@ -67,6 +68,52 @@ describe('each of Unipile’s types', () => {
       expect(await failureOfUnipile(404, body)).toMatchObject(refused);
     },
   );
+});
+
+describe('each of the types of Unipile’s v2', () => {
+  it.each(named(unipileV2Codes))('%s is %s for the %s', async (type, kind, scope) => {
+    for (const status of [400, 409, 422])
+      expect(await failureOfUnipile(status, { status, type }, 'v2')).toMatchObject({
+        kind,
+        scope,
+        code: type,
+      });
+    expect(await failureOfUnipile(500, { status: 500, type }, 'v2')).toMatchObject({ kind: 'uncertain' });
+  });
+
+  it.each([
+    ['provider/invalid_authorization', 'account_refused', 'account'],
+    ['api/missing_authorization', 'account_refused', 'provider'],
+    ['provider/unprocessable_entity', 'rejected', undefined],
+    ['api/conflict', 'uncertain', undefined],
+  ])('%s is in the table, as %s', (type, kind, scope) => {
+    expect(unipileV2Codes.get(type)).toMatchObject({ kind, ...(scope && { scope }) });
+  });
+
+  it.each([
+    ['api/too_many_requests', 17],
+    ['provider/too_many_requests', null],
+  ])('%s, with a header that says 17 s, waits for %j', async (type, retryAfterSeconds) => {
+    const headers = { 'retry-after': '17' };
+    const dsn = await net.answering((socket) =>
+      socket.end(httpAnswer(429, JSON.stringify({ type }), headers)),
+    );
+    const client = unipile({ version: 'v2', dsn, apiKey: 'a key' });
+    const sending = client.sendMessage({ accountId: 'a', chatId: 'c', text: 'x' });
+    await expect(sending).rejects.toMatchObject({
+      kind: 'rate_limited',
+      scope: 'account',
+      retryAfterSeconds,
+    });
+  });
+
+  it.each([
+    ['v1', 'provider/resource_not_found'],
+    ['v2', 'errors/resource_not_found'],
+  ] as const)('are not those of the other version: %s says nothing by %s', async (version, type) => {
+    const refused = { kind: 'account_refused', scope: 'provider', code: 'foreign_answer' };
+    expect(await failureOfUnipile(404, { type }, version)).toMatchObject(refused);
+  });
 });
 
 describe('each of WhatsApp’s codes', () => {

@@ -89,3 +89,105 @@ describe('a webhook of Unipile', () => {
     ]);
   });
 });
+
+const account = (message: string) => ({
+  AccountStatus: { account_id: 'acc1', account_type: 'LINKEDIN', message },
+});
+const event = (type: string, payload: unknown = {}) => ({
+  id: 'evt_1',
+  created_at: '2026-11-22T10:00:05.000Z',
+  account_id: 'acc_1',
+  type,
+  payload,
+});
+
+describe('an account’s status', () => {
+  it.each(['OK', 'RECONNECTED'])('%s of v1 says that it works, and what that mends', (status) => {
+    expect(readUnipileWebhook(account(status))).toMatchObject({
+      receipts: [],
+      connections: [{ provider_account_id: 'acc1', connected: true, said_at: undefined }],
+      ignored: 0,
+    });
+    const [notice] = readUnipileWebhook(account(status)).connections ?? [];
+    expect(notice?.mends).toContain('errors/disconnected_account');
+    expect(notice?.mends).not.toContain('errors/account_restricted');
+  });
+
+  it.each(['CREDENTIALS', 'ERROR', 'STOPPED', 'DELETED'])(
+    '%s of v1 says that it does not, and why',
+    (status) => {
+      expect(readUnipileWebhook(account(status)).connections).toMatchObject([
+        { provider_account_id: 'acc1', connected: false, said: expect.stringContaining(`(${status})`) },
+      ]);
+    },
+  );
+
+  it.each(['CONNECTING', 'CREATION_SUCCESS', 'SYNC_SUCCESS', 'TELEPORTED', ''])(
+    '%j of v1 says nothing',
+    (status) => {
+      expect(readUnipileWebhook(account(status))).toEqual({ receipts: [], ignored: 1 });
+    },
+  );
+
+  it('running of v2 says that it works, and since when', () => {
+    const timestamp = '2026-11-22T10:00:00.000Z';
+    expect(readUnipileWebhook(event('account.status.running', { timestamp })).connections).toMatchObject([
+      { provider_account_id: 'acc_1', connected: true, said_at: timestamp },
+    ]);
+  });
+
+  it.each([
+    ['account.status.disconnected', { product: 'recruiter' }, '(disconnected): recruiter'],
+    ['account.status.errored', { reason: 'proxy' }, '(errored): proxy'],
+    ['account.status.paused', null, '(paused)'],
+    ['account.remove', {}, '(removed)'],
+  ])('%s of v2 says that it does not, and why', (type, payload, said) => {
+    expect(readUnipileWebhook(event(type, payload)).connections).toMatchObject([
+      { connected: false, said: expect.stringContaining(said), said_at: '2026-11-22T10:00:05.000Z' },
+    ]);
+  });
+
+  it.each(['account.add', 'account.reconnect', 'account.status.degraded', 'email.new'])(
+    '%s of v2 says nothing',
+    (type) => {
+      expect(readUnipileWebhook(event(type))).toEqual({ receipts: [], ignored: 1 });
+    },
+  );
+});
+
+describe('a new message by v2', () => {
+  const payload = {
+    object: 'Message',
+    id: 'm1',
+    chat_id: 'chat1',
+    text: 'Hello',
+    timestamp: '2026-11-22T10:00:00.123Z',
+    is_sender: false,
+    sender_id: 'ACoBob',
+  };
+
+  it('is from who wrote it, and of our own nobody is the recipient', () => {
+    const receipt = {
+      kind: 'message',
+      message_id: 'm1',
+      provider_account_id: 'acc_1',
+      chat_id: 'chat1',
+      body: 'Hello',
+      said_at: '2026-11-22T10:00:00.123Z',
+    };
+    expect(readUnipileWebhook(event('message.new', payload))).toEqual({
+      receipts: [{ ...receipt, status: 'received', recipient: 'ACoBob' }],
+      ignored: 0,
+    });
+    expect(readUnipileWebhook(event('message.new', { ...payload, is_sender: true })).receipts).toEqual([
+      { ...receipt, status: 'sent', recipient: undefined },
+    ]);
+  });
+
+  it.each([{ is_event: true }, { is_sender: null }, { id: '' }])('with %j is ignored', (odd) => {
+    expect(readUnipileWebhook(event('message.new', { ...payload, ...odd }))).toEqual({
+      receipts: [],
+      ignored: 1,
+    });
+  });
+});

@@ -92,6 +92,7 @@ describe('somebody who is written to', () => {
       },
     ]);
     const { messages } = await linkedin.listMessages({
+      accountId: 'ann',
       chatId: chatId ?? '',
       since: '2020-01-01T00:00:00.000Z',
     });

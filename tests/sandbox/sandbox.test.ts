@@ -104,6 +104,7 @@ describe('faults', () => {
       rateLimited: 1,
       lost: 0,
       restricted: [],
+      disconnected: [],
     });
   });
 
@@ -117,7 +118,8 @@ describe('faults', () => {
       apiVersion: 'v23.0',
       baseUrl: sandbox.url,
     });
-    const send = () => linkedin.sendMessage({ chatId: 'acc1__ada', text: '[[drop-after]]' });
+    const send = () =>
+      linkedin.sendMessage({ accountId: 'acc1', chatId: 'acc1__ada', text: '[[drop-after]]' });
     await restrict(['acc1', '1001']);
     const refused = { kind: 'account_refused', scope: 'account' };
     for (let times = 0; times < 2; times += 1)
@@ -337,4 +339,34 @@ describe('the process', () => {
     expect(await once(child, 'exit')).toEqual([0, null]);
     await new Promise((resolve) => hook.close(resolve));
   });
+});
+
+describe('the chats of an account', () => {
+  it.each([
+    ['v1', '/api/v1/chats?account_id=lister&limit=1', 'items', 'cursor'],
+    ['v2', '/v2/lister/chats?limit=1', 'data', 'next_cursor'],
+  ])(
+    'are listed by %s page after page, the latest first, each account’s its own',
+    async (_, path, list, cursor) => {
+      const sandbox = await start();
+      const chats = ['ada', 'bob'].map((recipient) => ({
+        provider: 'unipile',
+        account: 'lister',
+        recipient,
+        text: 'hi',
+      }));
+      const other = { provider: 'unipile', account: 'other', recipient: 'ada', text: 'hi' };
+      await fetch(`${sandbox.url}/replies`, { method: 'POST', body: JSON.stringify([...chats, other]) });
+      const headers = { 'x-api-key': 'sandbox-key', 'cache-control': 'no-cache' };
+      const ids: string[] = [];
+      let next = path;
+      for (let page = 0; page < 2; page += 1) {
+        const body = await (await fetch(`${sandbox.url}${next}`, { headers })).json();
+        ids.push(...body[list].map(({ id }: { id: string }) => id));
+        next = `${path.split('?')[0]}?account_id=lister&limit=1&cursor=${body[cursor]}`;
+        expect(Boolean(body[cursor])).toBe(page === 0);
+      }
+      expect(ids).toEqual(['lister__bob', 'lister__ada']);
+    },
+  );
 });

@@ -68,8 +68,14 @@ describe('the environment chooses', () => {
     [
       'Unipile',
       { UNIPILE_DSN: 'api1.unipile.com:13111', UNIPILE_API_KEY: 'unipile-key' },
-      { unipile: { dsn: 'api1.unipile.com:13111', apiKey: 'unipile-key' } },
+      { unipile: { version: 'v1', dsn: 'api1.unipile.com:13111', apiKey: 'unipile-key' } },
     ],
+    [
+      'Unipile’s v2 by its key alone',
+      { UNIPILE_API_VERSION: 'v2', UNIPILE_API_KEY: 'unipile-key' },
+      { unipile: { version: 'v2', dsn: 'api.unipile.com', apiKey: 'unipile-key' } },
+    ],
+    ['no provider by a version alone', { UNIPILE_API_VERSION: 'v2' }, { unipile: undefined }],
     [
       'how late Unipile’s messages may show up',
       { UNIPILE_DSN: 'd', UNIPILE_API_KEY: 'k', UNIPILE_MAX_LATE_SECONDS: ' 90 ' },
@@ -167,6 +173,11 @@ describe('the environment is refused', () => {
     ['with the other half of Upstash', { UPSTASH_REDIS_REST_TOKEN: 'hush' }, ['UPSTASH_REDIS_REST_URL']],
     ['with half of a KV store', { KV_REST_API_TOKEN: 'hush' }, ['KV_REST_API_URL']],
     ['with half of Unipile', { UNIPILE_DSN: 'api1.unipile.com' }, ['UNIPILE_API_KEY']],
+    ...['v3', '2', 'V2', 'hush'].map((version): [string, Variables, string[]] => [
+      `with ${version} of Unipile`,
+      { UNIPILE_API_VERSION: version, UNIPILE_DSN: 'd', UNIPILE_API_KEY: 'k' },
+      ['UNIPILE_API_VERSION'],
+    ]),
     ['with the other half of Unipile', { UNIPILE_API_KEY: 'hush' }, ['UNIPILE_DSN']],
     [
       'with half of a pair in spaces',

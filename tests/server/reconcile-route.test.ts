@@ -89,7 +89,11 @@ const letPass = (minutes: number) =>
     [minutes],
   );
 
-describe('a call of /api/cron/reconcile', () => {
+describe.each(['v1', 'v2'])('over Unipile %s a call of /api/cron/reconcile', (version) => {
+  beforeEach(() =>
+    startServer({ UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY, UNIPILE_API_VERSION: version }),
+  );
+
   it.each([
     ['GET', GET],
     ['POST', POST],

@@ -84,6 +84,10 @@ function tellWhatsapp(
   return whatsapp(new Request('http://app.test/api/webhooks/whatsapp', { method: 'POST', headers, body }));
 }
 
+const signedByUnipile = (body: string, secret = UNIPILE_SECRET, t = '1795341600') => ({
+  'unipile-signature': `t=${t},v0=${createHmac('sha256', secret).update(`${t}.${body}`).digest('hex')}`,
+});
+
 function tellUnipile(
   body: string,
   headers: Record<string, string> = { 'unipile-auth': UNIPILE_SECRET },
@@ -124,6 +128,23 @@ const stored = () =>
        from punctual.receipts order by id`,
   );
 const answer = async (response: Response) => ({ status: response.status, ...(await response.json()) });
+
+const messageNew = {
+  id: 'evt_2',
+  created_at: '2026-11-22T10:00:01.000Z',
+  account_id: 'acc_1',
+  type: 'message.new',
+  payload: {
+    object: 'Message',
+    id: 'm2',
+    chat_id: 'chat1',
+    text: 'Hello',
+    timestamp: '2026-11-22T10:00:00.123Z',
+    is_sender: false,
+    is_event: false,
+    sender_id: 'ACoBob',
+  },
+};
 
 describe('what WhatsApp tells', () => {
   it('is written down, and nothing else', async () => {
@@ -256,6 +277,150 @@ describe('what Unipile tells', () => {
   it('of other events is taken and ignored', async () => {
     const response = await tellUnipile(ofUnipile({ event: 'message_reaction' }));
     expect(await answer(response)).toEqual({ status: 200, received: 0, new: 0, ignored: 1 });
+  });
+
+  it('by v2, signed, is written down as well', async () => {
+    const body = JSON.stringify(messageNew);
+    expect(await answer(await tellUnipile(body, signedByUnipile(body)))).toMatchObject({
+      status: 200,
+      new: 1,
+    });
+    expect(await stored()).toMatchObject([{ kind: 'message', status: 'received', message_id: 'm2' }]);
+  });
+
+  it.each<[what: string, headers: Record<string, string>]>([
+    ['made with another secret', signedByUnipile(JSON.stringify(messageNew), 'guess')],
+    ['of another body', signedByUnipile('{}')],
+    ['without its time', { 'unipile-signature': 'v0=00' }],
+    ['empty', { 'unipile-signature': '' }],
+    [
+      'with another time than was signed',
+      {
+        'unipile-signature': signedByUnipile(JSON.stringify(messageNew))['unipile-signature'].replace(
+          't=1',
+          't=2',
+        ),
+      },
+    ],
+    [
+      'false, beside the right header of v1',
+      { 'unipile-signature': 't=1,v0=00', 'unipile-auth': UNIPILE_SECRET },
+    ],
+  ])('with a signature %s is refused', async (_, headers) => {
+    expect((await tellUnipile(JSON.stringify(messageNew), headers)).status).toBe(401);
+    expect(await stored()).toEqual([]);
+  });
+
+  describe('of an account', () => {
+    const paused = async () =>
+      (await database.sql('select paused_until > now() as paused, paused_reason from punctual.accounts'))[0];
+    beforeEach(async () => {
+      await database.sql(
+        `insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'acc1', 'Ann')`,
+      );
+    });
+    afterEach(() => database.sql('delete from punctual.accounts'));
+    const tell = async (told: object) => {
+      const body = JSON.stringify(told);
+      return answer(await tellUnipile(body, signedByUnipile(body)));
+    };
+    const v1 = (message: string, account_id = 'acc1') => ({
+      AccountStatus: { account_id, account_type: 'LINKEDIN', message },
+    });
+    const v2 = (type: string, timestamp: string, account_id = 'acc1') => ({
+      id: 'evt_1',
+      created_at: '2026-11-22T10:00:00.000Z',
+      account_id,
+      type,
+      payload: { timestamp },
+    });
+
+    it('by v1 pauses it with the reason, and resumes it', async () => {
+      const body = JSON.stringify(v1('CREDENTIALS'));
+      expect(await answer(await tellUnipile(body))).toEqual({ status: 200, received: 1, new: 1, ignored: 0 });
+      expect(await paused()).toMatchObject({
+        paused: true,
+        paused_reason: expect.stringContaining('(CREDENTIALS)'),
+      });
+      expect(await tell(v1('CREDENTIALS'))).toMatchObject({ status: 200, new: 0 });
+      expect(await tell(v1('OK'))).toMatchObject({ new: 1 });
+      expect(await paused()).toEqual({ paused: null, paused_reason: null });
+    });
+
+    it('by v2 counts in the order of its events', async () => {
+      await tell(v2('account.status.disconnected', '2026-11-22T10:00:02.000Z'));
+      expect(await tell(v2('account.status.running', '2026-11-22T10:00:01.000Z'))).toMatchObject({ new: 0 });
+      expect(await paused()).toMatchObject({
+        paused: true,
+        paused_reason: expect.stringContaining('(disconnected)'),
+      });
+      expect(await tell(v2('account.status.running', '2026-11-22T10:00:03.000Z'))).toMatchObject({ new: 1 });
+      expect(await paused()).toMatchObject({ paused: null });
+    });
+
+    it.each(['v1', 'v2'] as const)('is heard of as the sandbox tells it by %s', async (version) => {
+      const url = `${await serve()}/api/webhooks/unipile`;
+      const webhooks = {
+        unipile: { url, secret: UNIPILE_SECRET, version },
+        delayMs: [1, 10] as [number, number],
+      };
+      const sandbox = await startSandbox({ webhooks });
+      const disconnect = (disconnected: string[]) =>
+        fetch(`${sandbox.url}/faults`, { method: 'POST', body: JSON.stringify({ disconnected }) });
+      try {
+        await disconnect(['acc1']);
+        await expect.poll(paused, { timeout: 20_000 }).toMatchObject({ paused: true });
+        await disconnect([]);
+        await expect.poll(paused, { timeout: 20_000 }).toMatchObject({ paused: null });
+        sandbox.write({ provider: 'unipile', account: 'acc1', recipient: 'ada' }, 'hello');
+        await expect
+          .poll(stored, { timeout: 20_000 })
+          .toMatchObject([{ status: 'received', recipient: 'ada', chat_id: 'acc1__ada', body: 'hello' }]);
+      } finally {
+        await sandbox.close();
+      }
+    });
+
+    it('that a call found disconnected goes on once it is back, in the version of the call', async () => {
+      const answers: [number, object][] = [
+        [401, { type: 'errors/disconnected_account' }],
+        [201, { object: 'MessageSent', message_id: null }],
+      ];
+      const provider = createServer((_request, response) => {
+        const [code, body] = answers.shift() ?? [500, {}];
+        response.writeHead(code).end(JSON.stringify(body));
+      });
+      servers.push(provider);
+      await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
+      const dsn = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`;
+      await database.sql(
+        `insert into punctual.dm_queue (account_id, channel, chat_id, body) select id, 'linkedin', 'c1', 'Hi' from punctual.accounts`,
+      );
+      const deps = dmQueue.connect({ unipile: { dsn, apiKey: 'k' } });
+      const run = () =>
+        tick(dmQueue, realTimePorts(database.rpc), { limitMs: 60_000, clockName: 'test', deps });
+      const states = async () =>
+        (await database.sql('select status from punctual.dm_queue')).map((row) => row.status);
+      await run();
+      await run();
+      expect([await states(), await paused(), answers.length]).toMatchObject([
+        ['pending'],
+        { paused: true },
+        1,
+      ]);
+      await tell(v1('RECONNECTED'));
+      await run();
+      expect(await states()).toEqual(['sent']);
+      await database.sql('delete from punctual.dm_queue');
+    });
+
+    it.each([v1('CREDENTIALS', 'stranger'), v1('TELEPORTED'), v2('account.status.teleported', '')])(
+      'changes nothing where account or status are unknown: %j',
+      async (told) => {
+        expect(await tell(told)).toMatchObject({ status: 200, new: 0 });
+        expect(await paused()).toMatchObject({ paused: null });
+      },
+    );
   });
 
   it.each<[what: string, headers: Record<string, string>]>([
