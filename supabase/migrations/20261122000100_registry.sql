@@ -446,6 +446,7 @@ create table punctual.receipts (
   provider_account_id text,
   chat_id text,
   recipient text,
+  -- Null where it is no conversation of ours.
   body text,
   error text,
   -- By the provider's clock.

@@ -77,6 +77,34 @@ language sql stable set search_path = '' as $$
    where n.name is not null
 $$;
 
+-- To whom a message goes, as replies name the person: of WhatsApp, the digits of a number.
+create function punctual.dm_person(p_channel text, p_recipient text) returns text
+language sql immutable set search_path = '' as $$
+  select coalesce(case when p_channel = 'whatsapp' then punctual.digits_of(p_recipient) end, p_recipient)
+$$;
+create index dm_queue_chat on punctual.dm_queue (account_id, chat_id) where chat_id is not null;
+create index dm_queue_person on punctual.dm_queue (account_id, punctual.dm_person(channel, recipient)) where recipient is not null;
+
+-- Whether the chat, or the person by one of p_names, is one that this account has written to or is to write to: an enrolment whose texts are
+-- kept, or a message that is open, or was settled within receipts_days.
+create function punctual.is_our_conversation(
+  p_provider text, p_provider_account_id text, p_chat_id text, p_names text[], p_now timestamptz) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_account uuid := (select a.id from punctual.accounts a where a.provider = p_provider and a.provider_account_id = p_provider_account_id);
+  v_since timestamptz := p_now - make_interval(days => (select s.receipts_days from punctual.settings s));
+begin
+  return exists (select from punctual.enrolments e where e.account_id = v_account and e.chat_id = p_chat_id and e.texts_gone_at is null)
+      or exists (select from punctual.enrolments e where e.account_id = v_account and e.recipient = any (p_names) and e.texts_gone_at is null)
+      or exists (select from punctual.enrolments e where e.account_id = v_account and e.number = any (p_names) and e.texts_gone_at is null)
+      or exists (select from punctual.dm_queue d
+                  where d.account_id = v_account and d.chat_id = p_chat_id and coalesce(d.finished_at > v_since, true))
+      or exists (select from punctual.dm_queue d
+                  where d.account_id = v_account and d.recipient is not null and punctual.dm_person(d.channel, d.recipient) = any (p_names)
+                    and coalesce(d.finished_at > v_since, true));
+end
+$$;
+
 -- Learns numbers and user ids from receipts that bear both. Answers the replies of those people, who may have written before that was known.
 create function punctual.learn_whatsapp_users(p_receipts jsonb, p_now timestamptz) returns bigint[]
 language plpgsql set search_path = '' as $$

@@ -11,6 +11,10 @@ create table punctual.settings (
   -- Of queues whose rows are kept for ever: elsewhere what became of rows goes with them.
   history_days integer default 365 check (history_days between 1 and 36500),
   receipts_days integer default 30 check (receipts_days between 1 and 36500),
+  -- Variables, last reply and timeline of an enrolment that is over.
+  enrolment_texts_days integer default 90 check (enrolment_texts_days between 1 and 36500),
+  -- Idempotency keys of rows that were pruned, from then on.
+  idempotency_keys_days integer default 90 check (idempotency_keys_days between 1 and 36500),
   monitor_checks_days integer default 14 check (monitor_checks_days between 1 and 36500),
   -- Uptime over a month is reckoned from them.
   monitor_hours_days integer default 31 check (monitor_hours_days between 1 and 36500),
@@ -366,7 +370,7 @@ $$;
 -- ticks have locked is passed over, and so is a queue that is being rolled up. Rows, checks and pgmq's ticks wait for their roll-up: see prune_before. A queue whose rows cannot be
 -- deleted does not hold up the others.
 --
--- Answers {rows, ticks, history, receipts, checks, hours, incidents, days, problems: [{queue, problem}], more}.
+-- Answers {rows, ticks, history, receipts, enrolments, checks, hours, incidents, days, problems: [{queue, problem}], more}.
 create function punctual.prune(p_limit integer default 1000, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -384,6 +388,7 @@ declare
   v_history integer := 0;
   v_receipts integer;
   v_users integer;
+  v_enrolments integer;
   v_checks integer := 0;
   v_hours integer;
   v_incidents integer;
@@ -480,6 +485,8 @@ begin
   gone as (
     delete from punctual.whatsapp_users u using old o where u.user_id = o.user_id and u.user_id not in (select k.user_id from kept k))
   select count(*) into v_users from old;
+  -- Each has a timeline of some twenty events.
+  v_enrolments := punctual.prune_enrolment_texts(v_now - make_interval(days => s.enrolment_texts_days), (p_limit + 9) / 10, v_now);
   -- Monitor by monitor, by the key: there is no index on hours alone.
   delete from punctual.monitor_hours t where t.ctid = any (array(
     select h.ctid from punctual.monitors m
@@ -497,9 +504,9 @@ begin
   delete from punctual.daily_checks t where t.ctid = any (array(
     select x.ctid from punctual.daily_checks x where x.day < punctual.day_of(v_now, v_zone) - s.daily_days limit p_limit for update skip locked));
   get diagnostics v_count = row_count;
-  v_more := v_more or p_limit = any (array[v_receipts, v_users, v_hours, v_incidents, v_days, v_count]);
+  v_more := v_more or p_limit = any (array[v_receipts, v_users, v_hours, v_incidents, v_days, v_count]) or v_enrolments = (p_limit + 9) / 10;
   return jsonb_build_object(
-    'rows', v_rows, 'ticks', v_ticks, 'history', v_history, 'receipts', v_receipts, 'checks', v_checks, 'hours', v_hours,
+    'rows', v_rows, 'ticks', v_ticks, 'history', v_history, 'receipts', v_receipts, 'enrolments', v_enrolments, 'checks', v_checks, 'hours', v_hours,
     'incidents', v_incidents, 'days', v_days + v_count, 'problems', v_problems, 'more', v_more);
 end
 $$;

@@ -77,7 +77,8 @@ begin
 end
 $$;
 
--- Makes use of what people wrote, in the call that brings it. What is nobody's stays as it is, and may be found to be somebody's later.
+-- Makes use of what people wrote, in the call that brings it. What is nobody's stays, without its text, and may be found to be somebody's later:
+-- it counts as a reply then, though nobody knows any more what it said.
 -- p_said: the enrolment that it is of as somebody says, besides.
 create function punctual.hear_replies(p_ids bigint[], p_now timestamptz, p_said bigint default null) returns void
 language plpgsql set search_path = '' as $$
@@ -198,10 +199,11 @@ begin
     returning * into v_receipt;
     v_is_news := v_receipt.id is not null;
     if not v_is_news then
-      -- A webhook may have told of it, and found nobody.
-      select * into v_receipt from punctual.receipts r
+      -- A webhook may have told of it, and found nobody, so that its text was not kept.
+      update punctual.receipts r set body = coalesce(r.body, p_reply->>'body')
        where r.provider = v_account.provider and r.message_id = p_reply->>'message_id' and r.kind = 'message' and r.status = 'received'
-         and r.provider_account_id = v_account.provider_account_id and r.applied_at is null for no key update;
+         and r.provider_account_id = v_account.provider_account_id and r.applied_at is null
+      returning * into v_receipt;
       v_is_news := found;
     end if;
   end if;
