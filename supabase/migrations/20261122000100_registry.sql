@@ -538,6 +538,32 @@ create table punctual.held_rows (
   primary key (queue, row_id)
 );
 
+-- Idempotency keys of rows that were pruned: each still stands for its row, for settings.idempotency_keys_days.
+create table punctual.spent_keys (
+  queue text not null references punctual.queues on delete cascade,
+  key text not null,
+  row_id text not null,
+  status text not null,
+  spent_at timestamptz not null,
+  primary key (queue, key)
+);
+create index spent_keys_old on punctual.spent_keys (spent_at);
+
+-- After an insert with a key, of the queue tg_argv[0]: also one that waited for the row's pruning sees it here.
+create function punctual.refuse_spent_key() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  v_spent punctual.spent_keys;
+begin
+  select * into v_spent from punctual.spent_keys s where s.queue = tg_argv[0] and s.key = new.idempotency_key;
+  if found then
+    raise exception 'the idempotency_key "%" was used for row %, which is % and was pruned', v_spent.key, v_spent.row_id, v_spent.status
+      using errcode = 'PT409', hint = 'Use another key, or none, where this is to be done once more.';
+  end if;
+  return null;
+end
+$$;
+
 -- Closed to everybody but the service role, and what the owner keeps for himself to that as well. Called at the end of every migration that adds functions:
 -- default privileges would have to be changed for the whole database, and that is not ours to do.
 create function punctual.close_to_public() returns void

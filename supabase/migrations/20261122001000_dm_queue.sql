@@ -195,7 +195,8 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- Takes messages in, all or none of them. p_rows: [{account_id, channel, chat_id, recipient, body, template, send_at, priority, expires_at,
--- idempotency_key}], already checked for form. A key that is there already answers the row that is there.
+-- idempotency_key}], already checked for form. A key that is there already answers the row that is there, or was and is
+-- pruned: of that one nobody knows any more what it said.
 --
 -- Answers {rows: [{id, status, created}]} in the order asked, or {errors: [{index, field, message}]} and nothing was taken in.
 create function punctual.enqueue_dms(p_rows jsonb, p_now timestamptz default null) returns jsonb
@@ -224,6 +225,7 @@ begin
          r.idempotency_key, v_now
     from jsonb_to_recordset(v_asked) r (index integer, id bigint, account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb,
            send_at timestamptz, priority smallint, expires_at timestamptz, idempotency_key text)
+   where not exists (select from punctual.spent_keys k where k.queue = 'dm_queue' and k.key = r.idempotency_key)
    -- In the order of their keys, so that two calls with the same keys wait for each other, and not each for the other.
    order by r.idempotency_key, r.index
   on conflict (idempotency_key) where idempotency_key is not null do nothing;
@@ -236,7 +238,10 @@ begin
 
   select jsonb_agg(jsonb_build_object('id', d.id::text, 'status', d.status, 'created', d.id = r.id) order by r.index) into v_answer
     from jsonb_to_recordset(v_asked) r (index integer, id bigint, idempotency_key text)
-    join punctual.dm_queue d on d.id = r.id or d.idempotency_key = r.idempotency_key;
+   cross join lateral (
+     select x.id, x.status from punctual.dm_queue x where x.id = r.id or x.idempotency_key = r.idempotency_key
+      union all
+     select k.row_id::bigint, k.status from punctual.spent_keys k where k.queue = 'dm_queue' and k.key = r.idempotency_key) d;
   return jsonb_build_object('rows', coalesce(v_answer, '[]'));
 end
 $$;

@@ -345,8 +345,8 @@ $$;
 
 -- One bounded step of a queue's settled rows, p_limit of each state: those past its retention_days. Unknown rows stay: they wait for a
 -- decision. Of pgmq, messages set aside; of monitors, checks, and never a monitor. r: the queue's line, locked. Answers how many of each
--- word, of which p_limit says that there may be more.
-create function punctual.prune_rows(q punctual.queues, p_before timestamptz, p_limit integer) returns integer[]
+-- word, of which p_limit says that there may be more. Keys outlive their rows.
+create function punctual.prune_rows(q punctual.queues, p_before timestamptz, p_limit integer, p_now timestamptz) returns integer[]
 language plpgsql set search_path = '' as $$
 declare
   v_word text;
@@ -355,11 +355,17 @@ declare
 begin
   if q.source = 'pgmq' then return array[punctual.prune_messages(q, p_before, p_limit)]; end if;
   foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
-    execute punctual.render_sql(q,
-      'delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.{status} = %3$L and s.finished_at < $1 '
-      'order by s.finished_at limit $2 for update skip locked))', q.table_schema, q.table_name, v_word)
-    using p_before, p_limit;
-    get diagnostics v_count = row_count;
+    execute punctual.render_sql(q, $sql$
+      with gone as (
+        delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.{status} = %3$L and s.finished_at < $1
+          order by s.finished_at limit $2 for update skip locked))
+        returning t.id, t.idempotency_key),
+      spent as (
+        insert into punctual.spent_keys (queue, key, row_id, status, spent_at)
+        select %4$L, g.idempotency_key, g.id::text, %3$L, $3 from gone g where g.idempotency_key is not null and %5$L on conflict do nothing)
+      select count(*) from gone
+      $sql$, q.table_schema, q.table_name, v_word, q.name, (q.table_schema = 'punctual')::text)
+    into v_count using p_before, p_limit, p_now;
     v_counts := v_counts || v_count;
   end loop;
   return v_counts;
@@ -389,6 +395,7 @@ declare
   v_receipts integer;
   v_users integer;
   v_enrolments integer;
+  v_keys integer;
   v_checks integer := 0;
   v_hours integer;
   v_incidents integer;
@@ -418,7 +425,7 @@ begin
     v_before := punctual.prune_before(v_now - make_interval(days => q.retention_days), r, v_zone);
     if v_before is not null then
       begin
-        v_counts := punctual.prune_rows(q, v_before, p_limit);
+        v_counts := punctual.prune_rows(q, v_before, p_limit, v_now);
         v_count := (select sum(c) from unnest(v_counts) c);
         v_rows := v_rows + v_count;
         v_more := v_more or p_limit = any (v_counts);
@@ -485,6 +492,10 @@ begin
   gone as (
     delete from punctual.whatsapp_users u using old o where u.user_id = o.user_id and u.user_id not in (select k.user_id from kept k))
   select count(*) into v_users from old;
+  delete from punctual.spent_keys t where t.ctid = any (array(
+    select x.ctid from punctual.spent_keys x where x.spent_at < v_now - make_interval(days => s.idempotency_keys_days)
+     order by x.spent_at limit p_limit for update skip locked));
+  get diagnostics v_keys = row_count;
   -- Each has a timeline of some twenty events.
   v_enrolments := punctual.prune_enrolment_texts(v_now - make_interval(days => s.enrolment_texts_days), (p_limit + 9) / 10, v_now);
   -- Monitor by monitor, by the key: there is no index on hours alone.
@@ -504,7 +515,7 @@ begin
   delete from punctual.daily_checks t where t.ctid = any (array(
     select x.ctid from punctual.daily_checks x where x.day < punctual.day_of(v_now, v_zone) - s.daily_days limit p_limit for update skip locked));
   get diagnostics v_count = row_count;
-  v_more := v_more or p_limit = any (array[v_receipts, v_users, v_hours, v_incidents, v_days, v_count]) or v_enrolments = (p_limit + 9) / 10;
+  v_more := v_more or p_limit = any (array[v_receipts, v_users, v_keys, v_hours, v_incidents, v_days, v_count]) or v_enrolments = (p_limit + 9) / 10;
   return jsonb_build_object(
     'rows', v_rows, 'ticks', v_ticks, 'history', v_history, 'receipts', v_receipts, 'enrolments', v_enrolments, 'checks', v_checks, 'hours', v_hours,
     'incidents', v_incidents, 'days', v_days + v_count, 'problems', v_problems, 'more', v_more);
