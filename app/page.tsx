@@ -12,6 +12,7 @@ import { readSessionCookie } from '@/lib/server/session';
 import { readStats } from '@/lib/server/stats';
 import { CenteredCard } from './dashboard/centered-card';
 import { Dashboard, type FirstReading } from './dashboard/dashboard';
+import { SEQUENCES_SHOWN } from './dashboard/page-sizes';
 
 export default async function DashboardPage() {
   const cookie = readSessionCookie({ headers: await headers() });
@@ -45,8 +46,8 @@ async function firstReading(): Promise<FirstReading> {
       readMonitoring(rpc).catch(none),
       readAnalytics().catch(none),
       readClocks(rpc, 24).catch(none),
-      listSequences(rpc)
-        .then((listed) => ({ sequences: listed }))
+      listSequences(rpc, { limit: SEQUENCES_SHOWN })
+        .then((page) => ('items' in page ? { sequences: page.items, next: page.next } : undefined))
         .catch(none),
     ]);
     return { stats, monitoring, analytics, clocks, sequences };

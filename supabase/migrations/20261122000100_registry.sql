@@ -475,6 +475,36 @@ begin
 end
 $$;
 
+-- SQL: a row is after the one whose key is p_cursor (null: it is), in the order of p_exprs, of p_types, all of it descending or none but where
+-- p_descs says. As Postgres has it, null is the greatest. Of the first, where it descends, it is said so that an index serves.
+create function punctual.after_cursor(p_exprs text[], p_types text[], p_descs boolean[], p_cursor jsonb) returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_sql text := 'false';
+  v_value text;
+begin
+  if p_cursor is null then return 'true'; end if;
+  for n in reverse cardinality(p_exprs)..1 loop
+    v_value := case when p_cursor->>(n - 1) is not null then format('%L::%s', p_cursor->>(n - 1), p_types[n]) end;
+    v_sql := format('(%s or ((%s) is not distinct from %s and %s))', case
+      when p_descs[n] then coalesce(format('(%s) < ', p_exprs[n]) || v_value, format('(%s) is not null', p_exprs[n]))
+      else coalesce(format('coalesce((%s) > ', p_exprs[n]) || v_value || ', true)', 'false') end,
+      p_exprs[n], coalesce(v_value, 'null'), v_sql);
+  end loop;
+  if p_descs[1] and v_value is not null then v_sql := format('(%s) <= %s and %s', p_exprs[1], v_value, v_sql); end if;
+  return v_sql;
+end
+$$;
+
+-- A page of a list, {items, next}. p_rows: [{item, key}] in order, one more than p_limit where there are more: next is then the key of the last
+-- item, for the p_cursor of the next page; null at the end.
+create function punctual.page_of(p_rows jsonb, p_limit integer) returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_build_object(
+    'items', (select coalesce(jsonb_agg(r->'item' order by n), '[]') from jsonb_array_elements(p_rows) with ordinality e (r, n) where n <= p_limit),
+    'next', case when jsonb_array_length(p_rows) > p_limit then p_rows->(p_limit - 1)->'key' end)
+$$;
+
 -- What to do about a queue whose table is gone, or cannot be read.
 create function punctual.missing_table_hint(p_name text) returns text
 language sql immutable set search_path = '' as $$

@@ -284,7 +284,7 @@ describe('forget_person', () => {
       whatsapp_users: 0,
     });
     // Told again by the provider, it is nothing new.
-    expect(await talk.call('list_replies', {})).toEqual([]);
+    expect(await talk.call('list_replies', {})).toEqual({ items: [], next: null });
   });
 
   it.each([

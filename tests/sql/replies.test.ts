@@ -31,7 +31,7 @@ async function enrolAnn(steps: Parameters<typeof talk.addSequence>[0], more: obj
 }
 const said = (body: string, more: object = {}) =>
   talk.reply({ provider_account_id: 'us', recipient: 'ann', chat_id: 'chat-ann', body, ...more });
-const unmatched = async () => (await talk.call('list_replies', {})) as { id: string; body: string }[];
+const unmatched = async () => (await talk.call('list_replies', {})).items as { id: string; body: string }[];
 
 describe('a reply', () => {
   it('stops a sequence that says so, and takes back what is queued', async () => {
