@@ -325,10 +325,12 @@ describe('forget_person', () => {
     const other = await sql.addAccount({ provider_account_id: 'other' });
     for (const of of [account, other]) {
       await sql.addDm(of, { recipient: 'ACoEve', chat_id: 'chat-eve', body: SECRET });
-      await sql.addDm(of, { recipient: 'ACoEve', body: 'by person', send_at: sql.at(day) });
+      await sql.addDm(of, { recipient: 'ACoEve', chat_id: 'later', body: 'by person', send_at: sql.at(day) });
+      // From the first chat to the person, and on to the other chat.
+      await sql.addDm(of, { chat_id: 'later', body: `${SECRET} too`, send_at: sql.at(day) });
     }
     expect(await forget({ p_account_id: account, p_chat_id: 'chat-eve' })).toMatchObject({
-      deleted: { messages: 2 },
+      deleted: { messages: 3 },
     });
     expect(
       await database.sql('select account_id, recipient from punctual.dm_queue where recipient is not null'),
@@ -337,7 +339,7 @@ describe('forget_person', () => {
       { account_id: other, recipient: 'ACoEve' },
     ]);
     await forget({ p_chat_id: 'chat-eve' });
-    expect(await found('eve')).toEqual([]);
+    for (const text of ['eve', SECRET, 'later']) expect(await found(text), text).toEqual([]);
   });
 
   it('keeps a late word about the person’s messages from bringing a sequence back', async () => {
