@@ -11,6 +11,7 @@ import { listSequences } from '@/lib/server/sequences';
 import { readSessionCookie } from '@/lib/server/session';
 import { CenteredCard } from './dashboard/centered-card';
 import { Dashboard, type FirstReading } from './dashboard/dashboard';
+import { SEQUENCES_SHOWN } from './dashboard/page-sizes';
 
 export default async function DashboardPage() {
   const cookie = readSessionCookie({ headers: await headers() });
@@ -44,8 +45,8 @@ async function firstReading(): Promise<FirstReading> {
       readMonitoring(rpc).catch(none),
       readAnalytics().catch(none),
       readClocks(rpc, 24).catch(none),
-      listSequences(rpc)
-        .then((listed) => ({ sequences: listed }))
+      listSequences(rpc, { limit: SEQUENCES_SHOWN })
+        .then((page) => ('items' in page ? { sequences: page.items, next: page.next } : undefined))
         .catch(none),
     ]);
     return { stats, monitoring, analytics, clocks, sequences };

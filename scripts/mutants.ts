@@ -19,6 +19,7 @@ import { boundedMutants } from '../tests/mutants/bounded-mutants';
 import { edgeMutants } from '../tests/mutants/edge-mutants';
 import { engineMutants } from '../tests/mutants/engine-mutants';
 import type { Mutant } from '../tests/mutants/mutant';
+import { privacyMutants } from '../tests/mutants/privacy-mutants';
 import { simulationMutants } from '../tests/mutants/simulation-mutants';
 import type { SimulationResult } from '../tests/simulation/run-simulation';
 
@@ -166,7 +167,7 @@ if (!['simulation', 'tests'].includes(flags.by))
 const byTests = flags.by === 'tests';
 const judge = byTests ? judgeByTests : judgeBySimulation;
 const mutants = byTests
-  ? [...engineMutants, ...boundedMutants, ...edgeMutants, ...simulationMutants]
+  ? [...engineMutants, ...boundedMutants, ...edgeMutants, ...privacyMutants, ...simulationMutants]
   : simulationMutants;
 
 async function tryMutant(mutant: Mutant): Promise<Verdict> {

@@ -4,6 +4,7 @@ import type { Enrolment, Funnel } from '@/lib/store/conversations';
 import { EnrolmentTimeline } from './enrolment-timeline';
 import { nextWords, PHASES, type Phase, personOf, phaseLabel, phaseTone } from './enrolment-words';
 import { fetchJson } from './fetch-json';
+import { PageLinks, usePages } from './pages';
 import { polling } from './polling';
 import { ReadingFault } from './reading-fault';
 import { RelativeTime } from './relative-time';
@@ -55,11 +56,14 @@ interface PeopleProps extends Omit<EnrolmentListProps, 'funnel'> {
 }
 
 function People({ sequence, name, phase, signedIn }: PeopleProps) {
-  const query = `sequence=${sequence}${phase ? `&phase=${phase}` : ''}&limit=${MOST_SHOWN}`;
-  const { data, error } = useSWR<{ enrolments: Enrolment[] }, Error>(`/api/enrolments?${query}`, fetchJson, {
-    ...polling,
-    refreshInterval: REFRESH_MS,
-  });
+  const pages = usePages(
+    `/api/enrolments?sequence=${sequence}${phase ? `&phase=${phase}` : ''}&limit=${MOST_SHOWN}`,
+  );
+  const { data, error } = useSWR<{ enrolments: Enrolment[]; next: string | null }, Error>(
+    pages.url,
+    fetchJson,
+    { ...polling, refreshInterval: REFRESH_MS },
+  );
   return (
     <>
       {error && <ReadingFault error={error} />}
@@ -71,11 +75,7 @@ function People({ sequence, name, phase, signedIn }: PeopleProps) {
           ))}
         </ul>
       )}
-      {data?.enrolments.length === MOST_SHOWN && (
-        <p className="mt-2 text-muted">
-          These are the newest {MOST_SHOWN}; GET /api/enrolments?sequence={sequence} lists all.
-        </p>
-      )}
+      <PageLinks pages={pages} next={data?.next} />
     </>
   );
 }

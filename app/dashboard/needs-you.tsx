@@ -4,6 +4,7 @@ import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
 import { Command } from './command';
 import { fetchJson } from './fetch-json';
+import { PageLinks, usePages } from './pages';
 import { polling } from './polling';
 import { RefusedList } from './refused-list';
 import { UnknownRow } from './unknown-row';
@@ -24,8 +25,9 @@ interface NeedsYouProps {
 export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
   const { words } = queue;
   const { count } = queue.states.unknown;
-  const { data, error } = useSWR<{ rows: ListedRow[] }, Error>(
-    count > 0 ? `${path}?status=${encodeURIComponent(words.unknown)}&limit=${LIMIT}` : null,
+  const pages = usePages(`${path}?status=${encodeURIComponent(words.unknown)}&limit=${LIMIT}`);
+  const { data, error } = useSWR<{ rows: ListedRow[]; next: string | null }, Error>(
+    count > 0 ? pages.url : null,
     fetchJson,
     polling,
   );
@@ -70,6 +72,7 @@ export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
           ))}
         </ul>
       )}
+      {count > 0 && <PageLinks pages={pages} next={data?.next} first="First" more="More" />}
       {first && !signedIn && (
         <>
           <p className="mt-3 text-muted">
@@ -95,7 +98,7 @@ function summary(rows: ListedRow[], count: number): string {
     waiting > 0 && `${waiting} wait${waiting === 1 ? 's' : ''} for your decision`,
     waiting < rows.length &&
       `${rows.length - waiting} ${rows.length - waiting === 1 ? 'is' : 'are'} still checked`,
-    count > rows.length && `these are the first ${rows.length} of ${count.toLocaleString('en-US')}`,
+    count > rows.length && `${rows.length} of ${count.toLocaleString('en-US')} are listed here`,
   ];
   return parts.filter(Boolean).join('; ');
 }

@@ -4,17 +4,19 @@ import { Command } from './command';
 import { EnrolmentList } from './enrolment-list';
 import { fetchJson } from './fetch-json';
 import { FunnelTable } from './funnel-table';
+import { SEQUENCES_SHOWN } from './page-sizes';
+import { PageLinks, usePages } from './pages';
 import { PhaseCounts } from './phase-counts';
 import { polling } from './polling';
 import { ReadingFault } from './reading-fault';
 
 /** A funnel is one pass over all of its people. */
 const REFRESH_MS = 5_000;
-/** The newest of them; the API has all. */
-const MOST_SHOWN = 10;
 
 export interface SequencesReading {
   sequences: Sequence[];
+  /** The cursor of the older ones. */
+  next: string | null;
 }
 
 interface SequencesProps {
@@ -27,10 +29,11 @@ interface SequencesProps {
 
 /** Each sequence with how far its people came, and what became of each of them. */
 export function Sequences({ first, address, signedIn }: SequencesProps) {
-  const { data, error } = useSWR<SequencesReading, Error>('/api/sequences', fetchJson, {
+  const pages = usePages(`/api/sequences?limit=${SEQUENCES_SHOWN}`);
+  const { data, error } = useSWR<SequencesReading, Error>(pages.url, fetchJson, {
     ...polling,
     refreshInterval: REFRESH_MS,
-    fallbackData: first,
+    fallbackData: pages.isFirst ? first : undefined,
   });
   return (
     <section aria-labelledby="sequences" className="rounded-xl border border-line bg-surface">
@@ -41,13 +44,11 @@ export function Sequences({ first, address, signedIn }: SequencesProps) {
       </header>
       <div className="grid grid-cols-[minmax(0,1fr)] gap-8 px-4 py-5 sm:px-6">
         {error && <ReadingFault error={error} />}
-        {data?.sequences.length === 0 && <HowToBegin address={address} />}
-        {data?.sequences.slice(0, MOST_SHOWN).map((sequence) => (
+        {data?.sequences.length === 0 && pages.isFirst && <HowToBegin address={address} />}
+        {data?.sequences.map((sequence) => (
           <Shown key={sequence.id} sequence={sequence} signedIn={signedIn} />
         ))}
-        {data && data.sequences.length > MOST_SHOWN && (
-          <p className="text-muted">These are the newest {MOST_SHOWN}; GET /api/sequences lists more.</p>
-        )}
+        <PageLinks pages={pages} next={data?.next} />
       </div>
     </section>
   );

@@ -223,13 +223,14 @@ async function findInChat(
   );
   const seen = new Map<string, SeenInChat>();
   const { receipts, others } = dmEvidence.parse(evidence);
+  const told = new Set(receipts.map((receipt) => receipt.message_id));
   for (const receipt of receipts) {
     const { message_id: id, chat_id: chatId, body, said_at: at } = receipt;
     if (body !== null && at !== null) seen.set(id, { id, chatId, text: body, at, fromUs: true });
   }
   for (const message of lists.flatMap(({ messages }) => messages)) {
-    // Its webhook told that we sent it.
-    seen.set(message.id, { ...message, fromUs: message.fromUs || seen.has(message.id) });
+    // Its webhook told that we sent it, if not always what it says.
+    seen.set(message.id, { ...message, fromUs: message.fromUs || told.has(message.id) });
   }
 
   const { proofs, doubts } = judgeMessages(dm.body, attemptedAt, [...seen.values()], others);

@@ -3,6 +3,8 @@ import type { Rpc } from '../store/rpc';
 import { atMost } from './at-most';
 import { fieldErrors } from './field-error';
 import { instant } from './instant';
+import { type Page, type PageQuery, readPage } from './page';
+import type { RowRefusal } from './row-refusal';
 import { weeklyHours } from './weekly-hours';
 
 const text = z
@@ -119,9 +121,9 @@ export async function saveAccount(
   }
 }
 
-/** All accounts by name, 1,000 at most. Throws a `StoreError`. */
-export async function listAccounts(rpc: Rpc): Promise<StoredAccount[]> {
-  return z.array(accountSchema).parse(await rpc('list_accounts', {}));
+/** A page of the accounts, by name. Throws a `StoreError`. */
+export function listAccounts(rpc: Rpc, page: PageQuery): Promise<Page<StoredAccount> | RowRefusal> {
+  return readPage(rpc, 'list_accounts', accountSchema, page);
 }
 
 function isTimeZone(name: string): boolean {

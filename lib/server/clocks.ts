@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { scheduledQueues } from '../queues/scheduled-queues';
 import { type SlotEntry, slotEntriesSchema } from '../store/clocks';
 import type { Rpc } from '../store/rpc';
@@ -151,22 +152,24 @@ function exceptionsOf(slots: AccountedSlot[]): SlotException[] {
   return latestFirst.filter((one) => shown.has(one));
 }
 
-export interface ClocksQuestion {
-  hours: number;
-  /** As in the registry; null: all. */
-  queue: string | null;
-}
+const noHours = 'is no whole number from 1 to 48';
 
-/** `hours` (24 if not given) and `queue`, as in the registry or as in paths; `{ wrong }` says what cannot be. */
-export function clocksQuestion(query: URLSearchParams): ClocksQuestion | { wrong: string } {
-  const hours = query.get('hours') ?? '24';
-  if (!/^\d{1,2}$/.test(hours) || Number(hours) < 1 || Number(hours) > 48)
-    return { wrong: 'hours is a whole number from 1 to 48' };
-  const asked = query.get('queue');
-  if (asked === null) return { hours: Number(hours), queue: null };
-  const found = findQueue(asked, scheduledQueues);
-  if (found) return { hours: Number(hours), queue: found.queue.name };
-  return {
-    wrong: `there is no such queue; there are ${scheduledQueues.map(({ queue }) => queue.name).join(', ')}`,
-  };
-}
+/** `hours`, and `queue` as in the registry, which it may be named as in paths. */
+export const clocksQuery = z.strictObject({
+  hours: z
+    .string()
+    .regex(/^\d{1,2}$/, noHours)
+    .transform(Number)
+    .refine((hours) => hours >= 1 && hours <= 48, noHours)
+    .default(24),
+  queue: z
+    .string()
+    .transform((asked, context): string => {
+      const found = findQueue(asked, scheduledQueues);
+      if (found) return found.queue.name;
+      const names = scheduledQueues.map(({ queue }) => queue.name).join(', ');
+      context.addIssue({ code: 'custom', message: `is no queue; there are ${names}` });
+      return z.NEVER;
+    })
+    .optional(),
+});

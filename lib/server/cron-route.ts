@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { systemClock } from '../engine/clock';
 import type { Queue } from '../engine/queue';
 import { container } from './container';
@@ -6,15 +7,21 @@ import { readCall } from './cron-call';
 import type { CronWork } from './cron-work';
 import type { ServerEnv } from './env';
 import { failed } from './failure';
+import { noQuery, type QuerySchema, readQuery } from './query';
 import { refuseCron } from './refuse-cron';
 import { json } from './respond';
 import { tickWork } from './tick-work';
+
+/** Of an endpoint of a queue with named parts: the one that is meant. */
+export const partQuery = z.strictObject({ queue: z.string().optional() });
 
 export interface CronRouteOptions {
   /** The route's, in seconds. */
   maxDuration: number;
   /** Next's `after`: what is due when the call ends is gone on with at once, by a call of its own. Without it the next slot does. */
   after?: After;
+  /** What may follow the `?`; nothing unless given. */
+  query?: QuerySchema;
 }
 
 /**
@@ -30,12 +37,17 @@ export function cronRoute<Row, Deps>(
   return workRoute(tickWork(queue, partition), options);
 }
 
-/** The handler of a cron endpoint that does `work`: 200 with what it answers, otherwise as `cronRoute`. */
-export function workRoute(work: CronWork, { maxDuration, after }: CronRouteOptions) {
+/**
+ * The handler of a cron endpoint that does `work`: 200 with what it answers, 400 for a query that it does not take, otherwise as
+ * `cronRoute`.
+ */
+export function workRoute(work: CronWork, { maxDuration, after, query = noQuery }: CronRouteOptions) {
   return async (request: Request): Promise<Response> => {
     const startedAt = systemClock.now();
     const refused = refuseCron(request);
     if (refused) return refused;
+    const read = readQuery(new URL(request.url), query);
+    if ('refused' in read) return read.refused;
     try {
       const shared = await container();
       const call = readCall(request, { maxDuration, startedAt });

@@ -9,31 +9,27 @@ import {
 } from '../store/conversations';
 import type { Rpc } from '../store/rpc';
 import { instant } from './instant';
-import { listLimit } from './list-query';
+import { type Page, type PageQuery, pageQuery, readPage } from './page';
 import { fieldRefusal, type RowRefusal } from './row-refusal';
 import { storableText } from './storable-text';
 import { askOf, wholeId } from './whole-id';
 
-const asked = z.strictObject({
+/** Of one sequence, in one phase. */
+export const enrolmentsQuery = z.strictObject({
   sequence: wholeId.optional(),
   phase: z.enum(phases).optional(),
-  before: wholeId.optional(),
-  limit: listLimit,
+  ...pageQuery,
 });
 
-/**
- * Enrolments, the newest first, `?sequence=` of one sequence, `&phase=` in one phase, `&before=` before that id, `&limit=` 1 to 200 (50).
- * Throws a `StoreError`.
- */
-export async function listEnrolments(
+/** A page of them, the newest first. Throws a `StoreError`. */
+export function listEnrolments(
   rpc: Rpc,
-  query: URLSearchParams,
-): Promise<{ enrolments: Enrolment[] } | RowRefusal> {
-  const parsed = asked.safeParse(Object.fromEntries(query));
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  const { sequence = null, phase = null, before = null, limit } = parsed.data;
-  const call = { p_sequence_id: sequence, p_phase: phase, p_limit: limit, p_before: before };
-  return { enrolments: z.array(enrolmentSchema).parse(await rpc('list_enrolments', call)) };
+  { sequence, phase, ...page }: z.output<typeof enrolmentsQuery>,
+): Promise<Page<Enrolment> | RowRefusal> {
+  return readPage(rpc, 'list_enrolments', enrolmentSchema, page, {
+    p_sequence_id: sequence ?? null,
+    p_phase: phase ?? null,
+  });
 }
 
 /** Throws a `StoreError`. */
@@ -100,13 +96,10 @@ export async function takeReply(
   );
 }
 
-/** What people wrote that is nobody's as far as is known, the latest first; `?limit=` 1 to 200 (50). Throws a `StoreError`. */
-export async function listReplies(
+/** A page of what people wrote that is nobody's as far as is known, the latest first. Throws a `StoreError`. */
+export function listReplies(
   rpc: Rpc,
-  query: URLSearchParams,
-): Promise<{ replies: z.infer<typeof replySchema>[] } | RowRefusal> {
-  const parsed = asked.pick({ limit: true }).safeParse(Object.fromEntries(query));
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  const { limit } = parsed.data;
-  return { replies: z.array(replySchema).parse(await rpc('list_replies', { p_limit: limit })) };
+  page: PageQuery,
+): Promise<Page<z.infer<typeof replySchema>> | RowRefusal> {
+  return readPage(rpc, 'list_replies', replySchema, page);
 }

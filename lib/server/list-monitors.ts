@@ -1,49 +1,38 @@
 import { z } from 'zod';
-import { incidentPage, monitorPage, monitorStates } from '../store/monitoring';
+import {
+  type Incident,
+  incidentSchema,
+  type MonitorSummary,
+  monitorStates,
+  monitorSummary,
+} from '../store/monitoring';
 import type { Rpc } from '../store/rpc';
-import { listLimit } from './list-query';
-import { fieldRefusal, type RowRefusal } from './row-refusal';
+import { type Page, pageQuery, readPage } from './page';
+import type { RowRefusal } from './row-refusal';
 import { wholeId } from './whole-id';
 
-const askedMonitors = z.strictObject({
-  state: z.enum(monitorStates).optional(),
-  after: wholeId.optional(),
-  limit: listLimit,
-});
+export const monitorsQuery = z.strictObject({ state: z.enum(monitorStates).optional(), ...pageQuery });
 
-const askedIncidents = z.strictObject({
+/** Only open or only closed ones, of one monitor. */
+export const incidentsQuery = z.strictObject({
   open: z.enum(['true', 'false']).optional(),
   monitor: wholeId.optional(),
-  before: wholeId.optional(),
-  limit: listLimit,
+  ...pageQuery,
 });
 
-/**
- * Monitors by id, `?state=` only those of one state, `&after=` after that id, `&limit=` 1 to 200 (50). Throws a `StoreError`.
- */
-export async function listMonitors(
+/** A page of them, by id. Throws a `StoreError`. */
+export function listMonitors(
   rpc: Rpc,
-  query: URLSearchParams,
-): Promise<z.infer<typeof monitorPage> | RowRefusal> {
-  const parsed = askedMonitors.safeParse(Object.fromEntries(query));
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  const { state = null, after = null, limit } = parsed.data;
-  return monitorPage.parse(await rpc('list_monitors', { p_state: state, p_after: after, p_limit: limit }));
+  { state, ...page }: z.output<typeof monitorsQuery>,
+): Promise<Page<MonitorSummary> | RowRefusal> {
+  return readPage(rpc, 'list_monitors', monitorSummary, page, { p_state: state ?? null });
 }
 
-/**
- * Incidents, the newest first, `?open=` only open or only closed ones, `&monitor=` of one monitor, `&before=` before that id, `&limit=` 1 to
- * 200 (50). Throws a `StoreError`.
- */
-export async function listIncidents(
+/** A page of them, the newest first. Throws a `StoreError`. */
+export function listIncidents(
   rpc: Rpc,
-  query: URLSearchParams,
-): Promise<z.infer<typeof incidentPage> | RowRefusal> {
-  const parsed = askedIncidents.safeParse(Object.fromEntries(query));
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  const { open, monitor = null, before = null, limit } = parsed.data;
+  { open, monitor, ...page }: z.output<typeof incidentsQuery>,
+): Promise<Page<Incident> | RowRefusal> {
   const p_open = open === undefined ? null : open === 'true';
-  return incidentPage.parse(
-    await rpc('list_incidents', { p_open, p_monitor: monitor, p_before: before, p_limit: limit }),
-  );
+  return readPage(rpc, 'list_incidents', incidentSchema, page, { p_open, p_monitor: monitor ?? null });
 }

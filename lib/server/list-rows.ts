@@ -1,31 +1,27 @@
 import { z } from 'zod';
 import { type ListedRow, listedRowSchema } from '../store/listed-row';
 import type { Rpc } from '../store/rpc';
-import { listLimit } from './list-query';
-import { fieldRefusal, type RowRefusal, rowRefusal } from './row-refusal';
+import { type Page, pageQuery, readPage } from './page';
+import { type RowRefusal, rowRefusal } from './row-refusal';
 import { storableText } from './storable-text';
 
-const asked = z.object({
-  status: storableText(100),
-  limit: listLimit,
+export const rowsQuery = z.strictObject({
+  /** The queue's own word, or a state. Left out, it is answered as a word that there is not: with those that there are. */
+  status: storableText(100).default(''),
+  ...pageQuery,
 });
 
 /**
- * Rows of one status, oldest first (settled ones: the latest first); of the unknown ones those first that wait for a person. `query`
- * bears `status`, which is the queue's own word or a state, and `limit` (1 to 200, 50 if not given). Throws a `StoreError`.
+ * A page of the rows of one status, oldest first (settled ones: the latest first); of the unknown ones those first that wait for a person.
+ * Throws a `StoreError`.
  */
 export async function listRows(
   rpc: Rpc,
   queue: string,
-  query: URLSearchParams,
-): Promise<{ rows: ListedRow[] } | RowRefusal> {
-  // Left out, it is answered as a word that there is not: with those that there are.
-  const parsed = asked.safeParse({ status: '', ...Object.fromEntries(query) });
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  const { status, limit } = parsed.data;
+  { status, ...page }: z.output<typeof rowsQuery>,
+): Promise<Page<ListedRow> | RowRefusal> {
   try {
-    const rows = await rpc('list_rows', { p_queue: queue, p_state: status, p_limit: limit });
-    return { rows: z.array(listedRowSchema).parse(rows) };
+    return await readPage(rpc, 'list_rows', listedRowSchema, page, { p_queue: queue, p_state: status });
   } catch (error) {
     return rowRefusal(error, 'status');
   }

@@ -9,6 +9,8 @@ const counts = z.object({
   ticks: z.number(),
   history: z.number(),
   receipts: z.number(),
+  /** Whose variables and timeline were deleted. */
+  enrolments: z.number(),
   checks: z.number(),
   hours: z.number(),
   incidents: z.number(),
@@ -43,6 +45,7 @@ export async function prune({ rpc, log }: Pick<Container, 'rpc' | 'log'>, admits
     ticks: 0,
     history: 0,
     receipts: 0,
+    enrolments: 0,
     checks: 0,
     hours: 0,
     incidents: 0,

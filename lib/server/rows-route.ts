@@ -1,6 +1,7 @@
 import { apiJsonRoute, apiRoute } from './api-route';
 import { explainRow } from './explain-row';
-import { listRows } from './list-rows';
+import { listRows, rowsQuery } from './list-rows';
+import { answerPage } from './page';
 import { refused } from './refused';
 import { resolveRow } from './resolve-row';
 import { json } from './respond';
@@ -11,20 +12,17 @@ type OfQueue = { queue?: string };
 type OfRow = OfQueue & { id: string };
 
 /**
- * The rows of a queue, which the path names unless `ofQueue` does. `?status=` is the queue's own word or a state, `&limit=` 1 to 200 (50).
- * 200 with `{ rows }`; 400 with `{ errors: [{ field, message }] }`, 404.
+ * The rows of a queue, which the path names unless `ofQueue` does. `?status=` is the queue's own word or a state, and `&limit=`,
+ * `&cursor=` as everywhere. 200 with `{ rows, next }`; 400 with `{ errors: [{ field, message }] }`, 404.
  */
 export function listRowsRoute(ofQueue?: string) {
-  return apiRoute<OfQueue>(
-    async ({ container, params: { queue = ofQueue }, url }) => {
+  return apiRoute<OfQueue, typeof rowsQuery>(
+    async ({ container, params: { queue = ofQueue }, query }) => {
       const name = queueName.safeParse(queue);
       if (!name.success) return refused({ missing: `there is no queue "${queue}"` });
-      const listed = await listRows(container.rpc, name.data, url.searchParams);
-      return 'rows' in listed
-        ? json(200, listed)
-        : refused(listed, 400, 'ask as in ?status=unknown&limit=50');
+      return answerPage('rows', await listRows(container.rpc, name.data, query));
     },
-    { dashboard: true },
+    { dashboard: true, query: rowsQuery },
   );
 }
 

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { systemClock } from '../engine/clock';
 import { apiRoute } from './api-route';
-import { fieldErrors } from './field-error';
 import { json, problem } from './respond';
 import { type AskedJobs, runJobs } from './run-jobs';
 
@@ -19,11 +18,12 @@ const asked = z
   .refine(({ queue, status }) => queue !== 'failed' || status !== 'pending', {
     path: ['status'],
     message: 'is failed in the queue failed, which names the failed jobs of all queues',
-  })
-  .transform(({ queue, status, limit }): AskedJobs => {
-    if (queue === 'failed') return { queue: null, state: 'dead', limit };
-    return { queue: queue ?? null, state: status === 'failed' ? 'dead' : 'pending', limit };
   });
+
+function askedJobs({ queue, status, limit }: z.output<typeof asked>): AskedJobs {
+  if (queue === 'failed') return { queue: null, state: 'dead', limit };
+  return { queue: queue ?? null, state: status === 'failed' ? 'dead' : 'pending', limit };
+}
 
 /**
  * Runs jobs now: `?queue=` (any), `?status=` `pending` (those that are due) or `failed` (each once more), `?limit=` 1 to 1,000 (1).
@@ -33,16 +33,11 @@ export function runJobsRoute({ maxDuration }: { maxDuration: number }) {
   return (request: Request): Promise<Response> => {
     const startedAt = systemClock.now();
     const route = apiRoute(
-      async ({ container, url }) => {
-        const parsed = asked.safeParse(Object.fromEntries(url.searchParams));
-        if (!parsed.success) {
-          const errors = fieldErrors(parsed.error);
-          return problem(400, 'invalid', 'ask as in ?queue=default&status=pending&limit=1', { errors });
-        }
-        const ran = await runJobs(container, parsed.data, { maxDuration, startedAt, clockName: 'api' });
+      async ({ container, query }) => {
+        const ran = await runJobs(container, askedJobs(query), { maxDuration, startedAt, clockName: 'api' });
         return 'missing' in ran ? problem(404, 'not_found', ran.missing) : json(200, ran);
       },
-      { cron: true },
+      { cron: true, query: asked },
     );
     return route(request);
   };

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { previewSchema, type Sequence, sequenceSchema } from '../store/conversations';
 import type { Rpc } from '../store/rpc';
 import { newEnrolment } from './new-enrolments';
+import { type Page, type PageQuery, readPage } from './page';
 import { fieldRefusal, type RowRefusal } from './row-refusal';
 import { type Channel, sequenceSteps } from './sequence-steps';
 import { storableText } from './storable-text';
@@ -30,9 +31,9 @@ const faults = z.object({ errors: z.array(z.object({ field: z.string(), message:
 const stored = z.union([faults, sequenceSchema.transform((sequence) => ({ sequence }))]);
 const previewed = z.union([faults, previewSchema.transform((preview) => ({ preview }))]);
 
-/** The latest 200, the newest first. Throws a `StoreError`. */
-export async function listSequences(rpc: Rpc): Promise<Sequence[]> {
-  return z.array(sequenceSchema).parse(await rpc('list_sequences', {}));
+/** A page of them, the newest first. Throws a `StoreError`. */
+export function listSequences(rpc: Rpc, page: PageQuery): Promise<Page<Sequence> | RowRefusal> {
+  return readPage(rpc, 'list_sequences', sequenceSchema, page);
 }
 
 /** Throws a `StoreError`. */

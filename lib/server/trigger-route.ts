@@ -2,10 +2,11 @@ import { systemClock } from '../engine/clock';
 import { container } from './container';
 import { goOn } from './continuation';
 import { readCall } from './cron-call';
-import type { CronRouteOptions } from './cron-route';
+import { type CronRouteOptions, partQuery } from './cron-route';
 import { findQueue, queueWork, type ScheduledQueue } from './cron-work';
 import { failed } from './failure';
 import { handOver } from './hand-over';
+import { readQuery } from './query';
 import { refuseCron } from './refuse-cron';
 import { json, problem } from './respond';
 
@@ -21,6 +22,8 @@ export function triggerRoute(queues: readonly ScheduledQueue[], { maxDuration, a
     const startedAt = systemClock.now();
     const refused = refuseCron(request);
     if (refused) return refused;
+    const read = readQuery(new URL(request.url), partQuery);
+    if ('refused' in read) return read.refused;
     try {
       const { queue: name } = await context.params;
       const found = findQueue(name, queues);

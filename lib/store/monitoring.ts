@@ -18,7 +18,7 @@ const times = {
   first_byte_ms: z.number().nullable(),
 };
 
-const monitorSummary = z.object({
+export const monitorSummary = z.object({
   id: z.string(),
   name: z.string(),
   url: z.string(),
@@ -61,7 +61,7 @@ const monitorIncident = z.object({
   regions: z.array(z.string()),
 });
 
-const incident = monitorIncident.extend({
+export const incidentSchema = monitorIncident.extend({
   monitor_id: z.string(),
   /** Its name. */
   monitor: z.string(),
@@ -138,11 +138,11 @@ export const monitorSchema = z.object({
   incidents: z.array(monitorIncident),
 });
 
-/** A page of monitors, by id. `next`: ask for those after it; null at the end. */
+/** A page of monitors, by id. `next`: the `cursor` of the page after; null at the end. */
 export const monitorPage = z.object({ monitors: z.array(monitorSummary), next: z.string().nullable() });
 
 /** A page of incidents, the newest first. */
-export const incidentPage = z.object({ incidents: z.array(incident), next: z.string().nullable() });
+export const incidentPage = z.object({ incidents: z.array(incidentSchema), next: z.string().nullable() });
 
 /** What the dashboard shows of monitors at one look. */
 export const monitoringSchema = z.object({
@@ -157,13 +157,13 @@ export const monitoringSchema = z.object({
   regions: z.array(regionSchema),
   /** The worst first; not all of them. */
   monitors: z.array(monitorSummary),
-  incidents: z.object({ open: z.array(incident), recent: z.array(incident) }),
+  incidents: z.object({ open: z.array(incidentSchema), recent: z.array(incidentSchema) }),
 });
 
 export type Monitoring = z.infer<typeof monitoringSchema>;
 export type MonitorSummary = z.infer<typeof monitorSummary>;
 export type Monitor = z.infer<typeof monitorSchema>;
 export type Check = z.infer<typeof check>;
-export type Incident = z.infer<typeof incident>;
+export type Incident = z.infer<typeof incidentSchema>;
 export type Region = z.infer<typeof regionSchema>;
 export type MonitorState = (typeof monitorStates)[number];

@@ -453,6 +453,7 @@ create table punctual.receipts (
   provider_account_id text,
   chat_id text,
   recipient text,
+  -- Null where it is no conversation of ours.
   body text,
   error text,
   -- By the provider's clock.
@@ -479,6 +480,36 @@ begin
   return clock_timestamp() - statement_timestamp()
       >= coalesce(nullif(current_setting('punctual.call_ms', true), ''), '750')::integer * interval '1 millisecond';
 end
+$$;
+
+-- SQL: a row is after the one whose key is p_cursor (null: it is), in the order of p_exprs, of p_types, all of it descending or none but where
+-- p_descs says. As Postgres has it, null is the greatest. Of the first, where it descends, it is said so that an index serves.
+create function punctual.after_cursor(p_exprs text[], p_types text[], p_descs boolean[], p_cursor jsonb) returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_sql text := 'false';
+  v_value text;
+begin
+  if p_cursor is null then return 'true'; end if;
+  for n in reverse cardinality(p_exprs)..1 loop
+    v_value := case when p_cursor->>(n - 1) is not null then format('%L::%s', p_cursor->>(n - 1), p_types[n]) end;
+    v_sql := format('(%s or ((%s) is not distinct from %s and %s))', case
+      when p_descs[n] then coalesce(format('(%s) < ', p_exprs[n]) || v_value, format('(%s) is not null', p_exprs[n]))
+      else coalesce(format('coalesce((%s) > ', p_exprs[n]) || v_value || ', true)', 'false') end,
+      p_exprs[n], coalesce(v_value, 'null'), v_sql);
+  end loop;
+  if p_descs[1] and v_value is not null then v_sql := format('(%s) <= %s and %s', p_exprs[1], v_value, v_sql); end if;
+  return v_sql;
+end
+$$;
+
+-- A page of a list, {items, next}. p_rows: [{item, key}] in order, one more than p_limit where there are more: next is then the key of the last
+-- item, for the p_cursor of the next page; null at the end.
+create function punctual.page_of(p_rows jsonb, p_limit integer) returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_build_object(
+    'items', (select coalesce(jsonb_agg(r->'item' order by n), '[]') from jsonb_array_elements(p_rows) with ordinality e (r, n) where n <= p_limit),
+    'next', case when jsonb_array_length(p_rows) > p_limit then p_rows->(p_limit - 1)->'key' end)
 $$;
 
 -- What to do about a queue whose table is gone, or cannot be read.
@@ -547,6 +578,32 @@ create table punctual.held_rows (
   row_id text not null,
   primary key (queue, row_id)
 );
+
+-- Idempotency keys of rows that were pruned: each still stands for its row, for settings.idempotency_keys_days.
+create table punctual.spent_keys (
+  queue text not null references punctual.queues on delete cascade,
+  key text not null,
+  row_id text not null,
+  status text not null,
+  spent_at timestamptz not null,
+  primary key (queue, key)
+);
+create index spent_keys_old on punctual.spent_keys (spent_at);
+
+-- After an insert with a key, of the queue tg_argv[0]: also one that waited for the row's pruning sees it here.
+create function punctual.refuse_spent_key() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  v_spent punctual.spent_keys;
+begin
+  select * into v_spent from punctual.spent_keys s where s.queue = tg_argv[0] and s.key = new.idempotency_key;
+  if found then
+    raise exception 'the idempotency_key "%" was used for row %, which is % and was pruned', v_spent.key, v_spent.row_id, v_spent.status
+      using errcode = 'PT409', hint = 'Use another key, or none, where this is to be done once more.';
+  end if;
+  return null;
+end
+$$;
 
 -- Closed to everybody but the service role, and what the owner keeps for himself to that as well. Called at the end of every migration that adds functions:
 -- default privileges would have to be changed for the whole database, and that is not ours to do.

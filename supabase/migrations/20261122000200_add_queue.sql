@@ -602,7 +602,10 @@ begin
       ('tell_by_hand', 'after update', v_settled, format('tell_by_hand(%L, %L)', q.name, coalesce(q.after_settle, '')),
        q.after_settle is not null or q.account_column is not null),
       ('tell_of_deleted', 'after delete', punctual.render_sql(q, 'old.{status} = %L and old.claimed_at is not null and %s', q.pending_word, v_by_hand),
-       format('tell_by_hand(%L, '''')', q.name), q.account_column is not null)) v (name, event, condition, call, is_wanted)
+       format('tell_by_hand(%L, '''')', q.name), q.account_column is not null),
+      -- Of a person's own table keys are free once their rows are gone.
+      ('spent_key', 'after insert', 'new.idempotency_key is not null', format('refuse_spent_key(%L)', q.name), q.table_schema = 'punctual'))
+      v (name, event, condition, call, is_wanted)
   loop
     if v_trigger.is_wanted then
       execute format('create or replace trigger punctual_%s %s on %s for each row when (%s) execute function punctual.%s',

@@ -47,10 +47,12 @@ begin
 end
 $$;
 
-create function punctual.list_accounts() returns jsonb
+-- A page of them, by name.
+create function punctual.list_accounts(p_limit integer default 50, p_cursor jsonb default null) returns jsonb
 language sql stable set search_path = '' set statement_timeout = '4s' as $$
-  select coalesce(jsonb_agg(punctual.describe_account(a) order by a.name, a.id), '[]')
-    from (select * from punctual.accounts order by name, id limit 1000) a
+  select punctual.page_of(jsonb_agg(jsonb_build_object('item', punctual.describe_account(a), 'key', jsonb_build_array(a.name, a.id)) order by a.name, a.id), p_limit)
+    from (select * from punctual.accounts x where p_cursor is null or (x.name, x.id) > (p_cursor->>0, (p_cursor->>1)::uuid)
+           order by x.name, x.id limit p_limit + 1) a
 $$;
 
 -- The next tick tries the account with its first row, whatever was refused of it before. The account is locked.

@@ -218,13 +218,18 @@ language sql stable set search_path = '' as $$
               else 'true' end
 $$;
 
--- Rows in one state (or the queue's word for it), 200 at most: unknown ones that wait for an operator first, then the oldest first (settled ones: the latest first).
-create function punctual.list_rows(p_queue text, p_state text, p_limit integer default 50, p_now timestamptz default null) returns jsonb
+-- A page of the rows in one state (or the queue's word for it): unknown ones that wait for an operator first, then the oldest first (settled ones:
+-- the latest first).
+create function punctual.list_rows(
+  p_queue text, p_state text, p_limit integer default 50, p_cursor jsonb default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
 declare
   q punctual.queues := punctual.read_queue(p_queue);
   v_state text := punctual.state_of(q, p_state);
   v_word text;
+  v_exprs text[];
+  v_types text[] := '{timestamptz}';
+  v_descs boolean[] := '{false}';
   v_order text;
   v_rows jsonb;
 begin
@@ -234,17 +239,29 @@ begin
     raise exception 'the status is "%", and the limit %', p_state, p_limit
       using errcode = '22023', hint = format('The status is %s; the limit is 1 to 200.', array_to_string(punctual.list_words(q), ', '));
   end if;
-  if q.source = 'pgmq' then return punctual.list_messages(q, v_state, p_limit, coalesce(p_now, clock_timestamp())); end if;
+  if q.source = 'pgmq' then return punctual.list_messages(q, v_state, p_limit, p_cursor, coalesce(p_now, clock_timestamp())); end if;
   -- Each in the order of an index of the queue's, but pending rows of several priorities or partitions, which are sorted.
-  v_order := case v_state when 'pending' then format('coalesce(t.next_attempt_at, t.%I), t.id', q.due_column) when 'running' then 't.lease_expires_at'
-                          when 'unknown' then case when q.delivery = 'at-most-once' then format('(%s) desc, ', punctual.operator_condition(q)) else '' end
-                                              || 't.finished_at' else 't.finished_at desc' end;
+  v_exprs := array[case v_state when 'pending' then format('coalesce(t.next_attempt_at, t.%I)', q.due_column) when 'running' then 't.lease_expires_at'
+                                else 't.finished_at' end];
+  if v_state = 'unknown' and q.delivery = 'at-most-once' then
+    v_exprs := array[punctual.operator_condition(q), 't.finished_at'];
+    v_types := '{boolean, timestamptz}';
+    v_descs := '{true, false}';
+  elsif v_state in ('done', 'dead', 'cancelled') then
+    v_descs := '{true}';
+  end if;
+  v_descs := v_descs || v_descs[cardinality(v_descs)];
+  v_exprs := v_exprs || 't.id'::text;
+  v_types := v_types || q.id_type;
+  select string_agg(format('(%s)%s', e, case when d then ' desc' end), ', ' order by n) into v_order
+    from unnest(v_exprs, v_descs) with ordinality k (e, d, n);
   execute punctual.render_sql(q, $sql$
-    select coalesce(jsonb_agg(r.listed order by r.place), '[]')
+    select jsonb_agg(jsonb_build_object('item', r.listed, 'key', r.key) order by r.place)
       from (select jsonb_build_object('id', t.id::text, 'status', t.{status}, 'due_at', coalesce(t.next_attempt_at, t.%1$I),
                      'attempts', t.attempts, 'last_error', t.last_error, 'finished_at', t.finished_at, 'account', %2$s, 'reconcile', %3$s,
-                     'row', to_jsonb(t.*) - %9$L::text[]) as listed, row_number() over (order by %4$s) as place
-              from %5$I.%6$I t where t.{status} = %7$L %8$s order by %4$s limit $1) r
+                     'row', to_jsonb(t.*) - %9$L::text[]) as listed, row_number() over (order by %4$s) as place,
+                   %10$s as key
+              from %5$I.%6$I t where t.{status} = %7$L %8$s and %11$s order by %4$s limit $1) r
     $sql$,
     q.due_column,
     case when q.account_column is null then 'null::jsonb' else format(
@@ -254,9 +271,11 @@ begin
       '''next_look_at'', t.reconcile_at, ''found'', t.reconcile->>''found'', ''waits_for_operator'', '
       || punctual.operator_condition(q) || ')' else 'null::jsonb' end,
     v_order, q.table_schema, q.table_name, v_word,
-    case when v_state = 'pending' then format('and %s', punctual.any_level_condition(q)) else '' end, q.secret_columns::text)
-  into v_rows using p_limit, coalesce(p_now, clock_timestamp());
-  return v_rows;
+    case when v_state = 'pending' then format('and %s', punctual.any_level_condition(q)) else '' end, q.secret_columns::text,
+    (select format('jsonb_build_array(%s)', string_agg(format('(%s)::text', e), ', ' order by n)) from unnest(v_exprs) with ordinality k (e, n)),
+    punctual.after_cursor(v_exprs, v_types, v_descs, p_cursor))
+  into v_rows using p_limit + 1, coalesce(p_now, clock_timestamp());
+  return punctual.page_of(v_rows, p_limit);
 end
 $$;
 

@@ -82,6 +82,34 @@ language sql stable set search_path = '' as $$
    where n.name is not null
 $$;
 
+-- To whom a message goes, as replies name the person: of WhatsApp, the digits of a number.
+create function punctual.dm_person(p_channel text, p_recipient text) returns text
+language sql immutable set search_path = '' as $$
+  select coalesce(case when p_channel = 'whatsapp' then punctual.digits_of(p_recipient) end, p_recipient)
+$$;
+create index dm_queue_chat on punctual.dm_queue (account_id, chat_id) where chat_id is not null;
+create index dm_queue_person on punctual.dm_queue (account_id, punctual.dm_person(channel, recipient)) where recipient is not null;
+
+-- Whether the chat, or the person by one of p_names, is one that this account has written to or is to write to: an enrolment whose texts are
+-- kept, or a message that is open, or was settled within receipts_days.
+create function punctual.is_our_conversation(
+  p_provider text, p_provider_account_id text, p_chat_id text, p_names text[], p_now timestamptz) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_account uuid := (select a.id from punctual.accounts a where a.provider = p_provider and a.provider_account_id = p_provider_account_id);
+  v_since timestamptz := p_now - make_interval(days => (select s.receipts_days from punctual.settings s));
+begin
+  return exists (select from punctual.enrolments e where e.account_id = v_account and e.chat_id = p_chat_id and e.texts_gone_at is null)
+      or exists (select from punctual.enrolments e where e.account_id = v_account and e.recipient = any (p_names) and e.texts_gone_at is null)
+      or exists (select from punctual.enrolments e where e.account_id = v_account and e.number = any (p_names) and e.texts_gone_at is null)
+      or exists (select from punctual.dm_queue d
+                  where d.account_id = v_account and d.chat_id = p_chat_id and coalesce(d.finished_at > v_since, true))
+      or exists (select from punctual.dm_queue d
+                  where d.account_id = v_account and d.recipient is not null and punctual.dm_person(d.channel, d.recipient) = any (p_names)
+                    and coalesce(d.finished_at > v_since, true));
+end
+$$;
+
 -- Learns numbers and user ids from receipts that bear both. Answers the replies of those people, who may have written before that was known.
 create function punctual.learn_whatsapp_users(p_receipts jsonb, p_now timestamptz) returns bigint[]
 language plpgsql set search_path = '' as $$
@@ -172,7 +200,8 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- Takes messages in, all or none of them. p_rows: [{account_id, channel, chat_id, recipient, body, template, send_at, priority, expires_at,
--- idempotency_key}], already checked for form. A key that is there already answers the row that is there.
+-- idempotency_key}], already checked for form. A key that is there already answers the row that is there, or was and is
+-- pruned: of that one nobody knows any more what it said.
 --
 -- Answers {rows: [{id, status, created}]} in the order asked, or {errors: [{index, field, message}]} and nothing was taken in.
 create function punctual.enqueue_dms(p_rows jsonb, p_now timestamptz default null) returns jsonb
@@ -201,6 +230,7 @@ begin
          r.idempotency_key, v_now
     from jsonb_to_recordset(v_asked) r (index integer, id bigint, account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb,
            send_at timestamptz, priority smallint, expires_at timestamptz, idempotency_key text)
+   where not exists (select from punctual.spent_keys k where k.queue = 'dm_queue' and k.key = r.idempotency_key)
    -- In the order of their keys, so that two calls with the same keys wait for each other, and not each for the other.
    order by r.idempotency_key, r.index
   on conflict (idempotency_key) where idempotency_key is not null do nothing;
@@ -213,7 +243,10 @@ begin
 
   select jsonb_agg(jsonb_build_object('id', d.id::text, 'status', d.status, 'created', d.id = r.id) order by r.index) into v_answer
     from jsonb_to_recordset(v_asked) r (index integer, id bigint, idempotency_key text)
-    join punctual.dm_queue d on d.id = r.id or d.idempotency_key = r.idempotency_key;
+   cross join lateral (
+     select x.id, x.status from punctual.dm_queue x where x.id = r.id or x.idempotency_key = r.idempotency_key
+      union all
+     select k.row_id::bigint, k.status from punctual.spent_keys k where k.queue = 'dm_queue' and k.key = r.idempotency_key) d;
   return jsonb_build_object('rows', coalesce(v_answer, '[]'));
 end
 $$;

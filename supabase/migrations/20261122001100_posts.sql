@@ -63,7 +63,8 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- Takes posts in, all or none of them. p_rows: [{account_id, body, media_urls, scheduled_for, priority, expires_at, idempotency_key}],
--- already checked for form. A key that is there already answers the row that is there.
+-- already checked for form. A key that is there already answers the row that is there, or was and is
+-- pruned: of that one nobody knows any more what it said.
 --
 -- Answers {rows: [{id, status, created}]} in the order asked, or {errors: [{index, field, message}]} and nothing was taken in.
 create function punctual.enqueue_posts(p_rows jsonb, p_now timestamptz default null) returns jsonb
@@ -94,6 +95,7 @@ begin
          r.idempotency_key, v_now
     from jsonb_to_recordset(v_asked) r (index integer, id bigint, account_id uuid, body text, media_urls text[], scheduled_for timestamptz,
            priority smallint, expires_at timestamptz, idempotency_key text)
+   where not exists (select from punctual.spent_keys k where k.queue = 'posts' and k.key = r.idempotency_key)
    -- In the order of their keys, so that two calls with the same keys wait for each other, and not each for the other.
    order by r.idempotency_key, r.index
   on conflict (idempotency_key) where idempotency_key is not null do nothing;
@@ -106,7 +108,10 @@ begin
 
   select jsonb_agg(jsonb_build_object('id', p.id::text, 'status', p.status, 'created', p.id = r.id) order by r.index) into v_answer
     from jsonb_to_recordset(v_asked) r (index integer, id bigint, idempotency_key text)
-    join punctual.posts p on p.id = r.id or p.idempotency_key = r.idempotency_key;
+   cross join lateral (
+     select x.id, x.status from punctual.posts x where x.id = r.id or x.idempotency_key = r.idempotency_key
+      union all
+     select k.row_id::bigint, k.status from punctual.spent_keys k where k.queue = 'posts' and k.key = r.idempotency_key) p;
   return jsonb_build_object('rows', coalesce(v_answer, '[]'));
 end
 $$;

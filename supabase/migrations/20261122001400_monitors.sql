@@ -751,45 +751,40 @@ begin
 end
 $$;
 
--- By id, from after p_after. p_state: up, degraded, down, new (not checked yet), inactive; null: all. Answers {monitors, next}.
-create function punctual.list_monitors(p_state text default null, p_after text default null, p_limit integer default 50, p_now timestamptz default null)
+-- A page of them, by id. p_state: up, degraded, down, new (not checked yet), inactive; null: all.
+create function punctual.list_monitors(p_state text default null, p_cursor jsonb default null, p_limit integer default 50, p_now timestamptz default null)
 returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
 begin
   return (
-    select jsonb_build_object('monitors', coalesce(jsonb_agg(punctual.monitor_in_short(l.m, v_now) order by (l.m).id) filter (where l.n <= p_limit), '[]'),
-                              'next', max((l.m).id::text) filter (where l.n = p_limit and l.more))
-      from (select k.m, row_number() over (order by (k.m).id) as n, count(*) over () > p_limit as more
-              from (select x as m from punctual.monitors x
-                     where x.id > coalesce(p_after::bigint, 0)
-                       and case when p_state is null then true when p_state = 'inactive' then not x.is_active
-                                when p_state = 'new' then x.is_active and x.state is null else x.is_active and x.state = p_state end
-                     order by x.id limit p_limit + 1) k) l);
+    select punctual.page_of(jsonb_agg(jsonb_build_object('item', punctual.monitor_in_short(k.m, v_now), 'key', jsonb_build_array((k.m).id)) order by (k.m).id), p_limit)
+      from (select x as m from punctual.monitors x
+             where x.id > coalesce((p_cursor->>0)::bigint, 0)
+               and case when p_state is null then true when p_state = 'inactive' then not x.is_active
+                        when p_state = 'new' then x.is_active and x.state is null else x.is_active and x.state = p_state end
+             order by x.id limit p_limit + 1) k);
 end
 $$;
 
--- The newest first, from before p_before. p_open: only open or only closed ones; null: all. Answers {incidents, next}.
+-- A page of them, the newest first. p_open: only open or only closed ones; null: all.
 create function punctual.list_incidents(
-  p_open boolean default null, p_monitor text default null, p_before text default null, p_limit integer default 50, p_now timestamptz default null)
+  p_open boolean default null, p_monitor text default null, p_cursor jsonb default null, p_limit integer default 50, p_now timestamptz default null)
 returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
 declare
   -- Said so that the index serves, of open ones or of one monitor's.
   v_where text := case p_open when true then 'x.closed_at is null' when false then 'x.closed_at is not null' else 'true' end
-    || coalesce(' and x.monitor_id = ' || p_monitor::bigint, '') || coalesce(' and x.id < ' || p_before::bigint, '');
+    || coalesce(' and x.monitor_id = ' || p_monitor::bigint, '') || coalesce(' and x.id < ' || (p_cursor->>0)::bigint, '');
   v_listed punctual.incidents[];
 begin
   execute format('select array_agg(k.x order by (k.x).id desc) from (select x from punctual.incidents x where %s order by x.id desc limit $1) k', v_where)
   into v_listed using p_limit + 1;
-  return (select jsonb_build_object(
-           'incidents', coalesce(jsonb_agg(punctual.incident_in_short(l.i, coalesce(p_now, clock_timestamp()))
-                          || jsonb_build_object('monitor', m.name, 'url', m.url) order by (l.i).id desc) filter (where l.n <= p_limit), '[]'),
-           'next', max((l.i).id::text) filter (where l.n = p_limit and l.more))
-    from (select k.i, k.n, cardinality(v_listed) > p_limit as more
-            from (select i, row_number() over (order by i.id desc) as n from unnest(v_listed) i) k) l
-    join punctual.monitors m on m.id = (l.i).monitor_id);
+  return (select punctual.page_of(jsonb_agg(jsonb_build_object('key', jsonb_build_array(i.id), 'item',
+                   punctual.incident_in_short(i, coalesce(p_now, clock_timestamp())) || jsonb_build_object('monitor', m.name, 'url', m.url))
+                   order by i.id desc), p_limit)
+            from unnest(v_listed) i join punctual.monitors m on m.id = i.monitor_id);
 end
 $$;
 
@@ -880,7 +875,7 @@ begin
                              order by not x.is_active, array_position(array['down', 'degraded', 'new', 'up'], coalesce(x.state, 'new')),
                                       x.suspect_since is null, x.priority, x.name, x.id limit 60)) l),
     'incidents', jsonb_build_object(
-      'open', punctual.list_incidents(true, null, null, 20, v_now)->'incidents',
+      'open', punctual.list_incidents(true, null, null, 20, v_now)->'items',
       'recent', (select coalesce(jsonb_agg(punctual.incident_in_short(i, v_now) || jsonb_build_object('monitor', m.name, 'url', m.url) order by i.closed_at desc), '[]')
                    from punctual.incidents i join punctual.monitors m on m.id = i.monitor_id
                   where i.id in (select x.id from punctual.incidents x where x.closed_at is not null order by x.closed_at desc limit 10))));

@@ -11,6 +11,10 @@ create table punctual.settings (
   -- Of queues whose rows are kept for ever: elsewhere what became of rows goes with them.
   history_days integer default 365 check (history_days between 1 and 36500),
   receipts_days integer default 30 check (receipts_days between 1 and 36500),
+  -- Variables, last reply and timeline of an enrolment that is over.
+  enrolment_texts_days integer default 90 check (enrolment_texts_days between 1 and 36500),
+  -- Idempotency keys of rows that were pruned, from then on.
+  idempotency_keys_days integer default 90 check (idempotency_keys_days between 1 and 36500),
   monitor_checks_days integer default 14 check (monitor_checks_days between 1 and 36500),
   -- Uptime over a month is reckoned from them.
   monitor_hours_days integer default 31 check (monitor_hours_days between 1 and 36500),
@@ -345,8 +349,8 @@ $$;
 
 -- One bounded step of a queue's settled rows, p_limit of each state: those past its retention_days. Unknown rows stay: they wait for a
 -- decision. Of pgmq, messages set aside; of monitors, checks, and never a monitor. r: the queue's line, locked. Answers how many of each
--- word, of which p_limit says that there may be more.
-create function punctual.prune_rows(q punctual.queues, p_before timestamptz, p_limit integer) returns integer[]
+-- word, of which p_limit says that there may be more. Keys outlive their rows.
+create function punctual.prune_rows(q punctual.queues, p_before timestamptz, p_limit integer, p_now timestamptz) returns integer[]
 language plpgsql set search_path = '' as $$
 declare
   v_word text;
@@ -355,11 +359,17 @@ declare
 begin
   if q.source = 'pgmq' then return array[punctual.prune_messages(q, p_before, p_limit)]; end if;
   foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
-    execute punctual.render_sql(q,
-      'delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.{status} = %3$L and s.finished_at < $1 '
-      'order by s.finished_at limit $2 for update skip locked))', q.table_schema, q.table_name, v_word)
-    using p_before, p_limit;
-    get diagnostics v_count = row_count;
+    execute punctual.render_sql(q, $sql$
+      with gone as (
+        delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.{status} = %3$L and s.finished_at < $1
+          order by s.finished_at limit $2 for update skip locked))
+        returning t.id, t.idempotency_key),
+      spent as (
+        insert into punctual.spent_keys (queue, key, row_id, status, spent_at)
+        select %4$L, g.idempotency_key, g.id::text, %3$L, $3 from gone g where g.idempotency_key is not null and %5$L on conflict do nothing)
+      select count(*) from gone
+      $sql$, q.table_schema, q.table_name, v_word, q.name, (q.table_schema = 'punctual')::text)
+    into v_count using p_before, p_limit, p_now;
     v_counts := v_counts || v_count;
   end loop;
   return v_counts;
@@ -370,7 +380,7 @@ $$;
 -- ticks have locked is passed over, and so is a queue that is being rolled up. Rows, checks and pgmq's ticks wait for their roll-up: see prune_before. A queue whose rows cannot be
 -- deleted does not hold up the others.
 --
--- Answers {rows, ticks, history, receipts, checks, hours, incidents, days, problems: [{queue, problem}], more}.
+-- Answers {rows, ticks, history, receipts, enrolments, checks, hours, incidents, days, problems: [{queue, problem}], more}.
 create function punctual.prune(p_limit integer default 1000, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -388,6 +398,8 @@ declare
   v_history integer := 0;
   v_receipts integer;
   v_users integer;
+  v_enrolments integer;
+  v_keys integer;
   v_checks integer := 0;
   v_hours integer;
   v_incidents integer;
@@ -417,7 +429,7 @@ begin
     v_before := punctual.prune_before(v_now - make_interval(days => q.retention_days), r, v_zone);
     if v_before is not null then
       begin
-        v_counts := punctual.prune_rows(q, v_before, p_limit);
+        v_counts := punctual.prune_rows(q, v_before, p_limit, v_now);
         v_count := (select sum(c) from unnest(v_counts) c);
         v_rows := v_rows + v_count;
         v_more := v_more or p_limit = any (v_counts);
@@ -484,6 +496,12 @@ begin
   gone as (
     delete from punctual.whatsapp_users u using old o where u.user_id = o.user_id and u.user_id not in (select k.user_id from kept k))
   select count(*) into v_users from old;
+  delete from punctual.spent_keys t where t.ctid = any (array(
+    select x.ctid from punctual.spent_keys x where x.spent_at < v_now - make_interval(days => s.idempotency_keys_days)
+     order by x.spent_at limit p_limit for update skip locked));
+  get diagnostics v_keys = row_count;
+  -- Each has a timeline of some twenty events.
+  v_enrolments := punctual.prune_enrolment_texts(v_now - make_interval(days => s.enrolment_texts_days), (p_limit + 9) / 10, v_now);
   -- Monitor by monitor, by the key: there is no index on hours alone.
   delete from punctual.monitor_hours t where t.ctid = any (array(
     select h.ctid from punctual.monitors m
@@ -501,9 +519,9 @@ begin
   delete from punctual.daily_checks t where t.ctid = any (array(
     select x.ctid from punctual.daily_checks x where x.day < punctual.day_of(v_now, v_zone) - s.daily_days limit p_limit for update skip locked));
   get diagnostics v_count = row_count;
-  v_more := v_more or p_limit = any (array[v_receipts, v_users, v_hours, v_incidents, v_days, v_count]);
+  v_more := v_more or p_limit = any (array[v_receipts, v_users, v_keys, v_hours, v_incidents, v_days, v_count]) or v_enrolments = (p_limit + 9) / 10;
   return jsonb_build_object(
-    'rows', v_rows, 'ticks', v_ticks, 'history', v_history, 'receipts', v_receipts, 'checks', v_checks, 'hours', v_hours,
+    'rows', v_rows, 'ticks', v_ticks, 'history', v_history, 'receipts', v_receipts, 'enrolments', v_enrolments, 'checks', v_checks, 'hours', v_hours,
     'incidents', v_incidents, 'days', v_days + v_count, 'problems', v_problems, 'more', v_more);
 end
 $$;

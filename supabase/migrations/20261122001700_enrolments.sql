@@ -64,6 +64,8 @@ create table punctual.enrolments (
   early_reply_at timestamptz,
   paused_at timestamptz,
   enrolled_at timestamptz not null,
+  -- When its variables and its timeline were deleted: it ended long ago, or the person was to be forgotten.
+  texts_gone_at timestamptz,
   foreign key (sequence_id, version) references punctual.sequence_versions (sequence_id, version)
 );
 
@@ -427,7 +429,7 @@ begin
       e.sent_steps := greatest(e.sent_steps, p_message.step);
     end if;
     -- A late proof that it went out after all.
-    if e.phase = 'failed' and p_message.step = e.step and p_message.is_reminder = (e.action = 'remind') and not punctual.is_superseded(e) then
+    if e.phase = 'failed' and e.texts_gone_at is null and p_message.step = e.step and p_message.is_reminder = (e.action = 'remind') and not punctual.is_superseded(e) then
       e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
       e.last_error := null;
       e.finished_at := null;
@@ -663,6 +665,7 @@ create index enrolments_phase on punctual.enrolments (sequence_id, phase, id);
 create index enrolments_chat on punctual.enrolments (account_id, chat_id) where chat_id is not null;
 create index enrolments_recipient on punctual.enrolments (account_id, recipient) where recipient is not null;
 create index enrolments_number on punctual.enrolments (account_id, number) where number is not null;
+create index enrolments_texts on punctual.enrolments (finished_at) where finished_at is not null and texts_gone_at is null;
 create index enrolments_message on punctual.enrolments (message_id) where message_id is not null;
 
 -- dm_queue's before_claim. Messages whose hours are over before they were claimed wait for the next; those that were to be taken back while somebody

@@ -77,7 +77,8 @@ begin
 end
 $$;
 
--- Makes use of what people wrote, in the call that brings it. What is nobody's stays as it is, and may be found to be somebody's later.
+-- Makes use of what people wrote, in the call that brings it. What is nobody's stays, without its text, and may be found to be somebody's later:
+-- it counts as a reply then, though nobody knows any more what it said.
 -- p_said: the enrolment that it is of as somebody says, besides.
 create function punctual.hear_replies(p_ids bigint[], p_now timestamptz, p_said bigint default null) returns void
 language plpgsql set search_path = '' as $$
@@ -198,10 +199,11 @@ begin
     returning * into v_receipt;
     v_is_news := v_receipt.id is not null;
     if not v_is_news then
-      -- A webhook may have told of it, and found nobody.
-      select * into v_receipt from punctual.receipts r
+      -- A webhook may have told of it, and found nobody, so that its text was not kept.
+      update punctual.receipts r set body = coalesce(r.body, p_reply->>'body')
        where r.provider = v_account.provider and r.message_id = p_reply->>'message_id' and r.kind = 'message' and r.status = 'received'
-         and r.provider_account_id = v_account.provider_account_id and r.applied_at is null for no key update;
+         and r.provider_account_id = v_account.provider_account_id and r.applied_at is null
+      returning * into v_receipt;
       v_is_news := found;
     end if;
   end if;
@@ -211,15 +213,17 @@ begin
 end
 $$;
 
--- What people wrote that is nobody's as far as we know, the latest first.
-create function punctual.list_replies(p_limit integer default 50, p_now timestamptz default null) returns jsonb
+-- A page of what people wrote that is nobody's as far as we know, the latest first.
+create function punctual.list_replies(p_limit integer default 50, p_cursor jsonb default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 begin
   return (
-    select coalesce(jsonb_agg(jsonb_build_object('id', r.id::text, 'provider', r.provider, 'account_id', a.id, 'account_name', a.name, 'chat_id', r.chat_id,
-             'recipient', r.recipient, 'body', r.body, 'said_at', r.said_at, 'received_at', r.received_at) order by r.id desc), '[]')
+    select punctual.page_of(jsonb_agg(jsonb_build_object('key', jsonb_build_array(r.id), 'item', jsonb_build_object(
+             'id', r.id::text, 'provider', r.provider, 'account_id', a.id, 'account_name', a.name, 'chat_id', r.chat_id,
+             'recipient', r.recipient, 'body', r.body, 'said_at', r.said_at, 'received_at', r.received_at)) order by r.id desc), p_limit)
       from (select * from punctual.receipts x where x.kind = 'message' and x.status = 'received' and x.applied_at is null
-             order by x.id desc limit least(200, greatest(1, p_limit))) r
+               and x.id < coalesce((p_cursor->>0)::bigint, 9223372036854775807)
+             order by x.id desc limit p_limit + 1) r
       left join punctual.accounts a on a.provider = r.provider and a.provider_account_id = r.provider_account_id);
 end
 $$;

@@ -73,12 +73,13 @@ begin
 end
 $$;
 
--- The latest 200, the newest first.
-create function punctual.list_sequences(p_now timestamptz default null) returns jsonb
+-- A page of them, the newest first.
+create function punctual.list_sequences(p_limit integer default 50, p_cursor jsonb default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 begin
-  return (select coalesce(jsonb_agg(punctual.show_sequence(s.id) order by s.id desc), '[]')
-            from (select x.id from punctual.sequences x order by x.id desc limit 200) s);
+  return (select punctual.page_of(jsonb_agg(jsonb_build_object('item', punctual.show_sequence(s.id), 'key', jsonb_build_array(s.id)) order by s.id desc), p_limit)
+            from (select x.id from punctual.sequences x where x.id < coalesce((p_cursor->>0)::bigint, 9223372036854775807)
+                   order by x.id desc limit p_limit + 1) s);
 end
 $$;
 
@@ -322,9 +323,9 @@ begin
 end
 $$;
 
--- The newest first, 200 at most; p_before: those whose id is less.
+-- A page of them, the newest first.
 create function punctual.list_enrolments(
-  p_sequence_id bigint default null, p_phase text default null, p_limit integer default 50, p_before bigint default null,
+  p_sequence_id bigint default null, p_phase text default null, p_limit integer default 50, p_cursor jsonb default null,
   p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -338,13 +339,13 @@ begin
       using errcode = '22023', hint = 'It is in_progress, waiting_reply, replied, completed, stopped or failed.';
   end if;
   -- Planned for what is asked: with all as parameters no index would serve.
-  execute format('select coalesce(jsonb_agg(punctual.show_enrolment(e) order by e.id desc), ''[]'') from ('
+  execute format('select jsonb_agg(jsonb_build_object(''item'', punctual.show_enrolment(e), ''key'', jsonb_build_array(e.id)) order by e.id desc) from ('
                  'select * from punctual.enrolments x where true %s %s %s order by x.id desc limit $1) e',
                  case when p_sequence_id is not null then format('and x.sequence_id = %L', p_sequence_id) end,
                  case when p_phase is not null then format('and x.phase = %L', p_phase) end,
-                 case when p_before is not null then format('and x.id < %L', p_before) end)
-  into v_list using p_limit;
-  return v_list;
+                 case when p_cursor is not null then format('and x.id < %L', (p_cursor->>0)::bigint) end)
+  into v_list using p_limit + 1;
+  return punctual.page_of(v_list, p_limit);
 end
 $$;
 
@@ -411,6 +412,10 @@ begin
     raise exception 'the enrolment is %', e.phase using errcode = 'PT409', detail = e.phase;
   end if;
   if e.phase = 'failed' then
+    if e.texts_gone_at is not null then
+      raise exception 'what was known of the person was deleted on %: enrol the person anew', e.texts_gone_at::date
+        using errcode = 'PT409', detail = e.phase;
+    end if;
     if punctual.is_superseded(e) then
       raise exception 'the person was enrolled anew' using errcode = 'PT409', detail = e.phase;
     end if;

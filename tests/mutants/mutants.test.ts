@@ -3,9 +3,16 @@ import { expect, it } from 'vitest';
 import { boundedMutants } from './bounded-mutants';
 import { edgeMutants } from './edge-mutants';
 import { engineMutants } from './engine-mutants';
+import { privacyMutants } from './privacy-mutants';
 import { simulationMutants } from './simulation-mutants';
 
-const mutants = [...engineMutants, ...boundedMutants, ...edgeMutants, ...simulationMutants];
+const mutants = [
+  ...engineMutants,
+  ...boundedMutants,
+  ...edgeMutants,
+  ...privacyMutants,
+  ...simulationMutants,
+];
 
 it('every mutant has a place in the code, and one', () => {
   const places = mutants.map(({ name, file, find }) => [

@@ -120,6 +120,12 @@ describe('what became of a message in a known chat', () => {
     expect(proofs.map(({ messageId }) => messageId)).toEqual(['m1', 'm2']);
   });
 
+  it('is proved where the provider calls it the other side’s, and a webhook told that it is ours, if not its text', async () => {
+    const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'hello', 5, false)] } });
+    const { proofs } = await reconcile({ unipile }, dm, { evidence: told({ body: null }) });
+    expect(proofs.map(({ messageId }) => messageId)).toEqual(['m1']);
+  });
+
   it.each([
     ['of another shape', { message_id: 'm1' }],
     ['without a body', told({ body: null })],

@@ -224,10 +224,10 @@ describe('a table of a person’s own, by its one file, one migration and one ro
     });
 
     // Where nobody can be asked what became of it, an operator decides.
-    const [waiting] = (await database.rpc('list_rows', { p_queue: 'free_trials', p_state: 'unknown' })) as {
-      id: string;
-      status: string;
-    }[];
+    const { items } = (await database.rpc('list_rows', { p_queue: 'free_trials', p_state: 'unknown' })) as {
+      items: { id: string; status: string }[];
+    };
+    const [waiting] = items;
     expect(waiting).toMatchObject({ id: cut, status: 'unclear' });
     const decision = { p_queue: 'free_trials', p_id: cut, p_decision: 'done', p_by: 'Ann' };
     expect(await database.rpc('resolve_row', decision)).toEqual({ status: 'finished' });

@@ -136,7 +136,7 @@ describe('/api/analytics', () => {
   });
 
   it.each(['0', '91', '1.5', 'all'])('refuses %s days', async (days) => {
-    expect((await ask(read, `/api/analytics?days=${days}`, API_KEY)).status).toBe(422);
+    expect((await ask(read, `/api/analytics?days=${days}`, API_KEY)).status).toBe(400);
   });
 });
 

@@ -125,11 +125,11 @@ describe('GET /api/clocks', () => {
     ['?hours=', /1 to 48/],
     ['?hours=all', /1 to 48/],
     ['?queue=dms', /there are enrolments, dm_queue, posts, jobs/],
-    ['?queue=', /no such queue/],
+    ['?queue=', /is no queue/],
   ])('refuses %s, and says what can be asked', async (query, message) => {
     const { status, body } = await ask(query);
     expect([status, body.error.kind]).toEqual([400, 'invalid']);
-    expect(body.error.message).toMatch(message);
+    expect(body.error.errors[0].message).toMatch(message);
   });
 
   it('is for the key and for who is signed in, and open where the dashboard is', async () => {

@@ -496,6 +496,7 @@ describe('the endpoint of retention', () => {
     const nothing = {
       ticks: 0,
       receipts: 0,
+      enrolments: 0,
       checks: 0,
       hours: 0,
       incidents: 0,

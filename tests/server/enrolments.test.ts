@@ -90,7 +90,7 @@ const webhook = (body: object) =>
   );
 
 describe('GET /api/enrolments', () => {
-  it('lists them, the newest first, by sequence and phase, from an id on', async () => {
+  it('lists them, the newest first, by sequence and phase, page by page', async () => {
     const { sequence, ids } = await enrol(['ann', 'bob', 'eve']);
     await enrol(['joe']);
     await talk.call('stop_enrolment', { p_id: ids[1] });
@@ -98,8 +98,10 @@ describe('GET /api/enrolments', () => {
       body.enrolments.map(({ id }) => id);
     expect(idsOf(await list(''))).toEqual(['4', '3', '2', '1']);
     expect(idsOf(await list(`sequence=${sequence}&phase=in_progress`))).toEqual([ids[2], ids[0]]);
-    expect(idsOf(await list(`before=3&limit=1`))).toEqual(['2']);
-    for (const query of ['phase=gone', 'limit=0', 'limit=201', 'before=x', 'state=x']) {
+    const first = await list('limit=1');
+    expect(idsOf(first)).toEqual(['4']);
+    expect(idsOf(await list(`cursor=${first.body.next}&limit=2`))).toEqual(['3', '2']);
+    for (const query of ['phase=gone', 'limit=0', 'limit=201', 'cursor=x', 'state=x']) {
       expect((await list(query)).status, query).toBe(400);
     }
     expect((await list('', {})).status).toBe(401);
@@ -190,19 +192,19 @@ describe('a webhook', () => {
       phase: 'in_progress',
       last_reply: 'fine',
     });
-    expect((await replies()).body).toEqual({ replies: [] });
+    expect((await replies()).body).toEqual({ replies: [], next: null });
   });
 
-  it("of what nobody knows is kept, and is somebody's once that is said", async () => {
+  it("of what nobody knows is kept without its text, and is somebody's once that is said", async () => {
     const { ids } = await enrol(['ann'], [{ body: 'one' }]);
     await webhook(received({ sender: { attendee_provider_id: 'urn:x' }, chat_id: 'chat-x' }));
     const { body } = await replies('limit=5');
     expect(body.replies).toMatchObject([
-      { account_name: 'Ann', chat_id: 'chat-x', recipient: 'urn:x', body: 'fine' },
+      { account_name: 'Ann', chat_id: 'chat-x', recipient: 'urn:x', body: null },
     ]);
     const told = await post(REPLY, ids[0] ?? '', { receipt_id: body.replies[0].id });
     expect(told).toMatchObject({ status: 200, body: { applied: true, enrolment: { phase: 'replied' } } });
-    expect((await replies()).body).toEqual({ replies: [] });
+    expect((await replies()).body).toEqual({ replies: [], next: null });
     expect((await replies('limit=x')).status).toBe(400);
   });
 });

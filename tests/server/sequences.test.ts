@@ -91,7 +91,7 @@ describe('POST /api/sequences', () => {
       funnel: { enrolled: 0, steps: [{ step: 1, sent: 0 }, { step: 2 }] },
     });
     expect((await read(body.id)).body).toEqual(body);
-    expect((await answered(GET(ask('GET', '')))).body).toEqual({ sequences: [body] });
+    expect((await answered(GET(ask('GET', '')))).body).toEqual({ sequences: [body], next: null });
   });
 
   it('takes all that a step can be', async () => {
@@ -162,7 +162,7 @@ describe('POST /api/sequences', () => {
     });
     const slow = message('x', { delay_seconds: 31_536_001 });
     expect(Object.keys(faults(await create(sequence([slow]))))).toEqual(['steps.0.delay_seconds']);
-    expect((await answered(GET(ask('GET', '')))).body).toEqual({ sequences: [] });
+    expect((await answered(GET(ask('GET', '')))).body).toEqual({ sequences: [], next: null });
   });
 
   it('refuses one without a step, with too many, of no channel or a time zone that is none', async () => {
@@ -337,7 +337,7 @@ describe('POST /api/sequences/:id/enrolments', () => {
       status: 200,
       body: { rows: [{ created: false, status: 'stopped' }] },
     });
-    expect((await enrol(id, person('ann'), '?again=yes')).status).toBe(422);
+    expect((await enrol(id, person('ann'), '?again=yes')).status).toBe(400);
     expect(await enrol(id, person('ann'), '?again=true')).toMatchObject({
       status: 201,
       body: { rows: [{ created: true }] },

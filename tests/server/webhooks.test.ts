@@ -14,6 +14,7 @@ import { supabaseRpc } from '../../lib/store/supabase-rpc';
 import { startSandbox } from '../../sandbox/sandbox';
 import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/whatsapp-shape';
 import { stepOf } from '../support/conversations';
+import { findText } from '../support/find-text';
 import { realTimePorts } from '../support/real-time-ports';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
@@ -121,6 +122,17 @@ const ofUnipile = (more: object = {}) =>
     attendees: [{ attendee_provider_id: 'ACoBob' }],
     ...more,
   });
+
+/** A message to a chat of the account that webhooks tell of as acc1. */
+async function writeTo(chat: string): Promise<void> {
+  await database.sql(
+    `with account as (
+       insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'acc1', 'Ada')
+       on conflict (provider, provider_account_id) do update set name = excluded.name returning id)
+     insert into punctual.dm_queue (account_id, channel, chat_id, body) select id, 'linkedin', $1, 'hi' from account`,
+    [chat],
+  );
+}
 
 const stored = () =>
   database.sql(
@@ -269,9 +281,30 @@ describe('what Unipile tells', () => {
         provider_account_id: 'acc1',
         chat_id: 'chat1',
         recipient: 'ACoBob',
-        body: 'Hello',
+        body: null,
       },
     ]);
+  });
+
+  it('of a third person leaves no text in the database; of one whom we write to it does', async () => {
+    const inChat = (message: string, more: object = {}) =>
+      tellUnipile(
+        ofUnipile({
+          message,
+          message_id: `id-${message.length}`,
+          sender: { attendee_provider_id: 'ACoBob' },
+          ...more,
+        }),
+      );
+    await writeTo('chat1');
+    await inChat('Bandicoot-ours');
+    await inChat('Bandicoot-private', { chat_id: 'chat2' });
+    await inChat('Bandicoot-elsewhere', { account_id: 'acc2' });
+    expect(await findText(database, 'chat2')).toEqual(['receipts.chat_id']);
+    expect(await findText(database, 'Bandicoot-ours')).toEqual(['receipts.body']);
+    for (const text of ['Bandicoot-private', 'Bandicoot-elsewhere']) {
+      expect(await findText(database, text), text).toEqual([]);
+    }
   });
 
   it('of other events is taken and ignored', async () => {
@@ -573,6 +606,7 @@ describe('the sandbox’s webhooks', () => {
           biz_opaque_callback_data: 'dm_queue/7/0f8e',
         }),
       });
+      await writeTo('acc1__bob');
       const form = new FormData();
       form.append('text', 'hello Bob 👋');
       const headers = { 'x-api-key': 'sandbox-key' };

@@ -94,11 +94,11 @@ export class Operator {
 
   private async decideUnknowns(queue: 'dm_queue' | 'posts'): Promise<void> {
     if (this.faults.databaseOutage()) return;
-    const rows = (await this.store.call('list_rows', {
+    const { items: rows } = (await this.store.call('list_rows', {
       p_queue: queue,
       p_state: 'unknown',
       p_limit: 50,
-    })) as UnknownRow[];
+    })) as { items: UnknownRow[] };
     for (const row of rows) {
       if (!row.reconcile?.waits_for_operator) continue;
       const decision = await this.truthOf(queue, row);

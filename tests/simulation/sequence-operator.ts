@@ -195,7 +195,7 @@ export class SequenceOperator {
 
   /** Looks through the replies that nobody could be found for, and says whose they are where he knows it. */
   private async assignReplies(): Promise<void> {
-    const replies = (await this.store.call('list_replies', {})) as Unmatched[];
+    const { items: replies } = (await this.store.call('list_replies', {})) as { items: Unmatched[] };
     for (const reply of replies) {
       const owner = [...this.enrolled.values()].find(
         ({ at, person }) =>

@@ -103,10 +103,9 @@ async function live(columns: Partial<Record<(typeof roles)[number], string>>, de
   const call = (more: object) => ({ p_queue: 'x', p_now: sql.now, ...more });
   const look = async (expected: Record<string, number>) => {
     for (const state of ['pending', 'running', 'done', 'dead', 'unknown', 'cancelled']) {
-      const rows = (await database.rpc('list_rows', call({ p_state: state, p_limit: 200 }))) as {
-        id: string;
-        row: Record<string, unknown>;
-      }[];
+      const { items: rows } = (await database.rpc('list_rows', call({ p_state: state, p_limit: 200 }))) as {
+        items: { id: string; row: Record<string, unknown> }[];
+      };
       expect([state, rows.length]).toEqual([state, expected[state] ?? 0]);
       for (const { id, row } of rows) {
         expect(row).toMatchObject(Object.fromEntries(own.map((name) => [name, 7])));

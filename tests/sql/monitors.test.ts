@@ -271,7 +271,7 @@ describe('states and incidents', () => {
     expect(Math.round((Date.parse(incident.started_at) - Date.parse(before)) / 1_000)).toBe(60);
     await rounds(id, 'ddd');
     expect(await incidents()).toHaveLength(2);
-    const { incidents: listed } = await call('list_incidents', { p_open: true });
+    const { items: listed } = await call('list_incidents', { p_open: true });
     expect(listed).toMatchObject([{ monitor: 'site 0', seconds: expect.any(Number), closed_at: null }]);
   });
 
@@ -720,7 +720,8 @@ describe('what people ask', () => {
     expect(shown.headers).toEqual({ authorization: '***' });
     expect(JSON.stringify(shown)).not.toContain('secret');
     expect(JSON.stringify(await call('read_monitoring'))).not.toContain('secret');
-    const [listed] = await call('list_rows', { p_queue: 'monitors', p_state: 'scheduled', p_limit: 10 });
+    const { items } = await call('list_rows', { p_queue: 'monitors', p_state: 'scheduled', p_limit: 10 });
+    const [listed] = items;
     expect(listed.row).toMatchObject({ name: 'site 0' });
     expect(listed.row).not.toHaveProperty('headers');
   });
@@ -730,13 +731,13 @@ describe('what people ask', () => {
     sql.pass(60);
     await tickOf('main', (row) => (String(row.id) === ids[1] ? down() : {}));
     const page = await call('list_monitors', { p_state: 'up', p_limit: 1 });
-    expect(page).toMatchObject({ monitors: [{ id: ids[0], last: { verdict: 'up' } }], next: ids[0] });
-    expect(await call('list_monitors', { p_state: 'up', p_after: page.next, p_limit: 1 })).toMatchObject({
-      monitors: [{ id: ids[2] }],
+    expect(page).toMatchObject({ items: [{ id: ids[0], last: { verdict: 'up' } }], next: [Number(ids[0])] });
+    expect(await call('list_monitors', { p_state: 'up', p_cursor: page.next, p_limit: 1 })).toMatchObject({
+      items: [{ id: ids[2] }],
       next: null,
     });
-    expect((await call('list_monitors', { p_state: 'inactive' })).monitors).toMatchObject([{ id: ids[3] }]);
-    expect((await call('list_monitors', { p_state: 'new' })).monitors).toMatchObject([
+    expect((await call('list_monitors', { p_state: 'inactive' })).items).toMatchObject([{ id: ids[3] }]);
+    expect((await call('list_monitors', { p_state: 'new' })).items).toMatchObject([
       { id: ids[1], suspect: true },
     ]);
     expect(await call('read_monitoring')).toMatchObject({

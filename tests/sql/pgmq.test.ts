@@ -672,8 +672,10 @@ describe('lines about messages', () => {
 describe('operators', () => {
   beforeEach(() => add('orders', `, 'place-order'`));
 
-  const list = (state: string) =>
-    database.rpc('list_rows', { p_queue: 'pgmq', p_state: state, p_limit: 10, p_now: sql.now });
+  // biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
+  const page = (state: string, more: object = {}): Promise<any> =>
+    database.rpc('list_rows', { p_queue: 'pgmq', p_state: state, p_limit: 10, ...more, p_now: sql.now });
+  const list = async (state: string) => (await page(state)).items;
   const explain = (id: string) => database.rpc('explain_row', { p_queue: 'pgmq', p_id: id, p_now: sql.now });
   const resolve = (id: string, decision: string) =>
     database.rpc('resolve_row', {
@@ -731,6 +733,30 @@ describe('operators', () => {
     }
     expect(await list('unknown')).toEqual([]);
     expect(await list('set_aside')).toHaveLength(1);
+  });
+
+  it('see them page by page, over all queues', async () => {
+    await create('mails');
+    await add('mails', `, 'place-order'`);
+    for (const name of ['orders', 'mails', 'orders', 'mails', 'orders']) await send({ n: 1 }, name, 60);
+    for (let n = 0; n < 3; n++) {
+      const { id, claim_id, tick } = await running({ n: 'dead' });
+      await tick.settle([{ id, claim_id, outcome: 'dead', error: 'e' }]);
+    }
+    for (const [state, many] of [
+      ['pending', 5],
+      ['set_aside', 3],
+    ] as const) {
+      const all = (await list(state)).map(({ id }: { id: string }) => id);
+      expect(all).toHaveLength(many);
+      const seen: string[] = [];
+      for (let next = null, turned = 0; turned === 0 || next; turned++) {
+        const answer = await page(state, { p_limit: 2, p_cursor: next });
+        seen.push(...answer.items.map(({ id }: { id: string }) => id));
+        next = answer.next;
+      }
+      expect(seen).toEqual(all);
+    }
   });
 
   it('are told of each message why it is not done', async () => {
@@ -908,7 +934,7 @@ describe('where the extension or the queue is gone', () => {
       });
       expect(
         await database.rpc('list_rows', { p_queue: 'pgmq', p_state: 'pending', p_now: sql.now }),
-      ).toEqual([]);
+      ).toEqual({ items: [], next: null });
       expect(
         await database.rpc('explain_row', { p_queue: 'pgmq', p_id: 'orders:1', p_now: sql.now }),
       ).toBeNull();

@@ -319,12 +319,15 @@ describe('the funnel', () => {
         { step: 3, at: 0, sent: 0, reminded: 0, replied: 0 },
       ],
     });
-    const list = await talk.call('list_enrolments', { p_sequence_id: id, p_phase: 'waiting_reply' });
+    const { items: list } = await talk.call('list_enrolments', {
+      p_sequence_id: id,
+      p_phase: 'waiting_reply',
+    });
     expect(list.map(({ id }: { id: string }) => id)).toEqual([ids[4], ids[3]]);
-    expect(await talk.call('list_enrolments', { p_limit: 2, p_before: ids[3] })).toMatchObject([
-      { id: ids[2] },
-      { id: ids[1] },
-    ]);
+    expect(await talk.call('list_enrolments', { p_limit: 2, p_cursor: [ids[3]] })).toMatchObject({
+      items: [{ id: ids[2] }, { id: ids[1] }],
+      next: [Number(ids[1])],
+    });
     await expect(talk.call('list_enrolments', { p_limit: 0 })).rejects.toMatchObject({ code: '22023' });
     await expect(talk.call('list_enrolments', { p_phase: 'gone' })).rejects.toMatchObject({ code: '22023' });
   });

@@ -111,10 +111,9 @@ it.each([
     ...{ pending: 3, running: 1, done: 2, dead: 2, unknown: 1, cancelled: 1 },
   });
   for (const [name, count] of counts) {
-    const listed = (await database.rpc('list_rows', call({ p_state: name }))) as {
-      id: string;
-      status: string;
-    }[];
+    const { items: listed } = (await database.rpc('list_rows', call({ p_state: name }))) as {
+      items: { id: string; status: string }[];
+    };
     expect(listed).toHaveLength(Number(count));
     const [first] = listed;
     expect(first?.status).toBe(words[name as keyof typeof words]);

@@ -1,13 +1,16 @@
+import { z } from 'zod';
 import { listAccounts, saveAccount } from '@/lib/server/accounts';
 import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
+import { answerPage, pageQuery } from '@/lib/server/page';
 import { json, problem } from '@/lib/server/respond';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** `{ accounts }`: who messages can be sent as. */
-export const GET = apiRoute(async ({ container: { rpc } }) =>
-  json(200, { accounts: await listAccounts(rpc) }),
+/** `{ accounts, next }`, by name: who messages can be sent as. 400. */
+export const GET = apiRoute(
+  async ({ container: { rpc }, query }) => answerPage('accounts', await listAccounts(rpc, query)),
+  { query: z.strictObject(pageQuery) },
 );
 
 /** Adds an account, or changes the one with the same provider_account_id. 200 with `{ account }`, 422 with `{ errors }`. */

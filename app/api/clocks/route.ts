@@ -1,6 +1,6 @@
 import { apiRoute } from '@/lib/server/api-route';
-import { clocksQuestion, readClocks } from '@/lib/server/clocks';
-import { json, problem } from '@/lib/server/respond';
+import { clocksQuery, readClocks } from '@/lib/server/clocks';
+import { json } from '@/lib/server/respond';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
@@ -10,15 +10,12 @@ export const maxDuration = 15;
  * `?queue=` or to all. 400 for others.
  */
 export const GET = apiRoute(
-  async ({ url, container: { rpc } }) => {
-    const asked = clocksQuestion(url.searchParams);
-    if ('wrong' in asked) return problem(400, 'invalid', asked.wrong);
-    const { clocks, ...rest } = await readClocks(rpc, asked.hours);
-    const { queue } = asked;
+  async ({ query: { hours, queue }, container: { rpc } }) => {
+    const { clocks, ...rest } = await readClocks(rpc, hours);
     return json(200, {
       ...rest,
-      clocks: queue === null ? clocks : clocks.filter(({ queues }) => queues.includes(queue)),
+      clocks: queue === undefined ? clocks : clocks.filter(({ queues }) => queues.includes(queue)),
     });
   },
-  { dashboard: true },
+  { dashboard: true, query: clocksQuery },
 );

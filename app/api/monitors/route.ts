@@ -1,20 +1,18 @@
 import { addressCheck } from '@/lib/server/address-check';
 import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
-import { listMonitors } from '@/lib/server/list-monitors';
+import { listMonitors, monitorsQuery } from '@/lib/server/list-monitors';
 import { createMonitors } from '@/lib/server/new-monitors';
-import { refused } from '@/lib/server/refused';
+import { answerPage } from '@/lib/server/page';
 import { json, problem } from '@/lib/server/respond';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** `{ monitors, next }`, by id: see `listMonitors`. 400 with `{ errors: [{ field, message }] }`. */
-export const GET = apiRoute(async ({ container: { rpc }, url }) => {
-  const listed = await listMonitors(rpc, url.searchParams);
-  return 'monitors' in listed
-    ? json(200, listed)
-    : refused(listed, 400, 'ask as in ?state=down&after=42&limit=50');
-});
+/** `{ monitors, next }`, by id: `?state=down&limit=50&cursor=…`. 400 with `{ errors: [{ field, message }] }`. */
+export const GET = apiRoute(
+  async ({ container: { rpc }, query }) => answerPage('monitors', await listMonitors(rpc, query)),
+  { query: monitorsQuery },
+);
 
 /**
  * Creates one monitor or up to 1,000, all or none. 201 with `{ rows: [{ id, status, created }] }`, 200 where every key was there already;

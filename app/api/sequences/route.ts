@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
+import { answerPage, pageQuery } from '@/lib/server/page';
 import { refused } from '@/lib/server/refused';
 import { json } from '@/lib/server/respond';
 import { createSequence, listSequences } from '@/lib/server/sequences';
@@ -6,12 +8,10 @@ import { createSequence, listSequences } from '@/lib/server/sequences';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** `{ sequences }`, the newest first, each with its funnel. */
+/** `{ sequences, next }`, the newest first, each with its funnel. 400. */
 export const GET = apiRoute(
-  async ({ container: { rpc } }) => json(200, { sequences: await listSequences(rpc) }),
-  {
-    dashboard: true,
-  },
+  async ({ container: { rpc }, query }) => answerPage('sequences', await listSequences(rpc, query)),
+  { dashboard: true, query: z.strictObject(pageQuery) },
 );
 
 /** Creates a sequence: 201 with it; 422 with `{ errors: [{ field, message }] }`. */

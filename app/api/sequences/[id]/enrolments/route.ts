@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { apiJsonRoute } from '@/lib/server/api-route';
 import { enrolPeople } from '@/lib/server/new-enrolments';
 import { refused } from '@/lib/server/refused';
@@ -6,21 +7,22 @@ import { json, problem } from '@/lib/server/respond';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
+const query = z.strictObject({ again: z.enum(['true', 'false']).default('false') });
+
 /**
  * Enrols one person or up to 1,000, all or none. 201 with `{ rows: [{ id, status, created }] }`, `status` being the phase; 200 where everybody
  * was in the sequence already. `?again=true`: those anew whose enrolment is over. 404; 422 with `{ errors: [{ index, field, message }] }`.
  */
-export const POST = apiJsonRoute<{ id: string }>(async ({ container: { rpc }, params, url, body }) => {
-  const again = url.searchParams.get('again') ?? 'false';
-  if (again !== 'true' && again !== 'false') {
-    return refused({ errors: [{ field: 'again', message: 'is true or false' }] }, 422, 'nobody was enrolled');
-  }
-  const taken = await enrolPeople(rpc, params.id, body, again === 'true');
-  if ('missing' in taken || 'conflict' in taken) return refused(taken);
-  if ('errors' in taken) {
-    return problem(422, 'invalid', 'nobody was enrolled; mend these and send all of it again', {
-      errors: taken.errors,
-    });
-  }
-  return json(taken.rows.some((row) => row.created) ? 201 : 200, taken);
-});
+export const POST = apiJsonRoute<{ id: string }, typeof query>(
+  async ({ container: { rpc }, params, query: { again }, body }) => {
+    const taken = await enrolPeople(rpc, params.id, body, again === 'true');
+    if ('missing' in taken || 'conflict' in taken) return refused(taken);
+    if ('errors' in taken) {
+      return problem(422, 'invalid', 'nobody was enrolled; mend these and send all of it again', {
+        errors: taken.errors,
+      });
+    }
+    return json(taken.rows.some((row) => row.created) ? 201 : 200, taken);
+  },
+  { query },
+);

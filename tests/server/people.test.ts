@@ -1,0 +1,70 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { POST } from '../../app/api/people/forget/route';
+import {
+  answered,
+  apiRequest,
+  bearer,
+  openServedDatabase,
+  stubSecrets,
+  withKey,
+} from '../support/api-server';
+import { exchanges } from '../support/exchanges';
+import { findText } from '../support/find-text';
+import type { TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openServedDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  stubSecrets();
+  await database.reset();
+  sql = exchanges(database);
+  sql.setNow(new Date().toISOString());
+  account = await sql.addAccount();
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+const forget = (body: unknown, headers = withKey) =>
+  answered(POST(apiRequest('POST', '/api/people/forget', headers, JSON.stringify(body))));
+
+describe('POST /api/people/forget', () => {
+  it('deletes what is known of a person, and says how much; again there is nothing', async () => {
+    const id = await sql.addDm(account, { recipient: 'ACoEve', chat_id: null, body: 'Potoroo' });
+    expect(await forget({ recipient: 'ACoEve', account_id: account })).toEqual({
+      status: 200,
+      body: { deleted: { enrolments: 0, events: 0, messages: 1, receipts: 0, whatsapp_users: 0 } },
+    });
+    expect(await findText(database, 'Potoroo')).toEqual([]);
+    expect((await sql.history(id)).at(-1)).toEqual(['decided', 'the API had the person forgotten']);
+    expect(await forget({ recipient: 'ACoEve' })).toMatchObject({ body: { deleted: { messages: 0 } } });
+  });
+
+  it('is a conflict as long as a message may have been sent, and names it', async () => {
+    const { id } = await sql.addUnknown(account, { chat_id: 'chat-eve' });
+    const told = await forget({ chat_id: 'chat-eve' });
+    expect(told).toMatchObject({ status: 409, body: { error: { kind: 'conflict' } } });
+    expect(told.body.error.message).toContain(`perhaps sent: ${id} (ask again when that is found out`);
+  });
+
+  it.each([
+    [{}, 'recipient'],
+    [{ account_id: '1', recipient: 'x' }, 'account_id'],
+    [{ recipient: '' }, 'recipient'],
+    [{ recipient: 'x', number: '1' }, 'number'],
+  ])('refuses %j', async (body, field) => {
+    const told = await forget(body);
+    expect([told.status, told.body.error.errors[0].field]).toEqual([422, field]);
+  });
+
+  it('is for those with the key, and of accounts that there are', async () => {
+    expect((await forget({ recipient: 'x' }, bearer('guess'))).status).toBe(401);
+    expect((await forget({ recipient: 'x', account_id: crypto.randomUUID() })).status).toBe(404);
+  });
+});

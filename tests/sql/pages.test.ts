@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+  account = await sql.addAccount();
+});
+
+interface Answer {
+  items: { id: string }[];
+  next: unknown[] | null;
+}
+
+/** The ids of all pages, page by page, after what `between` does. */
+async function turn(fn: string, call: object, limit: number, between = async () => {}): Promise<string[][]> {
+  const pages: string[][] = [];
+  let next: Answer['next'] = null;
+  do {
+    const answer = (await database.rpc(fn, { ...call, p_limit: limit, p_cursor: next })) as Answer;
+    pages.push(answer.items.map(({ id }) => id));
+    next = answer.next;
+    await between();
+  } while (next && pages.length < 50);
+  return pages;
+}
+
+const rows = (p_state: string) => ({ p_queue: 'dm_queue', p_state, p_now: sql.now });
+
+/** Seven rows of each state, some with the same instant, some of them settled without one. */
+async function addRows(): Promise<void> {
+  await database.sql(
+    `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at, status, finished_at, lease_expires_at, next_attempt_at, reconcile)
+     select $1, 'linkedin', 'c', 'b', '2026-03-02T12:00:00.123456Z', s.status,
+            case when n % 3 = 0 then null else timestamptz '2026-03-01T00:00:00.654321Z' + n / 3 * interval '1 microsecond' end,
+            timestamptz '2026-03-02T12:01:00Z' + n / 2 * interval '1 second',
+            case when n % 2 = 0 then timestamptz '2026-03-03T00:00:00Z' end,
+            jsonb_build_object('waits_for_operator', n % 2 = 0, 'over_at', '2026-03-01T00:00:00Z')
+       from unnest('{pending, sending, sent, failed, unknown, cancelled}'::text[]) s (status) cross join generate_series(0, 6) n`,
+    [account],
+  );
+}
+
+describe('the pages of rows', () => {
+  it.each(['pending', 'sending', 'sent', 'failed', 'unknown', 'cancelled'])(
+    'show every %s one once, in the order of one long page',
+    async (state) => {
+      await addRows();
+      const [all = []] = await turn('list_rows', rows(state), 200);
+      expect(all).toHaveLength(7);
+      for (const limit of [1, 2, 3, 7]) {
+        const pages = await turn('list_rows', rows(state), limit);
+        expect(pages.flat(), `${limit} a page`).toEqual(all);
+        expect(pages).toHaveLength(Math.ceil(7 / limit));
+      }
+    },
+  );
+
+  it('skip and repeat none of those that stay, whatever comes and goes between two of them', async () => {
+    await addRows();
+    const [all = []] = await turn('list_rows', rows('sent'), 200);
+    const seen = await turn('list_rows', rows('sent'), 2, async () => {
+      await database.sql(
+        `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at) values ($1, 'linkedin', 'c', 'b', 'sent', now())`,
+        [account],
+      );
+    });
+    expect(seen.flat().filter((id) => all.includes(id))).toEqual(all);
+  });
+
+  it('are told from a text that is no key of theirs', async () => {
+    const call = { ...rows('sent'), p_cursor: ["x'); drop table punctual.dm_queue; --", '1'] };
+    await expect(database.rpc('list_rows', call)).rejects.toMatchObject({ code: '22007' });
+  });
+});
+
+describe('other lists', () => {
+  it('of accounts go on after the thousandth, by name', async () => {
+    await database.sql(
+      `insert into punctual.accounts (provider, provider_account_id, name) select 'unipile', 'a' || n, 'Ann ' || n / 2 from generate_series(1, 1100) n`,
+    );
+    const pages = await turn('list_accounts', {}, 200);
+    expect(pages.map((page) => page.length)).toEqual([200, 200, 200, 200, 200, 101]);
+    expect(new Set(pages.flat()).size).toBe(1_101);
+  });
+
+  it('of sequences, enrolments, replies, monitors and incidents each end with their last', async () => {
+    await database.sql(
+      `insert into punctual.sequences (name, channel, created_at, updated_at) select 's' || n, 'linkedin', now(), now() from generate_series(1, 5) n`,
+    );
+    await database.sql(
+      `insert into punctual.sequence_versions (sequence_id, version, steps, created_at) select id, 1, '[{"kind": "message", "body": "b"}]', now() from punctual.sequences`,
+    );
+    await database.sql(
+      `insert into punctual.enrolments (sequence_id, version, account_id, channel, recipient, time_zone, enrolled_at) select id, 1, $1, 'linkedin', 'x', 'UTC', now() from punctual.sequences`,
+      [account],
+    );
+    await sql.receive(
+      Array.from({ length: 5 }, (_, n) => ({ kind: 'message', status: 'received', message_id: `m${n}` })),
+    );
+    await database.sql(
+      `insert into punctual.monitors (name, url) select 'm' || n, 'https://x' from generate_series(1, 5) n`,
+    );
+    await database.sql(
+      `insert into punctual.incidents (monitor_id, started_at, opened_at, regions) select id, now(), now(), '{}' from punctual.monitors`,
+    );
+    for (const fn of [
+      'list_sequences',
+      'list_enrolments',
+      'list_replies',
+      'list_monitors',
+      'list_incidents',
+    ]) {
+      const [all = []] = await turn(fn, {}, 200);
+      expect(all, fn).toHaveLength(5);
+      expect(await turn(fn, {}, 2), fn).toEqual([all.slice(0, 2), all.slice(2, 4), all.slice(4)]);
+      expect(await turn(fn, {}, 5), fn).toEqual([all]);
+    }
+  });
+});

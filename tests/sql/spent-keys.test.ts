@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { exchanges } from '../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let sql: ReturnType<typeof exchanges>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  sql = exchanges(database);
+  account = await sql.addAccount({ provider_account_id: 'us' });
+});
+
+const day = 86_400;
+const prune = () => database.rpc('prune', { p_now: sql.now });
+
+describe.each([
+  ['dm_queue', 'enqueue_dms', { channel: 'linkedin', chat_id: 'c', body: 'hi' }],
+  ['posts', 'enqueue_posts', { body: 'hi' }],
+])('a key of a pruned row of %s', (queue, fn, content) => {
+  const enqueue = async (...keys: string[]) => {
+    const p_rows = keys.map((idempotency_key) => ({ account_id: account, ...content, idempotency_key }));
+    const { rows } = (await database.rpc(fn, { p_rows, p_now: sql.now })) as {
+      rows: { id: string; status: string; created: boolean }[];
+    };
+    return rows;
+  };
+  const done = queue === 'posts' ? 'published' : 'sent';
+
+  async function prunedOne(): Promise<string> {
+    const [row] = await enqueue('welcome-42');
+    await database.sql(`update punctual.${queue} set status = '${done}', finished_at = $1`, [sql.now]);
+    sql.pass(40 * day);
+    await prune();
+    expect(await database.sql(`select from punctual.${queue}`)).toEqual([]);
+    return row?.id ?? '';
+  }
+
+  it('does nothing again for 90 days, and says which row it stood for', async () => {
+    const id = await prunedOne();
+    expect(await enqueue('other', 'welcome-42')).toMatchObject([
+      { created: true },
+      { id, status: done, created: false },
+    ]);
+    expect(await database.sql(`select idempotency_key from punctual.${queue}`)).toEqual([
+      { idempotency_key: 'other' },
+    ]);
+    sql.pass(89 * day);
+    await prune();
+    expect(await enqueue('welcome-42')).toMatchObject([{ created: false }]);
+    sql.pass(2 * day);
+    await prune();
+    expect(await enqueue('welcome-42')).toMatchObject([{ created: true }]);
+  });
+
+  it('is refused by a plain insert as well', async () => {
+    await prunedOne();
+    const columns = Object.keys(content);
+    const insert = database.sql(
+      `insert into punctual.${queue} (account_id, idempotency_key, ${columns}) values ($1, $2, ${columns.map((_, n) => `$${n + 3}`)})`,
+      [account, 'welcome-42', ...Object.values(content)],
+    );
+    await expect(insert).rejects.toMatchObject({ code: 'PT409' });
+  });
+});
