@@ -9,6 +9,7 @@ import { failed } from '@/lib/server/failure';
 import { readMonitoring } from '@/lib/server/monitoring';
 import { listSequences } from '@/lib/server/sequences';
 import { readSessionCookie } from '@/lib/server/session';
+import { readStats } from '@/lib/server/stats';
 import { CenteredCard } from './dashboard/centered-card';
 import { Dashboard, type FirstReading } from './dashboard/dashboard';
 import { SEQUENCES_SHOWN } from './dashboard/page-sizes';
@@ -37,11 +38,11 @@ function NotConfigured() {
 /** The page comes with its figures; the browser then keeps them fresh. */
 async function firstReading(): Promise<FirstReading> {
   try {
-    const { rpc, stats: figures } = await container();
+    const { rpc } = await container();
     // These sections say themselves, as soon as they ask again, why there is nothing to read.
     const none = () => undefined;
     const [stats, monitoring, analytics, clocks, sequences] = await Promise.all([
-      figures.read(),
+      readStats(),
       readMonitoring(rpc).catch(none),
       readAnalytics().catch(none),
       readClocks(rpc, 24).catch(none),

@@ -1,18 +1,18 @@
 /** An answer that many ask for, and that is read for all of them at once. */
 export interface SharedReading<T> {
-  read(): Promise<T>;
+  get(read: () => Promise<T>): Promise<T>;
   /** What was read is out of date: the next who asks has it read anew. */
   forget(): void;
 }
 
 /**
- * `read`, asked once in `ms` milliseconds of `now` at most: whoever asks within them gets the same answer, be it still under way. One that fails
- * is nobody's but theirs who wait for it.
+ * Reads once in `ms` milliseconds of `now` at most: whoever asks within them gets the same answer, be it still under way. One that fails is nobody's
+ * but theirs who wait for it.
  */
-export function sharedReading<T>(ms: number, now: () => number, read: () => Promise<T>): SharedReading<T> {
+export function sharedReading<T>(ms: number, now: () => number): SharedReading<T> {
   let latest: { at: number; answer: Promise<T> } | null = null;
   return {
-    read() {
+    get(read) {
       if (latest && now() - latest.at < ms) return latest.answer;
       const reading = { at: now(), answer: read() };
       latest = reading;

@@ -3,16 +3,14 @@ import { sharedReading } from '../../lib/server/shared-reading';
 
 function bench() {
   const state = { now: 1_000, reads: 0, fails: false };
-  const shared = sharedReading(
-    1_000,
-    () => state.now,
-    async () => {
+  const reading = sharedReading<number>(1_000, () => state.now);
+  const read = () =>
+    reading.get(async () => {
       state.reads++;
       if (state.fails) throw new Error('the database is away');
       return state.reads;
-    },
-  );
-  return { state, shared };
+    });
+  return { state, shared: { read, forget: reading.forget } };
 }
 
 it('a hundred who ask at once, and those who ask within the second, get one reading', async () => {
