@@ -5,6 +5,7 @@ import type { TickPorts } from '../engine/tick';
 import { upstashLock } from '../locks/upstash-lock';
 import { queueStore } from '../store/queue-store';
 import type { Rpc } from '../store/rpc';
+import { schemaVersion } from '../store/schema-version';
 import { supabaseRpc } from '../store/supabase-rpc';
 import { type ServerEnv, serverEnv } from './env';
 import { serverLog } from './log';
@@ -36,12 +37,15 @@ export async function makeContainer(env: ServerEnv): Promise<Container> {
   const rpc =
     env.store.kind === 'supabase' ? supabaseRpc(env.store) : await openEmbedded(env.store.directory, log);
   const lock = env.upstash ? upstashLock({ ...env.upstash, clock: systemClock, log, newId }) : null;
+  const store = queueStore(rpc, undefined, (schema) =>
+    log.warn({ schema, needed: schemaVersion }, 'the database is ahead of this code: deploy the newer code'),
+  );
   return {
     env,
     log,
     rpc,
     lock,
-    ports: { store: queueStore(rpc), clock: systemClock, log, random: Math.random, newId, lock },
+    ports: { store, clock: systemClock, log, random: Math.random, newId, lock },
   };
 }
 
