@@ -17,6 +17,13 @@ export const edgeMutants: Mutant[] = [
     replace: 'pendingFiles(files, noted)',
   },
   {
+    name: 'the two orders of migrations',
+    guarantee: 'a release of Punctual can be applied after a person’s own migration that is younger',
+    file: 'lib/store/migrations.ts',
+    find: 'applied.has(other.version) && isRelated(other)',
+    replace: 'applied.has(other.version)',
+  },
+  {
     name: 'the checksum of a migration',
     guarantee: 'a migration that was changed after it was applied is refused',
     file: 'lib/store/migrations.ts',

@@ -273,6 +273,21 @@ describe('applying', () => {
     await expect(apply()).rejects.toThrow(/one\.sql comes before 20260102000000_two\.sql/);
   });
 
+  test('a file of Punctual’s is applied after a person’s own that is younger', async () => {
+    const noting = (version: string) => `select punctual.note_migration('${version}', 'step')`;
+    await write(
+      '20260101000000_first.sql',
+      `create function punctual.note_migration(text, text) returns void language sql as 'select';
+       ${noting('20260101000000')};`,
+    );
+    await write('20260104000000_mine.sql', 'create schema t;');
+    expect(await apply()).toEqual(['first', 'mine']);
+    await write('20260103000000_release.sql', `create table t.a (); ${noting('20260103000000')};`);
+    expect(await apply()).toEqual(['release']);
+    await write('20260102000000_late.sql', noting('20260102000000'));
+    await expect(apply()).rejects.toThrow(/late\.sql comes before 20260103000000_release\.sql/);
+  });
+
   test('versions that someone else applied are left alone, also where their statements were not kept', async () => {
     await db.exec(`create schema supabase_migrations;
       create table supabase_migrations.schema_migrations (version text not null primary key);
