@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { appSettings } from './app-settings';
 import { startSandbox } from './sandbox';
 
 const USAGE = `Usage: npm run sandbox -- [options]
@@ -124,7 +125,13 @@ const sandbox = await startSandbox({
   ),
 );
 
-console.log(`sandbox listening on ${sandbox.url}`);
+console.log(`sandbox listening on ${sandbox.url}
+
+In .env.local, for npm run dev:
+${appSettings(sandbox.url)}
+
+${sandbox.url}/deliveries shows what it delivered.
+`);
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {

@@ -1,6 +1,6 @@
 // Writes lib/jobs/registry.ts: the files in lib/jobs/handlers, imported by name, so that bundlers and types know them. Run by
 // next.config.mjs, by the tests, and by hand: node scripts/list-jobs.mjs
-import { readdirSync, readFileSync, renameSync, watch, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, statSync, watch, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -8,7 +8,10 @@ const ours = fileURLToPath(new URL('../lib/jobs', import.meta.url));
 
 /** The registry of the files in `<folder>/handlers`, as it should be. Throws an error that names a file which can be no job's. */
 export function renderRegistry(folder = ours) {
-  const files = readdirSync(path.join(folder, 'handlers')).filter((file) => !file.startsWith('.'));
+  const handlers = path.join(folder, 'handlers');
+  // An editor creates a file before it fills it: until then it would break every route that imports the registry.
+  const isFilled = (file) => (statSync(path.join(handlers, file), { throwIfNoEntry: false })?.size ?? 0) > 0;
+  const files = readdirSync(handlers).filter((file) => !file.startsWith('.') && isFilled(file));
   const names = files.map((file) => {
     const name = /^([a-z][a-z0-9]*(?:-[a-z0-9]+)*)\.ts$/.exec(file)?.[1];
     if (name && name.length <= 100) return name;
@@ -39,15 +42,16 @@ export function listJobs(folder = ours) {
   return true;
 }
 
-/** Keeps the registry as the folder is, as long as the process runs. */
+/** Keeps the registry as the folder is, as long as the process runs, or until the returned function ends it. */
 export function watchJobs(folder = ours) {
-  watch(path.join(folder, 'handlers'), { persistent: false }, () => {
+  const watcher = watch(path.join(folder, 'handlers'), { persistent: false }, () => {
     try {
       listJobs(folder);
     } catch (error) {
       console.error(error.message);
     }
   });
+  return () => watcher.close();
 }
 
 /** No two names have one identifier, and none is a word of the language. */

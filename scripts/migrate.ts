@@ -1,12 +1,12 @@
 import { parseArgs } from 'node:util';
 import { loadEnvFiles } from '../lib/server/load-env-files';
 import { ConnectError, migratePostgres } from '../lib/store/migrate-postgres';
-import { MigrationError, readMigrations } from '../lib/store/migrations';
+import { MigrationError, type MigrationFile, readMigrations } from '../lib/store/migrations';
 
 const usage = `npm run migrate -- [--url postgres://…] [--folder supabase/migrations] [--dry-run]
 
-Applies the migrations that the database has not had yet. The database is --url, else DATABASE_URL from the
-environment, .env.local or .env. The history is the one that \`supabase db push\` keeps.
+Applies the migrations that the database has not had yet, and notes them in punctual.schema_migrations. What \`supabase db push\`
+applied counts as applied. The database is --url, else DATABASE_URL from the environment, .env.local or .env.
 
 Exit codes: 0 applied or nothing to do, 1 a migration failed, 2 no usable database or wrong arguments.
 `;
@@ -37,6 +37,7 @@ async function main(): Promise<number> {
   const applied = await migratePostgres(databaseUrl, files, {
     dryRun,
     onApplied: (file) => console.log(`applied ${file.file}`),
+    onTakenOver: (files) => console.log(takenOver(files)),
     onNotice: (text) => console.log(text),
   });
   if (dryRun) for (const file of applied) console.log(`would apply ${file.file}`);
@@ -58,6 +59,15 @@ main().then(
     if (!(error instanceof MigrationError) && process.exitCode === 1) console.error((error as Error).stack);
   },
 );
+
+/** An earlier runner wrote them into Supabase's history, or `supabase db push` did: nobody but their owner knows which. */
+function takenOver(files: MigrationFile[]): string {
+  const versions = files.map(({ version }) => version).join(' ');
+  return (
+    `${files.length} migrations are in Supabase's own history, and count as applied. ` +
+    `If \`supabase db push\` does not find them in your project: supabase migration repair --status reverted ${versions}`
+  );
+}
 
 function isUsage(error: unknown): boolean {
   return String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');

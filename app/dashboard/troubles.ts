@@ -22,6 +22,10 @@ export function queueTroubles(queue: QueueStats, nowMs: number): Trouble[] {
   const troubles: Trouble[] = [];
   if (queue.problem !== null)
     troubles.push({ tone: 'bad', text: queue.problem, href: `#queue-${queue.name}` });
+  const failing = queue.failing ?? queue.ticks[0]?.report?.fault;
+  // A queue that nobody uses may lack its settings for good.
+  if (failing)
+    troubles.push({ tone: queue.due_now.count > 0 ? 'bad' : 'warn', text: `its ticks fail: ${failing}` });
   if (queue.paused_at !== null)
     troubles.push({ tone: 'warn', text: reasoned('paused', queue.paused_reason) });
   const [first, ...others] = queue.unreachable;
@@ -68,7 +72,7 @@ export function partitionTroubles(partition: Partition): Trouble[] {
 
 function howLate(queue: QueueStats, nowMs: number): string | null {
   const [last] = queue.ticks;
-  if (queue.paused_at !== null || !couldStart(queue)) return null;
+  if (queue.paused_at !== null || queue.failing !== null || !couldStart(queue)) return null;
   if (!last) return (queue.oldest_due_seconds ?? 0) > LATE_SECONDS ? 'no tick has come yet' : null;
   const seconds = (nowMs - Date.parse(last.started_at)) / 1_000;
   return seconds > LATE_SECONDS ? `no tick for ${shortDuration(seconds)}` : null;

@@ -31,6 +31,8 @@ export interface TickReport {
   exchanges: number;
   /** The slot had already been delivered once. */
   duplicate: boolean;
+  /** In the ledger only: why the call was answered by an error. */
+  fault?: string;
 }
 
 export interface TickCounts {

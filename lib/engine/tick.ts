@@ -424,6 +424,7 @@ class Tick<Row, Deps, Env> {
       },
       exchanges: this.settling.exchanges + (last ? 0 : 1),
       duplicate: this.duplicate,
+      ...(this.storeError && { fault: this.storeError.message }),
     };
   }
 }

@@ -3,8 +3,10 @@ import type { Log } from '../engine/log';
 import type { OverlapLock } from '../engine/overlap-lock';
 import type { TickPorts } from '../engine/tick';
 import { upstashLock } from '../locks/upstash-lock';
+import type { RunSql } from '../store/pglite-sql';
 import { queueStore } from '../store/queue-store';
 import type { Rpc } from '../store/rpc';
+import { schemaVersion } from '../store/schema-version';
 import type { Stats } from '../store/stats';
 import { supabaseRpc } from '../store/supabase-rpc';
 import { type ServerEnv, serverEnv } from './env';
@@ -16,6 +18,8 @@ export interface Container {
   env: ServerEnv;
   log: Log;
   rpc: Rpc;
+  /** Of the embedded database only. */
+  sql: RunSql | null;
   lock: OverlapLock | null;
   ports: TickPorts;
   /** The dashboard's figures: see `readStats`. */
@@ -40,23 +44,27 @@ export function container(): Promise<Container> {
 export async function makeContainer(env: ServerEnv): Promise<Container> {
   const log = serverLog(env.logLevel);
   const newId = () => crypto.randomUUID();
-  const rpc =
-    env.store.kind === 'supabase' ? supabaseRpc(env.store) : await openEmbedded(env.store.directory, log);
+  const { rpc, sql } =
+    env.store.kind === 'supabase'
+      ? { rpc: supabaseRpc(env.store), sql: null }
+      : await openEmbedded(env.store.directory, log);
   const lock = env.upstash ? upstashLock({ ...env.upstash, clock: systemClock, log, newId }) : null;
+  const store = queueStore(rpc, undefined, (schema) =>
+    log.warn({ schema, needed: schemaVersion }, 'the database is ahead of this code: deploy the newer code'),
+  );
   return {
     env,
     log,
     rpc,
+    sql,
     lock,
-    ports: { store: queueStore(rpc), clock: systemClock, log, random: Math.random, newId, lock },
+    ports: { store, clock: systemClock, log, random: Math.random, newId, lock },
     stats: sharedReading(statsMs, systemClock.now),
   };
 }
 
 /** Loaded only where it is used: 10 MB of WebAssembly that a function over Supabase never needs. */
-async function openEmbedded(directory: string, log: Log): Promise<Rpc> {
+async function openEmbedded(directory: string, log: Log): Promise<{ rpc: Rpc; sql: RunSql }> {
   const { openEmbeddedDatabase } = await import('../store/embedded-database');
-  return (
-    await openEmbeddedDatabase(directory, (text) => log.warn({ notice: text }, 'a migration raised a notice'))
-  ).rpc;
+  return openEmbeddedDatabase(directory, (text) => log.warn({ notice: text }, 'a migration raised a notice'));
 }

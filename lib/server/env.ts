@@ -133,6 +133,8 @@ export interface ServerEnv {
   dashboardOpen: boolean;
   /** The platform says where a request came from. */
   onVercel: boolean;
+  /** Development, or the demo on loopback: CRON_SECRET opens SQL on the embedded database. */
+  sqlOpen: boolean;
   /** What Meta signs its webhooks with. */
   whatsappAppSecret?: string;
   /** What Meta shows when the webhook's address is entered. */
@@ -176,6 +178,7 @@ type AccessSettings = Pick<
   | 'dashboardPassword'
   | 'dashboardOpen'
   | 'onVercel'
+  | 'sqlOpen'
   | 'whatsappAppSecret'
   | 'whatsappVerifyToken'
   | 'workerSecret'
@@ -196,6 +199,7 @@ export function accessEnv(source: Record<string, string | undefined> = process.e
     dashboardPassword,
     dashboardOpen: !isProduction(source) && !dashboardPassword,
     onVercel: isSet(source.VERCEL),
+    sqlOpen: !isProduction(source),
     whatsappAppSecret: set('WHATSAPP_APP_SECRET'),
     whatsappVerifyToken: set('WHATSAPP_VERIFY_TOKEN'),
     workerSecret: set('WORKER_SECRET'),

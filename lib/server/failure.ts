@@ -1,7 +1,9 @@
 import type { NotConfiguredError } from '../engine/queue';
 import type { TickStoreError } from '../engine/settling';
 import type { MigrationError } from '../store/migrations';
-import type { StoreError } from '../store/rpc';
+import type { SqlError } from '../store/pglite-sql';
+import { directoryInUseCode, type StoreError } from '../store/rpc';
+import { schemaBehindCode } from '../store/schema-version';
 import type { CronRefusedError } from './cron-refused-error';
 import type { EnvError } from './env';
 import { serverLog } from './log';
@@ -25,6 +27,7 @@ interface OurErrors {
   TickStoreError: TickStoreError;
   StoreError: StoreError;
   MigrationError: MigrationError;
+  SqlError: SqlError;
 }
 
 /**
@@ -61,7 +64,8 @@ function ours(error: unknown): Response | null {
 
 function databaseMessage({ kind, code, message }: StoreError | TickStoreError): string {
   // These say themselves what is missing, and what to do.
-  if (code === 'PT404' || code === '401') return message;
+  if (code === 'PT404' || code === '401' || code === schemaBehindCode || code === directoryInUseCode)
+    return message;
   if (code === '53100') return `the database's disk is full: free space on it and try again (${message})`;
   if (kind === 'misconfigured') {
     return `the database is not set up for Punctual: ${message}. Run \`npm run migrate\`, expose the schema "punctual" in the Data API, and check the key.`;

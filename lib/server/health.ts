@@ -1,10 +1,13 @@
 import { z } from 'zod';
+import { schemaState } from '../store/schema-version';
 import { container } from './container';
 import { serverLog } from './log';
 
 export interface Health {
   status: 'ok' | 'failing';
   database: 'ok' | 'failing';
+  /** `behind`: `npm run migrate` has to be run; nothing ticks until then. `ahead`: newer code is to be deployed, which harms nothing. */
+  schema: 'ok' | 'behind' | 'ahead' | 'unknown';
   /** `none` where no lock is configured; the exchange keeps ticks apart then. A failing lock fails nothing. */
   lock: 'ok' | 'failing' | 'none';
   /** Seconds since each queue's last tick; null where there was none yet. */
@@ -12,6 +15,7 @@ export interface Health {
 }
 
 const answer = z.object({
+  schema: z.string().nullish(),
   queues: z.array(z.object({ name: z.string(), last_tick_seconds: z.number().nullable() })),
 });
 
@@ -27,12 +31,18 @@ export function readHealth(): Promise<Health> {
 }
 
 async function askHealth(): Promise<Health> {
-  const health: Health = { status: 'failing', database: 'failing', lock: 'none', lastTickSeconds: {} };
+  const health: Health = {
+    status: 'failing',
+    database: 'failing',
+    schema: 'unknown',
+    lock: 'none',
+    lastTickSeconds: {},
+  };
   try {
     const { rpc, lock, log } = await container();
-    const [queues, attempt] = await Promise.all([
+    const [known, attempt] = await Promise.all([
       rpc('read_health', {})
-        .then((value) => answer.parse(value).queues)
+        .then((value) => answer.parse(value))
         .catch((error) => {
           log.warn({ err: error }, 'the database failed its health check');
           return null;
@@ -40,11 +50,12 @@ async function askHealth(): Promise<Health> {
       lock?.acquire('health', 1_000),
     ]);
     if (attempt) health.lock = attempt.state === 'unavailable' ? 'failing' : 'ok';
-    if (queues) {
+    if (known) {
       health.database = 'ok';
-      health.status = 'ok';
+      health.schema = schemaState(known.schema ?? null);
+      health.status = health.schema === 'behind' ? 'failing' : 'ok';
       health.lastTickSeconds = Object.fromEntries(
-        queues.map((queue) => [queue.name, queue.last_tick_seconds]),
+        known.queues.map((queue) => [queue.name, queue.last_tick_seconds]),
       );
     }
   } catch (error) {

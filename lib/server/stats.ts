@@ -1,11 +1,39 @@
+import { scheduledQueues } from '../queues/scheduled-queues';
+import type { Rpc } from '../store/rpc';
+import { schemaState } from '../store/schema-version';
 import { type Stats, statsSchema } from '../store/stats';
 import { configuredProviders } from './configured-providers';
 import { container } from './container';
+import { findQueue } from './cron-work';
+import type { ServerEnv } from './env';
+import { isError } from './failure';
 
 /** The dashboard's figures, a second old at most. Throws what `container()` throws, and a `StoreError`. */
 export async function readStats(): Promise<Stats> {
   const { rpc, env, stats } = await container();
-  return stats.get(async () =>
-    statsSchema.parse(await rpc('read_stats', { p_configured: configuredProviders(env) })),
-  );
+  return stats.get(() => computeStats(rpc, env));
+}
+
+async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {
+  const stats = statsSchema.parse(await rpc('read_stats', { p_configured: configuredProviders(env) }));
+  const behind =
+    schemaState(stats.schema ?? null) === 'behind'
+      ? 'the database lacks migrations that this code needs: run `npm run migrate`'
+      : null;
+  const queues = stats.queues.map((queue) => ({
+    ...queue,
+    failing: behind ?? missingSettings(queue.name, env),
+  }));
+  return { ...stats, queues };
+}
+
+/** What has to be set before a queue can tick; null where nothing has. */
+function missingSettings(name: string, env: ServerEnv): string | null {
+  try {
+    findQueue(name, scheduledQueues)?.queue.connect(env);
+    return null;
+  } catch (error) {
+    if (isError(error, 'NotConfiguredError')) return error.message;
+    throw error;
+  }
 }

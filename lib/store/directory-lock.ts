@@ -1,7 +1,7 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { lockFile } from './file-lock';
-import { StoreError } from './rpc';
+import { directoryInUseCode, StoreError } from './rpc';
 
 /**
  * Makes this process the only one that uses an embedded database's directory: two on one directory corrupt it silently. Throws a
@@ -38,6 +38,7 @@ function inUse(directory: string, by: string | null): StoreError {
   return new StoreError(
     'misconfigured',
     `the database in ${directory} is in use by ${by ?? 'a process of another container'}: end it first, or call it over HTTP`,
+    directoryInUseCode,
   );
 }
 

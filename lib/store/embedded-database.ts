@@ -1,8 +1,10 @@
 import { statfs } from 'node:fs/promises';
 import { PGlite } from '@electric-sql/pglite';
 import { lockDirectory } from './directory-lock';
+import { isPanic } from './is-panic';
 import { applyMigrations, isRaised, MigrationError, type MigrationFile, readMigrations } from './migrations';
 import { pgliteRpc } from './pglite-rpc';
+import { pgliteSql, type RunSql } from './pglite-sql';
 import { type Rpc, StoreError } from './rpc';
 
 /** Room for two segments of the write-ahead log. Postgres panics where it cannot create the next one. */
@@ -21,7 +23,7 @@ const restMs = 5_000;
 export async function openEmbeddedDatabase(
   directory: string,
   onNotice: (text: string) => void = () => {},
-): Promise<{ rpc: Rpc; close(): Promise<void> }> {
+): Promise<{ rpc: Rpc; sql: RunSql; close(): Promise<void> }> {
   const files = await readMigrations();
   const unlock = lockDirectory(directory);
   let db: PGlite | null = await open(directory, files, onNotice).catch((error) => {
@@ -32,7 +34,7 @@ export async function openEmbeddedDatabase(
   let opensAt = 0;
   let latest: Promise<unknown> = Promise.resolve();
 
-  async function call(fn: string, args: Record<string, unknown>): Promise<unknown> {
+  async function call<T>(work: (db: PGlite) => Promise<T>): Promise<T> {
     if (panic && Date.now() < opensAt) throw panic;
     if (db === null) {
       // Also where it cannot be opened: that it is tried costs as much.
@@ -41,7 +43,7 @@ export async function openEmbeddedDatabase(
     }
     panic = null;
     try {
-      return await pgliteRpc(db)(fn, args);
+      return await work(db);
     } catch (error) {
       if (error instanceof StoreError && isPanic(error.cause)) {
         closeFiles(db);
@@ -53,13 +55,16 @@ export async function openEmbeddedDatabase(
     }
   }
 
+  /** One at a time: none may reach a database that the one before has seen panic. */
+  function inTurn<T>(work: (db: PGlite) => Promise<T>): Promise<T> {
+    const answer = latest.then(() => call(work));
+    latest = answer.catch(() => {});
+    return answer;
+  }
+
   return {
-    /** One at a time: none may reach a database that the one before has seen panic. */
-    rpc(fn, args) {
-      const answer = latest.then(() => call(fn, args));
-      latest = answer.catch(() => {});
-      return answer;
-    },
+    rpc: (fn, args) => inTurn((db) => pgliteRpc(db)(fn, args)),
+    sql: (text) => inTurn((db) => pgliteSql(db)(text)),
     async close() {
       await latest;
       await db?.close();
@@ -94,13 +99,6 @@ async function open(
     const reason = error instanceof Error ? error.message : String(error);
     throw new StoreError('unavailable', `the embedded database in ${directory} cannot be opened: ${reason}`);
   }
-}
-
-function isPanic(error: unknown): boolean {
-  return (
-    ['PANIC', 'FATAL'].includes((error as { severity?: string })?.severity ?? '') ||
-    error instanceof WebAssembly.RuntimeError
-  );
 }
 
 /** Of a database that cannot be asked to close. */

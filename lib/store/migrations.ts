@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type SqlStatement, splitStatements } from './sql-statements';
@@ -73,6 +74,8 @@ export interface ApplyOptions {
   dryRun?: boolean;
   /** Called after each file's commit. */
   onApplied?: (file: MigrationFile) => void;
+  /** Called with the files that only Supabase's own history had, once they are noted as applied. */
+  onTakenOver?: (files: MigrationFile[]) => void;
 }
 
 /** A notice of Postgres; `pg` and PGlite have the same fields. */
@@ -88,9 +91,10 @@ export function isRaised({ routine }: Notice): boolean {
 }
 
 /**
- * Applies the files that the database has not had yet, each in one transaction together with its row in
- * `supabase_migrations.schema_migrations`, the history of `supabase db push`: either tool carries on where
- * the other stopped. Versions in the history that are not among `files` belong to someone else.
+ * Applies the files that the database has not had yet, each in one transaction together with its row in `punctual.schema_migrations`.
+ *
+ * Supabase's own history, which `supabase db push` keeps, is read and never written: a file that it has is applied, and is noted as such. A
+ * row of ours there would have `db push` refuse in a project that does not hold the file.
  *
  * Safe to run twice at once: the second runner waits and finds the work done.
  *
@@ -99,12 +103,19 @@ export function isRaised({ routine }: Notice): boolean {
 export async function applyMigrations(
   port: MigrationPort,
   files: MigrationFile[],
-  { dryRun = false, onApplied }: ApplyOptions = {},
+  { dryRun = false, onApplied, onTakenOver }: ApplyOptions = {},
 ): Promise<MigrationFile[]> {
-  const pending = pendingFiles(files, await readHistory(port));
-  if (dryRun || pending.length === 0) return pending;
+  const noted = await readHistory(port);
+  const pushed = await readSupabaseHistory(port);
+  const pending = pendingFiles(files, merge(pushed, noted));
+  const takenOver = files.filter(({ version }) => pushed.has(version) && !noted.has(version));
+  if (dryRun || pending.length + takenOver.length === 0) return pending;
 
-  await transaction(port, () => port.exec(createHistory));
+  await transaction(port, async () => {
+    await port.exec(createHistory);
+    for (const file of takenOver) await note(port, file);
+  });
+  if (takenOver.length > 0) onTakenOver?.(takenOver);
   const applied: MigrationFile[] = [];
   for (const file of pending) {
     const ours = await transaction(port, () => applyFile(port, file));
@@ -117,32 +128,63 @@ export async function applyMigrations(
   return applied;
 }
 
-const history = 'supabase_migrations.schema_migrations';
+const history = 'punctual.schema_migrations';
+const supabaseHistory = 'supabase_migrations.schema_migrations';
 
-/** Column for column what `supabase db push` creates. */
+/** As the first migration has it: whatever folder is applied, the history is there before its first file. */
 const createHistory = `
-  create schema if not exists supabase_migrations;
-  create table if not exists ${history} (version text not null primary key);
-  alter table ${history} add column if not exists statements text[];
-  alter table ${history} add column if not exists name text;`;
+  create schema if not exists punctual;
+  create table if not exists ${history} (
+    version text primary key,
+    name text not null,
+    engine boolean not null default false,
+    checksum text,
+    applied_at timestamptz not null default now()
+  )`;
 
-/** By version, the statements that were applied, where the history has them. */
-async function readHistory(port: MigrationPort): Promise<Map<string, string[] | null>> {
-  const [table] = await port.query('select to_regclass($1)::text as name', [history]);
-  if (!table?.name) return new Map();
-  const rows = await port.query(
-    `select version, to_jsonb(m) -> 'statements' as statements from ${history} m`,
-    [],
-  );
-  return new Map(rows.map((row) => [String(row.version), row.statements as string[] | null]));
+/** By version, the checksum of what was applied, where it is known. */
+type History = Map<string, string | null>;
+
+async function readHistory(port: MigrationPort): Promise<History> {
+  if (!(await hasTable(port, history))) return new Map();
+  const rows = await port.query(`select version, checksum from ${history}`, []);
+  return new Map(rows.map((row) => [String(row.version), row.checksum as string | null]));
 }
 
-function pendingFiles(files: MigrationFile[], applied: Map<string, string[] | null>): MigrationFile[] {
-  const last = files.findLast((file) => applied.has(file.version));
+/** Early versions of Supabase's CLI kept no statements. */
+async function readSupabaseHistory(port: MigrationPort): Promise<History> {
+  if (!(await hasTable(port, supabaseHistory))) return new Map();
+  const rows = await port.query(
+    `select version, to_jsonb(m) -> 'statements' as statements from ${supabaseHistory} m`,
+    [],
+  );
+  return new Map(
+    rows.map((row) => {
+      const statements = row.statements as string[] | null;
+      return [String(row.version), statements?.length ? checksumOf(statements) : null];
+    }),
+  );
+}
+
+function merge(pushed: History, noted: History): History {
+  const merged = new Map(pushed);
+  for (const [version, checksum] of noted) merged.set(version, checksum ?? pushed.get(version) ?? null);
+  return merged;
+}
+
+async function hasTable(port: MigrationPort, name: string): Promise<boolean> {
+  const [table] = await port.query('select to_regclass($1) is not null as found', [name]);
+  return table?.found === true;
+}
+
+function pendingFiles(files: MigrationFile[], applied: History): MigrationFile[] {
   const pending: MigrationFile[] = [];
   for (const file of files) {
-    const statements = applied.get(file.version);
-    if (statements === undefined) {
+    const checksum = applied.get(file.version);
+    if (checksum === undefined) {
+      // A release of Punctual may well be older than a person's own file that is applied: their orders are two.
+      const isRelated = (other: MigrationFile) => notesItself(other) === notesItself(file);
+      const last = files.findLast((other) => applied.has(other.version) && isRelated(other));
       if (last && file.version < last.version) {
         throw new MigrationError(
           `${file.file} comes before ${last.file}, which is already applied: give it a later version`,
@@ -150,7 +192,7 @@ function pendingFiles(files: MigrationFile[], applied: Map<string, string[] | nu
         );
       }
       pending.push(file);
-    } else if (statements?.length && essence(statements) !== essence(file.statements.map((s) => s.text))) {
+    } else if (checksum !== null && checksum !== checksumOf(textsOf(file))) {
       throw new MigrationError(
         `${file.file} was changed after it was applied: put it back, and write the change as a new migration`,
         file.file,
@@ -160,9 +202,25 @@ function pendingFiles(files: MigrationFile[], applied: Map<string, string[] | nu
   return pending;
 }
 
-/** What is left when two tools' ways of cutting a file into statements are taken out. */
-function essence(statements: string[]): string {
-  return statements.join('').replace(/[\s;]+/g, '');
+/** Of what is left when two tools' ways of cutting a file into statements are taken out. */
+function checksumOf(statements: string[]): string {
+  return createHash('sha256')
+    .update(statements.join('').replace(/[\s;]+/g, ''))
+    .digest('hex');
+}
+
+const notesItself = ({ statements }: MigrationFile) =>
+  statements.at(-1)?.text.startsWith('select punctual.note_migration(') ?? false;
+
+const textsOf = ({ statements }: MigrationFile) => statements.map(({ text }) => text);
+
+/** Punctual's own files have noted themselves by then, without a checksum. */
+async function note(port: MigrationPort, file: MigrationFile): Promise<void> {
+  await port.query(
+    `insert into ${history} (version, name, checksum) values ($1, $2, $3)
+     on conflict (version) do update set checksum = excluded.checksum`,
+    [file.version, file.name, checksumOf(textsOf(file))],
+  );
 }
 
 /** False where another runner was first. */
@@ -181,11 +239,7 @@ async function applyFile(port: MigrationPort, file: MigrationFile): Promise<bool
       throw failure(file, statement, error);
     });
   }
-  await port.query(`insert into ${history} (version, name, statements) values ($1, $2, $3)`, [
-    file.version,
-    file.name,
-    file.statements.map((statement) => statement.text),
-  ]);
+  await note(port, file);
   return true;
 }
 

@@ -7,6 +7,7 @@ import type {
   Settlement,
 } from '../engine/queue-store';
 import type { Rpc } from './rpc';
+import { schemaState, schemaVersion } from './schema-version';
 import { storable } from './storable';
 
 const account = z
@@ -107,13 +108,22 @@ const reply = z.object({
   probing: z.array(z.string()),
   due: z.number().nullable(),
   next_due_in_ms: z.number().nullable(),
+  schema: z.string().nullish(),
 });
 
 /**
  * The engine's store over the SQL function `exchange`. `now` is for tests and simulations, where time is moved; without it the
  * database's own clock rules.
+ *
+ * Until one has been answered, exchanges say what this code needs of the database's schema: one that is behind refuses them, and does
+ * nothing. `onNewerSchema` is called where it is ahead, which harms nothing.
  */
-export function queueStore(rpc: Rpc, now?: () => Date): QueueStore {
+export function queueStore(
+  rpc: Rpc,
+  now?: () => Date,
+  onNewerSchema: (version: string) => void = () => {},
+): QueueStore {
+  let isSchemaKnown = false;
   return {
     async exchange(request): Promise<ExchangeReply> {
       const answer = reply.parse(
@@ -138,6 +148,7 @@ export function queueStore(rpc: Rpc, now?: () => Date): QueueStore {
             looks: request.wantLooks,
             seq: request.seq,
             call_ms: request.callMs,
+            ...(!isSchemaKnown && { schema: schemaVersion }),
           },
           p_claim_id: request.claimId,
           p_outcomes: outcomes(request),
@@ -147,7 +158,9 @@ export function queueStore(rpc: Rpc, now?: () => Date): QueueStore {
           ...(now && { p_now: now().toISOString() }),
         }),
       );
-      const { settled, next_due_in_ms, ...rest } = answer;
+      const { settled, next_due_in_ms, schema, ...rest } = answer;
+      if (!isSchemaKnown && schema && schemaState(schema) === 'ahead') onNewerSchema(schema);
+      isSchemaKnown = true;
       return { ...rest, exceptions: settled.exceptions, nextDueInMs: next_due_in_ms };
     },
   };

@@ -13,6 +13,9 @@ export type Rpc = (fn: string, args: Record<string, unknown>) => Promise<unknown
  */
 export type StoreErrorKind = 'unavailable' | 'refused' | 'misconfigured';
 
+/** Another process has the embedded database's directory (SQLSTATE object_in_use). */
+export const directoryInUseCode = '55006';
+
 export class StoreError extends Error {
   override readonly name = 'StoreError';
   constructor(

@@ -45,6 +45,8 @@ const queueStats = z.object({
   paused_reason: z.string().nullable(),
   /** Why its rows cannot be read, and what to do. The figures of its rows are empty then. */
   problem: z.string().nullable(),
+  /** Why each of its ticks is answered by 503, and what to do; null where none is. The server adds it: the database does not know. */
+  failing: z.string().nullable().default(null),
   /** The queue's own words for the six states. */
   words: z.object({
     pending: z.string(),
@@ -143,6 +145,8 @@ const queueStats = z.object({
 
 export const statsSchema = z.object({
   now: z.string(),
+  /** The version of the database's schema. */
+  schema: z.string().nullish(),
   queues: z.array(queueStats),
   /** Providers that wait after failing as a whole. */
   providers: z.array(

@@ -69,6 +69,9 @@ export async function runDemo(
   Fire a tick yourself (the local clock does it every few seconds):
   curl -H 'Authorization: Bearer ${cronSecret}' ${app}/api/cron/dm-queue
 
+  Ask its database:
+  STORE=embedded PUNCTUAL_DATA=.data/demo CRON_SECRET=${cronSecret} npm run sql -- --url ${app} 'select status, count(*) from punctual.dm_queue group by 1'
+
   Logs: .data/demo-logs/   Data: .data/demo (kept; --fresh starts anew)   Ctrl-C ends all of it.
 `);
   let checks = 0;

@@ -13,6 +13,42 @@ $$;
 create schema if not exists punctual;
 grant usage on schema punctual to service_role;
 
+-- The migrations that this database has had: Punctual's own, which note themselves whatever tool runs them, and a person's own that
+-- `npm run migrate` applied. It creates the same table if it comes first.
+create table if not exists punctual.schema_migrations (
+  version text primary key,
+  name text not null,
+  -- One of Punctual's own.
+  engine boolean not null default false,
+  -- Of the file's text. Null if another tool applied it.
+  checksum text,
+  applied_at timestamptz not null default now()
+);
+
+-- Ends each of Punctual's own migrations.
+create function punctual.note_migration(p_version text, p_name text) returns void
+language sql set search_path = '' as $$
+  insert into punctual.schema_migrations (version, name, engine) values (p_version, p_name, true)
+  on conflict (version) do update set engine = true
+$$;
+
+-- The version of the latest of Punctual's own migrations.
+create function punctual.schema_version() returns text
+language sql stable set search_path = '' as $$
+  select max(m.version) from punctual.schema_migrations m where m.engine
+$$;
+
+-- Raises PT412 if the database lacks migrations that the caller's code needs. p_needed: the version of the latest. A newer schema serves
+-- older code: during a deployment both are there.
+create function punctual.require_schema(p_needed text) returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if punctual.schema_version() >= p_needed then return; end if;
+  raise exception 'the database has Punctual''s migrations up to %, and this code needs %', punctual.schema_version(), p_needed
+    using errcode = 'PT412', hint = 'Run `npm run migrate` of this code against it.';
+end
+$$;
+
 -- A function by its name and schema, quoted as Postgres quotes them, and nothing else: the name goes into statements as it stands, and
 -- whoever calls ticks' functions as the owner runs it as the owner.
 create domain punctual.function_name as text check (value ~ '^("([^"]|"")+"|[a-z_][a-z0-9_]*)\.("([^"]|"")+"|[a-z_][a-z0-9_]*)$');
@@ -623,7 +659,7 @@ begin
     execute format('revoke execute on function %s from public, anon, authenticated', v_function.signature);
     if v_function.name not in ('add_queue', 'remove_queue', 'add_message_queue', 'close_to_public', 'create_queue_worker', 'drop_queue_worker', 'save_queue_worker',
                                'list_queue_workers', 'call_queue_worker', 'punctual_install_clocks', 'punctual_remove_clocks', 'keep_token',
-                               'read_token', 'find_token_place', 'drop_cron_job', 'prune_worker_runs', 'after_restore') then
+                               'read_token', 'find_token_place', 'drop_cron_job', 'prune_worker_runs', 'after_restore', 'note_migration') then
       execute format('grant execute on function %s to service_role', v_function.signature);
     end if;
   end loop;
@@ -641,7 +677,10 @@ begin
   revoke insert, update, delete on punctual.queues from service_role;
   grant update (batch_limit, concurrency, adaptive, budget_seconds, max_ticks, max_laps, timeout_seconds, lease_seconds, max_attempts,
                 backoff_base_seconds, backoff_cap_seconds, retention_days, paused_at, paused_reason) on punctual.queues to service_role;
+  -- So is what migrations it has had.
+  revoke insert, update, delete on punctual.schema_migrations from service_role;
 end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122000100', 'registry');

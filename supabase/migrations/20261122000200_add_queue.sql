@@ -840,3 +840,4 @@ end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122000200', 'add_queue');

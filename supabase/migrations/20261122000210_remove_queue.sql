@@ -64,3 +64,4 @@ end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122000210', 'remove_queue');

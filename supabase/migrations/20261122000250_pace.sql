@@ -234,3 +234,4 @@ language sql immutable set search_path = '' as $$
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122000250', 'pace');

@@ -340,3 +340,4 @@ end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122000400', 'settle');

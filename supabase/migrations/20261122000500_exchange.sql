@@ -213,11 +213,12 @@ begin
 end
 $$;
 
--- p_tick      {id, queue, partition, clock, path, schedule, slot, lap, chain, limit_seconds, lock, providers, seq, looks, looks_only, asked_for, asked_limit, call_ms}.
+-- p_tick      {id, queue, partition, clock, path, schedule, slot, lap, chain, limit_seconds, lock, providers, seq, looks, looks_only, asked_for, asked_limit, call_ms, schema}.
 --             providers: the ones that are configured, for queues with accounts.
 --             looks: the most unknown rows to hand out for a look, when there is nothing to claim; looks_only: claim nothing.
 --             asked_for: 'pending' or 'dead': somebody asked for due rows, or for dead ones to be run once more, asked_limit of them at most.
 --             call_ms: for this call: see is_call_over.
+--             schema: see require_schema. A process says it until an exchange has answered.
 --             seq: 1 for a tick's first exchange, one more for each; a repeated exchange bears its old one.
 -- p_claim_id  new for every exchange; a repeated one answers the rows that still run under it, and claims nothing.
 -- p_outcomes  as settle_outcomes takes them, and besides
@@ -232,7 +233,7 @@ $$;
 --
 -- Answers {admitted, duplicate, paused, settings, rows, looks, settled, resolved, totals, swept, closed, outcome, probing, due,
 -- next_due_in_ms}; totals: {looked, resolved} of the tick so far. due and
--- next_due_in_ms are there when this call closed the tick.
+-- next_due_in_ms are there when this call closed the tick, and schema, the database's version, when the tick said one.
 --
 -- Locks, in this order: tick, partition (when the tick is new, the partition lets only so many rows run, or not all accounts are woken),
 -- accounts by id, rows by id, pace by account, providers by name. Claims, and whoever reads receipts, wait for nobody: they skip what is
@@ -288,6 +289,7 @@ begin
   -- See begin_reconcile. A tick of a former version does not say.
   perform set_config('punctual.reconciles', coalesce(p_tick->>'reconciles', ''), true);
   if p_tick ? 'call_ms' then perform set_config('punctual.call_ms', p_tick->>'call_ms', true); end if;
+  if p_tick ? 'schema' then perform punctual.require_schema(p_tick->>'schema'); end if;
   q := punctual.read_queue(p_tick->>'queue');
   select * into v_partition from punctual.partitions where queue = q.name and partition = p_tick->>'partition';
   if not found then
@@ -468,7 +470,8 @@ begin
     'outcome', v_tick.outcome,
     'probing', array(select v.name from punctual.providers v where v.failures > 0 order by v.name),
     'due', v_due,
-    'next_due_in_ms', v_next_due_in_ms);
+    'next_due_in_ms', v_next_due_in_ms,
+    'schema', case when p_tick ? 'schema' then punctual.schema_version() end);
 end
 $$;
 
@@ -507,3 +510,4 @@ end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122000500', 'exchange');

@@ -284,18 +284,19 @@ begin
       'throughput', punctual.list_throughput(q, v_now),
       'ticks', punctual.list_ticks(q, v_now)));
   end loop;
-  return jsonb_build_object('now', v_now, 'queues', v_queues, 'providers', (
+  return jsonb_build_object('now', v_now, 'schema', punctual.schema_version(), 'queues', v_queues, 'providers', (
     select coalesce(jsonb_agg(jsonb_build_object('name', v.name, 'paused_until', v.paused_until, 'last_error', v.last_error) order by v.name), '[]')
       from punctual.providers v where v.paused_until > v_now and v.refusals = 0));
 end
 $$;
 
--- {queues: [{name, last_tick_seconds}]}; null where no tick ever was.
+-- {schema, queues: [{name, last_tick_seconds}]}; null where no tick ever was.
 create function punctual.read_health(p_now timestamptz default null) returns jsonb
 language sql stable set search_path = '' set statement_timeout = '4s' as $$
-  select jsonb_build_object('queues', coalesce(jsonb_agg(jsonb_build_object('name', h.queue,
+  select jsonb_build_object('schema', punctual.schema_version(), 'queues', coalesce(jsonb_agg(jsonb_build_object('name', h.queue,
            'last_tick_seconds', round(extract(epoch from coalesce(p_now, clock_timestamp()) - h.at))) order by h.queue), '[]'))
     from (select p.queue, max(p.last_tick_at) as at from punctual.partitions p group by 1) h
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122000600', 'stats');

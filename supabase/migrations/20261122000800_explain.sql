@@ -280,3 +280,4 @@ end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122000800', 'explain');

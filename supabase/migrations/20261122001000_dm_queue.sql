@@ -252,3 +252,4 @@ end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122001000', 'dm_queue');

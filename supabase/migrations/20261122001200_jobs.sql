@@ -168,3 +168,4 @@ language sql stable set search_path = '' set statement_timeout = '4s' as $$
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122001200', 'jobs');

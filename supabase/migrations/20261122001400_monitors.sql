@@ -883,3 +883,4 @@ end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122001400', 'monitors');

@@ -538,3 +538,4 @@ language sql set search_path = '' as $$
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122001500', 'analytics');

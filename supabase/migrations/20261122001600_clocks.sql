@@ -593,3 +593,4 @@ end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122001600', 'clocks');

@@ -742,3 +742,4 @@ update punctual.queues set after_settle = 'punctual.follow_messages', before_cla
 select punctual.make_queue_triggers('punctual.dm_queue', q) from punctual.queues q where q.name = 'dm_queue';
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122001700', 'enrolments');

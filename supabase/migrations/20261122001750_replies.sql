@@ -229,3 +229,4 @@ end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122001750', 'replies');

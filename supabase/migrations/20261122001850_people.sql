@@ -180,3 +180,4 @@ end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122001850', 'people');

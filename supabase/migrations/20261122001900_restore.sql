@@ -186,3 +186,4 @@ end
 $$;
 
 select punctual.close_to_public();
+select punctual.note_migration('20261122001900', 'restore');

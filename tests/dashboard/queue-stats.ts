@@ -17,6 +17,7 @@ export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
     paused_at: null,
     paused_reason: null,
     problem: null,
+    failing: null,
     words: {
       pending: 'pending',
       running: 'sending',

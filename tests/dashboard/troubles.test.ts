@@ -16,6 +16,19 @@ describe('what is wrong with a queue', () => {
     expect(texts({ paused_at: ago(60) })).toEqual(['paused']);
   });
 
+  it('is that its ticks fail, whether it ever ticked or not, and not that no clock calls', () => {
+    const failing = 'no provider can send messages: set UNIPILE_DSN';
+    const troubles = (changes: Parameters<typeof queueStats>[0]) => queueTroubles(queueStats(changes), nowMs);
+    const text = `its ticks fail: ${failing}`;
+    expect(troubles({ failing, ticks: [] })).toEqual([{ tone: 'warn', text }]);
+    expect(troubles({ failing, ticks: [], due_now: due, oldest_due_seconds: 700 })).toEqual([
+      { tone: 'bad', text },
+    ]);
+    const ticks = [ledgerTick({ report: { fault: 'it is at-most-once in the code' } }), ledgerTick()];
+    expect(texts({ ticks })).toEqual(['its ticks fail: it is at-most-once in the code']);
+    expect(texts({ ticks: ticks.reverse() })).toEqual([]);
+  });
+
   it('is that its rows cannot be read', () => {
     expect(texts({ problem: 'public.trials cannot be read' })).toEqual(['public.trials cannot be read']);
   });

@@ -137,6 +137,9 @@ describe('a tick', () => {
       kind: 'registry',
       message: expect.stringContaining('at-least-once in the code'),
     });
+    expect(await database.sql(`select report->>'fault' as fault from punctual.ticks`)).toEqual([
+      { fault: expect.stringContaining('at-least-once in the code') },
+    ]);
     expect(await bench.states()).toEqual({ pending: 3 });
     expect(await database.sql('select max(attempts) as n from punctual.dm_queue')).toEqual([{ n: 0 }]);
   });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { registry } from '../../lib/jobs/registry';
-import { listJobs, renderRegistry } from '../../scripts/list-jobs.mjs';
+import { listJobs, renderRegistry, watchJobs } from '../../scripts/list-jobs.mjs';
 
 let folder: string;
 beforeEach(() => {
@@ -12,7 +12,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const addFile = (file: string) => writeFileSync(path.join(folder, 'handlers', file), '');
+const addFile = (file: string, content = 'export default {};') =>
+  writeFileSync(path.join(folder, 'handlers', file), content);
 const registryFile = () => path.join(folder, 'registry.ts');
 
 describe('the registry of jobs', () => {
@@ -35,6 +36,21 @@ describe('the registry of jobs', () => {
     rmSync(path.join(folder, 'handlers/delete.ts'));
     expect(listJobs(folder)).toBe(true);
     expect(readFileSync(registryFile(), 'utf8')).not.toContain('delete');
+  });
+
+  it('gets a job while a development server runs, as soon as its file holds something', async () => {
+    listJobs(folder);
+    const end = watchJobs(folder);
+    try {
+      addFile('later.ts', '');
+      addFile('now.ts');
+      await expect.poll(() => readFileSync(registryFile(), 'utf8')).toContain(`'now': nowJob,`);
+      expect(readFileSync(registryFile(), 'utf8')).not.toContain('later');
+      addFile('later.ts');
+      await expect.poll(() => readFileSync(registryFile(), 'utf8')).toContain(`'later': laterJob,`);
+    } finally {
+      end();
+    }
   });
 
   it('is written only where it differs', () => {

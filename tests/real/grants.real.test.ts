@@ -33,6 +33,7 @@ const ownersOnly = [
   'drop_cron_job',
   'prune_worker_runs',
   'after_restore',
+  'note_migration',
 ];
 /** Tables that hold tokens, or say where these are sent. */
 const ownersTables = ['queue_workers', 'queue_worker_tokens'];
@@ -235,6 +236,12 @@ describe('what a queue is', () => {
     await stack.sql(
       `select punctual.resolve_row('dm_queue', max(id)::text, 'cancelled') from punctual.dm_queue`,
     );
+  });
+
+  it('nor is what migrations there were', async () => {
+    const row = { version: '29990101000000', name: 'none', engine: true };
+    expect(await ask('POST', 'schema_migrations', stack.serviceRoleKey, row)).toEqual(refused);
+    expect(await ask('DELETE', 'schema_migrations?engine=is.true', stack.serviceRoleKey)).toEqual(refused);
   });
 
   it('has settings, which are', async () => {

@@ -287,7 +287,13 @@ describe('the process', () => {
     const child = run('--port', '0', '--quiet', '--latency', '1-2', '--seed', '9');
     const [complaint, line] = await Promise.all([firstLine(busy.stderr), firstLine(child.stdout)]);
     expect(complaint).toMatch(/^Port \d+ is in use/);
-    const url = /^sandbox listening on (http:\/\/127\.0\.0\.1:\d+)\n$/.exec(line)?.[1];
+    const url = /^sandbox listening on (http:\/\/127\.0\.0\.1:\d+)\n/.exec(line)?.[1];
+    for (const setting of [
+      `UNIPILE_DSN=${url}`,
+      'UNIPILE_API_KEY=sandbox-key',
+      'WHATSAPP_ACCESS_TOKEN=sandbox-token',
+    ])
+      expect(line).toContain(`\n${setting}\n`);
     expect(await (await fetch(`${url}/`)).text()).toContain('sandbox');
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
@@ -327,7 +333,7 @@ describe('the process', () => {
     expect(complaint).toContain('UNIPILE_WEBHOOK_SECRET');
     expect(other).toContain('--whatsapp-webhook must be an address');
     expect(third).toContain('--people must come to 1 at most');
-    const url = line.trim().split(' ').at(-1) ?? '';
+    const url = /http:\S+/.exec(line)?.[0] ?? '';
     // The shares of faults are as by default: one of these comes through.
     for (const text of texts(5)) await say({ url } as Sandbox, text);
     const hears = (words: string) =>

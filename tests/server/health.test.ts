@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { type Container, makeContainer } from '../../lib/server/container';
 import { serverEnv } from '../../lib/server/env';
 import type { Rpc } from '../../lib/store/rpc';
+import { schemaVersion } from '../../lib/store/schema-version';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
 const SECRETS = ['service-role-key-of-this-project', 'token-of-redis'] as const;
@@ -92,6 +93,7 @@ describe('GET /api/health', () => {
       body: {
         status: 'ok',
         database: 'ok',
+        schema: 'ok',
         lock: 'none',
         lastTickSeconds: { dm_queue: null, enrolments: null, jobs: null, monitors: null, posts: null },
       },
@@ -104,6 +106,19 @@ describe('GET /api/health', () => {
     const { body } = await ask();
     expect(body.lastTickSeconds.dm_queue).toBeGreaterThanOrEqual(90);
     expect(body.lastTickSeconds.dm_queue).toBeLessThan(100);
+  });
+
+  it('answers 503 while the schema is behind the code, and stays well where it is ahead', async () => {
+    await database.sql('delete from punctual.schema_migrations where version = $1', [schemaVersion]);
+    await startServer({ rpc: database.rpc });
+    expect(await ask()).toMatchObject({
+      status: 503,
+      body: { status: 'failing', database: 'ok', schema: 'behind' },
+    });
+    await database.sql(
+      `insert into punctual.schema_migrations (version, name, engine) values ('29990101000000', 'later', true)`,
+    );
+    expect(await ask()).toMatchObject({ status: 200, body: { status: 'ok', schema: 'ahead' } });
   });
 
   it.each([
@@ -127,7 +142,7 @@ describe('GET /api/health', () => {
     await startServer({ lockUrl: redisUrl });
     expect(await ask()).toEqual({
       status: 503,
-      body: { status: 'failing', database: 'failing', lock: 'ok', lastTickSeconds: {} },
+      body: { status: 'failing', database: 'failing', schema: 'unknown', lock: 'ok', lastTickSeconds: {} },
     });
   });
 
@@ -136,7 +151,7 @@ describe('GET /api/health', () => {
     vi.stubEnv('VERCEL', '1');
     expect(await ask()).toEqual({
       status: 503,
-      body: { status: 'failing', database: 'failing', lock: 'none', lastTickSeconds: {} },
+      body: { status: 'failing', database: 'failing', schema: 'unknown', lock: 'none', lastTickSeconds: {} },
     });
   });
 

@@ -10,6 +10,7 @@ import {
   type Notice,
   readMigrations,
 } from '@/lib/store/migrations';
+import { schemaState, schemaVersion } from '@/lib/store/schema-version';
 import { splitStatements } from '@/lib/store/sql-statements';
 
 let folder: string;
@@ -51,6 +52,25 @@ describe('the folder', () => {
   });
 });
 
+describe('Punctual’s own', () => {
+  test('each end by noting themselves, and the code needs the latest of them', async () => {
+    const own = await readMigrations();
+    const closing = `select punctual.close_to_public()`;
+    // A person's own in the same folder need not.
+    const noting = own.filter(({ statements }) => statements.some(({ text }) => text.endsWith(closing)));
+    expect(noting.map(({ statements }) => statements.at(-1)?.text)).toEqual(
+      noting.map(({ version, name }) => `select punctual.note_migration('${version}', '${name}')`),
+    );
+    expect(noting.at(-1)?.version).toBe(schemaVersion);
+  });
+
+  test('that a database lacks are told from those that it has beyond the code’s', () => {
+    const next = String(BigInt(schemaVersion) + 1n);
+    const former = String(BigInt(schemaVersion) - 1n);
+    expect([schemaVersion, former, null, next].map(schemaState)).toEqual(['ok', 'behind', 'behind', 'ahead']);
+  });
+});
+
 describe('statements', () => {
   const texts = (sql: string) => splitStatements(sql).map((statement) => statement.text);
 
@@ -89,7 +109,7 @@ describe('applying', () => {
     };
   });
   afterAll(() => db.close());
-  afterEach(() => db.exec('drop schema if exists supabase_migrations, t cascade'));
+  afterEach(() => db.exec('drop schema if exists supabase_migrations, punctual, t cascade'));
 
   const apply = async () =>
     (await applyMigrations(port, await readMigrations(folder))).map((file) => file.name);
@@ -100,21 +120,93 @@ describe('applying', () => {
       )
     ).rows;
 
-  test('runs each file once, and writes the rows that supabase db push writes', async () => {
+  test('runs each file once, and leaves Supabase’s own history alone', async () => {
     await write('20260101000000_one.sql', '-- why\ncreate schema t;\ncreate table t.a ();\n-- the end\n');
     expect(await apply()).toEqual(['one']);
     await write('20260102000000_two.sql', `create table t.b (x text default 'a;b');`);
     expect(await apply()).toEqual(['two']);
     expect(await apply()).toEqual([]);
-    const { rows } = await db.query('select * from supabase_migrations.schema_migrations order by version');
+    const { rows } = await db.query(
+      'select version, name, engine from punctual.schema_migrations order by version',
+    );
     expect(rows).toEqual([
-      {
-        version: '20260101000000',
-        name: 'one',
-        statements: ['-- why\ncreate schema t', 'create table t.a ()', '-- the end'],
-      },
-      { version: '20260102000000', name: 'two', statements: [`create table t.b (x text default 'a;b')`] },
+      { version: '20260101000000', name: 'one', engine: false },
+      { version: '20260102000000', name: 'two', engine: false },
     ]);
+    expect((await db.query(`select to_regnamespace('supabase_migrations') s`)).rows).toEqual([{ s: null }]);
+  });
+
+  describe('beside supabase db push', () => {
+    /** Runs a file and writes the row that Supabase's CLI writes, as earlier versions of this runner did as well. */
+    async function push(version: string, name: string, sql: string) {
+      await db.exec(`create schema if not exists supabase_migrations;
+        create table if not exists supabase_migrations.schema_migrations (version text not null primary key, statements text[], name text);`);
+      await db.exec(sql);
+      await db.query('insert into supabase_migrations.schema_migrations values ($1, $2, $3)', [
+        version,
+        splitStatements(sql).map(({ text }) => text),
+        name,
+      ]);
+    }
+
+    test('takes over what Supabase’s history has, says so once, and leaves it there', async () => {
+      await push('20260101000000', 'one', 'create schema t;');
+      await write('20260101000000_one.sql', 'create schema t;\n');
+      await write('20260102000000_two.sql', 'create table t.a ();');
+      const takenOver: string[] = [];
+      const options = {
+        onTakenOver: (files: { name: string }[]) => takenOver.push(...files.map((f) => f.name)),
+      };
+      const files = await readMigrations(folder);
+      expect((await applyMigrations(port, files, options)).map(({ name }) => name)).toEqual(['two']);
+      await applyMigrations(port, files, options);
+      expect(takenOver).toEqual(['one']);
+      const { rows } = await db.query('select version from supabase_migrations.schema_migrations');
+      expect(rows).toEqual([{ version: '20260101000000' }]);
+      // Somebody may have it forget what it does not find in his project.
+      await db.exec('drop schema supabase_migrations cascade');
+      expect(await apply()).toEqual([]);
+    });
+
+    test('refuses a file that was changed after db push applied it', async () => {
+      await push('20260101000000', 'one', 'create schema t;');
+      await write('20260101000000_one.sql', 'create schema other;');
+      await expect(apply()).rejects.toThrow('20260101000000_one.sql was changed after it was applied');
+    });
+
+    test('finds applied what db push applied of Punctual’s own, which note themselves', async () => {
+      const own = await readMigrations();
+      for (const { version, name, statements } of own)
+        await push(version, name, statements.map(({ text }) => `${text};`).join('\n'));
+      expect(await applyMigrations(port, own, { dryRun: true })).toEqual([]);
+      const { rows } = await db.query(
+        'select version, name, engine, checksum from punctual.schema_migrations order by version',
+      );
+      expect(rows).toEqual(own.map(({ version, name }) => ({ version, name, engine: true, checksum: null })));
+      expect((await db.query('select punctual.schema_version() as version')).rows).toEqual([
+        { version: schemaVersion },
+      ]);
+      await db.exec('drop schema supabase_migrations cascade');
+      expect(await applyMigrations(port, own)).toEqual([]);
+    });
+  });
+
+  test('the history that the runner creates is the one of the first migration', async () => {
+    const columns = async () =>
+      (
+        await db.query(
+          `select column_name, data_type, is_nullable, column_default from information_schema.columns
+            where table_schema = 'punctual' and table_name = 'schema_migrations' order by ordinal_position`,
+        )
+      ).rows;
+    await write('20260101000000_one.sql', 'create schema t;');
+    await apply();
+    const created = await columns();
+    await db.exec('drop schema punctual cascade; create schema punctual');
+    const [first] = await readMigrations();
+    await db.exec(first?.statements.find(({ text }) => text.includes('schema_migrations'))?.text ?? '');
+    expect(created).toHaveLength(5);
+    expect(await columns()).toEqual(created);
   });
 
   test('a notice that a migration raises is told from Postgres’s own', async () => {
@@ -133,9 +225,9 @@ describe('applying', () => {
     await write('20260101000000_one.sql', 'create schema t');
     const files = await readMigrations(folder);
     expect(await applyMigrations(port, files, { dryRun: true })).toEqual(files);
-    expect(
-      (await db.query(`select to_regnamespace('t') t, to_regnamespace('supabase_migrations') s`)).rows,
-    ).toEqual([{ t: null, s: null }]);
+    expect((await db.query(`select to_regnamespace('t') t, to_regnamespace('punctual') p`)).rows).toEqual([
+      { t: null, p: null },
+    ]);
   });
 
   test('a statement that fails takes its whole file back, keeps the files before, and is named by line', async () => {
@@ -179,6 +271,21 @@ describe('applying', () => {
     await apply();
     await write('20260101000000_one.sql', 'create table t.a ();');
     await expect(apply()).rejects.toThrow(/one\.sql comes before 20260102000000_two\.sql/);
+  });
+
+  test('a file of Punctual’s is applied after a person’s own that is younger', async () => {
+    const noting = (version: string) => `select punctual.note_migration('${version}', 'step')`;
+    await write(
+      '20260101000000_first.sql',
+      `create function punctual.note_migration(text, text) returns void language sql as 'select';
+       ${noting('20260101000000')};`,
+    );
+    await write('20260104000000_mine.sql', 'create schema t;');
+    expect(await apply()).toEqual(['first', 'mine']);
+    await write('20260103000000_release.sql', `create table t.a (); ${noting('20260103000000')};`);
+    expect(await apply()).toEqual(['release']);
+    await write('20260102000000_late.sql', noting('20260102000000'));
+    await expect(apply()).rejects.toThrow(/late\.sql comes before 20260103000000_release\.sql/);
   });
 
   test('versions that someone else applied are left alone, also where their statements were not kept', async () => {

@@ -40,6 +40,7 @@ describe('the code of an error', () => {
     ['28P01', 'misconfigured', 'the password is wrong'],
     ['28000', 'misconfigured', 'the role may not come in'],
     ['PT404', 'misconfigured', 'there is no such queue'],
+    ['PT412', 'misconfigured', 'the schema is behind the code'],
 
     ['PT409', 'refused', 'a conflict of ours'],
     ['P0001', 'refused', 'an exception that a function raised'],

@@ -1,5 +1,5 @@
 /** Tables that hold rows from the migrations, parents first. They are restored; all others are emptied. */
-const seeded = ['queues', 'regions', 'partitions', 'settings'];
+const seeded = ['schema_migrations', 'queues', 'regions', 'partitions', 'settings'];
 
 /** A larger table is truncated: what was deleted stays in it, since nothing vacuums here. */
 const grownBytes = 256 * 1024;

@@ -1,0 +1,14 @@
+import { SANDBOX_API_KEY } from './unipile-shape';
+import { SANDBOX_ACCESS_TOKEN } from './whatsapp-shape';
+
+/** The variables that point an app at the sandbox at `url`, one a line. */
+export function appSettings(url: string): string {
+  const { host } = new URL(url);
+  return `UNIPILE_DSN=${url}
+UNIPILE_API_KEY=${SANDBOX_API_KEY}
+UNIPILE_MAX_LATE_SECONDS=20
+WHATSAPP_BASE_URL=${url}
+WHATSAPP_ACCESS_TOKEN=${SANDBOX_ACCESS_TOKEN}
+MEDIA_ALLOW_PRIVATE=${host}
+MONITOR_ALLOW_PRIVATE=${host}`;
+}

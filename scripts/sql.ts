@@ -1,0 +1,86 @@
+import { realpathSync } from 'node:fs';
+import { text as readText } from 'node:stream/consumers';
+import { parseArgs } from 'node:util';
+import { EnvError, serverEnv } from '../lib/server/env';
+import { loadEnvFiles } from '../lib/server/load-env-files';
+import { openEmbeddedDatabase } from '../lib/store/embedded-database';
+import { MigrationError } from '../lib/store/migrations';
+import { SqlError, type SqlResult } from '../lib/store/pglite-sql';
+import { directoryInUseCode, StoreError } from '../lib/store/rpc';
+import { AskError, askApp } from './sql/ask-app';
+import { printError, printResults } from './sql/print-results';
+
+const usage = `npm run sql -- "select …"
+npm run sql < file.sql
+
+Runs SQL on the embedded database: all statements or none. While \`npm run dev\` or the demo has the database, the app runs it. Otherwise
+this process opens it, and applies new migrations first.
+
+  --url URL   the app's address; http://127.0.0.1:3000 unless given
+
+The directory is PUNCTUAL_DATA, else .data/punctual; that and the app's CRON_SECRET come from the environment, .env.local or .env.
+
+Exit codes: 0 done, 1 Postgres refused it, 2 no database or wrong arguments.
+`;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { url: { type: 'string' }, help: { type: 'boolean', default: false } },
+  });
+  const isAsked = positionals.length > 0 || !process.stdin.isTTY;
+  if (values.help || !isAsked) {
+    process.stdout.write(usage);
+    return values.help ? 0 : 2;
+  }
+  const sql = positionals.length > 0 ? positionals.join(' ') : await readText(process.stdin);
+  loadEnvFiles();
+  const { store, cronSecrets } = serverEnv();
+  if (store.kind !== 'embedded') {
+    console.error(
+      `The database is that of ${store.url}: use psql, or the SQL editor of Supabase. STORE=embedded means the embedded one.`,
+    );
+    return 2;
+  }
+  try {
+    const url = values.url ?? `http://127.0.0.1:${process.env.PORT || 3_000}`;
+    process.stdout.write(printResults(await run(store.directory, sql, { url, cronSecret: cronSecrets[0] })));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof SqlError)) throw error;
+    console.error(printError(error, sql));
+    return 1;
+  }
+}
+
+async function run(
+  directory: string,
+  sql: string,
+  app: { url: string; cronSecret: string | undefined },
+): Promise<SqlResult[]> {
+  const database = await openEmbeddedDatabase(directory, console.error).catch((error: unknown) => {
+    if (error instanceof StoreError && error.code === directoryInUseCode) return error;
+    throw error;
+  });
+  if (!(database instanceof StoreError)) return database.sql(sql).finally(() => database.close());
+  return askApp({ ...app, directory: realpathSync(directory) }, sql).catch((error: unknown) => {
+    throw error instanceof AskError ? new AskError(`${database.message}. ${error.message}`) : error;
+  });
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    const isExpected = [AskError, EnvError, MigrationError, StoreError].some(
+      (known) => error instanceof known,
+    );
+    console.error(isExpected || isUsage(error) ? (error as Error).message : error);
+    process.exitCode = 2;
+  },
+);
+
+function isUsage(error: unknown): boolean {
+  return String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
+}

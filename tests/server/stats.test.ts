@@ -1,0 +1,42 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { GET } from '../../app/api/stats/route';
+import { schemaVersion } from '../../lib/store/schema-version';
+import { answered, apiRequest, openServedDatabase, stubSecrets } from '../support/api-server';
+import type { TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+beforeEach(() => stubSecrets());
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await database.close();
+});
+
+/** Why the ticks of each queue fail. */
+async function failing(): Promise<Record<string, string | null>> {
+  const { body } = await answered(GET(apiRequest('GET', '/api/stats')));
+  return Object.fromEntries(
+    body.queues.map((queue: { name: string; failing: string | null }) => [queue.name, queue.failing]),
+  );
+}
+
+describe('GET /api/stats', () => {
+  it('says of a queue that cannot tick what has to be set', async () => {
+    database = await openServedDatabase();
+    const without = await failing();
+    expect(without.dm_queue).toContain('set UNIPILE_DSN and UNIPILE_API_KEY');
+    expect(without.posts).toContain('UNIPILE_DSN');
+    expect(without).toMatchObject({ jobs: null, monitors: null });
+  });
+
+  it('says nothing of one that is set up', async () => {
+    database = await openServedDatabase({ UNIPILE_DSN: 'http://127.0.0.1', UNIPILE_API_KEY: 'key' });
+    expect(new Set(Object.values(await failing()))).toEqual(new Set([null]));
+  });
+
+  it('says of every queue that the schema is behind', async () => {
+    database = await openServedDatabase();
+    await database.sql('delete from punctual.schema_migrations where version = $1', [schemaVersion]);
+    for (const why of Object.values(await failing())) expect(why).toContain('npm run migrate');
+    await database.reset();
+  });
+});

@@ -1,0 +1,116 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { POST } from '../../app/api/sql/route';
+import type { Container } from '../../lib/server/container';
+import { openEmbeddedDatabase } from '../../lib/store/embedded-database';
+import { CRON_SECRET, stubSecrets } from '../support/api-server';
+
+const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const root = mkdtempSync(path.join(tmpdir(), 'punctual-sql-'));
+const directory = path.join(root, 'db');
+afterAll(() => rmSync(root, { recursive: true }));
+
+interface Run {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** `npm run sql` as a person runs it. */
+function run(
+  args: string[],
+  { stdin, env = {} }: { stdin?: string; env?: Record<string, string> } = {},
+): Promise<Run> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      ['--import', 'tsx', 'scripts/sql.ts', ...args],
+      {
+        env: {
+          ...process.env,
+          ...{ SUPABASE_URL: '', SUPABASE_SECRET_KEY: '', STORE: '', PUNCTUAL_DATA: directory },
+          ...env,
+        },
+      },
+      (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+    );
+    child.stdin?.end(stdin);
+  });
+}
+
+describe('npm run sql', () => {
+  it('opens the database itself where nobody has it, and migrates it first', async () => {
+    const { code, stdout } = await run(['select name from punctual.queues order by name limit 1']);
+    expect([code, stdout]).toEqual([0, 'name\n--------\ndm_queue\n(1 row)\n']);
+    const file = await run([], { stdin: 'create table t (a int);\ninsert into t values (1);\n' });
+    expect([file.code, file.stdout]).toEqual([0, 'CREATE\nINSERT 1\n']);
+    const refused = await run([], { stdin: 'insert into t values (2);\nselect * from nothing;\n' });
+    expect(refused).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'line 2: relation "nothing" does not exist (42P01)\n',
+    });
+  });
+
+  it('refuses a Supabase project', async () => {
+    const env = { SUPABASE_URL: 'https://abc.supabase.co', SUPABASE_SECRET_KEY: 'sb_secret_1' };
+    const { code, stderr } = await run(['select 1'], { env });
+    expect([code, stderr]).toEqual([2, expect.stringContaining('https://abc.supabase.co: use psql')]);
+  });
+
+  describe('while an app has the database', () => {
+    let url: string;
+    beforeAll(async () => {
+      const database = await openEmbeddedDatabase(directory);
+      shared.punctual = Promise.resolve({ sql: database.sql } as Container);
+      stubSecrets();
+      vi.stubEnv('PUNCTUAL_DATA', directory);
+      const app = createServer(async (request, response) => {
+        let body = '';
+        for await (const chunk of request) body += chunk;
+        const { authorization = '' } = request.headers;
+        const asked = new Request(`http://app.test${request.url}`, {
+          method: 'POST',
+          headers: { authorization },
+          body,
+        });
+        const answer = await POST(asked);
+        response.writeHead(answer.status).end(await answer.text());
+      });
+      await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
+      url = `http://127.0.0.1:${(app.address() as AddressInfo).port}`;
+      return async () => {
+        app.close();
+        shared.punctual = undefined;
+        vi.unstubAllEnvs();
+        await database.close();
+      };
+    });
+
+    it('has the app run it', async () => {
+      const env = { CRON_SECRET };
+      const { code, stdout, stderr } = await run(['--url', url, 'select a from t'], { env });
+      expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'a\n-\n1\n(1 row)\n', stderr: '' });
+      expect(await run(['--url', url, 'oops'], { env })).toMatchObject({
+        code: 1,
+        stderr: 'line 1: syntax error at or near "oops" (42601)\n',
+      });
+    });
+
+    it('says what to do where the app cannot be asked', async () => {
+      expect(await run(['--url', url, 'select 1'], { env: { CRON_SECRET: 'another' } })).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(/is in use by process \d+.*set CRON_SECRET to that of the app/),
+      });
+      expect(await run(['--url', 'http://127.0.0.1:1', 'select 1'], { env: { CRON_SECRET } })).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining("give the app's address by --url"),
+      });
+    });
+  });
+});
