@@ -1,5 +1,4 @@
-import type { Clock } from '../lib/engine/clock';
-import type { Log } from '../lib/engine/log';
+import type { Container } from '../lib/server/container';
 
 const everyMs = 60_000;
 const timeoutMs = 10_000;
@@ -8,8 +7,8 @@ export interface HeartbeatOptions {
   /** Whoever has it can say that the worker is well: it is logged by its host alone. */
   url: string;
   isWell(): boolean;
-  clock: Clock;
-  log: Log;
+  clock: Container['ports']['clock'];
+  log: Container['log'];
 }
 
 /**

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { container } from './container';
 import { accessEnv, serverEnv } from './env';
 import { failed, isError } from './failure';
+import { noQuery, readQuery } from './query';
 import { readJson } from './read-json';
 import { refuseCron } from './refuse-cron';
 import { json, problem } from './respond';
@@ -29,6 +30,8 @@ export async function answerSql(request: Request): Promise<Response> {
     }
     const refused = refuseCron(request);
     if (refused) return refused;
+    const query = readQuery(new URL(request.url), noQuery);
+    if ('refused' in query) return query.refused;
     const body = await readJson(request);
     if ('refused' in body) return body.refused;
     const asked = question.safeParse(body.value);

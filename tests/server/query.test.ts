@@ -33,7 +33,7 @@ type Handler = (request: Request, context: object) => Promise<Response>;
 async function ask(file: string, query: string): Promise<{ method: string; status: number; body: Answer }[]> {
   const handlers: Record<string, Handler> = await import(path.resolve('app/api', file));
   const methods = ['GET', 'POST', 'PATCH', 'DELETE'].filter((method) => handlers[method]);
-  const headers = /^(cron|trigger)/.test(file) ? bearer(CRON_SECRET) : withKey;
+  const headers = /^(cron|trigger|sql)/.test(file) ? bearer(CRON_SECRET) : withKey;
   return Promise.all(
     methods.map(async (method) => {
       const request = apiRequest(

@@ -348,11 +348,11 @@ describe('what Unipile tells', () => {
     const paused = async () =>
       (await database.sql('select paused_until > now() as paused, paused_reason from punctual.accounts'))[0];
     beforeEach(async () => {
+      await database.reset();
       await database.sql(
         `insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'acc1', 'Ann')`,
       );
     });
-    afterEach(() => database.sql('delete from punctual.accounts'));
     const tell = async (told: object) => {
       const body = JSON.stringify(told);
       return answer(await tellUnipile(body, signedByUnipile(body)));

@@ -83,7 +83,7 @@ describe('an account whose connection is lost', () => {
     expect(await needsYou()).toEqual([
       expect.objectContaining({ queue: 'dm_queue', provider: 'unipile', account, said }),
     ]);
-    expect(await database.rpc('list_accounts', {})).toMatchObject([{ paused_reason: said }]);
+    expect(await database.rpc('list_accounts', {})).toMatchObject({ items: [{ paused_reason: said }] });
     const why = await database.rpc('explain_row', { p_queue: 'dm_queue', p_id: id, p_now: sql.now });
     expect(JSON.stringify(why)).toContain(said);
   });
