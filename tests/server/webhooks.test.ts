@@ -405,6 +405,10 @@ describe('what Unipile tells', () => {
         await expect.poll(paused, { timeout: 20_000 }).toMatchObject({ paused: true });
         await disconnect([]);
         await expect.poll(paused, { timeout: 20_000 }).toMatchObject({ paused: null });
+        // Only the texts of people whom we write to are kept.
+        await database.sql(
+          `insert into punctual.dm_queue (account_id, channel, chat_id, body) select id, 'linkedin', 'acc1__ada', 'Hi' from punctual.accounts`,
+        );
         sandbox.write({ provider: 'unipile', account: 'acc1', recipient: 'ada' }, 'hello');
         await expect
           .poll(stored, { timeout: 20_000 })
