@@ -5,6 +5,7 @@ const postgres = process.env.STACK_POSTGRES ?? '15';
 /** These ask nothing of the version of Postgres, or are of one for which there is a pg_cron: once is enough. */
 const once = [
   'tests/locks/upstash-lock.real.test.ts',
+  'tests/real/bounded.real.test.ts',
   'tests/real/database-away.real.test.ts',
   'tests/real/monitor-hour.real.test.ts',
   'tests/real/pg-cron.real.test.ts',
@@ -15,7 +16,8 @@ const once = [
 ];
 
 /**
- * The tests on real Postgres, PostgREST and Redis (`npm run stack:install`). Two files at a time: they wait for their servers half of the time. STACK_POSTGRES chooses Postgres 15 (default), 17 or 18.
+ * The tests on real Postgres, PostgREST and Redis (`npm run stack:install`). Two files at a time. STACK_POSTGRES chooses Postgres 15 (default),
+ * 17 or 18.
  */
 export default defineConfig({
   resolve: { alias: { '@': fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '') } },
