@@ -190,6 +190,8 @@ language sql stable set search_path = '' as $$
     join (
       select d.idempotency_key, d.account_id, d.channel, d.chat_id, d.recipient, d.body, d.template
         from punctual.dm_queue d where d.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_asked) i)
+         -- One whose person was forgotten: nobody knows any more what it said.
+         and not (d.body = '' and d.template is null)
       union all
       select i.idempotency_key, i.account_id, i.channel, i.chat_id, i.recipient, i.body, i.template
         from jsonb_to_recordset(p_asked) i (account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb, idempotency_key text)

@@ -368,7 +368,7 @@ begin
         insert into punctual.spent_keys (queue, key, row_id, status, spent_at)
         select %4$L, g.idempotency_key, g.id::text, %3$L, $3 from gone g where g.idempotency_key is not null and %5$L on conflict do nothing)
       select count(*) from gone
-      $sql$, q.table_schema, q.table_name, v_word, q.name, (q.table_schema = 'punctual')::text)
+      $sql$, q.table_schema, q.table_name, v_word, q.name, (q.name in ('dm_queue', 'posts'))::text)
     into v_count using p_before, p_limit, p_now;
     v_counts := v_counts || v_count;
   end loop;

@@ -22,6 +22,8 @@ declare
 begin
   -- Who answers the last message does so when the sequence is at its end; what is said after that is a conversation.
   if e.phase in ('replied', 'stopped') or (e.phase = 'completed' and e.replied_at is not null) then return; end if;
+  -- What it was to say is gone, and nothing is to be kept of the person again.
+  if e.texts_gone_at is not null then return; end if;
   perform punctual.note_enrolment(e.id, p_at, 'replied', case when v_is_early then e.step else v_step end, null, p_text);
   e.replied_at := coalesce(e.replied_at, p_at);
   e.last_reply := left(p_text, 2000);
@@ -182,6 +184,9 @@ begin
   if not found then raise exception 'there is no enrolment %', p_id using errcode = 'PT404'; end if;
   select * into v_account from punctual.accounts a where a.id = e.account_id;
   if not found then raise exception 'the account of enrolment % is gone', p_id using errcode = 'PT409'; end if;
+  if e.texts_gone_at is not null then
+    raise exception 'what was known of the person was deleted on %: enrol the person anew', e.texts_gone_at::date using errcode = 'PT409';
+  end if;
   if p_reply->>'receipt_id' is not null then
     select * into v_receipt from punctual.receipts r where r.id = (p_reply->>'receipt_id')::bigint and r.kind = 'message' and r.status = 'received'
        for no key update;

@@ -132,7 +132,9 @@ begin
   -- Before the enrolments, as whoever makes use of receipts.
   v_receipts := array(
     select r.id from punctual.receipts r
-     where (r.chat_id = any (v_chats) or r.recipient = any (v_names))
+     -- What became of a message may bear another form of the number than the one that was written to.
+   where (r.chat_id = any (v_chats) or r.recipient = any (v_names) or (r.queue = 'dm_queue' and r.row_id = any (v_messages::text[]))
+          or r.message_id = any (array(select d.provider_message_id from punctual.dm_queue d where d.id = any (v_messages))))
        and (p_account_id is null or exists (select from punctual.accounts a where a.id = p_account_id and a.provider = r.provider
                                                and a.provider_account_id = r.provider_account_id))
      order by r.id for no key update);

@@ -79,7 +79,7 @@ export const privacyMutants: Mutant[] = [
     name: 'keys of pruned rows in a plain insert',
     guarantee: 'a key of a pruned row does nothing a second time, however it comes',
     file: migration('200_add_queue'),
-    find: "format('refuse_spent_key(%L)', q.name), q.table_schema = 'punctual')",
+    find: "format('refuse_spent_key(%L)', q.name), q.name in ('dm_queue', 'posts'))",
     replace: "format('refuse_spent_key(%L)', q.name), false)",
   },
   {
@@ -102,5 +102,13 @@ export const privacyMutants: Mutant[] = [
     file: 'lib/server/query.ts',
     find: 'if (parsed.success && errors.length === 0)',
     replace: 'if (parsed.success)',
+  },
+  {
+    name: 'no reply to what was forgotten',
+    guarantee: 'an enrolment whose texts are gone neither goes on nor keeps a text again',
+    file: 'supabase/migrations/20261122001750_replies.sql',
+    find: '  if e.texts_gone_at is not null then return; end if;',
+    replace: '',
+    seenBy: 'sql/people.test.ts',
   },
 ];

@@ -173,6 +173,17 @@ describe('retention of what an enrolment knows', () => {
     sql.pass(91 * day);
     await prune();
     await expect(talk.call('resume_enrolment', { p_id: id })).rejects.toMatchObject({ code: 'PT409' });
+
+    // An answer by webhook is nothing to it, and leaves nothing that retention would not find again.
+    await database.sql(`update punctual.enrolments set action = 'remind'`);
+    const before = await talk.read(id);
+    await sql.addDm(account, { recipient: `of ${SECRET}` });
+    await tell({ recipient: `of ${SECRET}`, body: 'Bilby' });
+    expect(await talk.read(id)).toEqual(before);
+    expect(await found('Bilby')).toEqual(['receipts.body']);
+    await expect(talk.call('take_reply', { p_id: id, p_reply: { body: SECRET } })).rejects.toMatchObject({
+      code: 'PT409',
+    });
   });
 });
 
@@ -355,9 +366,11 @@ describe('forget_person', () => {
         status: 'delivered',
         message_id: 'late',
         provider_account_id: 'wa',
+        recipient: 'another form of the number',
         reference: `dm_queue/${(message as unknown as { id: string }).id}/${claim_id}`,
       },
     ]);
+    await forget({ p_recipient: who.number });
     await sql.tick().exchange({ want: 5, close: 'if_drained' });
     expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
     expect(await talk.advance()).toEqual({});
