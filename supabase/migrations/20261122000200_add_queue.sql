@@ -191,7 +191,8 @@ begin
   v_type := punctual.type_of_column(p_table, q.due_column);
   if v_type is distinct from 'timestamp with time zone' then
     raise exception 'add_queue: the due column % of % is %, and has to be timestamptz', q.due_column, p_table, coalesce(v_type, 'missing')
-      using errcode = '22023', hint = 'alter table … alter column … type timestamptz using … at time zone ''UTC'': without a zone it means another instant to every reader.';
+      using errcode = '22023', hint = case when v_type is null then 'Name the column that says when a row is due: p_due_column.'
+        else 'alter table … alter column … type timestamptz using … at time zone ''UTC'': without a zone it means another instant to every reader.' end;
   end if;
   q.jsonb_columns := '{}';
   for v_column in

@@ -101,6 +101,10 @@ begin
   execute format('select to_jsonb(t.*) from %I.%I t where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) into v_row using p_id;
   if v_row is null then return null; end if;
   v_state := punctual.state_of_word(q, v_row->>q.status_column);
+  if v_state is null then
+    raise exception 'row % is %, which is no word of %: it is left alone', p_id, coalesce(quote_ident(v_row->>q.status_column), 'null'), q.name
+      using errcode = 'PT409';
+  end if;
   v_due := coalesce((v_row->>'next_attempt_at')::timestamptz, (v_row->>q.due_column)::timestamptz);
   if q.account_column is not null then
     select * into v_account from punctual.accounts a where a.id = (v_row->>q.account_column)::uuid;

@@ -663,7 +663,7 @@ const refusals: Refusal[] = [
     what: `a due column ${what}`,
     table: `create table app.t (id bigint primary key, ${column})`,
     message: `the due column due of app.t is ${type}, and has to be timestamptz`,
-    hint: `alter table … alter column … type timestamptz using … at time zone 'UTC': without a zone it means another instant to every reader.`,
+    hint: 'Name the column that says when a row is due: p_due_column.',
   })),
   {
     what: 'a partition column that is not there',
@@ -964,7 +964,7 @@ const refusals: Refusal[] = [
     what: 'no due column',
     call: `'t', 'app.t', null, 'at-least-once'`,
     message: 'the due column <NULL> of app.t is missing, and has to be timestamptz',
-    hint: `alter table … alter column … type timestamptz using … at time zone 'UTC': without a zone it means another instant to every reader.`,
+    hint: 'Name the column that says when a row is due: p_due_column.',
   },
   ...[
     ['status', `, status text generated always as ('pending') stored`],

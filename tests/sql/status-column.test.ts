@@ -171,6 +171,13 @@ it.each([
   await set(again ?? '', 'open');
   expect(await database.sql(finished, [again])).toEqual([{ ended: false }]);
 
+  await set(again ?? '', 'draft');
+  await expect(database.rpc('explain_row', call({ p_id: again }))).rejects.toMatchObject({
+    code: 'PT409',
+    message: expect.stringContaining('is draft, which is no word of invoices'),
+  });
+  await set(again ?? '', 'open');
+
   // The figures of the days, and retention.
   await database.sql(`update punctual.queues set retention_days = 1 where name = 'invoices'`);
   sql.pass(3 * 86_400);
