@@ -663,7 +663,10 @@ const refusals: Refusal[] = [
     what: `a due column ${what}`,
     table: `create table app.t (id bigint primary key, ${column})`,
     message: `the due column due of app.t is ${type}, and has to be timestamptz`,
-    hint: 'Name the column that says when a row is due: p_due_column.',
+    hint:
+      type === 'missing'
+        ? 'Name the column that says when a row is due: p_due_column.'
+        : `alter table … alter column … type timestamptz using … at time zone 'UTC': without a zone it means another instant to every reader.`,
   })),
   {
     what: 'a partition column that is not there',
