@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Receipt } from '../providers/receipt';
-import { type Rpc, StoreError } from '../store/rpc';
+import type { Rpc } from '../store/rpc';
+import { isError } from './failure';
 
 const counted = z.object({ received: z.number(), new: z.number() });
 
@@ -10,8 +11,8 @@ const mostAtOnce = 100;
 const timedOut = '57014';
 
 /**
- * Writes what a provider told by webhook, a hundred in a call, and half as many after one that took too long. What was written before, or twice, is left as it is: a list of which one
- * call failed may be brought again. Throws a `StoreError`.
+ * Writes what a provider told by webhook, a hundred in a call, and half as many after one that took too long. What was written before, or
+ * twice, is left as it is: a list of which one call failed may be brought again. Throws a `StoreError`.
  */
 export async function receiveReceipts(
   rpc: Rpc,
@@ -28,7 +29,7 @@ export async function receiveReceipts(
       total.new += part.new;
       first += p_receipts.length;
     } catch (error) {
-      if (!(error instanceof StoreError && error.code === timedOut && p_receipts.length > 1)) throw error;
+      if (!isError(error, 'StoreError') || error.code !== timedOut || p_receipts.length === 1) throw error;
       most = Math.ceil(p_receipts.length / 2);
     }
   }

@@ -202,6 +202,21 @@ describe('what WhatsApp tells', () => {
     expect(await stored()).toHaveLength(1_201);
   });
 
+  it('is written down in halves where the database ends what took too long', async () => {
+    const sizes: number[] = [];
+    const rpc: typeof made.rpc = (fn, args) => {
+      const { length } = args.p_receipts as unknown[];
+      sizes.push(length);
+      if (length <= 30) return made.rpc(fn, args);
+      // Of another bundle's class, as the routes of a build meet it.
+      throw Object.assign(new Error('canceling statement'), { name: 'StoreError', code: '57014' });
+    };
+    shared.punctual = Promise.resolve({ ...made, rpc });
+    const many = Array.from({ length: 60 }, (_, n) => status({ id: `wamid.${n}` }));
+    expect(await answer(await tellWhatsapp(ofWhatsapp(...many)))).toMatchObject({ received: 60, new: 60 });
+    expect(sizes).toEqual([60, 30, 30]);
+  });
+
   it('a hundred times at once is written down once', async () => {
     const body = ofWhatsapp(...Array.from({ length: 20 }, (_, n) => status({ id: `wamid.${n}` })));
     const answers = await Promise.all(Array.from({ length: 100 }, () => tellWhatsapp(body).then(answer)));
