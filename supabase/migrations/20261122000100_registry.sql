@@ -626,6 +626,12 @@ create table punctual.spent_keys (
 );
 create index spent_keys_old on punctual.spent_keys (spent_at);
 
+-- Whether keys of the queue outlive their rows. What takes in the others' rows does not know of spent ones.
+create function punctual.keeps_keys(p_queue text) returns boolean
+language sql immutable set search_path = '' as $$
+  select p_queue in ('dm_queue', 'posts')
+$$;
+
 -- After an insert with a key, of the queue tg_argv[0]: also one that waited for the row's pruning sees it here.
 create function punctual.refuse_spent_key() returns trigger
 language plpgsql set search_path = '' as $$

@@ -604,8 +604,7 @@ begin
        q.after_settle is not null or q.account_column is not null),
       ('tell_of_deleted', 'after delete', punctual.render_sql(q, 'old.{status} = %L and old.claimed_at is not null and %s', q.pending_word, v_by_hand),
        format('tell_by_hand(%L, '''')', q.name), q.account_column is not null),
-      -- Of others keys are free once their rows are gone.
-      ('spent_key', 'after insert', 'new.idempotency_key is not null', format('refuse_spent_key(%L)', q.name), q.name in ('dm_queue', 'posts')))
+      ('spent_key', 'after insert', 'new.idempotency_key is not null', format('refuse_spent_key(%L)', q.name), punctual.keeps_keys(q.name)))
       v (name, event, condition, call, is_wanted)
   loop
     if v_trigger.is_wanted then

@@ -99,7 +99,7 @@ declare
   v_written integer := 0;
   v_any boolean;
 begin
-  -- There is hardly ever one, and to plan this costs a third of what follows.
+  -- There is hardly ever one, and this is less to plan than what follows.
   execute format('select exists (select from %I.%I s where %s)', q.table_schema, q.table_name, p_where) into v_any using p_now;
   if not v_any then return 0; end if;
   execute format('select jsonb_agg(jsonb_build_object(''id'', p.id::text)) from '

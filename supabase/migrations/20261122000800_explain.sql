@@ -239,9 +239,9 @@ declare
 begin
   v_word := case v_state when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
                          when 'dead' then q.dead_word when 'unknown' then q.unknown_word when 'cancelled' then q.cancelled_word end;
-  if v_word is null or p_limit is null or p_limit not between 1 and 200 then
-    raise exception 'the status is "%", and the limit %', p_state, p_limit
-      using errcode = '22023', hint = format('The status is %s; the limit is 1 to 200.', array_to_string(punctual.list_words(q), ', '));
+  if v_word is null then
+    raise exception '%', case when coalesce(p_state, '') = '' then 'no status is named' else format('there is no status "%s"', p_state) end
+      using errcode = '22023', hint = format('Give one of %s.', array_to_string(punctual.list_words(q), ', '));
   end if;
   if q.source = 'pgmq' then return punctual.list_messages(q, v_state, p_limit, p_cursor, coalesce(p_now, clock_timestamp())); end if;
   -- Each in the order of an index of the queue's, but pending rows of several priorities or partitions, which are sorted.

@@ -227,8 +227,9 @@ begin
 end
 $$;
 
--- The same for one day, asked for: the queue after p_after, by name. One that fails does not hold up those after it. A day that retention has taken rows of keeps its figures: rows is null
--- then, and first_day the first one that could be rolled up again. PT409 where that is so of every queue.
+-- The same for one day, asked for: the queue after p_after, by name. One that fails does not hold up those after it. A day that retention has
+-- taken rows of keeps its figures: rows is null then, and first_day the first one that could be rolled up again. PT409 where that is so of
+-- every queue.
 create function punctual.roll_up_asked(p_day date, p_after text, p_zone text, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -368,7 +369,7 @@ begin
         insert into punctual.spent_keys (queue, key, row_id, status, spent_at)
         select %4$L, g.idempotency_key, g.id::text, %3$L, $3 from gone g where g.idempotency_key is not null and %5$L on conflict do nothing)
       select count(*) from gone
-      $sql$, q.table_schema, q.table_name, v_word, q.name, (q.name in ('dm_queue', 'posts'))::text)
+      $sql$, q.table_schema, q.table_name, v_word, q.name, punctual.keeps_keys(q.name)::text)
     into v_count using p_before, p_limit, p_now;
     v_counts := v_counts || v_count;
   end loop;

@@ -183,6 +183,16 @@ begin
 end
 $$;
 
+-- Raises PT409 for one that knows nothing of its person any more.
+create function punctual.refuse_forgotten(e punctual.enrolments) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  if e.texts_gone_at is null then return; end if;
+  raise exception 'what was known of the person was deleted on %: enrol the person anew', e.texts_gone_at::date
+    using errcode = 'PT409', detail = e.phase;
+end
+$$;
+
 -- Whether the person was enrolled in the same sequence anew: what is over stays over then.
 create function punctual.is_superseded(e punctual.enrolments) returns boolean
 language plpgsql stable set search_path = '' as $$

@@ -184,9 +184,7 @@ begin
   if not found then raise exception 'there is no enrolment %', p_id using errcode = 'PT404'; end if;
   select * into v_account from punctual.accounts a where a.id = e.account_id;
   if not found then raise exception 'the account of enrolment % is gone', p_id using errcode = 'PT409'; end if;
-  if e.texts_gone_at is not null then
-    raise exception 'what was known of the person was deleted on %: enrol the person anew', e.texts_gone_at::date using errcode = 'PT409';
-  end if;
+  perform punctual.refuse_forgotten(e);
   if p_reply->>'receipt_id' is not null then
     select * into v_receipt from punctual.receipts r where r.id = (p_reply->>'receipt_id')::bigint and r.kind = 'message' and r.status = 'received'
        for no key update;

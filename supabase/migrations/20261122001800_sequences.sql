@@ -412,10 +412,7 @@ begin
     raise exception 'the enrolment is %', e.phase using errcode = 'PT409', detail = e.phase;
   end if;
   if e.phase = 'failed' then
-    if e.texts_gone_at is not null then
-      raise exception 'what was known of the person was deleted on %: enrol the person anew', e.texts_gone_at::date
-        using errcode = 'PT409', detail = e.phase;
-    end if;
+    perform punctual.refuse_forgotten(e);
     if punctual.is_superseded(e) then
       raise exception 'the person was enrolled anew' using errcode = 'PT409', detail = e.phase;
     end if;

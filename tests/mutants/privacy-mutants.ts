@@ -37,8 +37,8 @@ export const privacyMutants: Mutant[] = [
     name: 'an enrolment whose texts are gone stays over',
     guarantee: 'nobody is written to with texts that were deleted',
     file: 'supabase/migrations/20261122001800_sequences.sql',
-    find: 'if e.texts_gone_at is not null then',
-    replace: 'if false then',
+    find: 'perform punctual.refuse_forgotten(e);',
+    replace: '',
   },
   {
     name: 'late proof after a person was forgotten',
@@ -79,7 +79,7 @@ export const privacyMutants: Mutant[] = [
     name: 'keys of pruned rows in a plain insert',
     guarantee: 'a key of a pruned row does nothing a second time, however it comes',
     file: migration('200_add_queue'),
-    find: "format('refuse_spent_key(%L)', q.name), q.name in ('dm_queue', 'posts'))",
+    find: "format('refuse_spent_key(%L)', q.name), punctual.keeps_keys(q.name))",
     replace: "format('refuse_spent_key(%L)', q.name), false)",
   },
   {

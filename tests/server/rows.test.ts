@@ -123,14 +123,17 @@ describe('GET /api/queues/:queue/rows', () => {
     });
   });
 
-  it.each(['', '?status=', '?status=sent', '?status=Todo'])(
-    'answers 400 to %j, and names the words',
-    async (query) => {
-      const { http, error } = await told(ask('trials', query));
-      expect([http, error.kind, error.errors[0].field]).toEqual([400, 'invalid', 'status']);
-      for (const word of Object.values(WORDS)) expect(error.errors[0].message).toContain(word);
-    },
-  );
+  it.each([
+    ['', 'no status is named'],
+    ['?status=', 'no status is named'],
+    ['?status=sent', 'there is no status "sent"'],
+    ['?status=Todo', 'there is no status "Todo"'],
+  ])('answers 400 to %j: %s, and names the words', async (query, what) => {
+    const { http, error } = await told(ask('trials', query));
+    expect([http, error.kind, error.errors[0].field]).toEqual([400, 'invalid', 'status']);
+    expect(error.errors[0].message).toContain(what);
+    for (const word of Object.values(WORDS)) expect(error.errors[0].message).toContain(word);
+  });
 
   it.each(['gone', 'Trials', '', 'app.trials', 'trials;', '__proto__'])(
     'answers 404 to the queue %j',
