@@ -22,9 +22,14 @@ async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {
       : null;
   const queues = stats.queues.map((queue) => ({
     ...queue,
-    failing: behind ?? missingSettings(queue.name, env),
+    failing: behind ?? (hasTicked(queue, stats.now) ? null : missingSettings(queue.name, env)),
   }));
   return { ...stats, queues };
+}
+
+/** In the last five minutes, be it by a worker, which has settings of its own. */
+function hasTicked({ ticks }: Stats['queues'][number], now: string): boolean {
+  return ticks.some(({ started_at }) => Date.parse(now) - Date.parse(started_at) < 300_000);
 }
 
 /** What has to be set before a queue can tick; null where nothing has. */

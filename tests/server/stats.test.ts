@@ -28,6 +28,23 @@ describe('GET /api/stats', () => {
     expect(without).toMatchObject({ jobs: null, monitors: null });
   });
 
+  it.each([
+    [1, null],
+    [6, expect.stringContaining('UNIPILE_DSN')],
+  ])(
+    'of one that was ticked %d minutes ago, be it by a worker with settings of its own: %s',
+    async (minutes, said) => {
+      database = await openServedDatabase();
+      await database.sql(
+        `insert into punctual.ticks (id, queue, partition, clock, admitted, outcome, started_at, deadline_at, closed_at)
+       select gen_random_uuid(), 'dm_queue', 'main', 'worker', true, 'ran', t.at, t.at, t.at
+         from (select now() - make_interval(mins => $1::integer) as at) t`,
+        [minutes],
+      );
+      expect((await failing()).dm_queue).toEqual(said);
+    },
+  );
+
   it('says nothing of one that is set up', async () => {
     database = await openServedDatabase({ UNIPILE_DSN: 'http://127.0.0.1', UNIPILE_API_KEY: 'key' });
     expect(new Set(Object.values(await failing()))).toEqual(new Set([null]));
