@@ -40,18 +40,17 @@ export function pgliteSql(db: PGlite): RunSql {
       (results) => ({ results }),
       (failure: unknown) => ({ failure }),
     );
-    if ('failure' in outcome && isPanic(outcome.failure)) {
-      throw new StoreError('unavailable', (outcome.failure as Error).message, null, {
-        cause: outcome.failure,
-      });
-    }
+    if ('failure' in outcome && isPanic(outcome.failure)) throw unavailable(outcome.failure);
     let isOpen = true;
-    await db.exec('rollback', {
-      onNotice: ({ code }) => {
-        if (code === noTransaction) isOpen = false;
-      },
-    });
-    await db.exec('discard all');
+    const onNotice = ({ code }: { code: string | undefined }) => {
+      if (code === noTransaction) isOpen = false;
+    };
+    try {
+      await db.exec('rollback', { onNotice });
+      await db.exec('discard all');
+    } catch (error) {
+      throw unavailable(error);
+    }
     if ('failure' in outcome) throw refusalOf(outcome.failure);
     if (isOpen) {
       throw new SqlError('the SQL left a transaction open, which was rolled back', {
@@ -66,6 +65,10 @@ export function pgliteSql(db: PGlite): RunSql {
     }));
   };
 }
+
+/** With its cause, by which a panic is known. */
+const unavailable = (cause: unknown) =>
+  new StoreError('unavailable', (cause as Error).message, null, { cause });
 
 /** Postgres's warning to a rollback outside of any. */
 const noTransaction = '25P01';
