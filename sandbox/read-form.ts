@@ -1,9 +1,4 @@
-import type { Asked } from './shape';
-
-export interface Form {
-  fields: Map<string, string>;
-  files: { field: string; contentType: string; bytes: number }[];
-}
+import type { Asked, Form } from './shape';
 
 /** A multipart body, or null where it is none. Of a file only its type and size are kept. */
 export async function readForm(asked: Asked): Promise<Form | null> {

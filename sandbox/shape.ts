@@ -1,7 +1,6 @@
 import type { Answer } from './answer';
 import type { Delivery, Send } from './delivery-log';
 import type { Limit } from './faults';
-import type { Form } from './read-form';
 
 /** How one provider words its answers to a message. */
 export interface Shape {
@@ -19,6 +18,11 @@ export interface Shape {
 
 /** What a request came to: a message that waits for its turn, refused or not, or an answer at once. */
 export type Reading = { send: Send; shape: Shape; refusal: Answer | null } | { answer: Answer };
+
+export interface Form {
+  fields: Map<string, string>;
+  files: { field: string; contentType: string; bytes: number }[];
+}
 
 /** The part of a request that a shape reads. */
 export interface Asked {

@@ -3,8 +3,7 @@ import { z } from 'zod';
 import type { Answer } from './answer';
 import { decodePart } from './decode-part';
 import type { Delivery, DeliveryLog, Reply } from './delivery-log';
-import type { Form } from './read-form';
-import type { Asked, Reading, Shape } from './shape';
+import type { Asked, Form, Reading, Shape } from './shape';
 import { chatId, readUnipile, unipileShape } from './unipile-shape';
 
 /** What v2 calls the errors of v1. */
