@@ -1,6 +1,6 @@
 /**
- * 1,000 due direct messages, on real Postgres behind PostgREST, sent through the sandbox's Unipile in a process of its own, as the lap after
- * lap of one call of `/api/cron/dm-queue` does: `npm run bench:messages`. Prints how long that takes, and what a tick adds to the
+ * 1,000 due direct messages, on real Postgres behind PostgREST, sent through the sandbox's Unipile in a process of its own, as the laps
+ * of one call of `/api/cron/dm-queue` do: `npm run bench:messages`. Prints how long that takes, and what a tick adds to the
  * memory of its process.
  */
 import { spawn } from 'node:child_process';
