@@ -70,8 +70,9 @@ const template = 'simulation_template';
 /** A Postgres server of its own (15, 17 or 18, by the variable STACK_POSTGRES), with a migrated database to copy. */
 export async function startServer(): Promise<{ url: string; stop(): Promise<void> }> {
   const version = (process.env.STACK_POSTGRES as PostgresVersion | undefined) ?? '15';
-  // Nothing here outlives the server, so nothing has to be safe on disk.
-  const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+  // Nothing here outlives the server, so nothing has to be safe on disk. What autovacuum learns, and when, changes plans, and so what a call costs:
+  // a seed would not repeat itself.
+  const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', autovacuum: 'off' };
   const server = await startPostgresServer(version, settings);
   try {
     await asAdmin(server.url, `create database ${template}`);

@@ -6,7 +6,10 @@ import type { Violation } from './violation';
 /** A pair that a provider limited is held no longer than this. */
 const longestHoldMs = 2 * hour;
 
-/** Within an account no row goes before one that was due before it, unless that one came back from being unknown or its pair is held. */
+/**
+ * Within an account no row goes before one that was due before it, unless its pair is held, or that one came back from being unknown, or by hand
+ * while it ran: the provider may have told that it was delivered, and then it waits for the tick that writes so.
+ */
 export function orderKept(run: FinishedRun): Violation[] {
   return [run, run.posts].flatMap(overtaken);
 }
@@ -31,7 +34,8 @@ function overtaken({ transitions, calls, intents, world }: PacedRun): Violation[
     const { rowId, accountId, from, to, at } = transition;
     const rows = pending.get(accountId);
     if (!rows) continue;
-    if (from === 'unknown') cameBack.add(rowId);
+    if (from === 'unknown' || (from === 'running' && transition.byHand === 'pending again'))
+      cameBack.add(rowId);
     if (to === 'running' && from === 'pending' && !cameBack.has(rowId)) {
       const before = rows.get(rowId);
       for (const other of rows.values()) {
