@@ -826,6 +826,7 @@ begin
     'added', coalesce(v_before.setup->'added', '[]') || to_jsonb(v_added),
     'changes', coalesce(v_before.setup->'changes', '[]') || to_jsonb(v_changes));
   perform punctual.register_queue(v_table, q, v_settings);
+  perform punctual.make_functions(r) from punctual.queues r where r.name = q.name;
 
   -- The exchange runs as the service role, with no more rights than it has.
   if not has_schema_privilege('service_role', q.table_schema, 'usage') then

@@ -57,6 +57,7 @@ begin
       end loop;
     end if;
   end if;
+  perform punctual.drop_functions(p_name);
   delete from punctual.receipts where queue = p_name;
   delete from punctual.queues where name = p_name;
   return jsonb_build_object('queue', p_name, 'table', v_table::text, 'dropped', to_jsonb(v_dropped));

@@ -1,79 +1,4 @@
 -- Taking due rows, and taking back the rows of ticks that died.
---
--- Every statement on a queue's table is dynamic: identifiers and state words stand in its text, values come by
--- USING, so that each is planned for what it is asked and the partial indexes serve. Words as parameters
--- were 150 times slower at 1,000,000 rows.
-
--- The levels to look through one by one, as a FROM item called punctual_level (the columns of people's tables may have any other name), and
--- the condition on t that goes with them. The index on due
--- times of a queue with accounts has no levels, as the order there is each account's own; add_queue says what its condition is for.
-create function punctual.due_levels(q punctual.queues) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return case when q.account_column is null then 'generate_series(0, 3) punctual_level' else 'generate_series(0, 0) punctual_level' end;
-end
-$$;
-create function punctual.level_condition(q punctual.queues) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return case when q.account_column is null then 't.priority = punctual_level' else 't.priority + 0 >= 0' end;
-end
-$$;
-
--- SQL: an account's first row (id, due) that fulfils p_where (SQL on t), level by level: the first that has one wins. Rows whose
--- addressee is held back (p_held: the account's pace.held, p_now: the instant, both as SQL; null where none is) are passed over, 200 of
--- a level at most: an account with more than that for one addressee waits for the addressee. p_lock: the row is locked, or there is none
--- where somebody else has it: the second never goes before it.
-create function punctual.head_query(q punctual.queues, p_account text, p_where text, p_held text, p_now text, p_lock boolean) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (
-    select punctual.render_sql(q, case when p_lock then
-      '(select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.{status} = %4$L and %5$s and t.id = (select head.id from %6$s head) '
-      'for no key update skip locked)'
-    else '%6$s' end, q.due_column, q.table_schema, q.table_name, q.pending_word, p_where, first.head)
-  from (
-    select '(' || string_agg(punctual.render_sql(q, case when q.pair_column is null or p_held is null then
-        'select * from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t where t.{status} = %4$L and t.%5$I = %6$s '
-        'and t.priority = %7$s and %8$s order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1) level_%7$s'
-      else
-        'select f.id, f.due from (select t.id, coalesce(t.next_attempt_at, t.%1$I) as due, t.%9$I as pair from %2$I.%3$I t where t.{status} = %4$L '
-        'and t.%5$I = %6$s and t.priority = %7$s and %8$s order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 200) f '
-        'where coalesce((%10$s -> f.pair ->> ''until'')::timestamptz <= %11$s, true)'
-      end,
-      q.due_column, q.table_schema, q.table_name, q.pending_word, q.account_column, p_account, level::text, p_where, q.pair_column, p_held, p_now),
-      ' union all ' order by level) || ' limit 1)' as head
-      from generate_series(0, 3) level) first);
-end
-$$;
-
--- SQL on p_alias: no receipt tells that an earlier attempt of the row was delivered; the next tick makes use of one that does.
-create function punctual.receipt_condition(q punctual.queues, p_alias text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return case when q.delivery <> 'at-most-once' then 'true'
-              else format('(%1$s.claimed_at is null or not exists (select from punctual.receipts r where r.queue = %2$L and r.row_id = %1$s.id::text '
-                          'and r.applied_at is null and r.status in (''sent'', ''delivered'', ''read'')))', p_alias, q.name) end;
-end
-$$;
-
--- What separates the partition's rows from the others', as SQL on p_alias.
-create function punctual.partition_condition(q punctual.queues, p_partition text, p_alias text default 't') returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return case when q.partition_column is null then 'true' else format('%s.%I = %L', p_alias, q.partition_column, p_partition) end;
-end
-$$;
-
--- SQL on p_alias: the time in which the row may be claimed has not closed, and nobody wants it back. p_now: the instant, as SQL.
-create function punctual.closing_condition(q punctual.queues, p_alias text, p_now text) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-  return case when q.closes_column is null then 'true' else format('(%1$s.%2$I is null or %1$s.%2$I > %3$s)', p_alias, q.closes_column, p_now) end
-      || case when q.before_claim is null then '' else format(
-           ' and not exists (select from punctual.held_rows h where h.queue = %L and h.row_id = %s.id::text)', q.name, p_alias) end;
-end
-$$;
 
 -- SQL: nothing of the row (its id as text, SQL) has failed for an hour. Rows that cannot be written keep nobody waiting behind them.
 create function punctual.unfailed_condition(q punctual.queues, p_row_id text, p_now text) returns text
@@ -81,6 +6,35 @@ language plpgsql immutable set search_path = '' as $$
 begin
   return format('not exists (select from punctual.history h where h.queue = %L and h.row_id = %s and h.event = ''error'' and h.at > %s - interval ''1 hour'')',
                 q.name, p_row_id, p_now);
+end
+$$;
+
+-- Hardly ever: a look at the index, before any of what follows is planned.
+insert into punctual.templates (verb, text) values ('has_overdue', $template$
+create function {function}(p_now timestamptz) returns boolean
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  return exists (select from {table} t where t.{status} = {running} and t.lease_expires_at <= p_now);
+end
+$$
+$template$), ('has_expired', $template$
+create function {function}(p_now timestamptz) returns boolean
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  return exists (select from {table} t where t.{status} = {pending} and t.expires_at <= p_now);
+end
+$$
+$template$);
+
+create function punctual.has_rows(q punctual.queues, p_verb text, p_now timestamptz) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_has boolean;
+begin
+  execute format('select punctual.%I($1)', q.name || '.' || p_verb) into v_has using p_now;
+  return v_has;
 end
 $$;
 
@@ -97,11 +51,7 @@ declare
   v_late text[];
   v_ended jsonb;
   v_written integer := 0;
-  v_any boolean;
 begin
-  -- There is hardly ever one, and this is less to plan than what follows.
-  execute format('select exists (select from %I.%I s where %s)', q.table_schema, q.table_name, p_where) into v_any using p_now;
-  if not v_any then return 0; end if;
   execute format('select jsonb_agg(jsonb_build_object(''id'', p.id::text)) from '
                  '(select s.id from %I.%I s where %s and %s order by %s limit %s for no key update skip locked) p',
                  q.table_schema, q.table_name, p_where, punctual.unfailed_condition(q, 's.id::text', '$1'), p_order, p_limit) into v_items using p_now;
@@ -198,6 +148,7 @@ create function punctual.sweep_leases(q punctual.queues, p_now timestamptz) retu
 language plpgsql set search_path = '' as $$
 begin
   if q.source = 'pgmq' then return punctual.sweep_messages(q, p_now); end if;
+  if not punctual.has_rows(q, 'has_overdue', p_now) then return 0; end if;
   return punctual.update_rows(q,
     case when q.delivery = 'at-most-once' then
            punctual.render_sql(q, '{status} = %L, finished_at = $2, reconcile_at = punctual.next_look_at(0, $2), '
@@ -218,12 +169,34 @@ $$;
 create function punctual.expire_rows(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 begin
-  if q.source = 'pgmq' then return 0; end if;
+  if q.source = 'pgmq' or not punctual.has_rows(q, 'has_expired', p_now) then return 0; end if;
   return punctual.update_rows(q,
     punctual.render_sql(q, '{status} = %L, last_error = ''expired before it could start'', finished_at = $2', q.dead_word),
     punctual.render_sql(q, 's.{status} = %L and s.expires_at <= $1', q.pending_word), 's.expires_at', 1000, 'expired', p_now);
 end
 $$;
+
+-- What no tick is going to finish any more: rows whose tick died, and rows that nobody wants. Answers how many of the former.
+create function punctual.sweep(q punctual.queues, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_swept integer := punctual.sweep_leases(q, p_now);
+begin
+  perform punctual.expire_rows(q, p_now);
+  return v_swept;
+end
+$$;
+
+insert into punctual.templates (verb, text) values ('count_running', $template$
+create function {function}(p_partition text, p_most integer, out count integer, out first_ends_at timestamptz)
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  select count(*), min(r.lease_expires_at) into count, first_ends_at
+    from (select t.lease_expires_at from {table} t where t.{status} = {running} and {in_partition} limit p_most) r;
+end
+$$
+$template$);
 
 -- What a partition with max_running lets start now: `most` rows, and of these head_id alone where it is set: it was begun, and is finished
 -- before any other. Where nothing may start: why, and until when ('infinity': until something is done about it). The caller
@@ -239,9 +212,9 @@ begin
   opens_at := p_now;
   if p_partition.max_running is null then return; end if;
   if p_partition.max_running = 1 and p_partition.head_id is not null then
-    execute format('select to_jsonb(t.*) from %I.%I t where t.id = $1::%s and %s',
-                   q.table_schema, q.table_name, q.id_type, punctual.partition_condition(q, p_partition.partition))
-    into v_head using p_partition.head_id;
+    execute format('select to_jsonb(t.*) from %I.%I t where t.id = $1::%s %s', q.table_schema, q.table_name, q.id_type,
+                   case when q.partition_column is not null then format('and t.%I = $2', q.partition_column) end)
+    into v_head using p_partition.head_id, p_partition.partition;
     v_again_at := coalesce(v_head->>'next_attempt_at', v_head->>q.due_column)::timestamptz;
     if v_head->>q.status_column = q.unknown_word then
       most := 0;
@@ -261,9 +234,7 @@ begin
       return;
     end if;
   end if;
-  execute punctual.render_sql(q, 'select count(*), min(r.lease_expires_at) from (select t.lease_expires_at from %I.%I t where t.{status} = %L and %s limit $1) r',
-                 q.table_schema, q.table_name, q.running_word, punctual.partition_condition(q, p_partition.partition))
-  into most, opens_at using p_partition.max_running;
+  execute format('select * from punctual.%I($1, $2)', q.name || '.count_running') into most, opens_at using p_partition.partition, p_partition.max_running;
   most := p_partition.max_running - most;
   if most > 0 then
     opens_at := p_now;
@@ -274,64 +245,94 @@ begin
 end
 $$;
 
--- Takes the rows that p_where picks in p_order (SQL on s; $3 is p_now, $5 p_extra), p_want at most. Answers [{id, attempt, timeout_seconds, row}].
-create function punctual.take_rows(
-  q punctual.queues, p_where text, p_order text, p_set text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz,
-  p_extra text default null) returns jsonb
-language plpgsql set search_path = '' as $$
+-- Due rows that are claimable, the best priority first, then the oldest. Level by level: rows of a better priority that are not yet due never
+-- stand in the way of the scan. As an array: the planner takes a limit it does not know for a tenth of the table, and would join all of it.
+insert into punctual.templates (verb, has_accounts, text) values ('claim', false, $template$
+create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
 declare
-  v_taken jsonb;
+  v_rows jsonb;
 begin
-  execute punctual.render_sql(q,
-    'with taken as ('
-    '  update %1$I.%2$I t set {status} = %3$L, attempts = t.attempts + 1, claim_id = $1, lease_expires_at = $2, claimed_at = $3 %7$s '
-    '   where t.id = any (array(select s.id from %1$I.%2$I s where %4$s order by %5$s limit $4 for no key update skip locked)) returning t.*) '
-    'select jsonb_agg(jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, '
-    '  ''row'', to_jsonb(t.*)) order by coalesce(t.next_attempt_at, t.%6$I), t.id) from taken t',
-    q.table_schema, q.table_name, q.running_word, p_where, p_order, q.due_column, p_set)
-  into v_taken using p_claim_id, p_lease_until, p_now, p_want, p_extra;
-  return coalesce(v_taken, '[]');
+  with taken as (
+      update {table} u set {take}
+       where u.id = any (array(
+               select d.id from {levels} cross join lateral (
+                 select t.id from {table} t where {at_level} and {in_partition} and {claimable}
+                  order by {due_at}, t.id limit p_want for no key update skip locked) d
+                limit p_want))
+      returning u.*)
+  select coalesce(jsonb_agg({claimed} order by t.priority, {due_at}, t.id), '[]') into v_rows from taken t;
+  return v_rows;
 end
-$$;
+$$
+$template$), ('claim_one', false, $template$
+create function {function}(p_id text, p_partition text, p_claim_id uuid, p_lease_until timestamptz, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+declare
+  v_rows jsonb;
+begin
+  with taken as (
+      update {table} u set {take}
+       where u.id = (select t.id from {table} t where t.id = p_id::{id_type} and {in_partition} and {claimable} for no key update skip locked)
+      returning u.*)
+  select coalesce(jsonb_agg({claimed}), '[]') into v_rows from taken t;
+  return v_rows;
+end
+$$
+$template$),
+-- Rows that were dead before p_before, for somebody who asked for it: each has one attempt more, the longest dead first. One that comes back
+-- unstarted is pending then, in its own partition.
+('claim_dead', false, $template$
+create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
+returns jsonb
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+declare
+  v_rows jsonb;
+begin
+  with taken as (
+      update {table} u set {take}, next_attempt_at = null, finished_at = null, max_attempts = u.attempts + 1
+       where u.id = any (array(
+               select t.id from {table} t
+                where t.{status} = {dead} and (t.finished_at < p_before or t.finished_at is null) and {wanted} and {in_partition}
+                order by t.finished_at, t.id limit p_want for no key update skip locked))
+      returning u.*)
+  select coalesce(jsonb_agg({claimed} order by {due_at}, t.id), '[]') into v_rows from taken t;
+  return v_rows;
+end
+$$
+$template$);
 
--- Due rows, oldest first within one priority. p_only: this row or none.
+-- p_only: this row or none.
 create function punctual.claim_rows(
   q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz, p_only text default null)
 returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_rows jsonb := '[]';
-  v_where text := punctual.render_sql(q, 's.{status} = %L and %s and coalesce(s.next_attempt_at, s.%I) <= $3 and (s.expires_at is null or s.expires_at > $3) and %s and %s',
-    q.pending_word, punctual.partition_condition(q, p_partition, 's'), q.due_column, punctual.closing_condition(q, 's', '$3'),
-    punctual.receipt_condition(q, 's'));
-  v_order text := format('coalesce(s.next_attempt_at, s.%I), s.id', q.due_column);
+  v_rows jsonb;
 begin
   if q.source = 'pgmq' then return punctual.claim_messages(q, p_partition, p_claim_id, p_want, p_lease_until, p_now); end if;
-  if p_only is not null then
-    return punctual.take_rows(q, format('s.id = $5::%s and %s', q.id_type, v_where), v_order, '', p_claim_id, 1, p_lease_until, p_now, p_only);
+  if p_only is null then
+    execute format('select punctual.%I($1, $2, $3, $4, $5)', q.name || '.claim') into v_rows using p_partition, p_claim_id, p_want, p_lease_until, p_now;
+  else
+    execute format('select punctual.%I($1, $2, $3, $4, $5)', q.name || '.claim_one') into v_rows using p_only, p_partition, p_claim_id, p_lease_until, p_now;
   end if;
-  -- Level by level: rows of a better priority that are not yet due never stand in the way of the scan.
-  for v_level in 0..3 loop
-    exit when jsonb_array_length(v_rows) >= p_want;
-    v_rows := v_rows || punctual.take_rows(q, format('s.priority = %s and %s', v_level, v_where), v_order, '',
-                                           p_claim_id, p_want - jsonb_array_length(v_rows), p_lease_until, p_now);
-  end loop;
   return v_rows;
 end
 $$;
 
--- Rows that were dead before p_before, for somebody who asked for it: each has one attempt more, the longest dead first. One that comes back
--- unstarted is pending then, in its own partition.
 create function punctual.claim_dead_rows(
   q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
 returns jsonb
 language plpgsql set search_path = '' as $$
+declare
+  v_rows jsonb;
 begin
-  return punctual.take_rows(q,
-    punctual.render_sql(q, 's.{status} = %L and (s.finished_at < $5::timestamptz or s.finished_at is null) and (s.expires_at is null or s.expires_at > $3) and %s',
-           q.dead_word, punctual.partition_condition(q, p_partition, 's')),
-    's.finished_at, s.id', ', next_attempt_at = null, finished_at = null, max_attempts = t.attempts + 1',
-    p_claim_id, p_want, p_lease_until, p_now, p_before::text);
+  execute format('select punctual.%I($1, $2, $3, $4, $5, $6)', q.name || '.claim_dead')
+  into v_rows using p_partition, p_claim_id, p_want, p_lease_until, p_before, p_now;
+  return v_rows;
 end
 $$;
 
@@ -384,6 +385,68 @@ begin
 end
 $$;
 
+-- Judges these accounts, which the caller has locked, and takes a row of each that may go, p_want at most; an account that has a row beyond
+-- that stays as it is. Each account is looked up by its key: the planner knows nothing of the arrays, and would hash all of them.
+insert into punctual.templates (verb, has_accounts, text) values ('claim', true, $template$
+create function {function}(p_accounts uuid[], p_ready timestamptz[], p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz)
+returns jsonb
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+declare
+  v_rows jsonb;
+begin
+  with candidate as materialized (
+      select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.held,
+             greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, jsonb_build_object(
+               'id', a.id, 'provider', a.provider, 'provider_account_id', a.provider_account_id, 'name', a.name) as account
+        from unnest(p_accounts, p_ready) c (account_id, ready_at)
+       cross join lateral (select x.* from punctual.pace x where x.queue = {queue} and x.account_id = c.account_id limit 1) p
+       cross join lateral (select x.* from punctual.accounts x where x.id = c.account_id limit 1) a
+       cross join lateral punctual.account_opening(a, p, p_now) o),
+    found as materialized (
+      select c.*, h.id, row_number() over (partition by h.id is null order by c.ready_at, h.id) as place
+        from candidate c
+        left join lateral (
+          -- The row is locked, or there is none where somebody else has it: the second never goes before it.
+          select t.id from {table} t where t.id = (select f.id from {heads} f) and {claimable} for no key update skip locked) h on c.open_at <= p_now),
+    head as materialized (
+      select f.*, d.used, d.until
+        from found f
+       cross join lateral punctual.used_of_day(f.counted, f.counted_until, case when f.id is null then 'UTC' else f.time_zone end, p_now) d
+       where f.id is null or f.place <= p_want),
+    taken as (
+      update {table} u set {take} from head h where u.id = h.id
+      returning u.id, h.ready_at, jsonb_build_object('id', u.id::text, 'attempt', u.attempts, 'timeout_seconds', u.timeout_seconds,
+                                                     'account', h.account, 'row', to_jsonb(u.*)) as answer),
+    paced as (
+      update punctual.pace p set
+        used = case when h.id is null then p.used else h.used + 1 end,
+        used_until = case when h.id is null then p.used_until else h.until end,
+        used_since = case when h.id is not null and h.used = 0 then p_now else p.used_since end,
+        recent = case when h.id is null then p.recent
+                      else (p.recent || p_now)[greatest(1, cardinality(p.recent) + 2 - h.remembered):] end,
+        claim_id = case when h.id is null then p.claim_id else p_claim_id end,
+        busy_until = case when h.id is null then p.busy_until else p_lease_until end,
+        next_ok_at = case when h.open_at > p_now then h.open_at else '-infinity' end,
+        waiting_for = h.reason,
+        ready_at = case when h.open_at > p_now then h.open_at when h.id is not null then p_lease_until else least(n.due, n.held_until) end
+        from head h
+        -- Nothing to do: look again when its next row falls due, or the first addressee is free.
+        left join lateral (
+          select min(f.due) as due,
+                 (select min((v->>'until')::timestamptz) from jsonb_each(h.held) e (k, v) where (v->>'until')::timestamptz > p_now) as held_until
+            from unnest(array[0, 1, 2, 3]) l (level) cross join lateral (
+              select {due_at} as due from {table} t
+               where t.{status} = {pending} and t.{account} = h.account_id and t.priority = l.level and {due_at} > p_now
+               order by {due_at}, t.id limit 1) f
+           where h.open_at <= p_now and h.id is null) n on true
+       where p.queue = {queue} and p.account_id = h.account_id)
+  select coalesce(jsonb_agg(t.answer order by t.ready_at, t.id), '[]') into v_rows from taken t;
+  return v_rows;
+end
+$$
+$template$);
+
 -- Due rows of accounts that may go: the longest-ready account first, one row of each, so that an account's rows go out in
 -- order and one account's backlog starves no other. The account's state is judged and written under its lock:
 -- no number of ticks passes a cap. `more`: there are accounts that it has not come to.
@@ -397,70 +460,9 @@ declare
   v_ready timestamptz[];
   v_look integer := p_want;
   v_open record;
-  v_claim text;
-  -- Hardly ever, and a claim without them is planned in half the time.
-  v_held boolean := exists (select from punctual.pace p where p.queue = q.name and p.held is not null);
 begin
   claimed := '[]';
   more := false;
-  v_claim := punctual.render_sql(q, $sql$
-    with candidate as materialized (
-      select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.held,
-             greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, jsonb_build_object(
-               'id', a.id, 'provider', a.provider, 'provider_account_id', a.provider_account_id, 'name', a.name) as account
-        from unnest($1::uuid[], $2::timestamptz[]) c (account_id, ready_at)
-       -- One by one, by the key: the planner knows nothing of the arrays, and would hash all accounts.
-       cross join lateral (select x.* from punctual.pace x where x.queue = $3 and x.account_id = c.account_id limit 1) p
-       cross join lateral (select x.* from punctual.accounts x where x.id = c.account_id limit 1) a
-       cross join lateral punctual.account_opening(a, p, $4) o
-    ),
-    found as materialized (
-      select c.*, h.id, row_number() over (partition by h.id is null order by c.ready_at, h.id) as place
-        from candidate c left join lateral %1$s h on c.open_at <= $4
-    ),
-    -- An account that has a row beyond what is wanted stays as it is.
-    head as materialized (
-      select f.*, d.used, d.until
-        from found f
-       cross join lateral punctual.used_of_day(f.counted, f.counted_until, case when f.id is null then 'UTC' else f.time_zone end, $4) d
-       where f.id is null or f.place <= $7
-    ),
-    taken as (
-      update %2$I.%3$I t set {status} = %4$L, attempts = t.attempts + 1, claim_id = $5, lease_expires_at = $6, claimed_at = $4
-        from head h where t.id = h.id
-      returning t.id, h.ready_at, jsonb_build_object('id', t.id::text, 'attempt', t.attempts, 'timeout_seconds', t.timeout_seconds,
-                                               'account', h.account, 'row', to_jsonb(t.*)) as answer
-    ),
-    paced as (
-      update punctual.pace p set
-        used = case when h.id is null then p.used else h.used + 1 end,
-        used_until = case when h.id is null then p.used_until else h.until end,
-        used_since = case when h.id is not null and h.used = 0 then $4 else p.used_since end,
-        recent = case when h.id is null then p.recent
-                      else (p.recent || $4)[greatest(1, cardinality(p.recent) + 2 - h.remembered):] end,
-        claim_id = case when h.id is null then p.claim_id else $5 end,
-        busy_until = case when h.id is null then p.busy_until else $6 end,
-        next_ok_at = case when h.open_at > $4 then h.open_at else '-infinity' end,
-        waiting_for = h.reason,
-        ready_at = case when h.open_at > $4 then h.open_at when h.id is not null then $6 else least(n.due, n.held_until) end
-        from head h
-        -- Nothing to do: look again when its next row falls due, or the first addressee is free.
-        left join lateral (select min(f.due) as due,
-                                  (select min((v->>'until')::timestamptz) from jsonb_each(h.held) e (k, v) where (v->>'until')::timestamptz > $4) as held_until from unnest(array[0, 1, 2, 3]) punctual_level cross join lateral (
-          select coalesce(t.next_attempt_at, t.%5$I) as due from %2$I.%3$I t
-           where t.{status} = %6$L and t.%7$I = h.account_id and t.priority = punctual_level and coalesce(t.next_attempt_at, t.%5$I) > $4
-           order by coalesce(t.next_attempt_at, t.%5$I), t.id limit 1) f
-          where h.open_at <= $4 and h.id is null) n on true
-       where p.queue = $3 and p.account_id = h.account_id
-    )
-    select jsonb_agg(t.answer order by t.ready_at, t.id) from taken t
-    $sql$,
-    punctual.head_query(q, 'c.account_id', format(
-      'coalesce(t.next_attempt_at, t.%I) <= $4 and (t.expires_at is null or t.expires_at > $4) and %s and %s', q.due_column,
-      punctual.closing_condition(q, 't', '$4'), punctual.receipt_condition(q, 't')), case when v_held then 'c.held' end, '$4',
-      true),
-    q.table_schema, q.table_name, q.running_word, q.due_column, q.pending_word, q.account_column);
-
   -- Accounts that turn out to have nothing to do, or not to be open, are put where they belong, many in a round: there may be
   -- thousands of them before the first that has. There is an end to it, and the next exchange goes on from where this one stopped.
   for v_round in 1..8 loop
@@ -484,12 +486,12 @@ begin
        where not exists (select from punctual.accounts a where a.id = c.account_id and a.refused is not null)
           or c.account_id in (select a.id from punctual.accounts a where a.id = any (v_accounts) and a.refused is not null for no key update skip locked);
     end if;
-    execute v_claim into v_taken
-      using v_accounts, v_ready, q.name, p_now, p_claim_id, p_lease_until, p_want - jsonb_array_length(claimed);
-    claimed := claimed || coalesce(v_taken, '[]');
+    execute format('select punctual.%I($1, $2, $3, $4, $5, $6)', q.name || '.claim') into v_taken
+      using v_accounts, v_ready, p_claim_id, p_want - jsonb_array_length(claimed), p_lease_until, p_now;
+    claimed := claimed || v_taken;
     if v_open.probed <> '{}' then
       update punctual.providers v set probing_until = p_now + make_interval(secs => q.timeout_seconds + 5)
-       where v.name = any (v_open.probed) and v.name in (select r->'account'->>'provider' from jsonb_array_elements(coalesce(v_taken, '[]')) r);
+       where v.name = any (v_open.probed) and v.name in (select r->'account'->>'provider' from jsonb_array_elements(v_taken) r);
     end if;
     more := jsonb_array_length(claimed) < p_want;
     exit when not more or (v_round > 1 and punctual.is_call_over());
@@ -498,6 +500,33 @@ begin
   end loop;
 end
 $$;
+
+insert into punctual.templates (verb, has_accounts, text) values ('due_accounts', true, $template$
+create function {function}(p_now timestamptz, out accounts uuid[], out rows integer)
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  select array_agg(distinct r.account_id) filter (where r.account_id is not null), count(*) into accounts, rows
+    from (select t.{account} as account_id from {table} t where t.{status} = {pending} and {at_level} and {due_at} <= p_now limit 1000) r;
+end
+$$
+$template$),
+-- Of these accounts, those that have a row that they could send and are not known to. The look locks nothing.
+('awake', true, $template$
+create function {function}(p_accounts uuid[], p_now timestamptz, out accounts uuid[], out dues timestamptz[])
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  select array_agg(c.account_id), array_agg(h.due) into accounts, dues
+    from unnest(p_accounts) n (account_id)
+   cross join lateral (
+     select x.account_id, x.held from punctual.pace x
+      where x.queue = {queue} and x.account_id = n.account_id and x.next_ok_at <= p_now and (x.ready_at is null or x.ready_at > p_now)
+        and (x.busy_until is null or x.busy_until <= p_now) limit 1) c
+   cross join lateral {heads} h;
+end
+$$
+$template$);
 
 -- Finds the accounts that got work while none was known: new rows tell nobody. Once a tick, a thousand accounts at a time from p_from on.
 -- Answers the account to go on with, where the call had taken long enough before it came to all; null where it did.
@@ -509,11 +538,7 @@ declare
   v_from uuid := coalesce(p_from, '00000000-0000-0000-0000-000000000000');
 begin
   -- Where few rows are due, they say whose they are; else each account without known work is asked for its first.
-  execute punctual.render_sql(q,
-    'select array_agg(distinct r.account_id) filter (where r.account_id is not null), count(*) from (select t.%I as account_id from %I.%I t '
-    'where t.{status} = %L and %s and coalesce(t.next_attempt_at, t.%I) <= $1 limit 1000) r',
-    q.account_column, q.table_schema, q.table_name, q.pending_word, punctual.level_condition(q), q.due_column)
-  into v_accounts, v_rows using p_now;
+  execute format('select * from punctual.%I($1)', q.name || '.due_accounts') into v_accounts, v_rows using p_now;
   if v_accounts is null then return null; end if;
   if v_rows < 1000 then
     perform punctual.wake_some(q, v_accounts, p_now);
@@ -528,8 +553,7 @@ begin
 end
 $$;
 
--- Of these accounts, those that have a due row and are not known to. The look itself locks nothing, and an account that is locked at this
--- moment is being judged by somebody else.
+-- Makes those of them ready that have something to do. An account that is locked at this moment is being judged by somebody else.
 create function punctual.wake_some(q punctual.queues, p_accounts uuid[], p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -542,13 +566,7 @@ begin
    where a.id = any (p_accounts) and not exists (select from punctual.pace p where p.queue = q.name and p.account_id = a.id)
   on conflict do nothing;
 
-  execute format(
-    'select array_agg(p.account_id), array_agg(h.due) from punctual.pace p '
-    'cross join lateral %s h where p.queue = $2 and p.account_id = any ($3) and p.next_ok_at <= $1 and (p.ready_at is null or p.ready_at > $1) '
-    'and (p.busy_until is null or p.busy_until <= $1)',
-    punctual.head_query(q, 'p.account_id', format('coalesce(t.next_attempt_at, t.%I) <= $1', q.due_column),
-      case when exists (select from punctual.pace p where p.queue = q.name and p.held is not null) then 'p.held' end, '$1', false))
-  into v_found, v_due using p_now, q.name, p_accounts;
+  execute format('select * from punctual.%I($1, $2)', q.name || '.awake') into v_found, v_due using p_accounts, p_now;
 
   with locked as materialized (
     select p.account_id from punctual.pace p

@@ -1,16 +1,5 @@
 -- Writing outcomes back, and what they say of the providers.
 
--- SQL: `, column = what p_result (SQL, jsonb) says of it` for each result column.
-create function punctual.set_results(q punctual.queues, p_result text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (
-    select coalesce(string_agg(format(case when c = any (q.jsonb_columns) then ', %1$I = coalesce(%2$s->%1$L, t.%1$I)'
-                                         else ', %1$I = coalesce(%2$s->>%1$L, t.%1$I)' end, c, p_result), ''), '')
-    from unnest(q.result_columns) c);
-end
-$$;
-
 -- The accounts of settled rows are free again. What for certain had no effect gives its place back: as long as the account bears this
 -- claim no later one has counted, so `used` is of the claim's day, and the latest of `recent` is this claim's. What the provider refused
 -- gives back its place in the day, as nothing was sent, and not that in the hour and the gap, as it was called.
@@ -57,20 +46,23 @@ end
 $$;
 
 -- What outcomes say of accounts: a provider's limit or refusal holds for the whole account, in all queues. A limit whoever's the row is by now;
--- a refusal counts once; any other answer ends it. p_records: as settle_outcomes takes them.
-create function punctual.note_accounts(q punctual.queues, p_records jsonb, p_now timestamptz) returns void
+-- a refusal counts once; any other answer ends it. p_done, p_records: as settle_outcomes takes them.
+create function punctual.note_accounts(q punctual.queues, p_done jsonb, p_records jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_said jsonb;
 begin
   select jsonb_agg(r) into v_said from jsonb_array_elements(p_records) r where r->>'limit_scope' = 'account' or r->>'refused' in ('row', 'account');
   if exists (select from punctual.accounts a where a.refused is not null) then
-    execute format('select coalesce($2, ''[]'') || coalesce(jsonb_agg(r || jsonb_build_object(''account_id'', t.%1$I)), ''[]'') '
-                   'from jsonb_array_elements($1) r join %2$I.%3$I t on t.id = (r->>''id'')::%4$s '
-                   'where t.%1$I in (select a.id from punctual.accounts a where a.refused is not null) '
-                   'and (r->>''outcome'' in (''done'', ''again'') or r->>''limit_scope'' is not null)',
+    -- What ends a refusal.
+    execute format('select coalesce($3, ''[]'') || coalesce(jsonb_agg(o.said || jsonb_build_object(''account_id'', t.%1$I)), ''[]'') '
+                   'from (select r as said from jsonb_array_elements($2) r union all '
+                   '      select jsonb_build_object(''id'', i, ''claim_id'', g->''claim_id'', ''outcome'', ''done'') '
+                   '        from jsonb_array_elements($1) g cross join lateral jsonb_array_elements_text(g->''ids'') i) o '
+                   'join %2$I.%3$I t on t.id = (o.said->>''id'')::%4$s where t.%1$I in (select a.id from punctual.accounts a where a.refused is not null) '
+                   'and (o.said->>''outcome'' in (''done'', ''again'') or o.said->>''limit_scope'' is not null)',
                    q.account_column, q.table_schema, q.table_name, q.id_type)
-    into v_said using p_records, v_said;
+    into v_said using p_done, p_records, v_said;
   end if;
   if coalesce(v_said, '[]') = '[]' then return; end if;
   -- In a statement of its own: what others wrote of them until they were locked is counted.
@@ -101,7 +93,110 @@ begin
 end
 $$;
 
--- Writes outcomes back, fenced by the claim that each row was taken under.
+-- Outcomes, as records: done rows come as ids by their claim, for there are many; of two by one claim that it was done is the truth.
+create function punctual.list_outcomes(p_done jsonb, p_records jsonb)
+returns table (id text, claim_id uuid, outcome text, error text, result jsonb, delay_seconds double precision, rate_limited boolean,
+               limit_scope text, refused text, refusal text)
+language plpgsql immutable set search_path = '' rows 10 as $$
+begin
+  if p_records = '[]' then
+    return query select i, (g->>'claim_id')::uuid, 'done', null, null::jsonb, null::double precision, false, null, null, null
+                   from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i;
+  else
+    return query
+      select distinct on (o.id, o.claim_id) o.*
+        from (select i as id, (g->>'claim_id')::uuid as claim_id, 'done' as outcome, null as error, null::jsonb as result,
+                     null::double precision as delay_seconds, false as rate_limited, null as limit_scope, null as refused, null as refusal
+                from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i
+              union all
+              select r.id, r.claim_id, r.outcome, r.error, r.result, r.delay_seconds, coalesce(r.rate_limited, false), r.limit_scope, r.refused, r.refusal
+                from jsonb_to_recordset(p_records) r (id text, claim_id uuid, outcome text, error text, result jsonb,
+                       delay_seconds double precision, rate_limited boolean, limit_scope text, refused text, refusal text)) o
+       order by o.id, o.claim_id, o.outcome = 'done' desc;
+  end if;
+end
+$$;
+
+-- Writes outcomes to the rows that still belong to the claim. Proof that one was done is the truth, whatever a sweep or an operator has made of the
+-- row meanwhile; a row that they have dealt with takes only what it lacks.
+--
+-- asked: how many there were; settled: how many rows were written; written: which (id/claim), where that is not all; counts: by outcome; applied: [{id, claim_id, outcome, …}] of those that have
+-- consequences; changed: those whose outcome is another than was asked for.
+insert into punctual.templates (verb, text) values ('settle', $template$
+create function {function}(
+  p_done jsonb, p_records jsonb, p_max_attempts integer, p_now timestamptz,
+  out asked integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  with told as materialized (
+    select o.id::{id_type} as id, o.claim_id, o.outcome, o.error, o.result, o.delay_seconds, o.rate_limited, o.limit_scope, o.refused, o.refusal
+      from punctual.list_outcomes(p_done, p_records) o order by 1),
+  written as (
+    update {table} t set
+      {status} = (case {outcome} when 'done' then {done} when 'dead' then {dead} when 'unknown' then {unknown} else {pending} end)::{status_type},
+      lease_expires_at = null,
+      attempts = case when o.outcome = 'release' or (o.outcome = 'retry' and o.rate_limited) then greatest(t.attempts - 1, 0)
+                      when o.outcome = 'again' then 0 else t.attempts end,
+      next_attempt_at = case {outcome} when 'retry' then {retry_at} when 'again' then null else t.next_attempt_at end,
+      -- Anchored on the last due time: lateness does not add up, and slots that were missed are not made up for. The first after the
+      -- claim, not after now: work that goes on past its next slot does not lose it.
+      {due} = case when o.outcome <> 'again' then t.{due}
+                   -- A due time that is none, by somebody's hand, is no anchor.
+                   when isfinite(t.{due}) then t.{due} + make_interval(secs => o.delay_seconds
+                        * (1 + greatest(0, floor(extract(epoch from coalesce(t.claimed_at, p_now) - t.{due}) / o.delay_seconds))))
+                   else coalesce(t.claimed_at, p_now) + make_interval(secs => o.delay_seconds) end,
+      finished_at = case when {outcome} in ('done', 'dead', 'unknown') then p_now end,
+      last_error = case when {outcome} in ('retry', 'dead', 'unknown') then left(o.error, 2000)
+                        when o.outcome = 'release' then t.last_error end
+      {set_results} {set_reconcile}
+      from told o {old_row}
+     where t.id = o.id and t.claim_id = o.claim_id
+       and (t.{status} = {running}
+            or (t.{status} = {unknown} and o.outcome not in ('unknown', 'release'))
+            or (o.outcome = 'done' and (t.{status} <> {done} or t.lease_expires_at is not null))
+            -- Swept, or an operator's hand was on it.
+            or (t.{status} = {pending} and t.lease_expires_at is not null and o.outcome in ('dead', 'again')))
+    returning t.id, o.claim_id, {outcome} as outcome, o.outcome as asked_outcome, o.result, o.error, o.rate_limited, o.limit_scope, o.refused,
+              o.refusal, o.delay_seconds, t.claimed_at, {old_due} as due, {account_id} as account_id, {pair_id} as pair, {late} as late)
+  select (select count(*) from told), count(*),
+         case when count(*) < (select count(*) from told) then coalesce(array_agg(w.id || '/' || w.claim_id), '{}') else '{}' end,
+         jsonb_build_object(
+           'done', count(*) filter (where w.outcome = 'done'), 'retried', count(*) filter (where w.outcome = 'retry'),
+           'again', count(*) filter (where w.outcome = 'again'), 'dead', count(*) filter (where w.outcome = 'dead'),
+           'unknown', count(*) filter (where w.outcome = 'unknown'), 'released', count(*) filter (where w.outcome = 'release'),
+           'limited', count(*) filter (where w.rate_limited and w.refused is null)),
+         coalesce(jsonb_agg(to_jsonb(w) - 'asked_outcome' order by w.id) filter (where {has_consequences}), '[]'),
+         coalesce(jsonb_agg(jsonb_build_object('id', w.id::text, 'claim_id', w.claim_id, 'verdict', 'applied', 'outcome', w.outcome) order by w.id)
+                    filter (where w.outcome <> w.asked_outcome), '[]')
+    into asked, settled, written, counts, applied, changed
+    from written w;
+end
+$$
+$template$),
+-- Of outcomes of which some were not written: which, and why. Asked after settle, whose rows are `already` then and left out by p_settled.
+-- already: written before, by an exchange whose answer was lost. lost: another claim or an operator has the row.
+('judge', $template$
+create function {function}(p_done jsonb, p_records jsonb, p_settled text[], out exceptions jsonb, out late jsonb, out freed jsonb)
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  select jsonb_agg(jsonb_build_object('id', j.id, 'claim_id', j.claim_id, 'verdict', j.verdict, 'outcome', case when j.verdict = 'already' then
+             case j.status when {done} then 'done' when {dead} then 'dead' when {unknown} then 'unknown' else j.outcome end else j.outcome end) order by j.id),
+         jsonb_agg(jsonb_build_object('id', j.id, 'claim_id', j.claim_id, 'result', j.result) order by j.id)
+           filter (where j.verdict = 'lost' and j.outcome = 'done'),
+         jsonb_agg(jsonb_build_object('account_id', j.account_id, 'claim_id', j.claim_id, 'outcome', 'lost')) filter (where j.account_id is not null)
+    into exceptions, late, freed
+    from (select o.id, o.claim_id, o.outcome, o.result, t.{status} as status, {account_id} as account_id,
+                 case when t.claim_id = o.claim_id and t.lease_expires_at is null then 'already' else 'lost' end as verdict
+            from punctual.list_outcomes(p_done, p_records) o
+            left join lateral (select t.* from {table} t where t.id = o.id::{id_type} limit 1) t on true
+           where o.id || '/' || coalesce(o.claim_id::text, '') <> all (p_settled)) j;
+end
+$$
+$template$);
+
+-- Writes outcomes back, fenced by the claim that each row was taken under, and sees to what follows from them.
 --
 -- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited,
 --             limit_scope, account_id, account_pause_seconds, refused, refusal}]}; outcome is done, retry, again, dead, unknown or release. limit_scope
@@ -110,180 +205,76 @@ $$;
 --             provider refused the row (for refusal), the account, or the provider as a whole; see count_refusal() and refusal_pause().
 --
 -- Answers {done, retried, again, dead, unknown, released, lost, limited, exceptions}: the counts of what was applied, and
--- [{id, claim_id, verdict, outcome}] of all that did not go as it was asked. `already`: applied before, by an exchange whose answer
--- was lost. `lost`: another claim or an operator has the row; that one was done all the same is heard, see hear_late. An exhausted retry is
--- applied as `dead`.
+-- [{id, claim_id, verdict, outcome}] of all that did not go as it was asked; see judge. One that was done and is lost is heard, see hear_late. An
+-- exhausted retry is applied as `dead`.
 create function punctual.settle_outcomes(q punctual.queues, p_outcomes jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
+  v_done jsonb := coalesce(p_outcomes->'done', '[]');
   v_records jsonb := coalesce(p_outcomes->'records', '[]');
-  v_group record;
-  v_done integer := 0;
-  v_count integer;
-  v_judged jsonb;
-  v_applied jsonb;
+  v_settled record;
+  v_exceptions jsonb;
+  v_missed jsonb;
   v_late jsonb;
-  v_over jsonb;
-  v_told jsonb;
+  v_freed jsonb;
 begin
   if q.source = 'pgmq' then return punctual.settle_messages(q, p_outcomes, p_now); end if;
-  for v_group in
-    select (g->>'claim_id')::uuid as claim_id, g->'ids' as ids, jsonb_array_length(g->'ids') as asked
-      from jsonb_array_elements(coalesce(p_outcomes->'done', '[]')) g where g ? 'ids'
-  loop
-    if q.account_column is null and q.after_settle is null then
-      -- The common outcome of a plain queue: one fence and the primary key, no look at the row before.
-      execute punctual.render_sql(q,
-        'update %I.%I t set {status} = %L, lease_expires_at = null, finished_at = $1, last_error = null '
-        'where t.id = any (array(select jsonb_array_elements_text($2)::%s)) and t.claim_id = $3 and t.lease_expires_at is not null',
-        q.table_schema, q.table_name, q.done_word, q.id_type)
-      using p_now, v_group.ids, v_group.claim_id;
-      get diagnostics v_count = row_count;
-      v_done := v_done + v_count;
-      continue when v_count = v_group.asked;
-      -- Some were not ours any more, or done before: find out which, row by row. Those just done are `already` then.
-      v_records := v_records || (select jsonb_agg(jsonb_build_object('id', i, 'claim_id', v_group.claim_id, 'outcome', 'done'))
-                                   from jsonb_array_elements_text(v_group.ids) i);
-    else
-      v_records := v_records || (select coalesce(jsonb_agg(jsonb_build_object('id', i, 'claim_id', v_group.claim_id, 'outcome', 'done')), '[]')
-                                   from jsonb_array_elements_text(v_group.ids) i);
-    end if;
-  end loop;
-
-  if v_records = '[]' then
-    return jsonb_build_object('done', v_done, 'retried', 0, 'again', 0, 'dead', 0, 'unknown', 0, 'released', 0, 'lost', 0, 'limited', 0,
-                              'exceptions', jsonb '[]');
+  if v_done = '[]' and v_records = '[]' then
+    return '{"done": 0, "retried": 0, "again": 0, "dead": 0, "unknown": 0, "released": 0, "lost": 0, "limited": 0, "exceptions": []}';
   end if;
-
   -- Before the rows: accounts are locked first.
-  if q.account_column is not null then perform punctual.note_accounts(q, v_records, p_now); end if;
-
-  execute punctual.render_sql(q, $sql$
-    with asked as materialized (
-      select distinct on (id, claim_id) (r->>'id')::%1$s as id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome, r->>'error' as error,
-             r->'result' as result, (r->>'delay_seconds')::double precision as delay_seconds,
-             coalesce((r->>'rate_limited')::boolean, false) as rate_limited, r->>'limit_scope' as limit_scope,
-             r->>'refused' as refused, r->>'refusal' as refusal
-        from jsonb_array_elements($1) r
-       -- Told twice by one claim: that it was done is the truth.
-       order by id, claim_id, r->>'outcome' = 'done' desc
-    ),
-    before as materialized (
-      select t.id, t.{status} as status, t.claim_id, t.lease_expires_at, t.attempts, t.max_attempts, t.claimed_at, t.%2$I as due, %15$s as account_id
-        from %3$I.%4$I t where t.id = any (array(select a.id from asked a)) order by t.id for no key update
-    ),
-    judged as materialized (
-      select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, a.limit_scope, a.refused, a.refusal, b.attempts, b.due,
-             coalesce(b.claimed_at, $3) as claimed_at, b.account_id,
-             case when b.claim_id is distinct from a.claim_id then 'lost'
-                  when b.status = %13$L then 'applied'
-                  when b.status = %5$L and a.outcome not in ('unknown', 'release') then 'applied'
-                  -- Proof that it was done is the truth, whatever a sweep or an operator has made of the row meanwhile.
-                  when a.outcome = 'done' and (b.status <> %6$L or b.lease_expires_at is not null) then 'applied'
-                  -- Settled before: the lease is gone.
-                  when b.lease_expires_at is null then 'already'
-                  -- Swept, or an operator's hand was on it.
-                  when b.status = %8$L and a.outcome in ('dead', 'again') then 'applied'
-                  else 'lost' end as verdict,
-             case when a.outcome = 'retry' and not a.rate_limited and b.attempts >= coalesce(b.max_attempts, $2) then 'dead'
-                  else a.outcome end as outcome,
-             a.outcome as asked_outcome,
-             b.status as status_before
-        from asked a left join before b on b.id = a.id
-    ),
-    applied as (
-      update %3$I.%4$I t set
-        {status} = (case j.outcome when 'done' then %6$L when 'dead' then %7$L when 'unknown' then %5$L else %8$L end)::%11$s,
-        lease_expires_at = null,
-        attempts = case when j.outcome = 'release' or (j.outcome = 'retry' and j.rate_limited) then greatest(t.attempts - 1, 0)
-                        when j.outcome = 'again' then 0 else t.attempts end,
-        next_attempt_at = case j.outcome when 'retry' then %12$s when 'again' then null else t.next_attempt_at end,
-        -- Anchored on the last due time: lateness does not add up, and slots that were missed are not made up for. The first after the
-        -- claim, not after now: work that goes on past its next slot does not lose it.
-        %2$I = case when j.outcome <> 'again' then t.%2$I
-                    -- A due time that is none, by somebody's hand, is no anchor.
-                    when isfinite(t.%2$I) then t.%2$I + make_interval(secs => j.delay_seconds
-                         * (1 + greatest(0, floor(extract(epoch from j.claimed_at - t.%2$I) / j.delay_seconds))))
-                    else j.claimed_at + make_interval(secs => j.delay_seconds) end,
-        finished_at = case when j.outcome in ('done', 'dead', 'unknown') then $3 end,
-        last_error = case when j.outcome in ('retry', 'dead', 'unknown') then left(j.error, 2000)
-                          when j.outcome = 'release' then t.last_error end
-        %10$s %14$s
-        from judged j where t.id = j.id and j.verdict = 'applied'
-      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.limit_scope, j.refused, j.refusal, j.delay_seconds, t.claimed_at, j.due %9$s
-    )
-    select (select jsonb_agg(jsonb_build_object('id', j.id::text, 'claim_id', j.claim_id, 'verdict', j.verdict,
-                      'outcome', case when j.verdict = 'already' then
-                        case j.status_before when %6$L then 'done' when %7$L then 'dead' when %5$L then 'unknown' else j.asked_outcome end
-                        else j.outcome end))
-              from judged j where j.verdict <> 'applied' or j.outcome <> j.asked_outcome),
-           (select jsonb_agg(to_jsonb(a)) from applied a),
-           (select jsonb_agg(jsonb_build_object('id', j.id::text, 'claim_id', j.claim_id, 'result', j.result) order by j.id)
-              from judged j where j.verdict = 'lost' and j.asked_outcome = 'done'),
-           (select jsonb_agg(jsonb_build_object('account_id', j.account_id, 'claim_id', j.claim_id, 'outcome', 'lost'))
-              from judged j where j.verdict <> 'applied' and j.account_id is not null)
-    $sql$,
-    q.id_type, q.due_column, q.table_schema, q.table_name, q.unknown_word, q.done_word, q.dead_word, q.pending_word,
-    case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end
-      || case when q.pair_column is null then ', null as pair' else format(', t.%I as pair', q.pair_column) end
-      || case when q.delivery = 'at-most-once' then ', t.reconcile ? ''late_proof'' as late' else ', false as late' end,
-    punctual.set_results(q, 'j.result'),
-    q.status_type,
-    -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
-    case when q.account_column is null then '$3 + make_interval(secs => coalesce(j.delay_seconds, 0))' else 't.next_attempt_at' end,
-    q.running_word,
-    case when q.delivery = 'at-most-once' then
-      ', reconcile_at = case when j.outcome = ''unknown'' then punctual.next_look_at(0, $3) end, '
-      'reconcile = case when j.outcome = ''unknown'' then punctual.begin_reconcile(' || quote_literal(q.name)
-      || ', to_jsonb(t.*), coalesce(t.lease_expires_at, $3)) else t.reconcile end' end,
-    case when q.account_column is null then 'null::uuid' else format('t.%I', q.account_column) end)
-  into v_judged, v_applied, v_late, v_over using v_records, q.max_attempts, p_now;
-
-  v_judged := coalesce(v_judged, '[]');
-  v_applied := coalesce(v_applied, '[]');
+  if q.account_column is not null then perform punctual.note_accounts(q, v_done, v_records, p_now); end if;
+  execute format('select * from punctual.%I($1, $2, $3, $4)', q.name || '.settle') into v_settled using v_done, v_records, q.max_attempts, p_now;
+  v_exceptions := v_settled.changed;
+  if v_settled.settled < v_settled.asked then
+    execute format('select * from punctual.%I($1, $2, $3)', q.name || '.judge') into v_missed, v_late, v_freed using v_done, v_records, v_settled.written;
+    v_exceptions := v_exceptions || coalesce(v_missed, '[]');
+  end if;
 
   insert into punctual.history (queue, row_id, at, event, text)
   select q.name, r->>'id', p_now, r->>'outcome', left(r->>'error', 2000)
-    from jsonb_array_elements(v_applied) r where r->>'outcome' in ('retry', 'dead', 'unknown');
+    from jsonb_array_elements(v_settled.applied) r where r->>'outcome' in ('retry', 'dead', 'unknown');
   if q.account_column is not null then
     -- The attempt of a row that somebody has settled meanwhile is over as well.
-    perform punctual.free_accounts(q, v_applied || coalesce(v_over, '[]'), p_now);
+    perform punctual.free_accounts(q, v_settled.applied || coalesce(v_freed, '[]'), p_now);
   end if;
   if q.delivery = 'at-most-once' then
     -- A webhook or a look may have been here first: what is known by them is known now, and nobody has to look again.
-    perform punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_applied) r
+    perform punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_settled.applied) r
                                               where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now);
-    perform punctual.apply_late_proof(q, r->>'id', p_now) from jsonb_array_elements(v_applied) r where (r->>'late')::boolean;
+    perform punctual.apply_late_proof(q, r->>'id', p_now) from jsonb_array_elements(v_settled.applied) r where (r->>'late')::boolean;
     perform punctual.hear_late(q, r->>'id', r->>'claim_id', r->'result', p_now) from jsonb_array_elements(v_late) r;
   end if;
-
-  if q.after_settle is not null and v_applied <> '[]' then
-    v_told := v_applied;
-    if q.delivery = 'at-most-once' then
-      -- It has been told already of what receipts and proofs made of a row just now.
-      execute punctual.render_sql(q,
-        'select coalesce(jsonb_agg(a order by n), ''[]'') from jsonb_array_elements($1) with ordinality e (a, n) join %I.%I t on t.id = (a->>''id'')::%s '
-        'where t.{status} = (case a->>''outcome'' when ''done'' then %L when ''dead'' then %L when ''unknown'' then %L else %L end)::%s',
-        q.table_schema, q.table_name, q.id_type, q.done_word, q.dead_word, q.unknown_word, q.pending_word, q.status_type)
-      into v_told using v_applied;
-    end if;
-    if v_told <> '[]' then perform punctual.call_after_settle(q.after_settle, v_told, p_now); end if;
-  end if;
-
-  return (
-    select jsonb_build_object(
-      'done', v_done + count(*) filter (where r->>'outcome' = 'done'),
-      'retried', count(*) filter (where r->>'outcome' = 'retry'),
-      'again', count(*) filter (where r->>'outcome' = 'again'),
-      'dead', count(*) filter (where r->>'outcome' = 'dead'),
-      'unknown', count(*) filter (where r->>'outcome' = 'unknown'),
-      'released', count(*) filter (where r->>'outcome' = 'release'),
-      'lost', (select count(*) from jsonb_array_elements(v_judged) j where j->>'verdict' = 'lost'),
-      'limited', count(*) filter (where (r->>'rate_limited')::boolean and r->>'refused' is null),
-      'exceptions', v_judged)
-    from jsonb_array_elements(v_applied) r);
+  if q.after_settle is not null then perform punctual.tell_of_settled(q, v_settled.applied, p_now); end if;
+  return v_settled.counts || jsonb_build_object(
+    'lost', (select count(*) from jsonb_array_elements(v_exceptions) e where e->>'verdict' = 'lost'), 'exceptions', v_exceptions);
 end
 $$;
+
+-- Tells after_settle of rows that were settled. It has been told already of what receipts and proofs made of a row in this call.
+create function punctual.tell_of_settled(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_told jsonb := p_applied;
+begin
+  if q.delivery = 'at-most-once' and p_applied <> '[]' then
+    execute format('select punctual.%I($1)', q.name || '.as_settled') into v_told using p_applied;
+  end if;
+  if v_told <> '[]' then perform punctual.call_after_settle(q.after_settle, v_told, p_now); end if;
+end
+$$;
+insert into punctual.templates (verb, text) values ('as_settled', $template$
+create function {function}(p_applied jsonb) returns jsonb
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  return (
+    select coalesce(jsonb_agg(a.item order by a.n), '[]')
+      from jsonb_array_elements(p_applied) with ordinality a (item, n) join {table} t on t.id = (a.item->>'id')::{id_type}
+     where t.{status} = (case a.item->>'outcome' when 'done' then {done} when 'dead' then {dead} when 'unknown' then {unknown} else {pending} end)::{status_type});
+end
+$$
+$template$);
 
 -- How far rows are that run: [{id, claim_id, progress}]. What cannot be written is left out: it is no outcome.
 create function punctual.note_progress(q punctual.queues, p_progress jsonb) returns void

@@ -251,6 +251,19 @@ begin
 end
 $$;
 
+insert into punctual.templates (verb, text) values ('pick_looks', $template$
+create function {function}(p_want integer, p_providers text[], p_now timestamptz) returns text[]
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  return array(
+    select t.id::text from {table} t
+     where t.{status} = {unknown} and t.reconcile_at <= p_now and t.claim_id is not null and t.reconcile ? 'over_at' and {of_providers}
+     order by t.reconcile_at, t.id limit p_want for no key update skip locked);
+end
+$$
+$template$);
+
 -- Hands out unknown rows whose provider is to be asked: [{id, claim_id, attempted_at, over_seconds, row, account, evidence}]. attempted_at is
 -- of the first of its uncertain attempts, account is who it was sent as, over_seconds how long ago the attempt was over for certain,
 -- negative while it is not. Each is handed out again after p_lease_seconds, if nobody has come back with an answer by then.
@@ -262,15 +275,9 @@ declare
   v_looks jsonb;
   v_evidence jsonb := '{}';
 begin
-  execute punctual.render_sql(q,
-    'select array(select s.id::text from %I.%I s where s.{status} = %L and s.reconcile_at <= $1 and s.claim_id is not null '
-    'and s.reconcile ? ''over_at'' and %s order by s.reconcile_at, s.id limit $2 for no key update skip locked)',
-    q.table_schema, q.table_name, q.unknown_word,
-    case when q.account_column is null then 'true'
-         else 'exists (select from punctual.accounts a where a.id = (s.reconcile->>''account_id'')::uuid and a.provider = any ($3))' end)
-  into v_ids using p_now, p_want,
+  execute format('select punctual.%I($1, $2, $3)', q.name || '.pick_looks') into v_ids using p_want,
     array(select c from unnest(p_configured) c
-           where not exists (select from punctual.providers v where v.name = c and v.paused_until > p_now));
+           where not exists (select from punctual.providers v where v.name = c and v.paused_until > p_now)), p_now;
   if v_ids = '{}' then return '[]'; end if;
   execute format($sql$
     with taken as (

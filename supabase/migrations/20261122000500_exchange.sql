@@ -1,36 +1,62 @@
--- exchange: the whole protocol between a tick and the database, in one call.
+-- exchange: the whole protocol between a tick and the database, in one call of five steps: open the tick, settle, sweep, claim, note.
 
--- Due rows of one partition, counted to 1,000.
+-- Due rows of one partition, counted to 1,000; and their first due time, or the first after now: null when there is none.
+insert into punctual.templates (verb, text) values ('count_due', $template$
+create function {function}(p_partition text, p_now timestamptz) returns integer
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  return (
+    select count(*) from (
+      select from {levels} cross join lateral (
+        select from {table} t where t.{status} = {pending} and {in_partition} and {at_level} and {due_at} <= p_now limit 1000) r
+       limit 1000) c);
+end
+$$
+$template$), ('first_due_at', $template$
+create function {function}(p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  return (
+    select min(r.due) from {levels} cross join lateral (
+      select {due_at} as due from {table} t where t.{status} = {pending} and {in_partition} and {at_level} and {due_at} <= p_now
+       order by {due_at}, t.id limit 1) r);
+end
+$$
+$template$), ('next_due_at', $template$
+create function {function}(p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  return (
+    select min(r.due) from {levels} cross join lateral (
+      select {due_at} as due from {table} t where t.{status} = {pending} and {in_partition} and {at_level} and {due_at} > p_now
+       order by {due_at}, t.id limit 1) r
+     where r.due < 'infinity');
+end
+$$
+$template$);
+
 create function punctual.count_due(q punctual.queues, p_partition text, p_now timestamptz) returns integer
 language plpgsql stable set search_path = '' as $$
 declare
   v_count integer;
 begin
   if q.source = 'pgmq' then return punctual.count_due_messages(q, p_partition, p_now); end if;
-  execute punctual.render_sql(q,
-    'select count(*) from (select from %s cross join lateral (select from %I.%I t '
-    'where t.{status} = %L and %s and %s and coalesce(t.next_attempt_at, t.%I) <= $1 limit 1000) r limit 1000) c',
-    punctual.due_levels(q), q.table_schema, q.table_name, q.pending_word, punctual.partition_condition(q, p_partition),
-    punctual.level_condition(q), q.due_column)
-  into v_count using p_now;
+  execute format('select punctual.%I($1, $2)', q.name || '.count_due') into v_count using p_partition, p_now;
   return v_count;
 end
 $$;
 
--- The first due time before now, or after it; null when there is none.
 create function punctual.first_due_at(q punctual.queues, p_partition text, p_past boolean, p_now timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
   v_at timestamptz;
 begin
   if q.source = 'pgmq' then return punctual.first_due_message_at(q, p_partition, p_past, p_now); end if;
-  execute punctual.render_sql(q,
-    'select min(r.due) from %6$s cross join lateral (select coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t '
-    'where t.{status} = %4$L and %5$s and %7$s and coalesce(t.next_attempt_at, t.%1$I) %8$s $1 '
-    'order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1) r where r.due < ''infinity''',
-    q.due_column, q.table_schema, q.table_name, q.pending_word, punctual.partition_condition(q, p_partition),
-    punctual.due_levels(q), punctual.level_condition(q), case when p_past then '<=' else '>' end)
-  into v_at using p_now;
+  execute format('select punctual.%I($1, $2)', q.name || case when p_past then '.first_due_at' else '.next_due_at' end)
+  into v_at using p_partition, p_now;
   return v_at;
 end
 $$;
@@ -213,6 +239,235 @@ begin
 end
 $$;
 
+-- A call of a tick, as the steps of an exchange hand it on.
+create type punctual.call as (
+  queue punctual.queues,
+  partition punctual.partitions,
+  tick punctual.ticks,
+  -- The tick's first.
+  is_new boolean,
+  -- Its number. One that is not above the tick's last came late or is repeated: it claims nothing, and what it brings besides outcomes was taken.
+  seq integer,
+  -- The claim of the exchange that it repeats: {claim_id, lease_expires_at}.
+  repeated jsonb,
+  -- Why the partition starts nothing.
+  paused text,
+  -- Those that are configured, for queues with accounts.
+  providers text[],
+  lease_until timestamptz,
+  now timestamptz
+);
+
+-- What the settings of the session say of this call, and whether it can be worked on at all.
+create function punctual.begin_call(p_tick jsonb, p_close text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform set_config('punctual.settles', p_tick->>'queue', true);
+  -- See begin_reconcile. A tick of a former version does not say.
+  perform set_config('punctual.reconciles', coalesce(p_tick->>'reconciles', ''), true);
+  if p_tick ? 'call_ms' then perform set_config('punctual.call_ms', p_tick->>'call_ms', true); end if;
+  if p_tick ? 'schema' then perform punctual.require_schema(p_tick->>'schema'); end if;
+  if (p_tick->>'limit_seconds')::double precision is null then
+    raise exception 'the tick names no limit_seconds' using errcode = '22023';
+  end if;
+  if p_close not in ('no', 'if_drained', 'yes') then
+    raise exception 'p_close is "%"', p_close using errcode = '22023';
+  end if;
+end
+$$;
+
+-- Opens the tick, and locks what the call needs of it before all else.
+create function punctual.open_call(p_tick jsonb, p_claim_id uuid, p_want integer, p_now timestamptz) returns punctual.call
+language plpgsql set search_path = '' as $$
+declare
+  q punctual.queues := punctual.read_queue(p_tick->>'queue');
+  v_asked_for text := p_tick->>'asked_for';
+  v_partition punctual.partitions;
+  v_opened record;
+  c punctual.call;
+begin
+  select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = p_tick->>'partition';
+  if not found then
+    raise exception 'the queue % has no partition "%"', q.name, p_tick->>'partition'
+      using errcode = 'PT404', hint = 'Insert it into punctual.partitions.';
+  end if;
+  if v_asked_for is not null and (v_asked_for not in ('pending', 'dead') or q.account_column is not null or q.source <> 'table'
+     -- What waits for something has a way back of its own.
+     or (v_asked_for = 'dead' and q.waits_column is not null)) then
+    raise exception 'rows of % that are % cannot be asked for', q.name, v_asked_for
+      using errcode = '22023', hint = 'Only pending or dead rows can, of a queue that has a table and no accounts.';
+  end if;
+  select o.tick, o.is_new into v_opened from punctual.open_tick(q, v_partition, p_tick, p_now) o;
+  c.tick := v_opened.tick;
+  c.is_new := v_opened.is_new;
+  if (v_partition.max_running is not null or v_partition.wakes_from is not null) and p_want is distinct from 0 then
+    select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_partition.partition for no key update;
+  end if;
+  -- Who held the ledger while we waited may have paused the queue: see after_restore.
+  q := punctual.read_queue(q.name);
+  c.queue := q;
+  c.partition := v_partition;
+  c.now := coalesce(p_now, clock_timestamp());
+  c.seq := coalesce((p_tick->>'seq')::integer, (c.tick).last_seq + 1);
+  c.repeated := (select r from jsonb_array_elements((c.tick).claims) r where r->>'claim_id' = p_claim_id::text);
+  c.paused := case when v_partition.paused_at <= c.now then coalesce(v_partition.paused_reason, 'the partition is paused')
+                   when q.paused_at <= c.now then coalesce(q.paused_reason, 'the queue is paused') end;
+  c.providers := array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]')));
+  -- Longer than any run of the function can be, so that a fenced row is never still being performed.
+  c.lease_until := c.now + make_interval(secs => greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30));
+  return c;
+end
+$$;
+
+-- Whether it is the tick's next exchange: neither late nor repeated.
+create function punctual.is_next(c punctual.call) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  return c.repeated is null and c.seq > (c.tick).last_seq;
+end
+$$;
+
+-- Whether the tick may be given rows.
+create function punctual.may_claim(c punctual.call) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  return punctual.is_next(c) and (c.tick).admitted and (c.tick).closed_at is null and (c.tick).deadline_at > c.now;
+end
+$$;
+
+-- Step 2: outcomes, the rows of claims whose answer never arrived among them, and how far rows are. Answers as settle_outcomes does.
+create function punctual.settle_call(c punctual.call, p_outcomes jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_records jsonb := coalesce(p_outcomes->'records', '[]');
+  v_claim jsonb;
+begin
+  for v_claim in
+    select r from jsonb_array_elements((c.tick).claims) r where coalesce(p_outcomes->'release_claims', '[]') ? (r->>'claim_id')
+  loop
+    v_records := v_records || punctual.list_claimed(c.queue, v_claim, 'releases');
+  end loop;
+  perform punctual.note_progress(c.queue, p_outcomes->'progress');
+  return punctual.settle_outcomes(c.queue, jsonb_build_object('done', coalesce(p_outcomes->'done', '[]'), 'records', v_records), c.now);
+end
+$$;
+
+-- What a new tick makes use of before it claims: what providers told, and what the queue's own function has to do.
+create function punctual.arrive(c punctual.call) returns void
+language plpgsql set search_path = '' as $$
+declare
+  q punctual.queues := c.queue;
+begin
+  if q.delivery = 'at-most-once' then perform punctual.apply_receipts(q, null, c.now); end if;
+  if q.before_claim is null then return; end if;
+  perform set_config('punctual.settles', '', true);
+  begin
+    execute format('select %s($1, $2)', q.before_claim) using (c.partition).partition, c.now;
+  exception when others then
+    perform punctual.note_error(q, '', format('%s failed: %s', q.before_claim, sqlerrm), c.now);
+  end;
+  perform set_config('punctual.settles', q.name, true);
+end
+$$;
+
+-- Step 4: up to p_want rows. `more`: there is work that it has not come to.
+create function punctual.claim_call(c punctual.call, p_claim_id uuid, p_want integer, out rows jsonb, out more boolean)
+language plpgsql set search_path = '' as $$
+declare
+  q punctual.queues := c.queue;
+  v_partition punctual.partitions := c.partition;
+  v_asked_for text := (c.tick).asked_for;
+  v_wakes_from uuid;
+begin
+  more := false;
+  if v_partition.max_running is not null and q.account_column is null then
+    rows := punctual.claim_limited_rows(q, v_partition, p_claim_id, p_want, c.lease_until,
+                                        case when v_asked_for = 'dead' then punctual.asked_at(c.tick) end, c.now);
+  elsif v_asked_for = 'dead' then
+    rows := punctual.claim_dead_rows(q, v_partition.partition, p_claim_id, p_want, c.lease_until, punctual.asked_at(c.tick), c.now);
+  elsif q.account_column is null then
+    rows := punctual.claim_rows(q, v_partition.partition, p_claim_id, p_want, c.lease_until, c.now);
+  else
+    rows := '[]';
+    if c.is_new or v_partition.wakes_from is not null then
+      v_wakes_from := punctual.wake_accounts(q, v_partition.wakes_from, c.now);
+      more := v_wakes_from is not null;
+      update punctual.partitions p set wakes_from = v_wakes_from
+       where p.queue = q.name and p.partition = v_partition.partition and p.wakes_from is distinct from v_wakes_from;
+      -- A few all the same: those that are not awake keep nobody waiting.
+      if punctual.is_call_over() then p_want := least(p_want, 50); end if;
+    end if;
+    if v_partition.max_running is not null then
+      p_want := least(p_want, (select o.most from punctual.partition_opening(q, v_partition, c.now) o));
+    end if;
+    if p_want > 0 then
+      select r.claimed, r.more or claim_call.more into rows, more from punctual.claim_paced_rows(q, p_claim_id, p_want, c.lease_until, c.providers, c.now) r;
+    end if;
+  end if;
+end
+$$;
+
+-- When there is something to do again, in milliseconds; null where nothing waits. p_due: how many rows are due.
+create function punctual.next_due_in_ms(c punctual.call, p_due integer) returns bigint
+language plpgsql stable set search_path = '' as $$
+declare
+  q punctual.queues := c.queue;
+  v_opening record;
+begin
+  select * into v_opening from punctual.partition_opening(q, c.partition, c.now);
+  return case
+    when v_opening.most <= 0 then case when v_opening.opens_at < 'infinity' then round(extract(epoch from v_opening.opens_at - c.now) * 1000) end
+    when c.paused is null
+      and case when q.account_column is null then p_due > 0 else punctual.is_account_ready(q, c.providers, c.now) end then 0
+    else round(extract(epoch from punctual.next_due_at(q, (c.partition).partition, c.now) - c.now) * 1000) end;
+end
+$$;
+
+-- Step 5: what the call did, in the ledger. p_seen: {settled, looked, swept, claim: null if it took nothing, rows}; p_closes: it ends the tick, whose
+-- report is p_report. The tick wrote that before it knew how this call would end; its counts and all that it is known by are columns.
+create function punctual.note_call(
+  c punctual.call, p_settled jsonb, p_looked jsonb, p_swept integer, p_claim jsonb, p_rows integer, p_closes boolean, p_report jsonb,
+  out tick punctual.ticks, out due integer, out next_due_in_ms bigint)
+language plpgsql set search_path = '' as $$
+declare
+  v_outcome text;
+begin
+  if p_closes or (c.tick).closed_at is not null then
+    due := punctual.count_due(c.queue, (c.partition).partition, c.now);
+    next_due_in_ms := punctual.next_due_in_ms(c, due);
+  end if;
+  if p_closes then
+    v_outcome := case when not (c.tick).admitted then 'skipped'
+                      when c.paused is not null and (c.tick).claimed + p_rows = 0 then 'paused'
+                      when (c.tick).claimed + p_rows = 0 and p_swept + (c.tick).swept = 0 and (c.tick).looked + (p_looked->>'looked')::integer = 0 then 'idle'
+                      else 'ran' end;
+  end if;
+  update punctual.ticks t set
+    claims = case when p_closes then '[]' when p_claim is null then t.claims else jsonb_path_query_array(p_claim || t.claims, '$[0 to 7]') end,
+    last_seq = greatest(t.last_seq, c.seq),
+    claimed = t.claimed + p_rows,
+    done = t.done + (p_settled->>'done')::integer,
+    retried = t.retried + (p_settled->>'retried')::integer,
+    again = t.again + (p_settled->>'again')::integer,
+    dead = t.dead + (p_settled->>'dead')::integer,
+    unknown = t.unknown + (p_settled->>'unknown')::integer,
+    released = t.released + (p_settled->>'released')::integer,
+    lost = t.lost + (p_settled->>'lost')::integer,
+    limited = t.limited + (p_settled->>'limited')::integer,
+    swept = t.swept + p_swept,
+    looked = t.looked + (p_looked->>'looked')::integer,
+    resolved = t.resolved + (p_looked->>'done')::integer + (p_looked->>'absent')::integer + (p_looked->>'dead')::integer,
+    closed_at = case when p_closes then c.now else t.closed_at end,
+    outcome = case when p_closes then v_outcome else t.outcome end,
+    report = case when not p_closes then t.report
+                  else p_report - array['queue', 'partition', 'tick', 'clock', 'slot', 'lap', 'chain', 'outcome', 'counts', 'duplicate']
+                       || jsonb_build_object('backlogDue', due, 'nextDueInMs', next_due_in_ms,
+                            'ended', case v_outcome when 'skipped' then null when 'paused' then 'paused' else p_report->>'ended' end) end
+   where t.id = (c.tick).id
+  returning t.* into tick;
+end
+$$;
+
 -- p_tick      {id, queue, partition, clock, path, schedule, slot, lap, chain, limit_seconds, lock, providers, seq, looks, looks_only, asked_for, asked_limit, call_ms, schema}.
 --             providers: the ones that are configured, for queues with accounts.
 --             looks: the most unknown rows to hand out for a look, when there is nothing to claim; looks_only: claim nothing.
@@ -251,227 +506,84 @@ language plpgsql
 set search_path = ''
 set statement_timeout = '4s'
 set lock_timeout = '3s'
--- Every look-up here is by an index and takes a few rows; compiling one took 30 ms, and a scan reads a million rows to count ten.
+-- Every look-up here is by an index and takes a few rows; compiling one took 30 ms, and a scan reads a million rows to count ten. Plans are kept.
 set jit = off
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
-  q punctual.queues;
-  v_partition punctual.partitions;
-  v_tick punctual.ticks;
-  v_opened record;
-  v_now timestamptz;
-  v_outcomes jsonb := coalesce(p_outcomes, '{}');
+  c punctual.call;
+  v_settings record;
   v_settled jsonb;
   v_looked jsonb;
-  v_looks jsonb := '[]';
-  v_rows jsonb := '[]';
   v_swept integer := 0;
-  v_lease_until timestamptz;
-  v_repeated jsonb;
-  v_release jsonb;
-  v_paused text;
-  v_asked_for text := p_tick->>'asked_for';
-  v_settings record;
-  v_opening record;
-  v_seq integer;
-  v_claimed record;
-  v_configured text[] := array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]')));
-  v_claims boolean := false;
+  v_rows jsonb := '[]';
   v_more boolean := false;
-  v_wakes_from uuid;
-  v_want integer;
-  v_close boolean;
-  v_due integer;
-  v_next_due_in_ms bigint;
+  v_looks jsonb := '[]';
+  v_noted record;
 begin
-  perform set_config('punctual.settles', p_tick->>'queue', true);
-  -- See begin_reconcile. A tick of a former version does not say.
-  perform set_config('punctual.reconciles', coalesce(p_tick->>'reconciles', ''), true);
-  if p_tick ? 'call_ms' then perform set_config('punctual.call_ms', p_tick->>'call_ms', true); end if;
-  if p_tick ? 'schema' then perform punctual.require_schema(p_tick->>'schema'); end if;
-  q := punctual.read_queue(p_tick->>'queue');
-  select * into v_partition from punctual.partitions where queue = q.name and partition = p_tick->>'partition';
-  if not found then
-    raise exception 'the queue % has no partition "%"', q.name, p_tick->>'partition'
-      using errcode = 'PT404', hint = 'Insert it into punctual.partitions.';
-  end if;
-  if (p_tick->>'limit_seconds')::double precision is null then
-    raise exception 'the tick names no limit_seconds' using errcode = '22023';
-  end if;
-  if p_close not in ('no', 'if_drained', 'yes') then
-    raise exception 'p_close is "%"', p_close using errcode = '22023';
-  end if;
-  if v_asked_for is not null and (v_asked_for not in ('pending', 'dead') or q.account_column is not null or q.source <> 'table'
-     -- What waits for something has a way back of its own.
-     or (v_asked_for = 'dead' and q.waits_column is not null)) then
-    raise exception 'rows of % that are % cannot be asked for', q.name, v_asked_for
-      using errcode = '22023', hint = 'Only pending or dead rows can, of a queue that has a table and no accounts.';
-  end if;
+  perform punctual.begin_call(p_tick, p_close);
+  c := punctual.open_call(p_tick, p_claim_id, p_want, p_now);
 
-  select o.tick, o.is_new into v_opened from punctual.open_tick(q, v_partition, p_tick, p_now) o;
-  v_tick := v_opened.tick;
-  -- Who held the ledger while we waited may have paused the queue: see after_restore.
-  q := punctual.read_queue(q.name);
-  if (v_partition.max_running is not null or v_partition.wakes_from is not null) and p_want is distinct from 0 then
-    select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_partition.partition for no key update;
-  end if;
-  v_now := coalesce(p_now, clock_timestamp());
-  v_paused := case when v_partition.paused_at <= v_now then coalesce(v_partition.paused_reason, 'the partition is paused')
-                   when q.paused_at <= v_now then coalesce(q.paused_reason, 'the queue is paused') end;
-
-  -- A claim whose answer was lost on its way gave rows to nobody.
-  for v_release in
-    select c from jsonb_array_elements(v_tick.claims) c where coalesce(v_outcomes->'release_claims', '[]') ? (c->>'claim_id')
-  loop
-    v_outcomes := jsonb_set(v_outcomes, '{records}', coalesce(v_outcomes->'records', '[]')
-      || punctual.list_claimed(q, v_release, 'releases'));
-  end loop;
-  perform punctual.note_progress(q, v_outcomes->'progress');
-  v_settled := punctual.settle_outcomes(q, v_outcomes, v_now);
-  v_tick.limited := v_tick.limited + coalesce((v_settled->>'limited')::integer, 0);
-  v_seq := coalesce((p_tick->>'seq')::integer, v_tick.last_seq + 1);
-  -- A repeated exchange brings findings that were judged, and notes that were taken, the first time.
-  v_looked := punctual.settle_looks(q, case when v_seq > v_tick.last_seq then coalesce(v_outcomes->'looks', '[]') else '[]' end, v_now);
-
-  select * into v_settings from punctual.settings_of(q, v_partition, v_tick);
+  v_settled := punctual.settle_call(c, coalesce(p_outcomes, '{}'));
+  v_looked := punctual.settle_looks(c.queue, case when c.seq > (c.tick).last_seq then coalesce(p_outcomes->'looks', '[]') else '[]' end, c.now);
+  -- A limit that this tick has met takes effect at once.
+  c.tick.limited := (c.tick).limited + (v_settled->>'limited')::integer;
+  select * into v_settings from punctual.settings_of(c.queue, c.partition, c.tick);
   v_settings.batch_limit := coalesce((p_tick->>'asked_limit')::integer, v_settings.batch_limit);
-  v_want := least(coalesce(p_want, v_settings.concurrency), v_settings.batch_limit - v_tick.claimed);
-  select c into v_repeated from jsonb_array_elements(v_tick.claims) c where c->>'claim_id' = p_claim_id::text;
-  if v_repeated is not null then
-    v_rows := punctual.list_claimed(q, v_repeated, 'rows');
-  elsif v_seq > v_tick.last_seq and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now then
-    if q.delivery = 'at-most-once' and v_opened.is_new then perform punctual.apply_receipts(q, null, v_now); end if;
-    if q.before_claim is not null and v_opened.is_new then
-      perform set_config('punctual.settles', '', true);
-      begin
-        execute format('select %s($1, $2)', q.before_claim) using v_partition.partition, v_now;
-      exception when others then
-        perform punctual.note_error(q, '', format('%s failed: %s', q.before_claim, sqlerrm), v_now);
-      end;
-      perform set_config('punctual.settles', q.name, true);
-    end if;
-    if v_want > 0 and not v_tick.looks_only then
-      -- In a paused queue, too: what died there is not to look as if it still ran.
-      v_swept := punctual.sweep_leases(q, v_now);
-      perform punctual.expire_rows(q, v_now);
-      v_claims := v_paused is null;
-    end if;
+  p_want := case when (c.tick).looks_only then 0 else least(coalesce(p_want, v_settings.concurrency), v_settings.batch_limit - (c.tick).claimed) end;
+
+  if punctual.may_claim(c) then
+    if c.is_new then perform punctual.arrive(c); end if;
+    -- In a paused queue, too: what died there is not to look as if it still ran.
+    if p_want > 0 then v_swept := punctual.sweep(c.queue, c.now); end if;
   end if;
   -- After all that may wait for a row: whoever holds a provider waits for none.
-  perform punctual.note_providers(case when v_seq > v_tick.last_seq then v_outcomes->'providers' end, v_now);
-  if v_claims then
-    -- Longer than any run of the function can be, so that a fenced row is never still being performed.
-    v_lease_until := v_now + make_interval(secs => greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30));
-    if v_partition.max_running is not null and q.account_column is null then
-      v_rows := punctual.claim_limited_rows(q, v_partition, p_claim_id, v_want, v_lease_until,
-                                            case when v_asked_for = 'dead' then punctual.asked_at(v_tick) end, v_now);
-    elsif v_asked_for = 'dead' then
-      v_rows := punctual.claim_dead_rows(q, v_partition.partition, p_claim_id, v_want, v_lease_until, punctual.asked_at(v_tick), v_now);
-    elsif q.account_column is null then
-      v_rows := punctual.claim_rows(q, v_partition.partition, p_claim_id, v_want, v_lease_until, v_now);
-    else
-      if v_opened.is_new or v_partition.wakes_from is not null then
-        v_wakes_from := punctual.wake_accounts(q, v_partition.wakes_from, v_now);
-        v_more := v_wakes_from is not null;
-        update punctual.partitions p set wakes_from = v_wakes_from
-         where p.queue = q.name and p.partition = v_partition.partition and p.wakes_from is distinct from v_wakes_from;
-        -- A few all the same: those that are not awake keep nobody waiting.
-        if punctual.is_call_over() then v_want := least(v_want, 50); end if;
-      end if;
-      if v_partition.max_running is not null then
-        v_want := least(v_want, (select o.most from punctual.partition_opening(q, v_partition, v_now) o));
-      end if;
-      if v_want > 0 then
-        select * into v_claimed from punctual.claim_paced_rows(q, p_claim_id, v_want, v_lease_until, v_configured, v_now);
-        v_rows := v_claimed.claimed;
-        v_more := v_more or v_claimed.more;
-      end if;
-    end if;
-    if v_rows <> '[]' then
-      v_tick.claims := (select jsonb_agg(c order by n) from jsonb_array_elements(
-        jsonb_build_array(jsonb_build_object('claim_id', p_claim_id, 'lease_expires_at', v_lease_until)) || v_tick.claims)
-        with ordinality e (c, n) where n <= 8);
-      v_tick.claimed := v_tick.claimed + jsonb_array_length(v_rows);
-    end if;
+  if c.seq > (c.tick).last_seq then perform punctual.note_providers(p_outcomes->'providers', c.now); end if;
+  if c.repeated is not null then
+    v_rows := punctual.list_claimed(c.queue, c.repeated, 'rows');
+  elsif p_want > 0 and c.paused is null and punctual.may_claim(c) then
+    select r.rows, r.more into v_rows, v_more from punctual.claim_call(c, p_claim_id, p_want) r;
   end if;
-  v_rows := punctual.add_facts(q, v_rows, v_now);
-  if (p_tick->>'looks')::integer > 0 and q.delivery = 'at-most-once' and v_rows = '[]' and not v_more and p_close = 'if_drained'
-     and v_repeated is null and v_seq > v_tick.last_seq and v_tick.admitted and v_tick.closed_at is null and v_tick.deadline_at > v_now then
-    v_looks := punctual.claim_looks(q, (p_tick->>'looks')::integer, v_configured, (p_tick->>'limit_seconds')::double precision + 30, v_now);
+  v_rows := punctual.add_facts(c.queue, v_rows, c.now);
+  if (p_tick->>'looks')::integer > 0 and v_rows = '[]' and not v_more and p_close = 'if_drained' and punctual.may_claim(c) then
+    v_looks := punctual.claim_looks(c.queue, (p_tick->>'looks')::integer, c.providers, (p_tick->>'limit_seconds')::double precision + 30, c.now);
   end if;
 
-  v_close := v_tick.closed_at is null and (p_close = 'yes' or not v_tick.admitted
-    or (v_looks = '[]' and ((v_opened.is_new and v_paused is not null) or (p_close = 'if_drained' and v_rows = '[]' and not v_more))));
-  if v_close or v_tick.closed_at is not null then
-    v_due := punctual.count_due(q, v_partition.partition, v_now);
-    select * into v_opening from punctual.partition_opening(q, v_partition, v_now);
-    v_next_due_in_ms := case
-      when v_opening.most <= 0 then case when v_opening.opens_at < 'infinity' then round(extract(epoch from v_opening.opens_at - v_now) * 1000) end
-      when v_paused is null
-        and case when q.account_column is null then v_due > 0 else punctual.is_account_ready(q, v_configured, v_now) end then 0
-      else round(extract(epoch from punctual.next_due_at(q, v_partition.partition, v_now) - v_now) * 1000) end;
-  end if;
-  if v_close then
-    v_tick.outcome := case when not v_tick.admitted then 'skipped'
-                      when v_paused is not null and v_tick.claimed = 0 then 'paused'
-                      when v_tick.claimed = 0 and v_swept + v_tick.swept = 0 and v_tick.looked + (v_looked->>'looked')::integer = 0 then 'idle'
-                      else 'ran' end;
-    v_tick.closed_at := v_now;
-    v_tick.claims := '[]';
-    -- The tick wrote its report before it knew how this call would end; its counts and all that it is known by are columns.
-    v_tick.report := p_report - array['queue', 'partition', 'tick', 'clock', 'slot', 'lap', 'chain', 'outcome', 'counts', 'duplicate']
-      || jsonb_build_object('backlogDue', v_due, 'nextDueInMs', v_next_due_in_ms,
-           'ended', case v_tick.outcome when 'skipped' then null when 'paused' then 'paused' else p_report->>'ended' end);
-  end if;
-  update punctual.ticks t set
-    claims = v_tick.claims,
-    last_seq = greatest(t.last_seq, v_seq),
-    claimed = v_tick.claimed,
-    done = t.done + (v_settled->>'done')::integer,
-    retried = t.retried + (v_settled->>'retried')::integer,
-    again = t.again + (v_settled->>'again')::integer,
-    dead = t.dead + (v_settled->>'dead')::integer,
-    unknown = t.unknown + (v_settled->>'unknown')::integer,
-    released = t.released + (v_settled->>'released')::integer,
-    lost = t.lost + (v_settled->>'lost')::integer,
-    limited = v_tick.limited,
-    swept = t.swept + v_swept,
-    looked = t.looked + (v_looked->>'looked')::integer,
-    resolved = t.resolved + (v_looked->>'done')::integer + (v_looked->>'absent')::integer + (v_looked->>'dead')::integer,
-    closed_at = v_tick.closed_at,
-    outcome = v_tick.outcome,
-    report = v_tick.report
-   where t.id = v_tick.id
-  returning t.* into v_tick;
+  select * into v_noted from punctual.note_call(c, v_settled, v_looked, v_swept,
+    case when c.repeated is null and v_rows <> '[]' then jsonb_build_array(jsonb_build_object('claim_id', p_claim_id, 'lease_expires_at', c.lease_until)) end,
+    case when c.repeated is null then jsonb_array_length(v_rows) else 0 end,
+    (c.tick).closed_at is null and (p_close = 'yes' or not (c.tick).admitted or (v_looks = '[]'
+      and ((c.is_new and c.paused is not null) or (p_close = 'if_drained' and v_rows = '[]' and not v_more)))),
+    p_report);
   perform set_config('punctual.settles', '', true);
+  return punctual.answer(c, to_jsonb(v_settings), v_noted.tick) || jsonb_build_object(
+    'rows', v_rows, 'looks', v_looks, 'settled', v_settled, 'resolved', v_looked, 'swept', v_swept,
+    'due', v_noted.due, 'next_due_in_ms', v_noted.next_due_in_ms, 'schema', case when p_tick ? 'schema' then punctual.schema_version() end);
+end
+$$;
+
+-- What an exchange says of its tick. p_settings: as settings_of has them.
+create function punctual.answer(c punctual.call, p_settings jsonb, p_tick punctual.ticks) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  q punctual.queues := c.queue;
+begin
   return jsonb_build_object(
-    'admitted', v_tick.admitted,
-    'duplicate', v_tick.duplicate,
-    'paused', v_paused,
-    'settings', jsonb_build_object(
+    'admitted', p_tick.admitted,
+    'duplicate', p_tick.duplicate,
+    'paused', c.paused,
+    'settings', p_settings || jsonb_build_object(
       'delivery', q.delivery,
-      'batch_limit', v_settings.batch_limit,
-      'concurrency', v_settings.concurrency,
-      'max_ticks', coalesce(v_partition.max_ticks, q.max_ticks),
+      'max_ticks', coalesce((c.partition).max_ticks, q.max_ticks),
       'max_laps', q.max_laps,
-      'timeout_seconds', v_settings.timeout_seconds,
-      'budget_seconds', v_settings.budget_seconds,
-      'lease_seconds', greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30),
+      'lease_seconds', extract(epoch from c.lease_until - c.now),
       'backoff_base_seconds', q.backoff_base_seconds,
       'backoff_cap_seconds', q.backoff_cap_seconds),
-    'rows', v_rows,
-    'looks', v_looks,
-    'settled', v_settled,
-    'resolved', v_looked,
-    'totals', jsonb_build_object('looked', v_tick.looked, 'resolved', v_tick.resolved),
-    'swept', v_swept,
-    'closed', v_tick.closed_at is not null,
-    'outcome', v_tick.outcome,
-    'probing', array(select v.name from punctual.providers v where v.failures > 0 order by v.name),
-    'due', v_due,
-    'next_due_in_ms', v_next_due_in_ms,
-    'schema', case when p_tick ? 'schema' then punctual.schema_version() end);
+    'totals', jsonb_build_object('looked', p_tick.looked, 'resolved', p_tick.resolved),
+    'closed', p_tick.closed_at is not null,
+    'outcome', p_tick.outcome,
+    'probing', array(select v.name from punctual.providers v where v.failures > 0 order by v.name));
 end
 $$;
 

@@ -24,7 +24,7 @@ $$;
 -- All levels, said so that the index on due times serves.
 create function punctual.any_level_condition(q punctual.queues) returns text
 language sql stable set search_path = '' as $$
-  select case when q.account_column is null then 't.priority in (0, 1, 2, 3)' else punctual.level_condition(q) end
+  select case when q.account_column is null then 't.priority in (0, 1, 2, 3)' else 't.priority + 0 >= 0' end
 $$;
 
 create function punctual.count_states(q punctual.queues) returns jsonb

@@ -1,5 +1,5 @@
 /** Tables that hold rows from the migrations, parents first. They are restored; all others are emptied. */
-const seeded = ['schema_migrations', 'queues', 'regions', 'partitions', 'settings'];
+const seeded = ['schema_migrations', 'templates', 'queues', 'regions', 'partitions', 'settings'];
 
 /** A larger table is truncated: what was deleted stays in it, since nothing vacuums here. */
 const grownBytes = 256 * 1024;
@@ -32,6 +32,7 @@ export async function installReset(sql: Sql): Promise<void> {
     begin
       -- Otherwise a trigger takes each deleted message for one that a person deleted by hand.
       perform set_config('punctual.settles', 'dm_queue', true);
+      perform punctual.drop_functions(q.name) from punctual.queues q where q.name not in (select k.name from test_support.queues k);
       ${statements.join('\n')}
     end $reset$`);
 }
