@@ -87,7 +87,7 @@ begin
     'of_providers', case when q.account_column is null then 'true'
          else 'exists (select from punctual.accounts a where a.id = (t.reconcile->>''account_id'')::uuid and a.provider = any (p_providers))' end,
     'take', '{status} = {running}, attempts = u.attempts + 1, claim_id = p_claim_id, lease_expires_at = p_lease_until, claimed_at = p_now',
-    'claimed', 'jsonb_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', to_jsonb(t.*))');
+    'claimed', 'json_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', row_to_json(t.*))');
 end
 $$;
 

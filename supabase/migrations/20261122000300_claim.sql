@@ -248,11 +248,11 @@ $$;
 -- Due rows that are claimable, the best priority first, then the oldest. Level by level: rows of a better priority that are not yet due never
 -- stand in the way of the scan. As an array: the planner takes a limit it does not know for a tenth of the table, and would join all of it.
 insert into punctual.templates (verb, has_accounts, text) values ('claim', false, $template$
-create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns jsonb
+create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns json[]
 language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_variable
 declare
-  v_rows jsonb;
+  v_rows json[];
 begin
   with taken as (
       update {table} u set {take}
@@ -262,22 +262,22 @@ begin
                   order by {due_at}, t.id limit p_want for no key update skip locked) d
                 limit p_want))
       returning u.*)
-  select coalesce(jsonb_agg({claimed} order by t.priority, {due_at}, t.id), '[]') into v_rows from taken t;
+  select coalesce(array_agg({claimed} order by t.priority, {due_at}, t.id), '{}') into v_rows from taken t;
   return v_rows;
 end
 $$
 $template$), ('claim_one', false, $template$
-create function {function}(p_id text, p_partition text, p_claim_id uuid, p_lease_until timestamptz, p_now timestamptz) returns jsonb
+create function {function}(p_id text, p_partition text, p_claim_id uuid, p_lease_until timestamptz, p_now timestamptz) returns json[]
 language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_variable
 declare
-  v_rows jsonb;
+  v_rows json[];
 begin
   with taken as (
       update {table} u set {take}
        where u.id = (select t.id from {table} t where t.id = p_id::{id_type} and {in_partition} and {claimable} for no key update skip locked)
       returning u.*)
-  select coalesce(jsonb_agg({claimed}), '[]') into v_rows from taken t;
+  select coalesce(array_agg({claimed}), '{}') into v_rows from taken t;
   return v_rows;
 end
 $$
@@ -286,11 +286,11 @@ $template$),
 -- unstarted is pending then, in its own partition.
 ('claim_dead', false, $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
-returns jsonb
+returns json[]
 language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_variable
 declare
-  v_rows jsonb;
+  v_rows json[];
 begin
   with taken as (
       update {table} u set {take}, next_attempt_at = null, finished_at = null, max_attempts = u.attempts + 1
@@ -299,7 +299,7 @@ begin
                 where t.{status} = {dead} and (t.finished_at < p_before or t.finished_at is null) and {wanted} and {in_partition}
                 order by t.finished_at, t.id limit p_want for no key update skip locked))
       returning u.*)
-  select coalesce(jsonb_agg({claimed} order by {due_at}, t.id), '[]') into v_rows from taken t;
+  select coalesce(array_agg({claimed} order by {due_at}, t.id), '{}') into v_rows from taken t;
   return v_rows;
 end
 $$
@@ -308,12 +308,14 @@ $template$);
 -- p_only: this row or none.
 create function punctual.claim_rows(
   q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz, p_only text default null)
-returns jsonb
+returns json[]
 language plpgsql set search_path = '' as $$
 declare
-  v_rows jsonb;
+  v_rows json[];
 begin
-  if q.source = 'pgmq' then return punctual.claim_messages(q, p_partition, p_claim_id, p_want, p_lease_until, p_now); end if;
+  if q.source = 'pgmq' then
+    return array(select m::json from jsonb_array_elements(punctual.claim_messages(q, p_partition, p_claim_id, p_want, p_lease_until, p_now)) m);
+  end if;
   if p_only is null then
     execute format('select punctual.%I($1, $2, $3, $4, $5)', q.name || '.claim') into v_rows using p_partition, p_claim_id, p_want, p_lease_until, p_now;
   else
@@ -325,10 +327,10 @@ $$;
 
 create function punctual.claim_dead_rows(
   q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
-returns jsonb
+returns json[]
 language plpgsql set search_path = '' as $$
 declare
-  v_rows jsonb;
+  v_rows json[];
 begin
   execute format('select punctual.%I($1, $2, $3, $4, $5, $6)', q.name || '.claim_dead')
   into v_rows using p_partition, p_claim_id, p_want, p_lease_until, p_before, p_now;
@@ -339,25 +341,25 @@ $$;
 -- Claims in a partition that lets only so many rows run. The caller has locked it: see partition_opening.
 create function punctual.claim_limited_rows(
   q punctual.queues, p_partition punctual.partitions, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_dead_before timestamptz,
-  p_now timestamptz) returns jsonb
+  p_now timestamptz) returns json[]
 language plpgsql set search_path = '' as $$
 declare
   v_opening record;
-  v_rows jsonb;
+  v_rows json[] := '{}';
   v_want integer;
 begin
   select * into v_opening from punctual.partition_opening(q, p_partition, p_now);
   v_want := least(p_want, v_opening.most);
-  if v_want <= 0 then return '[]'; end if;
+  if v_want <= 0 then return v_rows; end if;
   if p_dead_before is null then
     v_rows := punctual.claim_rows(q, p_partition.partition, p_claim_id, v_want, p_lease_until, p_now, v_opening.head_id);
   elsif v_opening.head_id is null then
     v_rows := punctual.claim_dead_rows(q, p_partition.partition, p_claim_id, v_want, p_lease_until, p_dead_before, p_now);
   end if;
-  if p_partition.max_running = 1 and v_rows <> '[]' then
-    update punctual.partitions p set head_id = v_rows->0->>'id' where p.queue = q.name and p.partition = p_partition.partition;
+  if p_partition.max_running = 1 and cardinality(v_rows) > 0 then
+    update punctual.partitions p set head_id = v_rows[1]->>'id' where p.queue = q.name and p.partition = p_partition.partition;
   end if;
-  return coalesce(v_rows, '[]');
+  return v_rows;
 end
 $$;
 
@@ -389,15 +391,15 @@ $$;
 -- that stays as it is. Each account is looked up by its key: the planner knows nothing of the arrays, and would hash all of them.
 insert into punctual.templates (verb, has_accounts, text) values ('claim', true, $template$
 create function {function}(p_accounts uuid[], p_ready timestamptz[], p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz)
-returns jsonb
+returns json[]
 language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_variable
 declare
-  v_rows jsonb;
+  v_rows json[];
 begin
   with candidate as materialized (
       select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.held,
-             greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, jsonb_build_object(
+             greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, json_build_object(
                'id', a.id, 'provider', a.provider, 'provider_account_id', a.provider_account_id, 'name', a.name) as account
         from unnest(p_accounts, p_ready) c (account_id, ready_at)
        cross join lateral (select x.* from punctual.pace x where x.queue = {queue} and x.account_id = c.account_id limit 1) p
@@ -416,8 +418,8 @@ begin
        where f.id is null or f.place <= p_want),
     taken as (
       update {table} u set {take} from head h where u.id = h.id
-      returning u.id, h.ready_at, jsonb_build_object('id', u.id::text, 'attempt', u.attempts, 'timeout_seconds', u.timeout_seconds,
-                                                     'account', h.account, 'row', to_jsonb(u.*)) as answer),
+      returning u.id, h.ready_at, json_build_object('id', u.id::text, 'attempt', u.attempts, 'timeout_seconds', u.timeout_seconds,
+                                                    'account', h.account, 'row', row_to_json(u.*)) as answer),
     paced as (
       update punctual.pace p set
         used = case when h.id is null then p.used else h.used + 1 end,
@@ -441,7 +443,7 @@ begin
                order by {due_at}, t.id limit 1) f
            where h.open_at <= p_now and h.id is null) n on true
        where p.queue = {queue} and p.account_id = h.account_id)
-  select coalesce(jsonb_agg(t.answer order by t.ready_at, t.id), '[]') into v_rows from taken t;
+  select coalesce(array_agg(t.answer order by t.ready_at, t.id), '{}') into v_rows from taken t;
   return v_rows;
 end
 $$
@@ -452,16 +454,16 @@ $template$);
 -- no number of ticks passes a cap. `more`: there are accounts that it has not come to.
 create function punctual.claim_paced_rows(
   q punctual.queues, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_configured text[], p_now timestamptz,
-  out claimed jsonb, out more boolean)
+  out claimed json[], out more boolean)
 language plpgsql set search_path = '' as $$
 declare
-  v_taken jsonb;
+  v_taken json[];
   v_accounts uuid[];
   v_ready timestamptz[];
   v_look integer := p_want;
   v_open record;
 begin
-  claimed := '[]';
+  claimed := '{}';
   more := false;
   -- Accounts that turn out to have nothing to do, or not to be open, are put where they belong, many in a round: there may be
   -- thousands of them before the first that has. There is an end to it, and the next exchange goes on from where this one stopped.
@@ -487,13 +489,13 @@ begin
           or c.account_id in (select a.id from punctual.accounts a where a.id = any (v_accounts) and a.refused is not null for no key update skip locked);
     end if;
     execute format('select punctual.%I($1, $2, $3, $4, $5, $6)', q.name || '.claim') into v_taken
-      using v_accounts, v_ready, p_claim_id, p_want - jsonb_array_length(claimed), p_lease_until, p_now;
+      using v_accounts, v_ready, p_claim_id, p_want - cardinality(claimed), p_lease_until, p_now;
     claimed := claimed || v_taken;
     if v_open.probed <> '{}' then
       update punctual.providers v set probing_until = p_now + make_interval(secs => q.timeout_seconds + 5)
-       where v.name = any (v_open.probed) and v.name in (select r->'account'->>'provider' from jsonb_array_elements(v_taken) r);
+       where v.name = any (v_open.probed) and v.name in (select r->'account'->>'provider' from unnest(v_taken) r);
     end if;
-    more := jsonb_array_length(claimed) < p_want;
+    more := cardinality(claimed) < p_want;
     exit when not more or (v_round > 1 and punctual.is_call_over());
     -- However little is wanted, a call gets on.
     v_look := case when punctual.is_call_over() then 100 else 500 end;

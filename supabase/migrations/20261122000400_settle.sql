@@ -214,6 +214,7 @@ declare
   v_records jsonb := coalesce(p_outcomes->'records', '[]');
   v_settled record;
   v_exceptions jsonb;
+  v_is_known boolean := false;
   v_missed jsonb;
   v_late jsonb;
   v_freed jsonb;
@@ -240,24 +241,26 @@ begin
   end if;
   if q.delivery = 'at-most-once' then
     -- A webhook or a look may have been here first: what is known by them is known now, and nobody has to look again.
-    perform punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_settled.applied) r
-                                              where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now);
+    v_is_known := punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_settled.applied) r
+                                                    where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now) > 0;
     perform punctual.apply_late_proof(q, r->>'id', p_now) from jsonb_array_elements(v_settled.applied) r where (r->>'late')::boolean;
+    v_is_known := v_is_known or found;
     perform punctual.hear_late(q, r->>'id', r->>'claim_id', r->'result', p_now) from jsonb_array_elements(v_late) r;
+    v_is_known := v_is_known or found;
   end if;
-  if q.after_settle is not null then perform punctual.tell_of_settled(q, v_settled.applied, p_now); end if;
+  if q.after_settle is not null then perform punctual.tell_of_settled(q, v_settled.applied, v_is_known, p_now); end if;
   return v_settled.counts || jsonb_build_object(
     'lost', (select count(*) from jsonb_array_elements(v_exceptions) e where e->>'verdict' = 'lost'), 'exceptions', v_exceptions);
 end
 $$;
 
--- Tells after_settle of rows that were settled. It has been told already of what receipts and proofs made of a row in this call.
-create function punctual.tell_of_settled(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+-- Tells after_settle of rows that were settled. p_is_known: it has been told already of what receipts and proofs made of some of them in this call.
+create function punctual.tell_of_settled(q punctual.queues, p_applied jsonb, p_is_known boolean, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_told jsonb := p_applied;
 begin
-  if q.delivery = 'at-most-once' and p_applied <> '[]' then
+  if p_is_known then
     execute format('select punctual.%I($1)', q.name || '.as_settled') into v_told using p_applied;
   end if;
   if v_told <> '[]' then perform punctual.call_after_settle(q.after_settle, v_told, p_now); end if;

@@ -371,7 +371,7 @@ end
 $$;
 
 -- Step 4: up to p_want rows. `more`: there is work that it has not come to.
-create function punctual.claim_call(c punctual.call, p_claim_id uuid, p_want integer, out rows jsonb, out more boolean)
+create function punctual.claim_call(c punctual.call, p_claim_id uuid, p_want integer, out rows json[], out more boolean)
 language plpgsql set search_path = '' as $$
 declare
   q punctual.queues := c.queue;
@@ -388,7 +388,7 @@ begin
   elsif q.account_column is null then
     rows := punctual.claim_rows(q, v_partition.partition, p_claim_id, p_want, c.lease_until, c.now);
   else
-    rows := '[]';
+    rows := '{}';
     if c.is_new or v_partition.wakes_from is not null then
       v_wakes_from := punctual.wake_accounts(q, v_partition.wakes_from, c.now);
       more := v_wakes_from is not null;
@@ -501,7 +501,7 @@ create function punctual.exchange(
   p_close text default 'no',
   p_report jsonb default null,
   p_now timestamptz default null
-) returns jsonb
+) returns json
 language plpgsql
 set search_path = ''
 set statement_timeout = '4s'
@@ -517,7 +517,7 @@ declare
   v_settled jsonb;
   v_looked jsonb;
   v_swept integer := 0;
-  v_rows jsonb := '[]';
+  v_rows json[] := '{}';
   v_more boolean := false;
   v_looks jsonb := '[]';
   v_noted record;
@@ -526,7 +526,7 @@ begin
   c := punctual.open_call(p_tick, p_claim_id, p_want, p_now);
 
   v_settled := punctual.settle_call(c, coalesce(p_outcomes, '{}'));
-  v_looked := punctual.settle_looks(c.queue, case when c.seq > (c.tick).last_seq then coalesce(p_outcomes->'looks', '[]') else '[]' end, c.now);
+  v_looked := punctual.settle_looks(c.queue, case when c.seq > (c.tick).last_seq then p_outcomes->'looks' end, c.now);
   -- A limit that this tick has met takes effect at once.
   c.tick.limited := (c.tick).limited + (v_settled->>'limited')::integer;
   select * into v_settings from punctual.settings_of(c.queue, c.partition, c.tick);
@@ -541,35 +541,36 @@ begin
   -- After all that may wait for a row: whoever holds a provider waits for none.
   if c.seq > (c.tick).last_seq then perform punctual.note_providers(p_outcomes->'providers', c.now); end if;
   if c.repeated is not null then
-    v_rows := punctual.list_claimed(c.queue, c.repeated, 'rows');
+    v_rows := array(select r::json from jsonb_array_elements(punctual.list_claimed(c.queue, c.repeated, 'rows')) r);
   elsif p_want > 0 and c.paused is null and punctual.may_claim(c) then
     select r.rows, r.more into v_rows, v_more from punctual.claim_call(c, p_claim_id, p_want) r;
   end if;
   v_rows := punctual.add_facts(c.queue, v_rows, c.now);
-  if (p_tick->>'looks')::integer > 0 and v_rows = '[]' and not v_more and p_close = 'if_drained' and punctual.may_claim(c) then
+  if (p_tick->>'looks')::integer > 0 and cardinality(v_rows) = 0 and not v_more and p_close = 'if_drained' and punctual.may_claim(c) then
     v_looks := punctual.claim_looks(c.queue, (p_tick->>'looks')::integer, c.providers, (p_tick->>'limit_seconds')::double precision + 30, c.now);
   end if;
 
   select * into v_noted from punctual.note_call(c, v_settled, v_looked, v_swept,
-    case when c.repeated is null and v_rows <> '[]' then jsonb_build_array(jsonb_build_object('claim_id', p_claim_id, 'lease_expires_at', c.lease_until)) end,
-    case when c.repeated is null then jsonb_array_length(v_rows) else 0 end,
+    case when c.repeated is null and cardinality(v_rows) > 0 then jsonb_build_array(jsonb_build_object('claim_id', p_claim_id, 'lease_expires_at', c.lease_until)) end,
+    case when c.repeated is null then cardinality(v_rows) else 0 end,
     (c.tick).closed_at is null and (p_close = 'yes' or not (c.tick).admitted or (v_looks = '[]'
-      and ((c.is_new and c.paused is not null) or (p_close = 'if_drained' and v_rows = '[]' and not v_more)))),
+      and ((c.is_new and c.paused is not null) or (p_close = 'if_drained' and cardinality(v_rows) = 0 and not v_more)))),
     p_report);
   perform set_config('punctual.settles', '', true);
-  return punctual.answer(c, to_jsonb(v_settings), v_noted.tick) || jsonb_build_object(
-    'rows', v_rows, 'looks', v_looks, 'settled', v_settled, 'resolved', v_looked, 'swept', v_swept,
-    'due', v_noted.due, 'next_due_in_ms', v_noted.next_due_in_ms, 'schema', case when p_tick ? 'schema' then punctual.schema_version() end);
+  return punctual.answer(c, to_jsonb(v_settings), v_noted.tick, v_rows, jsonb_build_object(
+    'looks', v_looks, 'settled', v_settled, 'resolved', v_looked, 'swept', v_swept, 'due', v_noted.due, 'next_due_in_ms', v_noted.next_due_in_ms,
+    'schema', case when p_tick ? 'schema' then punctual.schema_version() end));
 end
 $$;
 
--- What an exchange says of its tick. p_settings: as settings_of has them.
-create function punctual.answer(c punctual.call, p_settings jsonb, p_tick punctual.ticks) returns jsonb
+-- What an exchange answers. p_settings: as settings_of has them; p_more: what has been reckoned before. The rows stay json: as jsonb each is built
+-- twice.
+create function punctual.answer(c punctual.call, p_settings jsonb, p_tick punctual.ticks, p_rows json[], p_more jsonb) returns json
 language plpgsql stable set search_path = '' as $$
 declare
   q punctual.queues := c.queue;
 begin
-  return jsonb_build_object(
+  return json_build_object(
     'admitted', p_tick.admitted,
     'duplicate', p_tick.duplicate,
     'paused', c.paused,
@@ -580,22 +581,32 @@ begin
       'lease_seconds', extract(epoch from c.lease_until - c.now),
       'backoff_base_seconds', q.backoff_base_seconds,
       'backoff_cap_seconds', q.backoff_cap_seconds),
-    'totals', jsonb_build_object('looked', p_tick.looked, 'resolved', p_tick.resolved),
+    'rows', p_rows,
+    'looks', p_more->'looks',
+    'settled', p_more->'settled',
+    'resolved', p_more->'resolved',
+    'totals', json_build_object('looked', p_tick.looked, 'resolved', p_tick.resolved),
+    'swept', p_more->'swept',
     'closed', p_tick.closed_at is not null,
     'outcome', p_tick.outcome,
-    'probing', array(select v.name from punctual.providers v where v.failures > 0 order by v.name));
+    'probing', array(select v.name from punctual.providers v where v.failures > 0 order by v.name),
+    'due', p_more->'due',
+    'next_due_in_ms', p_more->'next_due_in_ms',
+    'schema', p_more->'schema');
 end
 $$;
 
 -- Claimed rows with the facts that their queue's function knows of them.
-create function punctual.add_facts(q punctual.queues, p_rows jsonb, p_now timestamptz) returns jsonb
+create function punctual.add_facts(q punctual.queues, p_rows json[], p_now timestamptz) returns json[]
 language plpgsql set search_path = '' as $$
 declare
   v_facts jsonb;
 begin
-  if q.facts is null or p_rows = '[]' then return p_rows; end if;
-  execute format('select %s($1, $2)', q.facts) into v_facts using array(select r->>'id' from jsonb_array_elements(p_rows) r), p_now;
-  return (select jsonb_agg(r || jsonb_build_object('facts', v_facts->(r->>'id')) order by n) from jsonb_array_elements(p_rows) with ordinality e (r, n));
+  if q.facts is null or cardinality(p_rows) = 0 then return p_rows; end if;
+  execute format('select %s($1, $2)', q.facts) into v_facts using array(select r->>'id' from unnest(p_rows) r), p_now;
+  if v_facts is null then return p_rows; end if;
+  return array(select case when v_facts ? (r->>'id') then (r::jsonb || jsonb_build_object('facts', v_facts->(r->>'id')))::json else r end
+                 from unnest(p_rows) with ordinality e (r, n) order by n);
 end
 $$;
 

@@ -125,7 +125,7 @@ export const boundedMutants: Mutant[] = [
     name: 'the size of a claim after a search for accounts',
     guarantee: 'no call takes so long that the database ends it',
     file: migration('500_exchange'),
-    find: 'if punctual.is_call_over() then v_want := least(v_want, 50); end if;',
-    replace: '',
+    find: `if punctual.is_call_over() then p_want := least(p_want, 50); end if;`,
+    replace: ``,
   },
 ];

@@ -1,0 +1,140 @@
+/**
+ * What an exchange costs here, against another commit, on real Postgres: `npm run bench:exchange -- --against 534848d`.
+ *
+ * Two databases stand side by side on one server and are asked in turn, so that a slow moment of the machine meets both. A plain queue of
+ * 100,000 due rows, and `dm_queue` with as many and 10,000 accounts; each exchange settles so many rows and claims as many. Prints medians in
+ * milliseconds, over one connection as the Data API has them, and their ratios.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { Client } from 'pg';
+import { migratePostgres } from '../lib/store/migrate-postgres';
+import { readMigrations } from '../lib/store/migrations';
+import { type PostgresVersion, startPostgresServer } from '../tests/stack/postgres-server';
+import { addDueDms, median } from './due-dms';
+
+const { values: flags } = parseArgs({
+  options: {
+    against: { type: 'string' },
+    rows: { type: 'string', default: '100000' },
+    accounts: { type: 'string', default: '10000' },
+    rounds: { type: 'string', default: '20' },
+    postgres: { type: 'string', default: '15' },
+  },
+});
+
+const shapes = [
+  { what: 'idle', queue: 'jobs', partition: 'default', rows: 0 },
+  { what: 'plain, 10 rows', queue: 'items', partition: 'main', rows: 10 },
+  { what: 'plain, 500 rows', queue: 'items', partition: 'main', rows: 500 },
+  { what: 'dm_queue, 10 rows', queue: 'dm_queue', partition: 'main', rows: 10 },
+  { what: 'dm_queue, 500 rows', queue: 'dm_queue', partition: 'main', rows: 500 },
+];
+
+/** The migrations of a commit, or those of this folder. */
+function migrationsOf(commit: string | undefined) {
+  if (!commit) return readMigrations();
+  const folder = mkdtempSync(path.join(tmpdir(), 'punctual-migrations-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const archive = execFileSync('git', ['archive', commit, 'supabase/migrations'], { maxBuffer: 2 ** 26 });
+  execFileSync('tar', ['-x', '-C', folder, '--strip-components=2'], { input: archive });
+  return readMigrations(folder);
+}
+
+async function open(serverUrl: string, commit: string | undefined): Promise<Client> {
+  const url = new URL(serverUrl);
+  url.pathname = `/${commit ? 'theirs' : 'ours'}`;
+  const admin = new Client({ connectionString: serverUrl });
+  await admin.connect();
+  await admin.query(`create database ${url.pathname.slice(1)}`);
+  await admin.end();
+  await migratePostgres(url.href, await migrationsOf(commit));
+  const client = new Client({ connectionString: url.href });
+  await client.connect();
+  await client.query(`create table public.items (id bigint generated always as identity primary key, body text, due timestamptz);
+    select punctual.add_queue('items', 'public.items', 'due', 'at-least-once', p_settings => '{"concurrency": 1000}');
+    insert into public.items (body, due) select 'item ' || n, now() - make_interval(secs => n / 10.0) from generate_series(1, ${flags.rows}) n`);
+  await addDueDms(client, { rows: Number(flags.rows), accounts: Number(flags.accounts), settled: 0 });
+  await client.query('vacuum (analyze) public.items');
+  return client;
+}
+
+/** A tick that claims, settles and claims, and settles; answers how long the middle one took, or the only one where it wants nothing. */
+async function round(client: Client, { queue, partition, rows }: (typeof shapes)[number]): Promise<number> {
+  const tick = {
+    id: crypto.randomUUID(),
+    queue,
+    partition,
+    clock: 'bench',
+    limit_seconds: 60,
+    providers: ['unipile'],
+  };
+  const exchange = async (outcomes: object, want: number, close: string) => {
+    const claimId = crypto.randomUUID();
+    const startedAt = performance.now();
+    const answer = await client.query('select punctual.exchange($1, $2, $3, $4, $5) as reply', [
+      tick,
+      claimId,
+      outcomes,
+      want,
+      close,
+    ]);
+    const ms = performance.now() - startedAt;
+    const taken = answer.rows[0].reply.rows as { id: string }[];
+    if (rows > 0 && taken.length !== want)
+      throw new Error(`asked for ${want} rows of ${queue} and got ${taken.length}`);
+    const ids = taken.map(({ id }) => id);
+    const settles =
+      queue === 'dm_queue'
+        ? {
+            records: ids.map((id) => ({
+              id,
+              claim_id: claimId,
+              outcome: 'done',
+              result: { provider_message_id: id },
+            })),
+          }
+        : { done: [{ claim_id: claimId, ids }] };
+    return { ms, settles };
+  };
+  if (rows === 0) return (await exchange({}, 5, 'if_drained')).ms;
+  const first = await exchange({}, rows, 'no');
+  const second = await exchange(first.settles, rows, 'no');
+  await exchange(second.settles, 0, 'yes');
+  return second.ms;
+}
+
+const server = await startPostgresServer(flags.postgres as PostgresVersion, {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  autovacuum: 'off',
+});
+try {
+  const ours = await open(server.url, undefined);
+  const theirs = flags.against ? await open(server.url, flags.against) : null;
+  const times = new Map(shapes.map((shape) => [shape, { ours: [] as number[], theirs: [] as number[] }]));
+  for (let n = 0; n < Number(flags.rounds); n++) {
+    for (const [shape, one] of times) {
+      // Five at a time: the first finds the processor's caches full of the other side's.
+      for (let m = 0; m < 5; m++) one.ours.push(await round(ours, shape));
+      for (let m = 0; theirs && m < 5; m++) one.theirs.push(await round(theirs, shape));
+    }
+  }
+  console.log(
+    `\nPostgres ${flags.postgres}, ${flags.rows} rows, ${flags.accounts} accounts, medians of ${flags.rounds} rounds of five in ms`,
+  );
+  for (const [{ what }, one] of times) {
+    // The first rounds fill caches on either side.
+    const [a, b] = [median(one.ours.slice(5)), median(one.theirs.slice(5))];
+    console.log(
+      `${what.padEnd(20)} ${a.toFixed(2).padStart(8)}${theirs ? `   ${flags.against} ${b.toFixed(2).padStart(8)}   ratio ${(a / b).toFixed(2)}` : ''}`,
+    );
+  }
+  await ours.end();
+  await theirs?.end();
+} finally {
+  await server.stop();
+}
