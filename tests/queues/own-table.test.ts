@@ -591,6 +591,23 @@ describe('docs/your-own-table.md', () => {
     },
   );
 
+  it('has a table of four words that becomes a queue of the rows in one of them, whose ids come as numbers', async () => {
+    const section = /### Four words and a check([\s\S]*?)\n## /.exec(page)?.[1] ?? '';
+    const [table = '', migration = ''] = [...section.matchAll(/```sql\n([\s\S]*?)```/g)].map(
+      ([, sql]) => sql,
+    );
+    try {
+      await migrate(table);
+      await database.sql(`insert into public.invoices (customer, remind_at, state)
+        select s, '2020-01-01', s from unnest(array['draft', 'open', 'paid', 'void']) s`);
+      await migrate(migration);
+      const { rows } = await exchanges(database).tick({ queue: 'invoices' }).claim(9);
+      expect(rows).toMatchObject([{ id: '2', row: { id: 2, customer: 'open', state: 'reminding' } }]);
+    } finally {
+      await database.sql('drop table if exists public.invoices');
+    }
+  });
+
   it('says how to make it a plain table again: nothing of the queue is left, and the rows stay', async () => {
     const [, removal = ''] = /## Making it a plain table again[\s\S]*?```sql\n([\s\S]*?)```/.exec(page) ?? [];
     await migrate(fixture('existing-table.sql'));
