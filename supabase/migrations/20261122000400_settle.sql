@@ -15,17 +15,17 @@ $$;
 -- claim no later one has counted, so `used` is of the claim's day, and the latest of `recent` is this claim's. What the provider refused
 -- gives back its place in the day, as nothing was sent, and not that in the hour and the gap, as it was called.
 --
--- p_applied, outcome being lost where the attempt is over and has changed no row: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, pair, error}].
+-- p_applied, outcome being lost where the attempt is over and has changed no row: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, unreadable, pair, error}].
 create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
   with freed as materialized (
     select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
            coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as holds_pair,
-           r.refused, case when r.refused in ('row', 'provider') then punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) end as refusals,
+           r.refused, r.unreadable, case when r.refused in ('row', 'provider') then punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) end as refusals,
            p.held, coalesce((p.held -> r.pair ->> 'count')::integer, 0) + 1 as held_count
       from jsonb_to_recordset(p_applied) r (account_id uuid, claim_id uuid, claimed_at timestamptz, outcome text, delay_seconds double precision,
-             limit_scope text, refused text, refusal text, pair text, error text)
+             limit_scope text, refused text, refusal text, unreadable boolean, pair text, error text)
       join punctual.pace p on p.queue = q.name and p.account_id = r.account_id and p.claim_id = r.claim_id
      order by p.account_id for no key update of p)
   update punctual.pace p set
@@ -43,11 +43,11 @@ begin
     -- One row that always meets a refusal of everything is not to be what the provider is tried with each time.
     next_ok_at = coalesce(case when f.refused = 'provider' then v.retry_at end, '-infinity'),
     waiting_for = null, claim_id = null, busy_until = null,
-    -- Its rows go in order: the whole account waits for the one that is tried again, but for another's addressee.
+    -- Its rows go in order: the whole account waits for the one that is tried again, but for another's addressee, and not for an unreadable one.
     retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)
     from freed f
    cross join lateral (select
-      case when f.outcome = 'retry' and not coalesce(f.holds_pair, false)
+      case when f.outcome = 'retry' and not coalesce(f.holds_pair, false) and not coalesce(f.unreadable, false)
            then p_now + greatest(make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)),
                                  case when f.refused = 'provider' then punctual.refusal_pause(f.refusals) end) end as retry_at,
       -- How often in a row is forgotten an hour after the last time.
@@ -104,10 +104,11 @@ $$;
 -- Writes outcomes back, fenced by the claim that each row was taken under.
 --
 -- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited,
---             limit_scope, account_id, account_pause_seconds, refused, refusal}]}; outcome is done, retry, again, dead, unknown or release. limit_scope
+--             limit_scope, account_id, account_pause_seconds, refused, refusal, unreadable}]}; outcome is done, retry, again, dead, unknown or release. limit_scope
 --             account: the provider limits the account, for account_pause_seconds, else for as long as it did twice over, from 60 s to
 --             1 h; pair: only this addressee, for the longer of delay_seconds and 4^n s, n being how often in a row. refused: the
 --             provider refused the row (for refusal), the account, or the provider as a whole; see count_refusal() and refusal_pause().
+--             unreadable: the code could not read the row. Only the row waits for its retry, and not its account.
 --
 -- Answers {done, retried, again, dead, unknown, released, lost, limited, exceptions}: the counts of what was applied, and
 -- [{id, claim_id, verdict, outcome}] of all that did not go as it was asked. `already`: applied before, by an exchange whose answer
@@ -163,7 +164,7 @@ begin
       select distinct on (id, claim_id) (r->>'id')::%1$s as id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome, r->>'error' as error,
              r->'result' as result, (r->>'delay_seconds')::double precision as delay_seconds,
              coalesce((r->>'rate_limited')::boolean, false) as rate_limited, r->>'limit_scope' as limit_scope,
-             r->>'refused' as refused, r->>'refusal' as refusal
+             r->>'refused' as refused, r->>'refusal' as refusal, coalesce((r->>'unreadable')::boolean, false) as unreadable
         from jsonb_array_elements($1) r
        -- Told twice by one claim: that it was done is the truth.
        order by id, claim_id, r->>'outcome' = 'done' desc
@@ -173,7 +174,7 @@ begin
         from %3$I.%4$I t where t.id = any (array(select a.id from asked a)) order by t.id for no key update
     ),
     judged as materialized (
-      select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, a.limit_scope, a.refused, a.refusal, b.attempts, b.due,
+      select a.id, a.claim_id, a.error, a.result, a.delay_seconds, a.rate_limited, a.limit_scope, a.refused, a.refusal, a.unreadable, b.attempts, b.due,
              coalesce(b.claimed_at, $3) as claimed_at, b.account_id,
              case when b.claim_id is distinct from a.claim_id then 'lost'
                   when b.status = %13$L then 'applied'
@@ -210,7 +211,7 @@ begin
                           when j.outcome = 'release' then t.last_error end
         %10$s %14$s
         from judged j where t.id = j.id and j.verdict = 'applied'
-      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.limit_scope, j.refused, j.refusal, j.delay_seconds, t.claimed_at, j.due %9$s
+      returning t.id, j.claim_id, j.outcome, j.result, j.error, j.rate_limited, j.limit_scope, j.refused, j.refusal, j.unreadable, j.delay_seconds, t.claimed_at, j.due %9$s
     )
     select (select jsonb_agg(jsonb_build_object('id', j.id::text, 'claim_id', j.claim_id, 'verdict', j.verdict,
                       'outcome', case when j.verdict = 'already' then
@@ -230,7 +231,8 @@ begin
     punctual.set_results(q, 'j.result'),
     q.status_type,
     -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
-    case when q.account_column is null then '$3 + make_interval(secs => coalesce(j.delay_seconds, 0))' else 't.next_attempt_at' end,
+    format('case when %s then $3 + make_interval(secs => coalesce(j.delay_seconds, 0)) else t.next_attempt_at end',
+           case when q.account_column is null then 'true' else 'j.unreadable' end),
     q.running_word,
     case when q.delivery = 'at-most-once' then
       ', reconcile_at = case when j.outcome = ''unknown'' then punctual.next_look_at(0, $3) end, '
