@@ -5,18 +5,20 @@ import type { Breaker } from './breaker';
 import { type Budget, leaseAdmits } from './budget';
 import type { Clock, Random } from './clock';
 import type { Log } from './log';
+import { type Outcome, retry } from './outcome';
 import type { Queue } from './queue';
 import type { ClaimedRow, QueueSettings, Settlement } from './queue-store';
 import type { Settling } from './settling';
 
 /** A provider's limit without a time of its own, for a row without an account. */
 const defaultPauseSeconds = 60;
-/** The same of a refusal that would meet any row: a person has to act. */
+/** The same of a refusal that would meet any row, and the least for a row that does not fit its schema: a person has to act. */
 const refusedPauseSeconds = 300;
 /** A wait that is longer is a mistake: a date in place of a duration, or no number. */
 const longestPauseSeconds = 366 * 86_400;
 /** A provider that says "now" after "too many" is not taken at its word: it costs no attempt, and would go round for ever. */
 const leastPauseSeconds = 5;
+const unreadableHint = "Correct the schema in the queue's code, or the row";
 
 /** Under which claim a row was taken, and when that claim was requested. */
 export interface Claim {
@@ -96,7 +98,9 @@ export class Performing<Row, Deps, Env> {
     }
     const parsed = this.parse(claimed);
     if ('error' in parsed) {
-      this.settling.add({ id: claimed.id, claimId: claim.id, outcome: 'dead', error: parsed.error });
+      // As likely a mistake in the code, which would meet every row: it is tried again, and its account's other rows go on.
+      const outcome = retry(parsed.error, refusedPauseSeconds);
+      this.settling.add({ ...this.settlement(claimed, claim, outcome), unreadable: true });
       return;
     }
 
@@ -124,7 +128,7 @@ export class Performing<Row, Deps, Env> {
       this.settling.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
       return;
     }
-    this.settling.add(this.settlement(claimed, claim, verdict));
+    this.settling.add(this.settlement(claimed, claim, verdict.outcome));
   }
 
   /** A schema may bear code of the queue's own, which may throw. */
@@ -133,11 +137,13 @@ export class Performing<Row, Deps, Env> {
       const parsed = this.queue.row.safeParse(claimed.row);
       if (parsed.success) return { row: parsed.data };
       const issue = parsed.error.issues[0];
-      return {
-        error: `the row does not fit its schema: ${issue?.path.join('.') || 'row'}: ${issue?.message}`,
-      };
+      const column = issue?.path[0];
+      const isMissing = typeof column === 'string' && !(column in claimed.row);
+      const fault = `${issue?.path.join('.') || 'row'}: ${issue?.message}${isMissing ? ' (the table has no such column)' : ''}`;
+      return { error: `the row does not fit its schema: ${fault}. ${unreadableHint}` };
     } catch (error) {
-      return { error: `the row's schema threw: ${error instanceof Error ? error.message : String(error)}` };
+      const thrown = error instanceof Error ? error.message : String(error);
+      return { error: `the row's schema threw: ${thrown}. ${unreadableHint}` };
     }
   }
 
@@ -152,7 +158,7 @@ export class Performing<Row, Deps, Env> {
 
   /** Proof that comes late is still proof, where it is proof: the database takes it for a row that is unknown by now. */
   private hearLate(claimed: ClaimedRow, claim: Claim, late: Verdict): void {
-    const settlement = this.settlement(claimed, claim, late);
+    const settlement = this.settlement(claimed, claim, late.outcome);
     if (settlement.outcome === 'unknown') return;
     if (!this.closed) {
       this.settling.add(settlement);
@@ -164,7 +170,7 @@ export class Performing<Row, Deps, Env> {
     );
   }
 
-  private settlement(claimed: ClaimedRow, claim: Claim, { outcome }: Verdict): Settlement {
+  private settlement(claimed: ClaimedRow, claim: Claim, outcome: Outcome): Settlement {
     const settlement: Settlement = {
       id: claimed.id,
       claimId: claim.id,

@@ -95,6 +95,8 @@ export interface Settlement {
   /** What the provider refused: this row (for `refusal`), the account, or all that we ask of it. */
   refused?: 'row' | 'account' | 'provider';
   refusal?: string;
+  /** The row does not fit its schema: only this row waits for its retry, and its account goes on. */
+  unreadable?: boolean;
 }
 
 export interface ProviderNote {

@@ -8,7 +8,7 @@ import type { Account } from './queue-store';
 export interface Queue<Row, Deps, Env> {
   /** As in the registry: `dm_queue`. */
   name: string;
-  /** What of the row `perform` needs. A row that does not fit is `dead`, with the reason. */
+  /** What of the row `perform` needs. A row that does not fit is retried, with the reason, and `perform` never sees it. */
   row: z.ZodType<Row>;
   /** As in the registry; a tick refuses to run where the two differ. */
   delivery: 'at-most-once' | 'at-least-once';

@@ -276,18 +276,19 @@ class Tick<Row, Deps, Env> {
     this.performing.halted = true;
   }
 
-  /** What in the registry goes against the code, or against the limit. */
+  /** What in the registry goes against the code or the limit, and how to correct it. */
   private faultOf({ delivery, timeoutSeconds, budgetSeconds }: QueueSettings): string | null {
     const { name } = this.queue;
     if (delivery !== this.queue.delivery) {
-      return `${name} is ${this.queue.delivery} in the code and ${delivery} in the registry`;
+      const { delivery: wanted } = this.queue;
+      return `${name} is ${wanted} in the code and ${delivery} in the registry: change the code, or call add_queue again with '${wanted}'`;
     }
     if (timeoutSeconds * 1_000 > workMs(this.options.limitMs)) {
-      return `${name}: the registry's timeout of ${timeoutSeconds} s does not fit into a tick of ${this.options.limitMs / 1_000} s`;
+      return `${name}: the registry's timeout of ${timeoutSeconds} s does not fit into a tick of ${this.options.limitMs / 1_000} s: change it in punctual.queues`;
     }
     const timeoutMs = Math.min(this.queue.timeoutMs, timeoutSeconds * 1_000);
     if (budgetSeconds === null || timeoutMs + claimMs <= budgetSeconds * 1_000) return null;
-    return `${name}: nothing fits into the registry's budget of ${budgetSeconds} s, since a row may take ${timeoutMs / 1_000} s`;
+    return `${name}: nothing fits into the registry's budget of ${budgetSeconds} s, since a row may take ${timeoutMs / 1_000} s: change it in punctual.queues`;
   }
 
   /** Rows to ask for. Under at-most-once only what can start at once: a crash leaves no more than those uncertain. */

@@ -1,37 +1,35 @@
 import { z } from 'zod';
+import { dead } from '../engine/outcome';
 import { defineQueue } from '../engine/queue';
 import type { Jobs } from '../jobs/find-job';
 import { registry } from '../jobs/registry';
-import { type DueJob, runJob } from '../jobs/run-job';
+import { runJob } from '../jobs/run-job';
+
+const row = z.object({ id: z.string(), job: z.string().nullable(), message: z.unknown() });
 
 /** What a message is in a pgmq queue that was added without a job: it names its own. */
 const named = z.object({ name: z.string().min(1), payload: z.unknown().default({}) });
-
-const row = z
-  .object({ id: z.string(), job: z.string().nullable(), message: z.unknown() })
-  .transform(({ id, job, message }, context): DueJob => {
-    if (job !== null) return { id, name: job, payload: message };
-    const parsed = named.safeParse(message);
-    if (parsed.success) return { id, ...parsed.data };
-    for (const { path, message: fault } of parsed.error.issues) {
-      context.addIssue({ code: 'custom', path: ['message', ...path], message: fault });
-    }
-    return z.NEVER;
-  });
 
 /** The longest one message may take; the registry has it at 15 s, until somebody gives it more. */
 const timeoutMs = 30_000;
 
 /** The queue `pgmq`, whose messages are done by jobs by their names. Of what a job returns or tells of its progress a message keeps nothing. */
 export function messageQueue(known: Jobs) {
-  return defineQueue<DueJob, null, unknown>({
+  return defineQueue<z.infer<typeof row>, null, unknown>({
     name: 'pgmq',
     row,
     delivery: 'at-least-once',
     timeoutMs,
     connect: () => null,
-    async perform(job, context) {
-      const outcome = await runJob(known, job, { ...context, progress() {} });
+    async perform({ id, job, message }, context) {
+      const { data: asked, error } =
+        job === null ? named.safeParse(message) : { data: { name: job, payload: message } };
+      if (!asked) {
+        const [fault] = error.issues;
+        const path = ['message', ...(fault?.path ?? [])].join('.');
+        return dead(`the message names no job: ${path}: ${fault?.message}`);
+      }
+      const outcome = await runJob(known, { id, ...asked }, { ...context, progress() {} });
       return outcome.kind === 'done' ? { kind: 'done' } : outcome;
     },
   });

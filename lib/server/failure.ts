@@ -44,9 +44,7 @@ function ours(error: unknown): Response | null {
     return problem(503, 'not_configured', error.message, { variables: error.variables });
   }
   if (isError(error, 'TickStoreError')) {
-    if (error.kind === 'registry') {
-      return problem(503, 'registry', `${error.message}: change it in punctual.queues`);
-    }
+    if (error.kind === 'registry') return problem(503, 'registry', error.message);
     return problem(503, `database_${error.kind}`, databaseMessage(error), {
       retryAfterSeconds,
       ...(error.counts && { counts: error.counts }),

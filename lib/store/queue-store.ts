@@ -206,6 +206,7 @@ function record(settlement: Settlement): object {
     account_pause_seconds: settlement.accountPauseSeconds,
     refused: settlement.refused,
     refusal: storable(settlement.refusal),
+    unreadable: settlement.unreadable,
   };
 }
 

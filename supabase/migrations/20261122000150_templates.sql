@@ -73,7 +73,8 @@ begin
          end, level, q.pair_column), ' union all ' order by level) || ' limit 1)' from generate_series(0, 3) level),
     'outcome', '(case when o.outcome = ''retry'' and not o.rate_limited and t.attempts >= coalesce(t.max_attempts, p_max_attempts) then ''dead'' else o.outcome end)',
     -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
-    'retry_at', case when q.account_column is null then 'p_now + make_interval(secs => coalesce(o.delay_seconds, 0))' else 't.next_attempt_at' end,
+    'retry_at', format('case when %s then p_now + make_interval(secs => coalesce(o.delay_seconds, 0)) else t.next_attempt_at end',
+                       case when q.account_column is null then 'true' else 'o.unreadable' end),
     'set_results', punctual.set_results(q, 'o.result'),
     'set_reconcile', case when q.delivery <> 'at-most-once' then '' else
       ', reconcile_at = case when o.outcome = ''unknown'' then punctual.next_look_at(0, p_now) end, reconcile = case when o.outcome = ''unknown'' '

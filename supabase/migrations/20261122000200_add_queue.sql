@@ -2,7 +2,15 @@
 -- settings that an operator changed stay. It goes step by step, in the order of this file: find the table, check its columns, the words, the
 -- functions and the settings, add the columns, make the indexes, write the registry's row. `q` is that row as it will be.
 
--- Refuses unless the status column takes each of the words: by its type, its length, its checks and what it references.
+-- Says which words are not taken: the word "a", or the words "a", "b".
+create function punctual.name_words(p_words text[]) returns text
+language sql immutable set search_path = '' as $$
+  select case cardinality(p_words) when 1 then 'the word ' else 'the words ' end || string_agg(format('"%s"', w.word), ', ' order by w.place)
+    from unnest(p_words) with ordinality w (word, place)
+$$;
+
+-- Refuses unless the status column takes all of the words: by its type, its length, its checks and what it references. Names all that it does
+-- not take at once.
 create function punctual.check_status_words(p_table regclass, p_column text, p_words text[]) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -12,6 +20,7 @@ declare
   v_check record;
   v_text text;
   v_ok boolean;
+  v_lacking text[] := '{}';
 begin
   select format_type(a.atttypid, a.atttypmod), a.attnum into v_type, v_attnum from pg_catalog.pg_attribute a
    where a.attrelid = p_table and a.attname = p_column and not a.attisdropped;
@@ -26,37 +35,42 @@ begin
       when others then
         v_text := null;
     end;
-    if v_text is distinct from v_word then
-      raise exception 'add_queue: the column % of % (%) does not take the word "%"', p_column, p_table, v_type, v_word
-        using errcode = '22023', hint = 'Add it to the type, or name the word your table uses in p_words.';
-    end if;
-    -- Only checks on this column alone can be tried without a row.
-    for v_check in
-      select c.conname, pg_get_expr(c.conbin, c.conrelid) as expression
-        from pg_catalog.pg_constraint c where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[v_attnum]
-    loop
+    if v_text is distinct from v_word then v_lacking := v_lacking || v_word; end if;
+  end loop;
+  if v_lacking <> '{}' then
+    raise exception 'add_queue: the column % of % (%) does not take %', p_column, p_table, v_type, punctual.name_words(v_lacking)
+      using errcode = '22023', hint = 'Add them to the type, or name the words your table uses in p_words.';
+  end if;
+  -- Only checks on this column alone can be tried without a row.
+  for v_check in
+    select c.conname, pg_get_expr(c.conbin, c.conrelid) as expression
+      from pg_catalog.pg_constraint c where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[v_attnum]
+  loop
+    foreach v_word in array p_words loop
       begin
         execute format('select (%s) from (select %L::%s as %I) s', v_check.expression, v_word, v_type, p_column) into v_ok;
       exception when others then
         v_ok := false;
       end;
-      if v_ok is false then
-        raise exception 'add_queue: the check "%" of % does not take the word "%"', v_check.conname, p_table, v_word
-          using errcode = '22023', hint = 'Widen the check, or name the word your table uses in p_words.';
-      end if;
+      if v_ok is false then v_lacking := v_lacking || v_word; end if;
     end loop;
-    for v_check in
-      select c.conname, c.confrelid::regclass as target, a.attname as target_column
-        from pg_catalog.pg_constraint c
-        join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = c.confkey[1]
-       where c.conrelid = p_table and c.contype = 'f' and c.conkey = array[v_attnum]
-    loop
-      execute format('select exists (select from %s where %I::text = %L)', v_check.target, v_check.target_column, v_word) into v_ok;
-      if not v_ok then
-        raise exception 'add_queue: "%" of % does not take the word "%": it is not in %', v_check.conname, p_table, v_word, v_check.target
-          using errcode = '22023', hint = 'Insert it there, or name the word your table uses in p_words.';
-      end if;
-    end loop;
+    if v_lacking <> '{}' then
+      raise exception 'add_queue: the check "%" of % does not take %', v_check.conname, p_table, punctual.name_words(v_lacking)
+        using errcode = '22023', hint = 'Widen the check, or name the words your table uses in p_words.';
+    end if;
+  end loop;
+  for v_check in
+    select c.conname, c.confrelid::regclass as target, a.attname as target_column
+      from pg_catalog.pg_constraint c
+      join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = c.confkey[1]
+     where c.conrelid = p_table and c.contype = 'f' and c.conkey = array[v_attnum]
+  loop
+    execute format('select array_agg(w order by place) from unnest($1) with ordinality w (w, place) '
+                   'where not exists (select from %s where %I::text = w)', v_check.target, v_check.target_column) into v_lacking using p_words;
+    if v_lacking is not null then
+      raise exception 'add_queue: "%" of % does not take %, which % lacks', v_check.conname, p_table, punctual.name_words(v_lacking), v_check.target
+        using errcode = '22023', hint = 'Insert them there, or name the words your table uses in p_words.';
+    end if;
   end loop;
 end
 $$;
@@ -173,6 +187,15 @@ language sql stable set search_path = '' as $$
    where a.attrelid = p_table and a.attname = p_column and not a.attisdropped
 $$;
 
+-- The table's own columns that could say a row's state: text and enums.
+create function punctual.list_text_columns(p_table regclass, q punctual.queues) returns text
+language sql stable set search_path = '' as $$
+  select coalesce(string_agg(a.attname, ', ' order by a.attnum), 'none is text or an enum')
+    from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+   where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped and t.typcategory in ('S', 'E')
+     and a.attname not in (select s.name from punctual.standard_columns(q) s)
+$$;
+
 -- The key, the due column, and the columns that the queue is parted and paced by: are they there, and of the right type? Answers q with
 -- id_type and jsonb_columns.
 create function punctual.check_queue_columns(p_table regclass, q punctual.queues) returns punctual.queues
@@ -209,7 +232,9 @@ begin
     if v_type is null or v_type <> all (v_column.types) then
       raise exception 'add_queue: the % column % of % is %, and has to be %',
         v_column.role, v_column.name, p_table, coalesce(v_type, 'missing'), coalesce(array_to_string(v_column.types, ' or '), 'there')
-        using errcode = '22023', hint = 'Add it, name another column, or change its type.';
+        using errcode = '22023', hint = case when v_column.role = 'status'
+          then format('Name one that it has: %s. Without p_status_column, a column status is added.', punctual.list_text_columns(p_table, q))
+          else 'Add it, name another column, or change its type.' end;
     end if;
     if v_column.role = 'result' and v_type = 'jsonb' then q.jsonb_columns := q.jsonb_columns || v_column.name::text; end if;
   end loop;
@@ -275,7 +300,8 @@ language plpgsql set search_path = '' as $$
 declare
   v_words jsonb := jsonb_build_object('pending', 'pending', 'running', 'running', 'done', 'done',
                                       'dead', 'dead', 'unknown', 'unknown', 'cancelled', 'cancelled') || coalesce(p_words, '{}');
-  v_list text[];
+  v_pairs text;
+  v_count integer;
 begin
   if jsonb_typeof(v_words) <> 'object' or exists (select from jsonb_each(v_words) w where jsonb_typeof(w.value) <> 'string') then
     raise exception 'add_queue: p_words is no object of words'
@@ -287,9 +313,12 @@ begin
         where k not in ('pending', 'running', 'done', 'dead', 'unknown', 'cancelled'))
       using errcode = '22023', hint = 'Its keys are these six states, its values the words that your table has for them.';
   end if;
-  select array_agg(w.value order by w.key) into v_list from jsonb_each_text(v_words) w;
-  if (select count(distinct w) from unnest(v_list) w where w <> '') <> 6 then
-    raise exception 'add_queue: the six state words have to be distinct, and are %', array_to_string(v_list, ', ')
+  select string_agg(format('%s "%s"', s.state, w.word), ', ' order by s.place), count(distinct w.word) filter (where w.word <> '')
+    into v_pairs, v_count
+    from unnest(array['pending', 'running', 'done', 'dead', 'unknown', 'cancelled']) with ordinality s (state, place)
+   cross join lateral (select v_words->>s.state as word) w;
+  if v_count <> 6 then
+    raise exception 'add_queue: the six state words have to be distinct, and are %', v_pairs
       using errcode = '22023', hint = 'Name six words, none of them empty; add to the column''s check those that it lacks.';
   end if;
   q.pending_word := v_words->>'pending';
@@ -299,6 +328,28 @@ begin
   q.unknown_word := v_words->>'unknown';
   q.cancelled_word := v_words->>'cancelled';
   return q;
+end
+$$;
+
+-- Refuses a table without a column status whose own checks or enums have the pending word: that column is likely to say a row's state, and
+-- ticks would not heed it.
+create function punctual.check_no_state_column(p_table regclass, q punctual.queues) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_column text;
+begin
+  if punctual.type_of_column(p_table, q.status_column) is not null then return; end if;
+  select a.attname into v_column from pg_catalog.pg_attribute a
+   where a.attrelid = p_table and not a.attisdropped
+     and (exists (select from pg_catalog.pg_enum e where e.enumtypid = a.atttypid and e.enumlabel = q.pending_word)
+       or exists (select from pg_catalog.pg_constraint c
+                   where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[a.attnum]
+                     and strpos(pg_get_expr(c.conbin, c.conrelid), quote_literal(q.pending_word)) > 0)) order by a.attnum limit 1;
+  if v_column is not null then
+    raise exception 'add_queue: % has no column status, and a column % that takes the word "%"', p_table, v_column, q.pending_word
+      using errcode = '22023',
+            hint = format('If it says a row''s state: p_status_column => %L. If not: p_status_column => ''status'', which is added.', v_column);
+  end if;
 end
 $$;
 
@@ -699,7 +750,7 @@ $$;
 
 -- p_table      the table, with its schema: 'public.free_trials'. It has one primary key `id`, bigint or uuid.
 -- p_due_column the column (timestamptz) that says when a row falls due; null is never.
--- p_status_column the column (text or enum) that says a row's state: status, unless said.
+-- p_status_column the column (text or enum) that says a row's state: status, unless said. That one is added if it is missing.
 -- p_words      the table's own words for the six states, where they differ from the usual ones.
 -- p_result_columns text or jsonb columns that take what an outcome's result says under their names: provider ids.
 -- p_progress_column the jsonb column that takes how far a running row is.
@@ -743,7 +794,7 @@ create function punctual.add_queue(
   p_closes_column text default null,
   p_settings jsonb default '{}',
   p_existing_rows text default null,
-  p_status_column text default 'status'
+  p_status_column text default null
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -753,6 +804,7 @@ declare
   v_settings jsonb := coalesce(p_settings, '{}');
   v_added text[];
   v_there text;
+  v_due bigint;
   v_changes text[] := '{}';
   v_notes text[];
   v_answer jsonb;
@@ -795,6 +847,7 @@ begin
   q := punctual.check_queue_columns(v_table, q);
   perform punctual.check_column_roles(v_table, q);
   q := punctual.read_words(q, p_words);
+  if p_status_column is null and p_existing_rows is null then perform punctual.check_no_state_column(v_table, q); end if;
   q.after_settle := punctual.check_function(p_after_settle, '(jsonb, timestamptz)', 'p_applied jsonb, p_now timestamptz');
   q.before_claim := punctual.check_function(p_before_claim, '(text, timestamptz)', 'p_partition text, p_now timestamptz');
   q.evidence := punctual.check_function(p_evidence, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
@@ -811,6 +864,13 @@ begin
     end if;
   end if;
   v_changes := v_changes || punctual.take_over_columns(v_table, q, v_added);
+  if v_before.name is null then
+    execute punctual.render_sql(q, 'select count(*) from %s t where t.{status} = %L and coalesce(t.next_attempt_at, t.%I) <= now()',
+                                v_table::text, q.pending_word, q.due_column) into v_due;
+    if v_due > 0 then
+      v_changes := v_changes || format('rows that were %s and due already, for the first ticks to do: %s', q.pending_word, v_due);
+    end if;
+  end if;
   v_notes := punctual.list_table_notes(v_table, q);
   select format_type(a.atttypid, a.atttypmod) into q.status_type
     from pg_catalog.pg_attribute a where a.attrelid = v_table and a.attname = q.status_column;

@@ -4,17 +4,17 @@
 -- claim no later one has counted, so `used` is of the claim's day, and the latest of `recent` is this claim's. What the provider refused
 -- gives back its place in the day, as nothing was sent, and not that in the hour and the gap, as it was called.
 --
--- p_applied, outcome being lost where the attempt is over and has changed no row: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, pair, error}].
+-- p_applied, outcome being lost where the attempt is over and has changed no row: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, unreadable, pair, error}].
 create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
   with freed as materialized (
     select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
            coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as holds_pair,
-           r.refused, case when r.refused in ('row', 'provider') then punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) end as refusals,
+           r.refused, r.unreadable, case when r.refused in ('row', 'provider') then punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) end as refusals,
            p.held, coalesce((p.held -> r.pair ->> 'count')::integer, 0) + 1 as held_count
       from jsonb_to_recordset(p_applied) r (account_id uuid, claim_id uuid, claimed_at timestamptz, outcome text, delay_seconds double precision,
-             limit_scope text, refused text, refusal text, pair text, error text)
+             limit_scope text, refused text, refusal text, unreadable boolean, pair text, error text)
       join punctual.pace p on p.queue = q.name and p.account_id = r.account_id and p.claim_id = r.claim_id
      order by p.account_id for no key update of p)
   update punctual.pace p set
@@ -32,11 +32,11 @@ begin
     -- One row that always meets a refusal of everything is not to be what the provider is tried with each time.
     next_ok_at = coalesce(case when f.refused = 'provider' then v.retry_at end, '-infinity'),
     waiting_for = null, claim_id = null, busy_until = null,
-    -- Its rows go in order: the whole account waits for the one that is tried again, but for another's addressee.
+    -- Its rows go in order: the whole account waits for the one that is tried again, but for another's addressee, and not for an unreadable one.
     retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)
     from freed f
    cross join lateral (select
-      case when f.outcome = 'retry' and not coalesce(f.holds_pair, false)
+      case when f.outcome = 'retry' and not coalesce(f.holds_pair, false) and not coalesce(f.unreadable, false)
            then p_now + greatest(make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)),
                                  case when f.refused = 'provider' then punctual.refusal_pause(f.refusals) end) end as retry_at,
       -- How often in a row is forgotten an hour after the last time.
@@ -96,22 +96,23 @@ $$;
 -- Outcomes, as records: done rows come as ids by their claim, for there are many; of two by one claim that it was done is the truth.
 create function punctual.list_outcomes(p_done jsonb, p_records jsonb)
 returns table (id text, claim_id uuid, outcome text, error text, result jsonb, delay_seconds double precision, rate_limited boolean,
-               limit_scope text, refused text, refusal text)
+               limit_scope text, refused text, refusal text, unreadable boolean)
 language plpgsql immutable set search_path = '' rows 10 as $$
 begin
   if p_records = '[]' then
-    return query select i, (g->>'claim_id')::uuid, 'done', null, null::jsonb, null::double precision, false, null, null, null
+    return query select i, (g->>'claim_id')::uuid, 'done', null, null::jsonb, null::double precision, false, null, null, null, false
                    from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i;
   else
     return query
       select distinct on (o.id, o.claim_id) o.*
         from (select i as id, (g->>'claim_id')::uuid as claim_id, 'done' as outcome, null as error, null::jsonb as result,
-                     null::double precision as delay_seconds, false as rate_limited, null as limit_scope, null as refused, null as refusal
+                     null::double precision as delay_seconds, false as rate_limited, null as limit_scope, null as refused, null as refusal, false as unreadable
                 from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i
               union all
-              select r.id, r.claim_id, r.outcome, r.error, r.result, r.delay_seconds, coalesce(r.rate_limited, false), r.limit_scope, r.refused, r.refusal
+              select r.id, r.claim_id, r.outcome, r.error, r.result, r.delay_seconds, coalesce(r.rate_limited, false), r.limit_scope, r.refused, r.refusal,
+                     coalesce(r.unreadable, false)
                 from jsonb_to_recordset(p_records) r (id text, claim_id uuid, outcome text, error text, result jsonb,
-                       delay_seconds double precision, rate_limited boolean, limit_scope text, refused text, refusal text)) o
+                       delay_seconds double precision, rate_limited boolean, limit_scope text, refused text, refusal text, unreadable boolean)) o
        order by o.id, o.claim_id, o.outcome = 'done' desc;
   end if;
 end
@@ -130,7 +131,7 @@ language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan s
 #variable_conflict use_variable
 begin
   with told as materialized (
-    select o.id::{id_type} as id, o.claim_id, o.outcome, o.error, o.result, o.delay_seconds, o.rate_limited, o.limit_scope, o.refused, o.refusal
+    select o.id::{id_type} as id, o.claim_id, o.outcome, o.error, o.result, o.delay_seconds, o.rate_limited, o.limit_scope, o.refused, o.refusal, o.unreadable
       from punctual.list_outcomes(p_done, p_records) o order by 1),
   written as (
     update {table} t set
@@ -158,7 +159,7 @@ begin
             -- Swept, or an operator's hand was on it.
             or (t.{status} = {pending} and t.lease_expires_at is not null and o.outcome in ('dead', 'again')))
     returning t.id, o.claim_id, {outcome} as outcome, o.outcome as asked_outcome, o.result, o.error, o.rate_limited, o.limit_scope, o.refused,
-              o.refusal, o.delay_seconds, t.claimed_at, {old_due} as due, {account_id} as account_id, {pair_id} as pair, {late} as late)
+              o.refusal, o.unreadable, o.delay_seconds, t.claimed_at, {old_due} as due, {account_id} as account_id, {pair_id} as pair, {late} as late)
   select (select count(*) from told), count(*),
          case when count(*) < (select count(*) from told) then coalesce(array_agg(w.id || '/' || w.claim_id), '{}') else '{}' end,
          jsonb_build_object(
@@ -199,10 +200,11 @@ $template$);
 -- Writes outcomes back, fenced by the claim that each row was taken under, and sees to what follows from them.
 --
 -- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited,
---             limit_scope, account_id, account_pause_seconds, refused, refusal}]}; outcome is done, retry, again, dead, unknown or release. limit_scope
+--             limit_scope, account_id, account_pause_seconds, refused, refusal, unreadable}]}; outcome is done, retry, again, dead, unknown or release. limit_scope
 --             account: the provider limits the account, for account_pause_seconds, else for as long as it did twice over, from 60 s to
 --             1 h; pair: only this addressee, for the longer of delay_seconds and 4^n s, n being how often in a row. refused: the
 --             provider refused the row (for refusal), the account, or the provider as a whole; see count_refusal() and refusal_pause().
+--             unreadable: the code could not read the row. Only the row waits for its retry, and not its account.
 --
 -- Answers {done, retried, again, dead, unknown, released, lost, limited, exceptions}: the counts of what was applied, and
 -- [{id, claim_id, verdict, outcome}] of all that did not go as it was asked; see judge. One that was done and is lost is heard, see hear_late. An

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { again, dead, done, retry, unknown } from '../../lib/engine/outcome';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
-import { tickBench } from '../support/tick-bench';
+import { type TestRow, tickBench } from '../support/tick-bench';
 
 let database: TestDatabase;
 let bench: ReturnType<typeof tickBench>;
@@ -100,7 +101,6 @@ describe('what perform does', () => {
 
   it('spoils nothing but its own row: a schema that throws, a result that no JSON can carry', async () => {
     await bench.addDms(4);
-    const { z } = await import('zod');
     const throwing = z.object({
       id: z.coerce.string(),
       attempts: z.number(),
@@ -117,9 +117,10 @@ describe('what perform does', () => {
       await database.sql('select status, provider_message_id, last_error from punctual.dm_queue order by id'),
     ).toEqual([
       {
-        status: 'failed',
+        status: 'pending',
         provider_message_id: null,
-        last_error: "the row's schema threw: bug in a transform",
+        last_error:
+          "the row's schema threw: bug in a transform. Correct the schema in the queue's code, or the row",
       },
       { status: 'sent', provider_message_id: null, last_error: null },
       { status: 'sent', provider_message_id: 10, last_error: null },
@@ -130,7 +131,6 @@ describe('what perform does', () => {
   it('spoils nothing but its own row: a row that does not fit its schema, NUL, half an emoji, 100 KB', async () => {
     await bench.addDms(5);
     await database.sql(`update punctual.dm_queue set body = '' where body = 'message 1'`);
-    const { z } = await import('zod');
     const strict = z.object({
       id: z.coerce.string(),
       body: z.string().min(1, 'is empty'),
@@ -146,15 +146,67 @@ describe('what perform does', () => {
         { row: strict },
       ),
     );
-    expect(await bench.states()).toEqual({ failed: 4, sent: 1 });
+    expect(await bench.states()).toEqual({ pending: 1, failed: 3, sent: 1 });
+    expect((await rowsWith('pending'))[0].last_error).toMatch(
+      /^the row does not fit its schema: body: is empty\. /,
+    );
     const failed = await rowsWith('failed');
-    expect(failed.map((row) => row.last_error.slice(0, 50))).toEqual([
-      'the row does not fit its schema: body: is empty',
-      ' NUL',
-      'half \ufffd',
-      'x'.repeat(50),
-    ]);
-    expect(failed[3].last_error).toHaveLength(2_000);
+    expect(failed.map((row) => row.last_error.slice(0, 50))).toEqual([' NUL', 'half \ufffd', 'x'.repeat(50)]);
+    expect(failed[2].last_error).toHaveLength(2_000);
+  });
+});
+
+describe('a row that its schema does not take', () => {
+  const schema = (shape: object) =>
+    z.object({ id: z.coerce.string(), attempts: z.number(), ...shape }) as unknown as z.ZodType<TestRow>;
+  const misspelt = schema({ boddy: z.string() });
+  const strict = schema({ body: z.string().refine((body) => body !== 'message 1') });
+
+  it('goes out once the code is mended: a typo in the schema costs the backlog nothing', async () => {
+    await bench.addDms(30, { accounts: 3, dailyLimit: 30 });
+    const sent: string[] = [];
+    const perform = ({ id }: TestRow) => {
+      sent.push(id);
+      return done();
+    };
+    const report = await bench.tick(bench.queue(perform, { row: misspelt }));
+    expect(report.counts).toMatchObject({ claimed: 30, retried: 30, dead: 0 });
+    const waiting = await rowsWith('pending');
+    expect(waiting.map((row) => row.last_error)).toEqual(
+      Array(30).fill(
+        'the row does not fit its schema: boddy: Invalid input: expected string, received undefined ' +
+          "(the table has no such column). Correct the schema in the queue's code, or the row",
+      ),
+    );
+    expect(sent).toEqual([]);
+
+    bench.clock.skip(300_000);
+    expect((await bench.tick(bench.queue(perform))).counts).toMatchObject({ claimed: 30, done: 30 });
+    expect(new Set(sent).size).toBe(30);
+    // What never started took no place in the account's day.
+    expect(await database.sql("select used from punctual.pace where queue = 'dm_queue'")).toEqual(
+      Array(3).fill({ used: 10 }),
+    );
+  });
+
+  it('holds up no other row of its account, and is dead when its attempts are used up', async () => {
+    await bench.addDms(3, { accounts: 1 });
+    const sent: string[] = [];
+    const perform = ({ body }: TestRow) => {
+      sent.push(body);
+      return done();
+    };
+    const run = () => bench.tick(bench.queue(perform, { row: strict }));
+    await run();
+    expect(sent).toEqual(['message 2', 'message 3']);
+    for (let attempt = 2; attempt <= 5; attempt += 1) {
+      bench.clock.skip(299_000);
+      expect((await run()).counts.claimed).toBe(0);
+      bench.clock.skip(200_000);
+      expect((await run()).counts.claimed).toBe(1);
+    }
+    expect(await rowsWith('failed')).toMatchObject([{ attempts: 5 }]);
+    expect(sent).toHaveLength(2);
   });
 });
 

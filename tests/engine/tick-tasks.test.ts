@@ -296,7 +296,8 @@ describe('a budget of the registry', () => {
     const id = await due();
     await expect(run(() => done())).rejects.toMatchObject({
       kind: 'registry',
-      message: "tasks: nothing fits into the registry's budget of 10 s, since a row may take 15 s",
+      message:
+        "tasks: nothing fits into the registry's budget of 10 s, since a row may take 15 s: change it in punctual.queues",
     });
     expect(await tasks.row(id)).toMatchObject({ status: 'pending', attempts: 0 });
   });

@@ -135,7 +135,9 @@ describe('a tick', () => {
     await bench.addDms(3);
     await expect(bench.tick(bench.queue(() => done(), { delivery: 'at-least-once' }))).rejects.toMatchObject({
       kind: 'registry',
-      message: expect.stringContaining('at-least-once in the code'),
+      message:
+        'dm_queue is at-least-once in the code and at-most-once in the registry: ' +
+        "change the code, or call add_queue again with 'at-least-once'",
     });
     expect(await database.sql(`select report->>'fault' as fault from punctual.ticks`)).toEqual([
       { fault: expect.stringContaining('at-least-once in the code') },

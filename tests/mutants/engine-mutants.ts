@@ -378,6 +378,13 @@ export const engineMutants: Mutant[] = [
     replace: 'if (parsed.success || parsed.error) return { row: claimed.row as Row };',
   },
   {
+    name: 'the account of a row that does not fit its schema',
+    guarantee: 'a row that the code cannot read holds up no other',
+    file: migration('400_settle'),
+    find: ' and not coalesce(f.unreadable, false)',
+    replace: '',
+  },
+  {
     name: 'media take their time',
     guarantee: 'a post whose video is in process is not published again',
     file: 'lib/queues/posts.ts',

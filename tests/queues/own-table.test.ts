@@ -451,15 +451,25 @@ describe.each([
     expect(asked).toEqual([]);
   });
 
-  it('that does not fit the file is given up with the reason, and its neighbours do not notice', async () => {
+  it('that does not fit the file is tried again, and its neighbours do not notice', async () => {
     const wrong = await addTrial('/ok', { email: 'nobody' }, start);
     const odd = await addTrial('/ok', { last_question: 'how_old_are_you' }, start);
     const right = await addTrial('/ok', {}, start);
-    expect(await bench.tick()).toMatchObject({ counts: { dead: 2, again: 1 } });
-    expect((await trial(wrong)).last_error).toMatch(/^the row does not fit its schema: email: /);
+    expect(await bench.tick()).toMatchObject({ counts: { retried: 1, dead: 1, again: 1 } });
+    expect(await trial(wrong)).toMatchObject({
+      status: 'active',
+      attempts: 1,
+      last_error: expect.stringMatching(/^the row does not fit its schema: email: .* Correct the schema/),
+    });
     expect((await trial(odd)).last_error).toContain('nobody knows the question how_old_are_you');
     expect(await trial(right)).toMatchObject({ status: 'active', last_question: 'how_is_it_going' });
     expect(asked).toHaveLength(1);
+    await database.sql(`update public.free_trials set email = 'somebody@example.com' where id = $1`, [wrong]);
+    expect(await bench.tick()).toMatchObject({ counts: { claimed: 0 } });
+    const [, redrive = ''] = /```sql\n(update public\.free_trials [^`]*last_error[^`]*)```/.exec(page) ?? [];
+    await database.sql(redrive);
+    expect(await bench.tick()).toMatchObject({ counts: { claimed: 1, again: 1 } });
+    expect(asked).toHaveLength(2);
   });
 
   it('in any state but the one that waits is left alone', async () => {
@@ -580,6 +590,23 @@ describe('docs/your-own-table.md', () => {
       expect(page).toContain(`\n${text}\`\`\``);
     },
   );
+
+  it('has a table of four words that becomes a queue of the rows in one of them, whose ids come as numbers', async () => {
+    const section = /### Four words and a check([\s\S]*?)\n## /.exec(page)?.[1] ?? '';
+    const [table = '', migration = ''] = [...section.matchAll(/```sql\n([\s\S]*?)```/g)].map(
+      ([, sql]) => sql,
+    );
+    try {
+      await migrate(table);
+      await database.sql(`insert into public.invoices (customer, remind_at, state)
+        select s, '2020-01-01', s from unnest(array['draft', 'open', 'paid', 'void']) s`);
+      await migrate(migration);
+      const { rows } = await exchanges(database).tick({ queue: 'invoices' }).claim(9);
+      expect(rows).toMatchObject([{ id: '2', row: { id: 2, customer: 'open', state: 'reminding' } }]);
+    } finally {
+      await database.sql('drop table if exists public.invoices');
+    }
+  });
 
   it('says how to make it a plain table again: nothing of the queue is left, and the rows stay', async () => {
     const [, removal = ''] = /## Making it a plain table again[\s\S]*?```sql\n([\s\S]*?)```/.exec(page) ?? [];

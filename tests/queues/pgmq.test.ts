@@ -131,7 +131,7 @@ describe('a queue that was added without one', () => {
         {
           message,
           attempts: 1,
-          last_error: expect.stringMatching(/^the row does not fit its schema: message/),
+          last_error: expect.stringMatching(/^the message names no job: message/),
         },
       ]);
     },

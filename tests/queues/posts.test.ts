@@ -142,12 +142,14 @@ describe('a due post', () => {
     ['is empty', { body: ' \n ' }, /body: is empty/],
     ['has too many media', { media_urls: Array(21).fill('https://example.com/a.png') }, /more than the 20/],
   ])(
-    'that %s fails, and says why',
+    'that %s is not published, and says why',
     async (_what, changes: { body?: string; media_urls?: string[] }, reason) => {
       const { id, name } = await addAccount();
       await addPost(id, changes.body ?? 'hello', changes.media_urls ?? []);
       await tick();
-      expect(await rows()).toMatchObject([{ status: 'failed', last_error: expect.stringMatching(reason) }]);
+      expect(await rows()).toMatchObject([
+        { status: 'scheduled', last_error: expect.stringMatching(reason) },
+      ]);
       expect(published(name)).toEqual([]);
     },
   );

@@ -75,6 +75,31 @@ describe('a table of a person’s own', () => {
     expect((await database.sql(add))[0].answer.notes).toEqual(always);
   });
 
+  it('is told how many rows the first ticks will do', async () => {
+    await database.sql('create table app.trials (id bigint primary key, next_at timestamptz)');
+    await database.sql(
+      `insert into app.trials values (1, now()), (2, now() - interval '1 year'), (3, now() + interval '1 day'), (4, null)`,
+    );
+    const add = (state: string) =>
+      database.sql(
+        `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-least-once', p_existing_rows => '${state}') as answer`,
+      );
+    await database.sql('begin');
+    expect((await add('done'))[0].answer.notes).toEqual([]);
+    await database.sql('rollback');
+    expect((await add('pending'))[0].answer.notes).toEqual([
+      'rows that were pending and due already, for the first ticks to do: 2',
+    ]);
+  });
+
+  it('may say something else in a column of the same words, where a status is asked for', async () => {
+    const { added } = await trials(
+      `, approval text check (approval in ('pending', 'approved'))`,
+      `, p_status_column => 'status'`,
+    );
+    expect(added).toContain('status');
+  });
+
   it('has what was done to it and found there kept, for the dashboard', async () => {
     await trials(`, status text default 'pending', claimed_at timestamptz, priority smallint`);
     await database.sql('grant insert on app.trials to anon');
@@ -577,7 +602,10 @@ interface Refusal {
   hint: string | null;
 }
 
-const take = 'name the word your table uses in p_words.';
+const take = 'name the words your table uses in p_words.';
+const words = (...named: string[]) =>
+  `the word${named.length > 1 ? 's' : ''} ${named.map((word) => `"${word}"`).join(', ')}`;
+const allWords = words('cancelled', 'dead', 'done', 'pending', 'running', 'unknown');
 const states = `'pending', 'running', 'done', 'dead', 'unknown'`;
 const plain = `'t', 'app.t', 'due', 'at-least-once'`;
 const role = 'Add it, name another column, or change its type.';
@@ -772,6 +800,29 @@ const refusals: Refusal[] = [
     message: 'app.t has rows and no column status, so the state of these rows is unknown',
     hint: `Say what state they are in: p_existing_rows => 'done' (or 'cancelled'), or 'pending' to have the due ones done by the first tick. If another column of yours says it, name it in p_status_column.`,
   },
+  ...[
+    [
+      `text check (state in ('draft', 'open'))`,
+      `'t', 'app.t', 'due', 'at-least-once', '{"pending": "open"}'`,
+      'open',
+    ],
+    ['app.state', plain, 'pending'],
+  ].map(([type, call, word]) => ({
+    what: `an empty table that seems to say its state in another column (${type})`,
+    given: [`create type app.state as enum (${states})`],
+    columns: `, note text, state ${type}`,
+    call,
+    message: `app.t has no column status, and a column state that takes the word "${word}"`,
+    hint: `If it says a row's state: p_status_column => 'state'. If not: p_status_column => 'status', which is added.`,
+  })),
+  {
+    what: 'a misspelt status column',
+    columns: `, state text, kind app.kind, amount integer, last_error text`,
+    given: [`create type app.kind as enum ('once', 'monthly')`],
+    call: `${plain}, p_status_column => 'sate'`,
+    message: 'the status column sate of app.t is missing, and has to be there',
+    hint: 'Name one that it has: state, kind. Without p_status_column, a column status is added.',
+  },
   {
     what: 'a state of existing rows that is none of the three',
     call: `${plain}, p_existing_rows => 'dead'`,
@@ -795,13 +846,14 @@ const refusals: Refusal[] = [
     what: 'words that are not distinct',
     call: `${plain}, '{"dead": "done"}'`,
     message:
-      'the six state words have to be distinct, and are cancelled, done, done, pending, running, unknown',
+      'the six state words have to be distinct, and are pending "pending", running "running", done "done", dead "done", unknown "unknown", cancelled "cancelled"',
     hint: distinct,
   },
   {
     what: 'an empty word',
     call: `${plain}, '{"dead": ""}'`,
-    message: 'the six state words have to be distinct, and are cancelled, , done, pending, running, unknown',
+    message:
+      'the six state words have to be distinct, and are pending "pending", running "running", done "done", dead "", unknown "unknown", cancelled "cancelled"',
     hint: distinct,
   },
   {
@@ -852,25 +904,35 @@ const refusals: Refusal[] = [
     hint: function_,
   },
   ...[
-    ['a boolean', 'boolean', 'boolean'],
-    ['a number', 'integer', 'integer'],
-    ['too short', 'varchar(8)', 'character varying(8)'],
-    ['an enum that lacks one', 'app.state', 'app.state'],
-    ['a domain that lacks one', 'app.narrow', 'app.narrow'],
-  ].map(([what, type, said]) => ({
+    ['a boolean', 'boolean', 'boolean', allWords],
+    ['a number', 'integer', 'integer', allWords],
+    ['too short', 'varchar(8)', 'character varying(8)', words('cancelled')],
+    ['an enum that lacks one', 'app.state', 'app.state', words('cancelled')],
+    ['an enum that lacks three', 'app.open', 'app.open', words('cancelled', 'dead', 'unknown')],
+    ['a domain that lacks one', 'app.narrow', 'app.narrow', words('cancelled')],
+    ['filled up', 'char(9)', 'character(9)', words('dead', 'done', 'pending', 'running', 'unknown')],
+  ].map(([what, type, said, lacking]) => ({
     what: `a status that is ${what}`,
     given: [
       `create type app.state as enum (${states})`,
+      `create type app.open as enum ('pending', 'running', 'done')`,
       `create domain app.narrow as text check (value in (${states}))`,
     ],
     table: `create table app.t (id bigint primary key, due timestamptz, status ${type})`,
-    message: `the column status of app.t (${said}) does not take the word "cancelled"`,
-    hint: `Add it to the type, or ${take}`,
+    message: `the column status of app.t (${said}) does not take ${lacking}`,
+    hint: `Add them to the type, or ${take}`,
   })),
   {
     what: 'a check that does not take a word',
     columns: `, status text check (status in (${states}))`,
     message: 'the check "t_status_check" of app.t does not take the word "cancelled"',
+    hint: `Widen the check, or ${take}`,
+  },
+  {
+    what: 'a check that does not take several words',
+    columns: `, state text check (state in ('draft', 'open', 'paid', 'void'))`,
+    call: `${plain}, '{"pending": "open", "done": "paid"}', p_status_column => 'state'`,
+    message: `the check "t_state_check" of app.t does not take ${words('cancelled', 'dead', 'running', 'unknown')}`,
     hint: `Widen the check, or ${take}`,
   },
   {
@@ -883,8 +945,8 @@ const refusals: Refusal[] = [
     what: 'a word that the table of states does not know',
     given: ['create table app.states (name text primary key)', `insert into app.states values ('cancelled')`],
     table: `create table app.t (id bigint primary key, due timestamptz, status text references app.states)`,
-    message: '"t_status_fkey" of app.t does not take the word "dead": it is not in app.states',
-    hint: `Insert it there, or ${take}`,
+    message: `"t_status_fkey" of app.t does not take ${words('dead', 'done', 'pending', 'running', 'unknown')}, which app.states lacks`,
+    hint: `Insert them there, or ${take}`,
   },
   ...[
     ['priority', 'integer', 'smallint'],
@@ -940,15 +1002,9 @@ const refusals: Refusal[] = [
     },
   ]),
   {
-    what: 'a status that fills its words up',
-    columns: `, status char(9)`,
-    message: 'the column status of app.t (character(9)) does not take the word "dead"',
-    hint: `Add it to the type, or ${take}`,
-  },
-  {
     what: 'a check that cannot be tried',
     columns: `, status text check (status::integer > 0)`,
-    message: 'the check "t_status_check" of app.t does not take the word "cancelled"',
+    message: `the check "t_status_check" of app.t does not take ${allWords}`,
     hint: `Widen the check, or ${take}`,
   },
   {

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { splitStatements } from '../../lib/store/sql-statements';
 import { exchanges } from '../support/exchanges';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
@@ -67,4 +69,27 @@ describe.each([
     );
     await expect(insert).rejects.toMatchObject({ code: 'PT409' });
   });
+});
+
+it('a key of a pruned row is refused to a role that may only insert, with the grants that the docs give', async () => {
+  const page = readFileSync(new URL('../../docs/deploy.md', import.meta.url), 'utf8');
+  const [, grants = ''] = /```sql\n(grant usage on schema punctual to my_app[\s\S]*?)```/.exec(page) ?? [];
+  await database.sql(
+    `insert into punctual.spent_keys (queue, key, row_id, status, spent_at) values ('dm_queue', 'welcome-42', '42', 'sent', now())`,
+  );
+  const insert = (key: string) =>
+    database.sql(
+      `insert into punctual.dm_queue (account_id, channel, recipient, body, idempotency_key) values ($1, 'whatsapp', '+15550100', 'hi', $2)`,
+      [account, key],
+    );
+  await database.sql('begin');
+  try {
+    await database.sql('create role my_app');
+    for (const { text } of splitStatements(grants)) await database.sql(text);
+    await database.sql('set local role my_app');
+    await insert('another');
+    await expect(insert('welcome-42')).rejects.toMatchObject({ code: 'PT409' });
+  } finally {
+    await database.sql('rollback');
+  }
 });
