@@ -261,7 +261,7 @@ create table punctual.accounts (
   -- From one claim to the next at least this, and a share of the jitter, another each time.
   gap_seconds integer check (gap_seconds between 0 and 86400),
   gap_jitter_seconds integer not null default 0 check (gap_jitter_seconds between 0 and 86400),
-  hours jsonb check (punctual.is_hours(hours)),
+  hours jsonb check (hours is null or punctual.is_hours(hours)),
   -- A new account's daily limit grows from ramp_from_percent on this day to all of it, ramp_days days in all.
   ramp_started_on date,
   ramp_days integer not null default 14 check (ramp_days between 1 and 365),
@@ -291,7 +291,7 @@ create table punctual.pace (
   hourly_limit integer check (hourly_limit between 1 and 1000),
   gap_seconds integer check (gap_seconds between 0 and 86400),
   gap_jitter_seconds integer check (gap_jitter_seconds between 0 and 86400),
-  hours jsonb check (punctual.is_hours(hours)),
+  hours jsonb check (hours is null or punctual.is_hours(hours)),
   -- Claims of the day that ends then, and when the first of them was made.
   used integer not null default 0,
   used_until timestamptz,

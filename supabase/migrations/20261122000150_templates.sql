@@ -27,50 +27,53 @@ $$;
 -- {table} {id_type} {queue} {status} {status_type} {due}     the table, the type of its id, the queue's name, its columns
 -- {pending} {running} {done} {dead} {unknown}                its words for the states
 -- {due_at}        when t is due
--- {in_partition}  t is in the partition
+-- {in_partition}  and t is in the partition
 -- {levels} {at_level}  the priorities one by one (l.level), and t is of that one. The index on due times of a queue with accounts has no
 --                 priorities, as the order there is each account's own; see queue_indexes for what its condition is for
 -- {wanted}        nobody has said that it is too late for t
--- {open}          the time in which t may be claimed has not closed, and nobody wants it back
--- {unproved}      no receipt tells that an earlier attempt of t was delivered: the next tick makes use of one that does
--- {claimable}     t is pending, due, and all of this
--- {heads}         of a queue with accounts: the first row (id, due) that the account c (account_id, held) could send. Rows whose addressee is held
+-- {claimable}     t is pending and due, and may be claimed: the one definition of it
+-- {head}          of a queue with accounts: the first row (id, due) that the account c (account_id, held) could send. Rows whose addressee is held
 --                 back are passed over, 200 of a level at most: an account with more than that for one addressee waits for the addressee
--- {outcome}       what becomes of an outcome o: a retry of an exhausted row is dead
--- {retry_at} {set_results} {set_reconcile} {old_row} {old_due} {account_id} {pair_id} {late} {has_consequences}  parts of the settle
 -- {take} {claimed}  what a claim sets, u being the row, and the row t as a claim answers it
+-- {outcome}       what becomes of an outcome o: a retry of an exhausted row is dead
+-- {retry_at} {set_results} {set_reconcile} {old_row} {old_due} {account_id} {pair} {late} {has_consequences}  parts of the settle
+-- {unfailed}      nothing of the row of the receipt r has failed for an hour
+-- {of_providers}  the unknown row t is of one of p_providers
 create function punctual.words_of_queue(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
+declare
+  -- The time in which t may be claimed has not closed.
+  v_open text;
+  -- Nobody wants it back: see before_claim.
+  v_unheld text := case when q.before_claim is not null then 'not exists (select from punctual.held_rows h where h.queue = {queue} and h.row_id = t.id::text)' end;
+  -- No receipt tells that an earlier attempt was delivered: the next tick makes use of one that does.
+  v_unproved text := case when q.delivery = 'at-most-once' then $sql$(t.claimed_at is null or not exists (
+                           select from punctual.receipts r where r.queue = {queue} and r.row_id = t.id::text
+                              and r.applied_at is null and r.status in ('sent', 'delivered', 'read')))$sql$ end;
 begin
   -- What a person calls {status} is no placeholder: see render.
   q := jsonb_populate_record(q, (select jsonb_object_agg(e.key, case jsonb_typeof(e.value) when 'string' then to_jsonb(replace(e.value #>> '{}', '{', U&'\E000')) else e.value end)
                                    from jsonb_each(to_jsonb(q) - 'setup') e));
+  if q.closes_column is not null then v_open := format('(t.%1$I is null or t.%1$I > p_now)', q.closes_column); end if;
   return jsonb_build_object(
     'table', format('%I.%I', q.table_schema, q.table_name), 'id_type', q.id_type, 'queue', quote_literal(q.name),
     'status', quote_ident(q.status_column), 'status_type', q.status_type, 'due', quote_ident(q.due_column),
     'pending', quote_literal(q.pending_word), 'running', quote_literal(q.running_word), 'done', quote_literal(q.done_word),
     'dead', quote_literal(q.dead_word), 'unknown', quote_literal(q.unknown_word),
     'due_at', 'coalesce(t.next_attempt_at, t.{due})',
-    'in_partition', case when q.partition_column is null then 'true' else format('t.%I = p_partition', q.partition_column) end,
+    'in_partition', case when q.partition_column is null then '' else format('and t.%I = p_partition', q.partition_column) end,
     'levels', case when q.account_column is null then 'generate_series(0, 3) l (level)' else 'generate_series(0, 0) l (level)' end,
     'at_level', case when q.account_column is null then 't.priority = l.level' else 't.priority + 0 >= 0' end,
     'wanted', '(t.expires_at is null or t.expires_at > p_now)',
-    'open', case when q.closes_column is null then 'true' else format('(t.%1$I is null or t.%1$I > p_now)', q.closes_column) end
-         || case when q.before_claim is null then ''
-                 else ' and not exists (select from punctual.held_rows h where h.queue = {queue} and h.row_id = t.id::text)' end,
-    'unproved', case when q.delivery <> 'at-most-once' then 'true'
-         else '(t.claimed_at is null or not exists (select from punctual.receipts r where r.queue = {queue} and r.row_id = t.id::text '
-              'and r.applied_at is null and r.status in (''sent'', ''delivered'', ''read'')))' end,
-    'claimable', 't.{status} = {pending} and {due_at} <= p_now and {wanted} and {open} and {unproved}',
+    'claimable', concat_ws(E'\n                     and ', 't.{status} = {pending} and {due_at} <= p_now', '{wanted}', v_open, v_unheld, v_unproved),
     'account', quote_ident(q.account_column),
-    'heads', (select '(' || string_agg(format(
-         case when q.pair_column is null then
-           'select * from (select t.id, {due_at} as due from {table} t where t.{account} = c.account_id and t.priority = %1$s and {claimable} '
-           'order by {due_at}, t.id limit 1) level_%1$s'
-         else
-           'select f.id, f.due from (select t.id, {due_at} as due, t.%2$I as pair from {table} t where t.{account} = c.account_id and t.priority = %1$s '
-           'and {claimable} order by {due_at}, t.id limit 200) f where coalesce((c.held -> f.pair ->> ''until'')::timestamptz <= p_now, true)'
-         end, level, q.pair_column), ' union all ' order by level) || ' limit 1)' from generate_series(0, 3) level),
+    'pair', case when q.pair_column is null then 'null::text' else format('t.%I', q.pair_column) end,
+    'head', $sql$(
+            select f.id, f.due from generate_series(0, 3) l (level) cross join lateral (
+                   select t.id, {due_at} as due, {pair} as pair from {table} t
+                    where t.{account} = c.account_id and t.priority = l.level and {claimable}
+                    order by {due_at}, t.id limit 200) f
+             where coalesce((c.held -> f.pair ->> 'until')::timestamptz <= p_now, true) limit 1)$sql$,
     'outcome', '(case when o.outcome = ''retry'' and not o.rate_limited and t.attempts >= coalesce(t.max_attempts, p_max_attempts) then ''dead'' else o.outcome end)',
     -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
     'retry_at', format('case when %s then p_now + make_interval(secs => coalesce(o.delay_seconds, 0)) else t.next_attempt_at end',
@@ -82,11 +85,12 @@ begin
     'old_row', case when q.after_settle is null then '' else 'cross join lateral (select x.{due} as due from {table} x where x.id = o.id limit 1) before' end,
     'old_due', case when q.after_settle is null then 'null::timestamptz' else 'before.due' end,
     'account_id', case when q.account_column is null then 'null::uuid' else format('t.%I', q.account_column) end,
-    'pair_id', case when q.pair_column is null then 'null::text' else format('t.%I', q.pair_column) end,
     'late', case when q.delivery = 'at-most-once' then 't.reconcile ? ''late_proof''' else 'false' end,
     'has_consequences', case when q.account_column is null and q.after_settle is null then 'w.outcome in (''retry'', ''dead'', ''unknown'') or w.late' else 'true' end,
-    'of_providers', case when q.account_column is null then 'true'
-         else 'exists (select from punctual.accounts a where a.id = (t.reconcile->>''account_id'')::uuid and a.provider = any (p_providers))' end,
+    -- Nothing of the row of the receipt r has failed for an hour. Rows that cannot be written keep nobody waiting behind them.
+    'unfailed', $sql$not exists (select from punctual.history h where h.queue = {queue} and h.row_id = r.row_id and h.event = 'error' and h.at > p_now - interval '1 hour')$sql$,
+    'of_providers', case when q.account_column is null then ''
+         else 'and exists (select from punctual.accounts a where a.id = (t.reconcile->>''account_id'')::uuid and a.provider = any (p_providers))' end,
     'take', '{status} = {running}, attempts = u.attempts + 1, claim_id = p_claim_id, lease_expires_at = p_lease_until, claimed_at = p_now',
     'claimed', 'json_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', row_to_json(t.*))');
 end
@@ -126,7 +130,9 @@ begin
     select * from punctual.templates t where coalesce(t.has_accounts = (q.account_column is not null), true) order by t.verb
   loop
     v_name := format('punctual.%I', q.name || '.' || v_template.verb);
-    execute punctual.render(v_template.text, v_words || jsonb_build_object('function', v_name));
+    -- The body as a literal: a word may be $$.
+    execute punctual.render(split_part(v_template.text, '$$', 1), v_words || jsonb_build_object('function', v_name))
+            || quote_literal(punctual.render(split_part(v_template.text, '$$', 2), v_words));
     execute format('revoke execute on function %s from public, anon, authenticated', v_name);
     execute format('grant execute on function %s to service_role', v_name);
   end loop;

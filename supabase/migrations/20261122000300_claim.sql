@@ -193,7 +193,7 @@ language plpgsql stable set search_path = '' set plan_cache_mode = force_generic
 #variable_conflict use_variable
 begin
   select count(*), min(r.lease_expires_at) into count, first_ends_at
-    from (select t.lease_expires_at from {table} t where t.{status} = {running} and {in_partition} limit p_most) r;
+    from (select t.lease_expires_at from {table} t where t.{status} = {running} {in_partition} limit p_most) r;
 end
 $$
 $template$);
@@ -258,7 +258,7 @@ begin
       update {table} u set {take}
        where u.id = any (array(
                select d.id from {levels} cross join lateral (
-                 select t.id from {table} t where {at_level} and {in_partition} and {claimable}
+                 select t.id from {table} t where {at_level} {in_partition} and {claimable}
                   order by {due_at}, t.id limit p_want for no key update skip locked) d
                 limit p_want))
       returning u.*)
@@ -275,7 +275,8 @@ declare
 begin
   with taken as (
       update {table} u set {take}
-       where u.id = (select t.id from {table} t where t.id = p_id::{id_type} and {in_partition} and {claimable} for no key update skip locked)
+       where u.id = (select t.id from (select x.* from {table} x where x.id = p_id::{id_type} limit 1 for no key update skip locked) t
+                      where {claimable} {in_partition})
       returning u.*)
   select coalesce(array_agg({claimed}), '{}') into v_rows from taken t;
   return v_rows;
@@ -296,7 +297,7 @@ begin
       update {table} u set {take}, next_attempt_at = null, finished_at = null, max_attempts = u.attempts + 1
        where u.id = any (array(
                select t.id from {table} t
-                where t.{status} = {dead} and (t.finished_at < p_before or t.finished_at is null) and {wanted} and {in_partition}
+                where t.{status} = {dead} and (t.finished_at < p_before or t.finished_at is null) and {wanted} {in_partition}
                 order by t.finished_at, t.id limit p_want for no key update skip locked))
       returning u.*)
   select coalesce(array_agg({claimed} order by {due_at}, t.id), '{}') into v_rows from taken t;
@@ -410,7 +411,8 @@ begin
         from candidate c
         left join lateral (
           -- The row is locked, or there is none where somebody else has it: the second never goes before it.
-          select t.id from {table} t where t.id = (select f.id from {heads} f) and {claimable} for no key update skip locked) h on c.open_at <= p_now),
+          select t.id from (select x.* from {table} x where x.id = (select f.id from {head} f) limit 1 for no key update skip locked) t
+           where {claimable}) h on c.open_at <= p_now),
     head as materialized (
       select f.*, d.used, d.until
         from found f
@@ -525,7 +527,7 @@ begin
      select x.account_id, x.held from punctual.pace x
       where x.queue = {queue} and x.account_id = n.account_id and x.next_ok_at <= p_now and (x.ready_at is null or x.ready_at > p_now)
         and (x.busy_until is null or x.busy_until <= p_now) limit 1) c
-   cross join lateral {heads} h;
+   cross join lateral {head} h;
 end
 $$
 $template$);

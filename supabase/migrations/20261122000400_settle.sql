@@ -159,7 +159,7 @@ begin
             -- Swept, or an operator's hand was on it.
             or (t.{status} = {pending} and t.lease_expires_at is not null and o.outcome in ('dead', 'again')))
     returning t.id, o.claim_id, {outcome} as outcome, o.outcome as asked_outcome, o.result, o.error, o.rate_limited, o.limit_scope, o.refused,
-              o.refusal, o.unreadable, o.delay_seconds, t.claimed_at, {old_due} as due, {account_id} as account_id, {pair_id} as pair, {late} as late)
+              o.refusal, o.unreadable, o.delay_seconds, t.claimed_at, {old_due} as due, {account_id} as account_id, {pair} as pair, {late} as late)
   select (select count(*) from told), count(*),
          case when count(*) < (select count(*) from told) then coalesce(array_agg(w.id || '/' || w.claim_id), '{}') else '{}' end,
          jsonb_build_object(

@@ -82,6 +82,28 @@ begin
 end
 $$;
 
+-- Which receipts are to be applied to rows, 200 at most. Those that tell what is known already, three to a message, are dealt with here, all at once.
+-- Each row is looked up by its key, whatever its state: planned as a join, all rows of that state may be read for each receipt.
+insert into punctual.templates (verb, text) values ('pick_receipts', $template$
+create function {function}(p_now timestamptz) returns bigint[]
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  update punctual.receipts r set applied_at = p_now
+   where r.id = any (array(
+           select x.id from punctual.receipts x
+            cross join lateral (select o.{status} as status from {table} o where o.id = x.row_id::{id_type} limit 1) t
+            where x.queue = {queue} and x.applied_at is null and x.status <> 'failed' and t.status = {done}
+            limit 2000 for no key update of x skip locked));
+  return array(
+    select r.id from punctual.receipts r
+      left join lateral (select o.{status} as status from {table} o where o.id = r.row_id::{id_type} limit 1) t on true
+     where r.queue = {queue} and r.applied_at is null and (t.status = {running}) is not true and {unfailed}
+     order by r.row_id limit 200);
+end
+$$
+$template$);
+
 -- Makes use of receipts that name rows: of these rows (p_ids), or, when null, of all that nobody has made use of yet, a bounded number. Rows
 -- that are running are left to their own settle, which comes here; those that could not be written are tried again in an hour.
 create function punctual.apply_receipts(q punctual.queues, p_ids text[], p_now timestamptz) returns integer
@@ -95,16 +117,7 @@ begin
   if p_ids is null then
     -- The common case: a look at the index, and no plan to be made.
     if not exists (select from punctual.receipts r where r.queue = q.name and r.applied_at is null) then return 0; end if;
-    -- Most tell what is known already, three to a message: all of those at once.
-    execute punctual.render_sql(q,
-      'update punctual.receipts r set applied_at = $1 where r.id = any (array(select x.id from punctual.receipts x '
-      'join %I.%I t on t.id = x.row_id::%s where x.queue = %L and x.applied_at is null and x.status <> ''failed'' and t.{status} = %L '
-      'limit 2000 for no key update of x skip locked))', q.table_schema, q.table_name, q.id_type, q.name, q.done_word) using p_now;
-    execute punctual.render_sql(q,
-      'select array(select r.id from punctual.receipts r where r.queue = %1$L and r.applied_at is null '
-      'and not exists (select from %2$I.%3$I t where t.id = r.row_id::%4$s and t.{status} = %5$L) and %6$s order by r.row_id limit 200)',
-      q.name, q.table_schema, q.table_name, q.id_type, q.running_word, punctual.unfailed_condition(q, 'r.row_id', '$1'))
-    into v_ids using p_now;
+    execute format('select punctual.%I($1)', q.name || '.pick_receipts') into v_ids using p_now;
   else
     v_ids := array(select r.id from punctual.receipts r where r.queue = q.name and r.applied_at is null and r.row_id = any (p_ids));
   end if;
@@ -258,7 +271,7 @@ language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan s
 begin
   return array(
     select t.id::text from {table} t
-     where t.{status} = {unknown} and t.reconcile_at <= p_now and t.claim_id is not null and t.reconcile ? 'over_at' and {of_providers}
+     where t.{status} = {unknown} and t.reconcile_at <= p_now and t.claim_id is not null and t.reconcile ? 'over_at' {of_providers}
      order by t.reconcile_at, t.id limit p_want for no key update skip locked);
 end
 $$

@@ -9,7 +9,7 @@ begin
   return (
     select count(*) from (
       select from {levels} cross join lateral (
-        select from {table} t where t.{status} = {pending} and {in_partition} and {at_level} and {due_at} <= p_now limit 1000) r
+        select from {table} t where t.{status} = {pending} {in_partition} and {at_level} and {due_at} <= p_now limit 1000) r
        limit 1000) c);
 end
 $$
@@ -20,7 +20,7 @@ language plpgsql stable set search_path = '' set plan_cache_mode = force_generic
 begin
   return (
     select min(r.due) from {levels} cross join lateral (
-      select {due_at} as due from {table} t where t.{status} = {pending} and {in_partition} and {at_level} and {due_at} <= p_now
+      select {due_at} as due from {table} t where t.{status} = {pending} {in_partition} and {at_level} and {due_at} <= p_now
        order by {due_at}, t.id limit 1) r);
 end
 $$
@@ -31,7 +31,7 @@ language plpgsql stable set search_path = '' set plan_cache_mode = force_generic
 begin
   return (
     select min(r.due) from {levels} cross join lateral (
-      select {due_at} as due from {table} t where t.{status} = {pending} and {in_partition} and {at_level} and {due_at} > p_now
+      select {due_at} as due from {table} t where t.{status} = {pending} {in_partition} and {at_level} and {due_at} > p_now
        order by {due_at}, t.id limit 1) r
      where r.due < 'infinity');
 end

@@ -52,8 +52,8 @@ export const simulationMutants: Mutant[] = [
     name: 'the order',
     guarantee: 'within an account the oldest due row goes first',
     file: migration('150_templates'),
-    find: `           'order by {due_at}, t.id limit 1) level_%1$s'`,
-    replace: `           'order by {due_at} desc, t.id limit 1) level_%1$s'`,
+    find: `order by {due_at}, t.id limit 200) f`,
+    replace: `order by {due_at} desc, t.id limit 200) f`,
   },
   {
     name: 'the lease',

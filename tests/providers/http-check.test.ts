@@ -459,7 +459,7 @@ describe('a check', () => {
     [
       'redirects for ever, and slowly',
       (socket) => void setTimeout(() => socket.end(httpAnswer(302, '', { location: '/' })), 70),
-      /while waiting for its answer \(after \d redirects?\)/,
+      /while (connecting|waiting for its answer) \(after \d redirects?\)/,
     ],
   ])('of a server that %s ends at its timeout, its connection too', async (_what, answer, during) => {
     const ended: Promise<void>[] = [];

@@ -25,7 +25,7 @@ it('is emptied by its reset, counts from 1 again, and has the registry of the mi
     select array_agg(c.relname::text) filter (where (xpath('/row/n/text()',
              query_to_xml(format('select count(*) as n from punctual.%I', c.relname), false, true, '')))[1]::text <> '0') as kept
       from pg_class c where c.relnamespace = 'punctual'::regnamespace and c.relkind = 'r'
-       and c.relname not in ('schema_migrations', 'queues', 'partitions', 'regions', 'settings')`);
+       and c.relname not in ('schema_migrations', 'templates', 'queues', 'partitions', 'regions', 'settings')`);
   expect(kept).toBeNull();
   expect(await registry()).toEqual(before);
   expect(await fill()).toBe('1');
