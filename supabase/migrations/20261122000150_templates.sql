@@ -118,7 +118,7 @@ $$;
 -- Makes a queue's functions anew. add_queue does, and so does every migration that changes a template: select punctual.make_functions(q) from
 -- punctual.queues q. A column that is missing or of another type is Postgres' to find when the function is first planned, in this call.
 create function punctual.make_functions(q punctual.queues) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' as $body$
 declare
   v_template punctual.templates;
   v_words jsonb := punctual.words_of_queue(q);
@@ -137,7 +137,7 @@ begin
     execute format('grant execute on function %s to service_role', v_name);
   end loop;
 end
-$$;
+$body$;
 
 create function punctual.drop_functions(p_queue text) returns void
 language plpgsql set search_path = '' as $$
