@@ -6,6 +6,7 @@ import { rowRefusal } from '../../lib/server/row-refusal';
 import { explanationSchema } from '../../lib/store/explanation';
 import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row';
 import { apiRequest, cookie, openServedDatabase, stubSecrets, withKey } from '../support/api-server';
+import { conversations } from '../support/conversations';
 import { exchanges } from '../support/exchanges';
 import type { TestDatabase } from '../support/test-database';
 
@@ -210,6 +211,36 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
       http: 409,
     });
     expect(await statusOf(other)).toBe('unclear');
+  });
+
+  it('says with its 409 how a row that was given up is done again', async () => {
+    const id = await addUnclear();
+    await resolve('trials', id, { decision: 'gave up' });
+    const { http, error } = await told(resolve('trials', id, { decision: 'todo' }));
+    expect([http, error.kind]).toEqual([409, 'conflict']);
+    const [, statement] =
+      /^the row is gave up \(To do it again, run: (update .+)\)$/.exec(error.message) ?? [];
+    await database.sql(statement ?? 'none is named');
+    by.setNow(new Date().toISOString());
+    expect((await by.tick({ queue: 'trials' }).claim()).rows).toMatchObject([{ id, attempt: 1 }]);
+  });
+
+  it('names the enrolment that sends a failed message of a sequence again', async () => {
+    const talk = conversations(database, by);
+    const account = await by.addAccount();
+    const [enrolment = ''] = await talk.enrol(await talk.addSequence([{ body: 'Hi' }]), [
+      { account_id: account, recipient: 'ann' },
+    ]);
+    await talk.advance();
+    await talk.send('dead');
+    const [{ id }] = await database.sql(`select id from punctual.dm_queue where status = 'failed'`);
+    for (const [queue, row] of [
+      ['dm_queue', String(id)],
+      ['enrolments', enrolment],
+    ])
+      expect((await told(resolve(queue, row, { decision: 'pending' }))).error.message).toContain(
+        `POST /api/enrolments/${enrolment}/resume`,
+      );
   });
 
   it.each<[what: string, body: unknown, field: string]>([
