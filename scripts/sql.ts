@@ -64,7 +64,8 @@ async function run(
   });
   if (!(database instanceof StoreError)) return database.sql(sql).finally(() => database.close());
   return askApp({ ...app, directory: realpathSync(directory) }, sql).catch((error: unknown) => {
-    throw error instanceof AskError ? new AskError(`${database.message}. ${error.message}`) : error;
+    if (!(error instanceof AskError) || error.isAppsOwn) throw error;
+    throw new AskError(`${database.message}. ${error.message}`, false);
   });
 }
 

@@ -105,11 +105,22 @@ describe('npm run sql', () => {
     it('says what to do where the app cannot be asked', async () => {
       expect(await run(['--url', url, 'select 1'], { env: { CRON_SECRET: 'another' } })).toMatchObject({
         code: 2,
-        stderr: expect.stringMatching(/is in use by process \d+.*set CRON_SECRET to that of the app/),
+        stderr: `${url} answered 401: set CRON_SECRET to that of the app\n`,
       });
       expect(await run(['--url', 'http://127.0.0.1:1', 'select 1'], { env: { CRON_SECRET } })).toMatchObject({
         code: 2,
-        stderr: expect.stringContaining("give the app's address by --url"),
+        stderr: expect.stringMatching(/is in use by process \d+.*give the app's address by --url/),
+      });
+    });
+
+    it('says what the app says is wrong with itself, and nothing else', async () => {
+      vi.stubEnv('UNIPILE_DSN', 'api1.unipile.test');
+      const said = await run(['--url', url, 'select 1'], { env: { CRON_SECRET, UNIPILE_DSN: '' } });
+      vi.stubEnv('UNIPILE_DSN', '');
+      expect(said).toEqual({
+        code: 2,
+        stdout: '',
+        stderr: `${url} answered 503: UNIPILE_DSN is set, and UNIPILE_API_KEY is not: set both or neither\n`,
       });
     });
   });
