@@ -237,7 +237,7 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
     for (const [queue, row] of [
       ['dm_queue', String(id)],
       ['enrolments', enrolment],
-    ])
+    ] as const)
       expect((await told(resolve(queue, row, { decision: 'pending' }))).error.message).toContain(
         `POST /api/enrolments/${enrolment}/resume`,
       );
