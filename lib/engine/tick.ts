@@ -197,8 +197,8 @@ class Tick<Row, Deps, Env> {
   private async open(): Promise<ExchangeReply> {
     const want = this.identity.looksOnly || this.stopped ? 0 : null;
     const first = await this.exchange(want, 'if_drained').catch(async (error: TickStoreError) => {
-      // The claim may have been carried out with its answer lost: if the database is there again, its rows go back.
-      if (error.kind === 'unavailable') await this.settling.attempt({ close: 'yes', report: this.report() });
+      // The claim may have been carried out, with its answer lost or refused here: if the database is there, its rows go back.
+      if (error.kind !== 'refused') await this.settling.attempt({ close: 'yes', report: this.report() });
       throw error;
     });
     const { maxTicks } = first.settings;
