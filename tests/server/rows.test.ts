@@ -124,6 +124,26 @@ describe('GET /api/queues/:queue/rows', () => {
     });
   });
 
+  it('refuses the cursor of another state’s list, or of another queue’s, and says what to send', async () => {
+    for (let n = 0; n < 3; n++) await addTrial();
+    const { next } = await told(ask('trials', '?status=todo&limit=2'));
+    expect(await rows(`?status=todo&limit=2&cursor=${next}`)).toHaveLength(1);
+    for (const [queue, status] of [
+      ['trials', 'finished'],
+      ['trials', 'doing'],
+      ['dm_queue', 'pending'],
+    ] as const)
+      expect(await told(ask(queue, `?status=${status}&cursor=${next}`))).toMatchObject({
+        http: 400,
+        error: {
+          errors: [{ field: 'cursor', message: expect.stringContaining('with the same filters') }],
+        },
+      });
+    const [list] = JSON.parse(Buffer.from(next, 'base64url').toString());
+    const madeUp = Buffer.from(JSON.stringify([list, 'x', 'y'])).toString('base64url');
+    expect(await told(ask('trials', `?status=todo&cursor=${madeUp}`))).toMatchObject({ http: 400 });
+  });
+
   it.each([
     ['', 'no status is named'],
     ['?status=', 'no status is named'],
