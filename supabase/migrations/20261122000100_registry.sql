@@ -497,14 +497,14 @@ create table punctual.receipts (
   received_at timestamptz not null,
   -- When a tick made use of it.
   applied_at timestamptz,
-  unique (provider, message_id, kind, status)
+  unique (message_id, provider, kind, status)
 );
+-- The message, the row, the person and the chat come first: forget_person() looks for each of them alone.
 create index receipts_new on punctual.receipts (queue, row_id) where applied_at is null and queue is not null;
-create index receipts_recipient on punctual.receipts (provider_account_id, recipient) where kind = 'message' and status = 'sent';
-create index receipts_heard on punctual.receipts (provider_account_id, recipient) where kind = 'message' and status = 'received';
-create index receipts_heard_in on punctual.receipts (provider_account_id, chat_id) where kind = 'message' and status = 'received';
+create index receipts_row on punctual.receipts (row_id, queue) where row_id is not null;
+create index receipts_recipient on punctual.receipts (recipient, provider_account_id, kind, status) where recipient is not null;
+create index receipts_chat on punctual.receipts (chat_id, provider_account_id, kind, status) where chat_id is not null;
 create index receipts_latest_unmatched on punctual.receipts (id) where kind = 'message' and status = 'received' and applied_at is null;
-create index receipts_chat on punctual.receipts (provider_account_id, chat_id) where kind = 'message' and status = 'sent';
 create index receipts_old on punctual.receipts (received_at);
 
 -- Whether the call under way has taken long enough. Its loops stop then, and the next call goes on where they stopped: one that the statement
