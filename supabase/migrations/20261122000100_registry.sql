@@ -518,24 +518,22 @@ begin
 end
 $$;
 
--- SQL: a row is after the one whose key is p_cursor (null: it is), in the order of p_exprs, of p_types, all of it descending or none but where
--- p_descs says. As Postgres has it, null is the greatest. Of the first, where it descends, it is said so that an index serves.
-create function punctual.after_cursor(p_exprs text[], p_types text[], p_descs boolean[], p_cursor jsonb) returns text
+-- Returns SQL conditions on the rows after the one whose key is p_cursor (null: on all rows), in the order of p_exprs, which have p_types: ascending,
+-- or descending if p_desc. A row meets at most one of them. Each is an index condition if an index has that order. Null is the greatest, as Postgres
+-- sorts it. Only the first of p_exprs may be null.
+create function punctual.after_cursor(p_exprs text[], p_types text[], p_desc boolean, p_cursor jsonb) returns text[]
 language plpgsql immutable set search_path = '' as $$
 declare
-  v_sql text := 'false';
-  v_value text;
+  v_operator text := case when p_desc then '<' else '>' end;
+  v_values text[] := array(select format('%L::%s', p_cursor->>(n - 1), p_types[n]) from generate_subscripts(p_exprs, 1) n);
 begin
-  if p_cursor is null then return 'true'; end if;
-  for n in reverse cardinality(p_exprs)..1 loop
-    v_value := case when p_cursor->>(n - 1) is not null then format('%L::%s', p_cursor->>(n - 1), p_types[n]) end;
-    v_sql := format('(%s or ((%s) is not distinct from %s and %s))', case
-      when p_descs[n] then coalesce(format('(%s) < ', p_exprs[n]) || v_value, format('(%s) is not null', p_exprs[n]))
-      else coalesce(format('coalesce((%s) > ', p_exprs[n]) || v_value || ', true)', 'false') end,
-      p_exprs[n], coalesce(v_value, 'null'), v_sql);
-  end loop;
-  if p_descs[1] and v_value is not null then v_sql := format('(%s) <= %s and %s', p_exprs[1], v_value, v_sql); end if;
-  return v_sql;
+  if p_cursor is null then return '{true}'; end if;
+  if p_cursor->>0 is not null then
+    return array[format('(%s) %s (%s)', array_to_string(p_exprs, ', '), v_operator, array_to_string(v_values, ', '))]
+      || case when p_desc then '{}' else array[format('(%s) is null', p_exprs[1])] end;
+  end if;
+  return array[format('(%s) is null and (%s) %s (%s)', p_exprs[1], array_to_string(p_exprs[2:], ', '), v_operator, array_to_string(v_values[2:], ', '))]
+    || case when p_desc then array[format('(%s) is not null', p_exprs[1])] else '{}' end;
 end
 $$;
 
