@@ -630,6 +630,18 @@ language sql immutable set search_path = '' as $$
   select p_queue in ('dm_queue', 'posts')
 $$;
 
+-- Keeps retention from deleting rows with these keys, and spent keys, before this transaction ends. It waits for a deletion that is under way: the
+-- next statement sees the spent key that it left. p_rows: [{idempotency_key}]; of dm_queue or posts.
+create function punctual.hold_keys(p_queue text, p_rows jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_keys text[] := array(select r->>'idempotency_key' from jsonb_array_elements(p_rows) r where r->>'idempotency_key' is not null);
+begin
+  execute format('select from punctual.%I t where t.idempotency_key = any ($1) order by t.id for key share', p_queue) using v_keys;
+  perform from punctual.spent_keys k where k.queue = p_queue and k.key = any (v_keys) order by k.key for key share;
+end
+$$;
+
 -- After an insert with a key, of the queue tg_argv[0]: also one that waited for the row's pruning sees it here.
 create function punctual.refuse_spent_key() returns trigger
 language plpgsql set search_path = '' as $$

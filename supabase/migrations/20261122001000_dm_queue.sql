@@ -229,6 +229,7 @@ begin
     return jsonb_build_object('errors', v_errors);
   end if;
 
+  perform punctual.hold_keys('dm_queue', v_asked);
   insert into punctual.dm_queue (id, account_id, channel, chat_id, recipient, body, template, send_at, priority, expires_at, idempotency_key, created_at)
   select r.id, r.account_id, r.channel, r.chat_id, r.recipient, r.body, r.template, coalesce(r.send_at, v_now), coalesce(r.priority, 1), r.expires_at,
          r.idempotency_key, v_now
