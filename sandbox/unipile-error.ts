@@ -14,6 +14,6 @@ export const unipileError = (
 
 /** Whoever's name begins like this cannot be reached, and nothing can be done in their name. */
 export const goneParty = (party: string): Answer | null =>
-  party.startsWith('gone-')
+  /^(acc_)?gone-/.test(party)
     ? unipileError(422, 'invalid_recipient', 'The recipient cannot be reached')
     : null;

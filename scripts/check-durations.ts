@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { scheduledQueues } from '../lib/queues/scheduled-queues';
 import { durationFaults } from './duration-faults';
 
 const { functions = {} } = JSON.parse(readFileSync('vercel.json', 'utf8'));
@@ -7,6 +8,9 @@ const routes = readdirSync('app', { recursive: true, encoding: 'utf8' })
   .map((file) => `app/${file.replaceAll('\\', '/')}`)
   .map((file) => ({ file, source: readFileSync(file, 'utf8') }));
 
-const faults = durationFaults(functions, routes);
+const faults = [
+  ...durationFaults(functions, routes),
+  ...scheduledQueues.flatMap(({ queue }) => queue.fault ?? []),
+];
 for (const fault of faults) console.error(fault);
 process.exit(faults.length === 0 ? 0 : 1);

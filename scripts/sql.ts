@@ -13,8 +13,8 @@ import { printError, printResults } from './sql/print-results';
 const usage = `npm run sql -- "select …"
 npm run sql < file.sql
 
-Runs SQL on the embedded database: all statements or none. While \`npm run dev\` or the demo has the database, the app runs it. Otherwise
-this process opens it, and applies new migrations first.
+Runs SQL on the embedded database: all statements or none. While \`npm run dev\` or the demo has the database, the app runs it,
+and cancels it after 30 s. Otherwise this process opens the database, applies new migrations first, and has no limit.
 
   --url URL   the app's address; http://127.0.0.1:3000 unless given
 
@@ -64,7 +64,8 @@ async function run(
   });
   if (!(database instanceof StoreError)) return database.sql(sql).finally(() => database.close());
   return askApp({ ...app, directory: realpathSync(directory) }, sql).catch((error: unknown) => {
-    throw error instanceof AskError ? new AskError(`${database.message}. ${error.message}`) : error;
+    if (!(error instanceof AskError) || error.isAppsOwn) throw error;
+    throw new AskError(`${database.message}. ${error.message}`, false);
   });
 }
 

@@ -82,7 +82,7 @@ export interface LocalClockOptions {
   clockName?: string;
   /** Told of every call that was answered by 2xx. */
   onReport?: (call: ClockCall) => void;
-  /** Told what is wrong with an entry's calls, once for as long as it stays the same. */
+  /** Told what is wrong with an entry's calls, once for as long as it stays the same, however many entries meet it. */
   onError?: (message: string) => void;
   fetch?: typeof globalThis.fetch;
 }
@@ -128,8 +128,9 @@ export function startLocalClock(options: LocalClockOptions): () => Promise<void>
     const fault = await call(entry, slot).catch((error) => `could not be called: ${reasonOf(error)}`);
     if (fault === null) faults.delete(entry);
     else if (faults.get(entry) !== fault) {
+      const isKnown = [...faults.values()].includes(fault);
       faults.set(entry, fault);
-      options.onError?.(`${entry.path} ${fault}`);
+      if (!isKnown) options.onError?.(`${entry.path} ${fault}`);
     }
   }
 

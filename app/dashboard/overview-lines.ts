@@ -36,7 +36,7 @@ export function overviewLines(queues: QueueStats[], now: string): OverviewLine[]
 function queueLine(queue: QueueStats, now: string): OverviewLine {
   const labels: Record<Settled, string> = { ...queue.words, retried: 'to retry' };
   const [tick] = queue.ticks;
-  const troubles = queueTroubles(queue, Date.parse(now));
+  const troubles = queueTroubles(queue);
   return {
     key: queue.name,
     name: queue.name,

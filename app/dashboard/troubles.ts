@@ -1,6 +1,5 @@
 import type { QueueStats } from '@/lib/store/stats';
 import { askHash } from './asked-row';
-import { shortDuration } from './short-duration';
 
 type Partition = QueueStats['partitions'][number];
 
@@ -15,10 +14,7 @@ export interface Trouble {
   href?: string;
 }
 
-/** Clocks call every few minutes at the least; with rows due and none of it, something is amiss. */
-const LATE_SECONDS = 300;
-
-export function queueTroubles(queue: QueueStats, nowMs: number): Trouble[] {
+export function queueTroubles(queue: QueueStats): Trouble[] {
   const troubles: Trouble[] = [];
   if (queue.problem !== null)
     troubles.push({ tone: 'bad', text: queue.problem, href: `#queue-${queue.name}` });
@@ -42,8 +38,7 @@ export function queueTroubles(queue: QueueStats, nowMs: number): Trouble[] {
       ...(row_id !== null && { href: askHash(queue.name, row_id) }),
     });
   }
-  const lateness = howLate(queue, nowMs);
-  if (lateness) troubles.push({ tone: 'bad', text: lateness });
+  if (queue.unticked !== null) troubles.push({ tone: 'bad', text: queue.unticked });
   const [refused, ...more] = queue.refused;
   if (refused) {
     const text =
@@ -68,20 +63,6 @@ export function partitionTroubles(partition: Partition): Trouble[] {
   if (partition.waiting !== null && partition.due > 0)
     troubles.push({ tone: 'wait', text: reasoned('blocked', partition.waiting) });
   return troubles;
-}
-
-function howLate(queue: QueueStats, nowMs: number): string | null {
-  const [last] = queue.ticks;
-  if (queue.paused_at !== null || queue.failing !== null || !couldStart(queue)) return null;
-  if (!last) return (queue.oldest_due_seconds ?? 0) > LATE_SECONDS ? 'no tick has come yet' : null;
-  const seconds = (nowMs - Date.parse(last.started_at)) / 1_000;
-  return seconds > LATE_SECONDS ? `no tick for ${shortDuration(seconds)}` : null;
-}
-
-/** A partition that is held back is not ticked, and need not be. */
-function couldStart({ partitions, due_now }: QueueStats): boolean {
-  if (partitions.length === 0) return due_now.count > 0;
-  return partitions.some(({ due, paused_at, waiting }) => due > 0 && paused_at === null && waiting === null);
 }
 
 function reasoned(what: string, reason: string | null): string {

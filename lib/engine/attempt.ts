@@ -76,6 +76,17 @@ function classify(error: unknown, delivery: 'at-most-once' | 'at-least-once'): V
   }
 }
 
+const kinds = new Set<unknown>(['rejected', 'account_refused', 'rate_limited', 'not_sent', 'uncertain']);
+
+/** Whether an error says what it means. Any other is a surprise. */
+export function hasKind(error: unknown): boolean {
+  try {
+    return kinds.has(Object(error).kind);
+  } catch {
+    return false;
+  }
+}
+
 const isCode = (code: unknown) => typeof code === 'string' || typeof code === 'number';
 
 function uncertain(error: string, delivery: 'at-most-once' | 'at-least-once'): Outcome {

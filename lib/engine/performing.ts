@@ -1,10 +1,10 @@
 import pLimit, { type LimitFunction } from 'p-limit';
-import { runAttempt, type Verdict } from './attempt';
+import { hasKind, runAttempt, type Verdict } from './attempt';
 import { backoffSeconds } from './backoff';
 import type { Breaker } from './breaker';
 import { type Budget, leaseAdmits } from './budget';
 import type { Clock, Random } from './clock';
-import type { Log } from './log';
+import { type Log, loggable } from './log';
 import { type Outcome, retry } from './outcome';
 import type { Queue } from './queue';
 import type { ClaimedRow, QueueSettings, Settlement } from './queue-store';
@@ -111,7 +111,15 @@ export class Performing<Row, Deps, Env> {
       this.onNews();
     };
     const context = { deps: this.deps, log, attempt, account, facts, claimId: claim.id, progress };
-    const verdict = await runAttempt((signal) => this.queue.perform(parsed.row, { ...context, signal }), {
+    const perform = async (signal: AbortSignal) => {
+      try {
+        return await this.queue.perform(parsed.row, { ...context, signal });
+      } catch (error) {
+        this.logThrown(error, signal, claimed);
+        throw error;
+      }
+    };
+    const verdict = await runAttempt(perform, {
       clock,
       timeoutMs,
       delivery: this.queue.delivery,
@@ -129,6 +137,13 @@ export class Performing<Row, Deps, Env> {
       return;
     }
     this.settling.add(this.settlement(claimed, claim, verdict.outcome));
+  }
+
+  /** An error with a `kind` says what came of the call, and one of the signal's that time was over: the row's `last_error` has either. */
+  private logThrown(error: unknown, signal: AbortSignal, { id, attempt }: ClaimedRow): void {
+    if ((signal.aborted && error === signal.reason) || hasKind(error)) return;
+    const fields = { err: loggable(error), queue: this.queue.name, id, attempt };
+    this.ports.log.warn(fields, 'a handler threw an error');
   }
 
   /** A schema may bear code of the queue's own, which may throw. */

@@ -6,7 +6,7 @@ export interface QueueStore {
    * Settles outcomes, claims due rows and closes the tick, in one transaction.
    *
    * Throws errors whose `kind` is `unavailable` (no answer; it may have been carried out), `refused` (nothing
-   * was carried out) or `misconfigured` (it never can be).
+   * was carried out) or `misconfigured` (the database does not fit this code; an answer that shows it may come after the work).
    */
   exchange(request: ExchangeRequest): Promise<ExchangeReply>;
 }

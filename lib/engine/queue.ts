@@ -14,8 +14,10 @@ export interface Queue<Row, Deps, Env> {
   delivery: 'at-most-once' | 'at-least-once';
   /** The longest one attempt may take. The registry and the row may set less. */
   timeoutMs: number;
-  /** Makes what `perform` needs. Throws `NotConfiguredError` when what it needs is not set. */
+  /** Makes what `perform` needs. Throws `NotConfiguredError` when what it needs is not set, or where there is a `fault`. */
   connect(env: Env): Deps;
+  /** What in the definition keeps the queue from ticking, and what to change. Set by `defineQueue`. */
+  fault?: string | null;
   /** For a queue with accounts: the providers that `deps` can reach. Rows of others wait. */
   providers?(deps: Deps): string[];
   /**
@@ -89,24 +91,48 @@ export class NotConfiguredError extends Error {
     message: string,
     /** The variables to set. */
     readonly variables: string[],
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
   }
 }
 
 /** The shortest limit that a route of ours declares. */
 const shortestLimitMs = 60_000;
 
-/** Checks what can be checked before any row is claimed. Throws a RangeError or TypeError that says what to change. */
+/**
+ * Checks what can be checked before any row is claimed. A module that throws when it is loaded answers nothing, and takes all that imports
+ * it along: so a fault, and whatever `connect` throws, comes as a `NotConfiguredError` of `connect`.
+ */
 export function defineQueue<Row, Deps, Env>(queue: Queue<Row, Deps, Env>): Queue<Row, Deps, Env> {
-  if (!/^[a-z][a-z0-9_]{0,39}$/.test(queue.name)) {
-    throw new TypeError(`"${queue.name}" is no name for a queue: lower-case letters, digits and _`);
+  const fault = queue.fault ?? faultOf(queue);
+  return {
+    ...queue,
+    fault,
+    connect(env) {
+      if (fault !== null) throw new NotConfiguredError(fault, []);
+      try {
+        return queue.connect(env);
+      } catch (cause) {
+        if (Object(cause).kind === 'not_configured') throw cause;
+        // Its own text may have a secret in it.
+        throw new NotConfiguredError(
+          `${queue.name}: connect threw an error, which is in the log. Nothing was claimed. Mend connect, or have it throw a NotConfiguredError that names the variables to set.`,
+          [],
+          { cause },
+        );
+      }
+    },
+  };
+}
+
+function faultOf({ name, timeoutMs }: Pick<Queue<never, never, never>, 'name' | 'timeoutMs'>): string | null {
+  if (!/^[a-z][a-z0-9_]{0,39}$/.test(name)) {
+    return `"${name}" is no name for a queue: lower-case letters, digits and _`;
   }
-  if (!(queue.timeoutMs > 0 && queue.timeoutMs <= workMs(shortestLimitMs))) {
-    throw new RangeError(
-      `${queue.name}: a timeout of ${queue.timeoutMs} ms does not fit into a tick of ${shortestLimitMs} ms, ` +
-        `which keeps ${marginMs} ms for its end; ${workMs(shortestLimitMs)} ms is the most`,
-    );
-  }
-  return queue;
+  if (timeoutMs > 0 && timeoutMs <= workMs(shortestLimitMs)) return null;
+  return (
+    `${name}: a timeout of ${timeoutMs} ms does not fit into a tick of ${shortestLimitMs} ms, which keeps ${marginMs} ms for its end. ` +
+    `Set timeoutMs in the queue's definition to ${workMs(shortestLimitMs)} ms at most.`
+  );
 }

@@ -4,7 +4,7 @@ import type { Clock, NewId, Random } from './clock';
 import type { Log } from './log';
 import type { HeldLock, OverlapLock } from './overlap-lock';
 import { Performing } from './performing';
-import type { Queue } from './queue';
+import { NotConfiguredError, type Queue } from './queue';
 import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity, UnknownRow } from './queue-store';
 import { Reconciling } from './reconciling';
 import { coldStartMs, Settling, TickStoreError } from './settling';
@@ -76,8 +76,8 @@ const claimMs = 500;
  * One tick: claims due rows of one partition, performs them side by side, settles what they came to, and ends before the
  * platform would end it.
  *
- * Throws a `TickStoreError` when the database cannot be reached or refuses, or the registry goes against the code; a RangeError when
- * the queue's own timeout does not fit into the limit.
+ * Throws a `TickStoreError` when the database cannot be reached or refuses, or the registry goes against the code; a `NotConfiguredError`
+ * when the queue's own timeout does not fit into the limit.
  */
 export async function tick<Row, Deps, Env>(
   queue: Queue<Row, Deps, Env>,
@@ -197,8 +197,8 @@ class Tick<Row, Deps, Env> {
   private async open(): Promise<ExchangeReply> {
     const want = this.identity.looksOnly || this.stopped ? 0 : null;
     const first = await this.exchange(want, 'if_drained').catch(async (error: TickStoreError) => {
-      // The claim may have been carried out with its answer lost: if the database is there again, its rows go back.
-      if (error.kind === 'unavailable') await this.settling.attempt({ close: 'yes', report: this.report() });
+      // The claim may have been carried out, with its answer lost or refused here: if the database is there, its rows go back.
+      if (error.kind !== 'refused') await this.settling.attempt({ close: 'yes', report: this.report() });
       throw error;
     });
     const { maxTicks } = first.settings;
@@ -361,8 +361,10 @@ class Tick<Row, Deps, Env> {
   private checkTimeout(timeoutMs: number): void {
     const most = workMs(this.options.limitMs);
     if (timeoutMs <= most) return;
-    throw new RangeError(
-      `${this.queue.name}: a timeout of ${timeoutMs} ms does not fit into a tick of ${this.options.limitMs} ms: ${most} ms is the most`,
+    throw new NotConfiguredError(
+      `${this.queue.name}: a timeout of ${timeoutMs} ms does not fit into a tick of ${this.options.limitMs} ms. ` +
+        `Set timeoutMs in the queue's definition to ${most} ms at most, or raise the route's maxDuration.`,
+      [],
     );
   }
 

@@ -39,12 +39,16 @@ const definition = z.strictObject({
   run: z.custom((value) => typeof value === 'function', 'is no function'),
 });
 
-/** Checks what can be checked before any job is created. Throws a TypeError that says what to change. */
+/** Says what a job is, and nothing more: the queue `jobs` checks it by `jobFault`, since a file that throws when it is loaded takes all others along. */
 export function defineJob<Schema extends z.ZodType>(job: Job<Schema>): Job<Schema> {
+  return job;
+}
+
+/** What is wrong with a job's definition, for people; null where nothing is. */
+export function jobFault(job: unknown): string | null {
   const checked = definition.safeParse(job);
-  if (checked.success) return job;
-  const faults = checked.error.issues.map(
-    ({ path, message }) => `${path.join('.') || 'the job'}: ${message}`,
-  );
-  throw new TypeError(`this is no job: ${faults.join('; ')}`);
+  if (checked.success) return null;
+  return checked.error.issues
+    .map(({ path, message }) => `${path.join('.') || 'the job'}: ${message}`)
+    .join('; ');
 }

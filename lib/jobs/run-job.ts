@@ -1,4 +1,5 @@
-import type { Log } from '../engine/log';
+import { hasKind } from '../engine/attempt';
+import { type Log, loggable } from '../engine/log';
 import { dead, done, type Outcome, retry } from '../engine/outcome';
 import { findJob, type Jobs } from './find-job';
 import { keepJson } from './keep-json';
@@ -51,7 +52,10 @@ export async function runJob(
     });
     return returned === undefined ? done() : done({ result: toResult(returned) });
   } catch (error) {
-    throw tellable(error);
+    if (hasKind(error) || (signal.aborted && error === signal.reason)) throw tellable(error);
+    log.warn({ err: loggable(error), attempt }, 'a job threw an error');
+    // With its kind it is not logged once more.
+    throw Object.assign(tellable(error), { kind: 'uncertain' });
   }
 }
 

@@ -41,7 +41,7 @@ export function unipileApi({ dsn, apiKey, version: name = 'v1' }: UnipileOptions
   const version = { v1: unipileV1, v2: unipileV2 }[name];
   const base = `${(/^https?:\/\//i.test(dsn) ? dsn : `https://${dsn}`).replace(/\/+$/, '')}${version.base}`;
   const headers = { 'x-api-key': apiKey, accept: 'application/json' };
-  const readError = (answer: HttpAnswer) => readingOf(version, answer);
+  const readErrorOf = (path: string) => (answer: HttpAnswer) => readingOf(version, path, answer);
 
   const get: UnipileApi['get'] = async ({ path, query = {}, pageSize }, signal) => {
     const asked = new URLSearchParams({ ...query, ...(pageSize && { limit: String(pageSize) }) });
@@ -51,7 +51,7 @@ export function unipileApi({ dsn, apiKey, version: name = 'v1' }: UnipileOptions
       url: `${base}${path}?${asked}`,
       headers,
       signal,
-      readError,
+      readError: readErrorOf(path),
     });
     if (!version.isCopy(answer.headers)) return answer;
     const message = `${PROVIDER} answered from its cache: what was sent since may be missing`;
@@ -85,7 +85,7 @@ export function unipileApi({ dsn, apiKey, version: name = 'v1' }: UnipileOptions
         headers: { ...headers, 'content-type': contentType },
         body,
         signal,
-        readError,
+        readError: readErrorOf(path),
       });
       const parsed = schema.safeParse(answer.body);
       if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
@@ -107,12 +107,17 @@ export function passes(sinceMs: number, instants: number[]): boolean {
   );
 }
 
-function readingOf({ isErrorType, codes }: UnipileVersion, answer: HttpAnswer): ErrorReading | null {
+function readingOf(version: UnipileVersion, path: string, answer: HttpAnswer): ErrorReading | null {
   const { data } = errorBody.safeParse(answer.body);
-  if (!data || !isErrorType(data.type)) return null;
-  return {
-    ...(answer.status < 500 && codes.get(data.type)),
-    code: data.type,
-    detail: [data.title, data.detail].filter(Boolean).join(': '),
-  };
+  if (!data || !version.isErrorType(data.type)) return null;
+  const reading = answer.status < 500 ? version.codes.get(data.type) : undefined;
+  const detail = [data.title, data.detail].filter(Boolean).join(': ');
+  // Nothing documents how an account id of the other version is refused, and it is refused for every row of the account.
+  if (reading?.kind === 'rejected' && !version.isAccountPath(path))
+    return {
+      kind: 'account_refused',
+      code: data.type,
+      detail: `${detail}; the account id is not one of this API version: correct the account's provider_account_id`,
+    };
+  return { ...reading, code: data.type, detail };
 }

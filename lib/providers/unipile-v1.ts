@@ -15,6 +15,7 @@ export const unipileV1: UnipileVersion = {
   isLast: () => true,
   isErrorType: (type) => type.startsWith('errors/'),
   codes: unipileCodes,
+  isAccountPath: () => true,
 
   sendMessage: ({ accountId, chatId, text }) => ({
     path: `/chats/${part(chatId)}/messages`,

@@ -5,7 +5,7 @@ import { part, type UnipileVersion } from './unipile-version';
 /*
  * Sources: developer.unipile.com/v2.0/docs/migration-messaging-api and /migration-social-api (paths, JSON, the account in the path),
  * /v2.0/docs/caching, /v2.0/reference/api-usage (pages), and Unipile's own Python SDK (github.com/unipile/unipile-python), which is
- * generated from the API's schema (parameters and shapes).
+ * generated from the API's schema (parameters and shapes; an account's id matches ^acc_).
  * Not confirmed there, and read with care:
  * - Whether a list that gives no cursor has ended: some networks page by `offset`. A full page, and one that is short of
  *   `total_count`, has not.
@@ -51,6 +51,7 @@ export const unipileV2: UnipileVersion = {
     items.length < (pageSize ?? Number.POSITIVE_INFINITY) && (total ?? 0) <= count,
   isErrorType: (type) => /^(api|provider)\//.test(type),
   codes: unipileV2Codes,
+  isAccountPath: (path) => path.startsWith('/acc_'),
 
   sendMessage: ({ accountId, chatId, text }) => ({
     path: `/${part(accountId)}/chats/${part(chatId)}/messages/send`,

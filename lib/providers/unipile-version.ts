@@ -39,6 +39,8 @@ export interface UnipileVersion {
   /** A `type` in another form is none of the API's. */
   isErrorType(type: string): boolean;
   codes: ReadonlyMap<string, ErrorReading>;
+  /** Whether the account that the path names, if it names one, has an id in the form of this version's. */
+  isAccountPath(path: string): boolean;
 
   sendMessage(message: { accountId: string; chatId: string; text: string }): Write;
   startChat(message: { accountId: string; recipient: string; text: string }): Write;

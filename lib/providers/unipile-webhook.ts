@@ -6,9 +6,11 @@ import { disconnectedCodes } from './unipile-codes';
  * Sources. v1: developer.unipile.com/docs/new-messages-webhook and /docs/account-lifecycle. v2: developer.unipile.com/v2.0/reference/
  * event-types-1 (the event object, account.status.*), /v2.0/docs/migration-webhooks (a new message event has the message object as its
  * payload), /v2.0/docs/status-lifecycle; the message object as in Unipile's own Python SDK (github.com/unipile/unipile-python).
+ * v1's reference does not list is_group and is_event; captured payloads have both (github.com/jcleira/magiklead, testdata).
  * Not found anywhere, and not relied upon:
  * - Whether v2 tells of the messages that the account itself sends. Where it does not, only looks prove those.
  * - Whom such a message goes to: v2's message names its chat and its sender, so the receipt has a chat and no recipient.
+ * - Whether v2's message is in a group: only the chat object says so. There a member's message counts as written to us alone.
  */
 
 const id = z.string().min(1).max(MAX_ID_LENGTH);
@@ -30,6 +32,9 @@ const messageReceived = z.object({
   // A group with more has no one recipient either.
   attendees: z.array(attendee).max(1_000).default([]).catch([]),
   is_sender: boolean.optional().catch(undefined),
+  is_group: boolean.nullish().catch(undefined),
+  /** "Anna has joined", and the like. */
+  is_event: z.union([z.literal(false), z.literal(0)]).nullish(),
 });
 
 /** v1, of the source `account_status`. It bears no time: the order of arrival decides. */
@@ -101,7 +106,7 @@ export function readUnipileWebhook(body: unknown): WebhookReading {
 function readMessageReceived(body: unknown): WebhookReading | null {
   const { data } = messageReceived.safeParse(body);
   if (!data) return null;
-  const { sender, account_info, is_sender, attendees, ...told } = data;
+  const { sender, account_info, is_sender, is_group, attendees, ...told } = data;
   const from = sender?.attendee_provider_id;
   const ourselves = [account_info?.user_id, account_info?.mailbox_id].filter((own) => own !== undefined);
   const knowable = from !== undefined && ourselves.length > 0;
@@ -110,7 +115,8 @@ function readMessageReceived(body: unknown): WebhookReading | null {
 
   const others = new Set(attendees.map((one) => one.attendee_provider_id).filter((one) => one !== undefined));
   for (const own of [...ourselves, ...(sent && from ? [from] : [])]) others.delete(own);
-  // Of a group nobody is the recipient.
+  // A message in a group is to and from nobody alone: only its chat can make it a conversation of ours.
+  const isGroup = Boolean(is_group ?? (ourselves.length > 0 && others.size > 1));
   const [onlyOther] = others.size === 1 ? others : [];
   return {
     receipts: [
@@ -120,7 +126,7 @@ function readMessageReceived(body: unknown): WebhookReading | null {
         message_id: told.message_id,
         provider_account_id: told.account_id,
         chat_id: told.chat_id,
-        recipient: sent ? onlyOther : from,
+        recipient: isGroup ? undefined : sent ? onlyOther : from,
         body: told.message ?? undefined,
         said_at: instantOf(told.timestamp),
       },

@@ -145,7 +145,7 @@ export function unipile(options: UnipileOptions): Unipile {
   };
 }
 
-/** A 404 in Unipile's own shape; one of something in between proves nothing. */
+/** A 404 in Unipile's own shape; one of something in between, or for a wrong account id, proves nothing. */
 function isUnknownThere(error: unknown): boolean {
-  return error instanceof ProviderError && error.status === 404 && error.code !== 'foreign_answer';
+  return error instanceof ProviderError && error.status === 404 && error.kind === 'rejected';
 }

@@ -45,6 +45,13 @@ const message = z.object({
   from: optionalId,
   from_user_id: optionalId,
   timestamp,
+  // WhatsApp writes `system` messages itself, for example when a person's number changes.
+  type: z
+    .unknown()
+    .refine((type) => type !== 'system')
+    .optional(),
+  // A message in a group is no reply to us alone.
+  group_id: z.undefined().optional(),
   text: z.object({ body: text }).optional().catch(undefined),
 });
 

@@ -1,3 +1,4 @@
+import { loggable } from '../engine/log';
 import type { NotConfiguredError } from '../engine/queue';
 import type { TickStoreError } from '../engine/settling';
 import type { MigrationError } from '../store/migrations';
@@ -41,6 +42,13 @@ export function isError<Name extends keyof OurErrors>(error: unknown, name: Name
 function ours(error: unknown): Response | null {
   if (isError(error, 'CronRefusedError')) return problem(error.status, error.kind, error.message);
   if (isError(error, 'EnvError') || isError(error, 'NotConfiguredError')) {
+    // What a queue's `connect` threw: its text may have a secret in it.
+    if (error.cause !== undefined) {
+      serverLog('error').error(
+        { err: loggable(error.cause), reason: error.message },
+        'connect threw an error',
+      );
+    }
     return problem(503, 'not_configured', error.message, { variables: error.variables });
   }
   if (isError(error, 'TickStoreError')) {
@@ -56,7 +64,6 @@ function ours(error: unknown): Response | null {
     });
   }
   if (isError(error, 'MigrationError')) return problem(503, 'database_misconfigured', error.message);
-  if (error instanceof RangeError) return problem(500, 'misconfigured', error.message);
   return null;
 }
 

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { schemaState } from '../store/schema-version';
 import { container } from './container';
+import { accessEnv } from './env';
+import { failed } from './failure';
 import { serverLog } from './log';
 
 export interface Health {
@@ -12,6 +14,8 @@ export interface Health {
   lock: 'ok' | 'failing' | 'none';
   /** Seconds since each queue's last tick; null where there was none yet. */
   lastTickSeconds: Record<string, number | null>;
+  /** Why the database fails, and what to do. In development on the embedded database only. */
+  reason?: string;
 }
 
 const answer = z.object({
@@ -23,7 +27,10 @@ const answer = z.object({
 const keepMs = 5_000;
 let kept: { health: Promise<Health>; until: number } | null = null;
 
-/** Says how things are, and never why. Never throws. */
+/** Why the database failed the latest check; null where it did not. It is logged once for as long as it stays the same. */
+let logged: string | null = null;
+
+/** Says how things are, and never why but in development. Never throws. */
 export function readHealth(): Promise<Health> {
   const now = Date.now();
   if (!kept || kept.until <= now) kept = { health: askHealth(), until: now + keepMs };
@@ -39,18 +46,22 @@ async function askHealth(): Promise<Health> {
     lastTickSeconds: {},
   };
   try {
-    const { rpc, lock, log } = await container();
+    const { env, rpc, lock, log } = await container();
     const [known, attempt] = await Promise.all([
       rpc('read_health', {})
         .then((value) => answer.parse(value))
-        .catch((error) => {
-          log.warn({ err: error }, 'the database failed its health check');
+        .catch(async (error) => {
+          const reason = await explain(error, (fields) =>
+            log.warn(fields, 'the database failed its health check'),
+          );
+          if (accessEnv().sqlOpen && env.store.kind === 'embedded') health.reason = reason;
           return null;
         }),
       lock?.acquire('health', 1_000),
     ]);
     if (attempt) health.lock = attempt.state === 'unavailable' ? 'failing' : 'ok';
     if (known) {
+      logged = null;
       health.database = 'ok';
       health.schema = schemaState(known.schema ?? null);
       health.status = health.schema === 'behind' ? 'failing' : 'ok';
@@ -59,7 +70,19 @@ async function askHealth(): Promise<Health> {
       );
     }
   } catch (error) {
-    serverLog('error').error({ err: error }, 'the server is not set up');
+    // The environment is wrong, or the embedded database cannot be opened: a migration was refused, say.
+    const reason = await explain(error, (fields) =>
+      serverLog('error').error(fields, 'the server is not set up'),
+    );
+    if (accessEnv().sqlOpen) health.reason = reason;
   }
   return health;
+}
+
+/** Answers the text that other routes answer to the error. */
+async function explain(error: unknown, log: (fields: object) => void): Promise<string> {
+  const { error: told } = await failed(error).json();
+  if (told.message !== logged) log({ err: error });
+  logged = told.message;
+  return told.message;
 }

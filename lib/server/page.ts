@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Rpc } from '../store/rpc';
 import { refused } from './refused';
@@ -9,9 +10,11 @@ const key = z
   .array(z.union([z.string(), z.number(), z.boolean(), z.null()]))
   .min(1)
   .max(4);
-type Key = z.infer<typeof key>;
+/** The list that it is of, and its key there. */
+const cursor = z.tuple([z.string()], key.element).transform(([list, ...key]) => ({ list, key }));
 
-const noCursor = 'is no cursor of this list: send the "next" of its last answer as it was, or leave it out';
+const noCursor =
+  'is no cursor of this list: send the "next" of its last answer as it was, with the same filters, or leave it out';
 /** What the database says of a text that is not of a key's type. */
 const notOfType = new Set(['22P02', '22P05', '22003', '22007', '22008']);
 
@@ -26,8 +29,8 @@ export const pageQuery = {
   cursor: z
     .string()
     .max(2_000)
-    .transform((text, context): Key => {
-      const read = key.safeParse(parse(Buffer.from(text, 'base64url').toString()));
+    .transform((text, context) => {
+      const read = cursor.safeParse(parse(Buffer.from(text, 'base64url').toString()));
       if (read.success) return read.data;
       context.addIssue({ code: 'custom', message: noCursor });
       return z.NEVER;
@@ -37,7 +40,7 @@ export const pageQuery = {
 
 export interface PageQuery {
   limit: number;
-  cursor?: Key;
+  cursor?: z.infer<typeof cursor>;
 }
 
 export interface Page<Item> {
@@ -54,10 +57,16 @@ export async function readPage<Item>(
   { limit, cursor }: PageQuery,
   params: object = {},
 ): Promise<Page<Item> | RowRefusal> {
+  const list = createHash('sha256')
+    .update(JSON.stringify([fn, params]))
+    .digest('base64url')
+    .slice(0, 8);
+  // The keys of two lists may have the same form: those of another state's rows, say.
+  if (cursor && cursor.list !== list) return { errors: [{ field: 'cursor', message: noCursor }] };
   try {
-    const answer = await rpc(fn, { ...params, p_limit: limit, p_cursor: cursor ?? null });
+    const answer = await rpc(fn, { ...params, p_limit: limit, p_cursor: cursor?.key ?? null });
     const { items, next } = z.object({ items: z.array(item), next: key.nullable() }).parse(answer);
-    return { items, next: next && Buffer.from(JSON.stringify(next)).toString('base64url') };
+    return { items, next: next && Buffer.from(JSON.stringify([list, ...next])).toString('base64url') };
   } catch (error) {
     // Whoever sends it may have made it up.
     const { code } = error as { code?: string };

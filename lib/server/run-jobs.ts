@@ -27,7 +27,8 @@ export interface AskedJobs {
 
 /**
  * Runs jobs because somebody asks for it, queue after queue within one budget. `left` names the queues that there was no time for. A queue
- * whose settings do not fit does not keep the others: its error is thrown at the end. Throws a `TickStoreError` or a `StoreError`.
+ * whose settings do not fit does not keep the others: its error is thrown at the end. Throws a
+ * `TickStoreError`, a `StoreError`, or a `NotConfiguredError` where a job is defined wrongly.
  */
 export async function runJobs(
   { rpc, ports }: Pick<Container, 'rpc' | 'ports'>,
@@ -38,6 +39,7 @@ export async function runJobs(
     ...call
   }: Pick<CronCall, 'maxDuration' | 'startedAt' | 'clockName'> & Partial<CronCall> & { queue?: typeof jobs },
 ): Promise<{ reports: TickReport[]; left: string[] } | { missing: string }> {
+  const deps = queue.connect(null);
   const queues = await readQueues(rpc, asked);
   if (queues === null) return { missing: `there is no queue "${asked.queue}" of jobs` };
   const budget = startBudget(ports.clock, call.startedAt, maxDuration * 1_000);
@@ -54,7 +56,7 @@ export async function runJobs(
     try {
       const report = await tick(queue, ports, {
         ...call,
-        deps: null,
+        deps,
         partition,
         limitMs: maxDuration * 1_000,
         asked: { state: asked.state, limit: room },

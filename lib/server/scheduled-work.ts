@@ -37,6 +37,8 @@ export function scheduledWork(queues: readonly ScheduledQueue[]): CronWork {
       keepHouse(shared, admitsOf(shared.ports.clock, call)).catch((error: unknown) => ({ error })),
     ]);
     if (housekeeping !== null && 'error' in housekeeping) faults.push(housekeeping.error);
+    // Where no variable is missing, the queue's own code is at fault.
+    faults.push(...missing.map(({ error }) => error).filter(({ variables }) => variables.length === 0));
     return {
       reports,
       fault: faults[0],

@@ -14,9 +14,12 @@ const question = z.strictObject({
   directory: z.string(),
 });
 
+/** The app answers nobody else while SQL runs: Postgres is in its thread. */
+const limitMs = 30_000;
+
 /**
  * Runs SQL on the embedded database that this process has, for `npm run sql`: 200 with `{ results }`, 409 where it has another one, 422 with
- * what Postgres said. Without CRON_SECRET 401; on a Supabase project, and in production, there is nothing: 404.
+ * what Postgres said, or that it took longer than 30 s. Without CRON_SECRET 401; on a Supabase project, and in production, there is nothing: 404.
  */
 export async function answerSql(request: Request): Promise<Response> {
   try {
@@ -41,7 +44,7 @@ export async function answerSql(request: Request): Promise<Response> {
     if (sql === null || asked.data.directory !== directory) {
       return problem(409, 'other_database', `this server's database is ${directory}`);
     }
-    return json(200, { results: await sql(asked.data.sql) });
+    return json(200, { results: await sql(asked.data.sql, limitMs) });
   } catch (error) {
     return isError(error, 'SqlError')
       ? problem(422, 'sql', error.message, { ...error.fields })

@@ -7,6 +7,7 @@ import { container } from './container';
 import { findQueue } from './cron-work';
 import type { ServerEnv } from './env';
 import { isError } from './failure';
+import { whyUnticked } from './unticked';
 
 /** The dashboard's figures, a second old at most. Throws what `container()` throws, and a `StoreError`. */
 export async function readStats(): Promise<Stats> {
@@ -20,10 +21,14 @@ async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {
     schemaState(stats.schema ?? null) === 'behind'
       ? 'the database lacks migrations that this code needs: run `npm run migrate`'
       : null;
-  const queues = stats.queues.map((queue) => ({
-    ...queue,
-    failing: behind ?? (hasTicked(queue, stats.now) ? null : missingSettings(queue.name, env)),
-  }));
+  const queues = stats.queues.map((queue) => {
+    const failing = behind ?? (hasTicked(queue, stats.now) ? null : missingSettings(queue.name, env));
+    return {
+      ...queue,
+      failing,
+      unticked: failing === null ? whyUnticked(queue, Date.parse(stats.now)) : null,
+    };
+  });
   return { ...stats, queues };
 }
 

@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { type Budget, startBudget, workMs } from '../engine/budget';
+import { NotConfiguredError } from '../engine/queue';
 import type { TickReport } from '../engine/tick-report';
 import type { Container } from './container';
 import type { CronCall } from './cron-call';
@@ -45,8 +46,10 @@ export async function tickSideBySide(
         if (timeoutMs > most) {
           const name = `${part.queue.name}${part.partition === 'main' ? '' : `, ${part.partition}`}`;
           faults.push(
-            new RangeError(
-              `${name}: a timeout of ${timeoutMs / 1_000} s does not fit into a call that several share: ${most / 1_000} s is the most`,
+            new NotConfiguredError(
+              `${name}: a timeout of ${timeoutMs / 1_000} s does not fit into a call that several share. ` +
+                `Set timeout_seconds in punctual.queues or punctual.partitions to ${most / 1_000} at most, or call the queue's own endpoint.`,
+              [],
             ),
           );
           return;

@@ -16,7 +16,8 @@ const restMs = 5_000;
  * Opens the embedded Postgres in `directory`; creates and migrates it where needed. Throws a `StoreError` when another process uses it.
  *
  * A Postgres that panicked, as it does on a full disk, would keep the process busy for ever with whatever it is asked next. It is left
- * alone, and opened again once there is room; what it had acknowledged is in its log. Until then each call throws a `StoreError`.
+ * alone, and opened again once there is room; what it had acknowledged is in its log. Until then each call throws a `StoreError`. One that
+ * was stopped by cancelled SQL is opened again in the same way, by the next call.
  *
  * Calls `onNotice` with each notice that a migration raises.
  */
@@ -45,11 +46,14 @@ export async function openEmbeddedDatabase(
     try {
       return await work(db);
     } catch (error) {
-      if (error instanceof StoreError && isPanic(error.cause)) {
+      if (isPanic((error as Error).cause)) {
         closeFiles(db);
         db = null;
-        panic = error;
-        opensAt = Date.now() + restMs;
+        // After SQL that was cancelled, a SqlError, the next call opens it at once.
+        if (error instanceof StoreError) {
+          panic = error;
+          opensAt = Date.now() + restMs;
+        }
       }
       throw error;
     }
@@ -64,7 +68,7 @@ export async function openEmbeddedDatabase(
 
   return {
     rpc: (fn, args) => inTurn((db) => pgliteRpc(db)(fn, args)),
-    sql: (text) => inTurn((db) => pgliteSql(db)(text)),
+    sql: (text, limitMs) => inTurn((db) => pgliteSql(db)(text, limitMs)),
     async close() {
       await latest;
       await db?.close();

@@ -2,6 +2,12 @@
 export function isPanic(error: unknown): boolean {
   return (
     ['PANIC', 'FATAL'].includes((error as { severity?: string })?.severity ?? '') ||
-    error instanceof WebAssembly.RuntimeError
+    error instanceof WebAssembly.RuntimeError ||
+    isCancelled(error)
   );
+}
+
+/** Whether V8 stopped a call into PGlite that took too long. */
+export function isCancelled(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
 }

@@ -6,8 +6,8 @@ import type {
   QueueStore,
   Settlement,
 } from '../engine/queue-store';
-import type { Rpc } from './rpc';
-import { schemaState, schemaVersion } from './schema-version';
+import { type Rpc, StoreError } from './rpc';
+import { schemaBehindCode, schemaState, schemaVersion } from './schema-version';
 import { storable } from './storable';
 
 const account = z
@@ -116,7 +116,8 @@ const reply = z.object({
  * database's own clock rules.
  *
  * Until one has been answered, exchanges say what this code needs of the database's schema: one that is behind refuses them, and does
- * nothing. `onNewerSchema` is called where it is ahead, which harms nothing.
+ * nothing. One from before schemas said their version does what was asked and answers without a version, which is refused here.
+ * `onNewerSchema` is called where it is ahead, which harms nothing.
  */
 export function queueStore(
   rpc: Rpc,
@@ -159,12 +160,22 @@ export function queueStore(
         }),
       );
       const { settled, next_due_in_ms, schema, ...rest } = answer;
-      if (!isSchemaKnown && schema && schemaState(schema) === 'ahead') onNewerSchema(schema);
-      isSchemaKnown = true;
+      if (!isSchemaKnown) {
+        if (!schema) throw behind();
+        if (schemaState(schema) === 'ahead') onNewerSchema(schema);
+        isSchemaKnown = true;
+      }
       return { ...rest, exceptions: settled.exceptions, nextDueInMs: next_due_in_ms };
     },
   };
 }
+
+const behind = () =>
+  new StoreError(
+    'misconfigured',
+    `the database has migrations from before versions were kept, and this code needs ${schemaVersion}: run \`npm run migrate\``,
+    schemaBehindCode,
+  );
 
 /** The common outcome travels as ids under its fence, the others as records. */
 function outcomes({ settlements, providers, releaseClaims, looks, progress }: ExchangeRequest): object {

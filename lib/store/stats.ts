@@ -47,6 +47,8 @@ const queueStats = z.object({
   problem: z.string().nullable(),
   /** Why each of its ticks is answered by 503, and what to do; null where none is. The server adds it: the database does not know. */
   failing: z.string().nullable().default(null),
+  /** That rows are due and no tick comes, and what to do; null where ticks come or fail. The server adds it. */
+  unticked: z.string().nullable().default(null),
   /** The queue's own words for the six states. */
   words: z.object({
     pending: z.string(),

@@ -4,6 +4,13 @@ import { SqlError, type SqlResult } from '../../lib/store/pglite-sql';
 /** Why the app did not run it, and what to do. */
 export class AskError extends Error {
   override readonly name = 'AskError';
+  constructor(
+    message: string,
+    /** The app has said so itself. Otherwise another process may be at that address, or none. */
+    readonly isAppsOwn: boolean,
+  ) {
+    super(message);
+  }
 }
 
 const answered = z.object({
@@ -40,16 +47,13 @@ export async function askApp(
     redirect: 'error',
   }).catch((error: Error) => {
     const { cause } = error as { cause?: { code?: string } };
-    throw new AskError(
-      `${url} does not answer (${cause?.code ?? error.message}): give the app's address by --url http://127.0.0.1:PORT, or end that process`,
-    );
+    throw notTheApp(`${url} does not answer (${cause?.code ?? error.message})`);
   });
   const body: unknown = await response.json().catch(() => null);
   if (response.ok) return answered.parse(body).results;
-  const { error } = refused.safeParse(body).data ?? {
-    error: { kind: '', message: `it answered ${response.status}` },
-  };
-  const { kind, message, ...fields } = error;
+  const answer = refused.safeParse(body).data;
+  if (!answer) throw notTheApp(`${url} answered ${response.status}`);
+  const { kind, message, ...fields } = answer.error;
   if (kind === 'sql') throw new SqlError(message, fields);
   const what =
     response.status === 404
@@ -57,5 +61,12 @@ export async function askApp(
       : response.status === 401
         ? 'set CRON_SECRET to that of the app'
         : message;
-  throw new AskError(`${url}: ${what}`);
+  throw new AskError(`${url} answered ${response.status}: ${what}`, true);
+}
+
+function notTheApp(what: string): AskError {
+  return new AskError(
+    `${what}: give the app's address by --url http://127.0.0.1:PORT, or end that process`,
+    false,
+  );
 }

@@ -497,14 +497,14 @@ create table punctual.receipts (
   received_at timestamptz not null,
   -- When a tick made use of it.
   applied_at timestamptz,
-  unique (provider, message_id, kind, status)
+  unique (message_id, provider, kind, status)
 );
+-- The message, the row, the person and the chat come first: forget_person() looks for each of them alone.
 create index receipts_new on punctual.receipts (queue, row_id) where applied_at is null and queue is not null;
-create index receipts_recipient on punctual.receipts (provider_account_id, recipient) where kind = 'message' and status = 'sent';
-create index receipts_heard on punctual.receipts (provider_account_id, recipient) where kind = 'message' and status = 'received';
-create index receipts_heard_in on punctual.receipts (provider_account_id, chat_id) where kind = 'message' and status = 'received';
+create index receipts_row on punctual.receipts (row_id, queue) where row_id is not null;
+create index receipts_recipient on punctual.receipts (recipient, provider_account_id, kind, status) where recipient is not null;
+create index receipts_chat on punctual.receipts (chat_id, provider_account_id, kind, status) where chat_id is not null;
 create index receipts_latest_unmatched on punctual.receipts (id) where kind = 'message' and status = 'received' and applied_at is null;
-create index receipts_chat on punctual.receipts (provider_account_id, chat_id) where kind = 'message' and status = 'sent';
 create index receipts_old on punctual.receipts (received_at);
 
 -- Whether the call under way has taken long enough. Its loops stop then, and the next call goes on where they stopped: one that the statement
@@ -518,24 +518,22 @@ begin
 end
 $$;
 
--- SQL: a row is after the one whose key is p_cursor (null: it is), in the order of p_exprs, of p_types, all of it descending or none but where
--- p_descs says. As Postgres has it, null is the greatest. Of the first, where it descends, it is said so that an index serves.
-create function punctual.after_cursor(p_exprs text[], p_types text[], p_descs boolean[], p_cursor jsonb) returns text
+-- Returns SQL conditions on the rows after the one whose key is p_cursor (null: on all rows), in the order of p_exprs, which have p_types: ascending,
+-- or descending if p_desc. A row meets at most one of them. Each is an index condition if an index has that order. Null is the greatest, as Postgres
+-- sorts it. Only the first of p_exprs may be null.
+create function punctual.after_cursor(p_exprs text[], p_types text[], p_desc boolean, p_cursor jsonb) returns text[]
 language plpgsql immutable set search_path = '' as $$
 declare
-  v_sql text := 'false';
-  v_value text;
+  v_operator text := case when p_desc then '<' else '>' end;
+  v_values text[] := array(select format('%L::%s', p_cursor->>(n - 1), p_types[n]) from generate_subscripts(p_exprs, 1) n);
 begin
-  if p_cursor is null then return 'true'; end if;
-  for n in reverse cardinality(p_exprs)..1 loop
-    v_value := case when p_cursor->>(n - 1) is not null then format('%L::%s', p_cursor->>(n - 1), p_types[n]) end;
-    v_sql := format('(%s or ((%s) is not distinct from %s and %s))', case
-      when p_descs[n] then coalesce(format('(%s) < ', p_exprs[n]) || v_value, format('(%s) is not null', p_exprs[n]))
-      else coalesce(format('coalesce((%s) > ', p_exprs[n]) || v_value || ', true)', 'false') end,
-      p_exprs[n], coalesce(v_value, 'null'), v_sql);
-  end loop;
-  if p_descs[1] and v_value is not null then v_sql := format('(%s) <= %s and %s', p_exprs[1], v_value, v_sql); end if;
-  return v_sql;
+  if p_cursor is null then return '{true}'; end if;
+  if p_cursor->>0 is not null then
+    return array[format('(%s) %s (%s)', array_to_string(p_exprs, ', '), v_operator, array_to_string(v_values, ', '))]
+      || case when p_desc then '{}' else array[format('(%s) is null', p_exprs[1])] end;
+  end if;
+  return array[format('(%s) is null and (%s) %s (%s)', p_exprs[1], array_to_string(p_exprs[2:], ', '), v_operator, array_to_string(v_values[2:], ', '))]
+    || case when p_desc then array[format('(%s) is not null', p_exprs[1])] else '{}' end;
 end
 $$;
 
@@ -630,6 +628,18 @@ create index spent_keys_old on punctual.spent_keys (spent_at);
 create function punctual.keeps_keys(p_queue text) returns boolean
 language sql immutable set search_path = '' as $$
   select p_queue in ('dm_queue', 'posts')
+$$;
+
+-- Keeps retention from deleting rows with these keys, and spent keys, before this transaction ends. It waits for a deletion that is under way: the
+-- next statement sees the spent key that it left. p_rows: [{idempotency_key}]; of dm_queue or posts.
+create function punctual.hold_keys(p_queue text, p_rows jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_keys text[] := array(select r->>'idempotency_key' from jsonb_array_elements(p_rows) r where r->>'idempotency_key' is not null);
+begin
+  execute format('select from punctual.%I t where t.idempotency_key = any ($1) order by t.id for key share', p_queue) using v_keys;
+  perform from punctual.spent_keys k where k.queue = p_queue and k.key = any (v_keys) order by k.key for key share;
+end
 $$;
 
 -- After an insert with a key, of the queue tg_argv[0]: also one that waited for the row's pruning sees it here. Runs as the owner: row-level

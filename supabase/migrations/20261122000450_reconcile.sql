@@ -488,6 +488,19 @@ begin
 end
 $$;
 
+-- Says how a dead row is brought back. An enrolment goes back to the step that failed, so that its message is not sent beside it. Any other
+-- row is made pending by hand: see requeue_by_hand. p_row: as it stands.
+create function punctual.redo_hint(q punctual.queues, p_row jsonb) returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_enrolment text := case q.name when 'enrolments' then p_row->>'id' when 'dm_queue' then p_row->>'enrolment_id' end;
+begin
+  if v_enrolment is not null then return format('To try its step again: POST /api/enrolments/%s/resume.', v_enrolment); end if;
+  return punctual.render_sql(q, 'To do it again, run: update %I.%I set {status} = %L, attempts = 0 where id = %L', q.table_schema, q.table_name,
+                             q.pending_word, p_row->>'id');
+end
+$$;
+
 -- An operator's decision on an unknown row: done, pending (it is sent again), dead or cancelled, or the queue's word for it. A pending row may be cancelled as well.
 -- p_attempt: the attempt that it is about; of another one nothing is decided. Proof that comes later still prevails. Answers {status}.
 create function punctual.resolve_row(
@@ -514,7 +527,8 @@ begin
     select * into v_row from punctual.lock_row(q, p_id, true);
   end if;
   if v_row.state is distinct from 'unknown' and not (v_row.state = 'pending' and v_decision = 'cancelled') then
-    raise exception 'the row is %', v_row.content->>q.status_column using errcode = 'PT409', detail = v_row.content->>q.status_column;
+    raise exception 'the row is %', v_row.content->>q.status_column using errcode = 'PT409', detail = v_row.content->>q.status_column,
+      hint = case when v_row.state = 'dead' and v_decision <> 'cancelled' then punctual.redo_hint(q, v_row.content) else '' end;
   end if;
   if p_attempt <> (v_row.content->>'attempts')::integer then
     raise exception 'the row was attempted again since, and is %', v_row.content->>q.status_column

@@ -233,7 +233,7 @@ declare
   v_word text;
   v_exprs text[];
   v_types text[] := '{timestamptz}';
-  v_descs boolean[] := '{false}';
+  v_desc boolean := v_state in ('done', 'dead', 'cancelled');
   v_order text;
   v_rows jsonb;
 begin
@@ -248,24 +248,20 @@ begin
   v_exprs := array[case v_state when 'pending' then format('coalesce(t.next_attempt_at, t.%I)', q.due_column) when 'running' then 't.lease_expires_at'
                                 else 't.finished_at' end];
   if v_state = 'unknown' and q.delivery = 'at-most-once' then
-    v_exprs := array[punctual.operator_condition(q), 't.finished_at'];
+    v_exprs := array[format('not (%s)', punctual.operator_condition(q)), 'coalesce(t.finished_at, ''infinity'')'];
     v_types := '{boolean, timestamptz}';
-    v_descs := '{true, false}';
-  elsif v_state in ('done', 'dead', 'cancelled') then
-    v_descs := '{true}';
   end if;
-  v_descs := v_descs || v_descs[cardinality(v_descs)];
   v_exprs := v_exprs || 't.id'::text;
   v_types := v_types || q.id_type;
-  select string_agg(format('(%s)%s', e, case when d then ' desc' end), ', ' order by n) into v_order
-    from unnest(v_exprs, v_descs) with ordinality k (e, d, n);
+  select string_agg(format('(%s)%s', e, case when v_desc then ' desc' end), ', ' order by n) into v_order
+    from unnest(v_exprs) with ordinality k (e, n);
   execute punctual.render_sql(q, $sql$
     select jsonb_agg(jsonb_build_object('item', r.listed, 'key', r.key) order by r.place)
       from (select jsonb_build_object('id', t.id::text, 'status', t.{status}, 'due_at', coalesce(t.next_attempt_at, t.%1$I),
                      'attempts', t.attempts, 'last_error', t.last_error, 'finished_at', t.finished_at, 'account', %2$s, 'reconcile', %3$s,
-                     'row', to_jsonb(t.*) - %9$L::text[]) as listed, row_number() over (order by %4$s) as place,
-                   %10$s as key
-              from %5$I.%6$I t where t.{status} = %7$L %8$s and %11$s order by %4$s limit $1) r
+                     'row', to_jsonb(t.*) - %5$L::text[]) as listed, row_number() over (order by %4$s) as place,
+                   %7$s as key
+              from (%6$s) t order by %4$s limit $1) r
     $sql$,
     q.due_column,
     case when q.account_column is null then 'null::jsonb' else format(
@@ -274,10 +270,11 @@ begin
       'jsonb_build_object(''looks'', coalesce((t.reconcile->>''looks'')::integer, 0), ''looked_at'', t.reconcile->>''looked_at'', '
       '''next_look_at'', t.reconcile_at, ''found'', t.reconcile->>''found'', ''waits_for_operator'', '
       || punctual.operator_condition(q) || ')' else 'null::jsonb' end,
-    v_order, q.table_schema, q.table_name, v_word,
-    case when v_state = 'pending' then format('and %s', punctual.any_level_condition(q)) else '' end, q.secret_columns::text,
-    (select format('jsonb_build_array(%s)', string_agg(format('(%s)::text', e), ', ' order by n)) from unnest(v_exprs) with ordinality k (e, n)),
-    punctual.after_cursor(v_exprs, v_types, v_descs, p_cursor))
+    v_order, q.secret_columns::text,
+    (select string_agg(format('(select t.* from %I.%I t where t.%I = %L and %s and %s order by %s limit $1)', q.table_schema, q.table_name,
+              q.status_column, v_word, case when v_state = 'pending' then punctual.any_level_condition(q) else 'true' end, c, v_order), ' union all ')
+       from unnest(punctual.after_cursor(v_exprs, v_types, v_desc, p_cursor)) c),
+    (select format('jsonb_build_array(%s)', string_agg(format('(%s)::text', e), ', ' order by n)) from unnest(v_exprs) with ordinality k (e, n)))
   into v_rows using p_limit + 1, coalesce(p_now, clock_timestamp());
   return punctual.page_of(v_rows, p_limit);
 end

@@ -87,8 +87,8 @@ create function punctual.dm_person(p_channel text, p_recipient text) returns tex
 language sql immutable set search_path = '' as $$
   select coalesce(case when p_channel = 'whatsapp' then punctual.digits_of(p_recipient) end, p_recipient)
 $$;
-create index dm_queue_chat on punctual.dm_queue (account_id, chat_id) where chat_id is not null;
-create index dm_queue_person on punctual.dm_queue (account_id, punctual.dm_person(channel, recipient)) where recipient is not null;
+create index dm_queue_chat on punctual.dm_queue (chat_id, account_id) where chat_id is not null;
+create index dm_queue_person on punctual.dm_queue (punctual.dm_person(channel, recipient), account_id) where recipient is not null;
 
 -- Whether the chat, or the person by one of p_names, is one that this account has written to or is to write to: an enrolment whose texts are
 -- kept, or a message that is open, or was settled within receipts_days.
@@ -229,6 +229,7 @@ begin
     return jsonb_build_object('errors', v_errors);
   end if;
 
+  perform punctual.hold_keys('dm_queue', v_asked);
   insert into punctual.dm_queue (id, account_id, channel, chat_id, recipient, body, template, send_at, priority, expires_at, idempotency_key, created_at)
   select r.id, r.account_id, r.channel, r.chat_id, r.recipient, r.body, r.template, coalesce(r.send_at, v_now), coalesce(r.priority, 1), r.expires_at,
          r.idempotency_key, v_now

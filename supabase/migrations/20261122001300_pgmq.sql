@@ -647,6 +647,7 @@ end
 $$;
 
 -- A page of the messages in one state, in the shape of list_rows: pending and running ones as they become visible, others the latest first.
+-- None of their instants is null: the first condition of after_cursor() covers all.
 create function punctual.list_messages(q punctual.queues, p_state text, p_limit integer, p_cursor jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -664,7 +665,7 @@ begin
                'row', punctual.describe_message(t.partition, (select m.job from punctual.message_queues m where m.partition = t.partition), to_jsonb(t))))
         from (select * from punctual.set_aside_messages t where (t.cancelled_at is not null) = ($2 = 'cancelled') and %2$s
                order by %1$s desc, t.partition desc, t.msg_id desc limit $1) t
-      $sql$, v_at, punctual.after_cursor(array[v_at, 't.partition', 't.msg_id'], '{timestamptz, text, bigint}', '{true, true, true}', p_cursor))
+      $sql$, v_at, (punctual.after_cursor(array[v_at, 't.partition', 't.msg_id'], '{timestamptz, text, bigint}', true, p_cursor))[1])
     into v_rows using p_limit + 1, p_state;
   elsif p_state in ('pending', 'running', 'done') then
     for v_partition in select p.partition from punctual.partitions p where p.queue = q.name loop
@@ -682,7 +683,7 @@ begin
         case p_state when 'done' then 'true' else format('%s exists (select from punctual.messages m where m.partition = $1 and m.msg_id = t.msg_id '
           'and m.state = ''running'')', case when p_state = 'pending' then 'not' else '' end) end,
         v_at, case when v_desc then 'desc' else '' end,
-        punctual.after_cursor(array[v_at, '$1', 't.msg_id'], '{timestamptz, text, bigint}', array[v_desc, v_desc, v_desc], p_cursor))
+        (punctual.after_cursor(array[v_at, '$1', 't.msg_id'], '{timestamptz, text, bigint}', v_desc, p_cursor))[1])
       into v_some using v_partition, p_limit + 1, p_now;
       v_rows := v_rows || coalesce(v_some, '[]');
     end loop;

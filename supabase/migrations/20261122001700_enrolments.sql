@@ -672,9 +672,9 @@ create trigger enrolments_deleted after delete on punctual.enrolments for each r
 create unique index enrolments_live on punctual.enrolments (sequence_id, person) where status in ('pending', 'running', 'unknown');
 create index enrolments_person on punctual.enrolments (sequence_id, person, id);
 create index enrolments_phase on punctual.enrolments (sequence_id, phase, id);
-create index enrolments_chat on punctual.enrolments (account_id, chat_id) where chat_id is not null;
-create index enrolments_recipient on punctual.enrolments (account_id, recipient) where recipient is not null;
-create index enrolments_number on punctual.enrolments (account_id, number) where number is not null;
+create index enrolments_chat on punctual.enrolments (chat_id, account_id) where chat_id is not null;
+create index enrolments_recipient on punctual.enrolments (recipient, account_id) where recipient is not null;
+create index enrolments_number on punctual.enrolments (number, account_id) where number is not null;
 create index enrolments_texts on punctual.enrolments (finished_at) where finished_at is not null and texts_gone_at is null;
 create index enrolments_message on punctual.enrolments (message_id) where message_id is not null;
 

@@ -250,9 +250,11 @@ begin
   if not found then raise exception 'there is no sequence %', p_sequence_id using errcode = 'PT404'; end if;
   select v.steps into v_steps from punctual.sequence_versions v where v.sequence_id = p_sequence_id and v.version = v_sequence.version;
   select jsonb_agg(jsonb_strip_nulls(p) || jsonb_build_object('index', n - 1, 'id', nextval(pg_get_serial_sequence('punctual.enrolments', 'id')),
-           'person', coalesce(case when v_sequence.channel = 'whatsapp' then punctual.digits_of(p->>'recipient') end, p->>'recipient', p->>'chat_id'))
-           order by n)
-    into v_people from jsonb_array_elements(p_people) with ordinality e (p, n);
+           'person', k.person, 'identity', coalesce((select u.number from punctual.whatsapp_users u where u.user_id = k.person), k.person)) order by n)
+    into v_people
+    from jsonb_array_elements(p_people) with ordinality e (p, n)
+   cross join lateral (
+     select coalesce(case when v_sequence.channel = 'whatsapp' then punctual.digits_of(p->>'recipient') end, p->>'recipient', p->>'chat_id') as person) k;
   v_errors := punctual.check_people(v_sequence, v_steps, v_people);
   if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
 
@@ -263,21 +265,21 @@ begin
     select z.*, punctual.step_opens_at(v_steps->0->'hours', z.zone,
                   z.start_at + make_interval(secs => (v_steps->0->>'delay_seconds')::double precision)) as opens_at from zones z)
   insert into punctual.enrolments (id, sequence_id, version, account_id, channel, chat_id, recipient, variables, time_zone, next_step_at, priority, enrolled_at)
-  select p.id, p_sequence_id, v_sequence.version, a.id, v_sequence.channel, p.chat_id, p.recipient, coalesce(p.variables, '{}'), z.zone,
-         o.opens_at,
-         coalesce(p.priority, 1), v_now
-    from jsonb_to_recordset(v_people) p (index integer, id bigint, person text, account_id uuid, chat_id text, recipient text, variables jsonb, time_zone text,
-           start_at timestamptz, priority smallint)
+  -- A person who is named by number and by user id is enrolled once.
+  select distinct on (p.identity) p.id, p_sequence_id, v_sequence.version, a.id, v_sequence.channel, p.chat_id, p.recipient,
+         coalesce(p.variables, '{}'), z.zone, o.opens_at, coalesce(p.priority, 1), v_now
+    from jsonb_to_recordset(v_people) p (index integer, id bigint, person text, identity text, account_id uuid, chat_id text, recipient text, variables jsonb,
+           time_zone text, start_at timestamptz, priority smallint)
     join punctual.accounts a on a.id = p.account_id
    cross join lateral (select coalesce(p.time_zone, v_sequence.time_zone, a.time_zone) as zone) z
     join opens o on o.zone = z.zone and o.start_at = coalesce(p.start_at, v_now)
    where not exists (select from punctual.list_same(p_sequence_id, p.person, p.account_id, p.chat_id) x
                       where not p_again or x.status in ('pending', 'running', 'unknown'))
-     -- Somebody may be there twice, by his number and by his chat.
+     -- A person may also be named by number and by chat.
      and not exists (select from jsonb_to_recordset(v_people) o (index integer, account_id uuid, chat_id text)
                       where o.account_id = p.account_id and o.chat_id = p.chat_id and o.index < p.index)
    -- Two calls with the same people wait for each other, and not each for the other.
-   order by p.person, p.id
+   order by p.identity, p.id
   on conflict (sequence_id, person) where status in ('pending', 'running', 'unknown') do nothing;
 
   -- By now there is one for each, ours or another's.

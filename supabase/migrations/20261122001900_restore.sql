@@ -174,8 +174,13 @@ begin
     select a.id, greatest(v_now + interval '1 hour', ((v_now at time zone z.name)::date + 1)::timestamp at time zone z.name) as day
       from punctual.accounts a
      cross join lateral (select case when punctual.is_time_zone(a.time_zone) then a.time_zone else 'UTC' end as name) z)
-  update punctual.accounts a set paused_until = n.day, paused_reason = format('restored to %s: see docs/restore.md', p_since)
-    from next n where a.id = n.id and coalesce(a.paused_until, '-infinity') < n.day;
+  -- Clearing the refusal keeps a webhook that reports the account as connected from lifting the pause. An operator's longer pause keeps its reason.
+  update punctual.accounts a set
+    refused = null,
+    paused_until = greatest(a.paused_until, n.day),
+    paused_reason = case when a.paused_until > n.day and a.paused_reason <> coalesce(a.refused->>'said', '') then a.paused_reason
+                         else format('restored to %s: see docs/restore.md', p_since) end
+    from next n where a.id = n.id and (a.refused is not null or coalesce(a.paused_until, '-infinity') < n.day);
   get diagnostics v_accounts = row_count;
 
   return jsonb_build_object(

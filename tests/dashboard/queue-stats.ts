@@ -18,6 +18,7 @@ export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
     paused_reason: null,
     problem: null,
     failing: null,
+    unticked: null,
     words: {
       pending: 'pending',
       running: 'sending',

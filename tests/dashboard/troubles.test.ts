@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { partitionTroubles, queueTroubles } from '../../app/dashboard/troubles';
-import { ago, ledgerTick, nowMs, partition, queueStats } from './queue-stats';
+import { ago, ledgerTick, partition, queueStats } from './queue-stats';
 
 const due = { count: 3, approximate: false };
 const texts = (changes: Parameters<typeof queueStats>[0]) =>
-  queueTroubles(queueStats(changes), nowMs).map(({ text }) => text);
+  queueTroubles(queueStats(changes)).map(({ text }) => text);
 
 describe('what is wrong with a queue', () => {
   it('is nothing where rows are due and ticks come', () => {
@@ -18,7 +18,7 @@ describe('what is wrong with a queue', () => {
 
   it('is that its ticks fail, whether it ever ticked or not, and not that no clock calls', () => {
     const failing = 'no provider can send messages: set UNIPILE_DSN';
-    const troubles = (changes: Parameters<typeof queueStats>[0]) => queueTroubles(queueStats(changes), nowMs);
+    const troubles = (changes: Parameters<typeof queueStats>[0]) => queueTroubles(queueStats(changes));
     const text = `its ticks fail: ${failing}`;
     expect(troubles({ failing, ticks: [] })).toEqual([{ tone: 'warn', text }]);
     expect(troubles({ failing, ticks: [], due_now: due, oldest_due_seconds: 700 })).toEqual([
@@ -37,7 +37,7 @@ describe('what is wrong with a queue', () => {
     const queue = queueStats({ name: 'trials' });
     queue.states.unknown = { count: 1_200, approximate: false };
     queue.words.unknown = 'unclear';
-    expect(queueTroubles(queue, nowMs)).toEqual([
+    expect(queueTroubles(queue)).toEqual([
       { tone: 'warn', text: '1,200 unclear, may need you', href: '#needs-you-trials' },
     ]);
   });
@@ -46,7 +46,7 @@ describe('what is wrong with a queue', () => {
     const account = { provider: 'unipile', account: 'a', name: 'Ada', said: 'restricted', until: null };
     const href = '#needs-you-dm_queue';
     const troubles = (refused: (typeof account | { account: null; name: null })[]) =>
-      queueTroubles(queueStats({ refused: refused.map((one) => ({ ...account, ...one })) }), nowMs);
+      queueTroubles(queueStats({ refused: refused.map((one) => ({ ...account, ...one })) }));
     expect(troubles([account])).toEqual([{ tone: 'bad', text: '1 account is refused', href }]);
     expect(troubles([account, account])).toEqual([{ tone: 'bad', text: '2 accounts are refused', href }]);
     expect(troubles([{ account: null, name: null }, account])).toEqual([
@@ -70,32 +70,15 @@ describe('what is wrong with a queue', () => {
         { event: 'error', rows: 1_200, row_id: null, text: 'app.fail failed: no' },
       ],
     });
-    expect(queueTroubles(queue, nowMs)).toEqual([
+    expect(queueTroubles(queue)).toEqual([
       { tone: 'bad', text: '1 delivered twice', href: '#why-dms-7' },
       { tone: 'warn', text: '1,200 met an error: app.fail failed: no' },
     ]);
   });
 
-  it('is that no clock calls, once rows have been due for a while', () => {
-    const late = [ledgerTick({ started_at: ago(720), closed_at: ago(719) })];
-    expect(texts({ due_now: due, oldest_due_seconds: 700, ticks: late })).toEqual(['no tick for 12 min']);
-    expect(texts({ due_now: due, oldest_due_seconds: 700, ticks: [] })).toEqual(['no tick has come yet']);
-    expect(texts({ due_now: due, oldest_due_seconds: 20, ticks: [] })).toEqual([]);
-    expect(texts({ ticks: late })).toEqual([]);
-    expect(texts({ due_now: due, ticks: late, paused_at: ago(600) })).toEqual(['paused']);
-  });
-
-  it('is not that no clock calls, where all that is due is held back', () => {
-    const late = { due_now: due, ticks: [ledgerTick({ started_at: ago(720), closed_at: ago(719) })] };
-    const blocked = partition('blocking', {
-      due: 3,
-      waiting: 'row 4 failed, is tried again, and goes first',
-    });
-    const paused = partition('mail', { due: 3, paused_at: ago(900) });
-    expect(texts({ ...late, partitions: [blocked, paused] })).toEqual([]);
-    expect(texts({ ...late, partitions: [blocked, partition('default', { due: 1 })] })).toEqual([
-      'no tick for 12 min',
-    ]);
+  it('is that nothing ticks it', () => {
+    const unticked = 'nothing ticks it: 3 rows are due. Have a clock call /api/cron/dm-queue.';
+    expect(queueTroubles(queueStats({ unticked }))).toEqual([{ tone: 'bad', text: unticked }]);
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { leaseAdmits, startBudget } from '../../lib/engine/budget';
 import { done } from '../../lib/engine/outcome';
-import { defineQueue } from '../../lib/engine/queue';
+import { defineQueue, NotConfiguredError } from '../../lib/engine/queue';
 import { assertProperty } from '../support/property';
 import { VirtualClock } from '../support/virtual-clock';
 
@@ -42,15 +42,53 @@ describe('a queue', () => {
     perform: () => done(),
   };
 
-  it('is refused when its timeout cannot fit into a tick', () => {
-    expect(() => defineQueue({ ...queue, timeoutMs: 45_001 })).toThrow(/45000 ms is the most/);
-    expect(() => defineQueue({ ...queue, timeoutMs: 0 })).toThrow(RangeError);
-    expect(defineQueue({ ...queue, timeoutMs: 45_000 }).name).toBe('reminders');
+  const fault = (changes: object) => {
+    const defined = defineQueue({ ...queue, timeoutMs: 1_000, ...changes });
+    try {
+      defined.connect(null);
+    } catch (error) {
+      expect(error).toMatchObject({ name: 'NotConfiguredError', message: defined.fault, variables: [] });
+    }
+    return defined.fault;
+  };
+
+  it('does not connect when its timeout cannot fit into a tick, and says what to change', () => {
+    expect(fault({ timeoutMs: 45_001 })).toMatch(
+      /Set timeoutMs in the queue's definition to 45000 ms at most/,
+    );
+    expect(fault({ timeoutMs: 0 })).toMatch(/45000 ms at most/);
+    expect(fault({ timeoutMs: 45_000 })).toBeNull();
   });
 
-  it('is refused under a name that the registry does not take', () => {
-    expect(() => defineQueue({ ...queue, name: 'Reminders!', timeoutMs: 1_000 })).toThrow(
-      /is no name for a queue/,
-    );
+  it('does not connect under a name that the registry does not take', () => {
+    expect(fault({ name: 'Reminders!' })).toMatch(/is no name for a queue/);
+  });
+
+  it('says of an error of connect that there was one, without its text', () => {
+    const secret = new Error('no such host: secret.example');
+    const defined = defineQueue({
+      ...queue,
+      timeoutMs: 1_000,
+      connect: () => {
+        throw secret;
+      },
+    });
+    const refused = (() => {
+      try {
+        return defined.connect(null);
+      } catch (error) {
+        return error as Error;
+      }
+    })();
+    expect(refused).toMatchObject({ name: 'NotConfiguredError', cause: secret });
+    expect(refused?.message).toMatch(/^reminders: connect threw an error, which is in the log/);
+  });
+
+  it('lets connect say itself what has to be set', () => {
+    const error = new NotConfiguredError('set KEY', ['KEY']);
+    const connect = () => {
+      throw error;
+    };
+    expect(() => defineQueue({ ...queue, timeoutMs: 1_000, connect }).connect(null)).toThrow(error);
   });
 });

@@ -76,6 +76,24 @@ describe('a database that fails', () => {
     expect(await bench.states()).toEqual({ pending: 3 });
   });
 
+  it('is from before schemas had versions, and claims all the same: the rows are given back', async () => {
+    await bench.addDms(3);
+    bench.setFault(async (_call, go) => {
+      const { schema: _, ...answer } = (await go()) as { schema: string };
+      return answer;
+    });
+    const performed: string[] = [];
+    const ticking = bench.tick(
+      bench.queue((row) => {
+        performed.push(row.body);
+        return done();
+      }),
+    );
+    await expect(ticking).rejects.toMatchObject({ kind: 'misconfigured', code: 'PT412' });
+    expect(performed).toEqual([]);
+    expect(await bench.states()).toEqual({ pending: 3 });
+  });
+
   it.each([2, 3, 4, 5])(
     'loses the answer to call %i after the commit: nothing is done twice, and nothing is lost',
     async (lost) => {

@@ -24,6 +24,49 @@ const rowsWith = (status: string) =>
     [status],
   );
 
+describe('a perform that throws', () => {
+  it('is logged once, with its stack and without what the error holds of the row', async () => {
+    await bench.addDms(1);
+    const error = Object.assign(new TypeError('bug', { cause: new Error('below') }), { detail: 'message 1' });
+    await bench.tick(bench.queue(() => Promise.reject(error)));
+    expect(bench.logged).toEqual([
+      {
+        level: 'warn',
+        fields: { err: expect.any(Error), queue: 'dm_queue', id: expect.any(String), attempt: 1 },
+        message: 'a handler threw an error',
+      },
+    ]);
+    const [{ err }] = bench.logged.map(({ fields }) => fields) as [{ err: Error }];
+    expect(err).toMatchObject({ message: 'bug', stack: error.stack, cause: { message: 'below' } });
+    expect(err).not.toHaveProperty('detail');
+  });
+
+  it.each([
+    ['is no error', Object.create(null), 'what was thrown cannot be shown'],
+    ['is a text', 'text', 'not an error: text'],
+    ['is long', new Error('x'.repeat(3_000_000)), 'x'.repeat(2_000)],
+  ])('is logged where what it throws %s', async (_what, thrown, message) => {
+    await bench.addDms(1);
+    await bench.tick(bench.queue(() => Promise.reject(thrown)));
+    expect(bench.logged).toMatchObject([{ level: 'warn', fields: { err: { message } } }]);
+  });
+
+  it('is not logged where the error says by its kind what came of the call, or that time was over', async () => {
+    await bench.addDms(2);
+    let calls = 0;
+    await bench.tick(
+      bench.queue((_row, { signal }) => {
+        if (++calls === 1) throw kindOfError('not_sent');
+        return new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason));
+        });
+      }),
+    );
+    expect(calls).toBeGreaterThan(1);
+    expect(bench.logged).toEqual([]);
+  });
+});
+
 describe('what perform does', () => {
   const cases: [string, unknown, string, Record<string, unknown>][] = [
     ['returns done', () => done(), 'sent', {}],

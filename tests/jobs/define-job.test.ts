@@ -5,40 +5,41 @@ import { jobsQueue } from '../../lib/queues/jobs';
 
 const payload = z.strictObject({});
 const run = () => null;
-const define = (job: unknown) => () => defineJob(job as Parameters<typeof defineJob>[0]);
+const define = (job: unknown) => defineJob(job as Parameters<typeof defineJob>[0]);
 
-describe('a job is checked when it is defined', () => {
+describe('the definition of a job', () => {
   it.each<[what: string, job: unknown, message: RegExp]>([
     ['no schema', { run }, /payload: is no zod schema/],
     ['a schema that is none', { payload: { text: 'string' }, run }, /payload: is no zod schema/],
     ['no handler', { payload }, /run: is no function/],
     ['a timeout of 0', { payload, run, timeoutSeconds: 0 }, /timeoutSeconds: /],
     ['a timeout in parts of seconds', { payload, run, timeoutSeconds: 1.5 }, /timeoutSeconds: /],
+    ['a timeout of 1,000 s', { payload, run, timeoutSeconds: 1_000 }, /timeoutSeconds: /],
     ['no attempt at all', { payload, run, maxAttempts: 0 }, /maxAttempts: /],
     ['a word that means nothing', { payload, run, timeout: 5 }, /"timeout"/],
-    ['nothing', undefined, /this is no job/],
-  ])('%s is refused', (_what, job, message) => {
-    expect(define(job)).toThrow(TypeError);
-    expect(define(job)).toThrow(message);
+  ])('with %s keeps the queue jobs from ticking', (_what, job, message) => {
+    const queue = jobsQueue({ odd: define(job) });
+    expect(queue.fault).toMatch(/^lib\/jobs\/handlers\/odd\.ts: /);
+    expect(queue.fault).toMatch(message);
+    expect(() => queue.connect(null)).toThrow(queue.fault ?? 'none');
   });
 
-  it('and is what it was', () => {
+  it('is what it was', () => {
     const job = { payload, run, timeoutSeconds: 5, maxAttempts: 1 };
     expect(defineJob(job)).toBe(job);
+    expect(jobsQueue({ job }).fault).toBeNull();
   });
-});
 
-describe('the queue jobs', () => {
-  it('refuses a job that may take longer than the queue allows', () => {
+  it('with more time than the queue allows keeps it from ticking', () => {
     const slow = defineJob({ payload, run, timeoutSeconds: 31 });
-    expect(() => jobsQueue({ slow })).toThrow(
-      'slow: a timeout of 31 s is more than the 30 s that lib/queues/jobs.ts allows',
+    expect(jobsQueue({ slow }).fault).toBe(
+      'lib/jobs/handlers/slow.ts: a timeout of 31 s is more than the 30 s that lib/queues/jobs.ts allows',
     );
   });
 
-  it('refuses a file that exports no job', () => {
-    expect(() => jobsQueue({ empty: undefined as never })).toThrow(
-      'lib/jobs/handlers/empty.ts exports no job',
+  it('that a file does not export keeps it from ticking', () => {
+    expect(jobsQueue({ empty: undefined as never }).fault).toMatch(
+      /^lib\/jobs\/handlers\/empty\.ts exports no job/,
     );
   });
 });

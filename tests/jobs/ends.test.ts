@@ -164,6 +164,27 @@ describe('a handler says more by a JobError', () => {
   });
 });
 
+describe('an error of a handler', () => {
+  it('is logged once for each attempt, the last one included, with its stack', async () => {
+    const [id] = await bench.create({ name: 'throws', max_attempts: 2 });
+    await bench.runOut();
+    expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 2 });
+    const expected = (attempt: number) => ({
+      fields: { err: expect.objectContaining({ message: 'no luck' }), attempt, job: id, name: 'throws' },
+      message: 'a job threw an error',
+    });
+    expect(bench.logged).toEqual([expected(1), expected(2)]);
+    for (const { fields } of bench.logged)
+      expect((fields as { err: Error }).err.stack).toContain('ends.test.ts');
+  });
+
+  it('is not logged where it is a JobError', async () => {
+    await bench.create({ name: 'gives-up' });
+    await bench.tick();
+    expect(bench.logged).toEqual([]);
+  });
+});
+
 describe('an error with a kind of Punctual’s own', () => {
   it.each<[what: string, changes: object, lastError: string]>([
     ['an object for a message', { message: { code: 7 } }, 'Error: {"code":7}'],

@@ -192,8 +192,8 @@ export const edgeMutants: Mutant[] = [
     name: 'a database that panicked',
     guarantee: 'an embedded database whose disk was full is opened again, and keeps no call waiting',
     file: 'lib/store/embedded-database.ts',
-    find: 'if (error instanceof StoreError && isPanic(error.cause)) {',
-    replace: 'if (error instanceof StoreError && isPanic(error)) {',
+    find: 'if (isPanic((error as Error).cause)) {',
+    replace: 'if (isPanic(error)) {',
   },
   {
     name: 'the right password comes first',

@@ -332,7 +332,7 @@ export const engineMutants: Mutant[] = [
     name: 'the form of Unipile’s errors',
     guarantee: 'an answer of something else than the provider is no refusal of the row',
     file: 'lib/providers/unipile-api.ts',
-    find: `if (!data || !isErrorType(data.type)) return null;`,
+    find: `if (!data || !version.isErrorType(data.type)) return null;`,
     replace: `if (!data) return { code: 'errors/resource_not_found', kind: 'rejected' };`,
   },
   {

@@ -15,7 +15,7 @@ const answering = (status: number, body: object) =>
 
 async function failureOfUnipile(status: number, body: object, version: 'v1' | 'v2' = 'v1') {
   const client = unipile({ version, dsn: await answering(status, body), apiKey: 'a key' });
-  return client.sendMessage({ accountId: 'a', chatId: 'c', text: 'x' }).catch((error: unknown) => error);
+  return client.sendMessage({ accountId: 'acc_a', chatId: 'c', text: 'x' }).catch((error: unknown) => error);
 }
 
 async function failureOfWhatsapp(status: number, body: object) {
@@ -90,6 +90,26 @@ describe('each of the types of Unipile’s v2', () => {
     expect(unipileV2Codes.get(type)).toMatchObject({ kind, ...(scope && { scope }) });
   });
 
+  it.each(['api/resource_not_found', 'api/invalid_parameters', 'provider/resource_not_found'])(
+    '%s for an account id of v1 refuses the account, and says what to correct',
+    async (type) => {
+      const dsn = await answering(404, { type, title: 'Not found' });
+      const client = unipile({ version: 'v2', dsn, apiKey: 'a key' });
+      const accountId = 'dfXlh46vQYCsMbVarumWlg';
+      for (const call of [
+        () => client.sendMessage({ accountId, chatId: 'c', text: 'x' }),
+        () => client.startChat({ accountId, recipient: 'p', text: 'x' }),
+        () => client.listChats({ accountId, attendeeId: 'p' }),
+      ])
+        await expect(call()).rejects.toMatchObject({
+          kind: 'account_refused',
+          scope: 'account',
+          code: type,
+          message: expect.stringContaining('provider_account_id'),
+        });
+    },
+  );
+
   it.each([
     ['api/too_many_requests', 17],
     ['provider/too_many_requests', null],
@@ -99,7 +119,7 @@ describe('each of the types of Unipile’s v2', () => {
       socket.end(httpAnswer(429, JSON.stringify({ type }), headers)),
     );
     const client = unipile({ version: 'v2', dsn, apiKey: 'a key' });
-    const sending = client.sendMessage({ accountId: 'a', chatId: 'c', text: 'x' });
+    const sending = client.sendMessage({ accountId: 'acc_a', chatId: 'c', text: 'x' });
     await expect(sending).rejects.toMatchObject({
       kind: 'rate_limited',
       scope: 'account',

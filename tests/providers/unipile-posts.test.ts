@@ -107,7 +107,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     });
 
     it('of an account that is gone is rejected, and one answered in another shape is uncertain', async () => {
-      const gone = client().createPost({ accountId: 'gone-x', text: 'x', media: [] });
+      const gone = client().createPost({ accountId: 'acc_gone-x', text: 'x', media: [] });
       await expect(gone).rejects.toMatchObject({ kind: 'rejected' });
       const { client: odd } = await answeredBy(201, { object: 'MessageSent' });
       const publishing = odd.createPost({ accountId: 'a', text: 'x', media: [] });

@@ -50,8 +50,16 @@ describe('a webhook of Unipile', () => {
       undefined,
     ],
     [
-      'as a group’s from who wrote it',
+      'as a group’s from nobody alone',
       { sender: bob, attendees: [ada, bob, { attendee_provider_id: 'C' }] },
+      'received',
+      undefined,
+    ],
+    ['as a group’s, as it says itself', { sender: bob, is_group: true }, 'received', undefined],
+    ['as ours to a group, as it says itself', { is_group: 1 }, 'sent', undefined],
+    [
+      'as no group’s, as it says itself, over what is counted',
+      { sender: bob, attendees: [bob, { attendee_provider_id: 'Bob’s other id' }], is_group: false },
       'received',
       'ACoBob',
     ],
@@ -70,6 +78,7 @@ describe('a webhook of Unipile', () => {
   it.each([
     ['another event', message({ event: 'message_read' })],
     ['an event yet unknown', { event: 'message_teleported' }],
+    ['what is no message but an event in the chat', message({ is_event: 1 })],
     ['a message without an id', message({ message_id: null })],
     ['a message with an id that no index holds', message({ message_id: 'm'.repeat(300) })],
     ['a message without an account', message({ account_id: '' })],
@@ -83,7 +92,7 @@ describe('a webhook of Unipile', () => {
   });
 
   it('is taken without what is not needed', () => {
-    const bare = message({ chat_id: 7, message: null, timestamp: 'soon', attendees: 'none' });
+    const bare = message({ chat_id: 7, message: null, timestamp: 'soon', attendees: 'none', is_group: 'x' });
     expect(readUnipileWebhook(bare).receipts).toEqual([
       { kind: 'message', status: 'sent', message_id: 'm1', provider_account_id: 'acc1' },
     ]);

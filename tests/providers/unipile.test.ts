@@ -29,13 +29,13 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     return { asked, client: unipile({ version, dsn, apiKey: 'k' }) };
   }
 
-  const toAda = { accountId: 'acc1', chatId: 'acc1__ada', text: 'hi' };
+  const toAda = { accountId: 'acc_1', chatId: 'acc_1__ada', text: 'hi' };
 
   describe('a message in a chat', () => {
     it('is delivered once, and its ids are given back', async () => {
-      const sent = await client().sendMessage({ accountId: 'acc1', chatId: 'acc1__ada', text: 'first' });
-      expect(sent).toEqual({ messageId: told('first')[0]?.id, chatId: 'acc1__ada' });
-      expect(told('first')).toMatchObject([{ account: 'acc1', recipient: 'ada' }]);
+      const sent = await client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__ada', text: 'first' });
+      expect(sent).toEqual({ messageId: told('first')[0]?.id, chatId: 'acc_1__ada' });
+      expect(told('first')).toMatchObject([{ account: 'acc_1', recipient: 'ada' }]);
     });
 
     it.each([
@@ -43,17 +43,17 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       'emoji 👩‍👩‍👧 and ümlaut',
       'a "quoted" --boundary--\r\n\r\nname',
     ])('arrives to the letter: %j', async (text) => {
-      await client().sendMessage({ accountId: 'acc1', chatId: 'acc1__letter', text });
+      await client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__letter', text });
       expect(told(text)).toHaveLength(1);
     });
 
     it('finds a chat whose id needs encoding', async () => {
-      await client().sendMessage({ accountId: 'acc/1', chatId: 'acc/1__ada?x=#ö', text: 'odd id' });
-      expect(told('odd id')).toMatchObject([{ account: 'acc/1', recipient: 'ada?x=#ö' }]);
+      await client().sendMessage({ accountId: 'acc_/1', chatId: 'acc_/1__ada?x=#ö', text: 'odd id' });
+      expect(told('odd id')).toMatchObject([{ account: 'acc_/1', recipient: 'ada?x=#ö' }]);
     });
 
     it('is refused in a chat of another account than the one named', async () => {
-      const sending = client().sendMessage({ ...toAda, accountId: 'acc2', text: 'mixed up' });
+      const sending = client().sendMessage({ ...toAda, accountId: 'acc_2', text: 'mixed up' });
       await expect(sending).rejects.toMatchObject({
         kind: 'rejected',
         code: as('errors/invalid_account', 'provider/unprocessable_entity'),
@@ -63,11 +63,11 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
 
     it('asks the address that the version has, with the key', async () => {
       const { asked, client } = await answeredBy(201, { object: 'MessageSent', message_id: 'm1' });
-      expect(await client.sendMessage(toAda)).toEqual({ messageId: 'm1', chatId: 'acc1__ada' });
+      expect(await client.sendMessage(toAda)).toEqual({ messageId: 'm1', chatId: 'acc_1__ada' });
       expect(asked[0]).toMatch(
         as(
-          /^POST \/api\/v1\/chats\/acc1__ada\/messages HTTP[\s\S]*name="account_id"\r\n\r\nacc1\r\n/,
-          /^POST \/v2\/acc1\/chats\/acc1__ada\/messages\/send HTTP[\s\S]*\r\n\r\n\{"text":"hi"\}$/,
+          /^POST \/api\/v1\/chats\/acc_1__ada\/messages HTTP[\s\S]*name="account_id"\r\n\r\nacc_1\r\n/,
+          /^POST \/v2\/acc_1\/chats\/acc_1__ada\/messages\/send HTTP[\s\S]*\r\n\r\n\{"text":"hi"\}$/,
         ),
       );
       expect(asked[0]).toMatch(/^x-api-key: k\r$/im);
@@ -75,18 +75,18 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
 
     it('counts as sent where the network gave no id', async () => {
       const { client } = await answeredBy(201, { object: 'MessageSent', message_id: null });
-      expect(await client.sendMessage(toAda)).toEqual({ messageId: null, chatId: 'acc1__ada' });
+      expect(await client.sendMessage(toAda)).toEqual({ messageId: null, chatId: 'acc_1__ada' });
     });
   });
 
   describe('a new chat', () => {
     it('is started with its first message', async () => {
-      const started = await client().startChat({ accountId: 'acc1', recipient: 'bob', text: 'hello bob' });
-      expect(started).toEqual({ messageId: told('hello bob')[0]?.id, chatId: 'acc1__bob' });
+      const started = await client().startChat({ accountId: 'acc_1', recipient: 'bob', text: 'hello bob' });
+      expect(started).toEqual({ messageId: told('hello bob')[0]?.id, chatId: 'acc_1__bob' });
     });
 
     it('with a recipient who is gone is rejected', async () => {
-      const starting = client().startChat({ accountId: 'acc1', recipient: 'gone-1', text: 'x' });
+      const starting = client().startChat({ accountId: 'acc_1', recipient: 'gone-1', text: 'x' });
       await expect(starting).rejects.toMatchObject({
         kind: 'rejected',
         status: 422,
@@ -104,19 +104,19 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       ['[[html]]', 'uncertain', 0],
       ['[[429:2]]', 'rate_limited', 0],
     ])('%s is %s, delivered %d times', async (text, kind, times) => {
-      const sending = client().sendMessage({ accountId: 'acc1', chatId: 'acc1__ada', text });
+      const sending = client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__ada', text });
       await expect(sending).rejects.toMatchObject({ kind, provider: 'unipile' });
       expect(told(text)).toHaveLength(times);
     });
 
     it.each(['[[hang]]', '[[trickle]]'])('%s is uncertain when the signal fires', async (text) => {
       const signal = AbortSignal.timeout(60);
-      const sending = client().sendMessage({ accountId: 'acc1', chatId: 'acc1__ada', text, signal });
+      const sending = client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__ada', text, signal });
       await expect(sending).rejects.toMatchObject({ kind: 'uncertain', code: 'aborted' });
     });
 
     it('of the rate says how long to wait', async () => {
-      const sending = client().sendMessage({ accountId: 'acc1', chatId: 'acc1__ada', text: '[[429:17]]' });
+      const sending = client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__ada', text: '[[429:17]]' });
       await expect(sending).rejects.toMatchObject({ kind: 'rate_limited', retryAfterSeconds: 17 });
     });
 
@@ -139,10 +139,10 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     it.each([['[[limit]]', 'account'], ...as([['[[resend-yet]]', 'pair']], [])])(
       '%s of the sandbox is a rate limit for the %s, and only the first time',
       async (text, scope) => {
-        const sending = client().sendMessage({ accountId: 'acc1', chatId: 'acc1__ada', text });
+        const sending = client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__ada', text });
         await expect(sending).rejects.toMatchObject({ kind: 'rate_limited', scope });
         expect(told(text)).toHaveLength(0);
-        await client().sendMessage({ accountId: 'acc1', chatId: 'acc1__ada', text });
+        await client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__ada', text });
         expect(told(text)).toHaveLength(1);
       },
     );
@@ -210,33 +210,33 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     it('are found as they were sent, oldest first', async () => {
       const from = new Date().toISOString();
       for (const text of ['one', 'two\r\nlines 👋', 'one'])
-        await client().sendMessage({ accountId: 'acc1', chatId: 'acc1__list', text });
-      const listed = await client().listMessages({ accountId: 'acc1', chatId: 'acc1__list', since: from });
+        await client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__list', text });
+      const listed = await client().listMessages({ accountId: 'acc_1', chatId: 'acc_1__list', since: from });
       const sent = sandbox.deliveries().filter(({ recipient }) => recipient === 'list');
       expect(listed).toEqual({
         complete: true,
-        messages: sent.map(({ id, text, at }) => ({ id, chatId: 'acc1__list', text, at, fromUs: true })),
+        messages: sent.map(({ id, text, at }) => ({ id, chatId: 'acc_1__list', text, at, fromUs: true })),
       });
     });
 
     it('are none in a chat that nobody has written in, and a refusal in one that is not there', async () => {
-      expect(await client().listMessages({ accountId: 'acc1', chatId: 'acc1__nobody', since })).toEqual({
+      expect(await client().listMessages({ accountId: 'acc_1', chatId: 'acc_1__nobody', since })).toEqual({
         messages: [],
         complete: true,
       });
-      const listing = client().listMessages({ accountId: 'acc1', chatId: 'nothing', since });
+      const listing = client().listMessages({ accountId: 'acc_1', chatId: 'nothing', since });
       await expect(listing).rejects.toMatchObject({ kind: 'rejected', status: 404 });
     });
 
     it('are asked for from the instant on, that instant included, with the key', async () => {
       const { asked, client } = await paged({ '': { items: [item(0)] } });
       const listed = await client.listMessages({
-        accountId: 'acc1',
+        accountId: 'acc_1',
         chatId: 'c/1',
         since: '2026-11-22 11:00:00.000999+01:00',
       });
       expect(listed.messages).toHaveLength(1);
-      expect(asked[0]?.pathname).toBe(as('/api/v1/chats/c%2F1/messages', '/v2/acc1/chats/c%2F1/messages'));
+      expect(asked[0]?.pathname).toBe(as('/api/v1/chats/c%2F1/messages', '/v2/acc_1/chats/c%2F1/messages'));
       expect(Object.fromEntries(asked[0]?.searchParams ?? [])).toEqual({
         limit: '100',
         after: '2026-11-22T09:59:59.999Z',
@@ -245,7 +245,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
 
     it('from before the instant are left out even where Unipile gives them', async () => {
       const { client } = await paged({ '': { items: [item(-1), item(1), item(-2)] } });
-      const { messages } = await client.listMessages({ accountId: 'acc1', chatId: 'c', since });
+      const { messages } = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       expect(messages.map(({ id }) => id)).toEqual(['m1']);
     });
 
@@ -255,14 +255,14 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
         x: { items: [item(2), item(3)], cursor: 'y' },
         y: { items: [], cursor: null },
       });
-      const { messages, complete } = await client.listMessages({ accountId: 'acc1', chatId: 'c', since });
+      const { messages, complete } = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       expect(messages.map(({ id }) => id)).toEqual(['m1', 'm2', 'm3']);
       expect({ complete, pages: asked.length }).toEqual({ complete: true, pages: 3 });
     });
 
     it('are not complete where there are more pages than are read', async () => {
       const { asked, client } = await paged(endless);
-      const { messages, complete } = await client.listMessages({ accountId: 'acc1', chatId: 'c', since });
+      const { messages, complete } = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       expect({ complete, pages: asked.length, count: messages.length }).toEqual({
         complete: false,
         pages: 5,
@@ -272,7 +272,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
 
     it('are complete as soon as pages that come newest first are past the instant', async () => {
       const { asked, client } = await paged(endless);
-      const listed = await client.listMessages({ accountId: 'acc1', chatId: 'c', since: second(96) });
+      const listed = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since: second(96) });
       expect(listed.messages.map(({ id }) => id)).toEqual(['m96', 'm97', 'm98', 'm99', 'm100']);
       expect({ complete: listed.complete, pages: asked.length }).toEqual({ complete: true, pages: 3 });
     });
@@ -282,7 +282,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
         '': { items: [item(-3), item(-2)], cursor: 'x' },
         x: { items: [item(-1), item(1)], cursor: null },
       });
-      const { messages, complete } = await client.listMessages({ accountId: 'acc1', chatId: 'c', since });
+      const { messages, complete } = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       expect(messages.map(({ id }) => id)).toEqual(['m1']);
       expect(complete).toBe(true);
     });
@@ -292,7 +292,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
         '': { items: [item(-1)], cursor: 'x' },
         x: { items: [item(1)], cursor: null },
       });
-      const { messages } = await client.listMessages({ accountId: 'acc1', chatId: 'c', since });
+      const { messages } = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       expect(messages.map(({ id }) => id)).toEqual(['m1']);
     });
 
@@ -302,14 +302,14 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       ['that does not say whose it is', { is_sender: null }],
     ])('are not complete with one %s', async (_, broken) => {
       const { client } = await paged({ '': { items: [item(1), item(2, broken)] } });
-      const listed = await client.listMessages({ accountId: 'acc1', chatId: 'c', since });
+      const listed = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       expect(listed.messages.map(({ id }) => id)).toEqual(['m1']);
       expect(listed.complete).toBe(false);
     });
 
     it('say whose they are, and have an empty text where there is none', async () => {
       const { client } = await paged({ '': { items: [item(1, { is_sender: 0, text: null }), item(2)] } });
-      const { messages } = await client.listMessages({ accountId: 'acc1', chatId: 'c', since });
+      const { messages } = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       expect(messages).toMatchObject([
         { id: 'm1', text: '', fromUs: false },
         { id: 'm2', text: 'text 2', fromUs: true },
@@ -318,10 +318,10 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
 
     it('are unknown where the answer is no list, or one page of it fails', async () => {
       const { client: odd } = await answeredBy(200, { object: 'MessageList' });
-      const listing = odd.listMessages({ accountId: 'acc1', chatId: 'c', since });
+      const listing = odd.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       await expect(listing).rejects.toMatchObject({ code: 'unexpected_answer' });
       const { client: failing } = await paged({ '': { items: [item(1)], cursor: 'gone' } });
-      await expect(failing.listMessages({ accountId: 'acc1', chatId: 'c', since })).rejects.toMatchObject({
+      await expect(failing.listMessages({ accountId: 'acc_1', chatId: 'c', since })).rejects.toMatchObject({
         status: 500,
       });
     });
@@ -330,7 +330,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       const dsn = await net.answering(() => {});
       const signal = AbortSignal.timeout(50);
       const listing = unipile({ version, dsn, apiKey: 'k' }).listMessages({
-        accountId: 'acc1',
+        accountId: 'acc_1',
         chatId: 'c',
         since,
         signal,
@@ -341,10 +341,10 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
 
   describe('the chats with a person', () => {
     it('are there once a message was delivered, each account’s its own', async () => {
-      expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc1' })).toEqual([]);
-      const { chatId } = await client().startChat({ accountId: 'acc1', recipient: 'dora', text: 'hi dora' });
-      expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc1' })).toEqual([{ id: chatId }]);
-      expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc2' })).toEqual([]);
+      expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc_1' })).toEqual([]);
+      const { chatId } = await client().startChat({ accountId: 'acc_1', recipient: 'dora', text: 'hi dora' });
+      expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc_1' })).toEqual([{ id: chatId }]);
+      expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc_2' })).toEqual([]);
     });
 
     it('are asked for at the address that the version has', async () => {
@@ -390,13 +390,13 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     describe('a read of v2', () => {
       it('asks not to be answered from the cache', async () => {
         const { asked, client } = await answeredBy(200, { data: [] });
-        await client.listMessages({ accountId: 'acc1', chatId: 'c', since });
+        await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
         expect(asked[0]).toMatch(/^cache-control: no-cache\r$/im);
       });
 
       it('that is answered from the cache all the same tells nothing', async () => {
         const { client } = await answeredBy(200, { data: [] }, { 'x-cache': 'HIT' });
-        const listing = client.listMessages({ accountId: 'acc1', chatId: 'c', since });
+        const listing = client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
         await expect(listing).rejects.toMatchObject({ kind: 'uncertain', code: 'cached_answer' });
       });
 
@@ -405,12 +405,12 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
         ['that is short of the count', { data: [item(1)], total_count: 2 }],
       ])('gives no whole list by a page %s and has no cursor', async (_, body) => {
         const { client } = await answeredBy(200, body);
-        expect((await client.listMessages({ accountId: 'acc1', chatId: 'c', since })).complete).toBe(false);
+        expect((await client.listMessages({ accountId: 'acc_1', chatId: 'c', since })).complete).toBe(false);
       });
 
       it('takes nothing along to the next page but its cursor', async () => {
         const { asked, client } = await paged({ '': { items: [item(1)], cursor: 'x' }, x: { items: [] } });
-        await client.listMessages({ accountId: 'acc1', chatId: 'c', since });
+        await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
         expect(asked[1]?.search).toBe('?cursor=x');
       });
     });

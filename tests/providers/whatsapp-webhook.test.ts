@@ -103,6 +103,28 @@ describe('a webhook of WhatsApp', () => {
     });
   });
 
+  it('takes neither a system message nor one in a group for a reply', () => {
+    const messages = [
+      {
+        id: 'wamid.2',
+        from: '4915100000001',
+        timestamp: '1795341600',
+        type: 'system',
+        system: {
+          body: 'User A changed from 4915100000001 to 4915100000002',
+          wa_id: '4915100000002',
+          type: 'user_changed_number',
+        },
+      },
+      { id: 'wamid.4', from: '4915100000001', group_id: 'g1', type: 'text', text: { body: 'Hello all' } },
+      { id: 'wamid.3', from: '4915100000001', type: 'text', text: { body: 'Yes' } },
+    ];
+    expect(readWhatsappWebhook(webhook(change({ messages })))).toMatchObject({
+      ignored: 2,
+      receipts: [{ message_id: 'wamid.3', body: 'Yes' }],
+    });
+  });
+
   it('tells number and user id together where both are there, and the one that is there else', () => {
     const user_id = 'DE.123';
     const number = '4915100000001';

@@ -1,3 +1,4 @@
+import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { enqueueDms } from '../../lib/server/new-dms';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
@@ -54,5 +55,54 @@ it('two calls at once with the same keys in opposite order: all are taken in onc
       'rows' in answer ? answer.rows.filter((row) => row.created).length : -1,
     );
     expect(created.sort((a, b) => a - b)).toEqual([0, 200]);
+  }
+});
+
+/** Another session, in a transaction of its own. */
+async function openSession(): Promise<Client> {
+  const session = new Client({ connectionString: stack.databaseUrl });
+  await session.connect();
+  await session.query('begin');
+  return session;
+}
+const untilItWaits = () =>
+  expect
+    .poll(
+      () =>
+        stack.sql("select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'enqueue_dms'"),
+      {
+        timeout: 10_000,
+      },
+    )
+    .toHaveLength(1);
+const prune = 'select punctual.prune(1000, now() + $1::interval)';
+
+it('a call whose row is being pruned is answered with that row, and one whose spent key is due to go as well', async () => {
+  const [{ id }] = await stack.sql(
+    `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at, idempotency_key)
+     values ($1, 'linkedin', 'c', 'once', 'sent', now(), 'pruned') returning id::text as id`,
+    [account_id],
+  );
+  const session = await openSession();
+  try {
+    await session.query(prune, ['40 days']);
+    const answer = enqueueDms(rpc(), [dm('once', 'pruned')]);
+    await untilItWaits();
+    await session.query('commit');
+    expect(await answer).toEqual({ rows: [{ id, status: 'sent', created: false }] });
+
+    // The call has seen the spent key, and waits for somebody else's message with its other key.
+    await session.query('begin');
+    await session.query(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, idempotency_key) values ($1, 'linkedin', 'c', 'other', 'z')`,
+      [account_id],
+    );
+    const both = enqueueDms(rpc(), [dm('once', 'pruned'), dm('other', 'z')]);
+    await untilItWaits();
+    await stack.sql(prune, ['140 days']);
+    await session.query('rollback');
+    expect(await both).toMatchObject({ rows: [{ id, created: false }, { created: true }] });
+  } finally {
+    await session.end();
   }
 });

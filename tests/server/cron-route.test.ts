@@ -1,11 +1,15 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
 import { GET as tickByGet, POST as tickByPost } from '../../app/api/cron/dm-queue/route';
 import { GET as pruneByGet } from '../../app/api/cron/prune/route';
 import { POST as postDms } from '../../app/api/dms/route';
 import type { Log } from '../../lib/engine/log';
+import { done } from '../../lib/engine/outcome';
+import { defineQueue } from '../../lib/engine/queue';
 import { type Container, makeContainer } from '../../lib/server/container';
+import { cronRoute } from '../../lib/server/cron-route';
 import { serverEnv } from '../../lib/server/env';
 import { queueStore } from '../../lib/store/queue-store';
 import { type Rpc, StoreError } from '../../lib/store/rpc';
@@ -376,6 +380,47 @@ describe('a server that is not set up', () => {
     vi.stubEnv('SUPABASE_SERVICE_ROLE_KEY', SERVICE_ROLE_KEY);
     expect(await (await prune(bearer(SECRET))).json()).toMatchObject({
       error: { kind: 'database_unavailable' },
+    });
+  });
+
+  describe('of a queue whose code is not as it should be', () => {
+    const call = (changes: object) => {
+      const queue = defineQueue({
+        name: 'dm_queue',
+        row: z.object({}),
+        delivery: 'at-most-once',
+        timeoutMs: 1_000,
+        connect: () => null,
+        perform: () => done(),
+        ...changes,
+      });
+      const request = new Request('http://app.test/api/cron/x', { headers: bearer(SECRET) });
+      return cronRoute(queue, { maxDuration: 60 })(request);
+    };
+
+    it.each([
+      ['a timeout that is too long', { timeoutMs: 60_000 }, /Set timeoutMs in .* to 45000 ms at most/],
+      [
+        'a connect that throws',
+        {
+          connect: () => {
+            throw new Error(`no client for ${SANDBOX_API_KEY}`);
+          },
+        },
+        /^dm_queue: connect threw an error, which is in the log\..* names the variables to set\.$/,
+      ],
+    ])('%s: says what to change, without secrets, and claims nothing', async (_what, changes, message) => {
+      await addDms(1, 'odd');
+      const response = await call(changes);
+      expect(response.status).toBe(503);
+      const { error } = await response.json();
+      expect(error).toEqual({
+        kind: 'not_configured',
+        message: expect.stringMatching(message),
+        variables: [],
+      });
+      expect(error.message).not.toContain(SANDBOX_API_KEY);
+      expect(await messages()).toMatchObject([{ status: 'pending', attempts: 0 }]);
     });
   });
 

@@ -1,9 +1,11 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { silentLog } from '../../lib/engine/log';
 import { type Container, makeContainer } from '../../lib/server/container';
 import { serverEnv } from '../../lib/server/env';
-import type { Rpc } from '../../lib/store/rpc';
+import { MigrationError } from '../../lib/store/migrations';
+import { type Rpc, StoreError } from '../../lib/store/rpc';
 import { schemaVersion } from '../../lib/store/schema-version';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
@@ -153,6 +155,47 @@ describe('GET /api/health', () => {
       status: 503,
       body: { status: 'failing', database: 'failing', schema: 'unknown', lock: 'none', lastTickSeconds: {} },
     });
+  });
+
+  it('says in development why the embedded database cannot be opened, and nowhere else', async () => {
+    const error = new MigrationError('20261201000000_trials.sql, line 2: there is no table public.trials');
+    const refused = Promise.reject(error);
+    refused.catch(() => {});
+    shared.punctual = refused;
+    const reasons = async () => (await ask()).body.reason;
+    expect(await reasons()).toBe(error.message);
+    vi.stubEnv('NODE_ENV', 'production');
+    expect(await reasons()).toBeUndefined();
+    vi.stubEnv('NODE_ENV', 'test');
+    vi.stubEnv('VERCEL', '1');
+    expect(await reasons()).toBeUndefined();
+  });
+
+  it('says in development why the embedded database fails, and logs it once', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const logged: object[] = [];
+    let code: string | null = '53100';
+    await startServer({
+      rpc: (fn, args) =>
+        code ? Promise.reject(new StoreError('unavailable', 'no room', code)) : database.rpc(fn, args),
+    });
+    const { env, ...rest } = (await shared.punctual) as Container;
+    const store = { kind: 'embedded', directory: 'd' } as const;
+    const log = { ...silentLog, warn: (fields: object) => void logged.push(fields) };
+    shared.punctual = Promise.resolve({ ...rest, env: { ...env, store }, log });
+    const get = await freshRoute();
+    const look = async () => {
+      vi.advanceTimersByTime(5_100);
+      return (await ask(get)).body.reason;
+    };
+    const why = "the database's disk is full: free space on it and try again (no room)";
+    expect([await look(), await look()]).toEqual([why, why]);
+    expect(logged).toHaveLength(1);
+    code = null;
+    expect(await look()).toBeUndefined();
+    code = '53100';
+    await look();
+    expect(logged).toHaveLength(2);
   });
 
   it('costs one look at the database and the lock in five seconds, however many ask', async () => {

@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET, POST } from '../../app/api/cron/process-scheduled/route';
+import { systemClock } from '../../lib/engine/clock';
 import { silentLog } from '../../lib/engine/log';
+import { defineQueue } from '../../lib/engine/queue';
 import { jobs } from '../../lib/queues/jobs';
 import { scheduledQueues } from '../../lib/queues/scheduled-queues';
 import { type Container, container } from '../../lib/server/container';
@@ -104,6 +106,25 @@ describe('one call for everything', () => {
     expect(status).toBe(503);
     expect(body.error.message).toContain('posts is at-most-once in the code');
     expect(await database.sql('select status from punctual.jobs')).toEqual([{ status: 'done' }]);
+  });
+});
+
+describe('a queue whose code is not as it should be', () => {
+  it('keeps no other from its tick, and is told of', async () => {
+    await addJobs('default', 1);
+    const odd = defineQueue({ ...jobs, name: 'odd', timeoutMs: 60_000 });
+    const queues = [{ queue: odd, parts: 'main' as const }, ...scheduledQueues];
+    const call = { path: '/x', params: new URLSearchParams(), clockName: 'test', slot: null, schedule: null };
+    const { reports, fault } = await scheduledWork(queues)(await container(), {
+      ...call,
+      lap: 0,
+      chain: crypto.randomUUID(),
+      startedAt: systemClock.now(),
+      maxDuration: 60,
+    });
+    expect(reports.map(({ queue }) => queue)).toContain('jobs');
+    expect(await database.sql('select status from punctual.jobs')).toEqual([{ status: 'done' }]);
+    expect(fault).toMatchObject({ name: 'NotConfiguredError', message: expect.stringContaining('45000 ms') });
   });
 });
 

@@ -6,6 +6,7 @@ import { rowRefusal } from '../../lib/server/row-refusal';
 import { explanationSchema } from '../../lib/store/explanation';
 import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row';
 import { apiRequest, cookie, openServedDatabase, stubSecrets, withKey } from '../support/api-server';
+import { conversations } from '../support/conversations';
 import { exchanges } from '../support/exchanges';
 import type { TestDatabase } from '../support/test-database';
 
@@ -123,6 +124,26 @@ describe('GET /api/queues/:queue/rows', () => {
     });
   });
 
+  it('refuses the cursor of another state’s list, or of another queue’s, and says what to send', async () => {
+    for (let n = 0; n < 3; n++) await addTrial();
+    const { next } = await told(ask('trials', '?status=todo&limit=2'));
+    expect(await rows(`?status=todo&limit=2&cursor=${next}`)).toHaveLength(1);
+    for (const [queue, status] of [
+      ['trials', 'finished'],
+      ['trials', 'doing'],
+      ['dm_queue', 'pending'],
+    ] as const)
+      expect(await told(ask(queue, `?status=${status}&cursor=${next}`))).toMatchObject({
+        http: 400,
+        error: {
+          errors: [{ field: 'cursor', message: expect.stringContaining('with the same filters') }],
+        },
+      });
+    const [list] = JSON.parse(Buffer.from(next, 'base64url').toString());
+    const madeUp = Buffer.from(JSON.stringify([list, 'x', 'y'])).toString('base64url');
+    expect(await told(ask('trials', `?status=todo&cursor=${madeUp}`))).toMatchObject({ http: 400 });
+  });
+
   it.each([
     ['', 'no status is named'],
     ['?status=', 'no status is named'],
@@ -210,6 +231,36 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
       http: 409,
     });
     expect(await statusOf(other)).toBe('unclear');
+  });
+
+  it('says with its 409 how a row that was given up is done again', async () => {
+    const id = await addUnclear();
+    await resolve('trials', id, { decision: 'gave up' });
+    const { http, error } = await told(resolve('trials', id, { decision: 'todo' }));
+    expect([http, error.kind]).toEqual([409, 'conflict']);
+    const [, statement] =
+      /^the row is gave up \(To do it again, run: (update .+)\)$/.exec(error.message) ?? [];
+    await database.sql(statement ?? 'none is named');
+    by.setNow(new Date().toISOString());
+    expect((await by.tick({ queue: 'trials' }).claim()).rows).toMatchObject([{ id, attempt: 1 }]);
+  });
+
+  it('names the enrolment that sends a failed message of a sequence again', async () => {
+    const talk = conversations(database, by);
+    const account = await by.addAccount();
+    const [enrolment = ''] = await talk.enrol(await talk.addSequence([{ body: 'Hi' }]), [
+      { account_id: account, recipient: 'ann' },
+    ]);
+    await talk.advance();
+    await talk.send('dead');
+    const [{ id }] = await database.sql(`select id from punctual.dm_queue where status = 'failed'`);
+    for (const [queue, row] of [
+      ['dm_queue', String(id)],
+      ['enrolments', enrolment],
+    ] as const)
+      expect((await told(resolve(queue, row, { decision: 'pending' }))).error.message).toContain(
+        `POST /api/enrolments/${enrolment}/resume`,
+      );
   });
 
   it.each<[what: string, body: unknown, field: string]>([

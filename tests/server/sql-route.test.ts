@@ -12,16 +12,20 @@ const withSecret = bearer(CRON_SECRET);
 let directory: string;
 /** What was run. */
 let ran: string[];
+/** Within how many milliseconds. */
+let limits: unknown[];
 
 beforeEach(() => {
   directory = realpathSync(mkdtempSync(path.join(tmpdir(), 'punctual-sql-')));
   ran = [];
+  limits = [];
   stubSecrets();
   for (const name of ['SUPABASE_URL', 'SUPABASE_SECRET_KEY', 'SUPABASE_SERVICE_ROLE_KEY', 'STORE', 'VERCEL'])
     vi.stubEnv(name, '');
   vi.stubEnv('PUNCTUAL_DATA', directory);
-  const sql: RunSql = async (text) => {
+  const sql: RunSql = async (text, limitMs) => {
     ran.push(text);
+    limits.push(limitMs);
     if (text === 'oops')
       throw new SqlError('syntax error', { code: '42601', position: '1', hint: 'Mind it.' });
     return [{ command: 'SELECT', rowCount: 1, columns: ['a'], rows: [['1']] }];
@@ -43,6 +47,11 @@ describe('POST /api/sql', () => {
       status: 200,
       body: { results: [{ command: 'SELECT', rowCount: 1, columns: ['a'], rows: [['1']] }] },
     });
+  });
+
+  it('gives the SQL 30 s, since the app answers nobody else meanwhile', async () => {
+    await ask({ sql: 'select 1', directory });
+    expect(limits).toEqual([30_000]);
   });
 
   it('says what Postgres said', async () => {

@@ -50,6 +50,25 @@ describe('GET /api/stats', () => {
     expect(new Set(Object.values(await failing()))).toEqual(new Set([null]));
   });
 
+  it('says of a queue that this code has no route for that nothing ticks it', async () => {
+    database = await openServedDatabase({}, { own: true });
+    await database.sql('create table public.trials (id bigint primary key, due timestamptz)');
+    await database.sql(`select punctual.add_queue('trials', 'public.trials', 'due', 'at-least-once')`);
+    const unticked = async () => {
+      const { body } = await answered(GET(apiRequest('GET', '/api/stats')));
+      return body.queues.find(({ name }: { name: string }) => name === 'trials').unticked;
+    };
+    expect(await unticked()).toBeNull();
+    await database.sql(`insert into public.trials values (1, now() - interval '1 second')`);
+    // A figure is a second old at most.
+    await vi.waitFor(
+      async () => expect(await unticked()).toMatch(/^nothing ticks it: 1 row is due\. .*route/),
+      {
+        timeout: 30_000,
+      },
+    );
+  });
+
   it('says of every queue that the schema is behind', async () => {
     database = await openServedDatabase();
     await database.sql('delete from punctual.schema_migrations where version = $1', [schemaVersion]);

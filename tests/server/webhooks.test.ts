@@ -315,9 +315,13 @@ describe('what Unipile tells', () => {
     await inChat('Bandicoot-ours');
     await inChat('Bandicoot-private', { chat_id: 'chat2' });
     await inChat('Bandicoot-elsewhere', { account_id: 'acc2' });
+    await database.sql("update punctual.dm_queue set recipient = 'ACoBob'");
+    await inChat('Bandicoot-of-a-group', { chat_id: 'chat3', is_group: true });
+    await inChat('Bandicoot-in-our-group', { is_group: true });
+    expect(await findText(database, 'Bandicoot-in-our-group')).toEqual(['receipts.body']);
     expect(await findText(database, 'chat2')).toEqual(['receipts.chat_id']);
     expect(await findText(database, 'Bandicoot-ours')).toEqual(['receipts.body']);
-    for (const text of ['Bandicoot-private', 'Bandicoot-elsewhere']) {
+    for (const text of ['Bandicoot-private', 'Bandicoot-elsewhere', 'Bandicoot-of-a-group']) {
       expect(await findText(database, text), text).toEqual([]);
     }
   });

@@ -77,6 +77,54 @@ describe('the pages of rows', () => {
     expect(seen.flat().filter((id) => all.includes(id))).toEqual(all);
   });
 
+  it('show those without an instant last, each once', async () => {
+    const [{ id }] = await database.sql(
+      `insert into punctual.sequences (name, channel, created_at, updated_at) values ('s', 'linkedin', now(), now()) returning id`,
+    );
+    await database.sql(
+      `insert into punctual.sequence_versions (sequence_id, version, steps, created_at) values ($1, 1, '[{"kind": "message", "body": "b"}]', now())`,
+      [id],
+    );
+    await database.sql(
+      `insert into punctual.enrolments (sequence_id, version, account_id, channel, recipient, time_zone, enrolled_at, next_step_at)
+       select $1, 1, $2, 'linkedin', 'x' || n, 'UTC', now(), case when n % 2 = 0 then timestamptz '2026-03-02T12:00:00Z' + n / 4 * interval '1 hour' end
+         from generate_series(1, 7) n`,
+      [id, account],
+    );
+    const call = { p_queue: 'enrolments', p_state: 'pending', p_now: sql.now };
+    const rank = await database.sql(
+      'select id::text as id from punctual.enrolments order by next_step_at nulls last, id',
+    );
+    const all = rank.map((row) => String(row.id));
+    for (const limit of [1, 2, 3, 7])
+      expect((await turn('list_rows', call, limit)).flat(), `${limit} a page`).toEqual(all);
+  });
+
+  it.each(['pending', 'sending', 'sent'])(
+    'read no more of %s ones than they show, however far on they are',
+    async (state) => {
+      await database.sql(
+        `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, send_at, lease_expires_at, finished_at)
+         select $1, 'linkedin', 'c', 'b', $2, a.at, a.at, case when $2 = 'sent' then a.at end
+           from generate_series(1, 3000) n
+          cross join lateral (select timestamptz '2026-03-02T12:00:00Z' + n / 10 * interval '1 second' as at) a`,
+        [account, state],
+      );
+      await database.sql('analyze punctual.dm_queue');
+      const at = (await database.sql(`select '2026-03-02T12:02:30Z'::timestamptz::text as at`))[0].at;
+      const reads =
+        "(select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relid = 'punctual.dm_queue'::regclass)";
+      const [page] = await database.sql(
+        `with before as materialized (select ${reads} as reads),
+         listed as materialized (select b.reads, punctual.list_rows('dm_queue', $1, 10, jsonb_build_array($2::text, '0')) as page from before b)
+         select jsonb_array_length(l.page->'items') as items, ${reads} - l.reads as read from listed l`,
+        [state, at],
+      );
+      expect(page.items).toBe(10);
+      expect(Number(page.read)).toBeLessThan(100);
+    },
+  );
+
   it('are told from a text that is no key of theirs', async () => {
     const call = { ...rows('sent'), p_cursor: ["x'); drop table punctual.dm_queue; --", '1'] };
     await expect(database.rpc('list_rows', call)).rejects.toMatchObject({ code: '22007' });

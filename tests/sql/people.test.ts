@@ -377,6 +377,58 @@ describe('forget_person', () => {
     await expect(talk.call('resume_enrolment', { p_id: id })).rejects.toMatchObject({ code: 'PT409' });
   });
 
+  it('empties what webhooks told of messages to the person, whatever number they name', async () => {
+    const id = await sql.addDm(wa, { channel: 'whatsapp', chat_id: null, recipient: who.digits });
+    await sql.drain('done', { result: { provider_message_id: 'wamid.1' } });
+    const told = { kind: 'status', provider_account_id: 'wa', recipient: '5215512345678' };
+    await sql.receive([
+      { ...told, status: 'delivered', message_id: 'wamid.1' },
+      { ...told, status: 'failed', message_id: 'wamid.0', reference: `dm_queue/${id}/an earlier claim` },
+      { ...told, status: 'sent', message_id: 'wamid.2' },
+    ]);
+    expect(await forget({ p_recipient: who.number })).toMatchObject({ deleted: { receipts: 2 } });
+    expect(
+      await database.sql('select message_id from punctual.receipts where recipient is not null'),
+    ).toEqual([{ message_id: 'wamid.2' }]);
+  });
+
+  it('reads no more of receipts, messages and enrolments than what is the person’s', async () => {
+    const id = await enrolAda();
+    await talk.advance();
+    await talk.send();
+    await hear();
+    const { sequence_id } = await talk.read(id);
+    await database.sql(
+      `insert into punctual.receipts (provider, kind, status, message_id, queue, row_id, provider_account_id, chat_id, recipient, received_at)
+       select 'whatsapp_cloud', 'status', s, 'other' || n, 'dm_queue', (n + 1000)::text, 'wa', 'c' || n, '4917' || n, $1
+         from generate_series(1, 3000) n cross join unnest('{sent,delivered}'::text[]) s`,
+      [sql.now],
+    );
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, recipient, body, status, finished_at, provider_message_id)
+       select $1, 'whatsapp', '4917' || n, 'b', 'sent', $2, 'other' || n from generate_series(1, 3000) n`,
+      [wa, sql.now],
+    );
+    await database.sql(
+      `insert into punctual.enrolments (sequence_id, version, account_id, channel, recipient, time_zone, enrolled_at)
+       select $1, 1, $2, 'whatsapp', '4917' || n, 'UTC', $3 from generate_series(1, 3000) n`,
+      [sequence_id, wa, sql.now],
+    );
+    await database.sql('analyze punctual.receipts, punctual.dm_queue, punctual.enrolments');
+    const rows = await database.sql(
+      `with before as materialized (
+         select array_agg(t.relid) as relids, array_agg(t.seq_tup_read + t.idx_tup_fetch) as reads from pg_stat_xact_user_tables t
+          where t.relid = any ('{punctual.receipts, punctual.dm_queue, punctual.enrolments}'::regclass[])),
+       forgotten as materialized (select b.*, punctual.forget_person(null, $1) as answer from before b)
+       select o.relid::regclass as relation, (
+                select t.seq_tup_read + t.idx_tup_fetch from pg_stat_xact_user_tables t where t.relid = o.relid) - o.reads as read
+         from forgotten f cross join unnest(f.relids, f.reads) o (relid, reads) where f.answer ? 'deleted'`,
+      [who.number],
+    );
+    expect(rows).toHaveLength(3);
+    for (const { relation, read } of rows) expect(Number(read), relation).toBeLessThan(100);
+  });
+
   it('refuses nobody, and an account that is not there', async () => {
     await expect(forget({})).rejects.toMatchObject({ code: '22023' });
     await expect(forget({ p_account_id: crypto.randomUUID(), p_recipient: 'x' })).rejects.toMatchObject({

@@ -610,6 +610,22 @@ describe('of a WhatsApp user whose number may be hidden', () => {
     expect(await enrol()).toBe(other);
   });
 
+  it('who is named by number and by user id in one call is in the sequence once', async () => {
+    await status(both);
+    const people = [userId, number, 'DE.77', '491709999'].map((recipient) => ({
+      account_id: phone,
+      recipient,
+    }));
+    const [first, second, ...others] = await talk.enrol(sequence, people);
+    expect(second).toBe(first);
+    expect(new Set([first, ...others]).size).toBe(3);
+    expect(await database.sql('select recipient from punctual.enrolments order by id')).toEqual([
+      { recipient: userId },
+      { recipient: 'DE.77' },
+      { recipient: 491709999 },
+    ]);
+  });
+
   it('a reply that another sequence has heard is heard by those that it turns out to be of as well', async () => {
     const going = { body: 'one', on_reply: 'continue' };
     const enrolIn = async (recipient: string) => {

@@ -283,6 +283,28 @@ describe('the accounts', () => {
     expect(untils.find((row) => row.id === tokyo)?.paused_reason).toContain('restored to');
   });
 
+  it('stay paused when a webhook says that one is connected again that was disconnected before', async () => {
+    const connection = (p_told: object) =>
+      database.rpc('note_connection', {
+        p_provider: 'unipile',
+        p_told: { provider_account_id: 'us', mends: [], ...p_told },
+        p_now: sql.now,
+      });
+    // Three hours before midnight: the pause of four hours lasts longer than that of the restore.
+    sql.setNow('2026-03-02T21:00:00Z');
+    await connection({ connected: false, said: 'connect it again' });
+    const { call } = goBack(60);
+    expect(await call()).toMatchObject({ accounts_paused: 1 });
+    expect(await connection({ connected: true })).toBe(false);
+    const [{ paused_until, paused_reason, refused }] = await database.sql('select * from punctual.accounts');
+    expect([Date.parse(paused_until), paused_reason, refused]).toEqual([
+      Date.parse('2026-03-03T01:00:00Z'),
+      expect.stringContaining('restored to'),
+      null,
+    ]);
+    expect(await call()).toMatchObject({ accounts_paused: 0 });
+  });
+
   it('have each row that may have been sent counted, until it is proved that it was not', async () => {
     await sql.addDm(account);
     expect(await sql.drain()).toHaveLength(1);

@@ -30,10 +30,10 @@ beforeEach(async () => {
 afterEach(() => vi.unstubAllEnvs());
 
 /** The store of a process that just started. */
-function startStore() {
+function startStore(ask: typeof database.rpc = database.rpc) {
   const rpc: typeof database.rpc = (fn, args) => {
     said.push((args.p_tick as { schema?: string }).schema);
-    return database.rpc(fn, args);
+    return ask(fn, args);
   };
   const store = queueStore(rpc, undefined, (version) => newer.push(version));
   return () =>
@@ -101,6 +101,16 @@ describe('the first exchange of a process', () => {
     expect(await exchange()).toMatchObject({ admitted: true });
     await exchange();
     expect(said).toEqual([schemaVersion, schemaVersion, schemaVersion, undefined]);
+  });
+
+  it('takes a schema without a version for one that is behind', async () => {
+    const exchange = startStore(async (fn, args) => {
+      const { schema: _, ...answer } = (await database.rpc(fn, args)) as { schema: string };
+      return answer;
+    });
+    for (let call = 0; call < 2; call++)
+      await expect(exchange()).rejects.toMatchObject({ kind: 'misconfigured', code: 'PT412' });
+    expect(said).toEqual([schemaVersion, schemaVersion]);
   });
 
   it('ticks on a schema that is ahead, as while a newer version is deployed, and says so once', async () => {

@@ -67,6 +67,22 @@ describe('SQL on the embedded database', () => {
   });
 });
 
+describe('SQL that takes longer than its limit', () => {
+  it.each(['select pg_sleep(60)', 'do $$ begin loop end loop; end $$'])('is cancelled: %s', async (text) => {
+    const own = await PGlite.create();
+    const refused = await pgliteSql(own)(text, 300).catch((error) => error);
+    expect(refused).toMatchObject({ name: 'SqlError', fields: { code: '57014' } });
+    expect(refused.message).toBe('the SQL took longer than 0.3 s and was cancelled');
+    // Nothing may reach what was stopped in the middle.
+    await expect(own.query('select 1')).rejects.toThrow();
+  });
+
+  it('leaves no limit to those who use the connection next', async () => {
+    await sql('select 1', 200);
+    await db.query('select pg_sleep(0.4)');
+  });
+});
+
 describe('what npm run sql prints', () => {
   it('is a table of each answer, and the command where there is none', async () => {
     const results = await sql(

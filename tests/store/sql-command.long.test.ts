@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/sql/route';
 import type { Container } from '../../lib/server/container';
 import { openEmbeddedDatabase } from '../../lib/store/embedded-database';
+import type { RunSql } from '../../lib/store/pglite-sql';
 import { CRON_SECRET, stubSecrets } from '../support/api-server';
 
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
@@ -65,8 +66,10 @@ describe('npm run sql', () => {
 
   describe('while an app has the database', () => {
     let url: string;
+    let sql: RunSql;
     beforeAll(async () => {
       const database = await openEmbeddedDatabase(directory);
+      sql = database.sql;
       shared.punctual = Promise.resolve({ sql: database.sql } as Container);
       stubSecrets();
       vi.stubEnv('PUNCTUAL_DATA', directory);
@@ -105,11 +108,27 @@ describe('npm run sql', () => {
     it('says what to do where the app cannot be asked', async () => {
       expect(await run(['--url', url, 'select 1'], { env: { CRON_SECRET: 'another' } })).toMatchObject({
         code: 2,
-        stderr: expect.stringMatching(/is in use by process \d+.*set CRON_SECRET to that of the app/),
+        stderr: `${url} answered 401: set CRON_SECRET to that of the app\n`,
       });
       expect(await run(['--url', 'http://127.0.0.1:1', 'select 1'], { env: { CRON_SECRET } })).toMatchObject({
         code: 2,
-        stderr: expect.stringContaining("give the app's address by --url"),
+        stderr: expect.stringMatching(/is in use by process \d+.*give the app's address by --url/),
+      });
+    });
+
+    it('goes on after SQL that took too long, of which nothing is applied', async () => {
+      await expect(sql('insert into t values (3); select pg_sleep(60)', 500)).rejects.toThrow('cancelled');
+      expect(await sql('select a from t')).toMatchObject([{ rows: [['1']] }]);
+    });
+
+    it('says what the app says is wrong with itself, and nothing else', async () => {
+      vi.stubEnv('UNIPILE_DSN', 'api1.unipile.test');
+      const said = await run(['--url', url, 'select 1'], { env: { CRON_SECRET, UNIPILE_DSN: '' } });
+      vi.stubEnv('UNIPILE_DSN', '');
+      expect(said).toEqual({
+        code: 2,
+        stdout: '',
+        stderr: `${url} answered 503: UNIPILE_DSN is set, and UNIPILE_API_KEY is not: set both or neither\n`,
       });
     });
   });

@@ -240,6 +240,29 @@ describe('the local clock', () => {
     await listen();
   });
 
+  it('says once what is wrong with several entries, and says it again when it has ended and comes back', async () => {
+    vi.useFakeTimers({ now: at('12:00:30'), toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+    let message: string | null = 'a migration was refused';
+    const errors: string[] = [];
+    const fetch = async () =>
+      Response.json(message === null ? {} : { error: { message } }, { status: message === null ? 200 : 503 });
+    const crons = ['a', 'b', 'c'].map((name) => ({ ...everyMinute, path: `/${name}` }));
+    stop = startLocalClock({
+      crons,
+      baseUrl: 'http://app.test',
+      cronSecret: 's',
+      fetch,
+      onError: (said) => errors.push(said),
+    });
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(errors).toEqual(['/a answered 503: a migration was refused']);
+    message = null;
+    await vi.advanceTimersByTimeAsync(60_000);
+    message = 'a migration was refused';
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(errors).toHaveLength(2);
+  });
+
   it('says what an answer that is no success said', async () => {
     answer = { status: 401, body: '{"error":{"kind":"unauthorised","message":"no"}}', afterMs: 0 };
     const { errors, reports } = start(25);
