@@ -1,0 +1,86 @@
+-- Adds the missing ones of the status column and the standard columns. Returns their names. Refuses to guess the state of rows that have no status:
+-- pending ones would be sent by the first tick.
+create function punctual.add_standard_columns(p_table regclass, q punctual.queues, p_existing_rows text) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  -- As a person who reads the check expects them: in the order of their states' names.
+  v_words text[] := array[q.cancelled_word, q.dead_word, q.done_word, q.pending_word, q.running_word, q.unknown_word];
+  v_added text[] := '{}';
+  v_column record;
+  v_has_rows boolean;
+begin
+  if punctual.type_of_column(p_table, q.status_column) is null then
+    execute punctual.render_sql(q, 'alter table %s add column {status} text not null default %L check ({status} in (%s))', p_table::text,
+                   case p_existing_rows when 'done' then q.done_word when 'cancelled' then q.cancelled_word else q.pending_word end,
+                   (select string_agg(quote_literal(w), ', ') from unnest(v_words) w));
+    execute punctual.render_sql(q, 'alter table %s alter column {status} set default %L', p_table::text, q.pending_word);
+    -- Asked under the lock of ALTER TABLE: no row can be inserted meanwhile.
+    execute format('select exists (select from %s)', p_table) into v_has_rows;
+    if v_has_rows and p_existing_rows is null then
+      raise exception 'add_queue: % has rows and no column %, so the state of these rows is unknown', p_table, q.status_column
+        using errcode = '22023',
+              hint = 'Say what state they are in: p_existing_rows => ''done'' (or ''cancelled''), or ''pending'' to have the due ones done by the first tick. '
+                     'If another column of yours says it, name it in p_status_column.';
+    end if;
+    v_added := v_added || q.status_column;
+  end if;
+  perform punctual.check_status_words(p_table, q.status_column, v_words);
+  for v_column in
+    select * from punctual.standard_columns(q) s where q.delivery = 'at-most-once' or s.name not in ('reconcile_at', 'reconcile')
+  loop
+    if punctual.add_column(p_table, v_column.name, v_column.type, v_column.definition) then
+      v_added := v_added || v_column.name;
+    end if;
+  end loop;
+  return v_added;
+end
+$$;
+
+-- Columns that were there take on their meaning: refuses values and defaults that ticks cannot work with, and closes priority and attempts
+-- to them. p_added: the columns that were not there. Answers notes of what it did.
+create function punctual.take_over_columns(p_table regclass, q punctual.queues, p_added text[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_notes text[] := '{}';
+  v_column record;
+  v_default text;
+  v_bad boolean;
+begin
+  for v_column in
+    select c.* from (values
+      ('priority', 'priority is not between 0 and 3', 'priority is null or priority not between 0 and 3', 1, true),
+      ('attempts', 'attempts are not counted', 'attempts is null or attempts < 0', 0, true),
+      -- The queue's own holds where these are null.
+      ('max_attempts', 'max_attempts is less than 1', 'max_attempts < 1', 5, false),
+      ('timeout_seconds', 'timeout_seconds is less than 1', 'timeout_seconds < 1', 15, false)) c (name, said, bad, remedy, closed)
+     where c.name <> all (p_added)
+  loop
+    execute format('select exists (select from %s where %s)', p_table, v_column.bad) into v_bad;
+    if v_bad then
+      raise exception 'add_queue: % has rows whose %', p_table, v_column.said
+        using errcode = '22023',
+              hint = format('update %s set %s = %s where %s, or rename your column.', p_table, v_column.name, v_column.remedy, v_column.bad);
+    end if;
+    select pg_get_expr(d.adbin, d.adrelid) into v_default
+      from pg_catalog.pg_attribute a join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+     where a.attrelid = p_table and a.attname = v_column.name;
+    if v_default is not null then
+      execute format('select %s from (select %s as %I) d', v_column.bad, v_default, v_column.name) into v_bad;
+      if v_bad then
+        raise exception 'add_queue: % has a default (%) by which %', p_table, v_default, v_column.said
+          using errcode = '22023',
+                hint = format('alter table %s alter column %s set default %s, or rename your column.', p_table, v_column.name, v_column.remedy);
+      end if;
+    elsif v_column.closed then
+      execute format('alter table %s alter column %s set default %s', p_table, v_column.name, v_column.remedy);
+    end if;
+    if v_column.closed then execute format('alter table %s alter column %s set not null', p_table, v_column.name); end if;
+  end loop;
+  if 'priority' <> all (p_added)
+     and not exists (select from pg_catalog.pg_constraint c where c.conrelid = p_table and c.conname = punctual.priority_check(q)) then
+    execute format('alter table %s add constraint %I check (priority between 0 and 3)', p_table, punctual.priority_check(q));
+    v_notes := v_notes || format('priority has a check from now on, "%s": no row may have another than 0 to 3', punctual.priority_check(q));
+  end if;
+  return v_notes;
+end
+$$;

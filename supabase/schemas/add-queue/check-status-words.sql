@@ -1,0 +1,76 @@
+-- add_queue: turns a table into a queue. Owner only. Running it again is harmless: what is there stays,
+-- settings that an operator changed stay. It goes step by step, in the order of this file: find the table, check its columns, the words, the
+-- functions and the settings, add the columns, make the indexes, write the registry's row. `q` is that row as it will be.
+
+-- Says which words are not taken: the word "a", or the words "a", "b".
+create function punctual.name_words(p_words text[]) returns text
+language sql immutable set search_path = '' as $$
+  select case cardinality(p_words) when 1 then 'the word ' else 'the words ' end || string_agg(format('"%s"', w.word), ', ' order by w.place)
+    from unnest(p_words) with ordinality w (word, place)
+$$;
+
+-- Refuses unless the status column takes all of the words: by its type, its length, its checks and what it references. Names all that it does
+-- not take at once.
+create function punctual.check_status_words(p_table regclass, p_column text, p_words text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_type text;
+  v_attnum smallint;
+  v_word text;
+  v_check record;
+  v_text text;
+  v_ok boolean;
+  v_lacking text[] := '{}';
+begin
+  select format_type(a.atttypid, a.atttypmod), a.attnum into v_type, v_attnum from pg_catalog.pg_attribute a
+   where a.attrelid = p_table and a.attname = p_column and not a.attisdropped;
+  foreach v_word in array p_words loop
+    begin
+      -- As rows are read: a cast cuts what is too long without a word, and char(n) fills up what is too short.
+      execute format('select to_jsonb(%L::%s) #>> ''{}''', v_word, v_type) into v_text;
+    exception
+      when unsafe_new_enum_value_usage then
+        raise exception 'add_queue: the word "%" was added to % in this transaction, and cannot be used before its end', v_word, v_type
+          using errcode = '22023', hint = 'Add it in a migration of its own, before this one.';
+      when others then
+        v_text := null;
+    end;
+    if v_text is distinct from v_word then v_lacking := v_lacking || v_word; end if;
+  end loop;
+  if v_lacking <> '{}' then
+    raise exception 'add_queue: the column % of % (%) does not take %', p_column, p_table, v_type, punctual.name_words(v_lacking)
+      using errcode = '22023', hint = 'Add them to the type, or name the words your table uses in p_words.';
+  end if;
+  -- Only checks on this column alone can be tried without a row.
+  for v_check in
+    select c.conname, pg_get_expr(c.conbin, c.conrelid) as expression
+      from pg_catalog.pg_constraint c where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[v_attnum]
+  loop
+    foreach v_word in array p_words loop
+      begin
+        execute format('select (%s) from (select %L::%s as %I) s', v_check.expression, v_word, v_type, p_column) into v_ok;
+      exception when others then
+        v_ok := false;
+      end;
+      if v_ok is false then v_lacking := v_lacking || v_word; end if;
+    end loop;
+    if v_lacking <> '{}' then
+      raise exception 'add_queue: the check "%" of % does not take %', v_check.conname, p_table, punctual.name_words(v_lacking)
+        using errcode = '22023', hint = 'Widen the check, or name the words your table uses in p_words.';
+    end if;
+  end loop;
+  for v_check in
+    select c.conname, c.confrelid::regclass as target, a.attname as target_column
+      from pg_catalog.pg_constraint c
+      join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = c.confkey[1]
+     where c.conrelid = p_table and c.contype = 'f' and c.conkey = array[v_attnum]
+  loop
+    execute format('select array_agg(w order by place) from unnest($1) with ordinality w (w, place) '
+                   'where not exists (select from %s where %I::text = w)', v_check.target, v_check.target_column) into v_lacking using p_words;
+    if v_lacking is not null then
+      raise exception 'add_queue: "%" of % does not take %, which % lacks', v_check.conname, p_table, punctual.name_words(v_lacking), v_check.target
+        using errcode = '22023', hint = 'Insert them there, or name the words your table uses in p_words.';
+    end if;
+  end loop;
+end
+$$;

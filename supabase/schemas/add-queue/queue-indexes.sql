@@ -1,0 +1,66 @@
+-- Every index that a queue may have; definition: null where this queue has none. Each is partial: what is settled costs the claim nothing.
+create function punctual.queue_indexes(q punctual.queues, out name text, out is_unique boolean, out definition text) returns setof record
+language sql stable set search_path = '' as $$
+  select 'punctual_' || q.name || i.suffix, i.suffix = '_key', i.definition
+    from (select case when q.partition_column is null then '' else format('%I, ', q.partition_column) end,
+                 format('(coalesce(next_attempt_at, %I))', q.due_column)) v (partition, due)
+   cross join lateral (values
+     ('_due', case when q.account_column is null
+       then punctual.render_sql(q, '(%spriority, %s, id) where {status} = %L', v.partition, v.due, q.pending_word)
+       -- For the queue as a whole, and never for one account's rows: with stale statistics the planner would walk it once an account. The
+       -- condition is always true, and no look-up of an account's rows states it.
+       else punctual.render_sql(q, '(%s%s, id) where {status} = %L and priority + 0 >= 0', v.partition, v.due, q.pending_word) end),
+     ('_lease', punctual.render_sql(q, '(lease_expires_at) where {status} = %L', q.running_word)),
+     ('_expiry', punctual.render_sql(q, '(expires_at) where {status} = %L and expires_at is not null', q.pending_word)),
+     ('_settled', punctual.render_sql(q, '({status}, finished_at) where {status} in (%L, %L, %L, %L)', q.done_word, q.dead_word, q.unknown_word, q.cancelled_word)),
+     -- What is run once more is asked for partition by partition, the longest dead first.
+     ('_dead', case when q.partition_column is not null
+       then punctual.render_sql(q, '(%I, finished_at, id) where {status} = %L', q.partition_column, q.dead_word) end),
+     ('_account', case when q.account_column is not null
+       then punctual.render_sql(q, '(%I, priority, %s, id) where {status} = %L', q.account_column, v.due, q.pending_word) end),
+     ('_reconcile', case when q.delivery = 'at-most-once'
+       then punctual.render_sql(q, '(reconcile_at) where {status} = %L and reconcile_at is not null', q.unknown_word) end),
+     ('_proof', case when q.proof_column is not null then format('(%I) where %1$I is not null', q.proof_column) end),
+     -- What was sent without the provider saying as what, to be kept from proving another row.
+     ('_unproved', case when q.proof_column is not null and q.pair_column is not null
+       then punctual.render_sql(q, '(%I, %I) where {status} = %L and %I is null', q.account_column, q.pair_column, q.done_word, q.proof_column) end),
+     -- Of the many that have no due time, those that nothing will give one.
+     ('_stranded', case when q.waits_column is not null
+       then punctual.render_sql(q, '(id) where {status} = %L and %s is null and %I is null', q.pending_word, v.due, q.waits_column) end),
+     ('_key', '(idempotency_key) where idempotency_key is not null')) i (suffix, definition)
+$$;
+
+-- Makes the indexes. One whose words or columns were others goes, and so do those that a removed queue of this name left. p_before: the
+-- queue as it was; null where there was none.
+create function punctual.make_queue_indexes(p_table regclass, q punctual.queues, p_before punctual.queues) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_index record;
+  v_key text;
+begin
+  execute format('select idempotency_key from %s where idempotency_key is not null group by 1 having count(*) > 1 limit 1', p_table) into v_key;
+  if v_key is not null then
+    raise exception 'add_queue: % has two rows whose idempotency_key is "%"', p_table, v_key
+      using errcode = '23505', hint = 'It is unique where it is set: empty one of them, or rename your column.';
+  end if;
+  for v_index in
+    select n.*, p_before.name is not null and n.definition is not distinct from b.definition as is_same,
+           i.indexrelid::regclass as there, i.indrelid::regclass as its_table
+      from punctual.queue_indexes(q) n
+      left join punctual.queue_indexes(case when p_before.name is null then q else p_before end) b on b.name = n.name
+      join pg_catalog.pg_class t on t.oid = p_table
+      left join pg_catalog.pg_class c on c.relname = n.name and c.relnamespace = t.relnamespace
+      left join pg_catalog.pg_index i on i.indexrelid = c.oid
+  loop
+    if v_index.its_table <> p_table then
+      raise exception 'add_queue: the index % is of %', v_index.there, v_index.its_table
+        using errcode = '42P07', hint = 'It is of a queue of this name that was removed: drop the indexes of that name.';
+    end if;
+    if v_index.there is not null and not v_index.is_same then execute format('drop index %s', v_index.there); end if;
+    if v_index.definition is not null then
+      execute format('create %s index if not exists %I on %s %s',
+                     case when v_index.is_unique then 'unique' else '' end, v_index.name, p_table, v_index.definition);
+    end if;
+  end loop;
+end
+$$;

@@ -1,0 +1,58 @@
+-- Answers q with the table's own words, p_words, and the usual ones for the states that it does not name.
+create function punctual.read_words(q punctual.queues, p_words jsonb) returns punctual.queues
+language plpgsql set search_path = '' as $$
+declare
+  v_words jsonb := jsonb_build_object('pending', 'pending', 'running', 'running', 'done', 'done',
+                                      'dead', 'dead', 'unknown', 'unknown', 'cancelled', 'cancelled') || coalesce(p_words, '{}');
+  v_pairs text;
+  v_count integer;
+begin
+  if jsonb_typeof(v_words) <> 'object' or exists (select from jsonb_each(v_words) w where jsonb_typeof(w.value) <> 'string') then
+    raise exception 'add_queue: p_words is no object of words'
+      using errcode = '22023', hint = 'For example ''{"running": "sending", "done": "sent"}''.';
+  end if;
+  if (select count(*) from jsonb_object_keys(v_words)) <> 6 then
+    raise exception 'add_queue: p_words knows pending, running, done, dead, unknown and cancelled, not %',
+      (select string_agg(k, ', ') from jsonb_object_keys(v_words) k
+        where k not in ('pending', 'running', 'done', 'dead', 'unknown', 'cancelled'))
+      using errcode = '22023', hint = 'Its keys are these six states, its values the words that your table has for them.';
+  end if;
+  select string_agg(format('%s "%s"', s.state, w.word), ', ' order by s.place), count(distinct w.word) filter (where w.word <> '')
+    into v_pairs, v_count
+    from unnest(array['pending', 'running', 'done', 'dead', 'unknown', 'cancelled']) with ordinality s (state, place)
+   cross join lateral (select v_words->>s.state as word) w;
+  if v_count <> 6 then
+    raise exception 'add_queue: the six state words have to be distinct, and are %', v_pairs
+      using errcode = '22023', hint = 'Name six words, none of them empty; add to the column''s check those that it lacks.';
+  end if;
+  q.pending_word := v_words->>'pending';
+  q.running_word := v_words->>'running';
+  q.done_word := v_words->>'done';
+  q.dead_word := v_words->>'dead';
+  q.unknown_word := v_words->>'unknown';
+  q.cancelled_word := v_words->>'cancelled';
+  return q;
+end
+$$;
+
+-- Refuses a table without a column status whose own checks or enums have the pending word: that column is likely to say a row's state, and
+-- ticks would not heed it.
+create function punctual.check_no_state_column(p_table regclass, q punctual.queues) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_column text;
+begin
+  if punctual.type_of_column(p_table, q.status_column) is not null then return; end if;
+  select a.attname into v_column from pg_catalog.pg_attribute a
+   where a.attrelid = p_table and not a.attisdropped
+     and (exists (select from pg_catalog.pg_enum e where e.enumtypid = a.atttypid and e.enumlabel = q.pending_word)
+       or exists (select from pg_catalog.pg_constraint c
+                   where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[a.attnum]
+                     and strpos(pg_get_expr(c.conbin, c.conrelid), quote_literal(q.pending_word)) > 0)) order by a.attnum limit 1;
+  if v_column is not null then
+    raise exception 'add_queue: % has no column status, and a column % that takes the word "%"', p_table, v_column, q.pending_word
+      using errcode = '22023',
+            hint = format('If it says a row''s state: p_status_column => %L. If not: p_status_column => ''status'', which is added.', v_column);
+  end if;
+end
+$$;

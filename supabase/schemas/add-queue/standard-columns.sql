@@ -1,0 +1,47 @@
+-- Adds the column if it is missing; refuses one of another type. Answers whether it was added.
+create function punctual.add_column(p_table regclass, p_column text, p_type text, p_definition text) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_there text;
+begin
+  select format_type(a.atttypid, null) into v_there from pg_catalog.pg_attribute a
+   where a.attrelid = p_table and a.attname = p_column and not a.attisdropped;
+  if v_there is null then
+    execute format('alter table %s add column %I %s', p_table, p_column, p_definition);
+    return true;
+  end if;
+  if v_there <> p_type then
+    raise exception 'add_queue: the column % of % is %, and has to be %', p_column, p_table, v_there, p_type
+      using errcode = '22023', hint = 'Rename your column, or change its type.';
+  end if;
+  return false;
+end
+$$;
+
+-- The name of the check that priorities are levels.
+create function punctual.priority_check(q punctual.queues) returns text
+language sql immutable set search_path = '' as $$
+  select 'punctual_' || q.name || '_priority'
+$$;
+
+-- The columns that every queue has, besides id and the status column; emptied: an outcome sets it to null.
+create function punctual.standard_columns(
+  q punctual.queues, out name text, out type text, out emptied boolean, out definition text) returns setof record
+language sql stable set search_path = '' as $$
+  select * from (values
+    ('priority', 'smallint', false, format('smallint not null default 1 constraint %I check (priority between 0 and 3)', punctual.priority_check(q))),
+    ('attempts', 'integer', false, 'integer not null default 0'),
+    ('max_attempts', 'integer', false, 'integer check (max_attempts > 0)'),
+    ('next_attempt_at', 'timestamp with time zone', true, 'timestamptz'),
+    ('claim_id', 'uuid', true, 'uuid'),
+    ('lease_expires_at', 'timestamp with time zone', true, 'timestamptz'),
+    ('timeout_seconds', 'integer', false, 'integer check (timeout_seconds > 0)'),
+    ('last_error', 'text', true, 'text'),
+    ('finished_at', 'timestamp with time zone', true, 'timestamptz'),
+    ('expires_at', 'timestamp with time zone', false, 'timestamptz'),
+    ('idempotency_key', 'text', false, 'text'),
+    ('claimed_at', 'timestamp with time zone', true, 'timestamptz'),
+    -- When the provider is asked next what became of an unknown row, and what is known by then.
+    ('reconcile_at', 'timestamp with time zone', true, 'timestamptz'),
+    ('reconcile', 'jsonb', true, 'jsonb')) c
+$$;

@@ -1,0 +1,85 @@
+-- When the first thing to be rolled up came to its end, from p_from to before p_to; null: there is none.
+create function punctual.next_settled_at(q punctual.queues, p_from timestamptz, p_to timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+declare
+  v_word text;
+  v_at timestamptz;
+  v_first timestamptz;
+begin
+  if q.name = 'monitors' then
+    -- Checks are many and kept for days: from one day to the next costs less than a look for the next.
+    if p_from > '-infinity' then return p_from; end if;
+    return (select min(c.at) from punctual.monitor_checks c where c.at < p_to);
+  elsif q.source = 'pgmq' then
+    return least(
+      (select min(t.started_at) from punctual.ticks t where t.queue = q.name and t.started_at >= p_from and t.started_at < p_to and t.done > 0),
+      (select min(s.set_aside_at) from punctual.set_aside_messages s where s.set_aside_at >= p_from and s.set_aside_at < p_to),
+      (select min(s.cancelled_at) from punctual.set_aside_messages s where s.cancelled_at >= p_from and s.cancelled_at < p_to));
+  end if;
+  foreach v_word in array array[q.done_word, q.dead_word, q.unknown_word, q.cancelled_word] loop
+    execute punctual.render_sql(q, 'select min(t.finished_at) from %I.%I t where t.{status} = %L and t.finished_at > ''-infinity'' and t.finished_at >= $1 '
+                   'and t.finished_at < $2', q.table_schema, q.table_name, v_word)
+    into v_at using p_from, p_to;
+    v_first := least(v_first, v_at);
+  end loop;
+  return v_first;
+end
+$$;
+
+-- Puts a day's figures of a queue in the place of those that were there. Answers how many rows they are of.
+create function punctual.roll_up_day(q punctual.queues, p_day date, p_zone text) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_from timestamptz := punctual.day_start(p_day, p_zone);
+  v_to timestamptz := punctual.day_start(p_day + 1, p_zone);
+begin
+  delete from punctual.daily_outcomes d where d.day = p_day and d.queue = q.name;
+  if q.name = 'monitors' then
+    delete from punctual.daily_checks d where d.day = p_day;
+    insert into punctual.daily_outcomes (day, queue, outcome, is_total, rows, p50_seconds, p95_seconds, p99_seconds)
+    select p_day, q.name, c.verdict, true, c.rows, c.p[1] / 1000.0, c.p[2] / 1000.0, c.p[3] / 1000.0
+      from (select x.verdict, count(*) as rows, percentile_disc(array[0.5, 0.95, 0.99]) within group (order by x.total_ms) as p
+              from punctual.monitor_checks x where x.at >= v_from and x.at < v_to and x.counted group by 1) c;
+    insert into punctual.daily_checks (day, monitor_id, checks, up, degraded, down, uptime, p50_ms, p95_ms, p99_ms)
+    select p_day, c.monitor_id, c.checks, c.up, c.degraded, c.down, (c.up + c.degraded)::double precision / c.checks, c.p[1], c.p[2], c.p[3]
+      from (select x.monitor_id, count(*) as checks, count(*) filter (where x.verdict = 'up') as up,
+                   count(*) filter (where x.verdict = 'degraded') as degraded, count(*) filter (where x.verdict = 'down') as down,
+                   percentile_disc(array[0.5, 0.95, 0.99]) within group (order by x.total_ms) as p
+              from punctual.monitor_checks x where x.at >= v_from and x.at < v_to and x.counted group by 1) c;
+  elsif q.source = 'pgmq' then
+    -- Done is what ticks counted: archives hold what others archived too, and nothing where done messages are deleted. A tick is of the day
+    -- that it began on. What was set aside is there to be counted. Nobody keeps when a message fell due.
+    insert into punctual.daily_outcomes (day, queue, outcome, is_total, rows)
+    select p_day, q.name, c.outcome, true, c.rows
+      from (select 'done' as outcome, coalesce(sum(t.done), 0) as rows
+              from punctual.ticks t where t.queue = q.name and t.started_at >= v_from and t.started_at < v_to
+            union all
+            select 'dead', count(*) from punctual.set_aside_messages s
+             where s.set_aside_at >= v_from and s.set_aside_at < v_to and s.cancelled_at is null
+            union all
+            select 'cancelled', count(*) from punctual.set_aside_messages s where s.cancelled_at >= v_from and s.cancelled_at < v_to) c
+     where c.rows > 0;
+  else
+    -- The words as literals, as the index on what is settled has them.
+    execute punctual.render_sql(q, $sql$
+      insert into punctual.daily_outcomes (day, queue, outcome, is_total, account_id, rows, p50_seconds, p95_seconds, p99_seconds)
+      select $1, %1$L, c.outcome, c.is_total, c.account_id, c.rows, c.p[1], c.p[2], c.p[3]
+        from (select r.outcome, %2$s as is_total, %3$s as account_id, count(*) as rows,
+                     percentile_disc(array[0.5, 0.95, 0.99]) within group (order by r.seconds) as p
+                from (select case t.{status}::text when %5$L then 'done' when %6$L then 'dead' when %7$L then 'unknown' else 'cancelled' end collate "C" as outcome,
+                             case when isfinite(t.%9$I) then greatest(0, date_part('epoch', t.finished_at - t.%9$I)) end as seconds
+                             %4$s
+                        from %10$I.%11$I t
+                       where t.{status} in (%5$L, %6$L, %7$L, %8$L) and t.finished_at >= $2 and t.finished_at < $3) r
+               group by %12$s) c
+      $sql$, q.name,
+      case when q.account_column is null then 'true' else 'grouping(r.account_id) = 1' end,
+      case when q.account_column is null then 'null::uuid' else 'r.account_id' end,
+      case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end,
+      q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.due_column, q.table_schema, q.table_name,
+      case when q.account_column is null then 'r.outcome' else 'rollup (r.outcome, r.account_id) having grouping(r.outcome) = 0' end)
+    using p_day, v_from, v_to;
+  end if;
+  return (select coalesce(sum(d.rows), 0) from punctual.daily_outcomes d where d.day = p_day and d.queue = q.name and d.is_total);
+end
+$$;

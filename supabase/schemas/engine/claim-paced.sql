@@ -1,0 +1,116 @@
+-- Judges these accounts, which the caller has locked, and takes a row of each that may go, p_want at most; an account that has a row beyond
+-- that stays as it is. Each account is looked up by its key: the planner knows nothing of the arrays, and would hash all of them.
+insert into punctual.templates (verb, has_accounts, text) values ('claim', true, $template$
+create function {function}(p_accounts uuid[], p_ready timestamptz[], p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz)
+returns json[]
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+declare
+  v_rows json[];
+begin
+  with candidate as materialized (
+      select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.held,
+             greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, json_build_object(
+               'id', a.id, 'provider', a.provider, 'provider_account_id', a.provider_account_id, 'name', a.name) as account
+        from unnest(p_accounts, p_ready) c (account_id, ready_at)
+       cross join lateral (select x.* from punctual.pace x where x.queue = {queue} and x.account_id = c.account_id limit 1) p
+       cross join lateral (select x.* from punctual.accounts x where x.id = c.account_id limit 1) a
+       cross join lateral punctual.account_opening(a, p, p_now) o),
+    found as materialized (
+      select c.*, h.id, row_number() over (partition by h.id is null order by c.ready_at, h.id) as place
+        from candidate c
+        left join lateral (
+          -- The row is locked, or there is none where somebody else has it: the second never goes before it.
+          select t.id from (select x.* from {table} x where x.id = (select f.id from {head} f) limit 1 for no key update skip locked) t
+           where {claimable}) h on c.open_at <= p_now),
+    head as materialized (
+      select f.*, d.used, d.until
+        from found f
+       cross join lateral punctual.used_of_day(f.counted, f.counted_until, case when f.id is null then 'UTC' else f.time_zone end, p_now) d
+       where f.id is null or f.place <= p_want),
+    taken as (
+      update {table} u set {take} from head h where u.id = h.id
+      returning u.id, h.ready_at, json_build_object('id', u.id::text, 'attempt', u.attempts, 'timeout_seconds', u.timeout_seconds,
+                                                    'account', h.account, 'row', row_to_json(u.*)) as answer),
+    paced as (
+      update punctual.pace p set
+        used = case when h.id is null then p.used else h.used + 1 end,
+        used_until = case when h.id is null then p.used_until else h.until end,
+        used_since = case when h.id is not null and h.used = 0 then p_now else p.used_since end,
+        recent = case when h.id is null then p.recent
+                      else (p.recent || p_now)[greatest(1, cardinality(p.recent) + 2 - h.remembered):] end,
+        claim_id = case when h.id is null then p.claim_id else p_claim_id end,
+        busy_until = case when h.id is null then p.busy_until else p_lease_until end,
+        next_ok_at = case when h.open_at > p_now then h.open_at else '-infinity' end,
+        waiting_for = h.reason,
+        ready_at = case when h.open_at > p_now then h.open_at when h.id is not null then p_lease_until else least(n.due, n.held_until) end
+        from head h
+        -- Nothing to do: look again when its next row falls due, or the first addressee is free.
+        left join lateral (
+          select min(f.due) as due,
+                 (select min((v->>'until')::timestamptz) from jsonb_each(h.held) e (k, v) where (v->>'until')::timestamptz > p_now) as held_until
+            from unnest(array[0, 1, 2, 3]) l (level) cross join lateral (
+              select {due_at} as due from {table} t
+               where t.{status} = {pending} and t.{account} = h.account_id and t.priority = l.level and {due_at} > p_now
+               order by {due_at}, t.id limit 1) f
+           where h.open_at <= p_now and h.id is null) n on true
+       where p.queue = {queue} and p.account_id = h.account_id)
+  select coalesce(array_agg(t.answer order by t.ready_at, t.id), '{}') into v_rows from taken t;
+  return v_rows;
+end
+$$
+$template$);
+
+-- Due rows of accounts that may go: the longest-ready account first, one row of each, so that an account's rows go out in
+-- order and one account's backlog starves no other. The account's state is judged and written under its lock:
+-- no number of ticks passes a cap. `more`: there are accounts that it has not come to.
+create function punctual.claim_paced_rows(
+  q punctual.queues, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_configured text[], p_now timestamptz,
+  out claimed json[], out more boolean)
+language plpgsql set search_path = '' as $$
+declare
+  v_taken json[];
+  v_accounts uuid[];
+  v_ready timestamptz[];
+  v_look integer := p_want;
+  v_open record;
+begin
+  claimed := '{}';
+  more := false;
+  -- Accounts that turn out to have nothing to do, or not to be open, are put where they belong, many in a round: there may be
+  -- thousands of them before the first that has. There is an end to it, and the next exchange goes on from where this one stopped.
+  for v_round in 1..8 loop
+    select * into v_open from punctual.open_providers(q, p_configured, v_look, p_now);
+    -- First the locks, then, in a statement of its own, the look: what a settle that held an account wrote meanwhile is seen. In one
+    -- statement an account's second row could go before its first.
+    select array_agg(c.account_id order by c.ready_at), array_agg(c.ready_at order by c.ready_at) into v_accounts, v_ready
+      from (select c.account_id, c.ready_at
+              from unnest(v_open.names, v_open.limits) v (provider, most)
+             cross join lateral (
+               select p.account_id, p.ready_at from punctual.pace p
+                where p.queue = q.name and p.provider = v.provider and p.ready_at <= p_now
+                order by p.ready_at limit v.most for no key update skip locked) c
+             order by c.ready_at limit v_look) c;
+    more := v_accounts is not null;
+    exit when not more;
+    if exists (select from punctual.accounts a where a.refused is not null and a.id = any (v_accounts)) then
+      -- One row of one queue tries an account that was refused. Who waits for nobody leaves it to him who has it locked.
+      select array_agg(c.account_id order by c.n), array_agg(c.ready_at order by c.n) into v_accounts, v_ready
+        from unnest(v_accounts, v_ready) with ordinality c (account_id, ready_at, n)
+       where not exists (select from punctual.accounts a where a.id = c.account_id and a.refused is not null)
+          or c.account_id in (select a.id from punctual.accounts a where a.id = any (v_accounts) and a.refused is not null for no key update skip locked);
+    end if;
+    execute format('select punctual.%I($1, $2, $3, $4, $5, $6)', q.name || '.claim') into v_taken
+      using v_accounts, v_ready, p_claim_id, p_want - cardinality(claimed), p_lease_until, p_now;
+    claimed := claimed || v_taken;
+    if v_open.probed <> '{}' then
+      update punctual.providers v set probing_until = p_now + make_interval(secs => q.timeout_seconds + 5)
+       where v.name = any (v_open.probed) and v.name in (select r->'account'->>'provider' from unnest(v_taken) r);
+    end if;
+    more := cardinality(claimed) < p_want;
+    exit when not more or (v_round > 1 and punctual.is_call_over());
+    -- However little is wanted, a call gets on.
+    v_look := case when punctual.is_call_over() then 100 else 500 end;
+  end loop;
+end
+$$;

@@ -1,0 +1,57 @@
+insert into punctual.templates (verb, text) values ('count_running', $template$
+create function {function}(p_partition text, p_most integer, out count integer, out first_ends_at timestamptz)
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  select count(*), min(r.lease_expires_at) into count, first_ends_at
+    from (select t.lease_expires_at from {table} t where t.{status} = {running} {in_partition} limit p_most) r;
+end
+$$
+$template$);
+
+-- What a partition with max_running lets start now: `most` rows, and of these head_id alone where it is set: it was begun, and is finished
+-- before any other. Where nothing may start: why, and until when ('infinity': until something is done about it). The caller
+-- that means to claim holds the partition's lock, and asks in a statement of its own: in one that locks and counts the count is stale.
+create function punctual.partition_opening(
+  q punctual.queues, p_partition punctual.partitions, p_now timestamptz,
+  out most integer, out head_id text, out opens_at timestamptz, out reason text)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_head jsonb;
+  v_again_at timestamptz;
+begin
+  opens_at := p_now;
+  if p_partition.max_running is null then return; end if;
+  if p_partition.max_running = 1 and p_partition.head_id is not null then
+    execute format('select to_jsonb(t.*) from %I.%I t where t.id = $1::%s %s', q.table_schema, q.table_name, q.id_type,
+                   case when q.partition_column is not null then format('and t.%I = $2', q.partition_column) end)
+    into v_head using p_partition.head_id, p_partition.partition;
+    v_again_at := coalesce(v_head->>'next_attempt_at', v_head->>q.due_column)::timestamptz;
+    if v_head->>q.status_column = q.unknown_word then
+      most := 0;
+      opens_at := 'infinity';
+      reason := format('row %s is %s, and has to be resolved first', p_partition.head_id, q.unknown_word);
+      return;
+    elsif v_head->>q.status_column = q.pending_word and ((v_head->>'attempts')::integer > 0 or v_head->>'next_attempt_at' is not null) then
+      head_id := p_partition.head_id;
+      most := case when v_again_at <= p_now then 1 else 0 end;
+      if v_again_at < 'infinity' and most = 0 then
+        opens_at := v_again_at;
+        reason := format('row %s failed, is tried again, and goes first', head_id);
+      elsif most = 0 then
+        opens_at := 'infinity';
+        reason := format('row %s was begun and goes first, and its %s is %s', head_id, q.due_column, coalesce(v_again_at::text, 'null'));
+      end if;
+      return;
+    end if;
+  end if;
+  execute format('select * from punctual.%I($1, $2)', q.name || '.count_running') into most, opens_at using p_partition.partition, p_partition.max_running;
+  most := p_partition.max_running - most;
+  if most > 0 then
+    opens_at := p_now;
+  else
+    reason := format('%s %s, and no more run side by side', p_partition.max_running,
+                     case p_partition.max_running when 1 then 'row is running' else 'rows are running' end);
+  end if;
+end
+$$;

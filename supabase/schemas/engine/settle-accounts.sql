@@ -1,0 +1,94 @@
+-- Writing outcomes back, and what they say of the providers.
+
+-- The accounts of settled rows are free again. What for certain had no effect gives its place back: as long as the account bears this
+-- claim no later one has counted, so `used` is of the claim's day, and the latest of `recent` is this claim's. What the provider refused
+-- gives back its place in the day, as nothing was sent, and not that in the hour and the gap, as it was called.
+--
+-- p_applied, outcome being lost where the attempt is over and has changed no row: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, unreadable, pair, error}].
+create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  with freed as materialized (
+    select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
+           coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as holds_pair,
+           r.refused, r.unreadable, case when r.refused in ('row', 'provider') then punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) end as refusals,
+           p.held, coalesce((p.held -> r.pair ->> 'count')::integer, 0) + 1 as held_count
+      from jsonb_to_recordset(p_applied) r (account_id uuid, claim_id uuid, claimed_at timestamptz, outcome text, delay_seconds double precision,
+             limit_scope text, refused text, refusal text, unreadable boolean, pair text, error text)
+      join punctual.pace p on p.queue = q.name and p.account_id = r.account_id and p.claim_id = r.claim_id
+     order by p.account_id for no key update of p)
+  update punctual.pace p set
+    used = case when f.refund then greatest(p.used - 1, 0) else p.used end,
+    recent = case when f.refund and p.recent[cardinality(p.recent)] = f.claimed_at and f.refused is null
+                  then p.recent[:cardinality(p.recent) - 1] else p.recent end,
+    refused = case when f.refused is not null or f.outcome in ('done', 'again') or f.limit_scope is not null then f.refusals else p.refused end,
+    limited = case when f.limit_scope = 'account' then p.limited + 1 when f.outcome = 'done' then 0 else p.limited end,
+    held = case
+      when f.holds_pair then
+        coalesce(v.held, '{}') || jsonb_build_object(f.pair, jsonb_build_object('count', f.held_count, 'said', left(f.error, 200), 'until',
+          p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.held_count, 10)))))))
+      when f.outcome = 'done' and f.pair is not null then nullif(v.held - f.pair, '{}')
+      else v.held end,
+    -- One row that always meets a refusal of everything is not to be what the provider is tried with each time.
+    next_ok_at = coalesce(case when f.refused = 'provider' then v.retry_at end, '-infinity'),
+    waiting_for = null, claim_id = null, busy_until = null,
+    -- Its rows go in order: the whole account waits for the one that is tried again, but for another's addressee, and not for an unreadable one.
+    retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)
+    from freed f
+   cross join lateral (select
+      case when f.outcome = 'retry' and not coalesce(f.holds_pair, false) and not coalesce(f.unreadable, false)
+           then p_now + greatest(make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)),
+                                 case when f.refused = 'provider' then punctual.refusal_pause(f.refusals) end) end as retry_at,
+      -- How often in a row is forgotten an hour after the last time.
+      (select jsonb_object_agg(h.key, h.value) from jsonb_each(f.held) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour') as held) v
+   where p.queue = q.name and p.account_id = f.account_id;
+end
+$$;
+
+-- What outcomes say of accounts: a provider's limit or refusal holds for the whole account, in all queues. A limit whoever's the row is by now;
+-- a refusal counts once; any other answer ends it. p_done, p_records: as settle_outcomes takes them.
+create function punctual.note_accounts(q punctual.queues, p_done jsonb, p_records jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_said jsonb;
+begin
+  select jsonb_agg(r) into v_said from jsonb_array_elements(p_records) r where r->>'limit_scope' = 'account' or r->>'refused' in ('row', 'account');
+  if exists (select from punctual.accounts a where a.refused is not null) then
+    -- What ends a refusal.
+    execute format('select coalesce($3, ''[]'') || coalesce(jsonb_agg(o.said || jsonb_build_object(''account_id'', t.%1$I)), ''[]'') '
+                   'from (select r as said from jsonb_array_elements($2) r union all '
+                   '      select jsonb_build_object(''id'', i, ''claim_id'', g->''claim_id'', ''outcome'', ''done'') '
+                   '        from jsonb_array_elements($1) g cross join lateral jsonb_array_elements_text(g->''ids'') i) o '
+                   'join %2$I.%3$I t on t.id = (o.said->>''id'')::%4$s where t.%1$I in (select a.id from punctual.accounts a where a.refused is not null) '
+                   'and (o.said->>''outcome'' in (''done'', ''again'') or o.said->>''limit_scope'' is not null)',
+                   q.account_column, q.table_schema, q.table_name, q.id_type)
+    into v_said using p_done, p_records, v_said;
+  end if;
+  if coalesce(v_said, '[]') = '[]' then return; end if;
+  -- In a statement of its own: what others wrote of them until they were locked is counted.
+  perform from punctual.accounts a where a.id = any (array(select (r->>'account_id')::uuid from jsonb_array_elements(v_said) r))
+    order by a.id for no key update;
+  update punctual.accounts a set
+    refused = s.refused,
+    paused_until = greatest(a.paused_until, s.until),
+    paused_reason = case when s.until > coalesce(a.paused_until, '-infinity') then s.reason else a.paused_reason end
+    from (select r.account_id as id, max(v.until) as until, (array_agg(v.reason order by v.until desc nulls last))[1] as reason,
+                 case when bool_or(v.is_current) then (array_agg(v.refused order by r.outcome = 'done' desc) filter (where v.is_current))[1]
+                      else (array_agg(x.refused))[1] end as refused
+            from jsonb_to_recordset(v_said) r (account_id uuid, claim_id uuid, outcome text, error text, limit_scope text,
+                   account_pause_seconds double precision, refused text, refusal text)
+            join punctual.accounts x on x.id = r.account_id
+            left join punctual.pace p on p.queue = q.name and p.account_id = x.id
+           cross join lateral (
+             select coalesce(p.claim_id = r.claim_id, false) as is_current, case when r.refused is not null then punctual.count_refusal(
+                      case when r.refused = 'account' then x.refused else p.refused end, r.refused, r.refusal, r.error) end as counted) c
+           cross join lateral (
+             select c.is_current, case when r.refused = 'account' then c.counted || punctual.place_refusal(x, q.name, r.refusal, p_now) end as refused,
+                    case when r.limit_scope = 'account' then p_now + make_interval(secs => coalesce(
+                           r.account_pause_seconds, least(3600, 60 * power(2, least(p.limited, 10)))))
+                         when c.is_current then p_now + punctual.refusal_pause(c.counted) end as until,
+                    case when r.limit_scope = 'account' then r.error else c.counted->>'said' end as reason) v
+           group by 1) s
+   where a.id = s.id and (a.refused is distinct from s.refused or s.until > coalesce(a.paused_until, '-infinity'));
+end
+$$;

@@ -1,0 +1,187 @@
+-- Outcomes, as records: done rows come as ids by their claim, for there are many; of two by one claim that it was done is the truth.
+create function punctual.list_outcomes(p_done jsonb, p_records jsonb)
+returns table (id text, claim_id uuid, outcome text, error text, result jsonb, delay_seconds double precision, rate_limited boolean,
+               limit_scope text, refused text, refusal text, unreadable boolean)
+language plpgsql immutable set search_path = '' rows 10 as $$
+begin
+  if p_records = '[]' then
+    return query select i, (g->>'claim_id')::uuid, 'done', null, null::jsonb, null::double precision, false, null, null, null, false
+                   from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i;
+  else
+    return query
+      select distinct on (o.id, o.claim_id) o.*
+        from (select i as id, (g->>'claim_id')::uuid as claim_id, 'done' as outcome, null as error, null::jsonb as result,
+                     null::double precision as delay_seconds, false as rate_limited, null as limit_scope, null as refused, null as refusal, false as unreadable
+                from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i
+              union all
+              select r.id, r.claim_id, r.outcome, r.error, r.result, r.delay_seconds, coalesce(r.rate_limited, false), r.limit_scope, r.refused, r.refusal,
+                     coalesce(r.unreadable, false)
+                from jsonb_to_recordset(p_records) r (id text, claim_id uuid, outcome text, error text, result jsonb,
+                       delay_seconds double precision, rate_limited boolean, limit_scope text, refused text, refusal text, unreadable boolean)) o
+       order by o.id, o.claim_id, o.outcome = 'done' desc;
+  end if;
+end
+$$;
+
+-- Writes outcomes to the rows that still belong to the claim. Proof that one was done is the truth, whatever a sweep or an operator has made of the
+-- row meanwhile; a row that they have dealt with takes only what it lacks.
+--
+-- asked: how many there were; settled: how many rows were written; written: which (id/claim), where that is not all; counts: by outcome; applied: [{id, claim_id, outcome, …}] of those that have
+-- consequences; changed: those whose outcome is another than was asked for.
+insert into punctual.templates (verb, text) values ('settle', $template$
+create function {function}(
+  p_done jsonb, p_records jsonb, p_max_attempts integer, p_now timestamptz,
+  out asked integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  with told as materialized (
+    select o.id::{id_type} as id, o.claim_id, o.outcome, o.error, o.result, o.delay_seconds, o.rate_limited, o.limit_scope, o.refused, o.refusal, o.unreadable
+      from punctual.list_outcomes(p_done, p_records) o order by 1),
+  written as (
+    update {table} t set
+      {status} = (case {outcome} when 'done' then {done} when 'dead' then {dead} when 'unknown' then {unknown} else {pending} end)::{status_type},
+      lease_expires_at = null,
+      attempts = case when o.outcome = 'release' or (o.outcome = 'retry' and o.rate_limited) then greatest(t.attempts - 1, 0)
+                      when o.outcome = 'again' then 0 else t.attempts end,
+      next_attempt_at = case {outcome} when 'retry' then {retry_at} when 'again' then null else t.next_attempt_at end,
+      -- Anchored on the last due time: lateness does not add up, and slots that were missed are not made up for. The first after the
+      -- claim, not after now: work that goes on past its next slot does not lose it.
+      {due} = case when o.outcome <> 'again' then t.{due}
+                   -- A due time that is none, by somebody's hand, is no anchor.
+                   when isfinite(t.{due}) then t.{due} + make_interval(secs => o.delay_seconds
+                        * (1 + greatest(0, floor(extract(epoch from coalesce(t.claimed_at, p_now) - t.{due}) / o.delay_seconds))))
+                   else coalesce(t.claimed_at, p_now) + make_interval(secs => o.delay_seconds) end,
+      finished_at = case when {outcome} in ('done', 'dead', 'unknown') then p_now end,
+      last_error = case when {outcome} in ('retry', 'dead', 'unknown') then left(o.error, 2000)
+                        when o.outcome = 'release' then t.last_error end
+      {set_results} {set_reconcile}
+      from told o {old_row}
+     where t.id = o.id and t.claim_id = o.claim_id
+       and (t.{status} = {running}
+            or (t.{status} = {unknown} and o.outcome not in ('unknown', 'release'))
+            or (o.outcome = 'done' and (t.{status} <> {done} or t.lease_expires_at is not null))
+            -- Swept, or an operator's hand was on it.
+            or (t.{status} = {pending} and t.lease_expires_at is not null and o.outcome in ('dead', 'again')))
+    returning t.id, o.claim_id, {outcome} as outcome, o.outcome as asked_outcome, o.result, o.error, o.rate_limited, o.limit_scope, o.refused,
+              o.refusal, o.unreadable, o.delay_seconds, t.claimed_at, {old_due} as due, {account_id} as account_id, {pair} as pair, {late} as late)
+  select (select count(*) from told), count(*),
+         case when count(*) < (select count(*) from told) then coalesce(array_agg(w.id || '/' || w.claim_id), '{}') else '{}' end,
+         jsonb_build_object(
+           'done', count(*) filter (where w.outcome = 'done'), 'retried', count(*) filter (where w.outcome = 'retry'),
+           'again', count(*) filter (where w.outcome = 'again'), 'dead', count(*) filter (where w.outcome = 'dead'),
+           'unknown', count(*) filter (where w.outcome = 'unknown'), 'released', count(*) filter (where w.outcome = 'release'),
+           'limited', count(*) filter (where w.rate_limited and w.refused is null)),
+         coalesce(jsonb_agg(to_jsonb(w) - 'asked_outcome' order by w.id) filter (where {has_consequences}), '[]'),
+         coalesce(jsonb_agg(jsonb_build_object('id', w.id::text, 'claim_id', w.claim_id, 'verdict', 'applied', 'outcome', w.outcome) order by w.id)
+                    filter (where w.outcome <> w.asked_outcome), '[]')
+    into asked, settled, written, counts, applied, changed
+    from written w;
+end
+$$
+$template$),
+-- Of outcomes of which some were not written: which, and why. Asked after settle, whose rows are `already` then and left out by p_settled.
+-- already: written before, by an exchange whose answer was lost. lost: another claim or an operator has the row.
+('judge', $template$
+create function {function}(p_done jsonb, p_records jsonb, p_settled text[], out exceptions jsonb, out late jsonb, out freed jsonb)
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  select jsonb_agg(jsonb_build_object('id', j.id, 'claim_id', j.claim_id, 'verdict', j.verdict, 'outcome', case when j.verdict = 'already' then
+             case j.status when {done} then 'done' when {dead} then 'dead' when {unknown} then 'unknown' else j.outcome end else j.outcome end) order by j.id),
+         jsonb_agg(jsonb_build_object('id', j.id, 'claim_id', j.claim_id, 'result', j.result) order by j.id)
+           filter (where j.verdict = 'lost' and j.outcome = 'done'),
+         jsonb_agg(jsonb_build_object('account_id', j.account_id, 'claim_id', j.claim_id, 'outcome', 'lost')) filter (where j.account_id is not null)
+    into exceptions, late, freed
+    from (select o.id, o.claim_id, o.outcome, o.result, t.{status} as status, {account_id} as account_id,
+                 case when t.claim_id = o.claim_id and t.lease_expires_at is null then 'already' else 'lost' end as verdict
+            from punctual.list_outcomes(p_done, p_records) o
+            left join lateral (select t.* from {table} t where t.id = o.id::{id_type} limit 1) t on true
+           where o.id || '/' || coalesce(o.claim_id::text, '') <> all (p_settled)) j;
+end
+$$
+$template$);
+
+-- Writes outcomes back, fenced by the claim that each row was taken under, and sees to what follows from them.
+--
+-- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited,
+--             limit_scope, account_id, account_pause_seconds, refused, refusal, unreadable}]}; outcome is done, retry, again, dead, unknown or release. limit_scope
+--             account: the provider limits the account, for account_pause_seconds, else for as long as it did twice over, from 60 s to
+--             1 h; pair: only this addressee, for the longer of delay_seconds and 4^n s, n being how often in a row. refused: the
+--             provider refused the row (for refusal), the account, or the provider as a whole; see count_refusal() and refusal_pause().
+--             unreadable: the code could not read the row. Only the row waits for its retry, and not its account.
+--
+-- Answers {done, retried, again, dead, unknown, released, lost, limited, exceptions}: the counts of what was applied, and
+-- [{id, claim_id, verdict, outcome}] of all that did not go as it was asked; see judge. One that was done and is lost is heard, see hear_late. An
+-- exhausted retry is applied as `dead`.
+create function punctual.settle_outcomes(q punctual.queues, p_outcomes jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_done jsonb := coalesce(p_outcomes->'done', '[]');
+  v_records jsonb := coalesce(p_outcomes->'records', '[]');
+  v_settled record;
+  v_exceptions jsonb;
+  v_is_known boolean := false;
+  v_missed jsonb;
+  v_late jsonb;
+  v_freed jsonb;
+begin
+  if q.source = 'pgmq' then return punctual.settle_messages(q, p_outcomes, p_now); end if;
+  if v_done = '[]' and v_records = '[]' then
+    return '{"done": 0, "retried": 0, "again": 0, "dead": 0, "unknown": 0, "released": 0, "lost": 0, "limited": 0, "exceptions": []}';
+  end if;
+  -- Before the rows: accounts are locked first.
+  if q.account_column is not null then perform punctual.note_accounts(q, v_done, v_records, p_now); end if;
+  execute format('select * from punctual.%I($1, $2, $3, $4)', q.name || '.settle') into v_settled using v_done, v_records, q.max_attempts, p_now;
+  v_exceptions := v_settled.changed;
+  if v_settled.settled < v_settled.asked then
+    execute format('select * from punctual.%I($1, $2, $3)', q.name || '.judge') into v_missed, v_late, v_freed using v_done, v_records, v_settled.written;
+    v_exceptions := v_exceptions || coalesce(v_missed, '[]');
+  end if;
+
+  insert into punctual.history (queue, row_id, at, event, text)
+  select q.name, r->>'id', p_now, r->>'outcome', left(r->>'error', 2000)
+    from jsonb_array_elements(v_settled.applied) r where r->>'outcome' in ('retry', 'dead', 'unknown');
+  if q.account_column is not null then
+    -- The attempt of a row that somebody has settled meanwhile is over as well.
+    perform punctual.free_accounts(q, v_settled.applied || coalesce(v_freed, '[]'), p_now);
+  end if;
+  if q.delivery = 'at-most-once' then
+    -- A webhook or a look may have been here first: what is known by them is known now, and nobody has to look again.
+    v_is_known := punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_settled.applied) r
+                                                    where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now) > 0;
+    perform punctual.apply_late_proof(q, r->>'id', p_now) from jsonb_array_elements(v_settled.applied) r where (r->>'late')::boolean;
+    v_is_known := v_is_known or found;
+    perform punctual.hear_late(q, r->>'id', r->>'claim_id', r->'result', p_now) from jsonb_array_elements(v_late) r;
+    v_is_known := v_is_known or found;
+  end if;
+  if q.after_settle is not null then perform punctual.tell_of_settled(q, v_settled.applied, v_is_known, p_now); end if;
+  return v_settled.counts || jsonb_build_object(
+    'lost', (select count(*) from jsonb_array_elements(v_exceptions) e where e->>'verdict' = 'lost'), 'exceptions', v_exceptions);
+end
+$$;
+
+-- Tells after_settle of rows that were settled. p_is_known: it has been told already of what receipts and proofs made of some of them in this call.
+create function punctual.tell_of_settled(q punctual.queues, p_applied jsonb, p_is_known boolean, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_told jsonb := p_applied;
+begin
+  if p_is_known then
+    execute format('select punctual.%I($1)', q.name || '.as_settled') into v_told using p_applied;
+  end if;
+  if v_told <> '[]' then perform punctual.call_after_settle(q.after_settle, v_told, p_now); end if;
+end
+$$;
+insert into punctual.templates (verb, text) values ('as_settled', $template$
+create function {function}(p_applied jsonb) returns jsonb
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  return (
+    select coalesce(jsonb_agg(a.item order by a.n), '[]')
+      from jsonb_array_elements(p_applied) with ordinality a (item, n) join {table} t on t.id = (a.item->>'id')::{id_type}
+     where t.{status} = (case a.item->>'outcome' when 'done' then {done} when 'dead' then {dead} when 'unknown' then {unknown} else {pending} end)::{status_type});
+end
+$$
+$template$);

@@ -1,0 +1,76 @@
+insert into punctual.templates (verb, has_accounts, text) values ('due_accounts', true, $template$
+create function {function}(p_now timestamptz, out accounts uuid[], out rows integer)
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  select array_agg(distinct r.account_id) filter (where r.account_id is not null), count(*) into accounts, rows
+    from (select t.{account} as account_id from {table} t where t.{status} = {pending} and {at_level} and {due_at} <= p_now limit 1000) r;
+end
+$$
+$template$),
+-- Of these accounts, those that have a row that they could send and are not known to. The look locks nothing.
+('awake', true, $template$
+create function {function}(p_accounts uuid[], p_now timestamptz, out accounts uuid[], out dues timestamptz[])
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  select array_agg(c.account_id), array_agg(h.due) into accounts, dues
+    from unnest(p_accounts) n (account_id)
+   cross join lateral (
+     select x.account_id, x.held from punctual.pace x
+      where x.queue = {queue} and x.account_id = n.account_id and x.next_ok_at <= p_now and (x.ready_at is null or x.ready_at > p_now)
+        and (x.busy_until is null or x.busy_until <= p_now) limit 1) c
+   cross join lateral {head} h;
+end
+$$
+$template$);
+
+-- Finds the accounts that got work while none was known: new rows tell nobody. Once a tick, a thousand accounts at a time from p_from on.
+-- Answers the account to go on with, where the call had taken long enough before it came to all; null where it did.
+create function punctual.wake_accounts(q punctual.queues, p_from uuid, p_now timestamptz) returns uuid
+language plpgsql set search_path = '' as $$
+declare
+  v_accounts uuid[];
+  v_rows integer;
+  v_from uuid := coalesce(p_from, '00000000-0000-0000-0000-000000000000');
+begin
+  -- Where few rows are due, they say whose they are; else each account without known work is asked for its first.
+  execute format('select * from punctual.%I($1)', q.name || '.due_accounts') into v_accounts, v_rows using p_now;
+  if v_accounts is null then return null; end if;
+  if v_rows < 1000 then
+    perform punctual.wake_some(q, v_accounts, p_now);
+    return null;
+  end if;
+  loop
+    v_accounts := array(select a.id from punctual.accounts a where a.id >= v_from order by a.id limit 1001);
+    v_from := v_accounts[1001];
+    perform punctual.wake_some(q, v_accounts[:1000], p_now);
+    if v_from is null or punctual.is_call_over() then return v_from; end if;
+  end loop;
+end
+$$;
+
+-- Makes those of them ready that have something to do. An account that is locked at this moment is being judged by somebody else.
+create function punctual.wake_some(q punctual.queues, p_accounts uuid[], p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_found uuid[];
+  v_due timestamptz[];
+begin
+  -- An account that came into being unseen (triggers off, a restore) is taken in here.
+  insert into punctual.pace (queue, account_id, provider)
+  select q.name, a.id, a.provider from punctual.accounts a
+   where a.id = any (p_accounts) and not exists (select from punctual.pace p where p.queue = q.name and p.account_id = a.id)
+  on conflict do nothing;
+
+  execute format('select * from punctual.%I($1, $2)', q.name || '.awake') into v_found, v_due using p_accounts, p_now;
+
+  with locked as materialized (
+    select p.account_id from punctual.pace p
+     where p.queue = q.name and p.account_id = any (v_found) and (p.ready_at is null or p.ready_at > p_now)
+     order by p.account_id for no key update skip locked)
+  update punctual.pace p set ready_at = greatest(f.due, p.next_ok_at)
+    from locked l join unnest(v_found, v_due) f (account_id, due) on f.account_id = l.account_id
+   where p.queue = q.name and p.account_id = l.account_id;
+end
+$$;

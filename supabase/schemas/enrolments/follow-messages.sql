@@ -1,0 +1,127 @@
+-- dm_queue's after_settle: how enrolments go on, now that their messages have come to something.
+create function punctual.follow_messages(p_applied jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_applied record;
+  v_message punctual.dm_queue;
+  e punctual.enrolments;
+begin
+  for v_applied in
+    select d.id, d.enrolment_id, a.outcome, a.error
+      from jsonb_to_recordset(p_applied) a (id bigint, outcome text, error text)
+      join punctual.dm_queue d on d.id = a.id and d.enrolment_id is not null
+     order by d.enrolment_id, d.id
+  loop
+    select * into e from punctual.enrolments x where x.id = v_applied.enrolment_id for no key update;
+    select * into v_message from punctual.dm_queue d where d.id = v_applied.id;
+    e := punctual.follow_message(e, v_message, v_applied.outcome, v_applied.error, p_now);
+    perform punctual.save_enrolment(e);
+  end loop;
+end
+$$;
+
+-- When a message was claimed for the first of its attempts that may have had their effect.
+create function punctual.first_claim(p_message punctual.dm_queue) returns timestamptz
+language sql immutable set search_path = '' as $$
+  select coalesce((p_message.reconcile->>'first_at')::timestamptz, p_message.claimed_at)
+$$;
+
+-- The step stands where it stood before p_message was sent; what is queued in the place of what follows it is withdrawn.
+create function punctual.set_back(inout e punctual.enrolments, p_message punctual.dm_queue, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+begin
+  if e.message_id <> p_message.id
+     and punctual.withdraw_message(e.message_id, format('step %s before it is not known to have arrived', p_message.step), p_now) then
+    perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
+  end if;
+  e.step := p_message.step;
+  e.action := case when p_message.is_reminder then 'remind' else 'send' end;
+  if not p_message.is_reminder then e.sent_steps := p_message.step - 1; end if;
+  e.message_id := p_message.id;
+end
+$$;
+
+create function punctual.follow_message(
+  inout e punctual.enrolments, p_message punctual.dm_queue, p_outcome text, p_error text, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+declare
+  v_knew_chat boolean := e.chat_id is not null;
+  -- What follows the message, or another one in its place, is sent or out of our hands: its step is not taken back.
+  v_is_past boolean := p_outcome in ('dead', 'unknown') and exists (
+    select from punctual.dm_queue d where d.enrolment_id = e.id and d.id <> p_message.id and d.status in ('sending', 'sent', 'unknown')
+       and (d.step, d.is_reminder) >= (p_message.step, p_message.is_reminder))
+  -- The question of a reminder has been answered, or given up.
+    or (p_message.is_reminder and (e.phase, e.step) is distinct from ('waiting_reply', p_message.step));
+begin
+  if p_outcome = 'done' then
+    e.chat_id := coalesce(e.chat_id, p_message.chat_id);
+    perform punctual.note_enrolment(e.id, p_message.sent_at, case when p_message.is_reminder then 'reminded' else 'sent' end, p_message.step, p_message.id);
+    if p_message.is_reminder then
+      e.reminded_steps := array_append(array_remove(e.reminded_steps, p_message.step), p_message.step);
+    else
+      e.sent_steps := greatest(e.sent_steps, p_message.step);
+    end if;
+    -- A late proof that it went out after all.
+    if e.phase = 'failed' and e.texts_gone_at is null and p_message.step = e.step and p_message.is_reminder = (e.action = 'remind') and not punctual.is_superseded(e) then
+      e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
+      e.last_error := null;
+      e.finished_at := null;
+    end if;
+    if not punctual.is_over(e) and p_message.step = e.step then
+      if e.message_id <> p_message.id
+         and punctual.withdraw_message(e.message_id, format('message %s of the same step was sent after all', p_message.id), p_now) then
+        perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
+      end if;
+      if not p_message.is_reminder and e.phase = 'in_progress' then
+        e := punctual.note_sent(e, p_message, p_now);
+      elsif p_message.is_reminder and e.phase = 'waiting_reply' and e.action = 'remind' then
+        e.reminded_at := p_message.sent_at;
+        e := punctual.wait_for_answer(e, punctual.read_step(e.sequence_id, e.version, e.step));
+      end if;
+    end if;
+    -- What came from this chat before anybody knew that it is this person's.
+    if not v_knew_chat and e.chat_id is not null then
+      e := punctual.hear_waiting_replies(e, p_now);
+      perform punctual.tell_other_sequences(e, p_now);
+    end if;
+  elsif p_outcome = 'dead' then
+    -- Of a step that was sent, be it the last, the provider may say hours later that it did not arrive.
+    if not v_is_past and p_message.step <= e.step
+       and (not punctual.is_over(e) or (e.phase = 'completed' and e.replied_at is null and not punctual.is_superseded(e))) then
+      e := punctual.set_back(e, p_message, p_now);
+      e := punctual.end_enrolment(e, 'failed', format('the %s of step %s was not sent: %s',
+        case when p_message.is_reminder then 'reminder' else 'message' end, p_message.step, p_error), p_now);
+    else
+      perform punctual.note_enrolment(e.id, p_now, 'failed', p_message.step, p_message.id, p_error);
+    end if;
+  elsif p_outcome = 'cancelled' then
+    if not punctual.is_over(e) and e.message_id = p_message.id then
+      e.message_id := null;
+      e := punctual.end_enrolment(e, 'stopped', 'its message was cancelled', p_now);
+    end if;
+  elsif p_outcome = 'unknown' then
+    perform punctual.note_enrolment(e.id, p_now, 'unknown', p_message.step, p_message.id, p_error);
+    if not punctual.is_over(e) and e.message_id is distinct from p_message.id and not v_is_past and p_message.step <= e.step then
+      -- It was taken for sent.
+      e := punctual.set_back(e, p_message, p_now);
+      e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
+      e.next_step_at := null;
+      e.resume_at := null;
+    end if;
+    if not punctual.is_over(e) and e.message_id = p_message.id then
+      e.waits_for := format('its message %s, of which nobody knows yet whether it was sent', p_message.id);
+    end if;
+  elsif p_message.status = 'pending' then
+    -- It was on its way when the enrolment ended, paused or went on, and came back unsent.
+    if (punctual.is_over(e) or e.paused_at is not null or e.message_id is distinct from p_message.id)
+       and punctual.withdraw_message(p_message.id, format('enrolment %s does not want it any more', e.id), p_now) then
+      perform punctual.note_enrolment(e.id, p_now, 'withdrawn', p_message.step, p_message.id);
+      if not punctual.is_over(e) and e.message_id = p_message.id then
+        e := punctual.plan_next(e, e.action, p_message.send_at);
+      end if;
+    elsif e.message_id = p_message.id then
+      e.waits_for := format('its message %s', p_message.id);
+    end if;
+  end if;
+end
+$$;

@@ -1,0 +1,71 @@
+-- exchange: the whole protocol between a tick and the database, in one call of five steps: open the tick, settle, sweep, claim, note.
+
+-- Due rows of one partition, counted to 1,000; and their first due time, or the first after now: null when there is none.
+insert into punctual.templates (verb, text) values ('count_due', $template$
+create function {function}(p_partition text, p_now timestamptz) returns integer
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  return (
+    select count(*) from (
+      select from {levels} cross join lateral (
+        select from {table} t where t.{status} = {pending} {in_partition} and {at_level} and {due_at} <= p_now limit 1000) r
+       limit 1000) c);
+end
+$$
+$template$), ('first_due_at', $template$
+create function {function}(p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  return (
+    select min(r.due) from {levels} cross join lateral (
+      select {due_at} as due from {table} t where t.{status} = {pending} {in_partition} and {at_level} and {due_at} <= p_now
+       order by {due_at}, t.id limit 1) r);
+end
+$$
+$template$), ('next_due_at', $template$
+create function {function}(p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  return (
+    select min(r.due) from {levels} cross join lateral (
+      select {due_at} as due from {table} t where t.{status} = {pending} {in_partition} and {at_level} and {due_at} > p_now
+       order by {due_at}, t.id limit 1) r
+     where r.due < 'infinity');
+end
+$$
+$template$);
+
+create function punctual.count_due(q punctual.queues, p_partition text, p_now timestamptz) returns integer
+language plpgsql stable set search_path = '' as $$
+declare
+  v_count integer;
+begin
+  if q.source = 'pgmq' then return punctual.count_due_messages(q, p_partition, p_now); end if;
+  execute format('select punctual.%I($1, $2)', q.name || '.count_due') into v_count using p_partition, p_now;
+  return v_count;
+end
+$$;
+
+create function punctual.first_due_at(q punctual.queues, p_partition text, p_past boolean, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+declare
+  v_at timestamptz;
+begin
+  if q.source = 'pgmq' then return punctual.first_due_message_at(q, p_partition, p_past, p_now); end if;
+  execute format('select punctual.%I($1, $2)', q.name || case when p_past then '.first_due_at' else '.next_due_at' end)
+  into v_at using p_partition, p_now;
+  return v_at;
+end
+$$;
+
+-- When the next row that is not due yet falls due, or an account that waits may go on; null when none waits.
+create function punctual.next_due_at(q punctual.queues, p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return least(punctual.first_due_at(q, p_partition, false, p_now),
+               (select min(p.ready_at) from punctual.pace p where p.queue = q.name and p.ready_at > p_now and p.ready_at < 'infinity'));
+end
+$$;

@@ -1,0 +1,95 @@
+-- A call of a tick, as the steps of an exchange hand it on.
+create type punctual.call as (
+  queue punctual.queues,
+  partition punctual.partitions,
+  tick punctual.ticks,
+  -- The tick's first.
+  is_new boolean,
+  -- Its number. One that is not above the tick's last came late or is repeated: it claims nothing, and what it brings besides outcomes was taken.
+  seq integer,
+  -- The claim of the exchange that it repeats: {claim_id, lease_expires_at}.
+  repeated jsonb,
+  -- Why the partition starts nothing.
+  paused text,
+  -- Those that are configured, for queues with accounts.
+  providers text[],
+  lease_until timestamptz,
+  now timestamptz
+);
+
+-- What the settings of the session say of this call, and whether it can be worked on at all.
+create function punctual.begin_call(p_tick jsonb, p_close text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform set_config('punctual.settles', p_tick->>'queue', true);
+  -- See begin_reconcile. A tick of a former version does not say.
+  perform set_config('punctual.reconciles', coalesce(p_tick->>'reconciles', ''), true);
+  if p_tick ? 'call_ms' then perform set_config('punctual.call_ms', p_tick->>'call_ms', true); end if;
+  if p_tick ? 'schema' then perform punctual.require_schema(p_tick->>'schema'); end if;
+  if (p_tick->>'limit_seconds')::double precision is null then
+    raise exception 'the tick names no limit_seconds' using errcode = '22023';
+  end if;
+  if p_close not in ('no', 'if_drained', 'yes') then
+    raise exception 'p_close is "%"', p_close using errcode = '22023';
+  end if;
+end
+$$;
+
+-- Opens the tick, and locks what the call needs of it before all else.
+create function punctual.open_call(p_tick jsonb, p_claim_id uuid, p_want integer, p_now timestamptz) returns punctual.call
+language plpgsql set search_path = '' as $$
+declare
+  q punctual.queues := punctual.read_queue(p_tick->>'queue');
+  v_asked_for text := p_tick->>'asked_for';
+  v_partition punctual.partitions;
+  v_opened record;
+  c punctual.call;
+begin
+  select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = p_tick->>'partition';
+  if not found then
+    raise exception 'the queue % has no partition "%"', q.name, p_tick->>'partition'
+      using errcode = 'PT404', hint = 'Insert it into punctual.partitions.';
+  end if;
+  if v_asked_for is not null and (v_asked_for not in ('pending', 'dead') or q.account_column is not null or q.source <> 'table'
+     -- What waits for something has a way back of its own.
+     or (v_asked_for = 'dead' and q.waits_column is not null)) then
+    raise exception 'rows of % that are % cannot be asked for', q.name, v_asked_for
+      using errcode = '22023', hint = 'Only pending or dead rows can, of a queue that has a table and no accounts.';
+  end if;
+  select o.tick, o.is_new into v_opened from punctual.open_tick(q, v_partition, p_tick, p_now) o;
+  c.tick := v_opened.tick;
+  c.is_new := v_opened.is_new;
+  if (v_partition.max_running is not null or v_partition.wakes_from is not null) and p_want is distinct from 0 then
+    select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_partition.partition for no key update;
+  end if;
+  -- Who held the ledger while we waited may have paused the queue: see after_restore.
+  q := punctual.read_queue(q.name);
+  c.queue := q;
+  c.partition := v_partition;
+  c.now := coalesce(p_now, clock_timestamp());
+  c.seq := coalesce((p_tick->>'seq')::integer, (c.tick).last_seq + 1);
+  c.repeated := (select r from jsonb_array_elements((c.tick).claims) r where r->>'claim_id' = p_claim_id::text);
+  c.paused := case when v_partition.paused_at <= c.now then coalesce(v_partition.paused_reason, 'the partition is paused')
+                   when q.paused_at <= c.now then coalesce(q.paused_reason, 'the queue is paused') end;
+  c.providers := array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]')));
+  -- Longer than any run of the function can be, so that a fenced row is never still being performed.
+  c.lease_until := c.now + make_interval(secs => greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30));
+  return c;
+end
+$$;
+
+-- Whether it is the tick's next exchange: neither late nor repeated.
+create function punctual.is_next(c punctual.call) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  return c.repeated is null and c.seq > (c.tick).last_seq;
+end
+$$;
+
+-- Whether the tick may be given rows.
+create function punctual.may_claim(c punctual.call) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  return punctual.is_next(c) and (c.tick).admitted and (c.tick).closed_at is null and (c.tick).deadline_at > c.now;
+end
+$$;

@@ -1,0 +1,59 @@
+-- When the rows of a tick were asked for: a slot that is delivered twice asks once.
+create function punctual.asked_at(p_tick punctual.ticks) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select least(p_tick.started_at, min(t.started_at)) from punctual.ticks t
+   where p_tick.slot is not null and t.queue = p_tick.queue and t.started_at > p_tick.started_at - interval '1 day'
+     and t.partition = p_tick.partition and t.asked_for = p_tick.asked_for and t.slot = p_tick.slot);
+end
+$$;
+
+-- The tick's row in the ledger, locked; written on first sight.
+create function punctual.open_tick(
+  q punctual.queues, p_partition punctual.partitions, p_tick jsonb, p_now timestamptz, out tick punctual.ticks, out is_new boolean)
+language plpgsql set search_path = '' as $$
+declare
+  v_max integer := coalesce(p_partition.max_ticks, q.max_ticks);
+  v_looks_only boolean := coalesce((p_tick->>'looks_only')::boolean, false);
+  v_asked_for text := p_tick->>'asked_for';
+  v_now timestamptz;
+  v_live integer;
+begin
+  is_new := false;
+  select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for no key update;
+  if found then return; end if;
+
+  perform from punctual.partitions p where p.queue = q.name and p.partition = p_partition.partition for no key update;
+  -- While we waited the same call, sent twice, may have got here first. A new statement sees it. Whoever holds the tick by now may be
+  -- waiting for this partition: nobody waits for him.
+  select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for no key update nowait;
+  if found then return; end if;
+
+  v_now := coalesce(p_now, clock_timestamp());
+  update punctual.ticks t set outcome = 'died', closed_at = t.deadline_at
+   where t.id in (select d.id from punctual.ticks d where d.queue = q.name and d.partition = p_partition.partition
+                     and d.closed_at is null and d.deadline_at <= v_now for no key update skip locked);
+  select count(*) into v_live from punctual.ticks t
+   where t.queue = q.name and t.partition = p_partition.partition and t.closed_at is null and t.admitted and t.deadline_at > v_now
+     -- One that only looks stands in nobody's way, but its like's; one that somebody asked for in nobody's.
+     and t.looks_only = v_looks_only and t.asked_for is null;
+
+  insert into punctual.ticks as t (id, queue, partition, clock, path, schedule, slot, lap, chain, looks_only, asked_for, step, duplicate, admitted, started_at, deadline_at)
+  values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'clock', 'http'), p_tick->>'path', p_tick->>'schedule',
+          (p_tick->>'slot')::timestamptz, coalesce((p_tick->>'lap')::integer, 0), coalesce(p_tick->>'chain', p_tick->>'id')::uuid, v_looks_only, v_asked_for,
+          case when coalesce(p_partition.adaptive, q.adaptive) then punctual.adaptive_step(q, p_partition.partition, v_now) end,
+          exists (select from punctual.ticks s where s.queue = q.name and s.partition = p_partition.partition and not s.duplicate
+                     and s.looks_only = v_looks_only and s.asked_for is not distinct from v_asked_for
+                     and s.slot = (p_tick->>'slot')::timestamptz and s.lap = coalesce((p_tick->>'lap')::integer, 0)
+                     -- Two clocks may name the same instant, and one may have two entries for it.
+                     and s.clock = coalesce(p_tick->>'clock', 'http') and coalesce(s.path, '') = coalesce(p_tick->>'path', '')),
+          v_asked_for is not null or (v_live < v_max and (p_tick->>'lock' is distinct from 'held' or v_max > 1)),
+          v_now, v_now + make_interval(secs => (p_tick->>'limit_seconds')::double precision))
+  returning t.* into tick;
+  if not v_looks_only and v_asked_for is null then
+    update punctual.partitions p set last_tick_at = v_now where p.queue = q.name and p.partition = p_partition.partition;
+  end if;
+  is_new := true;
+end
+$$;

@@ -1,0 +1,107 @@
+-- Holds the keys of the jobs in p_rows until the transaction ends, so that two calls with one key see each other's jobs. 64 locks stand
+-- for all keys: a lock each for a thousand keys of a call would fill the lock table. In one order, so that calls never wait in a ring.
+create function punctual.lock_job_keys(p_rows jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_lock integer;
+begin
+  for v_lock in
+    select distinct hashtext(r.name || ':' || r.unique_key) & 63
+      from jsonb_to_recordset(p_rows) r (name text, unique_key text) where r.unique_key is not null order by 1
+  loop
+    perform pg_advisory_xact_lock(hashtext('punctual.jobs'), v_lock);
+  end loop;
+end
+$$;
+
+-- Makes the queues that p_names names and there are not, with what `default` has set; answers those that it did not make, since the
+-- API makes no more than 100 in all.
+create function punctual.add_job_queues(p_names text[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_new text[] := array(select distinct n from unnest(p_names) n
+                         where not exists (select from punctual.partitions p where p.queue = 'jobs' and p.partition = n));
+  v_room integer;
+begin
+  if v_new = '{}' then return v_new; end if;
+  perform pg_advisory_xact_lock(hashtext('punctual.jobs'), 64);
+  -- While we waited, another call may have made them. A new statement sees it.
+  select 100 - count(*) into v_room from punctual.partitions p where p.queue = 'jobs' and p.partition <> all (v_new);
+  if v_room < cardinality(v_new) then return v_new; end if;
+  insert into punctual.partitions (queue, partition, batch_limit, concurrency, max_ticks, timeout_seconds, budget_seconds, adaptive)
+  select 'jobs', n, d.batch_limit, d.concurrency, d.max_ticks, d.timeout_seconds, d.budget_seconds, d.adaptive
+    from unnest(v_new) n left join punctual.partitions d on d.queue = 'jobs' and d.partition = 'default'
+  on conflict do nothing;
+  return '{}';
+end
+$$;
+
+-- Creates jobs, all or none of them. p_rows: [{name, queue, payload, run_at, priority, unique_key, unique_seconds, max_attempts,
+-- timeout_seconds, most_seconds, expires_at}], already checked for form; most_seconds is the handler's own timeout. A job whose name and
+-- key are taken, there or earlier in the call, answers the one that has them; a cancelled one has given its key back.
+--
+-- Answers {rows: [{id, status, created}]} in the order asked, or {errors: [{index, field, message}]} and nothing was created.
+create function punctual.create_jobs(p_rows jsonb, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz;
+  v_asked jsonb;
+  v_errors jsonb;
+  v_refused text[];
+  v_answer jsonb;
+begin
+  select jsonb_agg(jsonb_build_object('index', r.index, 'field', 'timeout_seconds', 'message',
+           format('is %s; the queue %s gives a job %s s at most', r.timeout_seconds, r.queue, m.seconds)) order by r.index)
+    into v_errors
+    from (select (n - 1)::integer as index, e->>'queue' as queue, (e->>'timeout_seconds')::integer as timeout_seconds
+            from jsonb_array_elements(p_rows) with ordinality a (e, n)) r
+   cross join punctual.queues q
+    left join punctual.partitions d on d.queue = 'jobs' and d.partition = 'default'
+    left join punctual.partitions p on p.queue = 'jobs' and p.partition = r.queue
+   -- A queue that there is not will have what `default` has.
+   cross join lateral (select coalesce(case when p.partition is null then d.timeout_seconds else p.timeout_seconds end, q.timeout_seconds) as seconds) m
+   where q.name = 'jobs' and r.timeout_seconds > m.seconds;
+  if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
+
+  v_refused := punctual.add_job_queues(array(select e->>'queue' from jsonb_array_elements(p_rows) e));
+  if v_refused <> '{}' then
+    return jsonb_build_object('errors', (
+      select jsonb_agg(jsonb_build_object('index', n - 1, 'field', 'queue', 'message', format(
+               'there is no queue "%s", and the API makes no more than 100: insert it into punctual.partitions', e->>'queue')) order by n)
+        from jsonb_array_elements(p_rows) with ordinality a (e, n) where e->>'queue' = any (v_refused)));
+  end if;
+
+  perform punctual.lock_job_keys(p_rows);
+  v_now := coalesce(p_now, clock_timestamp());
+  -- Each with its place in the order, an id of its own, and the id of the job that has its key.
+  with asked as materialized (
+    select e, n, nextval(pg_get_serial_sequence('punctual.jobs', 'id')) as id from jsonb_array_elements(p_rows) with ordinality a (e, n)),
+  judged as (
+    select a.*, t.id as taken_by,
+           first_value(a.id) over (partition by a.e->>'name', a.e->>'unique_key' order by a.n) as first_id
+      from asked a
+      left join lateral (
+        select j.id from punctual.jobs j
+         where j.name = a.e->>'name' and j.unique_key = a.e->>'unique_key' and j.unique_until > v_now and j.status <> 'cancelled'
+         order by j.unique_until limit 1) t on true)
+  select jsonb_agg(jsonb_build_object('n', j.n, 'id', j.id, 'row', j.e, 'kept_id',
+           case when j.e->>'unique_key' is null then j.id else coalesce(j.taken_by, j.first_id) end) order by j.n)
+    into v_asked from judged j;
+
+  -- The payload by its key: as a column of the record a JSON null would be none.
+  insert into punctual.jobs (id, name, queue, payload, run_at, priority, unique_key, unique_until, max_attempts, timeout_seconds, expires_at, created_at)
+  select a.id, r.name, r.queue, a."row"->'payload', coalesce(r.run_at, v_now), coalesce(r.priority, 1), r.unique_key,
+         case when r.unique_key is not null then coalesce(v_now + make_interval(secs => r.unique_seconds), 'infinity') end,
+         r.max_attempts, coalesce(r.timeout_seconds, r.most_seconds), r.expires_at, v_now
+    from jsonb_to_recordset(v_asked) a (n integer, id bigint, kept_id bigint, "row" jsonb)
+   cross join lateral jsonb_to_record(a."row") r (name text, queue text, run_at timestamptz, priority smallint, unique_key text,
+           unique_seconds integer, max_attempts integer, timeout_seconds integer, most_seconds integer, expires_at timestamptz)
+   where a.id = a.kept_id
+   order by a.n;
+
+  select jsonb_agg(jsonb_build_object('id', j.id::text, 'status', j.status, 'created', a.id = a.kept_id) order by a.n) into v_answer
+    from jsonb_to_recordset(v_asked) a (n integer, id bigint, kept_id bigint)
+    join punctual.jobs j on j.id = a.kept_id;
+  return jsonb_build_object('rows', coalesce(v_answer, '[]'));
+end
+$$;

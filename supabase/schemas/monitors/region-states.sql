@@ -1,0 +1,27 @@
+-- How the regions stand. One is healthy if its ticks are seen, nobody paused it, and its network works as far as is known.
+create function punctual.region_states(
+  p_now timestamptz, out name text, out is_default boolean, out is_healthy boolean, out reason text, out last_tick_at timestamptz)
+returns setof record
+language sql stable set search_path = '' as $$
+  select r.name, r.is_default, w.reason is null, w.reason, p.last_tick_at
+    from punctual.regions r
+    left join punctual.partitions p on p.queue = 'monitors' and p.partition = r.name
+   cross join lateral (select case
+      when p.paused_at <= p_now then 'it is paused' || coalesce(': ' || p.paused_reason, '')
+      when p.last_tick_at is null then 'no tick of it was ever seen'
+      when p.last_tick_at < p_now - make_interval(secs => r.unseen_seconds) then 'no tick of it was seen for '
+        || case when p_now - p.last_tick_at < interval '2 hours' then round(extract(epoch from p_now - p.last_tick_at) / 60) || ' minutes'
+                when p_now - p.last_tick_at < interval '2 days' then round(extract(epoch from p_now - p.last_tick_at) / 3600) || ' hours'
+                else round(extract(epoch from p_now - p.last_tick_at) / 86400) || ' days' end
+      when r.network_broken_until > p_now then 'none of its canaries answers: its network is broken' end as reason) w
+$$;
+
+-- Where a monitor is to be checked from: at home; where that is not healthy in the default region; where that is none either, or is not one
+-- of p_only, in another that is. p_healthy: the names of the healthy ones, the default one first if it is among them.
+create function punctual.choose_region(p_id bigint, p_home text, p_only text[], p_healthy text[], p_default text) returns text
+language sql immutable set search_path = '' as $$
+  select case
+    when p_home = any (p_healthy) then p_home
+    when p_default = any (p_healthy) and (p_only is null or p_default = any (p_only)) then p_default
+    else coalesce((select h from unnest(p_healthy) h where p_only is null or h = any (p_only) order by md5(h || p_id) limit 1), p_home, p_default) end
+$$;

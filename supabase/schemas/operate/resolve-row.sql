@@ -1,0 +1,55 @@
+-- Says how a dead row is brought back. An enrolment goes back to the step that failed, so that its message is not sent beside it. Any other
+-- row is made pending by hand: see requeue_by_hand. p_row: as it stands.
+create function punctual.redo_hint(q punctual.queues, p_row jsonb) returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_enrolment text := case q.name when 'enrolments' then p_row->>'id' when 'dm_queue' then p_row->>'enrolment_id' end;
+begin
+  if v_enrolment is not null then return format('To try its step again: POST /api/enrolments/%s/resume.', v_enrolment); end if;
+  return punctual.render_sql(q, 'To do it again, run: update %I.%I set {status} = %L, attempts = 0 where id = %L', q.table_schema, q.table_name,
+                             q.pending_word, p_row->>'id');
+end
+$$;
+
+-- An operator's decision on an unknown row: done, pending (it is sent again), dead or cancelled, or the queue's word for it. A pending row may be cancelled as well.
+-- p_attempt: the attempt that it is about; of another one nothing is decided. Proof that comes later still prevails. Answers {status}.
+create function punctual.resolve_row(
+  p_queue text, p_id text, p_decision text, p_by text default null, p_note text default null, p_attempt integer default null,
+  p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  q punctual.queues := punctual.read_queue(p_queue);
+  v_decision text := punctual.state_of(q, p_decision);
+  v_row record;
+begin
+  if v_decision is null or v_decision not in ('done', 'pending', 'dead', 'cancelled') then
+    raise exception 'the decision is "%"', p_decision
+      using errcode = '22023', hint = format('It is %s, %s, %s or %s.', q.done_word, q.pending_word, q.dead_word, q.cancelled_word);
+  end if;
+  if q.source = 'pgmq' then return punctual.resolve_message(q, p_id, v_decision, p_by, p_note, v_now); end if;
+  if not punctual.is_id(q, p_id) then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
+  perform set_config('punctual.settles', q.name, true);
+  select * into v_row from punctual.lock_row(q, p_id, true);
+  if v_row.id is null then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
+  -- The truth may have come by webhook already. If so this call is refused, nothing of it stays, and the next tick writes it.
+  if q.delivery = 'at-most-once' and punctual.apply_receipts(q, array[p_id], v_now) > 0 then
+    select * into v_row from punctual.lock_row(q, p_id, true);
+  end if;
+  if v_row.state is distinct from 'unknown' and not (v_row.state = 'pending' and v_decision = 'cancelled') then
+    raise exception 'the row is %', v_row.content->>q.status_column using errcode = 'PT409', detail = v_row.content->>q.status_column,
+      hint = case when v_row.state = 'dead' and v_decision <> 'cancelled' then punctual.redo_hint(q, v_row.content) else '' end;
+  end if;
+  if p_attempt <> (v_row.content->>'attempts')::integer then
+    raise exception 'the row was attempted again since, and is %', v_row.content->>q.status_column
+      using errcode = 'PT409', detail = v_row.content->>q.status_column;
+  end if;
+  perform punctual.settle_otherwise(q, p_id, v_decision,
+    case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end, null, 'decided',
+    format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
+           when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', '')), v_now);
+  perform set_config('punctual.settles', '', true);
+  return jsonb_build_object('status', case v_decision when 'done' then q.done_word when 'pending' then q.pending_word
+                                      when 'dead' then q.dead_word else q.cancelled_word end);
+end
+$$;

@@ -1,0 +1,122 @@
+-- The daily limit on a day, in a queue: the account's or the queue's own, grown so far.
+create function punctual.daily_limit_on(p_account punctual.accounts, p_pace punctual.pace, p_day date) returns integer
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_full integer := coalesce(p_pace.daily_limit, p_account.daily_limit);
+  v_last integer := p_account.ramp_days - 1;
+  v_day integer := greatest(0, p_day - p_account.ramp_started_on);
+begin
+  if v_full = 0 or p_account.ramp_started_on is null or v_day >= v_last then return v_full; end if;
+  -- In whole numbers, so that no rounding takes a message away.
+  return greatest(1, v_full::bigint * (p_account.ramp_from_percent * v_last + (100 - p_account.ramp_from_percent) * v_day) / (100 * v_last));
+end
+$$;
+
+-- The first midnight after p_at.
+create function punctual.next_midnight(p_zone text, p_at timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return (date_trunc('day', p_at at time zone p_zone) + interval '1 day') at time zone p_zone;
+end
+$$;
+
+-- What was claimed so far of the day that p_now is in, and when that day ends. One that was counted lasts to the first midnight from its end on,
+-- so that a change of time zone wins no second helping.
+create function punctual.used_of_day(
+  p_used integer, p_until timestamptz, p_zone text, p_now timestamptz, out used integer, out until timestamptz)
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_until > date_trunc('day', p_now, p_zone) then
+    used := p_used;
+    until := case when p_until > p_now then p_until else punctual.next_midnight(p_zone, p_until - interval '1 microsecond') end;
+  else
+    used := 0;
+    until := punctual.next_midnight(p_zone, p_now);
+  end if;
+end
+$$;
+
+-- When an account may go, and all that it waits for until then: [{kind, until, text}]; reason is the last of them in time. open_at is
+-- p_now for an account that may go now, and 'infinity' for one that may not before somebody changes something.
+create function punctual.account_opening(
+  p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz, out open_at timestamptz, out reason text, out waits jsonb)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_day record;
+  v_limit integer;
+  v_claims integer := cardinality(p_pace.recent);
+  v_last timestamptz := p_pace.recent[v_claims];
+  v_hours jsonb := coalesce(p_pace.hours, p_account.hours);
+  v_wait record;
+  v_until timestamptz;
+begin
+  open_at := p_now;
+  waits := '[]';
+  select * into v_day from punctual.used_of_day(p_pace.used, p_pace.used_until, p_account.time_zone, p_now);
+
+  v_limit := punctual.daily_limit_on(p_account, p_pace, (p_now at time zone p_account.time_zone)::date);
+  if v_limit = 0 then
+    waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', timestamptz 'infinity', 'text', 'daily limit is 0');
+  elsif v_day.used >= v_limit then
+    v_until := punctual.next_midnight(p_account.time_zone, v_day.until - interval '1 microsecond');
+    -- The limit of an account that was moved may grow before the day that counts is over.
+    if punctual.daily_limit_on(p_account, p_pace, (p_now at time zone p_account.time_zone)::date + 1) > v_day.used then
+      v_until := least(v_until, punctual.next_midnight(p_account.time_zone, p_now));
+    end if;
+    -- Where clocks go back over midnight, the next day begins twice.
+    if v_until <= p_now then v_until := p_now + interval '15 minutes'; end if;
+    waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', v_until, 'text', 'daily limit reached');
+  end if;
+
+  v_limit := coalesce(p_pace.hourly_limit, p_account.hourly_limit);
+  v_until := p_pace.recent[v_claims - v_limit + 1] + interval '1 hour';
+  if v_until > p_now then
+    waits := waits || jsonb_build_object('kind', 'hourly_limit', 'until', v_until, 'text', 'hourly limit reached');
+  end if;
+
+  -- The share of the jitter comes from the claim that the gap begins with, so that it is the same whoever asks.
+  v_until := v_last + make_interval(secs => coalesce(p_pace.gap_seconds, p_account.gap_seconds)
+    + coalesce(p_pace.gap_jitter_seconds, p_account.gap_jitter_seconds)
+      * (hashtextextended(p_account.id::text || extract(epoch from v_last), 0) & 65535) / 65536.0);
+  if v_until > p_now then
+    waits := waits || jsonb_build_object('kind', 'gap', 'until', v_until, 'text', 'keeps the gap between two messages');
+  end if;
+
+  if p_account.paused_until > p_now then
+    waits := waits || jsonb_build_object('kind', 'paused', 'until', p_account.paused_until,
+                                         'text', coalesce('paused: ' || p_account.paused_reason, 'paused'));
+  end if;
+  if p_pace.retry_at > p_now then
+    waits := waits || jsonb_build_object('kind', 'account_retry', 'until', p_pace.retry_at, 'text', 'its next row failed and is tried again');
+  end if;
+  if p_account.refused is not null then
+    select max(p.busy_until) into v_until from punctual.pace p where p.account_id = p_account.id and p.queue <> p_pace.queue and p.busy_until > p_now;
+    if v_until is not null then
+      waits := waits || jsonb_build_object('kind', 'running', 'until', v_until, 'text', 'was refused, and is tried with a row of another queue');
+    end if;
+  end if;
+  if p_pace.busy_until > p_now then
+    waits := waits || jsonb_build_object('kind', 'running', 'until', p_pace.busy_until, 'text', 'a row is running');
+  end if;
+
+  for v_wait in select (w->>'until')::timestamptz as until, w->>'text' as text from jsonb_array_elements(waits) w loop
+    if v_wait.until > open_at then
+      open_at := v_wait.until;
+      reason := v_wait.text;
+    end if;
+  end loop;
+  -- All else has passed by then; whether the account is open at that hour is another question.
+  if v_hours is not null and open_at < 'infinity' then
+    v_until := punctual.next_open_at(v_hours, p_account.time_zone, open_at);
+    if v_until > open_at then
+      open_at := v_until;
+      reason := case when v_until < 'infinity' then 'outside its hours' else 'it has no hours' end;
+      waits := waits || jsonb_build_object('kind', 'hours', 'until', v_until, 'text', reason);
+    end if;
+  end if;
+exception when invalid_parameter_value then
+  open_at := 'infinity';
+  reason := format('time zone "%s" is unknown', p_account.time_zone);
+  waits := jsonb_build_array(jsonb_build_object('kind', 'time_zone', 'until', open_at, 'text', reason));
+end
+$$;

@@ -1,0 +1,82 @@
+-- Ends the wait of an account for a row that is no more to be tried again, and for no other's: the hold is of the row that was claimed last.
+-- p_row: as it stood while it held.
+create function punctual.end_hold(q punctual.queues, p_row jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_later boolean;
+begin
+  if q.account_column is null or p_row->>q.status_column <> q.pending_word or p_row->>'claimed_at' is null then return; end if;
+  execute punctual.render_sql(q, 'select exists (select from %I.%I t where t.{status} = %L and t.%I = $1 and t.claimed_at > $2)',
+                 q.table_schema, q.table_name, q.pending_word, q.account_column)
+  into v_later using (p_row->>q.account_column)::uuid, (p_row->>'claimed_at')::timestamptz;
+  if v_later then return; end if;
+  update punctual.pace p set retry_at = null, next_ok_at = '-infinity', waiting_for = null, ready_at = p_now
+   where p.queue = q.name and p.account_id = (p_row->>q.account_column)::uuid and p.retry_at > p_now;
+end
+$$;
+
+-- An account has a pace in every queue that has accounts.
+create function punctual.add_account_pace() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  insert into punctual.pace (queue, account_id, provider)
+  select q.name, new.id, new.provider from punctual.queues q where q.account_column is not null
+  on conflict (queue, account_id) do nothing;
+  return null;
+end
+$$;
+create trigger add_account_pace after insert on punctual.accounts
+  for each row execute function punctual.add_account_pace();
+
+-- What was reckoned from the old settings no longer holds: the next tick judges anew. One statement locks its paces in the order that
+-- settles do.
+create function punctual.forget_account_waits() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  update punctual.pace p
+     set provider = l.provider, next_ok_at = '-infinity', waiting_for = null, ready_at = null,
+         -- Who ends a pause has seen to what led to it: see end_account_refusal.
+         refused = case when not l.resumes then p.refused end
+    from (select x.queue, x.account_id, n.provider,
+                 coalesce(n.paused_until, '-infinity') < coalesce(o.paused_until, '-infinity') as resumes
+            from new_accounts n
+            join old_accounts o on o.id = n.id
+            join punctual.pace x on x.account_id = n.id
+           where (o.provider, o.time_zone, o.daily_limit, o.hourly_limit, o.gap_seconds, o.gap_jitter_seconds, o.hours,
+                  o.ramp_started_on, o.ramp_days, o.ramp_from_percent, o.paused_until, o.refused is null)
+                 is distinct from
+                 (n.provider, n.time_zone, n.daily_limit, n.hourly_limit, n.gap_seconds, n.gap_jitter_seconds, n.hours,
+                  n.ramp_started_on, n.ramp_days, n.ramp_from_percent, n.paused_until, n.refused is null)
+           order by x.queue, x.account_id for no key update of x) l
+   where p.queue = l.queue and p.account_id = l.account_id;
+  return null;
+end
+$$;
+
+create function punctual.end_account_refusal() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.refused := null;
+  return new;
+end
+$$;
+create trigger end_account_refusal before update of paused_until on punctual.accounts
+  for each row when (old.refused is not null and coalesce(new.paused_until, '-infinity') < coalesce(old.paused_until, '-infinity'))
+  execute function punctual.end_account_refusal();
+
+create trigger forget_account_waits after update on punctual.accounts
+  referencing old table as old_accounts new table as new_accounts
+  for each statement execute function punctual.forget_account_waits();
+
+-- The same for a queue's own settings. The columns are named, so that it costs claims and settles nothing.
+create function punctual.forget_pace_wait() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.next_ok_at := '-infinity';
+  new.waiting_for := null;
+  new.ready_at := null;
+  return new;
+end
+$$;
+create trigger forget_pace_wait before update of daily_limit, hourly_limit, gap_seconds, gap_jitter_seconds, hours on punctual.pace
+  for each row execute function punctual.forget_pace_wait();

@@ -1,0 +1,28 @@
+-- What is known of people, and how it is deleted: by retention, where an enrolment is over, and at once, where a person asks for it.
+
+-- Deletes the variables, the last reply and the timeline of enrolments that were over before p_before, p_limit of them at most. Who it was and
+-- how far they came stays: whoever was in a sequence is not to be in it once more. Answers how many.
+create function punctual.prune_enrolment_texts(p_before timestamptz, p_limit integer, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_ids bigint[] := array(
+    select e.id from punctual.enrolments e where e.finished_at < p_before and e.texts_gone_at is null
+     order by e.finished_at limit p_limit for no key update skip locked);
+begin
+  perform punctual.delete_enrolment_texts(v_ids, p_now);
+  return cardinality(v_ids);
+end
+$$;
+
+-- The caller holds their locks. Answers how many events there were.
+create function punctual.delete_enrolment_texts(p_ids bigint[], p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_events integer;
+begin
+  delete from punctual.enrolment_events v where v.enrolment_id = any (p_ids);
+  get diagnostics v_events = row_count;
+  update punctual.enrolments e set variables = '{}', last_reply = null, texts_gone_at = p_now where e.id = any (p_ids);
+  return v_events;
+end
+$$;

@@ -1,0 +1,97 @@
+-- {state, vt, attempts, last_error, finished_at, lease_expires_at, claim_id} of a message, wherever it is; null where it is nowhere.
+create function punctual.find_message(q punctual.queues, p_id text) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_partition text;
+  v_msg_id bigint;
+  v_found record;
+  v_line punctual.messages;
+  v_message jsonb;
+  v_aside punctual.set_aside_messages;
+begin
+  select s.partition, s.msg_id into v_partition, v_msg_id from punctual.split_message_id(p_id) s;
+  if v_partition is null then return null; end if;
+  select * into v_line from punctual.messages m where m.partition = v_partition and m.msg_id = v_msg_id;
+  select * into v_found from punctual.find_message_table(v_partition);
+  if v_found.fault is null and exists (select from punctual.partitions p where p.queue = q.name and p.partition = v_partition) then
+    execute format('select to_jsonb(t) from pgmq.%I t where t.msg_id = $1', v_found.message_table) into v_message using v_msg_id;
+    if v_message is not null then
+      if v_line.enqueued_at is distinct from (v_message->>'enqueued_at')::timestamptz then v_line := null; end if;
+      return jsonb_build_object('state', case when v_line.state = 'running' then 'running' else 'pending' end, 'partition', v_partition,
+        'vt', v_message->'vt', 'read_by_another', v_line.read_ct is not null and (v_message->>'read_ct')::integer <> v_line.read_ct,
+        'attempts', coalesce(v_line.attempts, 0), 'last_error', v_line.last_error, 'lease_expires_at', v_line.lease_expires_at, 'claim_id', v_line.claim_id);
+    end if;
+  end if;
+  select * into v_aside from punctual.set_aside_messages s where s.partition = v_partition and s.msg_id = v_msg_id order by s.set_aside_at desc limit 1;
+  if found then
+    return jsonb_build_object('state', case when v_aside.cancelled_at is null then 'dead' else 'cancelled' end, 'partition', v_partition,
+      'attempts', v_aside.attempts, 'last_error', v_aside.last_error, 'finished_at', coalesce(v_aside.cancelled_at, v_aside.set_aside_at),
+      'enqueued_at', v_aside.enqueued_at);
+  end if;
+  if v_line.state = 'done' then
+    return jsonb_build_object('state', 'done', 'partition', v_partition, 'attempts', v_line.attempts, 'finished_at', v_line.finished_at);
+  end if;
+  if v_found.fault is null then
+    execute format('select to_jsonb(t) from pgmq.%I t where t.msg_id = $1', v_found.archive_table) into v_message using v_msg_id;
+    if v_message is not null then
+      return jsonb_build_object('state', 'done', 'partition', v_partition, 'attempts', 0, 'finished_at', v_message->'archived_at');
+    end if;
+  end if;
+  return null;
+end
+$$;
+
+-- The answer of explain_row, for a message.
+create function punctual.explain_message(q punctual.queues, p_id text, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_message jsonb := punctual.find_message(q, p_id);
+  v_state text := v_message->>'state';
+  v_partition punctual.partitions;
+  v_due timestamptz;
+  v_waits jsonb := '[]';
+  v_tick jsonb;
+begin
+  if v_message is null then return null; end if;
+  select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_message->>'partition';
+  v_due := case when (v_message->>'vt')::timestamptz in ('infinity', '-infinity') then null
+                else p_now + ((v_message->>'vt')::timestamptz - clock_timestamp()) end;
+  if v_state = 'pending' then
+    if (v_message->>'vt')::timestamptz = 'infinity' then
+      v_waits := v_waits || punctual.wait_of('never_due', null, 'vt is infinity');
+    elsif v_due > p_now then
+      v_waits := v_waits || case
+        when (v_message->>'read_by_another')::boolean then punctual.wait_of('due', v_due, 'not visible: another consumer has read it')
+        when (v_message->>'attempts')::integer > 0 then punctual.wait_of('retry', v_due, 'its last attempt failed; it is visible again then')
+        else punctual.wait_of('due', v_due, 'not visible yet: delayed, or read by another consumer') end;
+    end if;
+    if q.paused_at <= p_now then
+      v_waits := v_waits || punctual.wait_of('queue_paused', null, 'the queue is paused' || coalesce(': ' || q.paused_reason, ''));
+    end if;
+    if v_partition.paused_at <= p_now then
+      v_waits := v_waits || punctual.wait_of('partition_paused', null, 'the partition is paused' || coalesce(': ' || v_partition.paused_reason, ''));
+    end if;
+    if v_waits = '[]' then
+      v_waits := punctual.wait_of('tick', null, case when v_partition.last_tick_at is null then 'no tick has come yet' else 'the next tick takes it' end);
+    end if;
+  elsif v_state = 'running' then
+    select jsonb_build_object('id', t.id, 'clock', t.clock, 'started_at', t.started_at, 'deadline_at', t.deadline_at) into v_tick
+      from (select * from punctual.ticks x where x.queue = q.name order by x.started_at desc limit 200) t
+     where t.claims @> jsonb_build_array(jsonb_build_object('claim_id', v_message->'claim_id')) limit 1;
+    v_waits := punctual.wait_of('lease', (v_message->>'lease_expires_at')::timestamptz, 'a tick is at work on it, or died; its lease ends then');
+  elsif v_state = 'dead' then
+    v_waits := punctual.wait_of('operator', null, 'it was set aside: send it back, or throw it away');
+  end if;
+  return jsonb_build_object(
+    'id', p_id, 'queue', q.name, 'state', v_state,
+    'status', case v_state when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
+                           when 'dead' then q.dead_word else q.cancelled_word end,
+    'due_at', v_due, 'attempts', (v_message->>'attempts')::integer, 'max_attempts', punctual.max_message_attempts(q, v_message->>'partition'),
+    'last_error', v_message->>'last_error', 'finished_at', v_message->>'finished_at', 'waits', v_waits, 'ahead', null,
+    'expected_at', case when v_state = 'pending' and not v_waits @> '[{"until": null}]' then greatest(v_due, p_now)
+                        when v_state = 'pending' and v_waits->0->>'kind' = 'tick' then p_now end,
+    'tick', v_tick, 'lease_expires_at', case when v_state = 'running' then v_message->>'lease_expires_at' end, 'reconcile', null,
+    'history', (select coalesce(jsonb_agg(jsonb_build_object('at', h.at, 'event', h.event, 'text', h.text) order by h.id), '[]')
+                  from (select * from punctual.history x where x.queue = q.name and x.row_id = p_id order by x.id desc limit 200) h));
+end
+$$;

@@ -1,0 +1,37 @@
+-- An operator's word on a message that was set aside: `pending` sends it back into its pgmq queue, where its attempts begin anew,
+-- `cancelled` throws it away. PT404 where there is no such message, PT409 for one that was not set aside.
+create function punctual.resolve_message(
+  q punctual.queues, p_id text, p_decision text, p_by text, p_note text, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_partition text;
+  v_msg_id bigint;
+  v_message jsonb;
+  v_word text;
+begin
+  select s.partition, s.msg_id into v_partition, v_msg_id from punctual.split_message_id(p_id) s;
+  perform from punctual.set_aside_messages s where s.partition = v_partition and s.msg_id = v_msg_id for update;
+  v_message := punctual.find_message(q, p_id);
+  if v_message is null then raise exception 'there is no row % in %', p_id, q.name using errcode = 'PT404'; end if;
+  v_word := case v_message->>'state' when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
+                                     when 'dead' then q.dead_word else q.cancelled_word end;
+  if v_message->>'state' <> 'dead' or p_decision is null or p_decision not in ('pending', 'cancelled') then
+    raise exception 'the row is %', v_word using errcode = 'PT409', detail = v_word,
+      hint = 'A message that was set aside is sent back (pending) or thrown away (cancelled).';
+  end if;
+  if p_decision = 'pending' then
+    if not punctual.put_message_back(v_partition, v_msg_id, (v_message->>'enqueued_at')::timestamptz) then
+      raise exception 'another message has the number % in the pgmq queue "%" by now', v_msg_id, v_partition using errcode = 'PT409', detail = v_word,
+        hint = 'The queue was made anew. Send it by hand: its text is in punctual.set_aside_messages.';
+    end if;
+    delete from punctual.messages m where m.partition = v_partition and m.msg_id = v_msg_id;
+  else
+    update punctual.set_aside_messages s set cancelled_at = p_now
+     where s.partition = v_partition and s.msg_id = v_msg_id and s.enqueued_at = (v_message->>'enqueued_at')::timestamptz;
+  end if;
+  insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_id, p_now, 'decided', left(
+    format('%s decided: %s%s', coalesce(p_by, 'an operator'), case when p_decision = 'pending' then 'send it back' else 'throw it away' end,
+           coalesce(' (' || p_note || ')', '')), 2000));
+  return jsonb_build_object('status', case when p_decision = 'pending' then q.pending_word else q.cancelled_word end);
+end
+$$;

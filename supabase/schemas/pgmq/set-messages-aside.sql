@@ -1,0 +1,43 @@
+create function punctual.died_message() returns text
+language sql immutable set search_path = '' as $$
+  select 'the tick died while this message was being handled'
+$$;
+
+-- Messages whose lines have become `dead` leave pgmq's queue and stand where an operator finds them, all in this transaction.
+create function punctual.set_messages_aside(q punctual.queues, p_partition text, p_ids bigint[], p_event text, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute format(
+    'insert into punctual.set_aside_messages (partition, msg_id, enqueued_at, message, headers, read_ct, attempts, last_error, set_aside_at) '
+    'select m.partition, t.msg_id, t.enqueued_at, t.message, to_jsonb(t)->''headers'', t.read_ct, m.attempts, m.last_error, $3 '
+    'from pgmq.%I t join punctual.messages m on m.partition = $1 and m.msg_id = t.msg_id where t.msg_id = any ($2)',
+    punctual.need_message_table(p_partition)) using p_partition, p_ids, p_now;
+  perform from pgmq.delete(p_partition, p_ids);
+  insert into punctual.history (queue, row_id, at, event, text)
+  select q.name, m.partition || ':' || m.msg_id, p_now, p_event, m.last_error
+    from punctual.messages m where m.partition = p_partition and m.msg_id = any (p_ids) order by m.msg_id;
+end
+$$;
+
+-- One that was set aside is in pgmq's queue again under its old number, and visible. False: another message has that number by now.
+create function punctual.put_message_back(p_partition text, p_msg_id bigint, p_enqueued_at timestamptz) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_table text := punctual.need_message_table(p_partition);
+  -- Before 1.5 pgmq's messages had none.
+  v_headers text := case when exists (
+    select from pg_catalog.pg_attribute a where a.attrelid = format('pgmq.%I', v_table)::regclass and a.attname = 'headers') then ', headers' else '' end;
+  v_count integer;
+begin
+  execute format(
+    'insert into pgmq.%1$I (msg_id, read_ct, enqueued_at, vt, message%2$s) overriding system value '
+    'select s.msg_id, s.read_ct, s.enqueued_at, clock_timestamp(), s.message%2$s from punctual.set_aside_messages s '
+    'where s.partition = $1 and s.msg_id = $2 and s.enqueued_at = $3 on conflict do nothing', v_table, v_headers)
+  using p_partition, p_msg_id, p_enqueued_at;
+  get diagnostics v_count = row_count;
+  if v_count > 0 then
+    delete from punctual.set_aside_messages s where s.partition = p_partition and s.msg_id = p_msg_id and s.enqueued_at = p_enqueued_at;
+  end if;
+  return v_count > 0;
+end
+$$;

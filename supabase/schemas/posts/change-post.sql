@@ -1,0 +1,74 @@
+-- A post as its owner sees it.
+create function punctual.describe_post(p_post punctual.posts) returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_build_object('id', p_post.id::text, 'account_id', p_post.account_id, 'status', p_post.status, 'body', p_post.body,
+    'media_urls', p_post.media_urls, 'scheduled_for', p_post.scheduled_for, 'published_at', p_post.published_at,
+    'provider_post_id', p_post.provider_post_id, 'permalink', p_post.permalink, 'priority', p_post.priority, 'expires_at', p_post.expires_at,
+    'attempts', p_post.attempts, 'last_error', p_post.last_error, 'created_at', p_post.created_at, 'finished_at', p_post.finished_at)
+$$;
+
+-- The id in p_id; what has another form is the id of none.
+create function punctual.post_id(p_id text) returns bigint
+language plpgsql immutable set search_path = '' as $$
+begin
+  if p_id ~ '^[0-9]{1,18}$' then return p_id::bigint; end if;
+  raise exception 'there is no post %', left(p_id, 100) using errcode = 'PT404';
+end
+$$;
+
+create function punctual.read_post(p_id text) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_post punctual.posts;
+begin
+  select * into v_post from punctual.posts p where p.id = punctual.post_id(p_id);
+  if not found then raise exception 'there is no post %', p_id using errcode = 'PT404'; end if;
+  return punctual.describe_post(v_post);
+end
+$$;
+
+-- Waits for whoever has the post at the moment; from then on no tick can claim it before this transaction ends. Refuses one that is not
+-- scheduled any more.
+create function punctual.lock_scheduled_post(p_id text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_status text;
+begin
+  select p.status into v_status from punctual.posts p where p.id = punctual.post_id(p_id) for no key update;
+  if v_status is null then raise exception 'there is no post %', p_id using errcode = 'PT404'; end if;
+  if v_status <> 'scheduled' then
+    raise exception 'the post is %', v_status using errcode = 'PT409', detail = v_status;
+  end if;
+end
+$$;
+
+-- Changes a post that is scheduled still: what is named of {body, media_urls, scheduled_for, expires_at, priority}, already checked for
+-- form; what is accepted is what goes out. Answers the post as read_post does.
+create function punctual.update_post(p_id text, p_changes jsonb, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_post punctual.posts;
+begin
+  perform punctual.lock_scheduled_post(p_id);
+  update punctual.posts p set
+    (body, media_urls, scheduled_for, expires_at, priority)
+    = (select n.body, n.media_urls, n.scheduled_for, n.expires_at, n.priority from jsonb_populate_record(p, p_changes) n),
+    next_attempt_at = case when p_changes ? 'scheduled_for' then null else p.next_attempt_at end
+   where p.id = p_id::bigint
+  returning p.* into v_post;
+  -- Where it is what its account waits for: those behind it need not wait for one that is put off.
+  if p_changes ? 'scheduled_for' then perform punctual.end_hold(punctual.read_queue('posts'), to_jsonb(v_post), v_now); end if;
+  return punctual.describe_post(v_post);
+end
+$$;
+
+-- Cancels a post that is scheduled still. Answers {id, status}.
+create function punctual.cancel_post(p_id text, p_by text default null, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+begin
+  perform punctual.lock_scheduled_post(p_id);
+  return jsonb_build_object('id', p_id::bigint::text)
+    || punctual.resolve_row('posts', p_id::bigint::text, 'cancelled', p_by, 'cancelled before it went out', null, p_now);
+end
+$$;

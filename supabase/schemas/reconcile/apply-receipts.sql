@@ -1,0 +1,103 @@
+-- Which receipts are to be applied to rows, 200 at most. Those that tell what is known already, three to a message, are dealt with here, all at once.
+-- Each row is looked up by its key, whatever its state: planned as a join, all rows of that state may be read for each receipt.
+insert into punctual.templates (verb, text) values ('pick_receipts', $template$
+create function {function}(p_now timestamptz) returns bigint[]
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+#variable_conflict use_variable
+begin
+  update punctual.receipts r set applied_at = p_now
+   where r.id = any (array(
+           select x.id from punctual.receipts x
+            cross join lateral (select o.{status} as status from {table} o where o.id = x.row_id::{id_type} limit 1) t
+            where x.queue = {queue} and x.applied_at is null and x.status <> 'failed' and t.status = {done}
+            limit 2000 for no key update of x skip locked));
+  return array(
+    select r.id from punctual.receipts r
+      left join lateral (select o.{status} as status from {table} o where o.id = r.row_id::{id_type} limit 1) t on true
+     where r.queue = {queue} and r.applied_at is null and (t.status = {running}) is not true and {unfailed}
+     order by r.row_id limit 200);
+end
+$$
+$template$);
+
+-- Makes use of receipts that name rows: of these rows (p_ids), or, when null, of all that nobody has made use of yet, a bounded number. Rows
+-- that are running are left to their own settle, which comes here; those that could not be written are tried again in an hour.
+create function punctual.apply_receipts(q punctual.queues, p_ids text[], p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_receipt punctual.receipts;
+  v_ids bigint[];
+  v_count integer := 0;
+begin
+  if p_ids = '{}' then return 0; end if;
+  if p_ids is null then
+    -- The common case: a look at the index, and no plan to be made.
+    if not exists (select from punctual.receipts r where r.queue = q.name and r.applied_at is null) then return 0; end if;
+    execute format('select punctual.%I($1)', q.name || '.pick_receipts') into v_ids using p_now;
+  else
+    v_ids := array(select r.id from punctual.receipts r where r.queue = q.name and r.applied_at is null and r.row_id = any (p_ids));
+  end if;
+  for v_receipt in
+    select * from punctual.receipts r
+     where r.id = any (v_ids) order by r.id for no key update skip locked
+  loop
+    begin
+      v_count := v_count + punctual.apply_receipt(q, v_receipt, p_now)::integer;
+    exception when others then
+      -- A row that its table's own triggers or checks let nobody write must not keep the others.
+      perform punctual.note_error(q, v_receipt.row_id, format('what the provider told of it could not be made use of: %s', sqlerrm), p_now);
+    end;
+    exit when punctual.is_call_over();
+  end loop;
+  return v_count;
+end
+$$;
+
+-- Answers whether it settled the row.
+create function punctual.apply_receipt(q punctual.queues, p_receipt punctual.receipts, p_now timestamptz) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_row record;
+  v_settles boolean := false;
+begin
+  select * into v_row from punctual.lock_row(q, p_receipt.row_id, false);
+  -- Running, or locked by a settle: there will be a next time.
+  if v_row.state = 'running' or (v_row.id is null and punctual.row_exists(q, p_receipt.row_id)) then return false; end if;
+  -- Another database behind the same provider has rows of the same ids: only an attempt of this row's counts, made as this account.
+  if v_row.id is not null and punctual.is_own(q, v_row.content, v_row.reconcile, p_receipt) then
+    if p_receipt.status = 'failed' then
+      -- The provider took the latest attempt and could not deliver it. Where it was delivered all the same, that is the later word.
+      v_settles := v_row.state in ('unknown', 'done') and v_row.claim_id::text = split_part(p_receipt.reference, '/', 3)
+               and coalesce(v_row.content->>q.proof_column = p_receipt.message_id, true) and not punctual.is_told(p_receipt, '{delivered, read}');
+      if v_settles then
+        perform punctual.settle_otherwise(q, v_row.id, 'dead', coalesce(p_receipt.error, 'the provider could not deliver it'), null, 'receipt',
+          format('the provider says that it could not deliver it: %s', coalesce(p_receipt.error, 'no reason given')), p_now);
+      end if;
+    elsif p_receipt.status in ('sent', 'delivered', 'read') then
+      v_settles := v_row.state in ('unknown', 'pending', 'dead', 'cancelled')
+               and (p_receipt.status <> 'sent' or not punctual.is_told(p_receipt, '{failed}'));
+      if v_settles then
+        perform punctual.settle_otherwise(q, v_row.id, 'done', null, case when q.proof_column is not null then
+            jsonb_build_object(q.proof_column, p_receipt.message_id) end, 'receipt',
+          format('the provider says that it is %s', p_receipt.status), p_now);
+      end if;
+    end if;
+  end if;
+  update punctual.receipts r set applied_at = p_now where r.id = p_receipt.id;
+  return coalesce(v_settles, false);
+end
+$$;
+
+-- Whether a receipt is of an attempt of this row: the latest, one that was uncertain, or, told by the row and the person that it names, one
+-- that a restore of the database has lost.
+create function punctual.is_own(q punctual.queues, p_content jsonb, p_reconcile jsonb, p_receipt punctual.receipts) returns boolean
+language sql stable set search_path = '' as $$
+  select (coalesce(p_content->>'claim_id' = c.claim, false) or coalesce(p_reconcile->'claims' ? c.claim, false)
+          or coalesce(p_reconcile ? 'restored_to'
+                      and p_receipt.recipient in (p_content->>q.pair_column, regexp_replace(p_content->>q.pair_column, '[^0-9]|^00', '', 'g')), false))
+     and (q.account_column is null or exists (
+       select from punctual.accounts a
+        where a.id = coalesce(p_reconcile->>'account_id', p_content->>q.account_column)::uuid and a.provider = p_receipt.provider
+          and coalesce(a.provider_account_id = p_receipt.provider_account_id, true)))
+    from (select split_part(p_receipt.reference, '/', 3) as claim) c
+$$;

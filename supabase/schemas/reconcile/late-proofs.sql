@@ -1,0 +1,77 @@
+-- An attempt says that it was done, and another has the row by now: its machine was suspended, or nobody heard of it in time. It went out all
+-- the same. p_result as its outcome bears it.
+create function punctual.hear_late(q punctual.queues, p_id text, p_claim_id text, p_result jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_row record;
+  v_message text := p_result->>q.proof_column;
+begin
+  select * into v_row from punctual.lock_row(q, p_id, false);
+  if v_row.id is null or punctual.is_taken(q, v_message, p_id) then return; end if;
+  -- No attempt of this row's: after a restore ids are given out a second time.
+  if (v_row.reconcile->'claims' ? p_claim_id) is not true then return; end if;
+  if v_row.state = 'running' then
+    perform punctual.keep_late_proof(q, p_id, v_message, p_result, p_now);
+  elsif v_row.state <> 'done' then
+    perform punctual.settle_otherwise(q, p_id, 'done', null, p_result, 'proved', 'an earlier attempt was delivered', p_now);
+  elsif (v_row.content->>q.proof_column = v_message) is not true then
+    perform punctual.note_twice(q, p_id, v_message, p_now);
+  end if;
+end
+$$;
+
+-- Proof that an earlier attempt was delivered, of a row that another attempt has in hand: apply_late_proof hears it when that has ended.
+create function punctual.keep_late_proof(q punctual.queues, p_id text, p_message_id text, p_result jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute format('update %I.%I t set reconcile = coalesce(t.reconcile, ''{}'') || $1 where t.id = $2::%s', q.table_schema, q.table_name, q.id_type)
+  using jsonb_build_object('late_proof', jsonb_build_object('message_id', p_message_id, 'result', p_result)), p_id;
+  insert into punctual.history (queue, row_id, at, event, text)
+  values (q.name, p_id, p_now, 'late', format('an earlier attempt was delivered after all%s', ', as ' || p_message_id));
+end
+$$;
+
+create function punctual.apply_late_proof(q punctual.queues, p_id text, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_row record;
+  v_proof jsonb;
+begin
+  select * into v_row from punctual.lock_row(q, p_id, false);
+  v_proof := v_row.reconcile->'late_proof';
+  if punctual.is_taken(q, v_proof->>'message_id', p_id) then return; end if;
+  if v_row.state = 'done' and v_row.content->>q.proof_column is distinct from v_proof->>'message_id' then
+    perform punctual.note_twice(q, p_id, v_proof->>'message_id', p_now);
+  elsif v_row.state in ('pending', 'unknown', 'dead') then
+    perform punctual.settle_otherwise(q, p_id, 'done', null, v_proof->'result', 'proved', 'an earlier attempt was delivered', p_now);
+  end if;
+end
+$$;
+
+create function punctual.note_twice(q punctual.queues, p_id text, p_message_id text, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  insert into punctual.history (queue, row_id, at, event, text)
+  select q.name, p_id, p_now, 'twice', v.text
+    from (select format('an earlier attempt was delivered as well%s', ', as ' || p_message_id) as text) v
+   -- An exchange whose answer was lost tells it again.
+   where not exists (select from punctual.history h where h.queue = q.name and h.row_id = p_id and h.event = 'twice' and h.text = v.text);
+end
+$$;
+
+-- Whether the provider has told one of p_statuses of the same message.
+create function punctual.is_told(p_receipt punctual.receipts, p_statuses text[]) returns boolean
+language sql stable set search_path = '' as $$
+  select exists (select from punctual.receipts r where r.provider = p_receipt.provider and r.message_id = p_receipt.message_id
+                    and r.kind = p_receipt.kind and r.status = any (p_statuses))
+$$;
+
+create function punctual.row_exists(q punctual.queues, p_id text) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_exists boolean;
+begin
+  execute format('select exists (select from %I.%I t where t.id = $1::%s)', q.table_schema, q.table_name, q.id_type) into v_exists using p_id;
+  return v_exists;
+end
+$$;

@@ -1,0 +1,173 @@
+-- Judges what was found of unknown rows. p_looks: [{id, claim_id, over_seconds, proofs: [{message_id, result}], doubts: [message_id],
+-- absent_after_seconds, text, failed}]; over_seconds as it was handed out, absent_after_seconds null where finding nothing proves nothing;
+-- failed: the provider could not be asked.
+--
+-- Waits for no row and no account: what is locked at the moment is asked about again. Answers {looked, done, absent, dead}.
+create function punctual.settle_looks(q punctual.queues, p_looks jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_look jsonb;
+  v_message text;
+  v_verdict text;
+  v_counts jsonb := '{"looked": 0, "done": 0, "absent": 0, "dead": 0}';
+begin
+  if coalesce(p_looks, '[]') = '[]' then return v_counts; end if;
+  -- A message proves one row: whoever would prove another with it waits here.
+  for v_message in
+    select distinct m from jsonb_array_elements(p_looks) l cross join lateral (
+      select p->>'message_id' as m from jsonb_array_elements(l->'proofs') p union all select jsonb_array_elements_text(l->'doubts')) x order by 1
+  loop
+    perform pg_advisory_xact_lock(hashtextextended('punctual message ' || v_message, 0));
+  end loop;
+  -- In the order of the ids, as settles lock them.
+  for v_look in select l from jsonb_array_elements(p_looks) l order by length(l->>'id'), l->>'id' loop
+    begin
+      v_verdict := punctual.settle_look(q, v_look, p_now);
+    exception when others then
+      perform punctual.note_error(q, v_look->>'id', format('what was found of it could not be written: %s', sqlerrm), p_now);
+      v_verdict := null;
+    end;
+    -- One that comes a second time, since the answer to the first was lost, finds the row as it left it.
+    continue when v_verdict = 'stale';
+    v_counts := v_counts || jsonb_build_object('looked', (v_counts->>'looked')::integer + 1);
+    if v_verdict is not null then
+      v_counts := v_counts || jsonb_build_object(v_verdict, (v_counts->>v_verdict)::integer + 1);
+    end if;
+    -- The provider is asked about the others again.
+    exit when punctual.is_call_over();
+  end loop;
+  return v_counts;
+end
+$$;
+
+-- One of them. Answers done, absent or dead; stale where there is nothing to find out any more; null where the row stays unknown.
+create function punctual.settle_look(q punctual.queues, p_look jsonb, p_now timestamptz) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_row record;
+  v_proof jsonb;
+  v_result jsonb;
+  v_doubted boolean;
+  v_failed boolean := coalesce((p_look->>'failed')::boolean, false);
+  v_over_seconds double precision := (p_look->>'over_seconds')::double precision;
+  v_absent_after double precision := (p_look->>'absent_after_seconds')::double precision;
+  v_text text := left(p_look->>'text', 2000);
+  v_operator boolean;
+begin
+  select * into v_row from punctual.lock_row(q, p_look->>'id', false);
+  if v_row.state = 'done' then return 'stale'; end if;
+  if v_row.id is null then return null; end if;
+  v_proof := (select p from jsonb_array_elements(p_look->'proofs') with ordinality e (p, n)
+               where not punctual.is_taken(q, p->>'message_id', v_row.id) order by n limit 1);
+  v_doubted := exists (select from jsonb_array_elements_text(p_look->'doubts') d where not punctual.is_taken(q, d, v_row.id));
+  if v_proof is not null and v_row.state <> 'running' and punctual.is_ambiguous(q, v_row.content) then
+    v_proof := null;
+    v_doubted := true;
+    v_text := 'the message may be another row''s, which is being sent, or of which the provider did not say as what it was sent: look there';
+  end if;
+
+  if v_proof is not null then
+    v_result := coalesce(v_proof->'result', '{}')
+      || case when q.proof_column is null then '{}' else jsonb_build_object(q.proof_column, v_proof->>'message_id') end;
+    if v_row.state = 'running' then
+      perform punctual.keep_late_proof(q, v_row.id, v_proof->>'message_id', v_result, p_now);
+      return null;
+    end if;
+    perform punctual.settle_otherwise(q, v_row.id, 'done', null, v_result, 'proved', v_text, p_now);
+    return 'done';
+  end if;
+  -- Somebody was here meanwhile, and there is no proof against what they decided.
+  if v_row.state <> 'unknown' or v_row.claim_id is distinct from (p_look->>'claim_id')::uuid then return 'stale'; end if;
+
+  if v_row.reconcile->>'digest' <> punctual.row_digest(q, v_row.content) then
+    v_doubted := true;
+    v_text := 'the row was changed since it was sent, so that nobody can look for what was sent';
+  end if;
+  if not v_doubted and v_over_seconds >= v_absent_after then
+    if not punctual.give_place_back(q, v_row.content, p_now) then return null; end if;
+    if (v_row.content->>'attempts')::integer >= coalesce((v_row.content->>'max_attempts')::integer, q.max_attempts) then
+      perform punctual.settle_otherwise(q, v_row.id, 'dead', format('it was not %s, and its attempts are used up', q.done_word), null, 'absent', v_text, p_now);
+      return 'dead';
+    end if;
+    perform punctual.settle_otherwise(q, v_row.id, 'pending', format('it was not %s: the provider knows nothing of it', q.done_word), null, 'absent', v_text, p_now);
+    return 'absent';
+  end if;
+  -- A look-up that never proves an absence is not worth more than a day of asking; receipts are still heard. One that fails is repeated.
+  v_operator := v_doubted or (v_failed and v_over_seconds > 86400) or (not v_failed and v_absent_after is null and v_over_seconds > 3600);
+  perform punctual.look_again(q, v_row.content, (v_row.reconcile->>'looks')::integer + 1, v_text, v_operator, p_now);
+  if v_operator and not v_failed and v_over_seconds > 86400 then
+    execute format('update %I.%I t set reconcile_at = null where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) using v_row.id;
+  end if;
+  return null;
+end
+$$;
+
+-- Notes what was found of an unknown row, and when it is looked at next.
+create function punctual.look_again(
+  q punctual.queues, p_content jsonb, p_looks integer, p_text text, p_operator boolean, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if p_content->>q.status_column <> q.unknown_word then return; end if;
+  execute format('update %I.%I t set reconcile_at = $1, reconcile = t.reconcile || $2 where t.id = $3::%s', q.table_schema, q.table_name, q.id_type)
+  using punctual.next_look_at(p_looks, p_now),
+        jsonb_build_object('looks', p_looks, 'looked_at', p_now, 'found', p_text, 'waits_for_operator', p_operator), p_content->>'id';
+  -- A person reads this: the same finding is not told twice.
+  if p_text is distinct from p_content->'reconcile'->>'found' then
+    insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_content->>'id', p_now, 'looked', p_text);
+  end if;
+end
+$$;
+
+-- Whether another row bears this message.
+create function punctual.is_taken(q punctual.queues, p_message_id text, p_id text) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_taken boolean := false;
+begin
+  if q.proof_column is not null then
+    execute format('select exists (select from %I.%I t where t.%I = $1 and t.id <> $2::%s)', q.table_schema, q.table_name, q.proof_column, q.id_type)
+    into v_taken using p_message_id, p_id;
+  end if;
+  return v_taken;
+end
+$$;
+
+-- Whether another row of the same account and addressee is being sent, or was sent since this one's attempt without the provider's saying
+-- as what: the message that a look found may be that one's.
+create function punctual.is_ambiguous(q punctual.queues, p_content jsonb) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_found boolean := false;
+begin
+  if q.pair_column is not null then
+    execute format('select exists (select from %1$I.%2$I t where t.%3$I = $1 and t.%4$I = $2 and t.id <> $3::%5$s and %6$s)',
+                   q.table_schema, q.table_name, q.account_column, q.pair_column, q.id_type,
+                   punctual.render_sql(q, case when q.proof_column is null then 't.{status} = %L'
+                               else '(t.{status} = %L or (t.{status} = %L and t.%I is null and t.finished_at >= $4))' end,
+                          q.running_word, q.done_word, q.proof_column))
+    into v_found using (p_content->>q.account_column)::uuid, p_content->>q.pair_column, p_content->>'id',
+                       coalesce(p_content->'reconcile'->>'first_at', p_content->>'claimed_at')::timestamptz;
+  end if;
+  return v_found;
+end
+$$;
+
+-- A claim proved to have had no effect: its place under the account's limits is free again. False when the account is locked just now.
+create function punctual.give_place_back(q punctual.queues, p_content jsonb, p_now timestamptz) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_account uuid := (p_content->'reconcile'->>'account_id')::uuid;
+  v_claimed_at timestamptz := (p_content->>'claimed_at')::timestamptz;
+begin
+  if q.account_column is null then return true; end if;
+  perform from punctual.pace p where p.queue = q.name and p.account_id = v_account for no key update skip locked;
+  if not found then return not exists (select from punctual.pace p where p.queue = q.name and p.account_id = v_account); end if;
+  update punctual.pace p set
+    -- A claim of an earlier day is not among those that are counted.
+    used = case when v_claimed_at >= p.used_since then greatest(p.used - 1, 0) else p.used end,
+    recent = coalesce(p.recent[:array_position(p.recent, v_claimed_at) - 1] || p.recent[array_position(p.recent, v_claimed_at) + 1:], p.recent),
+    next_ok_at = '-infinity', waiting_for = null, ready_at = case when p.busy_until > p_now then p.ready_at else p_now end
+   where p.queue = q.name and p.account_id = v_account;
+  return true;
+end
+$$;

@@ -1,0 +1,44 @@
+-- Idempotency keys of rows that were pruned: each still stands for its row, for settings.idempotency_keys_days.
+create table punctual.spent_keys (
+  queue text not null references punctual.queues on delete cascade,
+  key text not null,
+  row_id text not null,
+  status text not null,
+  spent_at timestamptz not null,
+  primary key (queue, key)
+);
+create index spent_keys_old on punctual.spent_keys (spent_at);
+
+-- Whether keys of the queue outlive their rows. What takes in the others' rows does not know of spent ones.
+create function punctual.keeps_keys(p_queue text) returns boolean
+language sql immutable set search_path = '' as $$
+  select p_queue in ('dm_queue', 'posts')
+$$;
+
+-- Keeps retention from deleting rows with these keys, and spent keys, before this transaction ends. It waits for a deletion that is under way: the
+-- next statement sees the spent key that it left. p_rows: [{idempotency_key}]; of dm_queue or posts.
+create function punctual.hold_keys(p_queue text, p_rows jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_keys text[] := array(select r->>'idempotency_key' from jsonb_array_elements(p_rows) r where r->>'idempotency_key' is not null);
+begin
+  execute format('select from punctual.%I t where t.idempotency_key = any ($1) order by t.id for key share', p_queue) using v_keys;
+  perform from punctual.spent_keys k where k.queue = p_queue and k.key = any (v_keys) order by k.key for key share;
+end
+$$;
+
+-- After an insert with a key, of the queue tg_argv[0]: also one that waited for the row's pruning sees it here. Runs as the owner: row-level
+-- security hides spent keys from a role that may only insert, and the message would go out again. It calls no code but its own.
+create function punctual.refuse_spent_key() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_spent punctual.spent_keys;
+begin
+  select * into v_spent from punctual.spent_keys s where s.queue = tg_argv[0] and s.key = new.idempotency_key;
+  if found then
+    raise exception 'the idempotency_key "%" was used for row %, which is % and was pruned', v_spent.key, v_spent.row_id, v_spent.status
+      using errcode = 'PT409', hint = 'Use another key, or none, where this is to be done once more.';
+  end if;
+  return null;
+end
+$$;

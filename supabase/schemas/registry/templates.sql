@@ -1,0 +1,153 @@
+-- Functions of the queue's own. What is asked of a queue's table at every call is a function that is made when the queue is registered: its
+-- names and words stand in the text, so that Postgres plans it once a session, and an operator reads it: \sf punctual."dm_queue.claim".
+
+-- The text of these functions. A placeholder in braces is a name or a word of the queue, see words_of_queue. `{function}` is the name of the one
+-- that is made: the queue's, a dot, and the verb.
+create table punctual.templates (
+  verb text not null,
+  -- Of queues that go through accounts, of those that do not, or of all: null.
+  has_accounts boolean,
+  text text not null,
+  unique nulls not distinct (verb, has_accounts)
+);
+
+-- SQL: `, column = what p_result (SQL, jsonb) says of it` for each result column.
+create function punctual.set_results(q punctual.queues, p_result text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(string_agg(format(case when c = any (q.jsonb_columns) then ', %1$I = coalesce(%2$s->%1$L, t.%1$I)'
+                                         else ', %1$I = coalesce(%2$s->>%1$L, t.%1$I)' end, c, p_result), ''), '')
+    from unnest(q.result_columns) c);
+end
+$$;
+
+-- What stands for the placeholders, as SQL. Where rows are picked the row is t, and p_partition and p_now are parameters.
+--
+-- {table} {id_type} {queue} {status} {status_type} {due}     the table, the type of its id, the queue's name, its columns
+-- {pending} {running} {done} {dead} {unknown}                its words for the states
+-- {due_at}        when t is due
+-- {in_partition}  and t is in the partition
+-- {levels} {at_level}  the priorities one by one (l.level), and t is of that one. The index on due times of a queue with accounts has no
+--                 priorities, as the order there is each account's own; see queue_indexes for what its condition is for
+-- {wanted}        nobody has said that it is too late for t
+-- {claimable}     t is pending and due, and may be claimed: the one definition of it
+-- {head}          of a queue with accounts: the first row (id, due) that the account c (account_id, held) could send. Rows whose addressee is held
+--                 back are passed over, 200 of a level at most: an account with more than that for one addressee waits for the addressee
+-- {take} {claimed}  what a claim sets, u being the row, and the row t as a claim answers it
+-- {outcome}       what becomes of an outcome o: a retry of an exhausted row is dead
+-- {retry_at} {set_results} {set_reconcile} {old_row} {old_due} {account_id} {pair} {late} {has_consequences}  parts of the settle
+-- {unfailed}      nothing of the row of the receipt r has failed for an hour
+-- {of_providers}  the unknown row t is of one of p_providers
+create function punctual.words_of_queue(q punctual.queues) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  -- The time in which t may be claimed has not closed.
+  v_open text;
+  -- Nobody wants it back: see before_claim.
+  v_unheld text := case when q.before_claim is not null then 'not exists (select from punctual.held_rows h where h.queue = {queue} and h.row_id = t.id::text)' end;
+  -- No receipt tells that an earlier attempt was delivered: the next tick makes use of one that does.
+  v_unproved text := case when q.delivery = 'at-most-once' then $sql$(t.claimed_at is null or not exists (
+                           select from punctual.receipts r where r.queue = {queue} and r.row_id = t.id::text
+                              and r.applied_at is null and r.status in ('sent', 'delivered', 'read')))$sql$ end;
+begin
+  -- What a person calls {status} is no placeholder: see render.
+  q := jsonb_populate_record(q, (select jsonb_object_agg(e.key, case jsonb_typeof(e.value) when 'string' then to_jsonb(replace(e.value #>> '{}', '{', U&'\E000')) else e.value end)
+                                   from jsonb_each(to_jsonb(q) - 'setup') e));
+  if q.closes_column is not null then v_open := format('(t.%1$I is null or t.%1$I > p_now)', q.closes_column); end if;
+  return jsonb_build_object(
+    'table', format('%I.%I', q.table_schema, q.table_name), 'id_type', q.id_type, 'queue', quote_literal(q.name),
+    'status', quote_ident(q.status_column), 'status_type', q.status_type, 'due', quote_ident(q.due_column),
+    'pending', quote_literal(q.pending_word), 'running', quote_literal(q.running_word), 'done', quote_literal(q.done_word),
+    'dead', quote_literal(q.dead_word), 'unknown', quote_literal(q.unknown_word),
+    'due_at', 'coalesce(t.next_attempt_at, t.{due})',
+    'in_partition', case when q.partition_column is null then '' else format('and t.%I = p_partition', q.partition_column) end,
+    'levels', case when q.account_column is null then 'generate_series(0, 3) l (level)' else 'generate_series(0, 0) l (level)' end,
+    'at_level', case when q.account_column is null then 't.priority = l.level' else 't.priority + 0 >= 0' end,
+    'wanted', '(t.expires_at is null or t.expires_at > p_now)',
+    'claimable', concat_ws(E'\n                     and ', 't.{status} = {pending} and {due_at} <= p_now', '{wanted}', v_open, v_unheld, v_unproved),
+    'account', quote_ident(q.account_column),
+    'pair', case when q.pair_column is null then 'null::text' else format('t.%I', q.pair_column) end,
+    'head', $sql$(
+            select f.id, f.due from generate_series(0, 3) l (level) cross join lateral (
+                   select t.id, {due_at} as due, {pair} as pair from {table} t
+                    where t.{account} = c.account_id and t.priority = l.level and {claimable}
+                    order by {due_at}, t.id limit 200) f
+             where coalesce((c.held -> f.pair ->> 'until')::timestamptz <= p_now, true) limit 1)$sql$,
+    'outcome', '(case when o.outcome = ''retry'' and not o.rate_limited and t.attempts >= coalesce(t.max_attempts, p_max_attempts) then ''dead'' else o.outcome end)',
+    -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
+    'retry_at', format('case when %s then p_now + make_interval(secs => coalesce(o.delay_seconds, 0)) else t.next_attempt_at end',
+                       case when q.account_column is null then 'true' else 'o.unreadable' end),
+    'set_results', punctual.set_results(q, 'o.result'),
+    'set_reconcile', case when q.delivery <> 'at-most-once' then '' else
+      ', reconcile_at = case when o.outcome = ''unknown'' then punctual.next_look_at(0, p_now) end, reconcile = case when o.outcome = ''unknown'' '
+      'then punctual.begin_reconcile({queue}, to_jsonb(t.*), coalesce(t.lease_expires_at, p_now)) else t.reconcile end' end,
+    'old_row', case when q.after_settle is null then '' else 'cross join lateral (select x.{due} as due from {table} x where x.id = o.id limit 1) before' end,
+    'old_due', case when q.after_settle is null then 'null::timestamptz' else 'before.due' end,
+    'account_id', case when q.account_column is null then 'null::uuid' else format('t.%I', q.account_column) end,
+    'late', case when q.delivery = 'at-most-once' then 't.reconcile ? ''late_proof''' else 'false' end,
+    'has_consequences', case when q.account_column is null and q.after_settle is null then 'w.outcome in (''retry'', ''dead'', ''unknown'') or w.late' else 'true' end,
+    -- Nothing of the row of the receipt r has failed for an hour. Rows that cannot be written keep nobody waiting behind them.
+    'unfailed', $sql$not exists (select from punctual.history h where h.queue = {queue} and h.row_id = r.row_id and h.event = 'error' and h.at > p_now - interval '1 hour')$sql$,
+    'of_providers', case when q.account_column is null then ''
+         else 'and exists (select from punctual.accounts a where a.id = (t.reconcile->>''account_id'')::uuid and a.provider = any (p_providers))' end,
+    'take', '{status} = {running}, attempts = u.attempts + 1, claim_id = p_claim_id, lease_expires_at = p_lease_until, claimed_at = p_now',
+    'claimed', 'json_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', row_to_json(t.*))');
+end
+$$;
+
+-- The template with the queue's names and words in place of the placeholders, some of which hold others.
+create function punctual.render(p_template text, p_words jsonb) returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_text text := p_template;
+  v_word record;
+begin
+  for v_round in 1..4 loop
+    for v_word in select * from jsonb_each_text(p_words) w (name, said) where w.said is not null loop
+      v_text := replace(v_text, '{' || v_word.name || '}', v_word.said);
+    end loop;
+  end loop;
+  if v_text ~ '[{][a-z_]+[}]' then
+    raise exception 'there is nothing to stand for % in a template', substring(v_text from '[{][a-z_]+[}]');
+  end if;
+  return replace(v_text, U&'\E000', '{');
+end
+$$;
+
+-- Makes a queue's functions anew. add_queue does, and so does every migration that changes a template: select punctual.make_functions(q) from
+-- punctual.queues q. A column that is missing or of another type is Postgres' to find when the function is first planned, in this call.
+create function punctual.make_functions(q punctual.queues) returns void
+language plpgsql set search_path = '' as $body$
+declare
+  v_template punctual.templates;
+  v_words jsonb := punctual.words_of_queue(q);
+  v_name text;
+begin
+  perform punctual.drop_functions(q.name);
+  if q.source <> 'table' then return; end if;
+  for v_template in
+    select * from punctual.templates t where coalesce(t.has_accounts = (q.account_column is not null), true) order by t.verb
+  loop
+    v_name := format('punctual.%I', q.name || '.' || v_template.verb);
+    -- The body as a literal: a word may be $$.
+    execute punctual.render(split_part(v_template.text, '$$', 1), v_words || jsonb_build_object('function', v_name))
+            || quote_literal(punctual.render(split_part(v_template.text, '$$', 2), v_words));
+    execute format('revoke execute on function %s from public, anon, authenticated', v_name);
+    execute format('grant execute on function %s to service_role', v_name);
+  end loop;
+end
+$body$;
+
+create function punctual.drop_functions(p_queue text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_function text;
+begin
+  for v_function in
+    select p.oid::regprocedure from pg_catalog.pg_proc p where p.pronamespace = 'punctual'::regnamespace and starts_with(p.proname, p_queue || '.')
+  loop
+    execute format('drop function %s', v_function);
+  end loop;
+end
+$$;

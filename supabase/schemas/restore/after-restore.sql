@@ -1,0 +1,90 @@
+-- Call it once the database is back, before anything ticks: at the end of this call nothing is claimed until an operator unpauses the queues.
+-- Owner only, and without a limit on its time: 1,000,000 due rows took four minutes on two busy cores.
+--
+-- p_since     the instant that the database was put back to; if in doubt, an earlier one. Raises 22023.
+--
+-- At-most-once rows that may have been sent since are unknown: reconcile proves them or releases them, or an operator decides. At-least-once
+-- rows stay as they are and run again. Accounts are paused until their next day, and for an hour at least, since nobody knows how much they
+-- have sent today. Enrolments whose message became unknown are paused: their later steps may have been sent, too.
+--
+-- Answers {since, now, last_tick_at: the latest tick that the database knows from before, accounts_paused, messages_queued,
+-- enrolments_paused, queues: [{queue, delivery, paused: false if it was before, unknown, run_again, claimed_since}]}. claimed_since: rows that
+-- ticks took after the restore and before this call. Calling it again changes nothing, except for rows that were inserted meanwhile.
+--
+-- Locks: the ledger first, so that no exchange runs meanwhile and the next one finds its queue paused; then accounts, rows and pace as always.
+-- If somebody else's write makes it fail (40P01), nothing is changed: call it again.
+create function punctual.after_restore(p_since timestamptz, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  q punctual.queues;
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_over_at timestamptz := v_now + interval '15 minutes';
+  v_hint text := 'Give the instant that the database was put back to, with its zone: ''2026-03-02 14:00:00+00''.';
+  v_paused boolean;
+  v_rows integer;
+  v_messages integer;
+  v_accounts integer;
+  v_enrolments bigint[];
+  v_queues jsonb := '[]';
+begin
+  if p_since is null then raise exception 'after_restore: since is null' using errcode = '22023', hint = v_hint; end if;
+  if p_since > v_now then
+    raise exception 'after_restore: % lies in the future: it is %', p_since, v_now using errcode = '22023', hint = v_hint;
+  end if;
+  if p_since < v_now - interval '1 year' then
+    raise exception 'after_restore: % is more than a year ago', p_since
+      using errcode = '22023', hint = v_hint || ' No provider can be asked about so long a time: cancel what was due in it.';
+  end if;
+
+  lock table punctual.ticks in exclusive mode;
+  perform from punctual.accounts a order by a.id for no key update;
+  v_messages := punctual.queue_lost_messages(v_now);
+  for q in select * from punctual.queues x order by x.name loop
+    if q.source = 'table' and to_regclass(format('%I.%I', q.table_schema, q.table_name)) is null then
+      raise exception 'after_restore: the table %.% of the queue % is not there', q.table_schema, q.table_name, q.name
+        using errcode = '42P01', hint = format('Restore it as well. If it is gone for good: select punctual.remove_queue(%L); then call it again.', q.name);
+    end if;
+    v_paused := q.paused_at is null or q.paused_at > v_now;
+    v_rows := null;
+    if v_paused then
+      update punctual.queues x set paused_at = v_now, paused_reason = format('restored to %s: see docs/restore.md', p_since) where x.name = q.name;
+    end if;
+    if q.delivery = 'at-most-once' then
+      v_rows := punctual.doubt_rows(q, p_since, v_over_at, v_now);
+    elsif q.source = 'table' then
+      execute punctual.render_sql(q, 'select count(*) from %I.%I t where t.{status} = %L or (t.{status} = %L and coalesce(t.next_attempt_at, t.%I) <= $1)',
+                     q.table_schema, q.table_name, q.running_word, q.pending_word, q.due_column)
+      into v_rows using v_now;
+    end if;
+    v_queues := v_queues || jsonb_build_object(
+      'queue', q.name, 'delivery', q.delivery, 'paused', v_paused,
+      'unknown', case when q.delivery = 'at-most-once' then v_rows else 0 end,
+      'run_again', case when q.delivery = 'at-most-once' then 0 else v_rows end,
+      'claimed_since', (select coalesce(sum(t.claimed), 0) from punctual.ticks t where t.queue = q.name and t.started_at > p_since));
+  end loop;
+
+  -- Each message comes back to an enrolment that waits: a proved one does not set off its next step, one that was not sent is withdrawn.
+  select array_agg(e.id order by e.id) into v_enrolments
+    from punctual.dm_queue d join punctual.enrolments e on e.message_id = d.id
+   where d.status = 'unknown' and (d.reconcile->>'over_at')::timestamptz = v_over_at and e.paused_at is null and not punctual.is_over(e);
+  perform punctual.pause_enrolment(i, v_now) from unnest(v_enrolments) i;
+
+  with next as (
+    select a.id, greatest(v_now + interval '1 hour', ((v_now at time zone z.name)::date + 1)::timestamp at time zone z.name) as day
+      from punctual.accounts a
+     cross join lateral (select case when punctual.is_time_zone(a.time_zone) then a.time_zone else 'UTC' end as name) z)
+  -- Clearing the refusal keeps a webhook that reports the account as connected from lifting the pause. An operator's longer pause keeps its reason.
+  update punctual.accounts a set
+    refused = null,
+    paused_until = greatest(a.paused_until, n.day),
+    paused_reason = case when a.paused_until > n.day and a.paused_reason <> coalesce(a.refused->>'said', '') then a.paused_reason
+                         else format('restored to %s: see docs/restore.md', p_since) end
+    from next n where a.id = n.id and (a.refused is not null or coalesce(a.paused_until, '-infinity') < n.day);
+  get diagnostics v_accounts = row_count;
+
+  return jsonb_build_object(
+    'since', p_since, 'now', v_now, 'last_tick_at', (select max(t.started_at) from punctual.ticks t where t.started_at <= p_since),
+    'accounts_paused', v_accounts, 'messages_queued', v_messages, 'enrolments_paused', coalesce(cardinality(v_enrolments), 0),
+    'queues', v_queues);
+end
+$$;

@@ -1,0 +1,35 @@
+-- Up to when retention may take what is rolled up by day: not what is not rolled up yet, for which it waits seven days at most.
+create function punctual.prune_before(p_before timestamptz, r punctual.rollups, p_zone text) returns timestamptz
+language sql stable set search_path = '' as $$
+  select case when p_before is not null
+              then least(p_before, greatest(punctual.day_start(r.rolled_until, p_zone), p_before - interval '7 days')) end
+$$;
+
+-- One bounded step of a queue's settled rows, p_limit of each state: those past its retention_days. Unknown rows stay: they wait for a
+-- decision. Of pgmq, messages set aside; of monitors, checks, and never a monitor. r: the queue's line, locked. Answers how many of each
+-- word, of which p_limit says that there may be more. Keys outlive their rows.
+create function punctual.prune_rows(q punctual.queues, p_before timestamptz, p_limit integer, p_now timestamptz) returns integer[]
+language plpgsql set search_path = '' as $$
+declare
+  v_word text;
+  v_count integer;
+  v_counts integer[] := '{}';
+begin
+  if q.source = 'pgmq' then return array[punctual.prune_messages(q, p_before, p_limit)]; end if;
+  foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
+    execute punctual.render_sql(q, $sql$
+      with gone as (
+        delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.{status} = %3$L and s.finished_at < $1
+          order by s.finished_at limit $2 for update skip locked))
+        returning t.id, t.idempotency_key),
+      spent as (
+        insert into punctual.spent_keys (queue, key, row_id, status, spent_at)
+        select %4$L, g.idempotency_key, g.id::text, %3$L, $3 from gone g where g.idempotency_key is not null and %5$L on conflict do nothing)
+      select count(*) from gone
+      $sql$, q.table_schema, q.table_name, v_word, q.name, punctual.keeps_keys(q.name)::text)
+    into v_count using p_before, p_limit, p_now;
+    v_counts := v_counts || v_count;
+  end loop;
+  return v_counts;
+end
+$$;

@@ -1,0 +1,82 @@
+-- What a person would get, and about when: each step as soon as its delay, its hours and the account's pace allow, given a tick each minute.
+-- p_person: {account_id, variables, time_zone, start_at}. After a question without no_reply nobody can say. Answers {steps: [{step, kind, body,
+-- template, about_at, note}]}, or {errors: [{field, message}]}. Raises PT404.
+create function punctual.preview_sequence(p_sequence_id bigint, p_person jsonb, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_sequence punctual.sequences;
+  v_steps jsonb;
+  v_account punctual.accounts;
+  v_pace punctual.pace;
+  v_errors jsonb;
+  v_zone text;
+  v_step record;
+  v_at timestamptz;
+  v_sent timestamptz;
+  v_reminded timestamptz;
+  v_note text;
+  v_known boolean := true;
+  v_list jsonb := '[]';
+  v_variables jsonb := coalesce(p_person->'variables', '{}');
+begin
+  select * into v_sequence from punctual.sequences s where s.id = p_sequence_id;
+  if not found then raise exception 'there is no sequence %', p_sequence_id using errcode = 'PT404'; end if;
+  select v.steps into v_steps from punctual.sequence_versions v where v.sequence_id = p_sequence_id and v.version = v_sequence.version;
+  -- To whom it is does not matter here.
+  select jsonb_agg(c - 'index') into v_errors
+    from jsonb_array_elements(punctual.check_people(v_sequence, v_steps, jsonb_build_array('{"recipient": "1"}' || p_person || '{"index": 0}'))) c;
+  if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
+  select * into v_account from punctual.accounts a where a.id = (p_person->>'account_id')::uuid;
+  select * into v_pace from punctual.pace p where p.queue = 'dm_queue' and p.account_id = v_account.id;
+  v_zone := coalesce(p_person->>'time_zone', v_sequence.time_zone, v_account.time_zone);
+  v_at := coalesce((p_person->>'start_at')::timestamptz, v_now);
+  v_sent := v_at;
+  for v_step in select s.step, s.number from jsonb_array_elements(v_steps) with ordinality s (step, number) order by s.number loop
+    v_at := punctual.expect_step_at(v_step.step->'hours', v_zone, v_account, v_pace,
+      greatest(v_at, v_sent + make_interval(secs => (v_step.step->>'delay_seconds')::double precision), v_now));
+    v_note := case when not v_known then null when v_at = 'infinity' then 'never: its hours and the account''s have nothing in common, or the account may not send' end;
+    v_list := v_list || jsonb_build_object('step', v_step.number, 'kind', v_step.step->'kind', 'body', punctual.fill_in(v_step.step->>'body', v_variables),
+      'template', punctual.fill_in_template(v_step.step->'template', v_variables), 'about_at', case when v_known and v_at < 'infinity' then v_at end,
+      'note', case when not v_known then 'after the answer to the question before it' else v_note end);
+    v_known := v_known and v_at < 'infinity';
+    v_sent := v_at;
+    if jsonb_typeof(v_step.step->'reminder') = 'object' then
+      v_reminded := punctual.expect_step_at(v_step.step->'hours', v_zone, v_account, v_pace,
+        v_sent + make_interval(secs => (v_step.step->'reminder'->>'after_seconds')::double precision));
+      v_list := v_list || jsonb_build_object('step', v_step.number, 'kind', 'reminder', 'body', punctual.fill_in(v_step.step->'reminder'->>'body', v_variables),
+        'template', punctual.fill_in_template(v_step.step->'reminder'->'template', v_variables),
+        'about_at', case when v_known and v_reminded < 'infinity' then v_reminded end, 'note', 'unless there was an answer');
+    end if;
+    if v_step.step->>'kind' = 'question' then
+      if jsonb_typeof(v_step.step->'no_reply') = 'object' then
+        v_at := v_sent + make_interval(secs => (v_step.step->'no_reply'->>'after_seconds')::double precision);
+        if v_step.step->'no_reply'->>'action' = 'stop' then v_known := false; end if;
+      else
+        v_known := false;
+      end if;
+    end if;
+  end loop;
+  return jsonb_build_object('steps', v_list);
+end
+$$;
+
+-- The first instant from p_from on at which both the step's hours and the account are open.
+create function punctual.expect_step_at(
+  p_hours jsonb, p_zone text, p_account punctual.accounts, p_pace punctual.pace, p_from timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+declare
+  v_at timestamptz := p_from;
+  v_step_at timestamptz;
+begin
+  if p_from = 'infinity' then return p_from; end if;
+  for v_round in 1..50 loop
+    v_step_at := punctual.step_opens_at(p_hours, p_zone, v_at);
+    if v_step_at = 'infinity' then return v_step_at; end if;
+    select o.open_at into v_at from punctual.account_opening(p_account, p_pace, v_step_at) o;
+    if v_at <= v_step_at then return v_step_at; end if;
+    if v_at = 'infinity' then return v_at; end if;
+  end loop;
+  return 'infinity';
+end
+$$;

@@ -1,0 +1,66 @@
+-- What people look at. The cost of these does not grow with the tables: counts are exact to 10,000 and the planner's estimate beyond.
+
+-- {count, approximate} of the rows that fulfil p_where (SQL on t).
+create function punctual.count_rows(q punctual.queues, p_where text, p_word text default null) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_count bigint;
+  v_estimate double precision;
+begin
+  execute format('select count(*) from (select from %I.%I t where %s limit 10001) r', q.table_schema, q.table_name, p_where) into v_count;
+  if v_count <= 10000 then
+    return jsonb_build_object('count', v_count, 'approximate', false);
+  end if;
+  select c.reltuples * f.frequency into v_estimate
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    join pg_catalog.pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = q.status_column
+   cross join lateral unnest(s.most_common_vals::text::text[], s.most_common_freqs) f (word, frequency)
+   where n.nspname = q.table_schema and c.relname = q.table_name and f.word = p_word;
+  return jsonb_build_object('count', greatest(10000, round(coalesce(v_estimate, 0))), 'approximate', true);
+end
+$$;
+
+-- All levels, said so that the index on due times serves.
+create function punctual.any_level_condition(q punctual.queues) returns text
+language sql stable set search_path = '' as $$
+  select case when q.account_column is null then 't.priority in (0, 1, 2, 3)' else 't.priority + 0 >= 0' end
+$$;
+
+create function punctual.count_states(q punctual.queues) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  if q.source = 'pgmq' then return punctual.count_message_states(q); end if;
+  return (select jsonb_object_agg(punctual.state_of_word(q, w), punctual.count_rows(q, punctual.render_sql(q, 't.{status} = %L', w), w)) from unnest(punctual.list_words(q)) w);
+end
+$$;
+
+-- {count, approximate} of the rows that are due.
+create function punctual.count_due_rows(q punctual.queues, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  if q.source = 'pgmq' then
+    return (select jsonb_build_object('count', coalesce(sum(d.due), 0), 'approximate', coalesce(bool_or(d.due >= 1000), false))
+              from punctual.partitions p cross join lateral punctual.count_due(q, p.partition, p_now) d (due) where p.queue = q.name);
+  end if;
+  return punctual.count_rows(q, punctual.render_sql(q, 't.{status} = %L and %s and coalesce(t.next_attempt_at, t.%I) <= %L',
+                                       q.pending_word, punctual.any_level_condition(q), q.due_column, p_now::text), q.pending_word);
+end
+$$;
+
+-- The named parts of a queue that has some: [{name, due, oldest_due_seconds, max_running, paused_at, paused_reason, last_tick_at, waiting}]; due is
+-- counted to 1,000, waiting says why one that lets only so many rows run lets none start.
+create function punctual.list_partitions(q punctual.queues, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  if q.source = 'table' and q.partition_column is null then return '[]'; end if;
+  return (select coalesce(jsonb_agg(jsonb_build_object(
+            'name', p.partition, 'due', punctual.count_due(q, p.partition, p_now),
+            'oldest_due_seconds', case when f.at > '-infinity' then round(extract(epoch from p_now - f.at)) end,
+            'max_running', p.max_running, 'paused_at', p.paused_at, 'paused_reason', p.paused_reason, 'last_tick_at', p.last_tick_at,
+            'waiting', (select o.reason from punctual.partition_opening(q, p, p_now) o)) order by p.partition), '[]')
+     from punctual.partitions p
+    cross join lateral punctual.first_due_at(q, p.partition, true, p_now) f (at)
+    where p.queue = q.name);
+end
+$$;

@@ -1,0 +1,103 @@
+-- Rows that no tick can reach as things stand, counted to 10,000: [{reason, rows}]. p_configured: the providers that are configured;
+-- null where that is not known.
+create function punctual.list_unreachable(q punctual.queues, p_configured text[]) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_reasons jsonb := '[]';
+  v_level text := punctual.any_level_condition(q);
+  v_account record;
+  v_rows bigint;
+  v_partition text;
+begin
+  if q.source = 'pgmq' then return punctual.list_unreachable_messages(q); end if;
+  v_reasons := v_reasons
+    || jsonb_build_object('reason', format('%s is null', q.due_column), 'rows', punctual.count_rows(q, punctual.render_sql(q,
+         't.{status} = %L and %s and coalesce(t.next_attempt_at, t.%I) is null %s', q.pending_word, v_level, q.due_column,
+         case when q.waits_column is not null then format('and t.%I is null', q.waits_column) else '' end))->'count')
+    || jsonb_build_object('reason', format('%s is infinity', q.due_column), 'rows', punctual.count_rows(q, punctual.render_sql(q,
+         't.{status} = %L and %s and coalesce(t.next_attempt_at, t.%I) = ''infinity''', q.pending_word, v_level, q.due_column))->'count');
+  v_reasons := v_reasons || jsonb_build_object('reason', format('%s without a lease: set by hand, or by another program', q.running_word), 'rows',
+    punctual.count_rows(q, punctual.render_sql(q, 't.{status} = %L and t.lease_expires_at is null', q.running_word))->'count');
+  if q.account_column is not null then
+    v_reasons := v_reasons || jsonb_build_object('reason', 'no account', 'rows', punctual.count_rows(q, punctual.render_sql(q,
+      't.{status} = %L and t.%I is null', q.pending_word, q.account_column))->'count');
+    for v_account in
+      select * from (
+        select a.provider, 'a.provider = ' || quote_literal(a.provider) as condition, format('the provider %s is not configured', a.provider) as reason
+          from punctual.accounts a where a.provider <> all (p_configured) group by 1
+        union all select null, 'coalesce(p.daily_limit, a.daily_limit) = 0', 'the account''s daily limit is 0') c
+    loop
+      execute punctual.render_sql(q, 'select count(*) from (select from punctual.accounts a left join punctual.pace p on p.queue = $1 and p.account_id = a.id '
+                     'cross join lateral (select from %I.%I t where t.{status} = %L and t.%I = a.id limit 10000) r where %s limit 10000) c',
+                     q.table_schema, q.table_name, q.pending_word, q.account_column, v_account.condition) into v_rows using q.name;
+      v_reasons := v_reasons || jsonb_build_object('reason', v_account.reason, 'rows', v_rows);
+    end loop;
+  end if;
+  if q.partition_column is not null then
+    -- From one partition to the next by the index, not over all rows.
+    v_partition := '';
+    loop
+      execute punctual.render_sql(q, 'select min(t.%1$I) from %2$I.%3$I t where t.{status} = %4$L and t.%1$I > $1',
+                     q.partition_column, q.table_schema, q.table_name, q.pending_word) into v_partition using v_partition;
+      exit when v_partition is null;
+      if not exists (select from punctual.partitions p where p.queue = q.name and p.partition = v_partition) then
+        v_reasons := v_reasons || jsonb_build_object('reason', format('the partition "%s" is unknown', v_partition), 'rows',
+          punctual.count_rows(q, punctual.render_sql(q, 't.{status} = %L and t.%I = %L', q.pending_word, q.partition_column, v_partition))->'count');
+      end if;
+    end loop;
+    v_reasons := v_reasons || jsonb_build_object('reason', 'no partition', 'rows', punctual.count_rows(q, punctual.render_sql(q,
+      't.{status} = %L and (t.%I is null or t.%2$I = '''')', q.pending_word, q.partition_column))->'count');
+  end if;
+  return (select coalesce(jsonb_agg(r), '[]') from jsonb_array_elements(v_reasons) r where (r->>'rows')::bigint > 0);
+end
+$$;
+
+-- Accounts with due rows that may not go now: [{reason, accounts, until}].
+create function punctual.list_waiting(q punctual.queues, p_now timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object('reason', w.reason, 'accounts', w.accounts,
+           'until', case when w.until < 'infinity' then w.until end) order by w.reason), '[]')
+    from (select p.waiting_for as reason, count(*) as accounts, min(p.next_ok_at) as until
+            from punctual.pace p where p.queue = q.name and p.waiting_for is not null and p.next_ok_at > p_now group by 1
+          union all
+          select format('the provider %s %s', v.name, case when v.refusals > 0 then 'refuses what we ask' else 'failed and rests' end), count(*), max(v.paused_until)
+            from punctual.pace p join punctual.providers v on v.name = p.provider
+           -- The account whose row it refused waits for as long.
+           where p.queue = q.name and v.paused_until > p_now and (p.ready_at <= p_now or (p.retry_at > p_now and p.refused->>'what' = 'provider'))
+           group by v.name) w
+$$;
+
+-- What befell rows in the last 24 hours that somebody should know of: [{event, rows, row_id, text}]; event: twice (it was delivered twice) or
+-- error (something of it could not be done); rows counted among the latest 1,000; row_id and text of the latest, row_id null where it is no row's.
+create function punctual.list_noted(q punctual.queues, p_now timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object('event', n.event, 'rows', n.rows, 'row_id', nullif(n.row_id, ''), 'text', n.text) order by n.event desc), '[]')
+    from (select e.event, count(distinct h.row_id) as rows, (array_agg(h.row_id order by h.at desc, h.id desc))[1] as row_id,
+                 (array_agg(h.text order by h.at desc, h.id desc))[1] as text
+            from (values ('twice'), ('error')) e (event)
+           cross join lateral (
+             select x.id, x.at, x.row_id, x.text from punctual.history x
+              where x.queue = q.name and x.event = e.event and x.event in ('twice', 'error') and x.at > p_now - interval '24 hours'
+              order by x.at desc limit 1000) h
+           group by e.event) n
+$$;
+
+-- What a provider refuses of the queue's accounts, and only a person can mend: [{provider, account, name, said, until}], 50 at most; account
+-- and name are null where it refuses all of them, which comes first. It stands until the provider answers anything else, or a person ends
+-- the pause.
+create function punctual.list_refused(q punctual.queues, p_now timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object('provider', r.provider, 'account', r.account, 'name', r.name, 'said', r.said,
+           'until', case when r.until > p_now then r.until end) order by r.account is not null, r.name, r.account), '[]')
+    from (select v.name as provider, null::uuid as account, null as name, v.last_error as said, v.paused_until as until
+            from punctual.providers v
+           where v.refusals > 0 and exists (select from punctual.pace p where p.queue = q.name and p.provider = v.name)
+          union all
+          (select a.provider, a.id, a.name, f.refused->>'said', a.paused_until
+             from (select p.account_id, p.refused from punctual.pace p
+                    where p.queue = q.name and p.refused is not null and p.refused->>'what' = 'row' and punctual.refusal_pause(p.refused) is not null
+                   union all
+                   select x.id, x.refused from punctual.accounts x where x.refused is not null and x.refused->>'queue' = q.name) f
+             join punctual.accounts a on a.id = f.account_id
+            order by a.name, a.id limit 50)) r
+$$;
