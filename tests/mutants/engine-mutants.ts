@@ -129,6 +129,13 @@ export const engineMutants: Mutant[] = [
     replace: '',
   },
   {
+    name: 'the number of the exchange',
+    guarantee: 'an exchange that comes late claims nothing that nobody would hear of',
+    file: migration('500_exchange'),
+    find: 'return c.repeated is null and c.seq > (c.tick).last_seq;',
+    replace: 'return c.repeated is null;',
+  },
+  {
     name: 'the fence of a plain queue',
     guarantee: 'an outcome moves a row only under its own claim',
     file: migration('400_settle'),
