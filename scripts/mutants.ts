@@ -97,6 +97,7 @@ const describeViolations = ({ seed, violations }: SimulationResult): string =>
 
 /** Where a test that fails is found soonest, by words of the mutated file's path; the whole quick tier is run after it. */
 const likelyTests: [words: RegExp, tests: string[]][] = [
+  [/templates/, ['sql/settle', 'sql/pace', 'sql/partitions', 'sql/receipts', 'sql/add-queue']],
   [/settle/, ['sql/settle', 'sql/refusals', 'sql/limits', 'sql/account-pace', 'sql/add-queue']],
   [/claim/, ['sql/pace', 'sql/partitions', 'sql/limits', 'sql/reconcile', 'sql/add-queue']],
   [/_pace/, ['sql/account-pace', 'sql/refusals', 'sql/hours']],
