@@ -247,7 +247,8 @@ begin
                                                     where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now) > 0;
     perform punctual.apply_late_proof(q, r->>'id', p_now) from jsonb_array_elements(v_settled.applied) r where (r->>'late')::boolean;
     v_is_known := v_is_known or found;
-    perform punctual.hear_late(q, r->>'id', r->>'claim_id', r->'result', p_now) from jsonb_array_elements(v_late) r;
+    perform punctual.hear_late(q, r->>'id', r->>'claim_id', r->'result', p_now)
+       from (select l from jsonb_array_elements(v_late) l order by length(l->>'id'), l->>'id') e (r);
     v_is_known := v_is_known or found;
   end if;
   if q.after_settle is not null then perform punctual.tell_of_settled(q, v_settled.applied, v_is_known, p_now); end if;

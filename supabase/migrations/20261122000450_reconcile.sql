@@ -194,7 +194,8 @@ declare
   v_row record;
   v_message text := p_result->>q.proof_column;
 begin
-  select * into v_row from punctual.lock_row(q, p_id, false);
+  -- It waits for whoever has the row: what is not heard now is heard by nobody.
+  select * into v_row from punctual.lock_row(q, p_id, true);
   if v_row.id is null or punctual.is_taken(q, v_message, p_id) then return; end if;
   -- No attempt of this row's: after a restore ids are given out a second time.
   if (v_row.reconcile->'claims' ? p_claim_id) is not true then return; end if;

@@ -61,12 +61,18 @@ begin
 end
 $$;
 
--- When the next row that is not due yet falls due, or an account that waits may go on; null when none waits.
-create function punctual.next_due_at(q punctual.queues, p_partition text, p_now timestamptz) returns timestamptz
+-- When the next row that is not due yet falls due, or an account that waits may go on, of one of these providers (null: of any); null when none
+-- waits.
+create function punctual.next_due_at(q punctual.queues, p_partition text, p_providers text[], p_now timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
   return least(punctual.first_due_at(q, p_partition, false, p_now),
-               (select min(p.ready_at) from punctual.pace p where p.queue = q.name and p.ready_at > p_now and p.ready_at < 'infinity'));
+               (select min(r.ready_at)
+                  from unnest(coalesce(p_providers, (select array_agg(distinct a.provider) from punctual.accounts a))) v (provider)
+                 cross join lateral (
+                   select p.ready_at from punctual.pace p
+                    where p.queue = q.name and p.provider = v.provider and p.ready_at > p_now and p.ready_at < 'infinity'
+                    order by p.ready_at limit 1) r));
 end
 $$;
 
@@ -419,7 +425,7 @@ begin
     when v_opening.most <= 0 then case when v_opening.opens_at < 'infinity' then round(extract(epoch from v_opening.opens_at - c.now) * 1000) end
     when c.paused is null
       and case when q.account_column is null then p_due > 0 else punctual.is_account_ready(q, c.providers, c.now) end then 0
-    else round(extract(epoch from punctual.next_due_at(q, (c.partition).partition, c.now) - c.now) * 1000) end;
+    else round(extract(epoch from punctual.next_due_at(q, (c.partition).partition, c.providers, c.now) - c.now) * 1000) end;
 end
 $$;
 
@@ -546,7 +552,7 @@ begin
     select r.rows, r.more into v_rows, v_more from punctual.claim_call(c, p_claim_id, p_want) r;
   end if;
   v_rows := punctual.add_facts(c.queue, v_rows, c.now);
-  if (p_tick->>'looks')::integer > 0 and cardinality(v_rows) = 0 and not v_more and p_close = 'if_drained' and punctual.may_claim(c) then
+  if (p_tick->>'looks')::integer > 0 and (c.queue).delivery = 'at-most-once' and cardinality(v_rows) = 0 and not v_more and p_close = 'if_drained' and punctual.may_claim(c) then
     v_looks := punctual.claim_looks(c.queue, (p_tick->>'looks')::integer, c.providers, (p_tick->>'limit_seconds')::double precision + 30, c.now);
   end if;
 

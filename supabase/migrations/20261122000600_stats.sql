@@ -234,7 +234,7 @@ create function punctual.read_row_figures(q punctual.queues, p_configured text[]
 language plpgsql stable set search_path = '' as $$
 declare
   v_oldest timestamptz := (select min(punctual.first_due_at(q, p.partition, true, p_now)) from punctual.partitions p where p.queue = q.name);
-  v_next timestamptz := (select min(punctual.next_due_at(q, p.partition, p_now)) from punctual.partitions p where p.queue = q.name);
+  v_next timestamptz := (select min(punctual.next_due_at(q, p.partition, p_configured, p_now)) from punctual.partitions p where p.queue = q.name);
 begin
   return jsonb_build_object(
     'problem', null,

@@ -8,7 +8,7 @@ let database: TestDatabase;
 let bench: ReturnType<typeof tickBench>;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
+  database = await openTestDatabase({ own: true });
 });
 afterAll(() => database.close());
 beforeEach(async () => {

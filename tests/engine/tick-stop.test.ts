@@ -5,7 +5,7 @@ import { tickBench } from '../support/tick-bench';
 
 let database: TestDatabase;
 beforeAll(async () => {
-  database = await openTestDatabase();
+  database = await openTestDatabase({ own: true });
 });
 afterAll(() => database.close());
 beforeEach(() => database.reset());

@@ -129,6 +129,13 @@ export const engineMutants: Mutant[] = [
     replace: '',
   },
   {
+    name: 'a message that is to be taken back',
+    guarantee: 'what a stopped enrolment has queued is not sent',
+    file: migration('150_templates'),
+    find: 'v_open, v_unheld, v_unproved',
+    replace: 'v_open, v_unproved',
+  },
+  {
     name: 'the number of the exchange',
     guarantee: 'an exchange that comes late claims nothing that nobody would hear of',
     file: migration('500_exchange'),
@@ -437,7 +444,7 @@ export const engineMutants: Mutant[] = [
     name: 'that an attempt was done whose row another has',
     guarantee: 'proof of delivery is heard, whoever has the row by then',
     file: migration('400_settle'),
-    find: `perform punctual.hear_late(q, r->>'id', r->>'claim_id', r->'result', p_now) from jsonb_array_elements(v_late) r;`,
+    find: `    perform punctual.hear_late(q, r->>'id', r->>'claim_id', r->'result', p_now)\n       from (select l from jsonb_array_elements(v_late) l order by length(l->>'id'), l->>'id') e (r);`,
     replace: '',
   },
   {

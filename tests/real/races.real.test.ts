@@ -359,4 +359,27 @@ describe('a tick that wakes up after its lease', () => {
     expect((await other.letGo()).counts).toMatchObject({ done: 1, lost: 0 });
     expect(await bench.states()).toEqual({ sent: 1 });
   });
+
+  it('is heard where somebody holds the row at that moment', async () => {
+    await bench.addDms(1);
+    const late = await holdRow(0);
+    await sweepingTick();
+    await stack.sql(`update punctual.dm_queue set status = 'pending' where status = 'unknown'`);
+    const other = await holdRow(2 * leaseMs);
+    const operator = new Client({ connectionString: stack.databaseUrl });
+    await operator.connect();
+    await operator.query('begin; select from punctual.dm_queue for no key update');
+    let isTold = false;
+    const telling = late.letGo().then(() => {
+      isTold = true;
+    });
+    const isWaiting = () =>
+      stack.sql(`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%exchange%'`);
+    while (!isTold && (await isWaiting()).length === 0);
+    await operator.query('rollback');
+    await operator.end();
+    await telling;
+    expect(await stack.sql(`select event from punctual.history where event = 'late'`)).toHaveLength(1);
+    await other.letGo();
+  });
 });

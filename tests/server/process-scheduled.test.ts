@@ -20,7 +20,10 @@ let database: TestDatabase;
 
 beforeAll(async () => {
   sandbox = await startSandbox();
-  database = await openServedDatabase({ UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY });
+  database = await openServedDatabase(
+    { UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY },
+    { own: true },
+  );
 });
 afterAll(async () => {
   await database.close();

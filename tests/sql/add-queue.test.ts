@@ -520,6 +520,20 @@ describe('a table of a person’s own', () => {
     expect(known((await one.claim(100, first.claimId)).rows)).toEqual(facts);
   });
 
+  it('is claimed and settled as the registry has it, whoever changed that', async () => {
+    await trials();
+    await addTrial(sql.at(-1));
+    await database.sql('alter table app.trials rename to tests');
+    await database.sql('alter table app.tests rename next_at to due');
+    await database.sql(
+      `update punctual.queues set table_name = 'tests', due_column = 'due' where name = 'trials'`,
+    );
+    const one = tick();
+    const { rows, claimId } = await one.claim();
+    await one.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'done' }]);
+    expect(await database.sql('select status from app.tests')).toEqual([{ status: 'done' }]);
+  });
+
   it('does not claim rows whose time is over, by the column that says so', async () => {
     await trials(', open_until timestamptz', `, p_closes_column => 'open_until'`);
     for (const closes of [null, sql.at(0), sql.at(1)]) {

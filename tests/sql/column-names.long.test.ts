@@ -21,7 +21,21 @@ const names = [
   ],
   ...['asked', 'before', 'candidate', 'result', 'verdict', 'punctual', 'provider', 'held', 'waits', 'word'],
   ...['order', 'user', 'select', 'table', 'null', 'Status', 'nextAttemptAt', 'ID', 'é', ' ', 'two words'],
-  ...['a"b', `it's`, 'back\\slash', '100%', '%I', '%1$s', '$1', 'a.b', '--', 'x'.repeat(63)],
+  ...[
+    'a"b',
+    `it's`,
+    'back\\slash',
+    '100%',
+    '%I',
+    '%1$s',
+    '$1',
+    '{x}',
+    '{status}',
+    '{queue}',
+    'a.b',
+    '--',
+    'x'.repeat(63),
+  ],
 ];
 /** What a column of the table may be to the queue. */
 const roles = ['due', 'partition', 'account', 'pair', 'proof', 'said', 'step', 'status'] as const;

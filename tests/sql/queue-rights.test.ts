@@ -56,6 +56,18 @@ describe('the registry of queues', () => {
     await expect(asServiceRole(statement)).rejects.toThrow('permission denied for table queues');
   });
 
+  it.each([
+    `insert into punctual.templates (verb, text) values ('x', 'alter role service_role createrole')`,
+    `update punctual.templates set text = text`,
+    `delete from punctual.templates where false`,
+    `perform punctual.make_functions(q) from punctual.queues q`,
+    `perform punctual.drop_functions('jobs')`,
+  ])('refuses the service role what a queue’s functions are made from: %s', async (statement) => {
+    await expect(asServiceRole(statement)).rejects.toThrow(
+      /permission denied for (table templates|function)/,
+    );
+  });
+
   it.each(['after_settle', 'before_claim', 'evidence', 'facts'])(
     'keeps names of functions in %s, whoever writes them, and nothing that could run besides',
     async (column) => {

@@ -1,6 +1,25 @@
 /** Tables that hold rows from the migrations, parents first. They are restored; all others are emptied. */
 const seeded = ['schema_migrations', 'templates', 'queues', 'regions', 'partitions', 'settings'];
 
+/** What an operator changes of a queue, and no function of its own has in its text. */
+const settings = [
+  'batch_limit',
+  'concurrency',
+  'adaptive',
+  'budget_seconds',
+  'max_ticks',
+  'max_laps',
+  'timeout_seconds',
+  'lease_seconds',
+  'max_attempts',
+  'backoff_base_seconds',
+  'backoff_cap_seconds',
+  'retention_days',
+  'paused_at',
+  'paused_reason',
+  'setup',
+];
+
 /** A larger table is truncated: what was deleted stays in it, since nothing vacuums here. */
 const grownBytes = 256 * 1024;
 
@@ -29,11 +48,16 @@ export async function installReset(sql: Sql): Promise<void> {
     ),
   ];
   await sql(`create function test_support.reset() returns void language plpgsql as $reset$
+    declare
+      changed text[] := array(
+        select t.name from punctual.queues t join test_support.queues k on k.name = t.name
+         where to_jsonb(t) - '{${settings}}'::text[] is distinct from to_jsonb(k) - '{${settings}}'::text[]);
     begin
       -- Otherwise a trigger takes each deleted message for one that a person deleted by hand.
       perform set_config('punctual.settles', 'dm_queue', true);
       perform punctual.drop_functions(q.name) from punctual.queues q where q.name not in (select k.name from test_support.queues k);
       ${statements.join('\n')}
+      perform punctual.make_functions(q) from punctual.queues q where q.name = any (changed);
     end $reset$`);
 }
 

@@ -61,11 +61,17 @@ begin
 end
 $$;
 
--- When the next row that is not due yet falls due, or an account that waits may go on; null when none waits.
-create function punctual.next_due_at(q punctual.queues, p_partition text, p_now timestamptz) returns timestamptz
+-- When the next row that is not due yet falls due, or an account that waits may go on, of one of these providers (null: of any); null when none
+-- waits.
+create function punctual.next_due_at(q punctual.queues, p_partition text, p_providers text[], p_now timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
   return least(punctual.first_due_at(q, p_partition, false, p_now),
-               (select min(p.ready_at) from punctual.pace p where p.queue = q.name and p.ready_at > p_now and p.ready_at < 'infinity'));
+               (select min(r.ready_at)
+                  from unnest(coalesce(p_providers, (select array_agg(distinct a.provider) from punctual.accounts a))) v (provider)
+                 cross join lateral (
+                   select p.ready_at from punctual.pace p
+                    where p.queue = q.name and p.provider = v.provider and p.ready_at > p_now and p.ready_at < 'infinity'
+                    order by p.ready_at limit 1) r));
 end
 $$;

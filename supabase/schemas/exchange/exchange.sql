@@ -76,7 +76,7 @@ begin
     select r.rows, r.more into v_rows, v_more from punctual.claim_call(c, p_claim_id, p_want) r;
   end if;
   v_rows := punctual.add_facts(c.queue, v_rows, c.now);
-  if (p_tick->>'looks')::integer > 0 and cardinality(v_rows) = 0 and not v_more and p_close = 'if_drained' and punctual.may_claim(c) then
+  if (p_tick->>'looks')::integer > 0 and (c.queue).delivery = 'at-most-once' and cardinality(v_rows) = 0 and not v_more and p_close = 'if_drained' and punctual.may_claim(c) then
     v_looks := punctual.claim_looks(c.queue, (p_tick->>'looks')::integer, c.providers, (p_tick->>'limit_seconds')::double precision + 30, c.now);
   end if;
 

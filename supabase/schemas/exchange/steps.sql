@@ -82,7 +82,7 @@ begin
     when v_opening.most <= 0 then case when v_opening.opens_at < 'infinity' then round(extract(epoch from v_opening.opens_at - c.now) * 1000) end
     when c.paused is null
       and case when q.account_column is null then p_due > 0 else punctual.is_account_ready(q, c.providers, c.now) end then 0
-    else round(extract(epoch from punctual.next_due_at(q, (c.partition).partition, c.now) - c.now) * 1000) end;
+    else round(extract(epoch from punctual.next_due_at(q, (c.partition).partition, c.providers, c.now) - c.now) * 1000) end;
 end
 $$;
 

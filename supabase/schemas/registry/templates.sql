@@ -34,6 +34,7 @@ $$;
 -- {claimable}     t is pending and due, and may be claimed: the one definition of it
 -- {head}          of a queue with accounts: the first row (id, due) that the account c (account_id, held) could send. Rows whose addressee is held
 --                 back are passed over, 200 of a level at most: an account with more than that for one addressee waits for the addressee
+-- {account}       the column that says whose t is, of a queue with accounts
 -- {take} {claimed}  what a claim sets, u being the row, and the row t as a claim answers it
 -- {outcome}       what becomes of an outcome o: a retry of an exhausted row is dead
 -- {retry_at} {set_results} {set_reconcile} {old_row} {old_due} {account_id} {pair} {late} {has_consequences}  parts of the settle
@@ -52,7 +53,7 @@ declare
                               and r.applied_at is null and r.status in ('sent', 'delivered', 'read')))$sql$ end;
 begin
   -- What a person calls {status} is no placeholder: see render.
-  q := jsonb_populate_record(q, (select jsonb_object_agg(e.key, case jsonb_typeof(e.value) when 'string' then to_jsonb(replace(e.value #>> '{}', '{', U&'\E000')) else e.value end)
+  q := jsonb_populate_record(q, (select jsonb_object_agg(e.key, case when jsonb_typeof(e.value) in ('string', 'array') then replace(e.value::text, '{', U&'\E000')::jsonb else e.value end)
                                    from jsonb_each(to_jsonb(q) - 'setup') e));
   if q.closes_column is not null then v_open := format('(t.%1$I is null or t.%1$I > p_now)', q.closes_column); end if;
   return jsonb_build_object(
@@ -115,8 +116,8 @@ begin
 end
 $$;
 
--- Makes a queue's functions anew. add_queue does, and so does every migration that changes a template: select punctual.make_functions(q) from
--- punctual.queues q. A column that is missing or of another type is Postgres' to find when the function is first planned, in this call.
+-- Makes a queue's functions anew. add_queue does, and so does any change of what a queue is: see remake_functions. A migration that changes a
+-- template ends in: select punctual.make_functions(q) from punctual.queues q. They are the schema's owner's, whoever of its role called.
 create function punctual.make_functions(q punctual.queues) returns void
 language plpgsql set search_path = '' as $body$
 declare
@@ -133,11 +134,25 @@ begin
     -- The body as a literal: a word may be $$.
     execute punctual.render(split_part(v_template.text, '$$', 1), v_words || jsonb_build_object('function', v_name))
             || quote_literal(punctual.render(split_part(v_template.text, '$$', 2), v_words));
+    execute format('alter function %s owner to %I', v_name, (select n.nspowner::regrole from pg_catalog.pg_namespace n where n.nspname = 'punctual'));
     execute format('revoke execute on function %s from public, anon, authenticated', v_name);
     execute format('grant execute on function %s to service_role', v_name);
   end loop;
 end
 $body$;
+
+-- Whoever changes what a queue is, by a plain update, has its functions follow.
+create function punctual.remake_functions() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  perform punctual.make_functions(new);
+  return null;
+end
+$$;
+create trigger remake_functions
+  after update of table_schema, table_name, id_type, due_column, status_column, status_type, partition_column, account_column, pending_word, running_word,
+    done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns, pair_column, after_settle, before_claim, closes_column
+  on punctual.queues for each row when (to_jsonb(old) - 'setup' is distinct from to_jsonb(new) - 'setup') execute function punctual.remake_functions();
 
 create function punctual.drop_functions(p_queue text) returns void
 language plpgsql set search_path = '' as $$
