@@ -47,7 +47,7 @@ async function playSeeds(every: number, onResult: (result: SimulationResult) => 
 
 async function playInChildren(
   children: number,
-  server: string | null,
+  servers: string[],
   onResult: (result: SimulationResult) => void,
 ): Promise<void> {
   const script = fileURLToPath(import.meta.url);
@@ -63,6 +63,7 @@ async function playInChildren(
         '--every',
         `${children}`,
       ];
+      const server = servers[n];
       if (server) args.push('--server', server);
       if (flags['until-failure']) args.push('--until-failure');
       if (flags.verbose) args.push('--verbose');
@@ -88,13 +89,18 @@ async function main(): Promise<void> {
   };
   const children = Math.min(workers, count);
   if (flags.postgres) {
-    const server = await startServer();
+    // One for each child: what another run does on a server has plans made anew, and a seed would not repeat itself.
+    const servers = await Promise.all(Array.from({ length: children }, () => startServer()));
     try {
-      await playInChildren(children, server.url, onResult);
+      await playInChildren(
+        children,
+        servers.map(({ url }) => url),
+        onResult,
+      );
     } finally {
-      await server.stop();
+      await Promise.all(servers.map((server) => server.stop()));
     }
-  } else if (children > 1) await playInChildren(children, null, onResult);
+  } else if (children > 1) await playInChildren(children, [], onResult);
   else await playSeeds(1, onResult);
   if (!flags.json) console.log(describeAll(results, (performance.now() - startedAt) / 1_000));
   if (results.some(({ violations }) => violations.length > 0) || missingFaults(results).length > 0)

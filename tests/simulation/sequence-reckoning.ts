@@ -233,10 +233,17 @@ export function mayAnswer(reply: Reply, row: StepRow): boolean {
   return Math.max(reply.countsFrom, reply.madeAt) >= (row.claims[0] ?? Number.POSITIVE_INFINITY) - skewMs;
 }
 
-/** Whether it is an answer to the step: whoever made it had the message. */
+/**
+ * Whether it is an answer to the step: whoever made it had the message. An operator who gave the message up by hand has said that it did not
+ * arrive: what answers that one is no answer to the step, which was sent again.
+ */
 export function answers(story: Story, reply: Reply, step: number): boolean {
-  const deliveredAt = Math.min(...story.delivered(step, false).map((message) => message.deliveredAt));
-  return reply.madeAt > deliveredAt;
+  const givenUp = story.rows
+    .filter((row) => row.step === step && !row.isReminder)
+    .flatMap(({ changes }) => changes.filter(({ byHand }) => byHand === 'dead').map(({ at }) => at));
+  return story
+    .delivered(step, false)
+    .some(({ deliveredAt }) => givenUp.every((at) => deliveredAt > at) && reply.madeAt > deliveredAt);
 }
 
 /** The first instant from `at` on within the hours, to the minute; null when there is none before `until`. */

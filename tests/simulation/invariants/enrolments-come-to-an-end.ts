@@ -67,6 +67,9 @@ function faultOf(story: Story, run: FinishedRun): string | null {
   if (final.nextStepAt === null && !final.waitsFor) return 'it does not say what it waits for';
   const next = dueNext(story);
   if (next === null) return null;
+  // A message whose time somebody moved by hand, and that was taken back, leaves its step due at that time.
+  if (rows.some(({ isMoved }) => isMoved) && final.nextStepAt !== null && final.nextStepAt > run.world.endAt)
+    return null;
   // Until then a message of its own held it back, or whoever acted.
   const held = [...rows.flatMap(({ changes }) => changes), ...acts].map(({ at }) => at);
   const from = Math.max(next.at, ...held);
