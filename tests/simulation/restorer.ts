@@ -73,7 +73,7 @@ export class Restorer {
     await this.tellReplies(before, since);
     await this.afterRestore(since);
     await this.wait(this.random.between(1, 6));
-    await this.sqlOperator.cancelMoved(this.savedCalls);
+    await this.sqlOperator.cancelForgotten(this.savedCalls);
     await this.resume(before);
     await this.store.sql('update punctual.queues set paused_at = null, paused_reason = null');
     // Accounts are paused until their next day.

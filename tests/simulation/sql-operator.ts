@@ -147,10 +147,10 @@ export class SqlOperator {
     }
   }
 
-  /** Rows whose time was moved since that call, in a database that has forgotten it. */
-  async cancelMoved(sinceCall: number): Promise<void> {
+  /** Rows that were set to done since that call, or whose time was moved, in a database that has forgotten it. */
+  async cancelForgotten(sinceCall: number): Promise<void> {
     for (const { call, queue, rowId, kind } of [...this.acts]) {
-      if (call <= sinceCall || kind !== 'due moved' || queue === 'jobs') continue;
+      if (call <= sinceCall || (kind !== 'due moved' && kind !== 'done') || queue === 'jobs') continue;
       const changing = this.store.sql(
         `with changed as (update punctual.${queue} t set status = 'cancelled', finished_at = current_setting('simulation.now')::timestamptz
            where t.id = $1 and simulation.state_of(t.status) = 'pending' returning t.id)
