@@ -34,6 +34,8 @@ const ownersOnly = [
   'prune_worker_runs',
   'after_restore',
   'note_migration',
+  'make_functions',
+  'drop_functions',
 ];
 /** Tables that hold tokens, or say where these are sent. */
 const ownersTables = ['queue_workers', 'queue_worker_tokens'];

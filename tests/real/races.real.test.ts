@@ -362,6 +362,7 @@ describe('a tick that wakes up after its lease', () => {
 
   it('is heard where somebody holds the row at that moment', async () => {
     await bench.addDms(1);
+    await stack.sql('delete from punctual.history');
     const late = await holdRow(0);
     await sweepingTick();
     await stack.sql(`update punctual.dm_queue set status = 'pending' where status = 'unknown'`);
