@@ -34,7 +34,7 @@ const shapes = [
   { what: 'dm_queue, 500 rows', queue: 'dm_queue', partition: 'main', rows: 500 },
 ];
 
-/** The migrations of a commit, or those of this folder. */
+/** The migrations of a commit; without one, those of the working tree. */
 function migrationsOf(commit: string | undefined) {
   if (!commit) return readMigrations();
   const folder = mkdtempSync(path.join(tmpdir(), 'punctual-migrations-'));

@@ -1,8 +1,8 @@
 import type { ClockAccount, SlotException } from '@/lib/server/clocks';
+import { shortDuration } from '@/lib/server/short-duration';
 import { clockTime } from './clock-time';
 import { scheduleInWords } from './schedule-in-words';
 import { useServerNow } from './server-now';
-import { shortDuration } from './short-duration';
 
 type What = 'ran' | SlotException['what'] | 'offGrid';
 

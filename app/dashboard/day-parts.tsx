@@ -1,5 +1,5 @@
+import { shortMs } from '@/lib/server/short-duration';
 import { type DayFigures, type DayLine, dayName, type Outcome } from './day-lines';
-import { shortMs } from './short-duration';
 
 const TONES: Record<Outcome, string> = {
   done: 'text-good',

@@ -1,8 +1,8 @@
 import type { ReactNode } from 'react';
+import { shortDuration } from '@/lib/server/short-duration';
 import type { QueueStats } from '@/lib/store/stats';
 import { CountText } from './count-text';
 import { useServerNow } from './server-now';
-import { shortDuration } from './short-duration';
 
 interface DueFactsProps {
   queue: QueueStats;

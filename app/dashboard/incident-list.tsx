@@ -1,9 +1,9 @@
 import type { ComponentType } from 'react';
+import { shortDuration } from '@/lib/server/short-duration';
 import type { Incident } from '@/lib/store/monitoring';
 import { clockTime } from './clock-time';
 import { RelativeTime } from './relative-time';
 import { useServerNow } from './server-now';
-import { shortDuration } from './short-duration';
 
 /** What is down now: since when, why, and seen from where. */
 export function OpenIncidents({ incidents, more }: { incidents: Incident[]; more: boolean }) {

@@ -1,5 +1,5 @@
+import { shortMs } from '@/lib/server/short-duration';
 import type { MonitorSummary } from '@/lib/store/monitoring';
-import { shortMs } from './short-duration';
 
 /** `rest`: what it was at when it ended without an answer. */
 export type LatencyKind = 'dns' | 'connect' | 'tls' | 'first byte' | 'body' | 'rest';

@@ -1,6 +1,6 @@
+import { shortMs } from '@/lib/server/short-duration';
 import type { MonitorSummary } from '@/lib/store/monitoring';
 import { type LatencyKind, latencyInWords, latencyParts } from './latency-parts';
-import { shortMs } from './short-duration';
 
 /** The wait for the first byte is what is mostly looked for; what comes before it is the network's. */
 const FILL: Record<LatencyKind, string> = {

@@ -1,8 +1,8 @@
+import { shortDuration } from '@/lib/server/short-duration';
 import type { Settled } from './last-hour';
 import type { OverviewLine } from './overview-lines';
 import { RelativeTime } from './relative-time';
 import { useServerNow } from './server-now';
-import { shortDuration } from './short-duration';
 import { TickOutcome } from './tick-outcome';
 import type { Trouble } from './troubles';
 

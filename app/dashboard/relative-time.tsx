@@ -1,5 +1,5 @@
+import { shortDuration } from '@/lib/server/short-duration';
 import { useServerNow } from './server-now';
-import { shortDuration } from './short-duration';
 
 /** `12 s ago` or `in 5 min`, with the exact instant to be had by pointing at it; `never` for Postgres' infinity. */
 export function RelativeTime({ at }: { at: string }) {

@@ -1,4 +1,4 @@
-import { shortMs } from './short-duration';
+import { shortMs } from '@/lib/server/short-duration';
 
 interface TickBudgetProps {
   usedMs: number | null;

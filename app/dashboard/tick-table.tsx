@@ -1,6 +1,6 @@
+import { shortMs } from '@/lib/server/short-duration';
 import type { LedgerTick, QueueStats } from '@/lib/store/stats';
 import { RelativeTime } from './relative-time';
-import { shortMs } from './short-duration';
 import { TickBudget } from './tick-budget';
 import { tickColumns } from './tick-columns';
 import { TickDetails } from './tick-details';

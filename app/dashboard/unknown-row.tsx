@@ -1,3 +1,4 @@
+import { shortDuration } from '@/lib/server/short-duration';
 import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
 import { DecisionButtons } from './decision-buttons';
@@ -5,7 +6,6 @@ import { RelativeTime } from './relative-time';
 import { rowGist } from './row-gist';
 import { RowLink } from './row-link';
 import { useServerNow } from './server-now';
-import { shortDuration } from './short-duration';
 import { waitsForPerson } from './waits-for-person';
 
 interface UnknownRowProps {

@@ -1,7 +1,7 @@
 import { useState } from 'react';
+import { shortMs } from '@/lib/server/short-duration';
 import type { Analytics } from '@/lib/store/analytics';
 import { DayName } from './day-parts';
-import { shortMs } from './short-duration';
 import { ShowMore } from './show-more';
 import { uptimeDays } from './uptime-days';
 import { uptimeText, uptimeTone } from './uptime-text';

@@ -12,8 +12,8 @@ import type { Settling } from './settling';
 
 /** A provider's limit without a time of its own, for a row without an account. */
 const defaultPauseSeconds = 60;
-/** The same of a refusal that would meet any row, and the least for a row that does not fit its schema: a person has to act. */
-const refusedPauseSeconds = 300;
+/** The least wait where a person has to act: after a refusal that would meet any row, and for a row that does not fit its schema. */
+const mendSeconds = 300;
 /** A wait that is longer is a mistake: a date in place of a duration, or no number. */
 const longestPauseSeconds = 366 * 86_400;
 /** A provider that says "now" after "too many" is not taken at its word: it costs no attempt, and would go round for ever. */
@@ -99,7 +99,7 @@ export class Performing<Row, Deps, Env> {
     const parsed = this.parse(claimed);
     if ('error' in parsed) {
       // As likely a mistake in the code, which would meet every row: it is tried again, and its account's other rows go on.
-      const outcome = retry(parsed.error, refusedPauseSeconds);
+      const outcome = retry(parsed.error, mendSeconds);
       this.settling.add({ ...this.settlement(claimed, claim, outcome), unreadable: true });
       return;
     }
@@ -206,7 +206,7 @@ export class Performing<Row, Deps, Env> {
         settlement.refused = outcome.refused;
         settlement.refusal = outcome.refusal;
         settlement.accountId = claimed.account.id;
-      } else settlement.delaySeconds = bounded(outcome.afterSeconds) ?? refusedPauseSeconds;
+      } else settlement.delaySeconds = bounded(outcome.afterSeconds) ?? mendSeconds;
     } else if (outcome.kind === 'retry' && outcome.rateLimited) {
       const afterSeconds = bounded(outcome.afterSeconds);
       const told = afterSeconds === undefined ? undefined : Math.max(leastPauseSeconds, afterSeconds);

@@ -115,7 +115,7 @@ function readMessageReceived(body: unknown): WebhookReading | null {
 
   const others = new Set(attendees.map((one) => one.attendee_provider_id).filter((one) => one !== undefined));
   for (const own of [...ourselves, ...(sent && from ? [from] : [])]) others.delete(own);
-  // A message in a group is to and from nobody alone: only its chat can make it a conversation of ours.
+  // A message in a group has no one recipient or sender to be known by: only its chat makes it a conversation of ours.
   const isGroup = Boolean(is_group ?? (ourselves.length > 0 && others.size > 1));
   const [onlyOther] = others.size === 1 ? others : [];
   return {

@@ -1,6 +1,7 @@
 import { scheduledQueues } from '../queues/scheduled-queues';
 import type { QueueStats } from '../store/stats';
 import { findQueue, pathName } from './cron-work';
+import { shortDuration } from './short-duration';
 
 /** Clocks call every few minutes at the least. */
 const lateSeconds = 300;
@@ -11,7 +12,7 @@ export function whyUnticked(queue: QueueStats, nowMs: number): string | null {
   if (queue.paused_at !== null || !couldStart(queue)) return null;
   if (last) {
     const seconds = (nowMs - Date.parse(last.started_at)) / 1_000;
-    return seconds > lateSeconds ? `no tick for ${Math.floor(seconds / 60)} min` : null;
+    return seconds > lateSeconds ? `no tick for ${shortDuration(seconds)}` : null;
   }
   const found = findQueue(queue.name, scheduledQueues);
   // A queue that the code knows may just have been deployed.

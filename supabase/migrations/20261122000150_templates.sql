@@ -31,13 +31,14 @@ $$;
 -- {levels} {at_level}  the priorities one by one (l.level), and t is of that one. The index on due times of a queue with accounts has no
 --                 priorities, as the order there is each account's own; see queue_indexes for what its condition is for
 -- {wanted}        nobody has said that it is too late for t
--- {claimable}     t is pending and due, and may be claimed: the one definition of it
+-- {claimable}     t is pending and due, and a claim may take it: the one definition of that
 -- {head}          of a queue with accounts: the first row (id, due) that the account c (account_id, held) could send. Rows whose addressee is held
 --                 back are passed over, 200 of a level at most: an account with more than that for one addressee waits for the addressee
 -- {account}       the column that says whose t is, of a queue with accounts
 -- {take} {claimed}  what a claim sets, u being the row, and the row t as a claim answers it
 -- {outcome}       what becomes of an outcome o: a retry of an exhausted row is dead
 -- {retry_at} {set_results} {set_reconcile} {old_row} {old_due} {account_id} {pair} {late} {has_consequences}  parts of the settle
+-- {keeps_plan}    the settings of each of these functions: its plans are kept, and go by indexes
 -- {unfailed}      nothing of the row of the receipt r has failed for an hour
 -- {of_providers}  the unknown row t is of one of p_providers
 create function punctual.words_of_queue(q punctual.queues) returns jsonb
@@ -88,10 +89,10 @@ begin
     'account_id', case when q.account_column is null then 'null::uuid' else format('t.%I', q.account_column) end,
     'late', case when q.delivery = 'at-most-once' then 't.reconcile ? ''late_proof''' else 'false' end,
     'has_consequences', case when q.account_column is null and q.after_settle is null then 'w.outcome in (''retry'', ''dead'', ''unknown'') or w.late' else 'true' end,
-    -- Nothing of the row of the receipt r has failed for an hour. Rows that cannot be written keep nobody waiting behind them.
-    'unfailed', $sql$not exists (select from punctual.history h where h.queue = {queue} and h.row_id = r.row_id and h.event = 'error' and h.at > p_now - interval '1 hour')$sql$,
+    'unfailed', punctual.unfailed_condition(q, 'r.row_id', 'p_now'),
     'of_providers', case when q.account_column is null then ''
          else 'and exists (select from punctual.accounts a where a.id = (t.reconcile->>''account_id'')::uuid and a.provider = any (p_providers))' end,
+    'keeps_plan', 'set search_path = '''' set plan_cache_mode = force_generic_plan set enable_seqscan = off',
     'take', '{status} = {running}, attempts = u.attempts + 1, claim_id = p_claim_id, lease_expires_at = p_lease_until, claimed_at = p_now',
     'claimed', 'json_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', row_to_json(t.*))');
 end
@@ -131,9 +132,9 @@ begin
     select * from punctual.templates t where coalesce(t.has_accounts = (q.account_column is not null), true) order by t.verb
   loop
     v_name := format('punctual.%I', q.name || '.' || v_template.verb);
-    -- The body as a literal: a word may be $$.
+    -- The body as a literal, since a word may be $$. Where a column of the table bears the name of a parameter, the parameter is meant.
     execute punctual.render(split_part(v_template.text, '$$', 1), v_words || jsonb_build_object('function', v_name))
-            || quote_literal(punctual.render(split_part(v_template.text, '$$', 2), v_words));
+            || quote_literal(E'\n#variable_conflict use_variable' || punctual.render(split_part(v_template.text, '$$', 2), v_words));
     execute format('alter function %s owner to %I', v_name, (select n.nspowner::regrole from pg_catalog.pg_namespace n where n.nspname = 'punctual'));
     execute format('revoke execute on function %s from public, anon, authenticated', v_name);
     execute format('grant execute on function %s to service_role', v_name);
@@ -151,7 +152,7 @@ end
 $$;
 create trigger remake_functions
   after update of table_schema, table_name, id_type, due_column, status_column, status_type, partition_column, account_column, pending_word, running_word,
-    done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns, pair_column, after_settle, before_claim, closes_column
+    done_word, dead_word, unknown_word, delivery, result_columns, jsonb_columns, pair_column, after_settle, before_claim, closes_column
   on punctual.queues for each row when (to_jsonb(old) - 'setup' is distinct from to_jsonb(new) - 'setup') execute function punctual.remake_functions();
 
 create function punctual.drop_functions(p_queue text) returns void

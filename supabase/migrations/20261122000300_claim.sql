@@ -9,25 +9,24 @@ begin
 end
 $$;
 
--- Hardly ever: a look at the index, before any of what follows is planned.
+-- There is hardly ever such a row: a look at the index, before what follows is planned.
 insert into punctual.templates (verb, text) values ('has_overdue', $template$
 create function {function}(p_now timestamptz) returns boolean
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   return exists (select from {table} t where t.{status} = {running} and t.lease_expires_at <= p_now);
 end
 $$
 $template$), ('has_expired', $template$
 create function {function}(p_now timestamptz) returns boolean
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   return exists (select from {table} t where t.{status} = {pending} and t.expires_at <= p_now);
 end
 $$
 $template$);
 
+-- What the verb of the queue, has_overdue or has_expired, answers.
 create function punctual.has_rows(q punctual.queues, p_verb text, p_now timestamptz) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare
@@ -176,7 +175,7 @@ begin
 end
 $$;
 
--- What no tick is going to finish any more: rows whose tick died, and rows that nobody wants. Answers how many of the former.
+-- Step 3: what no tick is going to finish any more: rows whose tick died, and rows that nobody wants. Answers how many of the former.
 create function punctual.sweep(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -189,8 +188,7 @@ $$;
 
 insert into punctual.templates (verb, text) values ('count_running', $template$
 create function {function}(p_partition text, p_most integer, out count integer, out first_ends_at timestamptz)
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   select count(*), min(r.lease_expires_at) into count, first_ends_at
     from (select t.lease_expires_at from {table} t where t.{status} = {running} {in_partition} limit p_most) r;
@@ -249,8 +247,7 @@ $$;
 -- stand in the way of the scan. As an array: the planner takes a limit it does not know for a tenth of the table, and would join all of it.
 insert into punctual.templates (verb, has_accounts, text) values ('claim', false, $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns json[]
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql {keeps_plan} as $$
 declare
   v_rows json[];
 begin
@@ -268,8 +265,7 @@ end
 $$
 $template$), ('claim_one', false, $template$
 create function {function}(p_id text, p_partition text, p_claim_id uuid, p_lease_until timestamptz, p_now timestamptz) returns json[]
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql {keeps_plan} as $$
 declare
   v_rows json[];
 begin
@@ -288,8 +284,7 @@ $template$),
 ('claim_dead', false, $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
 returns json[]
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql {keeps_plan} as $$
 declare
   v_rows json[];
 begin
@@ -393,8 +388,7 @@ $$;
 insert into punctual.templates (verb, has_accounts, text) values ('claim', true, $template$
 create function {function}(p_accounts uuid[], p_ready timestamptz[], p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz)
 returns json[]
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql {keeps_plan} as $$
 declare
   v_rows json[];
 begin
@@ -507,8 +501,7 @@ $$;
 
 insert into punctual.templates (verb, has_accounts, text) values ('due_accounts', true, $template$
 create function {function}(p_now timestamptz, out accounts uuid[], out rows integer)
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   select array_agg(distinct r.account_id) filter (where r.account_id is not null), count(*) into accounts, rows
     from (select t.{account} as account_id from {table} t where t.{status} = {pending} and {at_level} and {due_at} <= p_now limit 1000) r;
@@ -518,8 +511,7 @@ $template$),
 -- Of these accounts, those that have a row that they could send and are not known to. The look locks nothing.
 ('awake', true, $template$
 create function {function}(p_accounts uuid[], p_now timestamptz, out accounts uuid[], out dues timestamptz[])
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   select array_agg(c.account_id), array_agg(h.due) into accounts, dues
     from unnest(p_accounts) n (account_id)

@@ -3,8 +3,7 @@
 -- Due rows of one partition, counted to 1,000; and their first due time, or the first after now: null when there is none.
 insert into punctual.templates (verb, text) values ('count_due', $template$
 create function {function}(p_partition text, p_now timestamptz) returns integer
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   return (
     select count(*) from (
@@ -15,8 +14,7 @@ end
 $$
 $template$), ('first_due_at', $template$
 create function {function}(p_partition text, p_now timestamptz) returns timestamptz
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   return (
     select min(r.due) from {levels} cross join lateral (
@@ -26,8 +24,7 @@ end
 $$
 $template$), ('next_due_at', $template$
 create function {function}(p_partition text, p_now timestamptz) returns timestamptz
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   return (
     select min(r.due) from {levels} cross join lateral (
@@ -282,7 +279,7 @@ begin
 end
 $$;
 
--- Opens the tick, and locks what the call needs of it before all else.
+-- Step 1: opens the tick, and locks what the call needs of it before all else.
 create function punctual.open_call(p_tick jsonb, p_claim_id uuid, p_want integer, p_now timestamptz) returns punctual.call
 language plpgsql set search_path = '' as $$
 declare
@@ -358,7 +355,7 @@ begin
 end
 $$;
 
--- What a new tick makes use of before it claims: what providers told, and what the queue's own function has to do.
+-- Step 3, with sweep: what a new tick makes use of before it claims: what providers told, and what the queue's own function has to do.
 create function punctual.arrive(c punctual.call) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -429,8 +426,9 @@ begin
 end
 $$;
 
--- Step 5: what the call did, in the ledger. p_seen: {settled, looked, swept, claim: null if it took nothing, rows}; p_closes: it ends the tick, whose
--- report is p_report. The tick wrote that before it knew how this call would end; its counts and all that it is known by are columns.
+-- Step 5: what the call did, in the ledger. p_settled, p_looked: as settle_outcomes and settle_looks answer; p_claim: [{claim_id, lease_expires_at}],
+-- null if it took no row; p_rows: how many it took; p_closes: it ends the tick, whose report is p_report. The tick wrote that before it knew how
+-- this call would end; its counts and all that it is known by are columns.
 create function punctual.note_call(
   c punctual.call, p_settled jsonb, p_looked jsonb, p_swept integer, p_claim jsonb, p_rows integer, p_closes boolean, p_report jsonb,
   out tick punctual.ticks, out due integer, out next_due_in_ms bigint)

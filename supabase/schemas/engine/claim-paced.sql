@@ -3,8 +3,7 @@
 insert into punctual.templates (verb, has_accounts, text) values ('claim', true, $template$
 create function {function}(p_accounts uuid[], p_ready timestamptz[], p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz)
 returns json[]
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql {keeps_plan} as $$
 declare
   v_rows json[];
 begin

@@ -2,8 +2,7 @@
 -- stand in the way of the scan. As an array: the planner takes a limit it does not know for a tenth of the table, and would join all of it.
 insert into punctual.templates (verb, has_accounts, text) values ('claim', false, $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns json[]
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql {keeps_plan} as $$
 declare
   v_rows json[];
 begin
@@ -21,8 +20,7 @@ end
 $$
 $template$), ('claim_one', false, $template$
 create function {function}(p_id text, p_partition text, p_claim_id uuid, p_lease_until timestamptz, p_now timestamptz) returns json[]
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql {keeps_plan} as $$
 declare
   v_rows json[];
 begin
@@ -41,8 +39,7 @@ $template$),
 ('claim_dead', false, $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
 returns json[]
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql {keeps_plan} as $$
 declare
   v_rows json[];
 begin

@@ -1,7 +1,6 @@
 insert into punctual.templates (verb, text) values ('count_running', $template$
 create function {function}(p_partition text, p_most integer, out count integer, out first_ends_at timestamptz)
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   select count(*), min(r.lease_expires_at) into count, first_ends_at
     from (select t.lease_expires_at from {table} t where t.{status} = {running} {in_partition} limit p_most) r;

@@ -4,12 +4,8 @@ returns table (id text, claim_id uuid, outcome text, error text, result jsonb, d
                limit_scope text, refused text, refusal text, unreadable boolean)
 language plpgsql immutable set search_path = '' rows 10 as $$
 begin
-  if p_records = '[]' then
-    return query select i, (g->>'claim_id')::uuid, 'done', null, null::jsonb, null::double precision, false, null, null, null, false
-                   from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i;
-  else
-    return query
-      select distinct on (o.id, o.claim_id) o.*
+  return query
+    select distinct on (o.id, o.claim_id) o.*
         from (select i as id, (g->>'claim_id')::uuid as claim_id, 'done' as outcome, null as error, null::jsonb as result,
                      null::double precision as delay_seconds, false as rate_limited, null as limit_scope, null as refused, null as refusal, false as unreadable
                 from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i
@@ -19,21 +15,19 @@ begin
                 from jsonb_to_recordset(p_records) r (id text, claim_id uuid, outcome text, error text, result jsonb,
                        delay_seconds double precision, rate_limited boolean, limit_scope text, refused text, refusal text, unreadable boolean)) o
        order by o.id, o.claim_id, o.outcome = 'done' desc;
-  end if;
 end
 $$;
 
 -- Writes outcomes to the rows that still belong to the claim. Proof that one was done is the truth, whatever a sweep or an operator has made of the
 -- row meanwhile; a row that they have dealt with takes only what it lacks.
 --
--- asked: how many there were; settled: how many rows were written; written: which (id/claim), where that is not all; counts: by outcome; applied: [{id, claim_id, outcome, …}] of those that have
--- consequences; changed: those whose outcome is another than was asked for.
+-- asked: how many there were; settled: how many rows were written; written: which (id/claim), where that is not all; counts: by outcome;
+-- applied: [{id, claim_id, outcome, …}] of those that have consequences; changed: those whose outcome is another than was asked for.
 insert into punctual.templates (verb, text) values ('settle', $template$
 create function {function}(
   p_done jsonb, p_records jsonb, p_max_attempts integer, p_now timestamptz,
   out asked integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql {keeps_plan} as $$
 begin
   with told as materialized (
     select o.id::{id_type} as id, o.claim_id, o.outcome, o.error, o.result, o.delay_seconds, o.rate_limited, o.limit_scope, o.refused, o.refusal, o.unreadable
@@ -80,12 +74,11 @@ begin
 end
 $$
 $template$),
--- Of outcomes of which some were not written: which, and why. Asked after settle, whose rows are `already` then and left out by p_settled.
+-- Of outcomes of which some were not written: which, and why. Asked after settle, whose rows are `already` then and left out by p_written.
 -- already: written before, by an exchange whose answer was lost. lost: another claim or an operator has the row.
 ('judge', $template$
-create function {function}(p_done jsonb, p_records jsonb, p_settled text[], out exceptions jsonb, out late jsonb, out freed jsonb)
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+create function {function}(p_done jsonb, p_records jsonb, p_written text[], out exceptions jsonb, out late jsonb, out freed jsonb)
+language plpgsql stable {keeps_plan} as $$
 begin
   select jsonb_agg(jsonb_build_object('id', j.id, 'claim_id', j.claim_id, 'verdict', j.verdict, 'outcome', case when j.verdict = 'already' then
              case j.status when {done} then 'done' when {dead} then 'dead' when {unknown} then 'unknown' else j.outcome end else j.outcome end) order by j.id),
@@ -97,7 +90,7 @@ begin
                  case when t.claim_id = o.claim_id and t.lease_expires_at is null then 'already' else 'lost' end as verdict
             from punctual.list_outcomes(p_done, p_records) o
             left join lateral (select t.* from {table} t where t.id = o.id::{id_type} limit 1) t on true
-           where o.id || '/' || coalesce(o.claim_id::text, '') <> all (p_settled)) j;
+           where o.id || '/' || coalesce(o.claim_id::text, '') <> all (p_written)) j;
 end
 $$
 $template$);
@@ -176,8 +169,7 @@ end
 $$;
 insert into punctual.templates (verb, text) values ('as_settled', $template$
 create function {function}(p_applied jsonb) returns jsonb
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   return (
     select coalesce(jsonb_agg(a.item order by a.n), '[]')

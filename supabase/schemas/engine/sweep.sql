@@ -33,7 +33,7 @@ begin
 end
 $$;
 
--- What no tick is going to finish any more: rows whose tick died, and rows that nobody wants. Answers how many of the former.
+-- Step 3: what no tick is going to finish any more: rows whose tick died, and rows that nobody wants. Answers how many of the former.
 create function punctual.sweep(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare

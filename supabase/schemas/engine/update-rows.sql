@@ -9,25 +9,24 @@ begin
 end
 $$;
 
--- Hardly ever: a look at the index, before any of what follows is planned.
+-- There is hardly ever such a row: a look at the index, before what follows is planned.
 insert into punctual.templates (verb, text) values ('has_overdue', $template$
 create function {function}(p_now timestamptz) returns boolean
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   return exists (select from {table} t where t.{status} = {running} and t.lease_expires_at <= p_now);
 end
 $$
 $template$), ('has_expired', $template$
 create function {function}(p_now timestamptz) returns boolean
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   return exists (select from {table} t where t.{status} = {pending} and t.expires_at <= p_now);
 end
 $$
 $template$);
 
+-- What the verb of the queue, has_overdue or has_expired, answers.
 create function punctual.has_rows(q punctual.queues, p_verb text, p_now timestamptz) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare

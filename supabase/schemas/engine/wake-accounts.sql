@@ -1,7 +1,6 @@
 insert into punctual.templates (verb, has_accounts, text) values ('due_accounts', true, $template$
 create function {function}(p_now timestamptz, out accounts uuid[], out rows integer)
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   select array_agg(distinct r.account_id) filter (where r.account_id is not null), count(*) into accounts, rows
     from (select t.{account} as account_id from {table} t where t.{status} = {pending} and {at_level} and {due_at} <= p_now limit 1000) r;
@@ -11,8 +10,7 @@ $template$),
 -- Of these accounts, those that have a row that they could send and are not known to. The look locks nothing.
 ('awake', true, $template$
 create function {function}(p_accounts uuid[], p_now timestamptz, out accounts uuid[], out dues timestamptz[])
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   select array_agg(c.account_id), array_agg(h.due) into accounts, dues
     from unnest(p_accounts) n (account_id)

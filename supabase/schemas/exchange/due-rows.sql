@@ -3,8 +3,7 @@
 -- Due rows of one partition, counted to 1,000; and their first due time, or the first after now: null when there is none.
 insert into punctual.templates (verb, text) values ('count_due', $template$
 create function {function}(p_partition text, p_now timestamptz) returns integer
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   return (
     select count(*) from (
@@ -15,8 +14,7 @@ end
 $$
 $template$), ('first_due_at', $template$
 create function {function}(p_partition text, p_now timestamptz) returns timestamptz
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   return (
     select min(r.due) from {levels} cross join lateral (
@@ -26,8 +24,7 @@ end
 $$
 $template$), ('next_due_at', $template$
 create function {function}(p_partition text, p_now timestamptz) returns timestamptz
-language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql stable {keeps_plan} as $$
 begin
   return (
     select min(r.due) from {levels} cross join lateral (

@@ -35,7 +35,7 @@ begin
 end
 $$;
 
--- Opens the tick, and locks what the call needs of it before all else.
+-- Step 1: opens the tick, and locks what the call needs of it before all else.
 create function punctual.open_call(p_tick jsonb, p_claim_id uuid, p_want integer, p_now timestamptz) returns punctual.call
 language plpgsql set search_path = '' as $$
 declare

@@ -15,7 +15,7 @@ begin
 end
 $$;
 
--- What a new tick makes use of before it claims: what providers told, and what the queue's own function has to do.
+-- Step 3, with sweep: what a new tick makes use of before it claims: what providers told, and what the queue's own function has to do.
 create function punctual.arrive(c punctual.call) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -86,8 +86,9 @@ begin
 end
 $$;
 
--- Step 5: what the call did, in the ledger. p_seen: {settled, looked, swept, claim: null if it took nothing, rows}; p_closes: it ends the tick, whose
--- report is p_report. The tick wrote that before it knew how this call would end; its counts and all that it is known by are columns.
+-- Step 5: what the call did, in the ledger. p_settled, p_looked: as settle_outcomes and settle_looks answer; p_claim: [{claim_id, lease_expires_at}],
+-- null if it took no row; p_rows: how many it took; p_closes: it ends the tick, whose report is p_report. The tick wrote that before it knew how
+-- this call would end; its counts and all that it is known by are columns.
 create function punctual.note_call(
   c punctual.call, p_settled jsonb, p_looked jsonb, p_swept integer, p_claim jsonb, p_rows integer, p_closes boolean, p_report jsonb,
   out tick punctual.ticks, out due integer, out next_due_in_ms bigint)

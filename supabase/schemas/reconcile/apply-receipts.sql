@@ -2,8 +2,7 @@
 -- Each row is looked up by its key, whatever its state: planned as a join, all rows of that state may be read for each receipt.
 insert into punctual.templates (verb, text) values ('pick_receipts', $template$
 create function {function}(p_now timestamptz) returns bigint[]
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql {keeps_plan} as $$
 begin
   update punctual.receipts r set applied_at = p_now
    where r.id = any (array(

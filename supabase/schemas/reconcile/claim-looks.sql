@@ -1,7 +1,6 @@
 insert into punctual.templates (verb, text) values ('pick_looks', $template$
 create function {function}(p_want integer, p_providers text[], p_now timestamptz) returns text[]
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
-#variable_conflict use_variable
+language plpgsql {keeps_plan} as $$
 begin
   return array(
     select t.id::text from {table} t
