@@ -51,6 +51,8 @@ const sendFaults = {
 };
 const { 'accepted, then failed': _, ...sendFaultsOfUnipile } = sendFaults;
 const { 'pair limited': _pair, ...publishFaults } = sendFaultsOfUnipile;
+/** Files take long to upload, and gateways cut long calls off. */
+const uploadFaults = { 'hung, sent': 1, 'lost after': 2, '5xx, sent': 2, 'lost before': 1 } as const;
 const mediaFaults = { 'not in time': 2, 'not there': 1, 'server down': 2 };
 const jobFaults = {
   slow: 2,
@@ -227,8 +229,11 @@ export class Faults {
     return this.lastingRefusal(provider, accountId) ?? this.ofCall('send', provider, weights);
   }
 
-  ofPublish(accountId: string): SendFault {
-    return this.lastingRefusal('unipile', accountId) ?? this.ofCall('publish', 'unipile', publishFaults);
+  ofPublish(accountId: string, hasMedia: boolean): SendFault {
+    const fault =
+      this.lastingRefusal('unipile', accountId) ?? this.ofCall('publish', 'unipile', publishFaults);
+    if (fault !== 'none' || !hasMedia || !this.strikes(0.15)) return fault;
+    return this.counted('publish', this.random.weighted(uploadFaults));
   }
 
   private lastingRefusal(provider: string, accountId: string): LastingRefusal | null {

@@ -29,7 +29,13 @@ export class FeedModel {
         createPost: async ({ accountId, text, media, signal }) => {
           const draft = { provider: 'unipile', form: 'post', recipient: null, reference: null } as const;
           const whole = { ...draft, accountId, chatId: feedOf(accountId), text, hasMedia: media.length > 0 };
-          const post = await provider.send(process, fate, whole, signal, faults.ofPublish(accountId));
+          const post = await provider.send(
+            process,
+            fate,
+            whole,
+            signal,
+            faults.ofPublish(accountId, media.length > 0),
+          );
           return { postId: random.chance(0.03) ? null : namesOf(post).share };
         },
         readPost: ({ postId, signal }) =>
