@@ -6,10 +6,12 @@
  * Two databases stand side by side and are asked in turn, so that a slow moment of the machine meets both. Prints medians, their ratio,
  * and the plans of the claim's own statements at the larger size.
  */
+
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { type Stack, startStack } from '../tests/stack/start-stack';
 import { addDueDms, median, plansOf } from './due-dms';
+import { exchangesOf } from './exchange-call';
 
 const { values: flags } = parseArgs({
   options: {
@@ -55,20 +57,11 @@ async function round(one: Side): Promise<void> {
     limit_seconds: 60,
     providers: ['unipile'],
   };
-  const exchange = async (outcomes: object, want: number, close: string) => {
-    const claimId = crypto.randomUUID();
-    const startedAt = performance.now();
-    const { rows } = await one.client.query('select punctual.exchange($1, $2, $3, $4, $5) as reply', [
-      tick,
-      claimId,
-      outcomes,
-      want,
-      close,
-    ]);
-    const ms = performance.now() - startedAt;
-    const reply = rows[0].reply as { rows: { id: string }[] };
-    if (reply.rows.length !== want) throw new Error(`asked for ${want} rows and got ${reply.rows.length}`);
-    const records = reply.rows.map(({ id }) => ({
+  const exchange = exchangesOf(one.client, tick);
+  const claim = async (outcomes: object) => {
+    const { rows, claimId, ms } = await exchange(outcomes, 100, false);
+    if (rows.length !== 100) throw new Error(`asked for 100 rows and got ${rows.length}`);
+    const records = rows.map(({ id }) => ({
       id,
       claim_id: claimId,
       outcome: 'done',
@@ -76,9 +69,9 @@ async function round(one: Side): Promise<void> {
     }));
     return { ms, outcomes: { records } };
   };
-  const first = await exchange({}, 100, 'no');
-  const second = await exchange(first.outcomes, 100, 'no');
-  await exchange(second.outcomes, 0, 'yes');
+  const first = await claim({});
+  const second = await claim(first.outcomes);
+  await exchange(second.outcomes, 0, true);
   one.claimMs.push(first.ms);
   one.settleAndClaimMs.push(second.ms);
 }

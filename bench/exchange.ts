@@ -5,6 +5,7 @@
  * 100,000 due rows, and `dm_queue` with as many and 10,000 accounts; each exchange settles so many rows and claims as many. Prints medians in
  * milliseconds, over one connection as the Data API has them, and their ratios.
  */
+
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,6 +16,7 @@ import { migratePostgres } from '../lib/store/migrate-postgres';
 import { readMigrations } from '../lib/store/migrations';
 import { type PostgresVersion, startPostgresServer } from '../tests/stack/postgres-server';
 import { addDueDms, median } from './due-dms';
+import { exchangesOf, formerExchangesOf } from './exchange-call';
 
 const { values: flags } = parseArgs({
   options: {
@@ -63,7 +65,11 @@ async function open(serverUrl: string, commit: string | undefined): Promise<Clie
 }
 
 /** A tick that claims, settles and claims, and settles; answers how long the middle one took, or the only one where it wants nothing. */
-async function round(client: Client, { queue, partition, rows }: (typeof shapes)[number]): Promise<number> {
+async function round(
+  client: Client,
+  { queue, partition, rows }: (typeof shapes)[number],
+  speak: typeof exchangesOf,
+): Promise<number> {
   const tick = {
     id: crypto.randomUUID(),
     queue,
@@ -72,21 +78,13 @@ async function round(client: Client, { queue, partition, rows }: (typeof shapes)
     limit_seconds: 60,
     providers: ['unipile'],
   };
-  const exchange = async (outcomes: object, want: number, close: string) => {
-    const claimId = crypto.randomUUID();
-    const startedAt = performance.now();
-    const answer = await client.query('select punctual.exchange($1, $2, $3, $4, $5) as reply', [
-      tick,
-      claimId,
-      outcomes,
-      want,
-      close,
-    ]);
-    const ms = performance.now() - startedAt;
-    const taken = answer.rows[0].reply.rows as { id: string }[];
-    if (rows > 0 && taken.length !== want)
-      throw new Error(`asked for ${want} rows of ${queue} and got ${taken.length}`);
-    const ids = taken.map(({ id }) => id);
+  const exchange = speak(client, tick);
+  const claim = async (outcomes: object, want: number) => {
+    const reply = await exchange(outcomes, want, false);
+    if (reply.rows.length !== want)
+      throw new Error(`asked for ${want} rows of ${queue} and got ${reply.rows.length}`);
+    const { claimId } = reply;
+    const ids = reply.rows.map(({ id }) => id);
     const settles =
       queue === 'dm_queue'
         ? {
@@ -98,12 +96,12 @@ async function round(client: Client, { queue, partition, rows }: (typeof shapes)
             })),
           }
         : { done: [{ claim_id: claimId, ids }] };
-    return { ms, settles };
+    return { ms: reply.ms, settles };
   };
-  if (rows === 0) return (await exchange({}, 5, 'if_drained')).ms;
-  const first = await exchange({}, rows, 'no');
-  const second = await exchange(first.settles, rows, 'no');
-  await exchange(second.settles, 0, 'yes');
+  if (rows === 0) return (await exchange({}, 5, true)).ms;
+  const first = await claim({}, rows);
+  const second = await claim(first.settles, rows);
+  await exchange(second.settles, 0, true);
   return second.ms;
 }
 
@@ -119,8 +117,8 @@ try {
   for (let n = 0; n < Number(flags.rounds); n++) {
     for (const [shape, one] of times) {
       // Five at a time: the first finds the processor's caches full of the other side's.
-      for (let m = 0; m < 5; m++) one.ours.push(await round(ours, shape));
-      for (let m = 0; theirs && m < 5; m++) one.theirs.push(await round(theirs, shape));
+      for (let m = 0; m < 5; m++) one.ours.push(await round(ours, shape, exchangesOf));
+      for (let m = 0; theirs && m < 5; m++) one.theirs.push(await round(theirs, shape, formerExchangesOf));
     }
   }
   console.log(

@@ -36,19 +36,17 @@ const playDay = `create function pg_temp.play_day(p_day timestamptz, p_report js
     v_at timestamptz;
     v_queue text;
     v_tick jsonb;
-    v_claim uuid;
-    v_row jsonb;
+    v_reply json;
   begin
     for v_minute in 0..1439 loop
       v_at := p_day + v_minute * interval '1 minute';
       foreach v_queue in array array['a', 'b', 'c', 'd', 'e'] loop
-        v_claim := gen_random_uuid();
         v_tick := jsonb_build_object('id', gen_random_uuid(), 'queue', 'jobs', 'partition', v_queue, 'clock', 'vercel', 'slot', v_at,
           'path', '/api/jobs/run', 'schedule', '* * * * *', 'limit_seconds', 60, 'lock', 'acquired');
-        v_row := punctual.exchange(v_tick || '{"seq": 1}', v_claim, p_want => 5, p_now => v_at)->'rows'->0;
-        perform punctual.exchange(v_tick || '{"seq": 2}', gen_random_uuid(), jsonb_build_object('records', jsonb_build_array(
-          jsonb_build_object('id', v_row->>'id', 'claim_id', v_claim, 'outcome', 'again', 'delay_seconds', 60))),
-          p_close => 'if_drained', p_report => p_report, p_now => v_at + interval '1 second');
+        v_reply := punctual.exchange(v_tick, 1, p_want => 5, p_now => v_at);
+        perform punctual.exchange(v_tick, 2, jsonb_build_object('records', jsonb_build_array(
+          jsonb_build_object('id', v_reply->'rows'->0->>'id', 'claim_id', v_reply->'claim_id', 'outcome', 'again', 'delay_seconds', 60))),
+          p_close => true, p_report => p_report, p_now => v_at + interval '1 second');
       end loop;
     end loop;
   end $$`;

@@ -5,10 +5,12 @@
  * Pruning rests for a while again and again, and the same ticks go on: so one run gives both sides of the ratio. Fails where a step takes
  * more than a second, where a tick's claim takes more than twice as long, or where anything else than the old rows is gone.
  */
+
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { startStack } from '../tests/stack/start-stack';
 import { addDueDms, median } from './due-dms';
+import { exchangesOf } from './exchange-call';
 
 const { values: flags } = parseArgs({
   options: {
@@ -54,27 +56,24 @@ let [active, finished] = [false, false];
 /** One tick: a claim of 30, and a settle of those. */
 async function tick(): Promise<void> {
   const id = crypto.randomUUID();
-  const claimId = crypto.randomUUID();
-  const exchange = async (outcomes: object, want: number, close: string) => {
-    const { rows } = await ticking.query('select punctual.exchange($1, $2, $3, $4, $5) as reply', [
-      { id, queue: 'dm_queue', partition: 'main', clock: 'bench', limit_seconds: 60, providers: ['unipile'] },
-      claimId,
-      outcomes,
-      want,
-      close,
-    ]);
-    return rows[0].reply as { rows: { id: string }[]; settled: { done: number } };
-  };
+  const exchange = exchangesOf(ticking, {
+    id,
+    queue: 'dm_queue',
+    partition: 'main',
+    clock: 'bench',
+    limit_seconds: 60,
+    providers: ['unipile'],
+  });
   const wasActive = active;
   const times = { claim: [] as number[], settle: [] as number[] };
-  const { rows } = await timed(times.claim, () => exchange({}, 30, 'no'));
+  const { rows, claimId } = await timed(times.claim, () => exchange({}, 30, false));
   const records = rows.map((row) => ({
     id: row.id,
     claim_id: claimId,
     outcome: 'done',
     result: { provider_message_id: row.id },
   }));
-  const reply = await timed(times.settle, () => exchange({ records }, 0, 'yes'));
+  const reply = await timed(times.settle, () => exchange({ records }, 0, true));
   if (rows.length !== 30 || reply.settled.done !== 30) throw new Error('a tick lost rows');
   done += 30;
   // One that saw both is neither's.

@@ -82,15 +82,15 @@ async function tick(queue: string, { exchanges = 12, dies = false } = {}): Promi
   };
   let records: object[] = [];
   for (let n = 1; n <= exchanges; n++) {
-    const claimId = crypto.randomUUID();
     const reply = await call(`${queue}: ${n === 1 ? 'first exchange' : 'exchange'}`, 'exchange', {
-      p_tick: { ...identity, seq: n },
-      p_claim_id: claimId,
+      p_tick: identity,
+      p_seq: n,
       p_outcomes: { records },
       p_want: n === exchanges ? 0 : null,
-      p_close: n === exchanges ? 'yes' : 'if_drained',
+      p_close: true,
     });
     if (!reply || reply.closed || dies) return;
+    const claimId = reply.claim_id;
     records = reply.rows.map(({ id, facts }: { id: string; facts?: { outcome: string } }) =>
       queue === 'enrolments'
         ? { id, claim_id: claimId, outcome: facts?.outcome, delay_seconds: 1 }

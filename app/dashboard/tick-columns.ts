@@ -1,17 +1,6 @@
 import type { LedgerTick, QueueStats } from '@/lib/store/stats';
 
-type CountKey =
-  | 'claimed'
-  | 'done'
-  | 'retried'
-  | 'again'
-  | 'dead'
-  | 'unknown'
-  | 'released'
-  | 'lost'
-  | 'swept'
-  | 'looked'
-  | 'resolved';
+type CountKey = 'claimed' | 'done' | 'retried' | 'again' | 'dead' | 'unknown' | 'released' | 'lost' | 'swept';
 
 export interface TickColumn {
   key: CountKey;
@@ -52,19 +41,7 @@ export function tickColumns(ticks: LedgerTick[], words: QueueStats['words']): Ti
       meaning: 'left behind by a tick that died, and taken up',
       tone: 'text-warn',
     },
-    {
-      key: 'looked',
-      label: 'checked',
-      meaning: 'unknown rows that were checked',
-      tone: 'text-ink',
-    },
-    {
-      key: 'resolved',
-      label: 'found out',
-      meaning: 'of those, the ones of which it is known now',
-      tone: 'text-good',
-    },
   ];
-  const rare = new Set<CountKey>(['again', 'swept', 'looked', 'resolved']);
+  const rare = new Set<CountKey>(['again', 'swept']);
   return columns.filter(({ key }) => !rare.has(key) || ticks.some((tick) => tick[key] > 0));
 }

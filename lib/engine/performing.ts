@@ -4,11 +4,12 @@ import { backoffSeconds } from './backoff';
 import type { Breaker } from './breaker';
 import { type Budget, leaseAdmits } from './budget';
 import type { Clock, Random } from './clock';
+import { Durations } from './durations';
+import type { Exchanges } from './exchanges';
 import { type Log, loggable } from './log';
 import { type Outcome, retry } from './outcome';
 import type { Queue } from './queue';
 import type { ClaimedRow, QueueSettings, Settlement } from './queue-store';
-import type { Settling } from './settling';
 
 /** A provider's limit without a time of its own, for a row without an account. */
 const defaultPauseSeconds = 60;
@@ -28,15 +29,13 @@ export interface Claim {
 
 /**
  * The slots of one tick: performs claimed rows side by side, starts none that the budget, the lease or the breaker does not admit,
- * and hands every outcome to `settling`.
+ * and hands every outcome to `exchanges`.
  */
 export class Performing<Row, Deps, Env> {
-  /** How long each attempt took, in milliseconds. */
-  readonly durationsMs: number[] = [];
-  /** Set when nothing may start any more; what has not started is released. */
-  halted = false;
-  /** Set when the tick has ended: what an attempt left behind comes to can only be logged. */
-  closed = false;
+  /** How long attempts took. */
+  readonly durations = new Durations();
+  /** `halted`: nothing may start any more, and what has not started is released. `closed`: what an attempt left behind comes to can only be logged. */
+  phase: 'open' | 'halted' | 'closed' = 'open';
   private readonly slots: LimitFunction = pLimit(1);
   private readonly cuts = new Set<() => void>();
   private settings!: QueueSettings;
@@ -47,7 +46,7 @@ export class Performing<Row, Deps, Env> {
     private readonly ports: { clock: Clock; log: Log; random: Random },
     private readonly budget: Budget,
     private readonly breaker: Breaker,
-    private readonly settling: Settling,
+    private readonly exchanges: Exchanges,
     /** Called each time an attempt has ended, or says how far it is. */
     private readonly onNews: () => void,
   ) {}
@@ -93,21 +92,21 @@ export class Performing<Row, Deps, Env> {
     const timeoutMs = this.timeoutMs(claimed);
     const provider = claimed.account?.provider ?? null;
     if (!this.mayStart(provider, claim, timeoutMs)) {
-      this.settling.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
+      this.exchanges.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
       return;
     }
     const parsed = this.parse(claimed);
     if ('error' in parsed) {
       // As likely a mistake in the code, which would meet every row: it is tried again, and its account's other rows go on.
       const outcome = retry(parsed.error, mendSeconds);
-      this.settling.add({ ...this.settlement(claimed, claim, outcome), unreadable: true });
+      this.exchanges.add({ ...this.settlement(claimed, claim, outcome), unreadable: true });
       return;
     }
 
     const startedAt = clock.now();
     const { attempt, account, facts } = claimed;
     const progress = (value: unknown) => {
-      this.settling.addProgress({ id: claimed.id, claimId: claim.id, value });
+      this.exchanges.addProgress({ id: claimed.id, claimId: claim.id, value });
       this.onNews();
     };
     const context = { deps: this.deps, log, attempt, account, facts, claimId: claim.id, progress };
@@ -126,17 +125,17 @@ export class Performing<Row, Deps, Env> {
       cuts: this.cuts,
       onLate: (late) => this.hearLate(claimed, claim, late),
     });
-    this.durationsMs.push(clock.now() - startedAt);
+    this.durations.add(clock.now() - startedAt);
     if (provider && verdict.provider === 'answered') this.breaker.answered(provider);
     if (provider && (verdict.provider === 'failed' || verdict.provider === 'refused')) {
       this.breaker[verdict.provider](provider, 'error' in verdict.outcome ? verdict.outcome.error : 'failed');
     }
     // What a row that may be done twice says of itself when it is cut is of the cut: it goes to the next tick as if it had not begun.
     if (verdict.wasCut && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {
-      this.settling.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
+      this.exchanges.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
       return;
     }
-    this.settling.add(this.settlement(claimed, claim, verdict.outcome));
+    this.exchanges.add(this.settlement(claimed, claim, verdict.outcome));
   }
 
   /** An error with a `kind` says what came of the call, and one of the signal's that time was over: the row's `last_error` has either. */
@@ -164,7 +163,7 @@ export class Performing<Row, Deps, Env> {
 
   private mayStart(provider: string | null, claim: Claim, timeoutMs: number): boolean {
     return (
-      !this.halted &&
+      this.phase === 'open' &&
       this.budget.admits(timeoutMs) &&
       leaseAdmits(this.ports.clock, claim.requestedAt, this.settings.leaseSeconds * 1_000, timeoutMs) &&
       !(provider && this.breaker.isOpen(provider))
@@ -175,8 +174,8 @@ export class Performing<Row, Deps, Env> {
   private hearLate(claimed: ClaimedRow, claim: Claim, late: Verdict): void {
     const settlement = this.settlement(claimed, claim, late.outcome);
     if (settlement.outcome === 'unknown') return;
-    if (!this.closed) {
-      this.settling.add(settlement);
+    if (this.phase !== 'closed') {
+      this.exchanges.add(settlement);
       return;
     }
     this.ports.log.warn(

@@ -1,35 +1,28 @@
-import type { Finding } from './queue';
+import type { Result } from './outcome';
+import type { TickCounts } from './tick-report';
 
-/** What the engine asks of the database: one exchange at a time. Implemented over SQL by `lib/store`. */
+/** What the engine asks of the database. Implemented over SQL by `lib/store`. Throws `StoreError`s. */
 export interface QueueStore {
-  /**
-   * Settles outcomes, claims due rows and closes the tick, in one transaction.
-   *
-   * Throws errors whose `kind` is `unavailable` (no answer; it may have been carried out), `refused` (nothing
-   * was carried out) or `misconfigured` (the database does not fit this code; an answer that shows it may come after the work).
-   */
+  /** Settles outcomes, claims due rows and closes the tick, in one transaction. */
   exchange(request: ExchangeRequest): Promise<ExchangeReply>;
+  /** Takes unknown rows whose check is due, as many as run side by side; each is taken again after `leaseSeconds`, unless its finding has come. */
+  takeUnknown(request: { queue: string; providers: string[]; leaseSeconds: number }): Promise<UnknownRow[]>;
+  /** Judges what checks found. Answers how many counted, and how many of those rows came to an end. Waits for no row. */
+  settleFindings(queue: string, findings: CheckedRow[]): Promise<{ checked: number; resolved: number }>;
 }
 
 export interface ExchangeRequest {
   tick: TickIdentity;
-  /** 1 for the tick's first exchange, one more for each. One that arrives late, or twice, claims nothing. */
+  /** 1 for the tick's first exchange, one more for each that was answered. Under the same number again it answers its rows again. */
   seq: number;
-  /** New for each exchange. Sent again after a lost answer, it claims nothing new. */
-  claimId: string;
   settlements: Settlement[];
   providers: ProviderNote[];
-  /** Claims of this tick whose rows never arrived: they are given back. */
-  releaseClaims: string[];
-  /** What was found of unknown rows. */
-  looks: LookSettlement[];
   /** How far running rows are. */
   progress: ProgressNote[];
-  /** The most unknown rows to hand out for a look, where there is nothing to claim. */
-  wantLooks: number;
   /** The most rows to claim; null for as many as the registry lets run side by side. */
   want: number | null;
-  close: 'no' | 'if_drained' | 'yes';
+  /** Close the tick if the database answers no row. */
+  close: boolean;
   /** Kept in the ledger if this exchange closes the tick. */
   report: object | null;
   /** After so many milliseconds the call's loops stop, and the next call goes on. With 0 each goes round once; 750 unless given. */
@@ -52,9 +45,7 @@ export interface TickIdentity {
   lock: 'acquired' | 'held' | 'unavailable' | 'none';
   /** The providers that are configured, for a queue with accounts. */
   providers: string[];
-  /** It claims nothing, and only asks what became of unknown rows. */
-  looksOnly: boolean;
-  /** The queue can ask what became of an unknown row. Otherwise such a row waits for an operator at once. */
+  /** The queue can check unknown rows. Otherwise such a row waits for an operator at once. */
   reconciles: boolean;
   /** Somebody asked for rows of this state, so many at most; null where a clock called. */
   asked: { state: 'pending' | 'dead'; limit: number | null } | null;
@@ -68,7 +59,7 @@ export interface ProgressNote {
 }
 
 /** What was found of one unknown row, on its way to the row. */
-export interface LookSettlement {
+export interface CheckedRow {
   id: string;
   /** The claim of the uncertain attempt: the fence. */
   claimId: string;
@@ -114,20 +105,22 @@ export interface ExchangeReply {
   /** Why the queue or the partition is paused; null when it is not. */
   paused: string | null;
   settings: QueueSettings;
+  /** The fence of `rows`. */
+  claimId: string;
   rows: ClaimedRow[];
-  /** Unknown rows to look at. */
-  looks: UnknownRow[];
-  /** What the tick has told of unknown rows so far, and how many of those came to an end by it. */
-  totals: { looked: number; resolved: number };
-  /** What did not go as it was asked; everything else was applied. */
-  exceptions: SettlementException[];
-  swept: number;
+  /** Of the tick so far. */
+  counts: TickCounts;
+  /** Outcomes that the database would not write, each on its own; everything else was written, or is another's by now. */
+  refused: { id: string; claimId: string }[];
   closed: boolean;
+  outcome: 'ran' | 'idle' | 'skipped' | 'paused' | 'died' | null;
   /** Providers that failed as a whole and are tried with one row at a time. */
   probing: string[];
   /** When the tick was closed: due rows left, counted to 1,000. */
   due: number | null;
   nextDueInMs: number | null;
+  /** When the tick was closed: unknown rows can be checked now. */
+  checksDue: boolean;
 }
 
 /** The registry's settings, as they are now. */
@@ -181,10 +174,17 @@ export interface Account {
   name: string;
 }
 
-export interface SettlementException {
-  id: string;
-  claimId: string;
-  /** `already`: applied before, by an exchange whose answer was lost. `lost`: the row was no longer ours. */
-  verdict: 'applied' | 'already' | 'lost';
-  outcome: Settlement['outcome'];
+/** What was found of an uncertain attempt. The database judges by it, under the row's lock. */
+export interface Finding {
+  /**
+   * Messages that are for certain what the attempt left at the provider, the likeliest first. Each proves one row at most: the
+   * first counts that no other row bears.
+   */
+  proofs: { messageId: string; result?: Result }[];
+  /** Messages that may be of the attempt: one that no other row bears stands in the way of sending again. */
+  doubts: string[];
+  /** With nothing found: how long after the attempt is over, in milliseconds, that proves that nothing was sent. Null: it never does. */
+  absentAfterMs: number | null;
+  /** For a person. */
+  text: string;
 }

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import { marginMs, workMs } from './budget';
 import type { Log } from './log';
-import type { Outcome, Result } from './outcome';
-import type { Account } from './queue-store';
+import type { Outcome } from './outcome';
+import type { Account, Finding } from './queue-store';
 
 /** What a queue is besides its table: how one row's work is done. */
 export interface Queue<Row, Deps, Env> {
@@ -34,7 +34,7 @@ export interface Queue<Row, Deps, Env> {
 
 export interface ReconcileContext<Deps> {
   deps: Deps;
-  /** Fires when the look's time is over. */
+  /** Fires when the check's time is over. */
   signal: AbortSignal;
   log: Log;
   /** Who the row was sent as; null in a queue without accounts. */
@@ -43,21 +43,6 @@ export interface ReconcileContext<Deps> {
   attemptedAt: string;
   /** What the queue's SQL function `evidence` knows of the row; null where there is none. */
   evidence: unknown;
-}
-
-/** What was found of an uncertain attempt. The database judges by it, under the row's lock. */
-export interface Finding {
-  /**
-   * Messages that are for certain what the attempt left at the provider, the likeliest first. Each proves one row at most: the
-   * first counts that no other row bears.
-   */
-  proofs: { messageId: string; result?: Result }[];
-  /** Messages that may be of the attempt: one that no other row bears stands in the way of sending again. */
-  doubts: string[];
-  /** With nothing found: how long after the attempt is over, in milliseconds, that proves that nothing was sent. Null: it never does. */
-  absentAfterMs: number | null;
-  /** For a person. */
-  text: string;
 }
 
 export interface PerformContext<Deps> {

@@ -31,8 +31,16 @@ export interface TickReport {
   exchanges: number;
   /** The slot had already been delivered once. */
   duplicate: boolean;
+  /** Unknown rows that were checked in the time that was left; absent where none were due. */
+  checks?: Checks;
   /** In the ledger only: why the call was answered by an error. */
   fault?: string;
+}
+
+/** Unknown rows that the provider was asked about, and those of them that came to an end. */
+export interface Checks {
+  checked: number;
+  resolved: number;
 }
 
 export interface TickCounts {
@@ -47,9 +55,6 @@ export interface TickCounts {
   lost: number;
   /** Rows whose tick had died, taken out of `running` by this one. */
   swept: number;
-  /** Unknown rows that the provider was asked about, and those of them that came to an end. */
-  looked: number;
-  resolved: number;
 }
 
 /**

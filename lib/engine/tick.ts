@@ -1,14 +1,16 @@
 import { Breaker } from './breaker';
 import { type Budget, startBudget, workMs } from './budget';
-import type { Clock, NewId, Random } from './clock';
+import { type Clock, type NewId, type Random, sleep } from './clock';
+import { coldStartMs, Exchanges, exchangeMs } from './exchanges';
 import type { Log } from './log';
 import type { HeldLock, OverlapLock } from './overlap-lock';
 import { Performing } from './performing';
 import { NotConfiguredError, type Queue } from './queue';
-import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity, UnknownRow } from './queue-store';
-import { Reconciling } from './reconciling';
-import { coldStartMs, Settling, TickStoreError } from './settling';
-import type { TickReport } from './tick-report';
+import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity } from './queue-store';
+import { reconcileWithin } from './reconcile';
+import type { StopSignal } from './stop-signal';
+import { asStoreError, StoreError } from './store-error';
+import type { Checks, TickReport } from './tick-report';
 
 export interface TickPorts {
   store: QueueStore;
@@ -43,20 +45,11 @@ export interface TickOptions<Deps> {
   endBy?: number;
   /** Ends the tick early. */
   stop?: StopSignal;
-  /** Claims nothing, and only asks what became of unknown rows. Runs beside the queue's other ticks. */
-  looksOnly?: boolean;
   /**
    * Somebody asks for rows: due ones, or dead ones, of which each that was dead before is run once more. `limit` of them at most, the
    * queue's batch limit where it is null. Runs beside the queue's other ticks, and takes no lock.
    */
   asked?: { state: 'pending' | 'dead'; limit: number | null };
-}
-
-/** Somebody wants the process to end: nothing more is started, and what is under way has the rest of `graceMs`. */
-export interface StopSignal {
-  signal: AbortSignal;
-  /** From the signal until the process is ended by force. */
-  graceMs: number;
 }
 
 /** Kept of the grace: an attempt that is cut says what it was doing, and what it came to is settled. */
@@ -67,16 +60,16 @@ const lockLifetimeMs = 5_000;
 const groupMs = { 'at-most-once': 250, 'at-least-once': 20 };
 /** How often it is written how far rows are. */
 const progressMs = 1_000;
-/** Unknown rows to look at, before the registry has said how many rows run side by side. */
-const firstLooks = 5;
 /** What a claim takes before its rows can start. */
 const claimMs = 500;
+/** Between the tries to end a tick. */
+const retryMs = 1_000;
 
 /**
  * One tick: claims due rows of one partition, performs them side by side, settles what they came to, and ends before the
- * platform would end it.
+ * platform would end it. Checks unknown rows in the time that is left.
  *
- * Throws a `TickStoreError` when the database cannot be reached or refuses, or the registry goes against the code; a `NotConfiguredError`
+ * Throws a `StoreError` when the database cannot be reached or refuses, or the registry goes against the code; a `NotConfiguredError`
  * when the queue's own timeout does not fit into the limit.
  */
 export async function tick<Row, Deps, Env>(
@@ -93,22 +86,18 @@ class Tick<Row, Deps, Env> {
   /** Later than the call's first line, where one call has several ticks. */
   private readonly begunAt: number;
   private readonly breaker = new Breaker();
-  private readonly settling: Settling;
+  private readonly exchanges: Exchanges;
   private readonly performing: Performing<Row, Deps, Env>;
-  private readonly reconciling: Reconciling<Row, Deps, Env>;
-  private settings!: QueueSettings;
-  /** Unknown rows that were handed out. */
-  private readonly looks: UnknownRow[] = [];
-  private held: HeldLock | null = null;
+  /** Of the latest answer. */
+  private settings: QueueSettings | null = null;
   private duplicate = false;
-  /** Somebody wants the process to end. */
-  private stopped = false;
-  private outcome: TickReport['outcome'] = 'ran';
-  /** Why nothing more is claimed. */
-  private ended: TickReport['ended'] = null;
   /** The latest claim got less than it asked for. */
   private drained = false;
-  private storeError: TickStoreError | null = null;
+  /** Why nothing more is claimed; null while rows are. */
+  private ended: TickReport['ended'] = null;
+  /** Why nothing more is claimed or started, and the call is answered by it. */
+  private error: StoreError | null = null;
+  private lock: HeldLock | null = null;
   private wake: () => void = () => {};
 
   constructor(
@@ -133,21 +122,20 @@ class Tick<Row, Deps, Env> {
       limitSeconds: options.limitMs / 1_000,
       lock: 'none',
       providers: queue.providers?.(options.deps) ?? [],
-      looksOnly: options.looksOnly ?? false,
       reconciles: queue.reconcile !== undefined,
       asked: options.asked ?? null,
     };
-    this.settling = new Settling(this.identity, ports, this.breaker, this.budget);
+    this.exchanges = new Exchanges(this.identity, ports, this.breaker, this.budget);
+    const onNews = () => this.wake();
     this.performing = new Performing(
       queue,
       options.deps,
       ports,
       this.budget,
       this.breaker,
-      this.settling,
-      () => this.wake(),
+      this.exchanges,
+      onNews,
     );
-    this.reconciling = new Reconciling(queue, options.deps, ports, this.settling);
   }
 
   async run(): Promise<TickReport> {
@@ -155,20 +143,93 @@ class Tick<Row, Deps, Env> {
     await this.takeLock();
     const forget = this.heedStop();
     try {
-      const first = await this.open();
-      const last = first.closed ? this.endUnworked(first) : await this.pump();
-      if (this.storeError) throw this.storeError;
-      this.performing.closed = true;
-      await this.settling.settleLate();
-      const report = this.report(last);
+      const last = await this.work();
+      this.performing.phase = 'closed';
+      await this.exchanges.settleLate();
+      if (this.error) throw this.error;
+      // An idle tick lets its lock run out: giving it back would cost a second command.
+      if (this.exchanges.counts.claimed > 0) await this.releaseLock();
+      const report = this.report(last, last.checksDue ? await this.checkUnknown() : undefined);
       this.ports.log.info({ ...report }, 'tick');
       return report;
+    } catch (error) {
+      throw this.told(error);
     } finally {
       forget();
-      this.performing.closed = true;
-      // An idle tick lets its lock run out: giving it back would cost a second command.
-      if (this.settling.counts.claimed + this.settling.counts.looked > 0) await this.held?.release();
+      this.performing.phase = 'closed';
+      if (this.exchanges.counts.claimed > 0) await this.releaseLock();
     }
+  }
+
+  /** Starts, waits and exchanges until nothing is left to start, under way or to be settled. Answers the exchange that closed the tick. */
+  private async work(): Promise<ExchangeReply> {
+    for (;;) {
+      this.heedBudget();
+      const { busy } = this.performing;
+      if (busy > 0 && !this.isTimeToExchange()) {
+        await this.somethingHappens();
+        continue;
+      }
+      try {
+        const reply = await this.exchange(busy === 0);
+        if (reply.closed) return reply;
+      } catch (thrown) {
+        const error = asStoreError(thrown);
+        if (!this.mayGoOn(error)) throw error;
+        this.fail(error);
+        if (busy === 0) await sleep(this.ports.clock, retryMs);
+      }
+    }
+  }
+
+  private async exchange(closes: boolean): Promise<ExchangeReply> {
+    const want = this.want();
+    const reply = await this.exchanges.exchange({
+      want,
+      close: closes,
+      report: closes ? this.report() : null,
+    });
+    const { settings } = reply;
+    const isFirst = this.settings === null;
+    this.settings = settings;
+    this.duplicate ||= reply.duplicate;
+    if (settings.budgetSeconds !== null) this.budget.endBy(this.begunAt + settings.budgetSeconds * 1_000);
+    this.drained = reply.rows.length < (want ?? settings.concurrency);
+    const fault = this.faultOf(settings);
+    if (fault) this.fail(new StoreError('registry', fault));
+    if (isFirst) await this.keepLock(reply);
+    this.performing.start(reply.rows, { id: reply.claimId, requestedAt: reply.requestedAt }, settings);
+    if (reply.paused !== null) this.ended ??= 'paused';
+    else if (settings.batchLimit !== null && reply.counts.claimed >= settings.batchLimit)
+      this.ended ??= 'batch limit';
+    else if (reply.closed) this.ended ??= this.breaker.everOpened ? 'breaker' : 'drained';
+    return reply;
+  }
+
+  /** After an exchange that failed: whether there is something to save, and time for it. */
+  private mayGoOn({ kind }: StoreError): boolean {
+    if (this.performing.busy > 0) return true;
+    if (kind !== 'unavailable' || !this.exchanges.timeFor(exchangeMs + retryMs)) return false;
+    // One that was never answered may have claimed all the same: it is asked once more, and its rows go back.
+    return this.exchanges.isKnown || this.error === null;
+  }
+
+  /** What is under way ends, nothing more is started, everything is settled; then the error is thrown. */
+  private fail(error: StoreError): void {
+    this.error ??= error;
+    this.halt();
+  }
+
+  private halt(): void {
+    if (this.performing.phase === 'open') this.performing.phase = 'halted';
+  }
+
+  private told(error: unknown): unknown {
+    if (!(error instanceof StoreError)) return error;
+    const first = this.error ?? error;
+    this.exchanges.giveUp(error);
+    if (first.kind !== 'registry') first.counts = { ...this.exchanges.counts };
+    return first;
   }
 
   /** Answers what takes the listening back. */
@@ -178,9 +239,7 @@ class Tick<Row, Deps, Env> {
     let cancel = () => {};
     const end = () => {
       this.ended ??= 'stopped';
-      this.stopped = true;
-      this.performing.halted = true;
-      this.reconciling.cut();
+      this.halt();
       // No platform began to count before our first line here.
       this.budget.limitTo(this.ports.clock.now() + stop.graceMs + coldStartMs);
       cancel = this.ports.clock.timer(Math.max(0, stop.graceMs - stopMarginMs), () => this.performing.cut());
@@ -194,86 +253,24 @@ class Tick<Row, Deps, Env> {
     };
   }
 
-  private async open(): Promise<ExchangeReply> {
-    const want = this.identity.looksOnly || this.stopped ? 0 : null;
-    const first = await this.exchange(want, 'if_drained').catch(async (error: TickStoreError) => {
-      // The claim may have been carried out, with its answer lost or refused here: if the database is there, its rows go back.
-      if (error.kind !== 'refused') await this.settling.attempt({ close: 'yes', report: this.report() });
-      throw error;
-    });
-    const { maxTicks } = first.settings;
-    this.duplicate = first.duplicate;
-    // Where more than one tick may run, the lock only stands in the others' way.
-    if (maxTicks > 1) {
-      await this.held?.release();
-      this.held = null;
-    } else if (first.rows.length + first.looks.length > 0) await this.held?.extend(this.options.limitMs);
-    return first;
+  private heedBudget(): void {
+    // How long a row may take is known from the first answer on.
+    if (this.ended !== null || !this.settings) return;
+    if (this.budget.admits(this.performing.timeoutMs(null), claimMs)) return;
+    this.ended = this.breaker.everOpened ? 'breaker' : 'budget';
   }
 
-  /** Until nothing is left to start, under way or to be settled. Answers the exchange that closed the tick. */
-  private async pump(): Promise<ExchangeReply> {
-    for (;;) {
-      if (this.ended === null && !this.budget.admits(this.performing.timeoutMs(null), claimMs)) {
-        this.ended = this.breaker.everOpened ? 'breaker' : 'budget';
-      }
-      const { busy } = this.performing;
-      if (this.looks.length > 0 && !this.storeError && !this.stopped) {
-        await this.reconciling.lookAt(this.looks.splice(0));
-        continue;
-      }
-      if (busy === 0 && (this.storeError || (this.ended !== null && this.wantLooks() === 0))) {
-        return this.settling.finish(() => this.report());
-      }
-      if (busy > 0 && !this.isTimeToExchange()) {
-        await this.somethingHappens();
-        continue;
-      }
-      const reply = await this.exchange(this.want(), busy === 0 ? 'if_drained' : 'no').catch((error) =>
-        this.recover(error),
-      );
-      if (reply?.closed) {
-        this.ended ??= this.drainedBy();
-        return reply;
-      }
+  /** Unknown rows, in what the budget leaves: the tick is closed, and whatever comes of it is no part of it. */
+  private async checkUnknown(): Promise<Checks | undefined> {
+    if (!this.queue.reconcile) return undefined;
+    try {
+      const { checked, resolved } = await reconcileWithin(this.budget, this.queue, this.ports, this.options);
+      return checked > 0 ? { checked, resolved } : undefined;
+    } catch (error) {
+      const { message } = asStoreError(error);
+      this.ports.log.warn({ tick: this.identity.id, reason: message }, 'unknown rows could not be checked');
+      return undefined;
     }
-  }
-
-  private async exchange(want: number | null, close: 'no' | 'if_drained'): Promise<ExchangeReply> {
-    const reply = await this.settling.exchange({
-      want,
-      wantLooks: close === 'no' ? 0 : this.wantLooks(),
-      close,
-      report: close === 'no' ? null : this.report(),
-    });
-    this.settings = reply.settings;
-    if (reply.settings.budgetSeconds !== null)
-      this.budget.endBy(this.begunAt + reply.settings.budgetSeconds * 1_000);
-    this.drained = reply.rows.length < (want ?? reply.settings.concurrency);
-    this.looks.push(...reply.looks);
-    const fault = this.faultOf(reply.settings);
-    if (fault) this.stop(new TickStoreError('registry', fault));
-    this.performing.start(
-      reply.rows,
-      { id: reply.claimId, requestedAt: this.settling.requestedAt },
-      reply.settings,
-    );
-    const { batchLimit } = reply.settings;
-    if (reply.paused !== null) this.ended ??= 'paused';
-    else if (batchLimit !== null && this.settling.counts.claimed >= batchLimit) this.ended ??= 'batch limit';
-    return reply;
-  }
-
-  private async recover(error: TickStoreError): Promise<null> {
-    if (error.kind === 'refused' && this.settling.size > 0) await this.settling.isolate();
-    else this.stop(error);
-    return null;
-  }
-
-  /** What is under way ends, nothing more is started, everything is settled; then the error is told. */
-  private stop(error: TickStoreError): void {
-    this.storeError ??= error;
-    this.performing.halted = true;
   }
 
   /** What in the registry goes against the code or the limit, and how to correct it. */
@@ -291,61 +288,47 @@ class Tick<Row, Deps, Env> {
     return `${name}: nothing fits into the registry's budget of ${budgetSeconds} s, since a row may take ${timeoutMs / 1_000} s: change it in punctual.queues`;
   }
 
-  /** Rows to ask for. Under at-most-once only what can start at once: a crash leaves no more than those uncertain. */
-  private want(): number {
-    if (this.ended !== null || this.storeError || this.identity.looksOnly) return 0;
+  /** Rows to ask for; null for as many as run side by side, before it is known how many. Under at-most-once only what can start at once: a crash leaves no more than those uncertain. */
+  private want(): number | null {
+    if (this.ended !== null || this.error) return 0;
+    if (!this.settings) return null;
     const { batchLimit, concurrency, delivery } = this.settings;
     // What was dead may be what kills ticks: no more than what runs beside it is to go with it.
     const atOnce = delivery === 'at-most-once' || this.identity.asked?.state === 'dead';
-    const room = (atOnce ? concurrency : this.prefetch()) - this.performing.busy;
-    return Math.max(
-      0,
-      Math.min(room, (batchLimit ?? Number.POSITIVE_INFINITY) - this.settling.counts.claimed),
-    );
-  }
-
-  /** Unknown rows to ask about, in what the budget leaves. */
-  private wantLooks(): number {
-    if (
-      !this.queue.reconcile ||
-      this.storeError ||
-      this.stopped ||
-      !this.budget.admits(this.queue.timeoutMs, claimMs)
-    )
-      return 0;
-    return this.settings?.concurrency ?? firstLooks;
+    const room = (atOnce ? concurrency : this.prefetch(concurrency)) - this.performing.busy;
+    const left = (batchLimit ?? Number.POSITIVE_INFINITY) - this.exchanges.counts.claimed;
+    return Math.max(0, Math.min(room, left));
   }
 
   /** Enough rows at hand that slots never wait for a call, and no more than the rest of the budget can finish. */
-  private prefetch(): number {
-    const { concurrency } = this.settings;
+  private prefetch(concurrency: number): number {
     const typicalMs = Math.max(
       1,
-      percentile(this.performing.durationsMs, 0.95) ?? this.performing.timeoutMs(null),
+      this.performing.durations.quantile(0.95) ?? this.performing.timeoutMs(null),
     );
     const finishable = Math.floor((this.budget.abortAt - this.ports.clock.now()) / typicalMs) * concurrency;
     return Math.max(concurrency, Math.min(3 * concurrency, finishable));
   }
 
   private isTimeToExchange(): boolean {
-    const { concurrency, delivery } = this.settings;
-    const claims = this.want() > 0;
-    if (claims && delivery === 'at-least-once' && !this.drained && this.want() >= concurrency) return true;
-    if ((this.settling.progressAgeMs ?? 0) >= progressMs) return true;
-    if (this.settling.size === 0) return false;
-    if (claims && delivery === 'at-most-once' && this.performing.free >= Math.ceil(concurrency / 2))
+    const { concurrency, delivery } = this.settings as QueueSettings;
+    const want = this.want() ?? 0;
+    if (want > 0 && delivery === 'at-least-once' && !this.drained && want >= concurrency) return true;
+    if ((this.exchanges.progressAgeMs ?? 0) >= progressMs) return true;
+    if (this.exchanges.size === 0) return false;
+    if (want > 0 && delivery === 'at-most-once' && this.performing.free >= Math.ceil(concurrency / 2))
       return true;
-    return this.settling.ageMs >= groupMs[delivery];
+    return this.exchanges.ageMs >= groupMs[delivery];
   }
 
   /** Until an attempt ends or says how far it is, or the oldest outcome has waited long enough. */
   private somethingHappens(): Promise<void> {
     return new Promise((resolve) => {
       const waitMs = Math.min(
-        this.settling.size > 0
-          ? groupMs[this.queue.delivery] - this.settling.ageMs
+        this.exchanges.size > 0
+          ? groupMs[this.queue.delivery] - this.exchanges.ageMs
           : Number.POSITIVE_INFINITY,
-        progressMs - (this.settling.progressAgeMs ?? Number.NEGATIVE_INFINITY),
+        progressMs - (this.exchanges.progressAgeMs ?? Number.NEGATIVE_INFINITY),
       );
       const cancel = Number.isFinite(waitMs)
         ? this.ports.clock.timer(Math.max(0, waitMs), () => this.wake())
@@ -370,12 +353,10 @@ class Tick<Row, Deps, Env> {
 
   private async takeLock(): Promise<void> {
     if (!this.ports.lock || this.identity.asked) return;
-    const attempt = await this.ports.lock.acquire(
-      `${this.queue.name}:${this.identity.partition}${this.identity.looksOnly ? ':looks' : ''}`,
-      lockLifetimeMs,
-    );
+    const key = `${this.queue.name}:${this.identity.partition}`;
+    const attempt = await this.ports.lock.acquire(key, lockLifetimeMs);
     this.identity.lock = attempt.state;
-    if (attempt.state === 'acquired') this.held = attempt.lock;
+    if (attempt.state === 'acquired') this.lock = attempt.lock;
     if (attempt.state === 'unavailable') {
       this.ports.log.warn(
         { tick: this.identity.id, reason: attempt.reason },
@@ -384,24 +365,22 @@ class Tick<Row, Deps, Env> {
     }
   }
 
-  private endUnworked(first: ExchangeReply): ExchangeReply {
-    this.outcome = !first.admitted
-      ? 'skipped'
-      : first.paused !== null
-        ? 'paused'
-        : first.swept > 0
-          ? 'ran'
-          : 'idle';
-    this.ended = !first.admitted ? null : first.paused !== null ? 'paused' : 'drained';
-    return first;
+  /** For as long as the tick may last, once it has work to do; where more than one tick may run, the lock only stands in the others' way. */
+  private async keepLock({ settings, closed }: ExchangeReply): Promise<void> {
+    if (settings.maxTicks > 1) await this.releaseLock();
+    else if (!closed) await this.lock?.extend(this.options.limitMs);
   }
 
-  private drainedBy(): TickReport['ended'] {
-    return this.breaker.everOpened ? 'breaker' : 'drained';
+  private async releaseLock(): Promise<void> {
+    const { lock } = this;
+    this.lock = null;
+    await lock?.release();
   }
 
   /** Without `last` it is one that travels with a call, for the ledger, and is kept if that call is the last. */
-  private report(last?: ExchangeReply): TickReport {
+  private report(last?: ExchangeReply, checks?: Checks): TickReport {
+    const outcome = (last?.outcome ?? 'ran') as TickReport['outcome'];
+    const { durations } = this.performing;
     return {
       queue: this.queue.name,
       partition: this.identity.partition,
@@ -410,9 +389,9 @@ class Tick<Row, Deps, Env> {
       slot: this.identity.slot,
       lap: this.identity.lap,
       chain: this.identity.chain,
-      outcome: this.outcome,
-      ended: this.outcome === 'skipped' ? null : (this.ended ?? this.drainedBy()),
-      counts: { ...this.settling.counts },
+      outcome,
+      ended: outcome === 'skipped' ? null : (this.ended ?? (this.breaker.everOpened ? 'breaker' : 'drained')),
+      counts: { ...this.exchanges.counts },
       budgetMs: this.budget.workMs,
       batchLimit: this.settings?.batchLimit ?? null,
       concurrency: this.settings?.concurrency ?? null,
@@ -421,19 +400,11 @@ class Tick<Row, Deps, Env> {
       lock: this.identity.lock,
       backlogDue: last?.due ?? null,
       nextDueInMs: last?.nextDueInMs ?? null,
-      performMs: {
-        p50: percentile(this.performing.durationsMs, 0.5),
-        p95: percentile(this.performing.durationsMs, 0.95),
-      },
-      exchanges: this.settling.exchanges + (last ? 0 : 1),
+      performMs: { p50: durations.quantile(0.5), p95: durations.quantile(0.95) },
+      exchanges: this.exchanges.calls + (last ? 0 : 1),
       duplicate: this.duplicate,
-      ...(this.storeError && { fault: this.storeError.message }),
+      ...(checks && { checks }),
+      ...(this.error && { fault: this.error.message }),
     };
   }
-}
-
-function percentile(values: number[], share: number): number | null {
-  if (values.length === 0) return null;
-  const sorted = [...values].sort((a, b) => a - b);
-  return Math.round(sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] as number);
 }

@@ -1,4 +1,4 @@
-import type { Finding } from '../engine/queue';
+import type { Finding } from '../engine/queue-store';
 
 /** A message as a provider shows it, or told it by webhook. */
 export interface SeenMessage {

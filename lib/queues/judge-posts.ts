@@ -1,4 +1,4 @@
-import type { Finding } from '../engine/queue';
+import type { Finding } from '../engine/queue-store';
 import { numbersOf, type OwnPost } from '../providers/unipile-posts';
 import { doubtMs, judgeByText } from './judge-messages';
 

@@ -1,12 +1,7 @@
 import { z } from 'zod';
 import type { Outcome } from '../engine/outcome';
-import {
-  defineQueue,
-  type Finding,
-  NotConfiguredError,
-  type PerformContext,
-  type ReconcileContext,
-} from '../engine/queue';
+import { defineQueue, NotConfiguredError, type PerformContext, type ReconcileContext } from '../engine/queue';
+import type { Finding } from '../engine/queue-store';
 import { postLimits } from '../providers/body-limits';
 import { fetchMedia, type Media } from '../providers/media';
 import { addressGuard } from '../providers/public-address';

@@ -1,6 +1,5 @@
 import { loggable } from '../engine/log';
 import type { NotConfiguredError } from '../engine/queue';
-import type { TickStoreError } from '../engine/settling';
 import type { MigrationError } from '../store/migrations';
 import type { SqlError } from '../store/pglite-sql';
 import { directoryInUseCode, type StoreError } from '../store/rpc';
@@ -25,7 +24,6 @@ interface OurErrors {
   CronRefusedError: CronRefusedError;
   EnvError: EnvError;
   NotConfiguredError: NotConfiguredError;
-  TickStoreError: TickStoreError;
   StoreError: StoreError;
   MigrationError: MigrationError;
   SqlError: SqlError;
@@ -51,23 +49,18 @@ function ours(error: unknown): Response | null {
     }
     return problem(503, 'not_configured', error.message, { variables: error.variables });
   }
-  if (isError(error, 'TickStoreError')) {
+  if (isError(error, 'StoreError')) {
     if (error.kind === 'registry') return problem(503, 'registry', error.message);
     return problem(503, `database_${error.kind}`, databaseMessage(error), {
       retryAfterSeconds,
       ...(error.counts && { counts: error.counts }),
     });
   }
-  if (isError(error, 'StoreError')) {
-    return problem(503, `database_${error.kind}`, databaseMessage(error), {
-      retryAfterSeconds,
-    });
-  }
   if (isError(error, 'MigrationError')) return problem(503, 'database_misconfigured', error.message);
   return null;
 }
 
-function databaseMessage({ kind, code, message }: StoreError | TickStoreError): string {
+function databaseMessage({ kind, code, message }: StoreError): string {
   // These say themselves what is missing, and what to do.
   if (code === 'PT404' || code === '401' || code === schemaBehindCode || code === directoryInUseCode)
     return message;

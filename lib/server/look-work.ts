@@ -1,24 +1,21 @@
 import { systemClock } from '../engine/clock';
-import { tick } from '../engine/tick';
-import type { TickReport } from '../engine/tick-report';
+import { type ReconcileReport, reconcile } from '../engine/reconcile';
 import type { AnyQueue, CronWork } from './cron-work';
 import type { ServerEnv } from './env';
 import { isError } from './failure';
 
 /**
- * Asks the providers what became of rows that stand as unknown, queue after queue, and claims nothing. Ticks do it too, where their
- * budget leaves time; a queue whose backlog leaves none needs this one. A queue whose provider is not configured is left out, and if all
- * are, there is nothing to ask. Answers `{ reports: [TickReport], notConfigured: [why a queue was left out] }`.
+ * Checks unknown rows, queue after queue, and claims nothing. Ticks do it too, where their budget leaves time; a queue whose backlog leaves
+ * none needs this one. A queue whose provider is not configured is left out, and if all are, there is nothing to check. Answers
+ * `{ reports: [ReconcileReport], notConfigured: [why a queue was left out] }`.
  */
 export function lookWork(queues: AnyQueue[]): CronWork {
-  return async ({ env, ports }, { maxDuration, startedAt = systemClock.now(), ...call }) => {
-    const reports: TickReport[] = [];
+  return async ({ env, ports }, { maxDuration, startedAt = systemClock.now(), stop }) => {
+    const reports: ReconcileReport[] = [];
     const { connected, notConfigured } = connect(queues, env);
     for (const { queue, deps } of connected) {
-      if (call.stop?.signal.aborted) break;
-      reports.push(
-        await tick(queue, ports, { ...call, deps, limitMs: maxDuration * 1_000, startedAt, looksOnly: true }),
-      );
+      if (stop?.signal.aborted) break;
+      reports.push(await reconcile(queue, ports, { deps, limitMs: maxDuration * 1_000, startedAt, stop }));
     }
     return { reports: [], body: { reports, notConfigured } };
   };

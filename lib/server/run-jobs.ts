@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { startBudget } from '../engine/budget';
-import type { TickStoreError } from '../engine/settling';
 import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
 import { jobs } from '../queues/jobs';
+import type { StoreError } from '../store/rpc';
 import type { Container } from './container';
 import type { CronCall } from './cron-call';
 import { readDuePartitions } from './due-partitions';
@@ -28,7 +28,7 @@ export interface AskedJobs {
 /**
  * Runs jobs because somebody asks for it, queue after queue within one budget. `left` names the queues that there was no time for. A queue
  * whose settings do not fit does not keep the others: its error is thrown at the end. Throws a
- * `TickStoreError`, a `StoreError`, or a `NotConfiguredError` where a job is defined wrongly.
+ * `StoreError`, or a `NotConfiguredError` where a job is defined wrongly.
  */
 export async function runJobs(
   { rpc, ports }: Pick<Container, 'rpc' | 'ports'>,
@@ -46,7 +46,7 @@ export async function runJobs(
   const reports: TickReport[] = [];
   const left: string[] = [];
   let room = asked.limit ?? everyOne;
-  let fault: TickStoreError | null = null;
+  let fault: StoreError | null = null;
   for (const { partition, timeoutMs } of queues) {
     if (room <= 0) break;
     if (call.stop?.signal.aborted || !budget.admits(Math.min(timeoutMs, queue.timeoutMs))) {
@@ -64,7 +64,7 @@ export async function runJobs(
       reports.push(report);
       if (asked.limit !== null) room -= report.counts.claimed - report.counts.released;
     } catch (error) {
-      if (!isError(error, 'TickStoreError') || error.kind !== 'registry') throw error;
+      if (!isError(error, 'StoreError') || error.kind !== 'registry') throw error;
       fault ??= error;
     }
   }

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import type {
+  CheckedRow,
   ExchangeReply,
   ExchangeRequest,
-  LookSettlement,
   QueueStore,
   Settlement,
 } from '../engine/queue-store';
-import { type Rpc, StoreError } from './rpc';
-import { schemaBehindCode, schemaState, schemaVersion } from './schema-version';
+import type { Rpc } from './rpc';
+import { schemaState, schemaVersion } from './schema-version';
 import { storable } from './storable';
 
 const account = z
@@ -18,8 +18,6 @@ const account = z
     providerAccountId: a.provider_account_id,
     name: a.name,
   }));
-
-const outcome = z.enum(['done', 'retry', 'again', 'dead', 'unknown', 'release']);
 
 const reply = z.object({
   admitted: z.boolean(),
@@ -50,6 +48,7 @@ const reply = z.object({
       backoffBaseSeconds: s.backoff_base_seconds,
       backoffCapSeconds: s.backoff_cap_seconds,
     })),
+  claim_id: z.string(),
   rows: z.array(
     z
       .object({
@@ -69,55 +68,64 @@ const reply = z.object({
         facts: r.facts ?? null,
       })),
   ),
-  looks: z.array(
-    z
-      .object({
-        id: z.string(),
-        claim_id: z.string(),
-        attempted_at: z.string(),
-        over_seconds: z.number(),
-        row: z.record(z.string(), z.unknown()),
-        account: account.nullish(),
-        evidence: z.unknown(),
-      })
-      .transform((l) => ({
-        id: l.id,
-        claimId: l.claim_id,
-        attemptedAt: l.attempted_at,
-        overSeconds: l.over_seconds,
-        row: l.row,
-        account: l.account ?? null,
-        evidence: l.evidence ?? null,
-      })),
-  ),
-  totals: z.object({ looked: z.number(), resolved: z.number() }),
-  settled: z.object({
-    exceptions: z.array(
-      z
-        .object({
-          id: z.string(),
-          claim_id: z.string(),
-          verdict: z.enum(['applied', 'already', 'lost']),
-          outcome,
-        })
-        .transform(({ claim_id, ...exception }) => ({ ...exception, claimId: claim_id })),
-    ),
+  counts: z.object({
+    claimed: z.number(),
+    done: z.number(),
+    retried: z.number(),
+    again: z.number(),
+    dead: z.number(),
+    unknown: z.number(),
+    released: z.number(),
+    lost: z.number(),
+    swept: z.number(),
   }),
-  swept: z.number(),
+  settled: z.object({
+    exceptions: z.array(z.object({ id: z.string(), claim_id: z.string(), verdict: z.string() })),
+  }),
   closed: z.boolean(),
+  outcome: z.enum(['ran', 'idle', 'skipped', 'paused', 'died']).nullable(),
   probing: z.array(z.string()),
   due: z.number().nullable(),
   next_due_in_ms: z.number().nullable(),
+  checks_due: z.boolean(),
   schema: z.string().nullish(),
 });
 
+const unknownRows = z.array(
+  z
+    .object({
+      id: z.string(),
+      claim_id: z.string(),
+      attempted_at: z.string(),
+      over_seconds: z.number(),
+      row: z.record(z.string(), z.unknown()),
+      account: account.nullish(),
+      evidence: z.unknown(),
+    })
+    .transform((u) => ({
+      id: u.id,
+      claimId: u.claim_id,
+      attemptedAt: u.attempted_at,
+      overSeconds: u.over_seconds,
+      row: u.row,
+      account: u.account ?? null,
+      evidence: u.evidence ?? null,
+    })),
+);
+
+const checkedCounts = z.object({
+  checked: z.number(),
+  done: z.number(),
+  absent: z.number(),
+  dead: z.number(),
+});
+
 /**
- * The engine's store over the SQL function `exchange`. `now` is for tests and simulations, where time is moved; without it the
+ * The engine's store over SQL functions. `now` is for tests and simulations, where time is moved; without it the
  * database's own clock rules.
  *
  * Until one has been answered, exchanges say what this code needs of the database's schema: one that is behind refuses them, and does
- * nothing. One from before schemas said their version does what was asked and answers without a version, which is refused here.
- * `onNewerSchema` is called where it is ahead, which harms nothing.
+ * nothing. `onNewerSchema` is called where it is ahead, which harms nothing.
  */
 export function queueStore(
   rpc: Rpc,
@@ -142,16 +150,13 @@ export function queueStore(
             limit_seconds: request.tick.limitSeconds,
             lock: request.tick.lock,
             providers: request.tick.providers,
-            looks_only: request.tick.looksOnly,
             reconciles: request.tick.reconciles,
             asked_for: request.tick.asked?.state,
             asked_limit: request.tick.asked?.limit,
-            looks: request.wantLooks,
-            seq: request.seq,
             call_ms: request.callMs,
             ...(!isSchemaKnown && { schema: schemaVersion }),
           },
-          p_claim_id: request.claimId,
+          p_seq: request.seq,
           p_outcomes: outcomes(request),
           p_want: request.want,
           p_close: request.close,
@@ -159,26 +164,45 @@ export function queueStore(
           ...(now && { p_now: now().toISOString() }),
         }),
       );
-      const { settled, next_due_in_ms, schema, ...rest } = answer;
+      const { settled, claim_id, next_due_in_ms, checks_due, schema, ...rest } = answer;
       if (!isSchemaKnown) {
-        if (!schema) throw behind();
-        if (schemaState(schema) === 'ahead') onNewerSchema(schema);
+        if (schema && schemaState(schema) === 'ahead') onNewerSchema(schema);
         isSchemaKnown = true;
       }
-      return { ...rest, exceptions: settled.exceptions, nextDueInMs: next_due_in_ms };
+      const refused = settled.exceptions.filter(({ verdict }) => verdict === 'refused');
+      return {
+        ...rest,
+        claimId: claim_id,
+        refused: refused.map((one) => ({ id: one.id, claimId: one.claim_id })),
+        nextDueInMs: next_due_in_ms,
+        checksDue: checks_due,
+      };
+    },
+    async takeUnknown({ queue, providers, leaseSeconds }) {
+      return unknownRows.parse(
+        await rpc('take_unknown', {
+          p_queue: queue,
+          p_providers: providers,
+          p_lease_seconds: leaseSeconds,
+          ...(now && { p_now: now().toISOString() }),
+        }),
+      );
+    },
+    async settleFindings(queue, findings) {
+      const { checked, done, absent, dead } = checkedCounts.parse(
+        await rpc('settle_findings', {
+          p_queue: queue,
+          p_findings: findings.map(finding),
+          ...(now && { p_now: now().toISOString() }),
+        }),
+      );
+      return { checked, resolved: done + absent + dead };
     },
   };
 }
 
-const behind = () =>
-  new StoreError(
-    'misconfigured',
-    `the database has migrations from before versions were kept, and this code needs ${schemaVersion}: run \`npm run migrate\``,
-    schemaBehindCode,
-  );
-
 /** The common outcome travels as ids under its fence, the others as records. */
-function outcomes({ settlements, providers, releaseClaims, looks, progress }: ExchangeRequest): object {
+function outcomes({ settlements, providers, progress }: ExchangeRequest): object {
   const done = new Map<string, string[]>();
   const records: object[] = [];
   for (const settlement of settlements) {
@@ -192,8 +216,6 @@ function outcomes({ settlements, providers, releaseClaims, looks, progress }: Ex
     done: [...done].map(([claim_id, ids]) => ({ claim_id, ids })),
     records,
     providers: storable(providers),
-    release_claims: releaseClaims,
-    looks: looks.map(look),
     progress: progress.map(({ id, claimId, value }) => ({
       id,
       claim_id: claimId,
@@ -221,7 +243,7 @@ function record(settlement: Settlement): object {
   };
 }
 
-function look({ id, claimId, overSeconds, finding, failed }: LookSettlement): object {
+function finding({ id, claimId, overSeconds, finding, failed }: CheckedRow): object {
   return {
     id,
     claim_id: claimId,

@@ -29,9 +29,6 @@ const ledgerTick = z.object({
   lost: z.number(),
   swept: z.number(),
   /** Unknown rows that it asked the provider about, and those of them that came to an end. */
-  looked: z.number(),
-  resolved: z.number(),
-  looks_only: z.boolean(),
   /** Somebody asked for rows of this state; null where a clock called. */
   asked_for: z.enum(['pending', 'dead']).nullable(),
   /** The tick's report; null while it runs, and when it died. */

@@ -164,8 +164,6 @@ create table punctual.ticks (
   chain uuid not null default gen_random_uuid(),
   -- The slot had been delivered before: this delivery is one too many, and harmless.
   duplicate boolean not null default false,
-  -- It claims nothing, and only asks what became of unknown rows.
-  looks_only boolean not null default false,
   -- Somebody asked for rows of this state; null where a clock called.
   asked_for text check (asked_for in ('pending', 'dead')),
   -- False where another tick was running and this one was told to leave.
@@ -187,18 +185,14 @@ create table punctual.ticks (
   limited integer not null default 0,
   -- How adaptive settings stand: the step that the backlog calls for, less what limits take off.
   step smallint,
-  -- Unknown rows that it asked about, and those of them that came to an end.
-  looked integer not null default 0,
-  resolved integer not null default 0,
-  -- The number of the latest exchange that may have claimed: one that comes after a later one, or twice, claims nothing.
+  -- The number of the latest exchange: one that comes after a later one, or twice, claims nothing.
   last_seq integer not null default 0,
-  -- While it is open, the latest claims that took rows, newest first: [{claim_id, lease_expires_at}]. A repeated exchange
-  -- finds its rows by them.
-  claims jsonb not null default '[]',
+  -- The lease of the rows that it claimed last: a repeated exchange finds its rows by it.
+  lease_until timestamptz,
   -- What it says of itself beyond these columns.
   report jsonb
 );
-create unique index ticks_slot on punctual.ticks (queue, partition, looks_only, coalesce(asked_for, ''), slot, lap, clock, coalesce(path, ''))
+create unique index ticks_slot on punctual.ticks (queue, partition, coalesce(asked_for, ''), slot, lap, clock, coalesce(path, ''))
   where slot is not null and not duplicate;
 create index ticks_recent on punctual.ticks (queue, started_at desc);
 create index ticks_idle on punctual.ticks (queue, started_at) where outcome in ('idle', 'skipped') and done = 0;

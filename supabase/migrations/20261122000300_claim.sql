@@ -133,7 +133,7 @@ end
 $$;
 
 -- When an unknown row is looked at next, after so many looks: in 30 s, then twice as long each time, an hour at most.
-create function punctual.next_look_at(p_looks integer, p_now timestamptz) returns timestamptz
+create function punctual.next_check_at(p_looks integer, p_now timestamptz) returns timestamptz
 language plpgsql immutable set search_path = '' as $$
 begin
   return p_now + make_interval(secs => least(3600, 30 * power(2, least(p_looks, 10))));
@@ -150,7 +150,7 @@ begin
   if not punctual.has_rows(q, 'has_overdue', p_now) then return 0; end if;
   return punctual.update_rows(q,
     case when q.delivery = 'at-most-once' then
-           punctual.render_sql(q, '{status} = %L, finished_at = $2, reconcile_at = punctual.next_look_at(0, $2), '
+           punctual.render_sql(q, '{status} = %L, finished_at = $2, reconcile_at = punctual.next_check_at(0, $2), '
                   'reconcile = punctual.begin_reconcile(%L, to_jsonb(t.*), t.lease_expires_at)', q.unknown_word, q.name)
          else punctual.render_sql(q, '{status} = (case when t.attempts >= coalesce(t.max_attempts, %1$s) then %2$L else %3$L end)::%4$s, '
                      -- To within a second, another for each as well: those that are run again come in the order of it.
@@ -245,7 +245,7 @@ $$;
 
 -- Due rows that are claimable, the best priority first, then the oldest. Level by level: rows of a better priority that are not yet due never
 -- stand in the way of the scan. As an array: the planner takes a limit it does not know for a tenth of the table, and would join all of it.
-insert into punctual.templates (verb, has_accounts, text) values ('claim', false, $template$
+insert into punctual.templates (verb, kinds, text) values ('claim', '{plain}', $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns json[]
 language plpgsql {keeps_plan} as $$
 declare
@@ -263,7 +263,7 @@ begin
   return v_rows;
 end
 $$
-$template$), ('claim_one', false, $template$
+$template$), ('claim_one', '{plain}', $template$
 create function {function}(p_id text, p_partition text, p_claim_id uuid, p_lease_until timestamptz, p_now timestamptz) returns json[]
 language plpgsql {keeps_plan} as $$
 declare
@@ -281,7 +281,7 @@ $$
 $template$),
 -- Rows that were dead before p_before, for somebody who asked for it: each has one attempt more, the longest dead first. One that comes back
 -- unstarted is pending then, in its own partition.
-('claim_dead', false, $template$
+('claim_dead', '{plain}', $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
 returns json[]
 language plpgsql {keeps_plan} as $$
@@ -309,9 +309,6 @@ language plpgsql set search_path = '' as $$
 declare
   v_rows json[];
 begin
-  if q.source = 'pgmq' then
-    return array(select m::json from jsonb_array_elements(punctual.claim_messages(q, p_partition, p_claim_id, p_want, p_lease_until, p_now)) m);
-  end if;
   if p_only is null then
     execute format('select punctual.%I($1, $2, $3, $4, $5)', q.name || '.claim') into v_rows using p_partition, p_claim_id, p_want, p_lease_until, p_now;
   else
@@ -385,7 +382,7 @@ $$;
 
 -- Judges these accounts, which the caller has locked, and takes a row of each that may go, p_want at most; an account that has a row beyond
 -- that stays as it is. Each account is looked up by its key: the planner knows nothing of the arrays, and would hash all of them.
-insert into punctual.templates (verb, has_accounts, text) values ('claim', true, $template$
+insert into punctual.templates (verb, kinds, text) values ('claim', '{accounts}', $template$
 create function {function}(p_accounts uuid[], p_ready timestamptz[], p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz)
 returns json[]
 language plpgsql {keeps_plan} as $$
@@ -394,8 +391,7 @@ declare
 begin
   with candidate as materialized (
       select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.held,
-             greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, json_build_object(
-               'id', a.id, 'provider', a.provider, 'provider_account_id', a.provider_account_id, 'name', a.name) as account
+             greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, {account_summary} as account
         from unnest(p_accounts, p_ready) c (account_id, ready_at)
        cross join lateral (select x.* from punctual.pace x where x.queue = {queue} and x.account_id = c.account_id limit 1) p
        cross join lateral (select x.* from punctual.accounts x where x.id = c.account_id limit 1) a
@@ -499,7 +495,7 @@ begin
 end
 $$;
 
-insert into punctual.templates (verb, has_accounts, text) values ('due_accounts', true, $template$
+insert into punctual.templates (verb, kinds, text) values ('due_accounts', '{accounts}', $template$
 create function {function}(p_now timestamptz, out accounts uuid[], out rows integer)
 language plpgsql stable {keeps_plan} as $$
 begin
@@ -509,7 +505,7 @@ end
 $$
 $template$),
 -- Of these accounts, those that have a row that they could send and are not known to. The look locks nothing.
-('awake', true, $template$
+('awake', '{accounts}', $template$
 create function {function}(p_accounts uuid[], p_now timestamptz, out accounts uuid[], out dues timestamptz[])
 language plpgsql stable {keeps_plan} as $$
 begin

@@ -190,7 +190,8 @@ end
 $$
 $template$);
 
--- Writes outcomes back, fenced by the claim that each row was taken under, and sees to what follows from them.
+-- Writes outcomes back, fenced by the claim that each row was taken under, and sees to what follows from them. One that cannot be written (a
+-- check or a trigger of the person's table refuses, or their after_settle raises) does not hold the others.
 --
 -- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited,
 --             limit_scope, account_id, account_pause_seconds, refused, refusal, unreadable}]}; outcome is done, retry, again, dead, unknown or release. limit_scope
@@ -200,13 +201,80 @@ $template$);
 --             unreadable: the code could not read the row. Only the row waits for its retry, and not its account.
 --
 -- Answers {done, retried, again, dead, unknown, released, lost, limited, exceptions}: the counts of what was applied, and
--- [{id, claim_id, verdict, outcome}] of all that did not go as it was asked; see judge. One that was done and is lost is heard, see hear_late. An
--- exhausted retry is applied as `dead`.
+-- [{id, claim_id, verdict, outcome}] of all that did not go as it was asked; see judge, and refused: it cannot be written. One that was done and is
+-- lost is heard, see hear_late. An exhausted retry is applied as `dead`.
 create function punctual.settle_outcomes(q punctual.queues, p_outcomes jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_done jsonb := coalesce(p_outcomes->'done', '[]');
   v_records jsonb := coalesce(p_outcomes->'records', '[]');
+begin
+  if q.source = 'pgmq' then return punctual.settle_messages(q, p_outcomes, p_now); end if;
+  if v_done = '[]' and v_records = '[]' then return punctual.no_counts(); end if;
+  return punctual.settle_records(q, v_done, v_records, p_now);
+exception
+  -- The call is made again.
+  when lock_not_available or deadlock_detected then raise;
+  when others then return punctual.settle_singly(q, v_done, v_records, p_now);
+end
+$$;
+
+create function punctual.no_counts() returns jsonb
+language sql immutable set search_path = '' as $$
+  select '{"done": 0, "retried": 0, "again": 0, "dead": 0, "unknown": 0, "released": 0, "lost": 0, "limited": 0, "exceptions": []}'::jsonb
+$$;
+
+-- Settles each outcome alone; one that cannot be written without its result, which may be what its column does not take; and one that cannot
+-- be written at all not.
+create function punctual.settle_singly(q punctual.queues, p_done jsonb, p_records jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_record jsonb;
+  v_error text;
+  v_answers jsonb[] := array[punctual.no_counts()];
+begin
+  for v_record in
+    select r from jsonb_array_elements(p_records) r
+    union all
+    select jsonb_build_object('id', i, 'claim_id', g->'claim_id', 'outcome', 'done')
+      from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i
+  loop
+    for v_try in 1..2 loop
+      begin
+        v_answers := v_answers || punctual.settle_records(q, '[]', jsonb_build_array(v_record), p_now);
+        exit;
+      exception
+        when lock_not_available or deadlock_detected then raise;
+        when others then v_error := sqlerrm;
+      end;
+      if v_try = 1 and v_record ? 'result' then
+        v_record := v_record - 'result';
+        perform punctual.note_error(q, v_record->>'id', format('its result could not be written, and was left out: %s', v_error), p_now);
+      else
+        perform punctual.note_error(q, v_record->>'id', format('its outcome could not be written: %s', v_error), p_now);
+        v_answers := v_answers || jsonb_build_object('exceptions', jsonb_build_array(jsonb_build_object(
+          'id', v_record->'id', 'claim_id', v_record->'claim_id', 'outcome', v_record->'outcome', 'verdict', 'refused')));
+        exit;
+      end if;
+    end loop;
+  end loop;
+  return punctual.sum_of_counts(v_answers);
+end
+$$;
+
+-- Answers of several settles as one.
+create function punctual.sum_of_counts(p_answers jsonb[]) returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_object_agg(s.key, s.value)
+    from (select e.key, case when e.key <> 'exceptions' then to_jsonb(sum((e.value)::text::integer) filter (where jsonb_typeof(e.value) = 'number'))
+                             else coalesce(jsonb_path_query_array(jsonb_agg(e.value), '$[*][*]'), '[]') end as value
+            from unnest(p_answers) a cross join lateral jsonb_each(a) e (key, value) group by e.key) s
+$$;
+
+-- All of them at once.
+create function punctual.settle_records(q punctual.queues, p_done jsonb, p_records jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
   v_settled record;
   v_exceptions jsonb;
   v_is_known boolean := false;
@@ -214,16 +282,12 @@ declare
   v_late jsonb;
   v_freed jsonb;
 begin
-  if q.source = 'pgmq' then return punctual.settle_messages(q, p_outcomes, p_now); end if;
-  if v_done = '[]' and v_records = '[]' then
-    return '{"done": 0, "retried": 0, "again": 0, "dead": 0, "unknown": 0, "released": 0, "lost": 0, "limited": 0, "exceptions": []}';
-  end if;
   -- Before the rows: accounts are locked first.
-  if q.account_column is not null then perform punctual.note_accounts(q, v_done, v_records, p_now); end if;
-  execute format('select * from punctual.%I($1, $2, $3, $4)', q.name || '.settle') into v_settled using v_done, v_records, q.max_attempts, p_now;
+  if q.account_column is not null then perform punctual.note_accounts(q, p_done, p_records, p_now); end if;
+  execute format('select * from punctual.%I($1, $2, $3, $4)', q.name || '.settle') into v_settled using p_done, p_records, q.max_attempts, p_now;
   v_exceptions := v_settled.changed;
   if v_settled.settled < v_settled.asked then
-    execute format('select * from punctual.%I($1, $2, $3)', q.name || '.judge') into v_missed, v_late, v_freed using v_done, v_records, v_settled.written;
+    execute format('select * from punctual.%I($1, $2, $3)', q.name || '.judge') into v_missed, v_late, v_freed using p_done, p_records, v_settled.written;
     v_exceptions := v_exceptions || coalesce(v_missed, '[]');
   end if;
 
@@ -245,8 +309,11 @@ begin
     v_is_known := v_is_known or found;
   end if;
   if q.after_settle is not null then perform punctual.tell_of_settled(q, v_settled.applied, v_is_known, p_now); end if;
-  return v_settled.counts || jsonb_build_object(
-    'lost', (select count(*) from jsonb_array_elements(v_exceptions) e where e->>'verdict' = 'lost'), 'exceptions', v_exceptions);
+  -- A row that was not started may well be somebody else's by now: it is released all the same.
+  return v_settled.counts || (
+    select jsonb_build_object('lost', count(*) filter (where e->>'outcome' <> 'release'), 'exceptions', v_exceptions,
+             'released', (v_settled.counts->>'released')::integer + count(*) filter (where e->>'outcome' = 'release'))
+      from jsonb_array_elements(v_exceptions) e where e->>'verdict' = 'lost');
 end
 $$;
 

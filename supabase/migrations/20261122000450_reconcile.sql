@@ -264,117 +264,149 @@ begin
 end
 $$;
 
-insert into punctual.templates (verb, text) values ('pick_looks', $template$
-create function {function}(p_want integer, p_providers text[], p_now timestamptz) returns text[]
-language plpgsql {keeps_plan} as $$
+insert into punctual.templates (verb, text) values ('are_checks_due', $template$
+create function {function}(p_providers text[], p_now timestamptz) returns boolean
+language plpgsql stable {keeps_plan} as $$
 begin
-  return array(
-    select t.id::text from {table} t
-     where t.{status} = {unknown} and t.reconcile_at <= p_now and t.claim_id is not null and t.reconcile ? 'over_at' {of_providers}
-     order by t.reconcile_at, t.id limit p_want for no key update skip locked);
+  return exists (select from {table} t where {check_is_due});
+end
+$$
+$template$), ('take_unknown', $template$
+create function {function}(p_want integer, p_providers text[], p_until timestamptz, p_now timestamptz) returns jsonb
+language plpgsql {keeps_plan} as $$
+declare
+  v_rows jsonb;
+begin
+  with taken as (
+    update {table} u set reconcile_at = p_until
+     where u.id = any (array(select t.id from {table} t where {check_is_due} order by t.reconcile_at, t.id limit p_want for no key update skip locked))
+    returning u.*)
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'id', t.id::text, 'claim_id', t.claim_id, 'attempted_at', coalesce((t.reconcile->>'first_at')::timestamptz, t.claimed_at),
+           'over_seconds', extract(epoch from p_now - (t.reconcile->>'over_at')::timestamptz), 'row', to_jsonb(t.*),
+           'account', (select {account_summary} from punctual.accounts a where a.id = (t.reconcile->>'account_id')::uuid))
+           order by t.claimed_at, t.id), '[]')
+    into v_rows from taken t;
+  return v_rows;
 end
 $$
 $template$);
 
--- Hands out unknown rows whose provider is to be asked: [{id, claim_id, attempted_at, over_seconds, row, account, evidence}]. attempted_at is
--- of the first of its uncertain attempts, account is who it was sent as, over_seconds how long ago the attempt was over for certain,
--- negative while it is not. Each is handed out again after p_lease_seconds, if nobody has come back with an answer by then.
-create function punctual.claim_looks(
-  q punctual.queues, p_want integer, p_configured text[], p_lease_seconds double precision, p_now timestamptz) returns jsonb
-language plpgsql set search_path = '' as $$
-declare
-  v_ids text[];
-  v_looks jsonb;
-  v_evidence jsonb := '{}';
+-- Providers that may be asked now.
+create function punctual.awake_providers(p_configured text[], p_now timestamptz) returns text[]
+language plpgsql stable set search_path = '' as $$
 begin
-  execute format('select punctual.%I($1, $2, $3)', q.name || '.pick_looks') into v_ids using p_want,
-    array(select c from unnest(p_configured) c
-           where not exists (select from punctual.providers v where v.name = c and v.paused_until > p_now)), p_now;
-  if v_ids = '{}' then return '[]'; end if;
-  execute format($sql$
-    with taken as (
-      update %1$I.%2$I t set reconcile_at = $1 + make_interval(secs => $2) where t.id = any (array(select unnest($3)::%3$s)) returning t.*)
-    select jsonb_agg(jsonb_build_object('id', t.id::text, 'claim_id', t.claim_id,
-                       'attempted_at', coalesce((t.reconcile->>'first_at')::timestamptz, t.claimed_at),
-                       'over_seconds', extract(epoch from $1 - (t.reconcile->>'over_at')::timestamptz), 'row', to_jsonb(t.*), 'account', %4$s)
-                     order by t.claimed_at, t.id) from taken t
-    $sql$,
-    q.table_schema, q.table_name, q.id_type,
-    case when q.account_column is null then 'null'
-         else '(select jsonb_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', a.provider_account_id, '
-              '''name'', a.name) from punctual.accounts a where a.id = (t.reconcile->>''account_id'')::uuid)' end)
-  into v_looks using p_now, p_lease_seconds, v_ids;
-  if q.evidence is not null then
-    execute format('select coalesce(%s($1, $2), ''{}'')', q.evidence)
-    into v_evidence using array(select l->>'id' from jsonb_array_elements(v_looks) l), p_now;
-  end if;
-  return (select jsonb_agg(l || jsonb_build_object('evidence', v_evidence->(l->>'id')) order by n)
-            from jsonb_array_elements(v_looks) with ordinality e (l, n));
+  return array(select c from unnest(p_configured) c
+                where not exists (select from punctual.providers v where v.name = c and v.paused_until > p_now));
 end
 $$;
 
--- Judges what was found of unknown rows. p_looks: [{id, claim_id, over_seconds, proofs: [{message_id, result}], doubts: [message_id],
--- absent_after_seconds, text, failed}]; over_seconds as it was handed out, absent_after_seconds null where finding nothing proves nothing;
--- failed: the provider could not be asked.
---
--- Waits for no row and no account: what is locked at the moment is asked about again. Answers {looked, done, absent, dead}.
-create function punctual.settle_looks(q punctual.queues, p_looks jsonb, p_now timestamptz) returns jsonb
-language plpgsql set search_path = '' as $$
+-- Whether the check of an unknown row is due.
+create function punctual.are_checks_due(q punctual.queues, p_configured text[], p_now timestamptz) returns boolean
+language plpgsql stable set search_path = '' as $$
 declare
-  v_look jsonb;
+  v_are_due boolean;
+begin
+  if q.delivery <> 'at-most-once' then return false; end if;
+  execute format('select punctual.%I($1, $2)', q.name || '.are_checks_due') into v_are_due using punctual.awake_providers(p_configured, p_now), p_now;
+  return v_are_due;
+end
+$$;
+
+-- Takes unknown rows whose check is due, as many as run side by side: [{id, claim_id, attempted_at, over_seconds, row, account, evidence}].
+-- attempted_at is of the first of its uncertain attempts, account is who it was sent as, over_seconds how long ago the attempt was over for certain,
+-- negative while it is not. Each is taken again after p_lease_seconds, unless its finding has come by then. Waits for no row.
+create function punctual.take_unknown(
+  p_queue text, p_providers text[], p_lease_seconds double precision, p_want integer default null, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' set lock_timeout = '3s' set jit = off as $$
+declare
+  q punctual.queues := punctual.read_queue(p_queue);
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_rows jsonb;
+  v_evidence jsonb := '{}';
+begin
+  if q.delivery <> 'at-most-once' then return '[]'; end if;
+  perform set_config('punctual.settles', q.name, true);
+  -- What a webhook has told, nobody has to ask.
+  perform punctual.apply_receipts(q, null, v_now);
+  execute format('select punctual.%I($1, $2, $3, $4)', q.name || '.take_unknown') into v_rows
+    using coalesce(p_want, q.concurrency), punctual.awake_providers(p_providers, v_now), v_now + make_interval(secs => p_lease_seconds), v_now;
+  if v_rows <> '[]' and q.evidence is not null then
+    execute format('select coalesce(%s($1, $2), ''{}'')', q.evidence)
+    into v_evidence using array(select r->>'id' from jsonb_array_elements(v_rows) r), v_now;
+  end if;
+  perform set_config('punctual.settles', '', true);
+  return (select coalesce(jsonb_agg(r || jsonb_build_object('evidence', v_evidence->(r->>'id')) order by n), '[]')
+            from jsonb_array_elements(v_rows) with ordinality e (r, n));
+end
+$$;
+
+-- Judges what checks found of unknown rows. p_findings: [{id, claim_id, over_seconds, proofs: [{message_id, result}], doubts: [message_id],
+-- absent_after_seconds, text, failed}]; over_seconds as take_unknown answered it, absent_after_seconds null where finding nothing proves nothing;
+-- failed: the provider could not be asked. p_call_ms: see is_call_over.
+--
+-- Waits for no row and no account: what is locked at the moment is asked about again. Answers {checked, done, absent, dead}.
+create function punctual.settle_findings(p_queue text, p_findings jsonb, p_call_ms integer default null, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' set lock_timeout = '3s' set jit = off as $$
+declare
+  q punctual.queues := punctual.read_queue(p_queue);
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_finding jsonb;
   v_message text;
   v_verdict text;
-  v_counts jsonb := '{"looked": 0, "done": 0, "absent": 0, "dead": 0}';
+  v_counts jsonb := '{"checked": 0, "done": 0, "absent": 0, "dead": 0}';
 begin
-  if coalesce(p_looks, '[]') = '[]' then return v_counts; end if;
+  perform set_config('punctual.settles', q.name, true);
+  if p_call_ms is not null then perform set_config('punctual.call_ms', p_call_ms::text, true); end if;
   -- A message proves one row: whoever would prove another with it waits here.
   for v_message in
-    select distinct m from jsonb_array_elements(p_looks) l cross join lateral (
+    select distinct m from jsonb_array_elements(p_findings) l cross join lateral (
       select p->>'message_id' as m from jsonb_array_elements(l->'proofs') p union all select jsonb_array_elements_text(l->'doubts')) x order by 1
   loop
     perform pg_advisory_xact_lock(hashtextextended('punctual message ' || v_message, 0));
   end loop;
   -- In the order of the ids, as settles lock them.
-  for v_look in select l from jsonb_array_elements(p_looks) l order by length(l->>'id'), l->>'id' loop
+  for v_finding in select l from jsonb_array_elements(p_findings) l order by length(l->>'id'), l->>'id' loop
     begin
-      v_verdict := punctual.settle_look(q, v_look, p_now);
+      v_verdict := punctual.settle_finding(q, v_finding, v_now);
     exception when others then
-      perform punctual.note_error(q, v_look->>'id', format('what was found of it could not be written: %s', sqlerrm), p_now);
+      perform punctual.note_error(q, v_finding->>'id', format('what was found of it could not be written: %s', sqlerrm), v_now);
       v_verdict := null;
     end;
     -- One that comes a second time, since the answer to the first was lost, finds the row as it left it.
     continue when v_verdict = 'stale';
-    v_counts := v_counts || jsonb_build_object('looked', (v_counts->>'looked')::integer + 1);
+    v_counts := v_counts || jsonb_build_object('checked', (v_counts->>'checked')::integer + 1);
     if v_verdict is not null then
       v_counts := v_counts || jsonb_build_object(v_verdict, (v_counts->>v_verdict)::integer + 1);
     end if;
     -- The provider is asked about the others again.
     exit when punctual.is_call_over();
   end loop;
+  perform set_config('punctual.settles', '', true);
   return v_counts;
 end
 $$;
 
 -- One of them. Answers done, absent or dead; stale where there is nothing to find out any more; null where the row stays unknown.
-create function punctual.settle_look(q punctual.queues, p_look jsonb, p_now timestamptz) returns text
+create function punctual.settle_finding(q punctual.queues, p_finding jsonb, p_now timestamptz) returns text
 language plpgsql set search_path = '' as $$
 declare
   v_row record;
   v_proof jsonb;
   v_result jsonb;
   v_doubted boolean;
-  v_failed boolean := coalesce((p_look->>'failed')::boolean, false);
-  v_over_seconds double precision := (p_look->>'over_seconds')::double precision;
-  v_absent_after double precision := (p_look->>'absent_after_seconds')::double precision;
-  v_text text := left(p_look->>'text', 2000);
+  v_failed boolean := coalesce((p_finding->>'failed')::boolean, false);
+  v_over_seconds double precision := (p_finding->>'over_seconds')::double precision;
+  v_absent_after double precision := (p_finding->>'absent_after_seconds')::double precision;
+  v_text text := left(p_finding->>'text', 2000);
   v_operator boolean;
 begin
-  select * into v_row from punctual.lock_row(q, p_look->>'id', false);
+  select * into v_row from punctual.lock_row(q, p_finding->>'id', false);
   if v_row.state = 'done' then return 'stale'; end if;
   if v_row.id is null then return null; end if;
-  v_proof := (select p from jsonb_array_elements(p_look->'proofs') with ordinality e (p, n)
+  v_proof := (select p from jsonb_array_elements(p_finding->'proofs') with ordinality e (p, n)
                where not punctual.is_taken(q, p->>'message_id', v_row.id) order by n limit 1);
-  v_doubted := exists (select from jsonb_array_elements_text(p_look->'doubts') d where not punctual.is_taken(q, d, v_row.id));
+  v_doubted := exists (select from jsonb_array_elements_text(p_finding->'doubts') d where not punctual.is_taken(q, d, v_row.id));
   if v_proof is not null and v_row.state <> 'running' and punctual.is_ambiguous(q, v_row.content) then
     v_proof := null;
     v_doubted := true;
@@ -392,7 +424,7 @@ begin
     return 'done';
   end if;
   -- Somebody was here meanwhile, and there is no proof against what they decided.
-  if v_row.state <> 'unknown' or v_row.claim_id is distinct from (p_look->>'claim_id')::uuid then return 'stale'; end if;
+  if v_row.state <> 'unknown' or v_row.claim_id is distinct from (p_finding->>'claim_id')::uuid then return 'stale'; end if;
 
   if v_row.reconcile->>'digest' <> punctual.row_digest(q, v_row.content) then
     v_doubted := true;
@@ -409,7 +441,7 @@ begin
   end if;
   -- A look-up that never proves an absence is not worth more than a day of asking; receipts are still heard. One that fails is repeated.
   v_operator := v_doubted or (v_failed and v_over_seconds > 86400) or (not v_failed and v_absent_after is null and v_over_seconds > 3600);
-  perform punctual.look_again(q, v_row.content, (v_row.reconcile->>'looks')::integer + 1, v_text, v_operator, p_now);
+  perform punctual.check_again(q, v_row.content, (v_row.reconcile->>'looks')::integer + 1, v_text, v_operator, p_now);
   if v_operator and not v_failed and v_over_seconds > 86400 then
     execute format('update %I.%I t set reconcile_at = null where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) using v_row.id;
   end if;
@@ -418,14 +450,14 @@ end
 $$;
 
 -- Notes what was found of an unknown row, and when it is looked at next.
-create function punctual.look_again(
-  q punctual.queues, p_content jsonb, p_looks integer, p_text text, p_operator boolean, p_now timestamptz) returns void
+create function punctual.check_again(
+  q punctual.queues, p_content jsonb, p_checks integer, p_text text, p_operator boolean, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
   if p_content->>q.status_column <> q.unknown_word then return; end if;
   execute format('update %I.%I t set reconcile_at = $1, reconcile = t.reconcile || $2 where t.id = $3::%s', q.table_schema, q.table_name, q.id_type)
-  using punctual.next_look_at(p_looks, p_now),
-        jsonb_build_object('looks', p_looks, 'looked_at', p_now, 'found', p_text, 'waits_for_operator', p_operator), p_content->>'id';
+  using punctual.next_check_at(p_checks, p_now),
+        jsonb_build_object('looks', p_checks, 'looked_at', p_now, 'found', p_text, 'waits_for_operator', p_operator), p_content->>'id';
   -- A person reads this: the same finding is not told twice.
   if p_text is distinct from p_content->'reconcile'->>'found' then
     insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_content->>'id', p_now, 'looked', p_text);

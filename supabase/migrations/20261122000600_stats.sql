@@ -177,7 +177,7 @@ language sql stable set search_path = '' as $$
            'slot', t.slot, 'lap', t.lap, 'chain', t.chain, 'started_at', t.started_at, 'closed_at', t.closed_at,
            'outcome', case when t.closed_at is not null then t.outcome when t.deadline_at > p_now then 'running' else 'died' end,
            'duplicate', t.duplicate, 'claimed', t.claimed, 'done', t.done, 'retried', t.retried, 'again', t.again, 'dead', t.dead,
-           'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept, 'looked', t.looked, 'resolved', t.resolved, 'looks_only', t.looks_only,
+           'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept,
            'asked_for', t.asked_for,
            'report', t.report)
            order by t.started_at desc), '[]')
@@ -210,7 +210,7 @@ language sql stable set search_path = '' set statement_timeout = '4s' set jit = 
            select * from punctual.ticks x
             where x.queue = q.name and x.started_at > coalesce(p_now, clock_timestamp()) - interval '49 hours'
               and x.slot is not null and x.path is not null and x.schedule is not null
-              and x.lap = 0 and not x.looks_only and x.asked_for is null) t
+              and x.lap = 0 and x.asked_for is null) t
      group by t.clock, t.path, t.schedule, t.slot, t.chain),
   slots as (
     select c.clock, c.path, c.schedule, c.slot, min(c.at) as at, count(*) as deliveries, bool_or(c.ran) as ran

@@ -189,8 +189,7 @@ begin
     end if;
   elsif v_state = 'running' then
     select jsonb_build_object('id', t.id, 'clock', t.clock, 'started_at', t.started_at, 'deadline_at', t.deadline_at) into v_tick
-      from (select * from punctual.ticks x where x.queue = q.name order by x.started_at desc limit 200) t
-     where t.claims @> jsonb_build_array(jsonb_build_object('claim_id', v_row->'claim_id')) limit 1;
+      from punctual.tick_of_claim(q.name, (v_row->>'claim_id')::uuid) t where t.id is not null;
     v_waits := punctual.wait_of('lease', (v_row->>'lease_expires_at')::timestamptz, 'a tick is at work on it, or died; its lease ends then');
   elsif v_state = 'unknown' then
     v_operator := v_row->>'reconcile_at' is null or coalesce((v_row->'reconcile'->>'waits_for_operator')::boolean, false)

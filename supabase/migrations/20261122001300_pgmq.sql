@@ -432,29 +432,65 @@ begin
 end
 $$;
 
--- The messages that still run under a claim ({claim_id, lease_expires_at}). p_as rows: [{id, attempt, timeout_seconds, row}]; releases:
--- [{id, claim_id, outcome}].
-create function punctual.list_claimed_messages(q punctual.queues, p_claim jsonb, p_as text) returns jsonb
+-- What an exchange asks of a queue, asked of pgmq: the same verbs as of a table.
+insert into punctual.templates (verb, kinds, text) values ('claim', '{pgmq}', $template$
+create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns json[]
+language plpgsql set search_path = '' as $$
+begin
+  return array(select m::json from jsonb_array_elements(
+    punctual.claim_messages(punctual.read_queue({queue}), p_partition, p_claim_id, p_want, p_lease_until, p_now)) m);
+end
+$$
+$template$), ('list_claimed', '{pgmq}', $template$
+create function {function}(p_claim_id uuid, p_lease_until timestamptz) returns json[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return punctual.list_claimed_messages(p_claim_id, p_lease_until);
+end
+$$
+$template$), ('count_due', '{pgmq}', $template$
+create function {function}(p_partition text, p_now timestamptz) returns integer
+language plpgsql stable set search_path = '' as $$
+begin
+  return punctual.count_due_messages(p_partition);
+end
+$$
+$template$), ('first_due_at', '{pgmq}', $template$
+create function {function}(p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return punctual.first_due_message_at(p_partition, true, p_now);
+end
+$$
+$template$), ('next_due_at', '{pgmq}', $template$
+create function {function}(p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return punctual.first_due_message_at(p_partition, false, p_now);
+end
+$$
+$template$);
+create trigger make_functions after insert on punctual.queues for each row when (new.source = 'pgmq') execute function punctual.remake_functions();
+
+-- The messages that still run under a claim: [{id, attempt, timeout_seconds, row}].
+create function punctual.list_claimed_messages(p_claim_id uuid, p_lease_until timestamptz) returns json[]
 language plpgsql stable set search_path = '' as $$
 declare
   v_partition text;
-  v_rows jsonb;
+  v_rows json[];
 begin
   -- A claim is of one partition.
   select m.partition into v_partition from punctual.messages m
-   where m.state = 'running' and m.lease_expires_at = (p_claim->>'lease_expires_at')::timestamptz and m.claim_id = (p_claim->>'claim_id')::uuid limit 1;
-  if v_partition is null then return '[]'; end if;
+   where m.state = 'running' and m.lease_expires_at = p_lease_until and m.claim_id = p_claim_id limit 1;
+  if v_partition is null then return '{}'; end if;
   execute format($sql$
-    select jsonb_agg(case when $4 = 'releases'
-             then jsonb_build_object('id', m.partition || ':' || m.msg_id, 'claim_id', m.claim_id, 'outcome', 'release')
-             else jsonb_build_object('id', m.partition || ':' || m.msg_id, 'attempt', m.attempts, 'timeout_seconds', null,
-               'row', punctual.describe_message(m.partition, (select x.job from punctual.message_queues x where x.partition = $3), to_jsonb(t))) end
-             order by m.msg_id)
+    select array_agg(json_build_object('id', m.partition || ':' || m.msg_id, 'attempt', m.attempts, 'timeout_seconds', null,
+             'row', punctual.describe_message(m.partition, (select x.job from punctual.message_queues x where x.partition = $3), to_jsonb(t))) order by m.msg_id)
       from punctual.messages m join pgmq.%I t on t.msg_id = m.msg_id and t.enqueued_at = m.enqueued_at and t.read_ct = m.read_ct
      where m.state = 'running' and m.lease_expires_at = $1 and m.claim_id = $2 and m.partition = $3
     $sql$, punctual.need_message_table(v_partition))
-  into v_rows using (p_claim->>'lease_expires_at')::timestamptz, (p_claim->>'claim_id')::uuid, v_partition, p_as;
-  return coalesce(v_rows, '[]');
+  into v_rows using p_lease_until, p_claim_id, v_partition;
+  return coalesce(v_rows, '{}');
 end
 $$;
 
@@ -532,7 +568,7 @@ language sql immutable set search_path = '' as $$
 $$;
 
 -- Messages that are visible now, counted to 1,000.
-create function punctual.count_due_messages(q punctual.queues, p_partition text, p_now timestamptz) returns integer
+create function punctual.count_due_messages(p_partition text) returns integer
 language plpgsql stable set search_path = '' as $$
 declare
   v_found record;
@@ -547,7 +583,7 @@ end
 $$;
 
 -- When the first message became visible (p_past), or will; null when there is none. Of those under a lease nobody needs to hear.
-create function punctual.first_due_message_at(q punctual.queues, p_partition text, p_past boolean, p_now timestamptz) returns timestamptz
+create function punctual.first_due_message_at(p_partition text, p_past boolean, p_now timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
   v_found record;
@@ -782,8 +818,7 @@ begin
     end if;
   elsif v_state = 'running' then
     select jsonb_build_object('id', t.id, 'clock', t.clock, 'started_at', t.started_at, 'deadline_at', t.deadline_at) into v_tick
-      from (select * from punctual.ticks x where x.queue = q.name order by x.started_at desc limit 200) t
-     where t.claims @> jsonb_build_array(jsonb_build_object('claim_id', v_message->'claim_id')) limit 1;
+      from punctual.tick_of_claim(q.name, (v_message->>'claim_id')::uuid) t where t.id is not null;
     v_waits := punctual.wait_of('lease', (v_message->>'lease_expires_at')::timestamptz, 'a tick is at work on it, or died; its lease ends then');
   elsif v_state = 'dead' then
     v_waits := punctual.wait_of('operator', null, 'it was set aside: send it back, or throw it away');

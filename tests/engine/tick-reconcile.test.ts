@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { done, unknown } from '../../lib/engine/outcome';
-import type { Finding, ReconcileContext } from '../../lib/engine/queue';
+import type { ReconcileContext } from '../../lib/engine/queue';
+import type { Finding } from '../../lib/engine/queue-store';
 import { StoreError } from '../../lib/store/rpc';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 import { type TestRow, tickBench } from '../support/tick-bench';
@@ -17,7 +18,7 @@ beforeEach(async () => {
   bench = tickBench(database);
 });
 
-type Look = (row: TestRow, context: ReconcileContext<null>) => Promise<Finding> | Finding;
+type Check = (row: TestRow, context: ReconcileContext<null>) => Promise<Finding> | Finding;
 const proof = (messageId: string): Finding => ({
   proofs: [{ messageId }],
   doubts: [],
@@ -25,9 +26,9 @@ const proof = (messageId: string): Finding => ({
   text: 'it is there',
 });
 const nothing: Finding = { proofs: [], doubts: [], absentAfterMs: null, text: 'nothing yet' };
-const prove: Look = (row) => proof(`of ${row.body}`);
+const prove: Check = (row) => proof(`of ${row.body}`);
 
-/** Unknown rows, each of an account of its own, whose first look is due. */
+/** Unknown rows, each of an account of its own, whose first check is due. */
 async function addUnknown(count: number): Promise<void> {
   await bench.addDms(count);
   await bench.tick(bench.queue(() => unknown('no answer in time')));
@@ -43,25 +44,21 @@ async function addDue(count: number): Promise<void> {
     [count, bench.clock.date().toISOString()],
   );
 }
-const reconciling = (look: Look, perform: () => ReturnType<typeof done> = () => done()) =>
-  bench.queue(perform, { reconcile: async (row, context) => look(row, context) });
-const handedOut = () => bench.calls.filter(({ args }) => (args.p_tick as { looks: number }).looks > 0);
+const reconciling = (check: Check, perform: () => ReturnType<typeof done> = () => done()) =>
+  bench.queue(perform, { reconcile: async (row, context) => check(row, context) });
+const taken = () => bench.calls.filter(({ fn }) => fn === 'take_unknown');
 const ledger = async () =>
-  (
-    await database.sql(
-      'select claimed, done, looked, resolved, outcome, report from punctual.ticks order by started_at',
-    )
-  ).at(-1);
+  (await database.sql('select claimed, done, outcome from punctual.ticks order by started_at')).at(-1);
 
-describe('a tick asks what became of unknown rows', () => {
-  it('when there is nothing to claim any more, and settles what it finds', async () => {
+describe('a tick checks unknown rows', () => {
+  it('when it has closed, and settles what it finds', async () => {
     await addUnknown(3);
     await addDue(4);
     const order: string[] = [];
     const report = await bench.tick(
       reconciling(
         (row) => {
-          order.push('look');
+          order.push('check');
           return prove(row, {} as never);
         },
         () => {
@@ -70,14 +67,15 @@ describe('a tick asks what became of unknown rows', () => {
         },
       ),
     );
-    expect(order).toEqual(['send', 'send', 'send', 'send', 'look', 'look', 'look']);
+    expect(order).toEqual(['send', 'send', 'send', 'send', 'check', 'check', 'check']);
     expect(report).toMatchObject({
       outcome: 'ran',
       ended: 'drained',
-      counts: { claimed: 4, done: 4, looked: 3, resolved: 3 },
+      counts: { claimed: 4, done: 4 },
+      checks: { checked: 3, resolved: 3 },
     });
     expect(await bench.states()).toEqual({ sent: 7 });
-    expect(await ledger()).toMatchObject({ looked: 3, resolved: 3, outcome: 'ran' });
+    expect(await ledger()).toEqual({ claimed: 4, done: 4, outcome: 'ran' });
   });
 
   it('with the row, its account, when its attempt began, and a signal', async () => {
@@ -113,7 +111,7 @@ describe('a tick asks what became of unknown rows', () => {
       }),
     );
     expect(most).toBe(5);
-    expect(report).toMatchObject({ counts: { claimed: 0, looked: 12, resolved: 12 } });
+    expect(report).toMatchObject({ counts: { claimed: 0 }, checks: { checked: 12, resolved: 12 } });
     expect(report.usedMs).toBeLessThan(4_000);
   });
 
@@ -123,7 +121,8 @@ describe('a tick asks what became of unknown rows', () => {
     await database.sql('update punctual.queues set batch_limit = 3');
     expect(await bench.tick(reconciling(prove))).toMatchObject({
       ended: 'batch limit',
-      counts: { claimed: 3, done: 3, looked: 2, resolved: 2 },
+      counts: { claimed: 3, done: 3 },
+      checks: { checked: 2, resolved: 2 },
     });
     expect(await bench.states()).toEqual({ sent: 5, pending: 2 });
   });
@@ -133,18 +132,19 @@ describe('a tick asks what became of unknown rows', () => {
     await addDue(1);
     await database.sql(`update punctual.queues set paused_at = '2026-01-01'`);
     expect(await bench.tick(reconciling(prove))).toMatchObject({
-      counts: { claimed: 0, looked: 2, resolved: 2 },
+      counts: { claimed: 0 },
+      checks: { checked: 2, resolved: 2 },
     });
     expect(await bench.states()).toEqual({ sent: 2, pending: 1 });
   });
 
-  it('not where the rest of its time is shorter than a look may take', async () => {
+  it('not where the rest of its time is shorter than a check may take', async () => {
     await addUnknown(1);
-    const late = { startedAt: bench.clock.now() - 29_600 };
-    expect(await bench.tick(reconciling(prove), late)).toMatchObject({ counts: { looked: 0 } });
-    expect(handedOut()).toEqual([]);
-    expect(await bench.tick(reconciling(prove), { startedAt: bench.clock.now() - 29_400 })).toMatchObject({
-      counts: { looked: 1, resolved: 1 },
+    const late = { startedAt: bench.clock.now() - 29_100 };
+    expect(await bench.tick(reconciling(prove), late)).not.toHaveProperty('checks');
+    expect(taken()).toEqual([]);
+    expect(await bench.tick(reconciling(prove), { startedAt: bench.clock.now() - 28_900 })).toMatchObject({
+      checks: { checked: 1, resolved: 1 },
     });
   });
 
@@ -158,18 +158,18 @@ describe('a tick asks what became of unknown rows', () => {
       }),
     );
     expect(bench.clock.now() - from).toBeLessThanOrEqual(45_000);
-    expect(report.counts).toMatchObject({ looked: 15, resolved: 15 });
+    expect(report.checks).toEqual({ checked: 15, resolved: 15 });
     bench.clock.skip(60_000);
-    expect((await bench.tick(reconciling(prove))).counts).toMatchObject({ looked: 15, resolved: 15 });
+    expect((await bench.tick(reconciling(prove))).checks).toEqual({ checked: 15, resolved: 15 });
   });
 
   it('not at all where the queue cannot ask', async () => {
     await addUnknown(1);
     expect(await bench.tick(bench.queue(() => done()))).toMatchObject({ outcome: 'idle', exchanges: 1 });
-    expect(handedOut()).toEqual([]);
+    expect(taken()).toEqual([]);
   });
 
-  it('and costs an idle one nothing while no look is due: one call of the database', async () => {
+  it('and costs an idle one nothing while no check is due: one call of the database', async () => {
     await bench.addDms(3);
     await bench.tick(bench.queue(() => unknown('no answer')));
     bench.calls.length = 0;
@@ -177,13 +177,12 @@ describe('a tick asks what became of unknown rows', () => {
     expect(await bench.tick(reconciling(prove))).toMatchObject({
       outcome: 'idle',
       exchanges: 1,
-      counts: { looked: 0 },
     });
     expect(bench.calls).toHaveLength(1);
   });
 });
 
-describe('a look', () => {
+describe('a check', () => {
   it('that hangs is left behind when its time is over, hears its signal, and holds up no other', async () => {
     await addUnknown(3);
     let aborted = 0;
@@ -198,7 +197,7 @@ describe('a look', () => {
       }),
     );
     expect(aborted).toBe(15_000);
-    expect(report.counts).toMatchObject({ looked: 3, resolved: 2 });
+    expect(report.checks).toEqual({ checked: 3, resolved: 2 });
     expect(report.usedMs).toBeLessThan(16_000);
     const [row] = await database.sql(
       `select status, reconcile, reconcile_at from punctual.dm_queue where body = 'message 2'`,
@@ -210,7 +209,7 @@ describe('a look', () => {
     });
   });
 
-  it.each<[what: string, look: Look]>([
+  it.each<[what: string, check: Check]>([
     ['throws', () => Promise.reject(new Error('boom'))],
     ['throws what is no error', () => Promise.reject('boom')],
     ['finds what is no finding', () => ({ text: 'boom' }) as never],
@@ -220,129 +219,128 @@ describe('a look', () => {
     const report = await bench.tick(
       reconciling((row, context) => (row.body === 'message 1' ? look(row, context) : prove(row, context))),
     );
-    expect(report.counts).toMatchObject({ looked: 2, resolved: 1 });
+    expect(report.checks).toEqual({ checked: 2, resolved: 1 });
     expect(await bench.states()).toEqual({ unknown: 1, sent: 1 });
     bench.clock.skip(61_000);
-    expect((await bench.tick(reconciling(prove))).counts).toMatchObject({ looked: 1, resolved: 1 });
+    expect((await bench.tick(reconciling(prove))).checks).toEqual({ checked: 1, resolved: 1 });
   });
 });
 
 describe('what was found', () => {
-  it.each([1, 2])('survives an answer lost %i times, and is counted once', async (times) => {
-    await addUnknown(3);
-    let lost = 0;
-    bench.setFault(async (call, go) => {
-      const answer = await go();
-      const { looks } = call.args.p_outcomes as { looks: object[] };
-      if (looks.length > 0 && lost++ < times) throw new StoreError('unavailable', 'connection lost');
-      return answer;
-    });
-    const report = await bench.tick(reconciling(prove)).catch((error) => error);
-    expect(lost).toBeGreaterThan(0);
-    expect(await bench.states()).toEqual({ sent: 3 });
-    expect(report.counts).toMatchObject({ looked: 3, resolved: 3 });
-    expect(await ledger()).toMatchObject({ looked: 3, resolved: 3 });
-  });
-
-  it.each([1, 2, 3])('is kept while the call that brings it fails %i times', async (times) => {
-    await addUnknown(3);
+  /** The call that brings findings fails so often; `done`: it was carried out all the same. */
+  const failing = (times: number, isDone: boolean) => {
     let failed = 0;
-    bench.setFault((call, go) => {
-      const { looks } = call.args.p_outcomes as { looks: object[] };
-      if (looks.length === 0 || failed === times) return go();
-      failed++;
-      return Promise.reject(new StoreError('unavailable', 'connection lost'));
+    bench.setFault(async ({ fn }, go) => {
+      if (fn !== 'settle_findings' || failed++ >= times) return go();
+      if (isDone) await go();
+      throw new StoreError('unavailable', 'connection lost');
     });
-    const report = await bench.tick(reconciling(prove)).catch((error) => error);
-    expect(report.counts).toMatchObject({ looked: 3, resolved: 3 });
+  };
+
+  it('is not lost where the answer was: nothing is asked again', async () => {
+    await addUnknown(3);
+    failing(1, true);
+    const error = await bench.reconcile(reconciling(prove)).catch((thrown) => thrown);
+    expect(error).toMatchObject({ kind: 'unavailable' });
     expect(await bench.states()).toEqual({ sent: 3 });
-    expect(await ledger()).toMatchObject({ looked: 3, resolved: 3 });
   });
 
-  it('and cannot be written takes no outcome and no other finding with it, and is asked again', async () => {
+  it('is found again where the call never arrived, once the lease of the check is over', async () => {
+    await addUnknown(3);
+    failing(1, false);
+    await expect(bench.reconcile(reconciling(prove))).rejects.toMatchObject({ kind: 'unavailable' });
+    expect(await bench.reconcile(reconciling(prove))).toMatchObject({ checked: 0 });
+    bench.clock.skip(91_000);
+    expect(await bench.reconcile(reconciling(prove))).toMatchObject({ checked: 3, resolved: 3 });
+    expect(await bench.states()).toEqual({ sent: 3 });
+  });
+
+  it('fails in a tick whose own work is done: the tick says what it did, and the log why nothing was checked', async () => {
     await addUnknown(2);
     await addDue(1);
-    await database.sql('update punctual.dm_queue set timeout_seconds = 1 where body = $1', ['due']);
+    failing(9, false);
+    const report = await bench.tick(reconciling(prove));
+    expect(report).toMatchObject({ outcome: 'ran', counts: { done: 1 } });
+    expect(report).not.toHaveProperty('checks');
+    expect(bench.logged).toContainEqual(
+      expect.objectContaining({ level: 'warn', message: 'unknown rows could not be checked' }),
+    );
+  });
+
+  it('and cannot be written takes no other finding with it, and is asked again', async () => {
+    await addUnknown(2);
     await database.sql(`create function punctual.refuse_proof() returns trigger language plpgsql as $$
       begin if new.provider_message_id = 'poison' then raise exception 'not this one'; end if; return new; end $$`);
     await database.sql(
       'create trigger refuse_proof before update on punctual.dm_queue for each row execute function punctual.refuse_proof()',
     );
     try {
-      // The attempt is left behind, and its proof comes while the look is under way: both travel in one call.
-      const queue = reconciling(
-        async (row) => {
-          await bench.sleep(3_000);
-          return proof(row.body === 'message 1' ? 'poison' : 'its own');
-        },
-        (async () => {
-          await bench.sleep(2_500);
-          return done({ provider_message_id: 'fine' });
-        }) as never,
-      );
-      await bench.tick(queue).catch((error) => expect(error.kind).toBe('refused'));
+      const queue = reconciling((row) => proof(row.body === 'message 1' ? 'poison' : 'its own'));
+      expect(await bench.reconcile(queue)).toMatchObject({ checked: 2, resolved: 1 });
       const rows = await database.sql(
         'select body, status, provider_message_id from punctual.dm_queue order by id',
       );
       expect(rows).toEqual([
         { body: 'message 1', status: 'unknown', provider_message_id: null },
         { body: 'message 2', status: 'sent', provider_message_id: 'its own' },
-        { body: 'due', status: 'sent', provider_message_id: 'fine' },
       ]);
     } finally {
       await database.sql('drop trigger refuse_proof on punctual.dm_queue; ');
       await database.sql('drop function punctual.refuse_proof()');
     }
     bench.clock.skip(120_000);
-    expect((await bench.tick(reconciling(prove))).counts).toMatchObject({ looked: 1, resolved: 1 });
+    expect(await bench.reconcile(reconciling(prove))).toMatchObject({ checked: 1, resolved: 1 });
   });
 });
 
-describe('a tick that only looks', () => {
-  it('claims nothing, whatever is due', async () => {
+describe('a call that only reconciles', () => {
+  it('claims nothing, whatever is due, and stands in no ledger', async () => {
     await addUnknown(2);
     await addDue(3);
-    const report = await bench.tick(reconciling(prove), { looksOnly: true });
-    expect(report).toMatchObject({ outcome: 'ran', counts: { claimed: 0, looked: 2, resolved: 2 } });
+    const before = await database.sql('select count(*)::integer as n from punctual.ticks');
+    expect(await bench.reconcile(reconciling(prove))).toEqual({
+      queue: 'dm_queue',
+      checked: 2,
+      resolved: 2,
+      ended: 'drained',
+    });
     expect(await bench.states()).toEqual({ sent: 2, pending: 3 });
+    expect(await database.sql('select count(*)::integer as n from punctual.ticks')).toEqual(before);
   });
 
-  it('is let in beside a running tick, and keeps none out that comes after', async () => {
+  it('runs beside a tick, keeps none out, and beside its like checks no row twice', async () => {
     await addUnknown(2);
     await addDue(1);
     const inside: unknown[] = [];
-    let looksOnly: Promise<unknown> = Promise.resolve();
-    const report = await bench.tick(
-      reconciling(() => nothing, (async () => {
-        looksOnly = bench.start(
-          reconciling(async (row, context) => {
-            inside.push(await bench.start(bench.queue(() => done())));
-            return prove(row, context);
-          }),
-          { looksOnly: true },
-        );
-        await looksOnly;
-        return done();
-      }) as never),
-    );
-    expect(report).toMatchObject({ outcome: 'ran', counts: { done: 1 } });
-    expect(await looksOnly).toMatchObject({ outcome: 'ran', counts: { claimed: 0, looked: 2, resolved: 2 } });
-    // One tick is the most here: it is the sending one that keeps them out.
-    expect(inside).toMatchObject([{ outcome: 'skipped' }, { outcome: 'skipped' }]);
-  });
-
-  it('does not count for how many ticks may run', async () => {
-    await addUnknown(1);
-    await addDue(1);
-    const inside: unknown[] = [];
-    await bench.tick(
+    const checked: string[] = [];
+    const again = reconciling((row) => {
+      checked.push(row.id);
+      return prove(row, {} as never);
+    });
+    await bench.reconcile(
       reconciling(async (row, context) => {
-        inside.push(await bench.start(bench.queue(() => done())));
-        inside.push(await bench.start(reconciling(prove), { looksOnly: true }));
+        if (row.body === 'message 1') inside.push(await bench.start(bench.queue(() => done())));
+        if (row.body === 'message 1') await bench.start(again);
         return prove(row, context);
       }),
-      { looksOnly: true },
     );
-    expect(inside).toMatchObject([{ outcome: 'ran', counts: { done: 1 } }, { outcome: 'skipped' }]);
+    expect(inside).toMatchObject([{ outcome: 'ran', counts: { done: 1 } }]);
+    expect(checked).toEqual([]);
+  });
+
+  it('ends its checks when the process is to end: they are made again', async () => {
+    await addUnknown(2);
+    const stop = new AbortController();
+    bench.clock.timer(3_000, () => stop.abort());
+    const options = { stop: { signal: stop.signal, graceMs: 10_000 } };
+    const from = bench.clock.now();
+    const report = await bench.reconcile(
+      reconciling(() => new Promise(() => {})),
+      options,
+    );
+    expect(report).toMatchObject({ resolved: 0, ended: 'stopped' });
+    expect(bench.clock.now() - from).toBeLessThan(4_000);
+    bench.clock.skip(120_000);
+    expect(await bench.reconcile(reconciling(prove))).toMatchObject({ checked: 2, resolved: 2 });
   });
 });

@@ -118,7 +118,7 @@ describe('a tick whose process is told to end', () => {
     expect(await database.sql(attempts)).toEqual([{ attempts: 0 }]);
   });
 
-  it('ends the looks that are under way: they are made again', async () => {
+  it('ends the checks that are under way: they are made again', async () => {
     const bench = tickBench(database);
     await bench.addDms(1);
     await bench.tick(bench.queue(() => ({ kind: 'unknown', error: 'no answer' })));
@@ -128,7 +128,7 @@ describe('a tick whose process is told to end', () => {
     bench.clock.timer(1_000, () => stop.abort());
     const startedAt = bench.clock.now();
     const report = await bench.tick(queue, { stop: { signal: stop.signal, graceMs: 10_000 } });
-    expect(report).toMatchObject({ ended: 'stopped', counts: { looked: 1, resolved: 0 } });
+    expect(report).toMatchObject({ ended: 'drained', checks: { checked: 1, resolved: 0 } });
     expect(bench.clock.now() - startedAt).toBeLessThan(2_000);
     expect(await bench.states()).toEqual({ unknown: 1 });
   });

@@ -105,7 +105,7 @@ export const edgeMutants: Mutant[] = [
     name: 'the fault in the ledger',
     guarantee: 'the overview says that ticks fail where the registry goes against the code',
     file: 'lib/engine/tick.ts',
-    find: '...(this.storeError && { fault: this.storeError.message }),',
+    find: '...(this.error && { fault: this.error.message }),',
     replace: '',
   },
   {

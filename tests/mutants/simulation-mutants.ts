@@ -338,8 +338,8 @@ export const simulationMutants: Mutant[] = [
     name: 'a request without what was added since',
     guarantee: 'a process of the former version goes on during a deployment',
     file: migration('500_exchange'),
-    find: `coalesce((p_tick->>'lap')::integer, 0), coalesce(p_tick->>'chain', p_tick->>'id')::uuid, v_looks_only`,
-    replace: `(p_tick->>'lap')::integer, (p_tick->>'chain')::uuid, v_looks_only`,
+    find: `coalesce((p_tick->>'lap')::integer, 0), coalesce(p_tick->>'chain', p_tick->>'id')::uuid, v_asked_for`,
+    replace: `(p_tick->>'lap')::integer, (p_tick->>'chain')::uuid, v_asked_for`,
   },
   {
     name: 'a reply with more than is known',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../lib/engine/log';
-import type { Finding } from '../../lib/engine/queue';
+import type { Finding } from '../../lib/engine/queue-store';
 import type { ChatMessage, Unipile } from '../../lib/providers/unipile';
 import { whatsappCloud } from '../../lib/providers/whatsapp-cloud';
 import { type DmProviders, dmQueue } from '../../lib/queues/dm-queue';

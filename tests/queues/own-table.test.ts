@@ -571,7 +571,7 @@ describe('any list of words that a column may take', () => {
         expect(rows).toMatchObject([{ row: { status: wanted[1] } }]);
         const id = rows[0]?.id ?? '';
         const record = { id, claim_id: claimId, outcome, error: 'e', delay_seconds: 60 };
-        await one.settle([record], { close: 'yes' });
+        await one.settle([record], { close: true });
         const [row] = await database.sql('select status from public.free_trials where id = $1', [id]);
         const state = outcome === 'again' ? 'pending' : outcome;
         expect(row.status).toBe(wanted[states.indexOf(state)]);

@@ -274,7 +274,7 @@ describe('a post whose answer was lost', () => {
     await tick();
     expect(await rows()).toMatchObject([{ status: 'unknown', published_at: null }]);
     await letPass(0);
-    expect(await tick()).toMatchObject({ counts: { claimed: 0, looked: 1, resolved: 1 } });
+    expect(await tick()).toMatchObject({ counts: { claimed: 0 }, checks: { checked: 1, resolved: 1 } });
     const [delivery, ...more] = published(name);
     expect(more).toEqual([]);
     expect(await rows()).toMatchObject([

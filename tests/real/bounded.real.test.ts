@@ -66,7 +66,6 @@ async function tickOnce(): Promise<number> {
     limitSeconds: 600,
     lock: 'none' as const,
     providers: ['unipile'],
-    looksOnly: false,
     reconciles: true,
     asked: null,
   };
@@ -75,15 +74,11 @@ async function tickOnce(): Promise<number> {
     const { closed } = await queueStore(rpc(), () => new Date(night)).exchange({
       tick: identity,
       seq,
-      claimId: crypto.randomUUID(),
       settlements: [],
       providers: [],
-      releaseClaims: [],
-      looks: [],
       progress: [],
       want: 1,
-      wantLooks: 0,
-      close: 'if_drained',
+      close: true,
       report: null,
     });
     if (closed) return seq;
@@ -116,7 +111,7 @@ it('twenty thousand accounts that nobody has seen are taken in and woken, and no
       providers: ['unipile'],
     };
     const now = new Date(Date.parse(night) + n * 2_000).toISOString();
-    await rpc()('exchange', { p_tick: tick, p_claim_id: crypto.randomUUID(), p_want: 1, p_now: now });
+    await rpc()('exchange', { p_tick: tick, p_want: 1, p_now: now });
     const [{ left }] = await stack.sql(
       `select (select count(*) from punctual.accounts) - count(p.ready_at) as left from punctual.pace p where p.queue = 'dm_queue'`,
     );

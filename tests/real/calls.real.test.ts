@@ -77,7 +77,7 @@ it('a small tick costs two calls: one that claims, one that settles and closes',
 it('an answer with 1,500 claimed rows arrives whole, past PostgREST’s 1,000', async () => {
   await stack.sql('update punctual.queues set batch_limit = null');
   await bench.addDms(1_500);
-  const [tickId, claimId] = [crypto.randomUUID(), crypto.randomUUID()];
+  const tickId = crypto.randomUUID();
   const exchange = () =>
     newRpc()('exchange', {
       p_tick: {
@@ -88,7 +88,7 @@ it('an answer with 1,500 claimed rows arrives whole, past PostgREST’s 1,000', 
         limit_seconds: 60,
         providers: ['unipile'],
       },
-      p_claim_id: claimId,
+      p_seq: 1,
       p_want: 1_500,
     }) as Promise<{ rows: { id: string }[] }>;
   const { rows } = await exchange();

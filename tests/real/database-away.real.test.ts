@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { done } from '../../lib/engine/outcome';
-import { TickStoreError } from '../../lib/engine/settling';
+import { StoreError } from '../../lib/engine/store-error';
 import type { TickReport } from '../../lib/engine/tick-report';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
 import type { GatewayFault } from '../stack/rest-gateway';
@@ -47,14 +47,14 @@ const queueOf = (ms: number, onEnd: (count: number) => void = () => {}, timeoutM
   );
 
 /** What a tick threw, and after how long. */
-async function failureOf(ticking: Promise<TickReport>): Promise<{ error: TickStoreError; ms: number }> {
+async function failureOf(ticking: Promise<TickReport>): Promise<{ error: StoreError; ms: number }> {
   const began = performance.now();
   const error = await ticking.then(
     (report) => expect.fail(`the tick did not fail: ${JSON.stringify(report)}`),
     (thrown: unknown) => thrown,
   );
-  expect(error).toBeInstanceOf(TickStoreError);
-  return { error: error as TickStoreError, ms: performance.now() - began };
+  expect(error).toBeInstanceOf(StoreError);
+  return { error: error as StoreError, ms: performance.now() - began };
 }
 
 const bodiesOf = async (status: string): Promise<string[]> =>
@@ -123,8 +123,8 @@ describe('a database that dies in mid-tick', () => {
       settings,
     );
     const report = await ticking.catch((thrown: unknown) => {
-      expect(thrown).toMatchObject({ name: 'TickStoreError', kind: 'unavailable' });
-      return thrown as TickStoreError;
+      expect(thrown).toMatchObject({ name: 'StoreError', kind: 'unavailable' });
+      return thrown as StoreError;
     });
     await returned;
     expect(report.counts).toMatchObject({ done: performed.length, unknown: 0, lost: 0 });
@@ -157,8 +157,8 @@ function faultyFetch(place: Place, fault: GatewayFault, times: number): typeof f
     const { p_close, p_outcomes } = JSON.parse(String(init?.body));
     const isHere = {
       first: calls === 1,
-      middle: p_outcomes.done.length > 0 && p_close === 'no',
-      closing: performed.length === 12 && p_close !== 'no',
+      middle: p_outcomes.done.length > 0 && !p_close,
+      closing: performed.length === 12 && p_close,
     }[place];
     if (met > 0 ? met < times : isHere) {
       met++;

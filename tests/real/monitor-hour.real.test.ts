@@ -31,7 +31,6 @@ async function tick(): Promise<number> {
     limitSeconds: 60,
     lock: 'none' as const,
     providers: [],
-    looksOnly: false,
     reconciles: true,
     asked: null,
   };
@@ -44,19 +43,14 @@ async function tick(): Promise<number> {
   }[] = [];
   let checked = 0;
   for (let seq = 1; ; seq++) {
-    const claimId = crypto.randomUUID();
-    const { rows, closed } = await store.exchange({
+    const { rows, claimId, closed } = await store.exchange({
       tick: identity,
       seq,
-      claimId,
       settlements,
       providers: [],
-      releaseClaims: [],
-      looks: [],
       progress: [],
       want: 500,
-      wantLooks: 0,
-      close: 'if_drained',
+      close: true,
       report: null,
     });
     settlements = rows.map(({ id, row }) => ({

@@ -274,7 +274,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
 
     const ticks = await stack.sql(
       `select distinct on (queue) queue, clock, path, schedule, lap, slot, started_at, done from punctual.ticks
-        where clock = 'pg-cron' and not looks_only order by queue, started_at desc`,
+        where clock = 'pg-cron' order by queue, started_at desc`,
     );
     expect(ticks.map(({ queue, path }) => [queue, path])).toEqual([
       ['dm_queue', '/api/cron/dm-queue'],

@@ -257,8 +257,8 @@ describe('where one tick at a time may run', () => {
 
 describe('one exchange that arrives several times at once', () => {
   const answerOf = (answer: unknown) =>
-    answer as { rows: { id: string }[]; settled: { done: number; exceptions: object[] } };
-  const exchange = (tick: string, claimId: string, args: object) =>
+    answer as { claim_id: string; rows: { id: string }[]; settled: { done: number; exceptions: object[] } };
+  const exchange = (tick: string, seq: number, args: object) =>
     newRpc()('exchange', {
       p_tick: {
         id: tick,
@@ -269,7 +269,7 @@ describe('one exchange that arrives several times at once', () => {
         lock: 'none',
         providers: ['unipile'],
       },
-      p_claim_id: claimId,
+      p_seq: seq,
       ...args,
     }).then(answerOf);
   const threeTimes = <T>(call: () => Promise<T>) => Promise.all([call(), call(), call()]);
@@ -278,8 +278,8 @@ describe('one exchange that arrives several times at once', () => {
   it('opens one tick, claims once and settles once; every copy answers the same rows', async () => {
     await bench.addDms(200, { accounts: 200 });
     for (let round = 1; round <= 10; round++) {
-      const [tick, first, second] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()];
-      const opened = await threeTimes(() => exchange(tick, first, { p_want: 5 }));
+      const tick = crypto.randomUUID();
+      const opened = await threeTimes(() => exchange(tick, 1, { p_want: 5 }));
       const ids = idsOf(opened[0]);
       expect(new Set(ids).size).toBe(5);
       for (const answer of opened) expect(idsOf(answer)).toEqual(ids);
@@ -287,15 +287,15 @@ describe('one exchange that arrives several times at once', () => {
         { claimed: 5 },
       ]);
 
-      const settle = { done: [{ claim_id: first, ids }] };
-      const settled = await threeTimes(() => exchange(tick, second, { p_want: 5, p_outcomes: settle }));
+      const settle = { done: [{ claim_id: opened[0].claim_id, ids }] };
+      const settled = await threeTimes(() => exchange(tick, 2, { p_want: 5, p_outcomes: settle }));
       const next = idsOf(settled[0]);
       expect(next).toHaveLength(5);
       expect(ids.some((id) => next.includes(id))).toBe(false);
       for (const answer of settled) expect(idsOf(answer)).toEqual(next);
       expect(settled.map((answer) => answer.settled.done).sort()).toEqual([0, 0, 5]);
-      const last = { done: [{ claim_id: second, ids: next }] };
-      await threeTimes(() => exchange(tick, crypto.randomUUID(), { p_outcomes: last, p_close: 'yes' }));
+      const last = { done: [{ claim_id: settled[0].claim_id, ids: next }] };
+      await threeTimes(() => exchange(tick, 3, { p_outcomes: last, p_close: true }));
       expect(
         await stack.sql('select claimed, done, lost, outcome from punctual.ticks where id = $1', [tick]),
       ).toEqual([{ claimed: 10, done: 10, lost: 0, outcome: 'ran' }]);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges, finding, type Look } from '../support/exchanges';
+import { exchanges, finding, type Unknown as TakenRow } from '../support/exchanges';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
 let database: TestDatabase;
@@ -36,7 +36,7 @@ async function addUnknown(count: number, body = 'hello'): Promise<Unknown[]> {
   const { rows, claimId } = await tick.claim(count);
   expect(rows).toHaveLength(count);
   const records = rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'unknown', error: 'e' }));
-  await tick.settle(records, { close: 'yes' });
+  await tick.settle(records, { close: true });
   return rows
     .map(({ id, account }) => ({ id, claim_id: claimId, account: account?.id ?? '' }))
     .sort((a, b) => Number(a.id) - Number(b.id));
@@ -44,8 +44,8 @@ async function addUnknown(count: number, body = 'hello'): Promise<Unknown[]> {
 
 type Tick = ReturnType<typeof sql.tick>;
 /** Ticks that are open already: to open one takes the partition's lock, and calls that do would wait for each other. */
-async function openTicks(count: number, changes: object = { looks_only: true }): Promise<Tick[]> {
-  const ticks = Array.from({ length: count }, () => sql.tick({ limit_seconds: 800, ...changes }));
+async function openTicks(count: number): Promise<Tick[]> {
+  const ticks = Array.from({ length: count }, () => sql.tick({ limit_seconds: 800 }));
   for (const tick of ticks) await tick.exchange();
   return ticks;
 }
@@ -82,14 +82,16 @@ describe('one message that two looks at once want for two rows', () => {
   it('proves one of them, fifty times over', async () => {
     await addUnknown(100);
     sql.pass(60);
-    const looks = await sql.handOut({}, 100);
+    const looks = await sql.takeUnknown();
     expect(looks).toHaveLength(100);
-    const pairs = Array.from({ length: 50 }, (_, n) => [looks[2 * n] as Look, looks[2 * n + 1] as Look]);
-    const ticks = await openTicks(2);
+    const pairs = Array.from({ length: 50 }, (_, n) => [
+      looks[2 * n] as TakenRow,
+      looks[2 * n + 1] as TakenRow,
+    ]);
     for (const [n, pair] of pairs.entries()) {
       const told = pair.map((look) => finding(look, proof(`m${n}`)));
-      const replies = await Promise.all(ticks.map((tick, index) => tick.tell([told[index] as object])));
-      expect(replies.map(({ resolved }) => resolved.done).sort()).toEqual([0, 1]);
+      const replies = await Promise.all(told.map((one) => sql.settleFindings([one])));
+      expect(replies.map(({ done }) => done).sort()).toEqual([0, 1]);
     }
     expect(await states()).toEqual({ sent: 50, unknown: 50 });
     const [{ n }] = await database.sql(
@@ -101,7 +103,7 @@ describe('one message that two looks at once want for two rows', () => {
   it('proves as many rows as there are messages, when each look saw all of them and another order', async () => {
     await addUnknown(40);
     sql.pass(60);
-    const looks = await sql.handOut({}, 100);
+    const looks = await sql.takeUnknown();
     const messages = Array.from({ length: 25 }, (_, n) => ({ message_id: `m${n}` }));
     const told = looks.map((look, n) =>
       finding(look, {
@@ -111,8 +113,9 @@ describe('one message that two looks at once want for two rows', () => {
       }),
     );
     const before = await deadlocks();
-    const ticks = await openTicks(8);
-    const calls = ticks.map((tick, n) => tick.tell(told.filter((_one, index) => index % 8 === n)));
+    const calls = Array.from({ length: 8 }, (_, n) =>
+      sql.settleFindings(told.filter((_one, index) => index % 8 === n)),
+    );
     expect((await outcomesOf(calls)).others).toEqual([]);
     expect(await states()).toEqual({ sent: 25, unknown: 15 });
     const rows = await database.sql(
@@ -127,12 +130,12 @@ describe('a look, a receipt, a late proof and an operator at once on the same ro
   it('leave one truth each, fifty times over, and no deadlock', async () => {
     const rows = await addUnknown(50);
     sql.pass(60);
-    const looks = new Map((await sql.handOut({}, 100)).map((look) => [look.id, look]));
+    const looks = new Map((await sql.takeUnknown()).map((look) => [look.id, look]));
     expect(looks.size).toBe(50);
     const before = await deadlocks();
-    const [looking, sending] = [await openTicks(1), await openTicks(1, {})];
+    const [sending] = await openTicks(1);
     for (const row of rows) {
-      const look = looks.get(row.id) as Look;
+      const look = looks.get(row.id) as TakenRow;
       const reference = `dm_queue/${row.id}/${row.claim_id}`;
       const late = {
         id: row.id,
@@ -141,10 +144,10 @@ describe('a look, a receipt, a late proof and an operator at once on the same ro
         result: { provider_message_id: `m${row.id}` },
       };
       const { others } = await outcomesOf([
-        looking[0]?.tell([finding(look, proof(`m${row.id}`))]),
+        sql.settleFindings([finding(look, proof(`m${row.id}`))]),
         sql.receive([{ kind: 'status', status: 'delivered', message_id: `m${row.id}`, reference }]),
-        sql.tick().exchange({ want: 0, close: 'yes' }),
-        sending[0]?.settle([late]),
+        sql.tick().exchange({ want: 0, close: true }),
+        sending?.settle([late]),
         sql.resolve(row.id, 'cancelled'),
         sql.resolve(row.id, 'pending'),
         sql.resolve(row.id, 'dead'),
@@ -152,7 +155,7 @@ describe('a look, a receipt, a late proof and an operator at once on the same ro
       expect(others).toEqual([]);
     }
     // Whoever came first, it was delivered, and that prevails in the end.
-    await sql.tick().exchange({ want: 0, close: 'yes' });
+    await sql.tick().exchange({ want: 0, close: true });
     expect(await states()).toEqual({ sent: 50 });
     const proofs = await database.sql('select id, provider_message_id from punctual.dm_queue order by id');
     for (const { id, provider_message_id } of proofs) expect(provider_message_id).toBe(`m${id}`);
@@ -180,7 +183,7 @@ describe('a look, a receipt, a late proof and an operator at once on the same ro
   it('a look handed out to eight ticks at once is handed out to one', async () => {
     const rows = await addUnknown(40);
     sql.pass(60);
-    const given = await Promise.all(Array.from({ length: 8 }, () => sql.handOut({}, 10)));
+    const given = await Promise.all(Array.from({ length: 8 }, () => sql.takeUnknown({ want: 10 })));
     const ids = given.flat().map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
     expect(ids.length).toBeGreaterThanOrEqual(10);
@@ -202,7 +205,7 @@ describe('many rows in each call, in orders of their own', () => {
       for (let round = 0; round < 8; round++) {
         const unknown = await addUnknown(40);
         sql.pass(800);
-        const looks = await sql.handOut({}, 100);
+        const looks = await sql.takeUnknown();
         expect(looks).toHaveLength(40);
         // The same accounts have another row each under way.
         await database.sql(
@@ -210,20 +213,19 @@ describe('many rows in each call, in orders of their own', () => {
            from punctual.dm_queue where id = any ($1)`,
           [unknown.map(({ id }) => id), sql.now],
         );
-        const looking = await openTicks(1);
         const tick = sql.tick();
         const { rows, claimId } = await tick.claim(100);
         expect(rows).toHaveLength(40);
         const records = rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'done' }));
         const absent = looks.map((look) => finding(look, { absent_after_seconds: 1, text: 'not there' }));
         const { others } = await outcomesOf([
-          looking[0]?.tell(absent),
-          tick.settle(records, { close: 'yes' }),
+          sql.settleFindings(absent),
+          tick.settle(records, { close: true }),
           ...beside(),
         ]);
         expect(others).toEqual([]);
         // Where the settle held an account, the look waited for nobody: it is told again.
-        await sql.tell(absent);
+        await sql.settleFindings(absent);
         const settled = await database.sql(
           `select status, count(*)::integer as n from punctual.dm_queue group by 1 order by 1`,
         );
@@ -242,7 +244,7 @@ describe('many rows in each call, in orders of their own', () => {
     const before = await deadlocks();
     const rows = (await addUnknown(105)).slice(4);
     sql.pass(60);
-    const looks = (await sql.handOut({}, 200)).filter(({ id }) => Number(id) >= 5);
+    const looks = (await sql.takeUnknown({ want: 200 })).filter(({ id }) => Number(id) >= 5);
     const late = rows.map(({ id, claim_id }) => ({
       id,
       claim_id,
@@ -257,18 +259,18 @@ describe('many rows in each call, in orders of their own', () => {
       reference: `dm_queue/${id}/${claim_id}`,
     }));
     const half = told.length / 2;
-    const [looking, sending] = [await openTicks(2), await openTicks(1, {})];
+    const [sending] = await openTicks(1);
     const { others } = await outcomesOf([
-      looking[0]?.tell(told.slice(0, half)),
-      looking[1]?.tell([...told].reverse().slice(0, half + 20)),
-      sending[0]?.settle(late),
+      sql.settleFindings(told.slice(0, half)),
+      sql.settleFindings([...told].reverse().slice(0, half + 20)),
+      sending?.settle(late),
       sql.receive(receipts),
       sql.receive([...receipts].reverse()),
-      ...Array.from({ length: 4 }, () => sql.tick().exchange({ want: 0, close: 'yes' })),
+      ...Array.from({ length: 4 }, () => sql.tick().exchange({ want: 0, close: true })),
       ...rows.slice(0, 20).map(({ id }) => sql.resolve(id, 'dead')),
     ]);
     expect(others).toEqual([]);
-    await sql.tick().exchange({ want: 0, close: 'yes' });
+    await sql.tick().exchange({ want: 0, close: true });
     const [{ n }] = await database.sql(
       `select count(*)::integer as n from punctual.dm_queue where status = 'sent' and provider_message_id = 'm' || id`,
     );

@@ -106,8 +106,8 @@ function ticksOf(stack: Stack) {
       serviceRoleKey: stack.serviceRoleKey,
       aheadMs: ahead * 1_000,
     };
-    const { outcome, counts } = await stackTick(queue, queue.connect({ unipile } as never), settings);
-    return outcome === 'idle' || outcome === 'paused' ? 0 : counts.done + counts.again + counts.resolved;
+    const { counts, checks } = await stackTick(queue, queue.connect({ unipile } as never), settings);
+    return counts.done + counts.again + (checks?.resolved ?? 0);
   };
   return {
     rpc,

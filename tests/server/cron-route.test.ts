@@ -134,8 +134,6 @@ const noCounts = {
   released: 0,
   lost: 0,
   swept: 0,
-  looked: 0,
-  resolved: 0,
 };
 
 describe('a call with the secret', () => {

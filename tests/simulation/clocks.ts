@@ -7,12 +7,13 @@ export interface Call {
   queue: 'dm_queue' | 'enrolments' | 'posts' | 'jobs';
   clockName: string;
   limitMs: number;
-  looksOnly: boolean;
+  /** Only checks unknown rows. */
+  reconciles: boolean;
 }
 
-const cron: Call = { queue: 'dm_queue', clockName: 'vercel', limitMs: minute, looksOnly: false };
-const worker: Call = { queue: 'dm_queue', clockName: 'worker', limitMs: 3 * minute, looksOnly: false };
-const looks: Call = { queue: 'dm_queue', clockName: 'vercel', limitMs: minute, looksOnly: true };
+const cron: Call = { queue: 'dm_queue', clockName: 'vercel', limitMs: minute, reconciles: false };
+const worker: Call = { queue: 'dm_queue', clockName: 'worker', limitMs: 3 * minute, reconciles: false };
+const reconciling: Call = { queue: 'dm_queue', clockName: 'vercel', limitMs: minute, reconciles: true };
 
 const enrolments: Call = { ...cron, queue: 'enrolments' };
 const posts: Call = { ...cron, queue: 'posts' };
@@ -43,11 +44,11 @@ export function startClocks(
     clock.timer(random.between(0, periodMs), due);
   };
   repeat(world.cronPeriodMs, cron, random);
-  repeat(world.looksPeriodMs, looks, random);
+  repeat(world.checksPeriodMs, reconciling, random);
   if (world.batches.length > 0) repeat(world.enrolmentsPeriodMs, enrolments, stream('enrolment clocks'));
   if (world.posts.length > 0) {
     repeat(world.postsPeriodMs, posts, stream('post clocks'));
-    repeat(2 * world.looksPeriodMs, { ...looks, queue: 'posts' }, stream('looks at posts'));
+    repeat(2 * world.checksPeriodMs, { ...reconciling, queue: 'posts' }, stream('looks at posts'));
   }
   if (world.jobs.length > 0) repeat(world.jobsPeriodMs, jobs, stream('job clocks'));
   const workNow = () => {

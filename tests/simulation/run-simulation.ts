@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { silentLog } from '../../lib/engine/log';
+import { type ReconcileReport, reconcile } from '../../lib/engine/reconcile';
 import { type TickPorts, tick } from '../../lib/engine/tick';
 import type { TickReport } from '../../lib/engine/tick-report';
 import { dmQueue } from '../../lib/queues/dm-queue';
@@ -415,7 +416,7 @@ class Simulation {
         this.observe('no tick is killed at its limit', `tick ${n} still runs ${limitMs} ms after its start`);
       process.kill();
     });
-    const skew = call.looksOnly ? 'none' : this.faults.versionSkew();
+    const skew = call.reconciles ? 'none' : this.faults.versionSkew();
     const rpc = this.store.rpcOf(process, fate, skew);
     const ports: TickPorts = {
       store: queueStore(rpc, this.clock.date),
@@ -435,7 +436,7 @@ class Simulation {
     void run.then(
       (reports) => end(reports.map(described).join('; ')),
       (error) => {
-        if (!['TickStoreError', 'StoreError'].includes((error as Error).name))
+        if ((error as Error).name !== 'StoreError')
           this.observe('the engine throws nothing of its own', `tick ${n}: ${(error as Error).stack}`);
         end(`failed: ${(error as Error).message}`);
       },
@@ -443,16 +444,20 @@ class Simulation {
   }
 
   private async tick(
-    { queue, limitMs, clockName, looksOnly }: Call,
+    { queue, limitMs, clockName, reconciles }: Call,
     ports: TickPorts,
     { process, fate, rpc, startedAt }: { process: SimulatedProcess; fate: Fate; rpc: Rpc; startedAt: number },
-  ): Promise<TickReport[]> {
-    const options = { limitMs, clockName, startedAt, ...(looksOnly && { looksOnly }) };
+  ): Promise<(TickReport | ReconcileReport)[]> {
+    const options = { limitMs, clockName, startedAt };
     switch (queue) {
-      case 'dm_queue':
-        return [await tick(dmQueue, ports, { ...options, deps: this.provider.portsOf(process, fate) })];
-      case 'posts':
-        return [await tick(posts, ports, { ...options, deps: this.feed.portsOf(process, fate) })];
+      case 'dm_queue': {
+        const sends = { ...options, deps: this.provider.portsOf(process, fate) };
+        return [await (reconciles ? reconcile(dmQueue, ports, sends) : tick(dmQueue, ports, sends))];
+      }
+      case 'posts': {
+        const publishes = { ...options, deps: this.feed.portsOf(process, fate) };
+        return [await (reconciles ? reconcile(posts, ports, publishes) : tick(posts, ports, publishes))];
+      }
       case 'enrolments':
         return [await tick(enrolments, ports, { ...options, deps: null })];
       case 'jobs': {
@@ -699,7 +704,9 @@ function endsOfUnknowns(transitions: Transition[], decisions: Set<string>): Reco
   return ends;
 }
 
-function described({ outcome, ended, counts, lock, usedMs }: TickReport): string {
+function described(report: TickReport | ReconcileReport): string {
+  if (!('counts' in report)) return `${report.ended}, ${report.checked} checked, ${report.resolved} resolved`;
+  const { outcome, ended, counts, lock, usedMs } = report;
   const told = Object.entries(counts).filter(([, count]) => count > 0);
   return `${outcome}, ${ended}, lock ${lock}, ${usedMs} ms, ${told.map(([name, count]) => `${count} ${name}`).join(' ')}`;
 }

@@ -12,6 +12,8 @@ const timeoutMs = 5 * second;
 /** Of the functions that ticks and housekeeping call, as their migrations set it. */
 const statementLimitMs: Record<string, number> = {
   exchange: 4 * second,
+  take_unknown: 4 * second,
+  settle_findings: 4 * second,
   prune: 4 * second,
   roll_up: 20 * second,
 };

@@ -2,19 +2,8 @@
 export type VersionSkew = 'none' | 'older code' | 'newer database';
 
 /** What later versions have added to a request. An older one has never heard of it. */
-const addedToTick = [
-  'seq',
-  'path',
-  'schedule',
-  'lap',
-  'chain',
-  'looks',
-  'looks_only',
-  'asked_for',
-  'asked_limit',
-  'call_ms',
-];
-const addedToOutcomes = ['release_claims', 'looks', 'progress'];
+const addedToTick = ['path', 'schedule', 'lap', 'chain', 'asked_for', 'asked_limit', 'call_ms'];
+const addedToOutcomes = ['progress'];
 const addedToRecords = ['limit_scope', 'account_id', 'account_pause_seconds', 'refused', 'refusal'];
 
 /** The arguments of `exchange` as the first version of the engine sent them. */
@@ -32,14 +21,13 @@ export function olderRequest(args: Record<string, unknown>): Record<string, unkn
 
 /** The reply of `exchange` as a later version may send it: with more than is known here. */
 export function newerReply(answer: unknown): unknown {
-  const reply = answer as { settings: object; rows: object[]; looks: object[] };
+  const reply = answer as { settings: object; rows: object[] };
   const more = { of_a_later_version: { list: [1, null] } };
   return {
     ...reply,
     ...more,
     settings: { ...reply.settings, ...more },
     rows: reply.rows.map((row) => ({ ...row, ...more })),
-    looks: reply.looks.map((look) => ({ ...look, ...more })),
   };
 }
 

@@ -80,7 +80,7 @@ export interface World {
   weather: number;
   /** Milliseconds from one call of the cron endpoint to the next, where nothing comes between. */
   cronPeriodMs: number;
-  looksPeriodMs: number;
+  checksPeriodMs: number;
   /** The same for the entries of the other queues. */
   enrolmentsPeriodMs: number;
   postsPeriodMs: number;
@@ -138,7 +138,7 @@ export function drawWorld(seed: number, days: number): World {
     concurrency: setting.pick([1, 1, 3, 5, 8]),
     weather,
     cronPeriodMs: Math.round(setting.between(5, 10) * minute),
-    looksPeriodMs: Math.round(setting.between(10, 20) * minute),
+    checksPeriodMs: Math.round(setting.between(10, 20) * minute),
     enrolmentsPeriodMs: Math.round(stream('enrolments period').between(8, 25) * minute),
     retentionDays: stream('retention').chance(0.6) ? 1 : null,
     postsPeriodMs: Math.round(stream('posts period').between(12, 25) * minute),

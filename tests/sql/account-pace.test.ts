@@ -44,7 +44,7 @@ async function claimOne(outcome: string, more: Record<string, unknown> = {}): Pr
   const { rows, claimId } = await tick.claim(1);
   const row = rows[0];
   const record = { claim_id: claimId, outcome, error: 'e', delay_seconds: 0, account_id: row?.account?.id };
-  await tick.settle(row ? [{ ...record, id: row.id, ...more }] : [], { close: 'yes' });
+  await tick.settle(row ? [{ ...record, id: row.id, ...more }] : [], { close: true });
   return row?.id ?? null;
 }
 

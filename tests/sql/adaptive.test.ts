@@ -47,7 +47,7 @@ async function meetLimit() {
       },
     ],
     {
-      close: 'yes',
+      close: true,
     },
   );
   sql.pass(60);

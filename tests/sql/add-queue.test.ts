@@ -254,7 +254,7 @@ describe('a table of a person’s own', () => {
     await database.sql(`insert into ${table} (due) values ($1)`, [sql.at(-1)]);
     const one = tick({ queue: 'quoted' });
     const { rows, claimId } = await one.claim();
-    await one.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'done' }], { close: 'yes' });
+    await one.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'done' }], { close: true });
     expect(await database.sql(`select status from ${table}`)).toEqual([{ status: 'done' }]);
     await database.sql(`drop schema ${schema} cascade`);
   });
@@ -435,22 +435,53 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('has its after_settle run in the same transaction: what that refuses was not settled', async () => {
-    await database.sql('create table app.checks (trial bigint, outcome text, ms integer check (ms < 1000))');
+  it('has its after_settle run in the same transaction: what that refuses is not settled, and holds no other', async () => {
+    await database.sql(
+      'create table app.checks (trial bigint, outcome text, ms integer not null check (ms < 1000))',
+    );
     await database.sql(`create function app.keep_check(p_applied jsonb, p_now timestamptz) returns void language sql as $$
       insert into app.checks select (a->>'id')::bigint, a->>'outcome', (a->'result'->>'ms')::integer from jsonb_array_elements(p_applied) a $$`);
     await database.sql('grant all on all tables in schema app to service_role');
     await trials('', `, p_after_settle => 'app.keep_check'`);
+    for (let n = 0; n < 2; n++) await addTrial(sql.at(-1));
+    const one = tick();
+    const { rows, claimId } = await one.claim();
+    const [refused = '', fine = ''] = rows.map(({ id }) => id);
+    const record = (id: string, ms: number) => {
+      return { id, claim_id: claimId, outcome: 'again', delay_seconds: 60, result: { ms } };
+    };
+    const { settled } = await one.settle([record(refused, 5_000), record(fine, 20)]);
+    expect(settled).toMatchObject({
+      again: 1,
+      lost: 0,
+      exceptions: [{ id: refused, claim_id: claimId, verdict: 'refused', outcome: 'again' }],
+    });
+    const statuses = await database.sql('select status from app.trials order by id');
+    expect(statuses.map(({ status }) => status)).toEqual(['running', 'pending']);
+    expect(await database.sql('select trial::integer, outcome, ms from app.checks')).toEqual([
+      { trial: Number(fine), outcome: 'again', ms: 20 },
+    ]);
+    expect((await sql.history(refused)).map(([event]) => event)).toEqual(['error', 'error']);
+    // Its own to settle as before, once it can be.
+    await one.settle([record(refused, 30)]);
+    expect(await database.sql('select ms from app.checks order by ms')).toEqual([{ ms: 20 }, { ms: 30 }]);
+  });
+
+  it('is settled without a result that its column does not take', async () => {
+    await trials(', said text check (length(said) < 5)', `, p_result_columns => '{said}'`);
     await addTrial(sql.at(-1));
     const one = tick();
     const { rows, claimId } = await one.claim();
-    const record = { id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'again', delay_seconds: 60 };
-    await expect(one.settle([{ ...record, result: { ms: 5_000 } }])).rejects.toMatchObject({
-      kind: 'refused',
-    });
-    expect(await database.sql('select status from app.trials')).toEqual([{ status: 'running' }]);
-    await one.settle([{ ...record, result: { ms: 20 } }]);
-    expect(await database.sql('select outcome, ms from app.checks')).toEqual([{ outcome: 'again', ms: 20 }]);
+    const record = {
+      id: rows[0]?.id ?? '',
+      claim_id: claimId,
+      outcome: 'done',
+      result: { said: 'too long' },
+    };
+    expect((await one.settle([record])).settled).toMatchObject({ done: 1, exceptions: [] });
+    expect(await database.sql('select status, said from app.trials')).toEqual([
+      { status: 'done', said: null },
+    ]);
   });
 
   it('has its before_claim run once a tick, before it claims, and not where the tick is one too many', async () => {
@@ -517,7 +548,7 @@ describe('a table of a person’s own', () => {
     const first = await one.claim();
     const known = (rows: unknown[]) => rows.map((row) => (row as { facts?: unknown }).facts ?? null);
     expect(known(first.rows)).toEqual(facts);
-    expect(known((await one.claim(100, first.claimId)).rows)).toEqual(facts);
+    expect(known((await one.claim(100, 1)).rows)).toEqual(facts);
   });
 
   it('is claimed and settled as the registry has it, whoever changed that', async () => {

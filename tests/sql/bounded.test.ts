@@ -54,7 +54,7 @@ describe('a call that has taken long enough', () => {
     const tick = hurriedTick();
     const woken: unknown[] = [];
     for (let n = 0; n < 4; n++) {
-      const { rows, closed } = await tick.exchange({ want: 1, close: 'if_drained' });
+      const { rows, closed } = await tick.exchange({ want: 1, close: true });
       woken.push([await count(awake), rows.length, closed]);
     }
     expect(woken).toEqual([
@@ -97,7 +97,7 @@ describe('a call that has taken long enough', () => {
     const tick = hurriedTick();
     const left: unknown[] = [];
     for (let n = 0; n < 4; n++) {
-      const { closed } = await tick.exchange({ want: 5, close: 'if_drained' });
+      const { closed } = await tick.exchange({ want: 5, close: true });
       left.push([await count(awake), closed]);
     }
     expect(left).toEqual([
@@ -163,12 +163,12 @@ describe('a call that has taken long enough', () => {
   it('judges one finding; the provider is asked about the others again', async () => {
     for (let n = 0; n < 3; n++) await sql.addUnknown(await sql.addAccount());
     sql.pass(3_600);
-    const looks = await sql.handOut();
+    const looks = await sql.takeUnknown();
     expect(looks).toHaveLength(3);
-    const { resolved } = await hurriedTick().tell(looks.map((look) => finding(look)));
-    expect(resolved.looked).toBe(1);
+    const findings = looks.map((one) => finding(one));
+    expect(await sql.settleFindings(findings, 'dm_queue', 0)).toMatchObject({ checked: 1 });
     sql.pass(3_600);
-    expect(await sql.handOut()).toHaveLength(3);
+    expect(await sql.takeUnknown()).toHaveLength(3);
   });
 
   it('puts off fifty messages whose hours are over, and the next tick more', async () => {

@@ -80,7 +80,7 @@ describe('a row that somebody settles by plain SQL', () => {
     const { messages, tick } = await talk.claim();
     const claim_id = messages[0]?.claim_id ?? '';
     const failed = { id: first, claim_id, outcome: 'retry', error: 'e', delay_seconds: 3_600 };
-    await tick.settle([failed], { close: 'yes' });
+    await tick.settle([failed], { close: true });
     await settle(first);
     sql.pass(1);
     expect(await sql.drain()).toEqual([second]);
@@ -93,7 +93,7 @@ describe('a row that somebody settles by plain SQL', () => {
     await set(first, `status = 'cancelled'`);
     expect((await sql.tick({ id: tick.id }).claim()).rows).toEqual([]);
     const failed = { id: first, claim_id, outcome: 'retry', error: 'e', delay_seconds: 1 };
-    await tick.settle([failed], { close: 'yes' });
+    await tick.settle([failed], { close: true });
     expect(await sql.drain()).toEqual([second]);
   });
 

@@ -58,7 +58,7 @@ async function attempt(record: Record<string, unknown> = {}): Promise<string | n
   const { rows, claimId } = await tick.claim(1);
   const id = rows[0]?.id;
   const whole = { claim_id: claimId, account_id: account, outcome: 'done', ...record };
-  await tick.settle(id ? [{ ...whole, id }] : [], { close: 'yes' });
+  await tick.settle(id ? [{ ...whole, id }] : [], { close: true });
   return id ?? null;
 }
 const refusedBy = (refusal: string) => ({
@@ -159,7 +159,7 @@ describe('an account that is connected again', () => {
     const { rows, claimId } = await tick.claim(1);
     await holiday(60);
     const record = { claim_id: claimId, account_id: account, ...refusedBy('errors/disconnected_account') };
-    await tick.settle([{ id: rows[0]?.id ?? '', ...record }], { close: 'yes' });
+    await tick.settle([{ id: rows[0]?.id ?? '', ...record }], { close: true });
     expect(await pause()).toMatchObject({ seconds: 300 });
     await back();
     expect(await pause()).toEqual({ seconds: 60, reason: 'holiday' });

@@ -213,7 +213,7 @@ describe('a due enrolment', () => {
     const [message] = messages;
     if (!message) throw new Error('nothing was claimed');
     await tick.settle([{ id: message.id, claim_id: message.claim_id, outcome: 'dead', error: 'e' }], {
-      close: 'yes',
+      close: true,
     });
     expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
     const told = {
@@ -245,7 +245,7 @@ describe('a due enrolment', () => {
     if (!message) throw new Error('nothing was claimed');
     const result = { provider_message_id: 'w1' };
     await tick.settle([{ id: message.id, claim_id: message.claim_id, outcome: 'done', result }], {
-      close: 'yes',
+      close: true,
     });
     await talk.advance();
     const told = {
@@ -344,12 +344,8 @@ describe('what the provider tells late', () => {
       ],
       'unipile',
     );
-  /** A tick that makes use of receipts, and claims nothing. */
-  const listen = async () => {
-    const tick = sql.tick({ looks_only: true });
-    await tick.exchange({ looks: 100, close: 'if_drained' });
-    await tick.close();
-  };
+  /** Makes use of receipts, and claims nothing. */
+  const listen = () => sql.takeUnknown();
   const attempt = async (outcome: string) => {
     await talk.advance();
     const { messages, tick } = await talk.claim();
@@ -364,7 +360,7 @@ describe('what the provider tells late', () => {
       account_id: account,
       result,
     };
-    await tick.settle([record], { close: 'yes' });
+    await tick.settle([record], { close: true });
     return message;
   };
 
@@ -426,7 +422,7 @@ describe('what the provider tells late', () => {
     await listen();
     await tick.settle(
       messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'dead', error: 'e' })),
-      { close: 'yes' },
+      { close: true },
     );
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, sent_steps: 1 });
   });
@@ -450,7 +446,7 @@ describe('what the provider tells late', () => {
     for (const message of messages) await status('delivered', message);
     await tick.settle(
       messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'dead', error: 'e' })),
-      { close: 'yes' },
+      { close: true },
     );
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, sent_steps: 1 });
     expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'sent 1']);
@@ -692,7 +688,7 @@ describe('pausing', () => {
       const [{ id: message, claim_id } = { id: '', claim_id: '' }] = messages;
       await tick.settle(
         [{ id: message, claim_id, outcome, error: 'e', delay_seconds: 1, account_id: account }],
-        { close: 'yes' },
+        { close: true },
       );
       sql.pass(hour);
       expect(await talk.send(), outcome).toEqual([]);
@@ -715,7 +711,7 @@ describe('pausing', () => {
     const { rows, claimId } = await tick.claim();
     await paused(id);
     await tick.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'again', delay_seconds: 60 }], {
-      close: 'yes',
+      close: true,
     });
     expect(await talk.messages(id)).toEqual([]);
     expect(await talk.read(id)).toMatchObject({ status: 'pending', next_step_at: null });
@@ -759,7 +755,7 @@ describe('stopping', () => {
       const [{ id: message, claim_id } = { id: '', claim_id: '' }] = messages;
       await tick.settle(
         [{ id: message, claim_id, outcome, error: 'e', delay_seconds: 1, account_id: account }],
-        { close: 'yes' },
+        { close: true },
       );
       if (outcome === 'unknown') await sql.resolve('1', 'pending');
       sql.pass(hour);

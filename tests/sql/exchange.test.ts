@@ -27,7 +27,7 @@ describe('a repeated exchange', () => {
     await dms(6);
     const tick = sql.tick();
     const first = await tick.claim(3);
-    const again = await tick.claim(3, first.claimId);
+    const again = await tick.claim(3, 1);
     expect(ids(again)).toEqual(ids(first));
     expect(again.rows.find((row) => row.id === first.rows[0]?.id)).toEqual(first.rows[0]);
     expect(
@@ -39,8 +39,10 @@ describe('a repeated exchange', () => {
     await dms(3);
     const tick = sql.tick();
     const first = await tick.claim(3);
-    await tick.settle([{ id: first.rows[0]?.id ?? '', claim_id: first.claimId, outcome: 'done' }]);
-    expect(ids(await tick.claim(3, first.claimId))).toEqual(ids({ rows: first.rows.slice(1) }));
+    const records = [{ id: first.rows[0]?.id ?? '', claim_id: first.claimId, outcome: 'done' }];
+    const again = await tick.exchange({ seq: 1, want: 3, outcomes: { records } });
+    expect(again.settled).toMatchObject({ done: 1 });
+    expect(ids(again)).toEqual(ids({ rows: first.rows.slice(1) }));
   });
 
   it('that settles as well changes nothing the second time, and does not count it', async () => {
@@ -48,7 +50,7 @@ describe('a repeated exchange', () => {
     const tick = sql.tick();
     const first = await tick.claim(2);
     const records = first.rows.map((row) => ({ id: row.id, claim_id: first.claimId, outcome: 'done' }));
-    const call = { claimId: crypto.randomUUID(), outcomes: { records }, want: 2 };
+    const call = { seq: 2, outcomes: { records }, want: 2 };
     const second = await tick.exchange(call);
     const repeated = await tick.exchange(call);
     expect(ids(repeated)).toEqual(ids(second));
@@ -59,7 +61,7 @@ describe('a repeated exchange', () => {
   it('that comes late, after a later one, claims nothing', async () => {
     await dms(1);
     const tick = sql.tick();
-    const early = { claimId: crypto.randomUUID(), want: 5, seq: 2 };
+    const early = { want: 5, seq: 2 };
     expect((await tick.exchange({ want: 1, seq: 1 })).rows).toHaveLength(1);
     expect((await tick.exchange(early)).rows).toEqual([]);
     await dms(1);
@@ -71,18 +73,31 @@ describe('a repeated exchange', () => {
 
   it('that closed the tick says so again', async () => {
     const tick = sql.tick();
-    const call = { claimId: crypto.randomUUID(), want: 5, close: 'if_drained' };
+    const call = { seq: 1, want: 5, close: true };
     expect(await tick.exchange(call)).toMatchObject({ closed: true, outcome: 'idle', due: 0 });
     expect(await tick.exchange(call)).toMatchObject({ closed: true, outcome: 'idle', due: 0 });
   });
 
-  it('whose answers were all lost has its rows given back by the next', async () => {
+  it('that is to close the tick answers its rows first, and closes it once they are released', async () => {
     const [id = ''] = await dms(1);
     const tick = sql.tick();
-    const lost = await tick.claim(1);
-    const reply = await tick.exchange({ outcomes: { release_claims: [lost.claimId, crypto.randomUUID()] } });
-    expect(reply.settled).toMatchObject({ released: 1 });
+    await tick.claim(1);
+    const { rows, claimId, closed } = await tick.exchange({ seq: 1, close: true });
+    expect({ ids: rows.map((row) => row.id), closed }).toEqual({ ids: [id], closed: false });
+    const records = [{ id, claim_id: claimId, outcome: 'release' }];
+    expect(await tick.exchange({ seq: 2, outcomes: { records }, close: true })).toMatchObject({
+      closed: true,
+      counts: { claimed: 1, released: 1 },
+    });
     expect(await sql.dm(id)).toMatchObject({ status: 'pending', attempts: 0 });
+  });
+
+  it('of an older number answers nothing, though its rows still run', async () => {
+    await dms(2);
+    const tick = sql.tick();
+    await tick.claim(2);
+    await tick.exchange({ seq: 2 });
+    expect((await tick.claim(2, 1)).rows).toEqual([]);
   });
 });
 
@@ -130,7 +145,7 @@ describe('ticks of one partition', () => {
 
   it('that answer a slot twice are both let in turn, and the second is marked', async () => {
     const slot = '2026-03-02T12:00:00Z';
-    expect(await sql.tick({ slot }).exchange({ want: 1, close: 'if_drained' })).toMatchObject({
+    expect(await sql.tick({ slot }).exchange({ want: 1, close: true })).toMatchObject({
       duplicate: false,
     });
     await dms(1);
@@ -189,16 +204,15 @@ describe('the report', () => {
     const records = rows.map((row) => ({ id: row.id, claim_id: claimId, outcome: 'done' }));
     await tick.exchange({
       outcomes: { records },
-      close: 'yes',
+      close: true,
       report: { queue: 'dm_queue', usedMs: 12, ended: 'drained', counts: { done: 0 } },
     });
-    // Once: what is a column is in no report, and a closed tick has nothing to give back.
-    expect(await database.sql('select outcome, claimed, done, claims, report from punctual.ticks')).toEqual([
+    // Once: what is a column is in no report.
+    expect(await database.sql('select outcome, claimed, done, report from punctual.ticks')).toEqual([
       {
         outcome: 'ran',
         claimed: 2,
         done: 2,
-        claims: [],
         report: { usedMs: 12, ended: 'drained', backlogDue: 0, nextDueInMs: 0 },
       },
     ]);

@@ -237,7 +237,7 @@ describe('the time a row is expected at', () => {
         const claimed = new Map<string, string>();
         for (let n = 0; n < 60 && claimed.size < ids.length; n++) {
           for (const id of await sql.drain()) claimed.set(id, new Date(sql.now).toISOString());
-          const idle = await sql.tick().exchange({ want: 1, close: 'yes' });
+          const idle = await sql.tick().exchange({ want: 1, close: true });
           sql.pass(Math.max(1, idle.next_due_in_ms ?? 1) / 1_000);
         }
         expect(Object.fromEntries(claimed)).toEqual(Object.fromEntries(expected));

@@ -72,7 +72,7 @@ it('an account whose time zone this Postgres does not know keeps no unknown mess
   const { id } = await sql.addUnknown(account);
   await database.sql(`update punctual.accounts set time_zone = 'Mars/Base'`);
   sql.pass(30);
-  expect(await sql.look(() => ({ absent_after_seconds: 0, over_seconds: 60 }))).toMatchObject({ absent: 1 });
+  expect(await sql.check(() => ({ absent_after_seconds: 0, over_seconds: 60 }))).toMatchObject({ absent: 1 });
   expect(await sql.dm(id)).toMatchObject({ status: 'pending' });
 });
 
@@ -123,7 +123,7 @@ describe('rows that a trigger of their table lets nobody write', () => {
     );
   const statusOfBob = async () =>
     (await database.sql(`select status from punctual.dm_queue where body = 'bob'`))[0].status;
-  const tick = (changes = {}) => sql.tick(changes).exchange({ want: 1, close: 'yes' });
+  const tick = (changes = {}) => sql.tick(changes).exchange({ want: 1, close: true });
   beforeEach(() =>
     database.sql(`create trigger refuse before update of status on punctual.dm_queue for each row
       when (old.body = 'ann') execute function app.refuse()`),

@@ -29,7 +29,7 @@ describe('proof of an earlier attempt that comes while a later one is under way'
     await sql.tick().claim(1);
     expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
     sql.pass(3_600);
-    expect(await sql.look(() => ({ absent_after_seconds: 10 }))).toMatchObject({ looked: 0 });
+    expect(await sql.check(() => ({ absent_after_seconds: 10 }))).toMatchObject({ checked: 0 });
     expect(await sql.drain()).toEqual([]);
   });
 });
@@ -68,7 +68,7 @@ describe('an outcome of a claim that nobody remembers', () => {
     const { claimId: claim_id } = await tick.claim(1);
     const failed = { id, claim_id, outcome: 'dead', error: 'no' };
     if (how === 'settled') await tick.settle([failed]);
-    await sql.tick().settle([{ id, claim_id: crypto.randomUUID(), ...delivered }], { close: 'yes' });
+    await sql.tick().settle([{ id, claim_id: crypto.randomUUID(), ...delivered }], { close: true });
     if (how === 'running') await tick.settle([failed]);
     expect(await sql.dm(id)).toMatchObject({ status: 'failed', provider_message_id: null });
   });
@@ -76,7 +76,7 @@ describe('an outcome of a claim that nobody remembers', () => {
   it('is none of a row that was never attempted: after a restore ids are given out a second time', async () => {
     const id = await sql.addDm(account, { body: 'to somebody else' });
     const lost = { id, claim_id: crypto.randomUUID(), ...delivered };
-    expect((await sql.tick().settle([lost], { close: 'yes' })).settled).toMatchObject({ lost: 1 });
+    expect((await sql.tick().settle([lost], { close: true })).settled).toMatchObject({ lost: 1 });
     expect(await sql.dm(id)).toMatchObject({ status: 'pending', provider_message_id: null });
     expect(await sql.drain()).toEqual([id]);
   });
@@ -91,7 +91,7 @@ describe('a message that was edited since it was sent, and restored', () => {
     sql.pass(600);
     await database.sql('select punctual.after_restore($1, $2)', [since, sql.now]);
     sql.pass(7_200);
-    expect(await sql.look(() => ({ absent_after_seconds: 10 }))).toMatchObject({ looked: 1, absent: 0 });
+    expect(await sql.check(() => ({ absent_after_seconds: 10 }))).toMatchObject({ checked: 1, absent: 0 });
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: true } });
   });
 });

@@ -30,7 +30,7 @@ async function meetLimit(more: Record<string, unknown> = {}): Promise<string | n
     error: 'too much',
   };
   await tick.settle(row ? [{ ...record, id: row.id, limit_scope: 'account', ...more }] : [], {
-    close: 'yes',
+    close: true,
   });
   return row?.id ?? null;
 }
@@ -91,7 +91,7 @@ describe('a provider that limits the account', () => {
     const tick = sql.tick();
     const { rows, claimId } = await tick.claim(1);
     await tick.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'dead', error: 'e' }], {
-      close: 'yes',
+      close: true,
     });
     await meetLimit();
     expect(await pausedSeconds()).toBe(120);
@@ -210,7 +210,7 @@ describe('a provider that limits one addressee of the account', () => {
   it('does not pause the account, and a claim finds the row when its time has come', async () => {
     const id = await sql.addDm(account, { chat_id: 'bob' });
     await meetLimit(pair);
-    const idle = await sql.tick().exchange({ want: 5, close: 'if_drained' });
+    const idle = await sql.tick().exchange({ want: 5, close: true });
     expect(idle).toMatchObject({ rows: [], closed: true, next_due_in_ms: 4_000 });
     sql.pass(4);
     expect(await sql.drain()).toEqual([id]);

@@ -63,7 +63,7 @@ async function tickOf(
       ...find(row),
     },
   }));
-  await tick.settle(records, { close: 'yes' });
+  await tick.settle(records, { close: true });
   return rows.map(({ id }) => id);
 }
 const down = (error = 'it answered 503'): Found => ({ verdict: 'down', error, status_code: 503 });
@@ -153,7 +153,7 @@ describe('when a monitor falls due', () => {
     sql.pass(12);
     const result = { verdict: 'up', total_ms: 12_000, took_ms: 12_000 };
     await tick.settle([{ id, claim_id: claimId, outcome: 'again', delay_seconds: 10, result }], {
-      close: 'yes',
+      close: true,
     });
     expect(Date.parse((await monitor(id)).next_check_at)).toBeLessThanOrEqual(Date.parse(sql.now));
     expect(await tickOf('main')).toEqual([id]);
@@ -195,7 +195,7 @@ describe('when a monitor falls due', () => {
     await database.sql('update punctual.monitors set is_active = false');
     const result = { verdict: 'down', took_ms: 5 };
     await tick.settle([{ id, claim_id: claimId, outcome: 'again', delay_seconds: 60, result }], {
-      close: 'yes',
+      close: true,
     });
     expect(await monitor(id)).toMatchObject({ status: 'inactive', state: null });
     expect(await incidents()).toEqual([]);
@@ -207,7 +207,7 @@ describe('when a monitor falls due', () => {
       sql.pass(60);
       expect((await sql.tick({ queue: 'monitors', partition: 'main' }).claim()).rows).toHaveLength(1);
       sql.pass(100);
-      await sql.tick({ queue: 'monitors', partition: 'main' }).exchange({ want: 1, close: 'yes' });
+      await sql.tick({ queue: 'monitors', partition: 'main' }).exchange({ want: 1, close: true });
       expect(await monitor(id)).toMatchObject({ status: 'scheduled' });
     }
   });
@@ -304,7 +304,7 @@ describe('states and incidents', () => {
     const { claimId } = await tick.claim();
     await call('update_monitor', { p_id: id, p_changes: { url: 'https://other.example' } });
     const record = { id, claim_id: claimId, outcome: 'again', delay_seconds: 60, result: down() };
-    expect((await tick.settle([record], { close: 'yes' })).settled).toMatchObject({ lost: 1 });
+    expect((await tick.settle([record], { close: true })).settled).toMatchObject({ lost: 1 });
     expect(await incidents()).toEqual([]);
     expect(await rounds(id, 'u')).toEqual(['up']);
   });
@@ -396,7 +396,7 @@ describe('states and incidents', () => {
       result: { verdict: 'up', took_ms: 5 },
     };
     await tick.settle([record]);
-    await tick.settle([record], { close: 'yes' });
+    await tick.settle([record], { close: true });
     expect((await call('read_monitor', { p_id: id })).checks).toHaveLength(1);
   });
 });

@@ -51,7 +51,7 @@ describe('an account', () => {
     expect(rows.map((row) => row.row.body)).toEqual(['first']);
     expect((await tick.claim(10)).rows).toEqual([]);
     await tick.settle([{ id: rows[0]?.id ?? '', claim_id: rows[0]?.row.claim_id, outcome: 'done' }], {
-      close: 'yes',
+      close: true,
     });
     expect(await drain()).toEqual(['A:second', 'A:third']);
   });
@@ -205,7 +205,7 @@ describe('an account', () => {
       const { rows, claimId } = await tick.claim(1);
       await tick.settle(
         [{ id: rows[0]?.id ?? '', claim_id: claimId, outcome, error: 'e', delay_seconds: 0 }],
-        { close: 'yes' },
+        { close: true },
       );
       expect([outcome, await used()]).toEqual([outcome, after]);
     }
@@ -259,7 +259,7 @@ describe('an account', () => {
     const late = await sql.addAccount({ name: 'late' });
     await sql.addDm(late, { body: 'now' });
     sql.pass(5);
-    const { rows } = await sql.tick().exchange({ want: 5, close: 'if_drained' });
+    const { rows } = await sql.tick().exchange({ want: 5, close: true });
     expect(rows.map((row) => row.account?.name)).toEqual(['late']);
   });
 
@@ -269,8 +269,8 @@ describe('an account', () => {
     );
     await database.sql(`update punctual.pace set ready_at = '2026-01-01'`);
     const tick = sql.tick();
-    expect(await tick.exchange({ want: 5, close: 'if_drained' })).toMatchObject({ rows: [], closed: false });
-    expect(await tick.exchange({ want: 5, close: 'if_drained' })).toMatchObject({ rows: [], closed: true });
+    expect(await tick.exchange({ want: 5, close: true })).toMatchObject({ rows: [], closed: false });
+    expect(await tick.exchange({ want: 5, close: true })).toMatchObject({ rows: [], closed: true });
   });
 
   it('that came into being unseen is found all the same', async () => {
@@ -343,9 +343,7 @@ describe('a provider', () => {
   it('that is not configured is not claimed for', async () => {
     const account = await sql.addAccount({ provider: 'whatsapp_cloud' });
     await sql.addDm(account);
-    expect(
-      (await sql.tick({ providers: ['unipile'] }).exchange({ want: 5, close: 'if_drained' })).rows,
-    ).toEqual([]);
+    expect((await sql.tick({ providers: ['unipile'] }).exchange({ want: 5, close: true })).rows).toEqual([]);
     expect((await sql.tick().claim()).rows).toHaveLength(1);
   });
 

@@ -31,7 +31,7 @@ async function work(outcome: string, more: Record<string, unknown> = {}) {
   const { rows, claimId } = await tick.claim();
   const id = rows[0]?.id ?? '';
   await tick.settle([{ id, claim_id: claimId, outcome, error: 'e', delay_seconds: 60, ...more }], {
-    close: 'yes',
+    close: true,
   });
   return id;
 }
@@ -126,7 +126,7 @@ describe('a partition that lets one row run at a time', () => {
       `update app.tasks set next_attempt_at = null, due = ${due === 'null' ? 'null' : `'${due}'`} where id = $1`,
       [head],
     );
-    expect(await line().exchange({ close: 'yes' })).toMatchObject({ due: 1, next_due_in_ms: null });
+    expect(await line().exchange({ close: true })).toMatchObject({ due: 1, next_due_in_ms: null });
     const stats = (await database.rpc('read_stats', { p_now: sql.now })) as {
       queues: { name: string; partitions: { waiting: string }[] }[];
     };
@@ -160,7 +160,7 @@ describe('a partition that lets one row run at a time', () => {
     await inLine(-1);
     await work('retry');
     sql.pass(10);
-    expect(await line().exchange({ close: 'yes' })).toMatchObject({ due: 1, next_due_in_ms: 50_000 });
+    expect(await line().exchange({ close: true })).toMatchObject({ due: 1, next_due_in_ms: 50_000 });
   });
 
   it('says why a row waits, and until when', async () => {
@@ -269,7 +269,7 @@ describe('the partitions to tick', () => {
       const { rows, claimId } = await tick.claim();
       expect(rows.map(({ row }) => row.lane)).toEqual([name]);
       await tick.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'dead', error: 'e' }], {
-        close: 'yes',
+        close: true,
       });
       sql.pass(1);
       const again = await sql.tick({ queue: 'tasks', partition: name, asked_for: 'dead' }).claim();
@@ -327,7 +327,7 @@ describe('rows that somebody asks for', () => {
         error: 'broken',
         delay_seconds: 1,
       })),
-      { close: 'yes' },
+      { close: true },
     );
     sql.pass(1);
     return id;
@@ -376,13 +376,13 @@ describe('rows that somebody asks for', () => {
     const id = await tasks.add({ due: sql.at(-10) });
     const dies = sql.tick({ queue: 'tasks', partition: 'a' });
     await dies.settle([{ id, claim_id: (await dies.claim()).claimId, outcome: 'dead', error: 'no' }], {
-      close: 'yes',
+      close: true,
     });
     sql.pass(1);
     const tick = asked('dead');
     const { claimId } = await tick.claim();
     await tick.settle([{ id, claim_id: claimId, outcome: 'retry', error: 'again', delay_seconds: 1 }], {
-      close: 'yes',
+      close: true,
     });
     expect(await tasks.row(id)).toMatchObject({ status: 'dead', attempts: 2, max_attempts: 2 });
     sql.pass(1);
@@ -410,7 +410,7 @@ describe('rows that somebody asks for', () => {
     const one = delivery(1);
     const { claimId } = await one.claim();
     await one.settle([{ id: first, claim_id: claimId, outcome: 'retry', error: 'still', delay_seconds: 1 }], {
-      close: 'yes',
+      close: true,
     });
     sql.pass(5);
     expect(ids(await delivery(9).claim())).toEqual([second]);
@@ -441,7 +441,7 @@ describe('rows that somebody asks for', () => {
   });
 
   it('are no heartbeat of a clock, and are told from its ticks', async () => {
-    await asked('pending').exchange({ close: 'yes' });
+    await asked('pending').exchange({ close: true });
     expect(await database.sql('select asked_for from punctual.ticks')).toEqual([{ asked_for: 'pending' }]);
     expect(await database.sql(`select last_tick_at from punctual.partitions where partition = 'a'`)).toEqual([
       { last_tick_at: null },
@@ -519,7 +519,7 @@ describe('rows whose tick died', () => {
       await sql.tick({ queue: 'tasks', partition: 'a' }).claim();
       sql.pass(90);
       await database.sql(`update punctual.ticks set closed_at = now() where closed_at is null`);
-      await sql.tick({ queue: 'tasks', partition: 'b' }).exchange({ want: null, close: 'yes' });
+      await sql.tick({ queue: 'tasks', partition: 'b' }).exchange({ want: null, close: true });
       const rows = await database.sql(
         'select extract(epoch from next_attempt_at - $1::timestamptz)::double precision as wait from app.tasks order by 1',
         [sql.now],

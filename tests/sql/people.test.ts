@@ -317,7 +317,7 @@ describe('forget_person', () => {
             result: { provider_message_id: 'm' },
           },
         ],
-        { close: 'yes' },
+        { close: true },
       );
     if (outcome) await settle(outcome);
     const waiting = await sql.addDm(wa, { channel: 'whatsapp', recipient: who.digits });
@@ -371,7 +371,7 @@ describe('forget_person', () => {
       },
     ]);
     await forget({ p_recipient: who.number });
-    await sql.tick().exchange({ want: 5, close: 'if_drained' });
+    await sql.tick().exchange({ want: 5, close: true });
     expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
     expect(await talk.advance()).toEqual({});
     await expect(talk.call('resume_enrolment', { p_id: id })).rejects.toMatchObject({ code: 'PT409' });

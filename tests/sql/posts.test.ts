@@ -51,7 +51,7 @@ async function settled(outcome: string, more: object = {}, changes: object = {})
   const id = await add(changes);
   const running = tick();
   const { claimId } = await running.claim();
-  await running.settle([{ id, claim_id: claimId, outcome, error: 'e', ...more }], { close: 'yes' });
+  await running.settle([{ id, claim_id: claimId, outcome, error: 'e', ...more }], { close: true });
   return id;
 }
 
@@ -295,11 +295,10 @@ describe('what is kept of a post', () => {
     await settled('unknown');
     by.pass(60);
     const proofs = [{ message_id: 'urn:li:activity:1', result: { permalink: 'https://example.com/1' } }];
-    const looking = tick({ looks_only: true });
-    const { looks } = await looking.look();
-    await looking.tell(
-      looks.map((look) => finding(look, { proofs })),
-      { close: 'yes' },
+    const taken = await by.takeUnknown({ queue: 'posts' });
+    await by.settleFindings(
+      taken.map((one) => finding(one, { proofs })),
+      'posts',
     );
     expect(await database.sql('select status, provider_post_id, permalink from punctual.posts')).toEqual([
       { status: 'published', provider_post_id: 'urn:li:activity:1', permalink: 'https://example.com/1' },
@@ -307,12 +306,9 @@ describe('what is kept of a post', () => {
   });
 });
 
-describe('a look at an uncertain post', () => {
+describe('the check of an uncertain post', () => {
   const evidence = async () => {
-    const looking = tick({ looks_only: true });
-    const { looks } = await looking.look();
-    await looking.close();
-    return looks.map((look) => look.evidence);
+    return (await by.takeUnknown({ queue: 'posts' })).map((one) => one.evidence);
   };
 
   it('is told of the account’s other posts that may be in its list', async () => {

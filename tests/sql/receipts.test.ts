@@ -32,7 +32,7 @@ const status = (row: Row, word: string, more: object = {}) => ({
   ...more,
 });
 /** A tick that finds nothing else to do. */
-const idleTick = () => sql.tick().exchange({ want: 5, close: 'if_drained' });
+const idleTick = () => sql.tick().exchange({ want: 5, close: true });
 const receipts = () => database.sql('select * from punctual.receipts order by id');
 
 async function addRunning(): Promise<Row & { tick: ReturnType<ReturnType<typeof exchanges>['tick']> }> {
@@ -45,7 +45,7 @@ async function addRunning(): Promise<Row & { tick: ReturnType<ReturnType<typeof 
 async function addDone(messageId = 'wamid-1'): Promise<Row> {
   const { id, claim_id, tick } = await addRunning();
   const result = { provider_message_id: messageId };
-  await tick.settle([{ id, claim_id, outcome: 'done', result }], { close: 'yes' });
+  await tick.settle([{ id, claim_id, outcome: 'done', result }], { close: true });
   return { id, claim_id };
 }
 
@@ -170,7 +170,7 @@ describe('a receipt', () => {
     const { claimId } = await tick.claim();
     await tick.settle(
       [{ id: first.id, claim_id: claimId, outcome: 'done', result: { provider_message_id: 'wamid-2' } }],
-      { close: 'yes' },
+      { close: true },
     );
     await sql.receive([status(first, 'failed', { message_id: 'wamid-1', error: 'could not be delivered' })]);
     await idleTick();
@@ -254,10 +254,7 @@ describe('messages told by webhook', () => {
     ...more,
   });
   const evidence = async () => {
-    const tick = sql.tick({ looks_only: true });
-    const { looks } = await tick.look();
-    await tick.close();
-    return looks.map((look) => look.evidence);
+    return (await sql.takeUnknown()).map((one) => one.evidence);
   };
 
   it('of its account to its chat or person are a look’s evidence; no others are', async () => {

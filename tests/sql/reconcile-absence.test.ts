@@ -24,16 +24,16 @@ describe('an absence', () => {
     const { id } = await sql.addUnknown(account);
     // The lease ends 90 s after the claim; 600 s later nothing can turn up any more.
     sql.pass(689);
-    const early = await sql.handOut();
+    const early = await sql.takeUnknown();
     expect(early[0]?.over_seconds).toBe(599);
     sql.pass(5_000);
-    expect(await sql.tell(early.map((one) => finding(one, absence(600))))).toMatchObject({
-      looked: 1,
+    expect(await sql.settleFindings(early.map((one) => finding(one, absence(600))))).toMatchObject({
+      checked: 1,
       absent: 0,
     });
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown' });
     sql.pass(3_600);
-    expect(await sql.look(() => absence(600))).toMatchObject({ absent: 1 });
+    expect(await sql.check(() => absence(600))).toMatchObject({ absent: 1 });
     expect(await sql.dm(id)).toMatchObject({
       status: 'pending',
       attempts: 1,
@@ -47,7 +47,7 @@ describe('an absence', () => {
   it('at that very second is proof', async () => {
     await sql.addUnknown(account);
     sql.pass(690);
-    expect(await sql.look(() => absence(600))).toMatchObject({ absent: 1 });
+    expect(await sql.check(() => absence(600))).toMatchObject({ absent: 1 });
   });
 
   it('gives back the place of the day, of the hour, and the gap', async () => {
@@ -55,7 +55,7 @@ describe('an absence', () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(700);
     expect(await sql.pace(account)).toMatchObject({ used: 1, recent: [expect.any(String)] });
-    await sql.look(() => absence(600));
+    await sql.check(() => absence(600));
     expect(await sql.pace(account)).toMatchObject({ used: 0, recent: [] });
     expect(await sql.drain()).toEqual([id]);
   });
@@ -66,7 +66,7 @@ describe('an absence', () => {
     sql.setNow(later);
     await sql.addDm(account);
     await sql.drain();
-    await sql.look(() => absence(600));
+    await sql.check(() => absence(600));
     const pace = await sql.pace(account);
     expect(pace.used).toBe(1);
     expect(pace.recent.map((at: string) => Date.parse(at))).toEqual([Date.parse(later)]);
@@ -77,7 +77,7 @@ describe('an absence', () => {
     const { id } = await sql.addUnknown(account);
     await database.sql(`update punctual.accounts set time_zone = 'Pacific/Kiritimati'`);
     sql.pass(700);
-    await sql.look(() => absence(600));
+    await sql.check(() => absence(600));
     expect((await sql.pace(account)).used).toBe(0);
     expect(await sql.drain()).toEqual([id]);
     expect((await sql.pace(account)).used).toBe(1);
@@ -86,7 +86,7 @@ describe('an absence', () => {
   it('ends a row whose attempts are used up', async () => {
     const { id } = await sql.addUnknown(account, { max_attempts: 1 });
     sql.pass(700);
-    expect(await sql.look(() => absence(600))).toEqual({ looked: 1, done: 0, absent: 0, dead: 1 });
+    expect(await sql.check(() => absence(600))).toEqual({ checked: 1, done: 0, absent: 0, dead: 1 });
     expect(await sql.dm(id)).toMatchObject({
       status: 'failed',
       last_error: 'it was not sent, and its attempts are used up',
@@ -98,13 +98,13 @@ describe('an absence', () => {
   it('is never concluded where finding nothing proves nothing: after an hour an operator is called', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(90 + 3_599);
-    await sql.look(() => ({ text: 'no webhook yet' }));
+    await sql.check(() => ({ text: 'no webhook yet' }));
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: false } });
     sql.pass(3_600);
-    await sql.look(() => ({ text: 'no webhook yet' }));
+    await sql.check(() => ({ text: 'no webhook yet' }));
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: true } });
     sql.pass(90_000);
-    await sql.look(() => ({ text: 'no webhook yet' }));
+    await sql.check(() => ({ text: 'no webhook yet' }));
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile_at: null });
     // The same finding is told once.
     expect((await sql.history(id)).filter(([event]) => event === 'looked')).toEqual([
@@ -116,12 +116,12 @@ describe('an absence', () => {
 it('a look that failed proves nothing, calls nobody, and is repeated', async () => {
   const { id } = await sql.addUnknown(account);
   sql.pass(90 + 7_200);
-  await sql.look(() => ({ failed: true, text: 'it could not be found out: down' }));
+  await sql.check(() => ({ failed: true, text: 'it could not be found out: down' }));
   expect(await sql.dm(id)).toMatchObject({
     status: 'unknown',
     reconcile: { looks: 1, waits_for_operator: false, found: 'it could not be found out: down' },
     reconcile_at: expect.any(String),
   });
   sql.pass(60);
-  expect(await sql.handOut()).toHaveLength(1);
+  expect(await sql.takeUnknown()).toHaveLength(1);
 });

@@ -31,9 +31,12 @@ describe('an unknown row', () => {
       const seconds = (Date.parse((await sql.dm(id)).reconcile_at) - Date.parse(sql.now)) / 1_000;
       waits.push(seconds);
       sql.pass(seconds - 1);
-      expect(await sql.handOut()).toEqual([]);
+      expect(await sql.takeUnknown()).toEqual([]);
       sql.pass(1);
-      expect(await sql.look(() => ({ absent_after_seconds: 86_400 }))).toMatchObject({ looked: 1, done: 0 });
+      expect(await sql.check(() => ({ absent_after_seconds: 86_400 }))).toMatchObject({
+        checked: 1,
+        done: 0,
+      });
       expect(await sql.dm(id)).toMatchObject({
         status: 'unknown',
         reconcile: { looks: n + 1, looked_at: expect.any(String) },
@@ -48,9 +51,9 @@ describe('an unknown row', () => {
     const { claimId } = await tick.claim();
     const attemptedAt = sql.now;
     sql.pass(10);
-    await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'e' }], { close: 'yes' });
+    await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'e' }], { close: true });
     sql.pass(30);
-    const [given] = await sql.handOut();
+    const [given] = await sql.takeUnknown();
     expect(given).toMatchObject({ id, claim_id: claimId, row: { body: 'hello' }, account: { id: account } });
     expect(Date.parse(given?.attempted_at ?? '')).toBe(Date.parse(attemptedAt));
     // Whatever the tick did, it had ended when its lease did, 90 s after the claim.
@@ -64,29 +67,29 @@ describe('an unknown row', () => {
     await sql.tick().claim();
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown' });
     sql.pass(30);
-    expect(await sql.handOut()).toMatchObject([{ id, over_seconds: 40 }]);
+    expect(await sql.takeUnknown()).toMatchObject([{ id, over_seconds: 40 }]);
   });
 
   it('that was handed out is handed out to nobody else until that tick must have ended, and then again', async () => {
     await sql.addUnknown(account);
     sql.pass(30);
-    expect(await sql.handOut()).toHaveLength(1);
+    expect(await sql.takeUnknown()).toHaveLength(1);
     sql.pass(89);
-    expect(await sql.handOut()).toEqual([]);
+    expect(await sql.takeUnknown()).toEqual([]);
     sql.pass(1);
-    expect(await sql.handOut()).toHaveLength(1);
+    expect(await sql.takeUnknown()).toHaveLength(1);
   });
 
   it('is looked at only where its provider is configured and does not rest', async () => {
     await sql.addUnknown(account);
     sql.pass(30);
-    expect(await sql.handOut({ providers: ['whatsapp_cloud'] })).toEqual([]);
+    expect(await sql.takeUnknown({ providers: ['whatsapp_cloud'] })).toEqual([]);
     await sql
       .tick()
-      .exchange({ outcomes: { providers: [{ name: 'unipile', ok: false, error: 'down' }] }, close: 'yes' });
-    expect(await sql.handOut()).toEqual([]);
+      .exchange({ outcomes: { providers: [{ name: 'unipile', ok: false, error: 'down' }] }, close: true });
+    expect(await sql.takeUnknown()).toEqual([]);
     sql.pass(30);
-    expect(await sql.handOut()).toHaveLength(1);
+    expect(await sql.takeUnknown()).toHaveLength(1);
   });
 });
 
@@ -94,8 +97,8 @@ describe('a proof', () => {
   it('makes the row done, with what was found', async () => {
     const { id } = await sql.addUnknown(account, { chat_id: null, recipient: 'bob' });
     sql.pass(30);
-    expect(await sql.look(() => proof('m1', { chat_id: 'chat-7' }))).toEqual({
-      looked: 1,
+    expect(await sql.check(() => proof('m1', { chat_id: 'chat-7' }))).toEqual({
+      checked: 1,
       done: 1,
       absent: 0,
       dead: 0,
@@ -121,14 +124,14 @@ describe('a proof', () => {
   ])('that two rows of one text share proves one of them: the %s told, and not the %s', async (order) => {
     const rows = [await sql.addUnknown(account), await sql.addUnknown(account)];
     sql.pass(30);
-    const looks = (await sql.handOut()).map((one) =>
+    const looks = (await sql.takeUnknown()).map((one) =>
       finding(one, { ...proof('m1'), ...absence(0), over_seconds: 60 }),
     );
     expect(looks).toHaveLength(2);
     if (order === 'last') looks.reverse();
     // One by one, and the second call has an over_seconds that would prove its absence.
-    expect(await sql.tell(looks.slice(0, 1))).toMatchObject({ done: 1 });
-    expect(await sql.tell(looks.slice(1))).toMatchObject({ done: 0, absent: 1 });
+    expect(await sql.settleFindings(looks.slice(0, 1))).toMatchObject({ done: 1 });
+    expect(await sql.settleFindings(looks.slice(1))).toMatchObject({ done: 0, absent: 1 });
     const states = await Promise.all(rows.map(async ({ id }) => (await sql.dm(id)).status));
     expect(states.sort()).toEqual(['pending', 'sent']);
   });
@@ -141,7 +144,7 @@ describe('a proof', () => {
     ];
     sql.pass(30);
     const both = { proofs: ['m1', 'm2'].map((message_id) => ({ message_id })), text: 'two' };
-    expect(await sql.look(() => both)).toMatchObject({ looked: 3, done: 2 });
+    expect(await sql.check(() => both)).toMatchObject({ checked: 3, done: 2 });
     const dms = await Promise.all(rows.map(({ id }) => sql.dm(id)));
     expect(dms.map((dm) => dm.provider_message_id).sort()).toEqual(['m1', 'm2', null].sort());
     expect(dms.filter((dm) => dm.status === 'unknown')).toHaveLength(1);
@@ -153,11 +156,11 @@ describe('a proof', () => {
     const { claimId } = await tick.claim();
     await tick.settle(
       [{ id: done, claim_id: claimId, outcome: 'done', result: { provider_message_id: 'm1' } }],
-      { close: 'yes' },
+      { close: true },
     );
     const { id } = await sql.addUnknown(account);
     sql.pass(30);
-    expect(await sql.look(() => ({ ...proof('m1'), doubts: ['m1'] }))).toMatchObject({ done: 0 });
+    expect(await sql.check(() => ({ ...proof('m1'), doubts: ['m1'] }))).toMatchObject({ done: 0 });
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: false } });
   });
 
@@ -167,10 +170,10 @@ describe('a proof', () => {
     const tick = sql.tick();
     const { claimId } = await tick.claim();
     sql.pass(30);
-    const looks = await sql.handOut();
+    const looks = await sql.takeUnknown();
     expect(looks.map((one) => one.id)).toEqual([lost]);
     // What the look sees in the chat is the message of the attempt that is under way.
-    await sql.tell(looks.map((one) => finding(one, proof('m-of-the-second'))));
+    await sql.settleFindings(looks.map((one) => finding(one, proof('m-of-the-second'))));
     await tick.settle([
       { id: running, claim_id: claimId, outcome: 'done', result: { provider_message_id: 'm-of-the-second' } },
     ]);
@@ -185,9 +188,11 @@ describe('a proof', () => {
   ])('prevails over an operator who decided %s meanwhile', async (decision, stands) => {
     const { id } = await sql.addUnknown(account);
     sql.pass(30);
-    const looks = await sql.handOut();
+    const looks = await sql.takeUnknown();
     await sql.resolve(id, decision);
-    expect(await sql.tell(looks.map((one) => finding(one, proof('m1'))))).toMatchObject({ done: 1 });
+    expect(await sql.settleFindings(looks.map((one) => finding(one, proof('m1'))))).toMatchObject({
+      done: 1,
+    });
     expect(await sql.dm(id)).toMatchObject({ status: stands, provider_message_id: 'm1' });
     expect(await sql.drain()).toEqual([]);
   });
@@ -195,13 +200,13 @@ describe('a proof', () => {
   it('that comes when another attempt has begun changes nothing, and is told in the history', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(30);
-    const looks = await sql.handOut();
+    const looks = await sql.takeUnknown();
     await sql.resolve(id, 'pending');
     const tick = sql.tick();
     const { claimId } = await tick.claim();
     const before = await sql.dm(id);
-    expect(await sql.tell(looks.map((one) => finding(one, proof('m1'))))).toMatchObject({
-      looked: 1,
+    expect(await sql.settleFindings(looks.map((one) => finding(one, proof('m1'))))).toMatchObject({
+      checked: 1,
       done: 0,
     });
     expect({ ...(await sql.dm(id)), reconcile: null }).toEqual({ ...before, reconcile: null });
@@ -221,12 +226,12 @@ describe('a proof', () => {
     async (outcome) => {
       const { id } = await sql.addUnknown(account);
       sql.pass(30);
-      const looks = await sql.handOut();
+      const looks = await sql.takeUnknown();
       await sql.resolve(id, 'pending');
       const tick = sql.tick();
       const { claimId } = await tick.claim();
-      await sql.tell(looks.map((one) => finding(one, proof('m1'))));
-      await tick.settle([{ id, claim_id: claimId, outcome, error: 'e', delay_seconds: 1 }], { close: 'yes' });
+      await sql.settleFindings(looks.map((one) => finding(one, proof('m1'))));
+      await tick.settle([{ id, claim_id: claimId, outcome, error: 'e', delay_seconds: 1 }], { close: true });
       expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
       expect(await sql.drain()).toEqual([]);
     },
@@ -235,16 +240,16 @@ describe('a proof', () => {
   it('of an attempt counts for its row whatever came after, but not its absence, nor a doubt', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(4_000);
-    const looks = await sql.handOut();
+    const looks = await sql.takeUnknown();
     await sql.resolve(id, 'pending');
     const tick = sql.tick();
     const { claimId } = await tick.claim();
-    await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'e' }], { close: 'yes' });
+    await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'e' }], { close: true });
     const before = await sql.dm(id);
     for (const found of [absence(1), { doubts: ['m2'] }])
-      await sql.tell(looks.map((one) => finding(one, found)));
+      await sql.settleFindings(looks.map((one) => finding(one, found)));
     expect(await sql.dm(id)).toEqual(before);
-    await sql.tell(looks.map((one) => finding(one, proof('m1'))));
+    await sql.settleFindings(looks.map((one) => finding(one, proof('m1'))));
     expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
   });
 
@@ -252,10 +257,10 @@ describe('a proof', () => {
     for (const decision of ['done', 'pending', 'dead', 'cancelled']) {
       const { id } = await sql.addUnknown(account);
       sql.pass(200);
-      const looks = await sql.handOut();
+      const looks = await sql.takeUnknown();
       await sql.resolve(id, decision);
       const before = await sql.dm(id);
-      await sql.tell(looks.map((one) => finding(one, { ...absence(1), doubts: ['m9'] })));
+      await sql.settleFindings(looks.map((one) => finding(one, { ...absence(1), doubts: ['m9'] })));
       expect(await sql.dm(id)).toEqual(before);
       await database.sql(`update punctual.dm_queue set status = 'cancelled' where status = 'pending'`);
     }
@@ -266,7 +271,7 @@ describe('a doubt', () => {
   it('stands in the way of sending again: an operator has to decide', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(4_000);
-    expect(await sql.look(() => ({ ...absence(1), doubts: ['m1'] }))).toMatchObject({
+    expect(await sql.check(() => ({ ...absence(1), doubts: ['m1'] }))).toMatchObject({
       done: 0,
       absent: 0,
       dead: 0,
@@ -281,19 +286,19 @@ describe('a doubt', () => {
   it('that another row bears is none', async () => {
     const { id: other } = await sql.addUnknown(account);
     sql.pass(30);
-    await sql.look(() => proof('m1'));
+    await sql.check(() => proof('m1'));
     const { id } = await sql.addUnknown(account);
     sql.pass(200);
-    expect(await sql.look(() => ({ ...absence(1), doubts: ['m1'] }))).toMatchObject({ absent: 1 });
+    expect(await sql.check(() => ({ ...absence(1), doubts: ['m1'] }))).toMatchObject({ absent: 1 });
     expect([(await sql.dm(other)).status, (await sql.dm(id)).status]).toEqual(['sent', 'pending']);
   });
 
   it('does not end the asking: a proof that is found later settles the row', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(30);
-    await sql.look(() => ({ doubts: ['m1'] }));
+    await sql.check(() => ({ doubts: ['m1'] }));
     sql.pass(60);
-    expect(await sql.look(() => proof('m2'))).toMatchObject({ done: 1 });
+    expect(await sql.check(() => proof('m2'))).toMatchObject({ done: 1 });
     expect(await sql.dm(id)).toMatchObject({ status: 'sent' });
   });
 });

@@ -37,7 +37,7 @@ async function attempt(record: Record<string, unknown>): Promise<string | null> 
   const { rows, claimId } = await tick.claim(1);
   const id = rows[0]?.id;
   const whole = { claim_id: claimId, account_id: account, outcome: 'done', ...record };
-  await tick.settle(id ? [{ ...whole, id }] : [], { close: 'yes' });
+  await tick.settle(id ? [{ ...whole, id }] : [], { close: true });
   return id ?? null;
 }
 
@@ -110,7 +110,7 @@ describe('an account that is refused', () => {
       await tick.settle(
         id ? [{ id, claim_id: claimId, account_id: account, outcome: 'done', ...record }] : [],
         {
-          close: 'yes',
+          close: true,
         },
       );
       return id ?? null;
@@ -162,7 +162,7 @@ describe('an account that is refused', () => {
       const { rows, claimId } = await dms.claim(1);
       expect(rows).toHaveLength(1);
       expect(await attemptPost(ofAccount)).toBeNull();
-      await dms.settle([{ id, claim_id: claimId, account_id: account, outcome: 'done' }], { close: 'yes' });
+      await dms.settle([{ id, claim_id: claimId, account_id: account, outcome: 'done' }], { close: true });
       expect(await attemptPost({})).not.toBeNull();
     });
   });
@@ -368,7 +368,7 @@ describe('a refused call', () => {
 
 describe('a provider that refuses our set-up', () => {
   const note = (count: number) => [{ name: 'unipile', ok: false, refused: count, error: 'wrong key' }];
-  const tell = (providers: object[]) => sql.tick().exchange({ outcomes: { providers }, close: 'yes' });
+  const tell = (providers: object[]) => sql.tick().exchange({ outcomes: { providers }, close: true });
   const restSeconds = async () => {
     const [row] = await database.sql(`select paused_until from punctual.providers where name = 'unipile'`);
     return row ? seconds(row.paused_until) : null;
@@ -400,9 +400,9 @@ describe('a provider that refuses our set-up', () => {
     const tick = sql.tick();
     const { claimId } = await tick.claim(1);
     const records = [{ id: first, claim_id: claimId, account_id: account, ...ofProvider }];
-    await tick.exchange({ outcomes: { records, providers: note(1) }, close: 'yes' });
+    await tick.exchange({ outcomes: { records, providers: note(1) }, close: true });
     sql.pass(299);
-    expect((await sql.tick().exchange({ want: 9, close: 'yes' })).rows).toEqual([]);
+    expect((await sql.tick().exchange({ want: 9, close: true })).rows).toEqual([]);
     sql.pass(1);
     const probe = sql.tick();
     const { rows, probing } = await probe.claim();
@@ -418,7 +418,7 @@ describe('a provider that refuses our set-up', () => {
     const tick = sql.tick();
     const { claimId } = await tick.claim(1);
     const records = [{ id: first, claim_id: claimId, account_id: account, ...ofProvider }];
-    await tick.exchange({ outcomes: { records, providers: note(3) }, close: 'yes' });
+    await tick.exchange({ outcomes: { records, providers: note(3) }, close: true });
     await database.rpc('end_refusal', { p_provider: 'unipile', p_now: sql.now });
     expect(await refused()).toEqual([]);
     expect((await sql.tick().claim()).rows).toHaveLength(1);

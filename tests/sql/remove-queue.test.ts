@@ -40,7 +40,7 @@ async function work() {
   const one = sql.tick({ queue: 'trials', partition: 'eu' });
   const { rows, claimId } = await one.claim(1);
   const done = [{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'dead', error: 'x' }];
-  return { settle: () => one.settle(done, { close: 'yes' }) };
+  return { settle: () => one.settle(done, { close: true }) };
 }
 const left = () =>
   database.sql(`select name from (select queue as name from punctual.ticks union all select queue from punctual.history

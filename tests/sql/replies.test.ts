@@ -71,7 +71,7 @@ describe('a reply', () => {
       const [{ id: message, claim_id } = { id: '', claim_id: '' }] = messages;
       await tick.settle(
         [{ id: message, claim_id, outcome, error: 'e', delay_seconds: 1, account_id: account }],
-        { close: 'yes' },
+        { close: true },
       );
       if (outcome === 'unknown') await sql.resolve(message, 'pending');
       sql.pass(hour);
@@ -148,7 +148,7 @@ describe('a reply', () => {
     const { messages, tick } = await talk.claim();
     await said('fine', { recipient: 'bob', chat_id: 'chat-bob' });
     const records = messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'done' }));
-    await tick.settle(records, { close: 'yes' });
+    await tick.settle(records, { close: true });
     expect(await talk.read(other)).toMatchObject({
       step: 2,
       phase: 'in_progress',
@@ -178,7 +178,7 @@ describe('a reply', () => {
     await said('fine');
     expect(await talk.advance()).toEqual({ again: 1 });
     const records = messages.map(({ id, claim_id }) => ({ id, claim_id, outcome, error: 'aborted' }));
-    await tick.settle(records, { close: 'yes' });
+    await tick.settle(records, { close: true });
     expect(await talk.read(id)).toMatchObject({ step: 2, phase: 'in_progress', last_error: null });
     expect((await talk.told(id)).slice(-3)).toEqual(['replied 1', 'queued 2', event]);
     sql.pass(hour);
@@ -200,7 +200,7 @@ describe('a reply', () => {
       await said('fine');
       expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 1 });
       const records = messages.map(({ id, claim_id }) => ({ id, claim_id, outcome, error: 'e' }));
-      await tick.settle(records, { close: 'yes' });
+      await tick.settle(records, { close: true });
       if (outcome === 'unknown') await sql.resolve('1', 'done');
       expect(await talk.read(id), outcome).toMatchObject({ phase: 'in_progress', step: 2 });
       sql.pass(hour);
@@ -398,7 +398,7 @@ describe('whose a reply is', () => {
     const result = { provider_message_id: 'm1', chat_id: 'chat-ann' };
     await tick.settle(
       messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'done', result })),
-      { close: 'yes' },
+      { close: true },
     );
     expect(await talk.read(id)).toMatchObject({
       phase: 'in_progress',
@@ -457,7 +457,7 @@ describe('whose a reply is', () => {
         outcome: 'done',
         result: { chat_id: 'chat-ann' },
       })),
-      { close: 'yes' },
+      { close: true },
     );
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, last_reply: 'fine' });
     expect((await talk.told(id)).filter((event) => event.startsWith('replied'))).toEqual(['replied 1']);
@@ -711,7 +711,7 @@ describe("WhatsApp's window", () => {
       const { messages, tick } = await talk.claim();
       await tick.settle(
         messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'done' })),
-        { close: 'yes' },
+        { close: true },
       );
       return messages.map((message) => message.facts);
     };

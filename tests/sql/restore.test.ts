@@ -175,15 +175,15 @@ describe('what may have been sent in the lost time', () => {
     const { since, call } = goBack();
     await call();
     sql.pass(30);
-    const [look] = await sql.handOut();
+    const [look] = await sql.takeUnknown();
     expect(look).toMatchObject({
       id,
       account: { id: account },
       attempted_at: since.replace('.000Z', '+00:00'),
     });
-    expect(await sql.look(() => undefined)).toMatchObject({ looked: 0 });
+    expect(await sql.check(() => undefined)).toMatchObject({ checked: 0 });
     sql.pass(120);
-    expect(await sql.look(() => ({ proofs: [{ message_id: 'm' }] }))).toMatchObject({ done: 1 });
+    expect(await sql.check(() => ({ proofs: [{ message_id: 'm' }] }))).toMatchObject({ done: 1 });
     expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm' });
   });
 
@@ -195,7 +195,7 @@ describe('what may have been sent in the lost time', () => {
     const { call } = goBack(5);
     await call();
     sql.pass(30);
-    expect(await sql.handOut()).toMatchObject([{ attempted_at: begun.replace('.000Z', '+00:00') }]);
+    expect(await sql.takeUnknown()).toMatchObject([{ attempted_at: begun.replace('.000Z', '+00:00') }]);
   });
 
   it('is taken for not sent only when no tick of before can be at it any more: 25 minutes after the call', async () => {
@@ -204,9 +204,9 @@ describe('what may have been sent in the lost time', () => {
     const { call } = goBack();
     await call();
     sql.pass(1_499);
-    expect(await sql.look(() => absent)).toMatchObject({ looked: 2, absent: 0 });
+    expect(await sql.check(() => absent)).toMatchObject({ checked: 2, absent: 0 });
     sql.pass(hour);
-    expect(await sql.look(() => absent)).toMatchObject({ looked: 2, absent: 2 });
+    expect(await sql.check(() => absent)).toMatchObject({ checked: 2, absent: 2 });
     for (const id of [due, before]) expect(await sql.dm(id)).toMatchObject({ status: 'pending' });
     expect(await sql.drain()).toEqual([]);
     await unpause();
@@ -251,10 +251,10 @@ describe('what may have been sent in the lost time', () => {
     };
     const strange = { ...receipt, message_id: 'wamid.2', recipient: '49152' };
     await sql.receive([{ ...strange, reference: `dm_queue/${id}/${crypto.randomUUID()}` }]);
-    await sql.tick().exchange({ close: 'yes' });
+    await sql.tick().exchange({ close: true });
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown' });
     await sql.receive([{ ...receipt, ...more, reference: `dm_queue/${id}/${claim}` }]);
-    await sql.tick().exchange({ close: 'yes' });
+    await sql.tick().exchange({ close: true });
     expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'wamid.1' });
   });
 });
@@ -313,7 +313,9 @@ describe('the accounts', () => {
     await goBack().call();
     expect(await sql.pace(account)).toMatchObject({ used: 4, used_until: '2026-03-03T00:00:00.000Z' });
     sql.pass(2_000);
-    await sql.look(({ row }) => (row.body === 'message 0' ? absent : { proofs: [{ message_id: row.body }] }));
+    await sql.check(({ row }) =>
+      row.body === 'message 0' ? absent : { proofs: [{ message_id: row.body }] },
+    );
     expect(await sql.pace(account)).toMatchObject({ used: 3 });
   });
 
@@ -349,7 +351,7 @@ describe('called twice', () => {
       accounts_paused: 1,
     });
     sql.pass(2_000);
-    await sql.look(({ row }) =>
+    await sql.check(({ row }) =>
       row.body === 'message 0'
         ? absent
         : row.body === 'message 1'
@@ -373,7 +375,7 @@ describe('called twice', () => {
     const id = await sql.addDm(account, { send_at: sql.at(-60), idempotency_key: 'k' });
     expect(await call()).toMatchObject({ queues: { dm_queue: { unknown: 1 } } });
     sql.pass(30);
-    expect(await sql.handOut()).toMatchObject([{ id, attempted_at: since.replace('.000Z', '+00:00') }]);
+    expect(await sql.takeUnknown()).toMatchObject([{ id, attempted_at: since.replace('.000Z', '+00:00') }]);
   });
 
   it('looks from the earlier instant on, if the first was too late', async () => {
@@ -382,7 +384,7 @@ describe('called twice', () => {
     await afterRestore(sql.at(-60));
     expect(await call()).toMatchObject({ queues: { dm_queue: { unknown: 1 } } });
     sql.pass(30);
-    expect(await sql.handOut()).toMatchObject([{ attempted_at: since.replace('.000Z', '+00:00') }]);
+    expect(await sql.takeUnknown()).toMatchObject([{ attempted_at: since.replace('.000Z', '+00:00') }]);
   });
 });
 
@@ -403,7 +405,7 @@ describe('the enrolments', () => {
     expect(Date.parse(message?.send_at ?? '')).toBe(Date.parse(since));
     await unpause();
     sql.pass(2_000);
-    await sql.look(() => ({ proofs: [{ message_id: 'm' }] }));
+    await sql.check(() => ({ proofs: [{ message_id: 'm' }] }));
     expect(await talk.read(id)).toMatchObject({ step: 2, sent_steps: 1, waits_for: 'somebody to resume it' });
     sql.pass(24 * hour);
     expect(await talk.advance()).toEqual({});
@@ -431,7 +433,7 @@ describe('the enrolments', () => {
     await goBack().call();
     await unpause();
     sql.pass(24 * hour);
-    expect(await sql.look(() => absent)).toMatchObject({ absent: 1 });
+    expect(await sql.check(() => absent)).toMatchObject({ absent: 1 });
     expect(await talk.send()).toEqual([]);
     expect((await talk.messages(id)).map(({ status }) => status)).toEqual(['cancelled']);
     await talk.call('resume_enrolment', { p_id: id });
@@ -463,7 +465,7 @@ describe('the enrolments', () => {
           outcome: 'done',
           result: { provider_message_id: 'm3' },
         })),
-        { close: 'yes' },
+        { close: true },
       ),
     );
     expect(await goBack().call()).toMatchObject({ messages_queued: 0, enrolments_paused: 1 });

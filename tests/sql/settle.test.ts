@@ -98,7 +98,7 @@ describe('each outcome', () => {
       ['unknown', 'unknown'],
     ] as const) {
       const { id, claim_id, tick } = await running();
-      await tick.settle([{ id, claim_id, outcome, error: 'so it was' }], { close: 'yes' });
+      await tick.settle([{ id, claim_id, outcome, error: 'so it was' }], { close: true });
       expect(await sql.dm(id)).toMatchObject({
         status,
         last_error: 'so it was',
@@ -138,7 +138,7 @@ describe('the fence', () => {
       await tick.settle([record]);
       const before = await sql.dm(id);
       sql.pass(5);
-      const again = await tick.settle([record], { close: 'yes' });
+      const again = await tick.settle([record], { close: true });
       expect(again.settled.exceptions).toEqual([{ id, claim_id, verdict: 'already', outcome }]);
       expect(await sql.dm(id)).toEqual(before);
     }

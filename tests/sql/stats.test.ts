@@ -105,14 +105,14 @@ describe('the stats', () => {
   it('show the ledger: running, ran, died, and of idle ticks only the newest', async () => {
     const account = await sql.addAccount();
     await sql.addDm(account);
-    await sql.tick().exchange({ want: 0, close: 'yes' });
+    await sql.tick().exchange({ want: 0, close: true });
     sql.pass(60);
     await sql.tick().claim();
     sql.pass(100);
-    await sql.tick().exchange({ want: 5, close: 'if_drained' });
+    await sql.tick().exchange({ want: 5, close: true });
     expect((await read()).queue.ticks.map((tick) => tick.outcome)).toEqual(['ran', 'died']);
     sql.pass(60);
-    await sql.tick().exchange({ want: 5, close: 'if_drained' });
+    await sql.tick().exchange({ want: 5, close: true });
     expect((await read()).queue.ticks.map((tick) => tick.outcome)).toEqual(['idle', 'ran', 'died']);
   });
 
@@ -127,7 +127,7 @@ describe('the stats', () => {
     await sql.addDm(await sql.addAccount());
     await sql.tick({ ...call, lap: 2 }).claim();
     sql.pass(1);
-    await sql.tick().exchange({ want: 0, close: 'yes' });
+    await sql.tick().exchange({ want: 0, close: true });
     const [own, lap] = (await read()).queue.ticks;
     const { slot, ...named } = call;
     expect(lap).toMatchObject({ ...named, lap: 2 });
@@ -156,9 +156,9 @@ describe('retention', () => {
       await sql.addDm(account, { status, finished_at: old });
     await sql.addDm(account, { status: 'sent', finished_at: sql.at(-27 * 86_400) });
     await sql.addDm(account, { send_at: old });
-    await sql.tick().exchange({ want: 0, close: 'yes' });
+    await sql.tick().exchange({ want: 0, close: true });
     sql.pass(49 * 3_600);
-    await sql.tick().exchange({ want: 0, close: 'yes' });
+    await sql.tick().exchange({ want: 0, close: true });
     await sql.rollUp();
     const prune = () => database.rpc('prune', { p_limit: 1, p_now: sql.now });
     expect(await prune()).toMatchObject({ rows: 3, ticks: 1, more: true });

@@ -87,7 +87,7 @@ it.each([
     const id = ids[i] ?? '';
     return { id, claim_id: claimId, outcome, error: 'e', delay_seconds: 600 };
   });
-  await one.settle(records, { close: 'yes' });
+  await one.settle(records, { close: true });
   const [done, retry, dead, unknown, again, released, running] = ids as [string, ...string[]];
   const states = async () =>
     Object.fromEntries(await Promise.all(ids.map(async (id) => [id, await state(id)])));
@@ -130,16 +130,14 @@ it.each([
   await two.close();
   expect(await state(running ?? '')).toBe('unclear');
   sql.pass(31);
-  const looks = await sql.handOut({ queue: 'invoices' });
+  const looks = await sql.takeUnknown({ queue: 'invoices' });
   expect(looks.map(({ id }) => id).sort()).toEqual([unknown, running].sort());
   const about = (id: string | undefined) => {
     const look = looks.find((one) => one.id === id);
-    if (!look) throw new Error('it was not handed out');
+    if (!look) throw new Error('it was not taken');
     return look;
   };
-  await tick({ looks_only: true }).tell([finding(about(running), { absent_after_seconds: 0 })], {
-    close: 'yes',
-  });
+  await sql.settleFindings([finding(about(running), { absent_after_seconds: 0 })], 'invoices');
   expect(await state(running ?? '')).toBe('open');
   await sql.receive([
     {
@@ -149,7 +147,7 @@ it.each([
       reference: `invoices/${unknown}/${claimId}`,
     },
   ]);
-  await tick({ looks_only: true }).look();
+  await sql.takeUnknown({ queue: 'invoices' });
   expect(await state(unknown ?? '')).toBe('reminded');
   await database.rpc('resolve_row', call({ p_id: running, p_decision: 'cancelled' }));
   expect(await state(running ?? '')).toBe('void');
@@ -160,7 +158,7 @@ it.each([
   expect(asked.rows).toMatchObject([{ id: expect.toBeOneOf([dead, expired]) }]);
   await redrive.settle(
     [{ id: asked.rows[0]?.id ?? '', claim_id: asked.claimId, outcome: 'unknown', error: 'e' }],
-    { close: 'yes' },
+    { close: true },
   );
   await database.rpc('resolve_row', call({ p_id: asked.rows[0]?.id, p_decision: 'done' }));
 
@@ -220,7 +218,7 @@ it('accounts go in order, and wait for a row until somebody takes it back by han
   expect(rows.map(({ id }) => id)).toEqual([first]);
   await one.settle(
     [{ id: first, claim_id: claimId, outcome: 'retry', error: 'e', delay_seconds: 600, account_id: account }],
-    { close: 'yes' },
+    { close: true },
   );
   expect(await database.rpc('explain_row', call({ p_id: second }))).toMatchObject({
     ahead: { ids: [first] },
@@ -234,7 +232,7 @@ it('accounts go in order, and wait for a row until somebody takes it back by han
   const next = await two.claim();
   expect(next.rows.map(({ id }) => id)).toEqual([second]);
   await two.settle([{ id: second, claim_id: next.claimId, outcome: 'done', account_id: account }], {
-    close: 'yes',
+    close: true,
   });
   expect(await state(second)).toBe('reminded');
 });

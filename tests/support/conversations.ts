@@ -70,7 +70,7 @@ export function conversations(database: TestDatabase, sql: ReturnType<typeof exc
           .facts;
         return { id: row.id, claim_id: claimId, outcome, error, delay_seconds: 60 };
       });
-      const { settled } = await tick.settle(records, { close: 'yes' });
+      const { settled } = await tick.settle(records, { close: true });
       return Object.fromEntries(
         Object.entries(settled).filter(([, count]) => typeof count === 'number' && count > 0),
       ) as Record<string, number>;
@@ -95,7 +95,7 @@ export function conversations(database: TestDatabase, sql: ReturnType<typeof exc
         account_id: row.account_id,
         ...more,
       }));
-      await tick.settle(records, { close: 'yes' });
+      await tick.settle(records, { close: true });
       return messages.map(({ row }) => row.body);
     },
     /** What a person writes, told by the provider. */

@@ -6,8 +6,8 @@ export interface Reply {
   paused: string | null;
   // biome-ignore lint/suspicious/noExplicitAny: a row of any queue
   rows: { id: string; attempt: number; row: any; account: { id: string; name: string } | null }[];
-  looks: Look[];
-  resolved: { looked: number; done: number; absent: number; dead: number };
+  claim_id: string;
+  counts: Record<string, number>;
   settled: Record<string, number> & { exceptions: { id: string; verdict: string; outcome: string }[] };
   swept: number;
   closed: boolean;
@@ -15,10 +15,19 @@ export interface Reply {
   probing: string[];
   due: number | null;
   next_due_in_ms: number | null;
+  checks_due: boolean;
 }
 
-/** An unknown row, handed out for a look. */
-export interface Look {
+/** What findings came to. */
+export interface Checked {
+  checked: number;
+  done: number;
+  absent: number;
+  dead: number;
+}
+
+/** An unknown row, taken for a check. */
+export interface Unknown {
   id: string;
   claim_id: string;
   attempted_at: string;
@@ -29,9 +38,9 @@ export interface Look {
   evidence: unknown;
 }
 
-/** What a look found, as `settle_looks` takes it; nothing, and nothing proved by it, unless said. */
-export function finding(look: Pick<Look, 'id' | 'claim_id' | 'over_seconds'>, found: object = {}) {
-  const { id, claim_id, over_seconds } = look;
+/** What a check found, as `settle_findings` takes it; nothing, and nothing proved by it, unless said. */
+export function finding(row: Pick<Unknown, 'id' | 'claim_id' | 'over_seconds'>, found: object = {}) {
+  const { id, claim_id, over_seconds } = row;
   const nothing = { proofs: [], doubts: [], absent_after_seconds: null, text: 'nothing', failed: false };
   return { id, claim_id, over_seconds, ...nothing, ...found };
 }
@@ -82,39 +91,31 @@ export function exchanges(database: TestDatabase) {
       };
       const exchange = async (
         call: {
-          claimId?: string;
           seq?: number;
           outcomes?: object;
           want?: number | null;
-          close?: string;
+          close?: boolean;
           report?: object;
-          looks?: number;
         } = {},
       ): Promise<Reply & { claimId: string }> => {
-        const claimId = call.claimId ?? crypto.randomUUID();
         const reply = (await database.rpc('exchange', {
-          p_tick: { ...tick, seq: call.seq, looks: call.looks },
-          p_claim_id: claimId,
+          p_tick: tick,
+          p_seq: call.seq ?? null,
           p_outcomes: call.outcomes ?? {},
           p_want: call.want === undefined ? 0 : call.want,
-          p_close: call.close ?? 'no',
+          p_close: call.close ?? false,
           p_report: call.report ?? null,
           p_now: new Date(now).toISOString(),
         })) as Reply;
-        return { ...reply, claimId };
+        return { ...reply, claimId: reply.claim_id };
       };
       return {
         id: tick.id,
         exchange,
-        claim: (want = 100, claimId?: string) => exchange({ want, claimId }),
-        settle: (records: Outcome[], more: { want?: number; close?: string } = {}) =>
+        claim: (want = 100, seq?: number) => exchange({ want, seq }),
+        settle: (records: Outcome[], more: { want?: number; close?: boolean } = {}) =>
           exchange({ outcomes: { records }, ...more }),
-        /** Asks for unknown rows to look at. */
-        look: (most = 100) => exchange({ looks: most, close: 'if_drained' }),
-        /** Brings what looks found. */
-        tell: (looks: object[], more: { want?: number; close?: string } = {}) =>
-          exchange({ outcomes: { looks }, ...more }),
-        close: () => exchange({ close: 'yes' }),
+        close: () => exchange({ close: true }),
       };
     },
     /** Claims and settles one row at a time until none is given, answering the ids in order. */
@@ -144,23 +145,36 @@ export function exchanges(database: TestDatabase) {
         const outcome = row.id === id ? 'unknown' : 'release';
         return { id: row.id, claim_id: claimId, outcome, error: 'no answer in time' };
       });
-      await tick.settle(records, { close: 'yes' });
+      await tick.settle(records, { close: true });
       return { id, claim_id: claimId };
     },
-    /** What a tick that only looks is given to look at. */
-    async handOut(changes: Record<string, unknown> = {}, most = 100): Promise<Look[]> {
-      const tick = this.tick({ looks_only: true, ...changes });
-      const { looks } = await tick.look(most);
-      await tick.close();
-      return looks;
+    /** Takes unknown rows whose check is due. */
+    async takeUnknown({
+      queue = 'dm_queue',
+      providers = ['unipile', 'whatsapp_cloud'],
+      leaseSeconds = 90,
+      want = 100 as number | null,
+    } = {}): Promise<Unknown[]> {
+      return database.rpc('take_unknown', {
+        p_queue: queue,
+        p_providers: providers,
+        p_lease_seconds: leaseSeconds,
+        p_want: want,
+        p_now: new Date(now).toISOString(),
+      }) as Promise<Unknown[]>;
     },
     /** Brings findings, and answers what they came to. */
-    async tell(looks: object[]): Promise<Reply['resolved']> {
-      return (await this.tick({ looks_only: true }).tell(looks, { close: 'yes' })).resolved;
+    async settleFindings(findings: object[], queue = 'dm_queue', callMs = 60_000): Promise<Checked> {
+      return database.rpc('settle_findings', {
+        p_queue: queue,
+        p_findings: findings,
+        p_call_ms: callMs,
+        p_now: new Date(now).toISOString(),
+      }) as Promise<Checked>;
     },
-    /** Hands out what there is to look at, and tells of each what `found` says. */
-    async look(found: (look: Look) => object | undefined): Promise<Reply['resolved']> {
-      return this.tell((await this.handOut()).map((one) => finding(one, found(one))));
+    /** Checks each unknown row that is due, and finds of it what `found` says. */
+    async check(found: (row: Unknown) => object | undefined): Promise<Checked> {
+      return this.settleFindings((await this.takeUnknown()).map((one) => finding(one, found(one))));
     },
     async receive(receipts: object[], provider = 'whatsapp_cloud') {
       const p_now = new Date(now).toISOString();

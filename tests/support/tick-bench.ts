@@ -3,6 +3,7 @@ import { silentLog } from '../../lib/engine/log';
 import type { Outcome } from '../../lib/engine/outcome';
 import type { OverlapLock } from '../../lib/engine/overlap-lock';
 import type { PerformContext, Queue } from '../../lib/engine/queue';
+import { type ReconcileReport, reconcile } from '../../lib/engine/reconcile';
 import { type TickOptions, tick } from '../../lib/engine/tick';
 import { queueStore } from '../../lib/store/queue-store';
 import type { Rpc } from '../../lib/store/rpc';
@@ -74,6 +75,14 @@ export function tickBench(database: TestDatabase, start?: string) {
         },
         { deps: null, limitMs: 60_000, clockName: 'test', ...rest },
       );
+    },
+    /** A call of the reconcile endpoint. */
+    reconcile(
+      queue: Queue<TestRow, null, unknown>,
+      options: Partial<Parameters<typeof reconcile>[2]> = {},
+    ): Promise<ReconcileReport> {
+      const ports = { store: queueStore(rpc, clock.date), clock, log: silentLog };
+      return clock.run(reconcile(queue, ports, { deps: null, limitMs: 60_000, ...options }));
     },
     /** `count` due messages, `each` of one account, oldest first. */
     async addDms(count: number, { accounts = count, dailyLimit = 1_000 } = {}) {

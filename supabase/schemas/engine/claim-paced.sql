@@ -1,6 +1,6 @@
 -- Judges these accounts, which the caller has locked, and takes a row of each that may go, p_want at most; an account that has a row beyond
 -- that stays as it is. Each account is looked up by its key: the planner knows nothing of the arrays, and would hash all of them.
-insert into punctual.templates (verb, has_accounts, text) values ('claim', true, $template$
+insert into punctual.templates (verb, kinds, text) values ('claim', '{accounts}', $template$
 create function {function}(p_accounts uuid[], p_ready timestamptz[], p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz)
 returns json[]
 language plpgsql {keeps_plan} as $$
@@ -9,8 +9,7 @@ declare
 begin
   with candidate as materialized (
       select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.held,
-             greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, json_build_object(
-               'id', a.id, 'provider', a.provider, 'provider_account_id', a.provider_account_id, 'name', a.name) as account
+             greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, {account_summary} as account
         from unnest(p_accounts, p_ready) c (account_id, ready_at)
        cross join lateral (select x.* from punctual.pace x where x.queue = {queue} and x.account_id = c.account_id limit 1) p
        cross join lateral (select x.* from punctual.accounts x where x.id = c.account_id limit 1) a

@@ -1,6 +1,6 @@
 -- Due rows that are claimable, the best priority first, then the oldest. Level by level: rows of a better priority that are not yet due never
 -- stand in the way of the scan. As an array: the planner takes a limit it does not know for a tenth of the table, and would join all of it.
-insert into punctual.templates (verb, has_accounts, text) values ('claim', false, $template$
+insert into punctual.templates (verb, kinds, text) values ('claim', '{plain}', $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns json[]
 language plpgsql {keeps_plan} as $$
 declare
@@ -18,7 +18,7 @@ begin
   return v_rows;
 end
 $$
-$template$), ('claim_one', false, $template$
+$template$), ('claim_one', '{plain}', $template$
 create function {function}(p_id text, p_partition text, p_claim_id uuid, p_lease_until timestamptz, p_now timestamptz) returns json[]
 language plpgsql {keeps_plan} as $$
 declare
@@ -36,7 +36,7 @@ $$
 $template$),
 -- Rows that were dead before p_before, for somebody who asked for it: each has one attempt more, the longest dead first. One that comes back
 -- unstarted is pending then, in its own partition.
-('claim_dead', false, $template$
+('claim_dead', '{plain}', $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
 returns json[]
 language plpgsql {keeps_plan} as $$
@@ -64,9 +64,6 @@ language plpgsql set search_path = '' as $$
 declare
   v_rows json[];
 begin
-  if q.source = 'pgmq' then
-    return array(select m::json from jsonb_array_elements(punctual.claim_messages(q, p_partition, p_claim_id, p_want, p_lease_until, p_now)) m);
-  end if;
   if p_only is null then
     execute format('select punctual.%I($1, $2, $3, $4, $5)', q.name || '.claim') into v_rows using p_partition, p_claim_id, p_want, p_lease_until, p_now;
   else

@@ -8,7 +8,7 @@ begin
   if not punctual.has_rows(q, 'has_overdue', p_now) then return 0; end if;
   return punctual.update_rows(q,
     case when q.delivery = 'at-most-once' then
-           punctual.render_sql(q, '{status} = %L, finished_at = $2, reconcile_at = punctual.next_look_at(0, $2), '
+           punctual.render_sql(q, '{status} = %L, finished_at = $2, reconcile_at = punctual.next_check_at(0, $2), '
                   'reconcile = punctual.begin_reconcile(%L, to_jsonb(t.*), t.lease_expires_at)', q.unknown_word, q.name)
          else punctual.render_sql(q, '{status} = (case when t.attempts >= coalesce(t.max_attempts, %1$s) then %2$L else %3$L end)::%4$s, '
                      -- To within a second, another for each as well: those that are run again come in the order of it.

@@ -1,4 +1,4 @@
-insert into punctual.templates (verb, has_accounts, text) values ('due_accounts', true, $template$
+insert into punctual.templates (verb, kinds, text) values ('due_accounts', '{accounts}', $template$
 create function {function}(p_now timestamptz, out accounts uuid[], out rows integer)
 language plpgsql stable {keeps_plan} as $$
 begin
@@ -8,7 +8,7 @@ end
 $$
 $template$),
 -- Of these accounts, those that have a row that they could send and are not known to. The look locks nothing.
-('awake', true, $template$
+('awake', '{accounts}', $template$
 create function {function}(p_accounts uuid[], p_now timestamptz, out accounts uuid[], out dues timestamptz[])
 language plpgsql stable {keeps_plan} as $$
 begin

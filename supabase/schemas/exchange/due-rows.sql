@@ -40,7 +40,6 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_count integer;
 begin
-  if q.source = 'pgmq' then return punctual.count_due_messages(q, p_partition, p_now); end if;
   execute format('select punctual.%I($1, $2)', q.name || '.count_due') into v_count using p_partition, p_now;
   return v_count;
 end
@@ -51,7 +50,6 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_at timestamptz;
 begin
-  if q.source = 'pgmq' then return punctual.first_due_message_at(q, p_partition, p_past, p_now); end if;
   execute format('select punctual.%I($1, $2)', q.name || case when p_past then '.first_due_at' else '.next_due_at' end)
   into v_at using p_partition, p_now;
   return v_at;

@@ -5,10 +5,12 @@ create type punctual.call as (
   tick punctual.ticks,
   -- The tick's first.
   is_new boolean,
-  -- Its number. One that is not above the tick's last came late or is repeated: it claims nothing, and what it brings besides outcomes was taken.
+  -- The call's number. A call whose number is not above the tick's latest came late or is repeated: it claims nothing new.
   seq integer,
-  -- The claim of the exchange that it repeats: {claim_id, lease_expires_at}.
-  repeated jsonb,
+  -- It bears the tick's latest number again: it answers the rows that still run under that claim.
+  is_repeated boolean,
+  -- Of the rows that this call claims. Made of the tick's id and the number, so that it names both.
+  claim_id uuid,
   -- Why the partition starts nothing.
   paused text,
   -- Those that are configured, for queues with accounts.
@@ -18,7 +20,7 @@ create type punctual.call as (
 );
 
 -- What the settings of the session say of this call, and whether it can be worked on at all.
-create function punctual.begin_call(p_tick jsonb, p_close text) returns void
+create function punctual.begin_call(p_tick jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin
   perform set_config('punctual.settles', p_tick->>'queue', true);
@@ -29,37 +31,30 @@ begin
   if (p_tick->>'limit_seconds')::double precision is null then
     raise exception 'the tick names no limit_seconds' using errcode = '22023';
   end if;
-  if p_close not in ('no', 'if_drained', 'yes') then
-    raise exception 'p_close is "%"', p_close using errcode = '22023';
-  end if;
 end
 $$;
 
 -- Step 1: opens the tick, and locks what the call needs of it before all else.
-create function punctual.open_call(p_tick jsonb, p_claim_id uuid, p_want integer, p_now timestamptz) returns punctual.call
+create function punctual.open_call(p_tick jsonb, p_seq integer, p_claims boolean, p_now timestamptz) returns punctual.call
 language plpgsql set search_path = '' as $$
 declare
-  q punctual.queues := punctual.read_queue(p_tick->>'queue');
-  v_asked_for text := p_tick->>'asked_for';
+  q punctual.queues;
   v_partition punctual.partitions;
   v_opened record;
   c punctual.call;
 begin
+  perform punctual.begin_call(p_tick);
+  q := punctual.read_queue(p_tick->>'queue');
   select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = p_tick->>'partition';
   if not found then
     raise exception 'the queue % has no partition "%"', q.name, p_tick->>'partition'
       using errcode = 'PT404', hint = 'Insert it into punctual.partitions.';
   end if;
-  if v_asked_for is not null and (v_asked_for not in ('pending', 'dead') or q.account_column is not null or q.source <> 'table'
-     -- What waits for something has a way back of its own.
-     or (v_asked_for = 'dead' and q.waits_column is not null)) then
-    raise exception 'rows of % that are % cannot be asked for', q.name, v_asked_for
-      using errcode = '22023', hint = 'Only pending or dead rows can, of a queue that has a table and no accounts.';
-  end if;
+  perform punctual.require_askable(q, p_tick->>'asked_for');
   select o.tick, o.is_new into v_opened from punctual.open_tick(q, v_partition, p_tick, p_now) o;
   c.tick := v_opened.tick;
   c.is_new := v_opened.is_new;
-  if (v_partition.max_running is not null or v_partition.wakes_from is not null) and p_want is distinct from 0 then
+  if (v_partition.max_running is not null or v_partition.wakes_from is not null) and p_claims then
     select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_partition.partition for no key update;
   end if;
   -- Who held the ledger while we waited may have paused the queue: see after_restore.
@@ -67,8 +62,9 @@ begin
   c.queue := q;
   c.partition := v_partition;
   c.now := coalesce(p_now, clock_timestamp());
-  c.seq := coalesce((p_tick->>'seq')::integer, (c.tick).last_seq + 1);
-  c.repeated := (select r from jsonb_array_elements((c.tick).claims) r where r->>'claim_id' = p_claim_id::text);
+  c.seq := coalesce(p_seq, (c.tick).last_seq + 1);
+  c.is_repeated := c.seq = (c.tick).last_seq;
+  c.claim_id := punctual.claim_id_of(c.tick, c.seq);
   c.paused := case when v_partition.paused_at <= c.now then coalesce(v_partition.paused_reason, 'the partition is paused')
                    when q.paused_at <= c.now then coalesce(q.paused_reason, 'the queue is paused') end;
   c.providers := array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]')));
@@ -78,11 +74,36 @@ begin
 end
 $$;
 
+-- Raises where rows of this state cannot be asked for.
+create function punctual.require_askable(q punctual.queues, p_asked_for text) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  if p_asked_for is null
+     or (p_asked_for in ('pending', 'dead') and q.account_column is null and q.source = 'table'
+         -- What waits for something has a way back of its own.
+         and (p_asked_for = 'pending' or q.waits_column is null)) then return; end if;
+  raise exception 'rows of % that are % cannot be asked for', q.name, p_asked_for
+    using errcode = '22023', hint = 'Only pending or dead rows can, of a queue that has a table and no accounts.';
+end
+$$;
+
+-- The id of a claim: the tick's, with the number of the exchange as its first eight digits. See tick_of_claim.
+create function punctual.claim_id_of(p_tick punctual.ticks, p_seq integer) returns uuid
+language sql immutable set search_path = '' as $$
+  select overlay(p_tick.id::text placing lpad(to_hex(p_seq), 8, '0') from 1)::uuid
+$$;
+
+-- The tick, still open, that claimed under this id.
+create function punctual.tick_of_claim(p_queue text, p_claim_id uuid) returns punctual.ticks
+language sql stable set search_path = '' as $$
+  select * from punctual.ticks t where t.queue = p_queue and t.closed_at is null and right(t.id::text, 27) = right(p_claim_id::text, 27) limit 1
+$$;
+
 -- Whether it is the tick's next exchange: neither late nor repeated.
 create function punctual.is_next(c punctual.call) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin
-  return c.repeated is null and c.seq > (c.tick).last_seq;
+  return c.seq > (c.tick).last_seq;
 end
 $$;
 

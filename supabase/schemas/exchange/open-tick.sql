@@ -15,7 +15,6 @@ create function punctual.open_tick(
 language plpgsql set search_path = '' as $$
 declare
   v_max integer := coalesce(p_partition.max_ticks, q.max_ticks);
-  v_looks_only boolean := coalesce((p_tick->>'looks_only')::boolean, false);
   v_asked_for text := p_tick->>'asked_for';
   v_now timestamptz;
   v_live integer;
@@ -36,22 +35,22 @@ begin
                      and d.closed_at is null and d.deadline_at <= v_now for no key update skip locked);
   select count(*) into v_live from punctual.ticks t
    where t.queue = q.name and t.partition = p_partition.partition and t.closed_at is null and t.admitted and t.deadline_at > v_now
-     -- One that only looks stands in nobody's way, but its like's; one that somebody asked for in nobody's.
-     and t.looks_only = v_looks_only and t.asked_for is null;
+     -- One that somebody asked for stands in nobody's way.
+     and t.asked_for is null;
 
-  insert into punctual.ticks as t (id, queue, partition, clock, path, schedule, slot, lap, chain, looks_only, asked_for, step, duplicate, admitted, started_at, deadline_at)
+  insert into punctual.ticks as t (id, queue, partition, clock, path, schedule, slot, lap, chain, asked_for, step, duplicate, admitted, started_at, deadline_at)
   values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'clock', 'http'), p_tick->>'path', p_tick->>'schedule',
-          (p_tick->>'slot')::timestamptz, coalesce((p_tick->>'lap')::integer, 0), coalesce(p_tick->>'chain', p_tick->>'id')::uuid, v_looks_only, v_asked_for,
+          (p_tick->>'slot')::timestamptz, coalesce((p_tick->>'lap')::integer, 0), coalesce(p_tick->>'chain', p_tick->>'id')::uuid, v_asked_for,
           case when coalesce(p_partition.adaptive, q.adaptive) then punctual.adaptive_step(q, p_partition.partition, v_now) end,
           exists (select from punctual.ticks s where s.queue = q.name and s.partition = p_partition.partition and not s.duplicate
-                     and s.looks_only = v_looks_only and s.asked_for is not distinct from v_asked_for
+                     and s.asked_for is not distinct from v_asked_for
                      and s.slot = (p_tick->>'slot')::timestamptz and s.lap = coalesce((p_tick->>'lap')::integer, 0)
                      -- Two clocks may name the same instant, and one may have two entries for it.
                      and s.clock = coalesce(p_tick->>'clock', 'http') and coalesce(s.path, '') = coalesce(p_tick->>'path', '')),
           v_asked_for is not null or (v_live < v_max and (p_tick->>'lock' is distinct from 'held' or v_max > 1)),
           v_now, v_now + make_interval(secs => (p_tick->>'limit_seconds')::double precision))
   returning t.* into tick;
-  if not v_looks_only and v_asked_for is null then
+  if v_asked_for is null then
     update punctual.partitions p set last_tick_at = v_now where p.queue = q.name and p.partition = p_partition.partition;
   end if;
   is_new := true;

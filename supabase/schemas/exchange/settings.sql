@@ -2,7 +2,7 @@
 create function punctual.adaptive_settings(p_step integer, out batch_limit integer, out concurrency integer)
 language sql immutable set search_path = '' as $$
   select s.batch_limit, s.concurrency from (values (0, 20, 3), (1, 30, 5), (2, 40, 7), (3, 50, 10)) s (step, batch_limit, concurrency)
-   where s.step = least(3, greatest(0, p_step))
+   where s.step = least(3, greatest(0, p_step)) and p_step is not null
 $$;
 
 -- The step for a tick that begins: what the backlog calls for, less one for each of the last three ticks of ten minutes that met a limit.
@@ -20,22 +20,39 @@ begin
 end
 $$;
 
--- The settings in force for a tick: the partition's own, else the backlog's where the queue follows it, else the queue's.
-create function punctual.settings_of(
-  q punctual.queues, p_partition punctual.partitions, p_tick punctual.ticks,
-  out batch_limit integer, out concurrency integer, out timeout_seconds integer, out budget_seconds integer)
+-- The settings in force for a tick.
+create type punctual.tick_settings as (
+  delivery text,
+  batch_limit integer,
+  concurrency integer,
+  timeout_seconds integer,
+  budget_seconds integer,
+  lease_seconds double precision,
+  max_ticks integer,
+  max_laps integer,
+  backoff_base_seconds integer,
+  backoff_cap_seconds integer
+);
+
+-- The partition's own, else the backlog's where the queue follows it, else the queue's. p_settled: a limit that the tick has just met takes effect
+-- at once; p_asked_limit: the batch limit of rows that somebody asked for.
+create function punctual.settings_of(c punctual.call, p_settled jsonb, p_asked_limit integer) returns punctual.tick_settings
 language plpgsql stable set search_path = '' as $$
+declare
+  q punctual.queues := c.queue;
+  p punctual.partitions := c.partition;
+  v_has_met_limit boolean := (c.tick).limited + (p_settled->>'limited')::integer > 0;
+  v_adaptive record;
 begin
-  batch_limit := q.batch_limit;
-  concurrency := q.concurrency;
-  if p_tick.step is not null then
-    -- A limit that this very tick has met takes effect at once.
-    select a.batch_limit, a.concurrency into batch_limit, concurrency
-      from punctual.adaptive_settings(p_tick.step - (p_tick.limited > 0)::integer) a;
-  end if;
-  batch_limit := coalesce(p_partition.batch_limit, batch_limit);
-  concurrency := coalesce(p_partition.concurrency, concurrency);
-  timeout_seconds := coalesce(p_partition.timeout_seconds, q.timeout_seconds);
-  budget_seconds := coalesce(p_partition.budget_seconds, q.budget_seconds);
+  select * into v_adaptive from punctual.adaptive_settings((c.tick).step - v_has_met_limit::integer);
+  return (
+    q.delivery,
+    coalesce(p_asked_limit, p.batch_limit, v_adaptive.batch_limit, q.batch_limit),
+    coalesce(p.concurrency, v_adaptive.concurrency, q.concurrency),
+    coalesce(p.timeout_seconds, q.timeout_seconds),
+    coalesce(p.budget_seconds, q.budget_seconds),
+    extract(epoch from c.lease_until - c.now),
+    coalesce(p.max_ticks, q.max_ticks), q.max_laps,
+    q.backoff_base_seconds, q.backoff_cap_seconds)::punctual.tick_settings;
 end
 $$;

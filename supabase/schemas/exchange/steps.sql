@@ -1,21 +1,24 @@
--- Step 2: outcomes, the rows of claims whose answer never arrived among them, and how far rows are. Answers as settle_outcomes does.
+-- Step 2: outcomes, and how far rows are. Answers as settle_outcomes does.
 create function punctual.settle_call(c punctual.call, p_outcomes jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
-declare
-  v_records jsonb := coalesce(p_outcomes->'records', '[]');
-  v_claim jsonb;
 begin
-  for v_claim in
-    select r from jsonb_array_elements((c.tick).claims) r where coalesce(p_outcomes->'release_claims', '[]') ? (r->>'claim_id')
-  loop
-    v_records := v_records || punctual.list_claimed(c.queue, v_claim, 'releases');
-  end loop;
   perform punctual.note_progress(c.queue, p_outcomes->'progress');
-  return punctual.settle_outcomes(c.queue, jsonb_build_object('done', coalesce(p_outcomes->'done', '[]'), 'records', v_records), c.now);
+  return punctual.settle_outcomes(c.queue, p_outcomes, c.now);
 end
 $$;
 
--- Step 3, with sweep: what a new tick makes use of before it claims: what providers told, and what the queue's own function has to do.
+-- Step 3: what a new tick does first, and rows that no tick is going to finish any more: in a paused queue, too, since what died there is not to
+-- look as if it still ran. Answers how many rows it took from ticks that died.
+create function punctual.sweep_call(c punctual.call, p_want integer) returns integer
+language plpgsql set search_path = '' as $$
+begin
+  if not punctual.may_claim(c) then return 0; end if;
+  if c.is_new then perform punctual.arrive(c); end if;
+  return case when p_want > 0 then punctual.sweep(c.queue, c.now) else 0 end;
+end
+$$;
+
+-- Makes use of what providers told, and does what the queue's own function has to do before a tick claims.
 create function punctual.arrive(c punctual.call) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -33,40 +36,104 @@ begin
 end
 $$;
 
--- Step 4: up to p_want rows. `more`: there is work that it has not come to.
-create function punctual.claim_call(c punctual.call, p_claim_id uuid, p_want integer, out rows json[], out more boolean)
+-- The rows that a call answers. more: there is work that it has not come to.
+create type punctual.claimed as (rows json[], more boolean);
+
+-- Step 4: claims up to p_want rows; a repeated call answers those of its claim that still run.
+create function punctual.claim_call(c punctual.call, p_want integer) returns punctual.claimed
+language plpgsql set search_path = '' as $$
+declare
+  v_claimed punctual.claimed := ('{}', false);
+begin
+  if c.is_repeated then
+    v_claimed.rows := punctual.list_claimed(c);
+  elsif p_want > 0 and c.paused is null and punctual.may_claim(c) then
+    v_claimed := case when (c.queue).account_column is null then (punctual.claim_plain(c, p_want), false)::punctual.claimed
+                      else punctual.claim_of_accounts(c, p_want) end;
+  end if;
+  v_claimed.rows := punctual.add_facts(c.queue, v_claimed.rows, c.now);
+  return v_claimed;
+end
+$$;
+
+-- Of a queue without accounts.
+create function punctual.claim_plain(c punctual.call, p_want integer) returns json[]
 language plpgsql set search_path = '' as $$
 declare
   q punctual.queues := c.queue;
-  v_partition punctual.partitions := c.partition;
-  v_asked_for text := (c.tick).asked_for;
+  p punctual.partitions := c.partition;
+  v_dead_before timestamptz := case when (c.tick).asked_for = 'dead' then punctual.asked_at(c.tick) end;
+begin
+  if p.max_running is not null then
+    return punctual.claim_limited_rows(q, p, c.claim_id, p_want, c.lease_until, v_dead_before, c.now);
+  end if;
+  if (c.tick).asked_for = 'dead' then
+    return punctual.claim_dead_rows(q, p.partition, c.claim_id, p_want, c.lease_until, v_dead_before, c.now);
+  end if;
+  return punctual.claim_rows(q, p.partition, c.claim_id, p_want, c.lease_until, c.now);
+end
+$$;
+
+-- Of a queue with accounts: first the accounts that got work while none was known are found, once a tick.
+create function punctual.claim_of_accounts(c punctual.call, p_want integer) returns punctual.claimed
+language plpgsql set search_path = '' as $$
+declare
+  q punctual.queues := c.queue;
+  p punctual.partitions := c.partition;
+  v_claimed punctual.claimed := ('{}', false);
   v_wakes_from uuid;
 begin
-  more := false;
-  if v_partition.max_running is not null and q.account_column is null then
-    rows := punctual.claim_limited_rows(q, v_partition, p_claim_id, p_want, c.lease_until,
-                                        case when v_asked_for = 'dead' then punctual.asked_at(c.tick) end, c.now);
-  elsif v_asked_for = 'dead' then
-    rows := punctual.claim_dead_rows(q, v_partition.partition, p_claim_id, p_want, c.lease_until, punctual.asked_at(c.tick), c.now);
-  elsif q.account_column is null then
-    rows := punctual.claim_rows(q, v_partition.partition, p_claim_id, p_want, c.lease_until, c.now);
-  else
-    rows := '{}';
-    if c.is_new or v_partition.wakes_from is not null then
-      v_wakes_from := punctual.wake_accounts(q, v_partition.wakes_from, c.now);
-      more := v_wakes_from is not null;
-      update punctual.partitions p set wakes_from = v_wakes_from
-       where p.queue = q.name and p.partition = v_partition.partition and p.wakes_from is distinct from v_wakes_from;
-      -- A few all the same: those that are not awake keep nobody waiting.
-      if punctual.is_call_over() then p_want := least(p_want, 50); end if;
-    end if;
-    if v_partition.max_running is not null then
-      p_want := least(p_want, (select o.most from punctual.partition_opening(q, v_partition, c.now) o));
-    end if;
-    if p_want > 0 then
-      select r.claimed, r.more or claim_call.more into rows, more from punctual.claim_paced_rows(q, p_claim_id, p_want, c.lease_until, c.providers, c.now) r;
-    end if;
+  if c.is_new or p.wakes_from is not null then
+    v_wakes_from := punctual.wake_accounts(q, p.wakes_from, c.now);
+    update punctual.partitions x set wakes_from = v_wakes_from
+     where x.queue = q.name and x.partition = p.partition and x.wakes_from is distinct from v_wakes_from;
+    -- A few all the same: those that are not awake keep nobody waiting.
+    if punctual.is_call_over() then p_want := least(p_want, 50); end if;
   end if;
+  if p.max_running is not null then
+    p_want := least(p_want, (select o.most from punctual.partition_opening(q, p, c.now) o));
+  end if;
+  if p_want > 0 then
+    select r.claimed, r.more into v_claimed from punctual.claim_paced_rows(q, c.claim_id, p_want, c.lease_until, c.providers, c.now) r;
+  end if;
+  v_claimed.more := v_claimed.more or v_wakes_from is not null;
+  return v_claimed;
+end
+$$;
+
+-- The rows that still run under the call's claim. Found by the index on leases: all rows of a claim bear the same one.
+create function punctual.list_claimed(c punctual.call) returns json[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_rows json[];
+begin
+  execute format('select punctual.%I($1, $2)', (c.queue).name || '.list_claimed') into v_rows using c.claim_id, (c.tick).lease_until;
+  return v_rows;
+end
+$$;
+insert into punctual.templates (verb, text) values ('list_claimed', $template$
+create function {function}(p_claim_id uuid, p_lease_until timestamptz) returns json[]
+language plpgsql stable {keeps_plan} as $$
+begin
+  return array(
+    select {claimed} from {table} t
+     where t.{status} = {running} and t.lease_expires_at = p_lease_until and t.claim_id = p_claim_id
+     order by t.priority, {due_at}, t.id);
+end
+$$
+$template$);
+
+-- Claimed rows with the facts that their queue's function knows of them.
+create function punctual.add_facts(q punctual.queues, p_rows json[], p_now timestamptz) returns json[]
+language plpgsql set search_path = '' as $$
+declare
+  v_facts jsonb;
+begin
+  if q.facts is null or cardinality(p_rows) = 0 then return p_rows; end if;
+  execute format('select %s($1, $2)', q.facts) into v_facts using array(select r->>'id' from unnest(p_rows) r), p_now;
+  if v_facts is null then return p_rows; end if;
+  return array(select case when v_facts ? (r->>'id') then (r::jsonb || jsonb_build_object('facts', v_facts->(r->>'id')))::json else r end
+                 from unnest(p_rows) with ordinality e (r, n) order by n);
 end
 $$;
 
@@ -86,48 +153,54 @@ begin
 end
 $$;
 
--- Step 5: what the call did, in the ledger. p_settled, p_looked: as settle_outcomes and settle_looks answer; p_claim: [{claim_id, lease_expires_at}],
--- null if it took no row; p_rows: how many it took; p_closes: it ends the tick, whose report is p_report. The tick wrote that before it knew how
--- this call would end; its counts and all that it is known by are columns.
+-- Step 5: what the call did, in the ledger, which alone counts. A call that answers no row closes the tick where p_close says so; p_report is
+-- what the tick says of itself beyond columns. It wrote that before it knew how this call would end.
 create function punctual.note_call(
-  c punctual.call, p_settled jsonb, p_looked jsonb, p_swept integer, p_claim jsonb, p_rows integer, p_closes boolean, p_report jsonb,
-  out tick punctual.ticks, out due integer, out next_due_in_ms bigint)
+  c punctual.call, p_settled jsonb, p_swept integer, p_claimed punctual.claimed, p_close boolean, p_report jsonb) returns punctual.ticks
 language plpgsql set search_path = '' as $$
 declare
-  v_outcome text;
+  t punctual.ticks := c.tick;
+  v_rows integer := cardinality(p_claimed.rows);
+  v_new integer := case when c.is_repeated then 0 else v_rows end;
 begin
-  if p_closes or (c.tick).closed_at is not null then
-    due := punctual.count_due(c.queue, (c.partition).partition, c.now);
-    next_due_in_ms := punctual.next_due_in_ms(c, due);
+  t.last_seq := greatest(t.last_seq, c.seq);
+  if v_new > 0 then t.lease_until := c.lease_until; end if;
+  t.claimed := t.claimed + v_new;
+  t.done := t.done + (p_settled->>'done')::integer;
+  t.retried := t.retried + (p_settled->>'retried')::integer;
+  t.again := t.again + (p_settled->>'again')::integer;
+  t.dead := t.dead + (p_settled->>'dead')::integer;
+  t.unknown := t.unknown + (p_settled->>'unknown')::integer;
+  t.released := t.released + (p_settled->>'released')::integer;
+  t.lost := t.lost + (p_settled->>'lost')::integer;
+  t.limited := t.limited + (p_settled->>'limited')::integer;
+  t.swept := t.swept + p_swept;
+  if t.closed_at is null and (not t.admitted or (v_rows = 0 and not p_claimed.more and (p_close or (c.is_new and c.paused is not null)))) then
+    t := punctual.closed_tick(c, t, p_report);
   end if;
-  if p_closes then
-    v_outcome := case when not (c.tick).admitted then 'skipped'
-                      when c.paused is not null and (c.tick).claimed + p_rows = 0 then 'paused'
-                      when (c.tick).claimed + p_rows = 0 and p_swept + (c.tick).swept = 0 and (c.tick).looked + (p_looked->>'looked')::integer = 0 then 'idle'
-                      else 'ran' end;
-  end if;
-  update punctual.ticks t set
-    claims = case when p_closes then '[]' when p_claim is null then t.claims else jsonb_path_query_array(p_claim || t.claims, '$[0 to 7]') end,
-    last_seq = greatest(t.last_seq, c.seq),
-    claimed = t.claimed + p_rows,
-    done = t.done + (p_settled->>'done')::integer,
-    retried = t.retried + (p_settled->>'retried')::integer,
-    again = t.again + (p_settled->>'again')::integer,
-    dead = t.dead + (p_settled->>'dead')::integer,
-    unknown = t.unknown + (p_settled->>'unknown')::integer,
-    released = t.released + (p_settled->>'released')::integer,
-    lost = t.lost + (p_settled->>'lost')::integer,
-    limited = t.limited + (p_settled->>'limited')::integer,
-    swept = t.swept + p_swept,
-    looked = t.looked + (p_looked->>'looked')::integer,
-    resolved = t.resolved + (p_looked->>'done')::integer + (p_looked->>'absent')::integer + (p_looked->>'dead')::integer,
-    closed_at = case when p_closes then c.now else t.closed_at end,
-    outcome = case when p_closes then v_outcome else t.outcome end,
-    report = case when not p_closes then t.report
-                  else p_report - array['queue', 'partition', 'tick', 'clock', 'slot', 'lap', 'chain', 'outcome', 'counts', 'duplicate']
-                       || jsonb_build_object('backlogDue', due, 'nextDueInMs', next_due_in_ms,
-                            'ended', case v_outcome when 'skipped' then null when 'paused' then 'paused' else p_report->>'ended' end) end
-   where t.id = (c.tick).id
-  returning t.* into tick;
+  update punctual.ticks x set
+    last_seq = t.last_seq, lease_until = t.lease_until, claimed = t.claimed, done = t.done, retried = t.retried, again = t.again, dead = t.dead,
+    unknown = t.unknown, released = t.released, lost = t.lost, limited = t.limited, swept = t.swept, closed_at = t.closed_at, outcome = t.outcome,
+    report = t.report
+   where x.id = t.id;
+  return t;
+end
+$$;
+
+-- The tick as it is closed.
+create function punctual.closed_tick(c punctual.call, t punctual.ticks, p_report jsonb) returns punctual.ticks
+language plpgsql stable set search_path = '' as $$
+declare
+  v_due integer := punctual.count_due(c.queue, t.partition, c.now);
+begin
+  t.closed_at := c.now;
+  t.outcome := case when not t.admitted then 'skipped'
+                    when c.paused is not null and t.claimed = 0 then 'paused'
+                    when t.claimed = 0 and t.swept = 0 then 'idle'
+                    else 'ran' end;
+  t.report := coalesce(p_report, '{}') - array['queue', 'partition', 'tick', 'clock', 'slot', 'lap', 'chain', 'outcome', 'counts', 'duplicate', 'checks']
+    || jsonb_build_object('backlogDue', v_due, 'nextDueInMs', punctual.next_due_in_ms(c, v_due),
+         'ended', case t.outcome when 'skipped' then null when 'paused' then 'paused' else p_report->>'ended' end);
+  return t;
 end
 $$;

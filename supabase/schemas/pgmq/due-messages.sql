@@ -1,5 +1,5 @@
 -- Messages that are visible now, counted to 1,000.
-create function punctual.count_due_messages(q punctual.queues, p_partition text, p_now timestamptz) returns integer
+create function punctual.count_due_messages(p_partition text) returns integer
 language plpgsql stable set search_path = '' as $$
 declare
   v_found record;
@@ -14,7 +14,7 @@ end
 $$;
 
 -- When the first message became visible (p_past), or will; null when there is none. Of those under a lease nobody needs to hear.
-create function punctual.first_due_message_at(q punctual.queues, p_partition text, p_past boolean, p_now timestamptz) returns timestamptz
+create function punctual.first_due_message_at(p_partition text, p_past boolean, p_now timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
   v_found record;

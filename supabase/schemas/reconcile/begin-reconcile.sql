@@ -29,7 +29,7 @@ end
 $$;
 
 -- When an unknown row is looked at next, after so many looks: in 30 s, then twice as long each time, an hour at most.
-create function punctual.next_look_at(p_looks integer, p_now timestamptz) returns timestamptz
+create function punctual.next_check_at(p_looks integer, p_now timestamptz) returns timestamptz
 language plpgsql immutable set search_path = '' as $$
 begin
   return p_now + make_interval(secs => least(3600, 30 * power(2, least(p_looks, 10))));

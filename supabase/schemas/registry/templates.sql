@@ -5,10 +5,10 @@
 -- that is made: the queue's, a dot, and the verb.
 create table punctual.templates (
   verb text not null,
-  -- Of queues that go through accounts, of those that do not, or of all: null.
-  has_accounts boolean,
+  -- The kinds of queue that it is for: see kind_of_queue.
+  kinds text[] not null default '{plain,accounts}',
   text text not null,
-  unique nulls not distinct (verb, has_accounts)
+  unique (verb, kinds)
 );
 
 -- SQL: `, column = what p_result (SQL, jsonb) says of it` for each result column.
@@ -38,9 +38,10 @@ $$;
 -- {take} {claimed}  what a claim sets, u being the row, and the row t as a claim answers it
 -- {outcome}       what becomes of an outcome o: a retry of an exhausted row is dead
 -- {retry_at} {set_results} {set_reconcile} {old_row} {old_due} {account_id} {pair} {late} {has_consequences}  parts of the settle
+-- {account_summary}  of the account a, for who performs its rows
+-- {check_is_due}  the unknown row t is to be checked, by one of p_providers
 -- {keeps_plan}    the settings of each of these functions: its plans are kept, and go by indexes
 -- {unfailed}      nothing of the row of the receipt r has failed for an hour
--- {of_providers}  the unknown row t is of one of p_providers
 create function punctual.words_of_queue(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -82,7 +83,7 @@ begin
                        case when q.account_column is null then 'true' else 'o.unreadable' end),
     'set_results', punctual.set_results(q, 'o.result'),
     'set_reconcile', case when q.delivery <> 'at-most-once' then '' else
-      ', reconcile_at = case when o.outcome = ''unknown'' then punctual.next_look_at(0, p_now) end, reconcile = case when o.outcome = ''unknown'' '
+      ', reconcile_at = case when o.outcome = ''unknown'' then punctual.next_check_at(0, p_now) end, reconcile = case when o.outcome = ''unknown'' '
       'then punctual.begin_reconcile({queue}, to_jsonb(t.*), coalesce(t.lease_expires_at, p_now)) else t.reconcile end' end,
     'old_row', case when q.after_settle is null then '' else 'cross join lateral (select x.{due} as due from {table} x where x.id = o.id limit 1) before' end,
     'old_due', case when q.after_settle is null then 'null::timestamptz' else 'before.due' end,
@@ -90,11 +91,13 @@ begin
     'late', case when q.delivery = 'at-most-once' then 't.reconcile ? ''late_proof''' else 'false' end,
     'has_consequences', case when q.account_column is null and q.after_settle is null then 'w.outcome in (''retry'', ''dead'', ''unknown'') or w.late' else 'true' end,
     'unfailed', punctual.unfailed_condition(q, 'r.row_id', 'p_now'),
-    'of_providers', case when q.account_column is null then ''
-         else 'and exists (select from punctual.accounts a where a.id = (t.reconcile->>''account_id'')::uuid and a.provider = any (p_providers))' end,
     'keeps_plan', 'set search_path = '''' set plan_cache_mode = force_generic_plan set enable_seqscan = off',
     'take', '{status} = {running}, attempts = u.attempts + 1, claim_id = p_claim_id, lease_expires_at = p_lease_until, claimed_at = p_now',
-    'claimed', 'json_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds, ''row'', row_to_json(t.*))');
+    'claimed', 'json_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds{claimed_account}, ''row'', row_to_json(t.*))',
+    'claimed_account', case when q.account_column is null then '' else ', ''account'', (select {account_summary} from punctual.accounts a where a.id = t.{account})' end,
+    'account_summary', 'json_build_object(''id'', a.id, ''provider'', a.provider, ''provider_account_id'', a.provider_account_id, ''name'', a.name)',
+    'check_is_due', 't.{status} = {unknown} and t.reconcile_at <= p_now and t.claim_id is not null and t.reconcile ? ''over_at''' || case when q.account_column is null then ''
+         else ' and exists (select from punctual.accounts a where a.id = (t.reconcile->>''account_id'')::uuid and a.provider = any (p_providers))' end);
 end
 $$;
 
@@ -117,19 +120,24 @@ begin
 end
 $$;
 
+-- plain: rows of a table; accounts: those that go through accounts; pgmq: messages of pgmq's.
+create function punctual.kind_of_queue(q punctual.queues) returns text
+language sql immutable set search_path = '' as $$
+  select case when q.source = 'pgmq' then 'pgmq' when q.account_column is null then 'plain' else 'accounts' end
+$$;
+
 -- Makes a queue's functions anew. add_queue does, and so does any change of what a queue is: see remake_functions. A migration that changes a
 -- template ends in: select punctual.make_functions(q) from punctual.queues q. They are the schema's owner's, whoever of its role called.
 create function punctual.make_functions(q punctual.queues) returns void
 language plpgsql set search_path = '' as $body$
 declare
   v_template punctual.templates;
-  v_words jsonb := punctual.words_of_queue(q);
+  v_words jsonb := case when q.source = 'table' then punctual.words_of_queue(q) else jsonb_build_object('queue', quote_literal(q.name)) end;
   v_name text;
 begin
   perform punctual.drop_functions(q.name);
-  if q.source <> 'table' then return; end if;
   for v_template in
-    select * from punctual.templates t where coalesce(t.has_accounts = (q.account_column is not null), true) order by t.verb
+    select * from punctual.templates t where punctual.kind_of_queue(q) = any (t.kinds) order by t.verb
   loop
     v_name := format('punctual.%I', q.name || '.' || v_template.verb);
     -- The body as a literal, since a word may be $$. Where a column of the table bears the name of a parameter, the parameter is meant.

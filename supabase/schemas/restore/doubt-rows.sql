@@ -26,7 +26,7 @@ begin
       doubted as (
         update %1$I.%2$I t set
           {status} = %6$L, claim_id = p.claim_id, claimed_at = case when p.was_pending then $2 else least(t.claimed_at, $2) end,
-          lease_expires_at = null, finished_at = case when p.was_pending then $4 else coalesce(t.finished_at, $4) end, reconcile_at = punctual.next_look_at(0, $4),
+          lease_expires_at = null, finished_at = case when p.was_pending then $4 else coalesce(t.finished_at, $4) end, reconcile_at = punctual.next_check_at(0, $4),
           last_error = format('the database went back to %%s: it may have been %%s since', $2, %9$L),
           reconcile = punctual.begin_reconcile(%8$L, to_jsonb(t.*) || jsonb_build_object('claim_id', coalesce(t.claim_id, p.claim_id)), $3)
             || jsonb_build_object('restored_to', $2,

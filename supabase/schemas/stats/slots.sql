@@ -11,7 +11,7 @@ language sql stable set search_path = '' set statement_timeout = '4s' set jit = 
            select * from punctual.ticks x
             where x.queue = q.name and x.started_at > coalesce(p_now, clock_timestamp()) - interval '49 hours'
               and x.slot is not null and x.path is not null and x.schedule is not null
-              and x.lap = 0 and not x.looks_only and x.asked_for is null) t
+              and x.lap = 0 and x.asked_for is null) t
      group by t.clock, t.path, t.schedule, t.slot, t.chain),
   slots as (
     select c.clock, c.path, c.schedule, c.slot, min(c.at) as at, count(*) as deliveries, bool_or(c.ran) as ran

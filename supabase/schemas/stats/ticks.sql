@@ -6,7 +6,7 @@ language sql stable set search_path = '' as $$
            'slot', t.slot, 'lap', t.lap, 'chain', t.chain, 'started_at', t.started_at, 'closed_at', t.closed_at,
            'outcome', case when t.closed_at is not null then t.outcome when t.deadline_at > p_now then 'running' else 'died' end,
            'duplicate', t.duplicate, 'claimed', t.claimed, 'done', t.done, 'retried', t.retried, 'again', t.again, 'dead', t.dead,
-           'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept, 'looked', t.looked, 'resolved', t.resolved, 'looks_only', t.looks_only,
+           'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept,
            'asked_for', t.asked_for,
            'report', t.report)
            order by t.started_at desc), '[]')
