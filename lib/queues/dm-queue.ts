@@ -7,8 +7,8 @@ import {
   type PerformContext,
   type ReconcileContext,
 } from '../engine/queue';
+import { ProviderError } from '../net/http';
 import { bodyLimits } from '../providers/body-limits';
-import { ProviderError } from '../providers/http';
 import { type Unipile, unipile, unipileMaxLateMs } from '../providers/unipile';
 import type { UnipileOptions } from '../providers/unipile-api';
 import { type WhatsappCloud, whatsappCloud } from '../providers/whatsapp-cloud';

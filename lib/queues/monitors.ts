@@ -1,15 +1,15 @@
 import { z } from 'zod';
 import { again } from '../engine/outcome';
 import { defineQueue } from '../engine/queue';
-import { type Canaries, canaries, hasName, namedCanaries } from '../providers/canaries';
-import { dnsResolver } from '../providers/dns-resolver';
-import { httpCheck } from '../providers/http-check';
-import type { ConnectOptions } from '../providers/open-connection';
-import { type AddressGuard, addressGuard } from '../providers/public-address';
-import type { CheckResult } from '../providers/run-check';
-import { readStatuses } from '../providers/status-ranges';
-import { tcpCheck } from '../providers/tcp-check';
-import { tlsCheck } from '../providers/tls-check';
+import { type Canaries, canaries, hasName, namedCanaries } from '../net/checks/canaries';
+import { httpCheck } from '../net/checks/http-check';
+import type { ConnectOptions } from '../net/checks/open-connection';
+import type { CheckResult } from '../net/checks/run-check';
+import { readStatuses } from '../net/checks/status-ranges';
+import { tcpCheck } from '../net/checks/tcp-check';
+import { tlsCheck } from '../net/checks/tls-check';
+import { dnsResolver } from '../net/dns-resolver';
+import { type AddressGuard, addressGuard } from '../net/public-address';
 
 /** Without these nobody could say when it is due again. */
 const row = z.looseObject({ interval_seconds: z.number().positive() });

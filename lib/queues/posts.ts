@@ -7,13 +7,13 @@ import {
   type PerformContext,
   type ReconcileContext,
 } from '../engine/queue';
+import { fetchMedia, type Media } from '../net/media';
+import { addressGuard } from '../net/public-address';
+import { within } from '../net/within';
 import { postLimits } from '../providers/body-limits';
-import { fetchMedia, type Media } from '../providers/media';
-import { addressGuard } from '../providers/public-address';
 import { unipileMaxLateMs } from '../providers/unipile';
 import type { UnipileOptions } from '../providers/unipile-api';
 import { type UnipilePosts, unipilePosts } from '../providers/unipile-posts';
-import { within } from '../providers/within';
 import { judgePosts, type OtherRow, postDoubtMs } from './judge-posts';
 
 const row = z.object({
@@ -41,7 +41,7 @@ const others = z.array(
 
 export interface PostProviders {
   unipile: UnipilePosts;
-  /** As `fetchMedia` of lib/providers/media.ts, from where media may be fetched. */
+  /** As `fetchMedia` of lib/net/media.ts, from where media may be fetched. */
   fetchMedia(urls: string[], signal: AbortSignal): Promise<Media[]>;
   /** How late after its attempt a post can still show up in its account's list. */
   unipileMaxLateMs: number;

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import pLimit from 'p-limit';
-import { refusalOf } from '../providers/refusal-of';
+import { refusalOf } from '../net/refusal-of';
 import { type MonitorEnv, monitorGuard } from '../queues/monitors';
 
 /** Why a monitor's address must not be asked; null where it may, or nobody could tell in time. */

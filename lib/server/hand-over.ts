@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { readAnswerBody } from '../providers/answer-body';
+import { readAnswerBody } from '../net/answer-body';
 import type { CronCall } from './cron-call';
 import type { ServerEnv } from './env';
 

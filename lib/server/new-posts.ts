@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type AddressGuard, addressGuard } from '../providers/public-address';
+import { type AddressGuard, addressGuard } from '../net/public-address';
 import type { Rpc } from '../store/rpc';
 import type { FieldError } from './field-error';
 import { instant } from './instant';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import type { AddressGuard } from '../net/public-address';
 import { postLimits } from '../providers/body-limits';
-import type { AddressGuard } from '../providers/public-address';
 import { atMost } from './at-most';
 import { storableText } from './storable-text';
 

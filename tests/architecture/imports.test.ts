@@ -8,12 +8,13 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Of ours, what each layer may import besides its own files. Layers that are not named here (scripts, tests, …) may import anything. */
 const mayImport: Record<string, string[]> = {
   engine: [],
-  providers: [],
+  net: [],
+  providers: ['net'],
   jobs: ['engine'],
-  queues: ['engine', 'providers', 'jobs'],
+  queues: ['engine', 'net', 'providers', 'jobs'],
   store: ['engine'],
   locks: ['engine'],
-  server: ['engine', 'providers', 'jobs', 'queues', 'store', 'locks'],
+  server: ['engine', 'net', 'providers', 'jobs', 'queues', 'store', 'locks'],
   app: ['server', 'queues'],
   worker: ['server', 'queues'],
   sandbox: [],

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { unipile } from '../../lib/providers/unipile';
 import { whatsappCloud } from '../../lib/providers/whatsapp-cloud';
 import { type DmProviders, dmQueue } from '../../lib/queues/dm-queue';
-import { httpAnswer, loopback } from '../providers/loopback';
+import { httpAnswer, loopback } from '../net/loopback';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 import { tickBench } from '../support/tick-bench';
 

@@ -272,7 +272,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the answer that refused a row',
     guarantee: 'a refused row keeps what the provider answered',
-    file: 'lib/providers/http.ts',
+    file: 'lib/net/http.ts',
     find: `reading.detail ?? (reading.kind === 'rejected' ? answer.text : '')`,
     replace: 'reading.detail',
   },
@@ -370,7 +370,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'no answer from the cache',
     guarantee: 'what a cache answers proves no absence',
-    file: 'lib/providers/http.ts',
+    file: 'lib/net/http.ts',
     find: `        cache: 'no-store',`,
     replace: '',
   },
@@ -384,7 +384,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'a wait that is not to be believed',
     guarantee: 'a limit of the network behind Unipile makes the account rest longer each time',
-    file: 'lib/providers/http.ts',
+    file: 'lib/net/http.ts',
     find: `reading.retryAfterSeconds === null ? null : (told ?? reading.retryAfterSeconds)`,
     replace: 'told ?? reading.retryAfterSeconds',
   },

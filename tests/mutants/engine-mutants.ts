@@ -338,7 +338,7 @@ export const engineMutants: Mutant[] = [
   {
     name: 'an answer in another form',
     guarantee: 'an answer of something else than the provider is no refusal of the row',
-    file: 'lib/providers/http.ts',
+    file: 'lib/net/http.ts',
     find: 'if (own === null) {',
     replace: 'if (false) {',
   },

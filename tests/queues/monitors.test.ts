@@ -2,10 +2,10 @@ import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../lib/engine/log';
-import { canaries } from '../../lib/providers/canaries';
-import { dnsResolver } from '../../lib/providers/dns-resolver';
+import { canaries } from '../../lib/net/checks/canaries';
+import { dnsResolver } from '../../lib/net/dns-resolver';
 import { type MonitorDeps, monitors } from '../../lib/queues/monitors';
-import { httpAnswer, loopback } from '../providers/loopback';
+import { httpAnswer, loopback } from '../net/loopback';
 import { type DnsServer, startDnsServer } from '../support/dns-server';
 import { sites, testAuthority } from '../support/sites';
 

@@ -9,7 +9,7 @@ import { queueStore } from '../../lib/store/queue-store';
 import { splitStatements } from '../../lib/store/sql-statements';
 import { freeTrials } from '../fixtures/free-trials/free-trials';
 import { GET, maxDuration, POST } from '../fixtures/free-trials/route';
-import { httpAnswer, loopback } from '../providers/loopback';
+import { httpAnswer, loopback } from '../net/loopback';
 import { exchanges } from '../support/exchanges';
 import { assertProperty } from '../support/property';
 import { registryShape, tableShape } from '../support/table-shape';

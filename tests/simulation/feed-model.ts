@@ -1,5 +1,5 @@
-import { ProviderError } from '../../lib/providers/http';
-import type { Media } from '../../lib/providers/media';
+import { ProviderError } from '../../lib/net/http';
+import type { Media } from '../../lib/net/media';
 import { unipileMaxLateMs } from '../../lib/providers/unipile';
 import { numbersOf } from '../../lib/providers/unipile-posts';
 import type { PostProviders } from '../../lib/queues/posts';

@@ -1,4 +1,4 @@
-import { type ErrorScope, ProviderError, type ProviderErrorKind } from '../../lib/providers/http';
+import { type ErrorScope, ProviderError, type ProviderErrorKind } from '../../lib/net/http';
 import { unipileMaxLateMs } from '../../lib/providers/unipile';
 import type { DmProviders } from '../../lib/queues/dm-queue';
 import type { VirtualClock } from '../support/virtual-clock';

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type HttpRequest, ProviderError, request, retryAfterSeconds } from '../../lib/providers/http';
+import { type HttpRequest, ProviderError, request, retryAfterSeconds } from '../../lib/net/http';
 import { httpAnswer, loopback } from './loopback';
 
 const net = loopback();

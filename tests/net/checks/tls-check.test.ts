@@ -2,15 +2,15 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { dnsResolver } from '../../lib/providers/dns-resolver';
-import { httpCheck } from '../../lib/providers/http-check';
-import { addressGuard } from '../../lib/providers/public-address';
-import type { CheckResult } from '../../lib/providers/run-check';
-import { tcpCheck } from '../../lib/providers/tcp-check';
-import { tlsCheck } from '../../lib/providers/tls-check';
-import { type DnsServer, startDnsServer } from '../support/dns-server';
-import { sites, testAuthority } from '../support/sites';
-import { loopback } from './loopback';
+import { httpCheck } from '../../../lib/net/checks/http-check';
+import type { CheckResult } from '../../../lib/net/checks/run-check';
+import { tcpCheck } from '../../../lib/net/checks/tcp-check';
+import { tlsCheck } from '../../../lib/net/checks/tls-check';
+import { dnsResolver } from '../../../lib/net/dns-resolver';
+import { addressGuard } from '../../../lib/net/public-address';
+import { type DnsServer, startDnsServer } from '../../support/dns-server';
+import { sites, testAuthority } from '../../support/sites';
+import { loopback } from '../loopback';
 
 /** A bound for what never comes, not for how fast it does. */
 const waiting = { timeout: 30_000 };
@@ -29,7 +29,7 @@ afterAll(() => dns.close());
 
 const never = new AbortController().signal;
 const certificateFile = (name: string) =>
-  readFileSync(new URL(`../fixtures/certificates/${name}`, import.meta.url), 'utf8');
+  readFileSync(new URL(`../../fixtures/certificates/${name}`, import.meta.url), 'utf8');
 const options = (ca?: string) => ({
   guard: addressGuard(['127.0.0.0/8'], {
     protocols: ['http:', 'https:', 'tcp:', 'tls:'],

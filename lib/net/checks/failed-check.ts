@@ -1,5 +1,5 @@
-import { networkCode } from './network-error';
-import { PRIVATE_ADDRESS } from './public-address';
+import { networkCode } from '../network-error';
+import { PRIVATE_ADDRESS } from '../public-address';
 
 /** What is wrong with what was checked; the message is for a person. */
 export class FailedCheckError extends Error {

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { dnsResolver } from '../../lib/providers/dns-resolver';
+import { dnsResolver } from '../../lib/net/dns-resolver';
 import { type DnsServer, type DnsZone, startDnsServer } from '../support/dns-server';
 
 const servers: DnsServer[] = [];

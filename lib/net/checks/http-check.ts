@@ -1,9 +1,9 @@
 import { type IncomingMessage, request, validateHeaderName, validateHeaderValue } from 'node:http';
 import type { Socket } from 'node:net';
+import { type AddressGuard, isPublicAddress } from '../public-address';
 import { tellExpiry } from './certificate-expiry';
 import { FailedCheckError } from './failed-check';
 import { type ConnectOptions, openTcp, openTls } from './open-connection';
-import { type AddressGuard, isPublicAddress } from './public-address';
 import { type CheckLimits, type CheckResult, runCheck, type Trace } from './run-check';
 import { readSiteBody, siteBodyBytes, textOfBody } from './site-body';
 import { isExpectedStatus, readStatuses } from './status-ranges';

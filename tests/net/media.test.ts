@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { fetchMedia, mediaLimits } from '../../lib/providers/media';
-import { addressGuard } from '../../lib/providers/public-address';
+import { fetchMedia, mediaLimits } from '../../lib/net/media';
+import { addressGuard } from '../../lib/net/public-address';
 import { sites } from '../support/sites';
 
 const { serve, closeAll } = sites();

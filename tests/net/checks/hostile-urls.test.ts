@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { dnsResolver } from '../../lib/providers/dns-resolver';
-import { httpCheck } from '../../lib/providers/http-check';
-import { type AddressGuard, addressGuard } from '../../lib/providers/public-address';
-import { refusalOf } from '../../lib/providers/refusal-of';
-import type { CheckResult } from '../../lib/providers/run-check';
-import { tcpCheck } from '../../lib/providers/tcp-check';
-import { tlsCheck } from '../../lib/providers/tls-check';
-import { type DnsServer, startDnsServer } from '../support/dns-server';
-import { sites } from '../support/sites';
+import { httpCheck } from '../../../lib/net/checks/http-check';
+import type { CheckResult } from '../../../lib/net/checks/run-check';
+import { tcpCheck } from '../../../lib/net/checks/tcp-check';
+import { tlsCheck } from '../../../lib/net/checks/tls-check';
+import { dnsResolver } from '../../../lib/net/dns-resolver';
+import { type AddressGuard, addressGuard } from '../../../lib/net/public-address';
+import { refusalOf } from '../../../lib/net/refusal-of';
+import { type DnsServer, startDnsServer } from '../../support/dns-server';
+import { sites } from '../../support/sites';
 
 const { serve, closeAll } = sites();
 afterEach(closeAll);

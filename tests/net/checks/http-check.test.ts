@@ -2,12 +2,12 @@ import type { RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { dnsResolver } from '../../lib/providers/dns-resolver';
-import { guardAfter, type HttpCheck, httpCheck } from '../../lib/providers/http-check';
-import { addressGuard } from '../../lib/providers/public-address';
-import { type DnsServer, startDnsServer } from '../support/dns-server';
-import { sites } from '../support/sites';
-import { httpAnswer, loopback } from './loopback';
+import { guardAfter, type HttpCheck, httpCheck } from '../../../lib/net/checks/http-check';
+import { dnsResolver } from '../../../lib/net/dns-resolver';
+import { addressGuard } from '../../../lib/net/public-address';
+import { type DnsServer, startDnsServer } from '../../support/dns-server';
+import { sites } from '../../support/sites';
+import { httpAnswer, loopback } from '../loopback';
 
 const { serve, closeAll } = sites();
 const raw = loopback();

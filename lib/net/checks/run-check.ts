@@ -1,5 +1,5 @@
+import { givenBackSinceNow, withinFairly } from '../within-fairly';
 import { tellFailure } from './failed-check';
-import { givenBackSinceNow, withinFairly } from './within-fairly';
 
 /** What a check found. Milliseconds are whole; null: there was no such phase, or it was not ended. */
 export interface CheckResult {

@@ -1,8 +1,8 @@
 import type { LookupAddress } from 'node:dns';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { type AddressGuard, normalHost } from '../public-address';
 import { FailedCheckError, tellCertificate } from './failed-check';
-import { type AddressGuard, normalHost } from './public-address';
 import type { Trace } from './run-check';
 
 export interface ConnectOptions {

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { isIP } from 'node:net';
+import { type AddressGuard, addressGuard, normalHost, type ResolveName } from '../public-address';
 import { httpCheck } from './http-check';
-import { type AddressGuard, addressGuard, normalHost, type ResolveName } from './public-address';
 import type { CheckResult } from './run-check';
 import { tcpCheck } from './tcp-check';
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { httpCheck } from '../../lib/providers/http-check';
-import { addressGuard } from '../../lib/providers/public-address';
-import { withinFairly } from '../../lib/providers/within-fairly';
+import { httpCheck } from '../../lib/net/checks/http-check';
+import { addressGuard } from '../../lib/net/public-address';
+import { withinFairly } from '../../lib/net/within-fairly';
 import { sites } from '../support/sites';
 
 const { serve, closeAll } = sites();
