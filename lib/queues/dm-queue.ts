@@ -9,9 +9,9 @@ import {
 } from '../engine/queue';
 import { ProviderError } from '../net/http';
 import { bodyLimits } from '../providers/body-limits';
-import { type Unipile, unipile, unipileMaxLateMs } from '../providers/unipile';
-import type { UnipileOptions } from '../providers/unipile-api';
-import { type WhatsappCloud, whatsappCloud } from '../providers/whatsapp-cloud';
+import { type Unipile, unipile, unipileMaxLateMs } from '../providers/unipile/unipile';
+import type { UnipileOptions } from '../providers/unipile/unipile-api';
+import { type WhatsappCloud, whatsappCloud } from '../providers/whatsapp/whatsapp-cloud';
 import { clockRoomMs, judgeMessages, type SeenInChat } from './judge-messages';
 
 const row = z

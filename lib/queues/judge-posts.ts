@@ -1,5 +1,5 @@
 import type { Finding } from '../engine/queue';
-import { numbersOf, type OwnPost } from '../providers/unipile-posts';
+import { numbersOf, type OwnPost } from '../providers/unipile/unipile-posts';
 import { doubtMs, judgeByText } from './judge-messages';
 
 /** Another row of the account, which may be where a post in its list comes from. */

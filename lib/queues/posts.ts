@@ -11,9 +11,9 @@ import { fetchMedia, type Media } from '../net/media';
 import { addressGuard } from '../net/public-address';
 import { within } from '../net/within';
 import { postLimits } from '../providers/body-limits';
-import { unipileMaxLateMs } from '../providers/unipile';
-import type { UnipileOptions } from '../providers/unipile-api';
-import { type UnipilePosts, unipilePosts } from '../providers/unipile-posts';
+import { unipileMaxLateMs } from '../providers/unipile/unipile';
+import type { UnipileOptions } from '../providers/unipile/unipile-api';
+import { type UnipilePosts, unipilePosts } from '../providers/unipile/unipile-posts';
 import { judgePosts, type OtherRow, postDoubtMs } from './judge-posts';
 
 const row = z.object({

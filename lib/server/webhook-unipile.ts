@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { readUnipileWebhook } from '../providers/unipile-webhook';
+import { readUnipileWebhook } from '../providers/unipile/unipile-webhook';
 import { accessEnv } from './env';
 import { secretsEqual } from './secrets';
 import { webhookRoute } from './webhook-route';

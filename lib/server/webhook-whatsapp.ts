@@ -1,4 +1,4 @@
-import { isSignedByMeta, readWhatsappWebhook } from '../providers/whatsapp-webhook';
+import { isSignedByMeta, readWhatsappWebhook } from '../providers/whatsapp/whatsapp-webhook';
 import { accessEnv } from './env';
 import { problem } from './respond';
 import { secretsEqual } from './secrets';

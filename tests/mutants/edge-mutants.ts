@@ -149,7 +149,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'refusal of a webhook by the count',
     guarantee: 'a webhook of 100,000 entries is refused before any of them is parsed',
-    file: 'lib/providers/whatsapp-webhook.ts',
+    file: 'lib/providers/whatsapp/whatsapp-webhook.ts',
     find: 'if (room < 0) return [];',
     replace: '',
   },
@@ -363,7 +363,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'a copy of Unipile’s',
     guarantee: 'what a cache answers proves no absence',
-    file: 'lib/providers/unipile-v2.ts',
+    file: 'lib/providers/unipile/unipile-v2.ts',
     find: `isCopy: (headers) => /hit/i.test(headers.get('x-cache') ?? ''),`,
     replace: 'isCopy: () => false,',
   },
@@ -377,7 +377,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the end of a list of v2',
     guarantee: 'a list that may go on proves no absence',
-    file: 'lib/providers/unipile-v2.ts',
+    file: 'lib/providers/unipile/unipile-v2.ts',
     find: `    items.length < (pageSize ?? Number.POSITIVE_INFINITY) && (total ?? 0) <= count,`,
     replace: '    items.length <= (pageSize ?? Number.POSITIVE_INFINITY) || (total ?? 0) <= count,',
   },

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../lib/engine/log';
 import type { Finding } from '../../lib/engine/queue';
-import type { ChatMessage, Unipile } from '../../lib/providers/unipile';
-import { whatsappCloud } from '../../lib/providers/whatsapp-cloud';
+import type { ChatMessage, Unipile } from '../../lib/providers/unipile/unipile';
+import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud';
 import { type DmProviders, dmQueue } from '../../lib/queues/dm-queue';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
 import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/whatsapp-shape';

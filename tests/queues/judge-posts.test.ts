@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { OwnPost } from '../../lib/providers/unipile-posts';
+import type { OwnPost } from '../../lib/providers/unipile/unipile-posts';
 import { judgePosts, type OtherRow } from '../../lib/queues/judge-posts';
 
 const attemptedAt = '2026-03-02T12:00:00.000Z';

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../app/api/cron/posts/route';
 import { silentLog } from '../../lib/engine/log';
-import type { UnipilePosts } from '../../lib/providers/unipile-posts';
+import type { UnipilePosts } from '../../lib/providers/unipile/unipile-posts';
 import { posts as queue } from '../../lib/queues/posts';
 import { type Container, makeContainer } from '../../lib/server/container';
 import { serverEnv } from '../../lib/server/env';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { readUnipileWebhook } from '../../lib/providers/unipile-webhook';
-import { readWhatsappWebhook } from '../../lib/providers/whatsapp-webhook';
+import { readUnipileWebhook } from '../../lib/providers/unipile/unipile-webhook';
+import { readWhatsappWebhook } from '../../lib/providers/whatsapp/whatsapp-webhook';
 import { saveAccount } from '../../lib/server/accounts';
 import { atMost } from '../../lib/server/at-most';
 import { editMonitor } from '../../lib/server/edit-monitor';

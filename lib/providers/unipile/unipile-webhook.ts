@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type ConnectionNotice, MAX_ID_LENGTH, saidAt, type WebhookReading } from './receipt';
+import { type ConnectionNotice, MAX_ID_LENGTH, saidAt, type WebhookReading } from '../receipt';
 import { disconnectedCodes } from './unipile-codes';
 
 /*

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type ErrorReading, type HttpAnswer, ProviderError, request, unexpectedAnswer } from '../net/http';
-import type { MultipartFile } from '../net/multipart';
+import { type ErrorReading, type HttpAnswer, ProviderError, request, unexpectedAnswer } from '../../net/http';
+import type { MultipartFile } from '../../net/multipart';
 import { unipileV1 } from './unipile-v1';
 import { unipileV2 } from './unipile-v2';
 import type { Read, UnipileVersion, Write } from './unipile-version';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type ErrorReading, type HttpAnswer, request, unexpectedAnswer } from '../net/http';
+import { type ErrorReading, type HttpAnswer, request, unexpectedAnswer } from '../../net/http';
 import { whatsappCodes } from './whatsapp-codes';
 import type { WhatsappTemplate } from './whatsapp-template';
 

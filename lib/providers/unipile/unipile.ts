@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type HttpAnswer, ProviderError, unexpectedAnswer } from '../net/http';
+import { type HttpAnswer, ProviderError, unexpectedAnswer } from '../../net/http';
 import { PROVIDER, passes, type UnipileOptions, unipileApi } from './unipile-api';
 
 /**

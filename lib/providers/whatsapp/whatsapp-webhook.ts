@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import { MAX_ID_LENGTH, type Receipt, saidAt, type WebhookReading } from './receipt';
+import { MAX_ID_LENGTH, type Receipt, saidAt, type WebhookReading } from '../receipt';
 
 /**
  * Whether Meta sent these bytes: `signature` is the header `X-Hub-Signature-256`, an HMAC-SHA256 of the body

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { multipart } from '../net/multipart';
+import { multipart } from '../../net/multipart';
 import { unipileCodes } from './unipile-codes';
 import { part, type UnipileVersion } from './unipile-version';
 

@@ -1,4 +1,4 @@
-import type { ErrorReading } from '../net/http';
+import type { ErrorReading } from '../../net/http';
 
 const ofAccount: ErrorReading = { kind: 'account_refused', scope: 'account' };
 const ofSetUp: ErrorReading = { kind: 'account_refused', scope: 'provider' };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { unexpectedAnswer } from '../net/http';
-import type { Media } from '../net/media';
+import { unexpectedAnswer } from '../../net/http';
+import type { Media } from '../../net/media';
 import { PROVIDER, passes, type UnipileOptions, unipileApi } from './unipile-api';
 
 /*
