@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import { monitors } from '../lib/queues/monitors';
-import { container } from '../lib/server/container';
 import { hasMoreWork } from '../lib/server/has-more-work';
-import { loadEnvFiles } from '../lib/server/load-env-files';
 import { listRegions } from '../lib/server/regions';
 import { tickPartition } from '../lib/server/tick-partition';
+import { container } from '../lib/services/container';
+import { loadEnvFiles } from '../lib/services/load-env-files';
 import { runTickLoop } from './tick-loop';
 
 const usage = `npm run agent -- --region office [--every 10]

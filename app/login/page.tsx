@@ -1,8 +1,8 @@
 import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
 import { dashboardDoor } from '@/lib/server/access';
-import { accessEnv } from '@/lib/server/env';
 import { readSessionCookie } from '@/lib/server/session';
+import { accessEnv } from '@/lib/services/env';
 import { CenteredCard } from '../dashboard/centered-card';
 
 export const metadata = { title: 'Sign in' };

@@ -1,5 +1,5 @@
+import { container } from '../services/container';
 import { type Analytics, analyticsSchema } from '../store/analytics';
-import { container } from './container';
 
 /** The figures of the last `days` days, 1 to 90. Throws what `container()` throws, and a `StoreError`. */
 export async function readAnalytics(days = 14): Promise<Analytics> {

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
+import { type Container, container } from '../services/container';
+import { accessEnv } from '../services/env';
 import { type Access, apiAccess } from './access';
-import { type Container, container } from './container';
-import { accessEnv } from './env';
 import { failed } from './failure';
 import { noQuery, type QuerySchema, readQuery } from './query';
 import { readJson } from './read-json';

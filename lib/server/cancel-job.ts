@@ -1,4 +1,4 @@
-import type { Container } from './container';
+import type { Container } from '../services/container';
 import { resolveRow } from './resolve-row';
 import { rowId } from './row-path';
 import type { RowRefusal } from './row-refusal';

@@ -1,5 +1,5 @@
 import { hasMore, type TickReport } from '../engine/tick-report';
-import type { Container } from './container';
+import type { Container } from '../services/container';
 import type { CronCall } from './cron-call';
 
 /** Next's `after`: does something once the answer is out, within the same function's time. */

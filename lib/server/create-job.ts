@@ -1,5 +1,5 @@
 import type { JobName, JobPayload } from '../jobs/job-name';
-import { type Container, container } from './container';
+import { type Container, container } from '../services/container';
 import { JobInputError } from './job-input-error';
 import { enqueueJobs } from './new-jobs';
 import type { TakenIn } from './take-in';

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { systemClock } from '../engine/clock';
 import type { Queue } from '../engine/queue';
-import { container } from './container';
+import { container } from '../services/container';
+import type { ServerEnv } from '../services/env';
 import { type After, goOn } from './continuation';
 import { readCall } from './cron-call';
 import type { CronWork } from './cron-work';
-import type { ServerEnv } from './env';
 import { failed } from './failure';
 import { noQuery, type QuerySchema, readQuery } from './query';
 import { refuseCron } from './refuse-cron';

@@ -1,9 +1,9 @@
 import type { Queue } from '../engine/queue';
 import type { TickReport } from '../engine/tick-report';
 import { jobs } from '../queues/jobs';
-import type { Container } from './container';
+import type { Container } from '../services/container';
+import type { ServerEnv } from '../services/env';
 import type { CronCall } from './cron-call';
-import type { ServerEnv } from './env';
 import { withFailedJobs } from './failed-jobs-work';
 import { lookWork } from './look-work';
 import { partitionsWork } from './partitions-work';

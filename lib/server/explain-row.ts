@@ -1,6 +1,6 @@
+import { configuredProviders } from '../services/configured-providers';
+import type { Container } from '../services/container';
 import { type Explanation, explanationSchema } from '../store/explanation';
-import { configuredProviders } from './configured-providers';
-import type { Container } from './container';
 import { type RowRefusal, rowRefusal } from './row-refusal';
 
 /** Why a row stands where it stands. Throws a `StoreError`. */

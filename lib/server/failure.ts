@@ -1,13 +1,13 @@
 import { loggable } from '../engine/log';
 import type { NotConfiguredError } from '../engine/queue';
 import type { TickStoreError } from '../engine/settling';
+import type { EnvError } from '../services/env';
+import { serverLog } from '../services/log';
 import type { MigrationError } from '../store/migrations';
 import type { SqlError } from '../store/pglite-sql';
 import { directoryInUseCode, type StoreError } from '../store/rpc';
 import { schemaBehindCode } from '../store/schema-version';
 import type { CronRefusedError } from './cron-refused-error';
-import type { EnvError } from './env';
-import { serverLog } from './log';
 import { problem } from './respond';
 
 /** Until a database or a lock is worth asking again. */

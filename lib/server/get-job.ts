@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Container, container } from './container';
+import { type Container, container } from '../services/container';
 import { rowId } from './row-path';
 
 const keptJob = z.object({

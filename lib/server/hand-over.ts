@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { readAnswerBody } from '../net/answer-body';
+import type { ServerEnv } from '../services/env';
 import type { CronCall } from './cron-call';
-import type { ServerEnv } from './env';
 
 const accepted = z.object({ state: z.enum(['started', 'running']) });
 

@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { container } from '../services/container';
+import { accessEnv } from '../services/env';
+import { serverLog } from '../services/log';
 import { schemaState } from '../store/schema-version';
-import { container } from './container';
-import { accessEnv } from './env';
 import { failed } from './failure';
-import { serverLog } from './log';
 
 export interface Health {
   status: 'ok' | 'failing';

@@ -1,8 +1,8 @@
 import { systemClock } from '../engine/clock';
 import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
+import type { ServerEnv } from '../services/env';
 import type { AnyQueue, CronWork } from './cron-work';
-import type { ServerEnv } from './env';
 import { isError } from './failure';
 
 /**

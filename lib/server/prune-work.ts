@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import type { Container } from '../services/container';
 import { StoreError } from '../store/rpc';
-import type { Container } from './container';
 import { type Admits, admitsOf } from './cron-call';
 import type { CronWork } from './cron-work';
 

@@ -1,4 +1,4 @@
-import { accessEnv } from './env';
+import { accessEnv } from '../services/env';
 import { problem } from './respond';
 import { bearerToken, secretsEqual } from './secrets';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Container } from './container';
+import type { Container } from '../services/container';
 import { type Admits, admitsOf } from './cron-call';
 import { CronRefusedError } from './cron-refused-error';
 import type { CronWork } from './cron-work';

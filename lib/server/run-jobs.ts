@@ -4,7 +4,7 @@ import type { TickStoreError } from '../engine/settling';
 import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
 import { jobs } from '../queues/jobs';
-import type { Container } from './container';
+import type { Container } from '../services/container';
 import type { CronCall } from './cron-call';
 import { readDuePartitions } from './due-partitions';
 import { isError } from './failure';

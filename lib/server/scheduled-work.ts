@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { NotConfiguredError } from '../engine/queue';
-import type { Container } from './container';
+import type { Container } from '../services/container';
+import type { ServerEnv } from '../services/env';
 import { type Admits, admitsOf } from './cron-call';
 import type { CronWork, ScheduledQueue } from './cron-work';
 import { readDuePartitions } from './due-partitions';
-import type { ServerEnv } from './env';
 import { isError } from './failure';
 import { isMissing } from './partitions-work';
 import { prune } from './prune-work';

@@ -1,4 +1,5 @@
 import { Cron } from 'croner';
+import { clockName } from '../services/clock-name';
 import { instant } from './instant';
 
 /**
@@ -33,9 +34,6 @@ export function readSchedule(headers: Headers): string | null {
     return null;
   }
 }
-
-/** How ticks name what called them. */
-export const clockName = /^[a-z][a-z0-9-]{0,19}$/;
 
 /** What called: a clock of ours says so itself. */
 export function readClock(headers: Headers): string {

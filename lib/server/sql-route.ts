@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { z } from 'zod';
-import { container } from './container';
-import { accessEnv, serverEnv } from './env';
+import { container } from '../services/container';
+import { accessEnv, serverEnv } from '../services/env';
 import { failed, isError } from './failure';
 import { noQuery, readQuery } from './query';
 import { readJson } from './read-json';

@@ -1,11 +1,11 @@
 import { scheduledQueues } from '../queues/scheduled-queues';
+import { configuredProviders } from '../services/configured-providers';
+import { container } from '../services/container';
+import type { ServerEnv } from '../services/env';
 import type { Rpc } from '../store/rpc';
 import { schemaState } from '../store/schema-version';
 import { type Stats, statsSchema } from '../store/stats';
-import { configuredProviders } from './configured-providers';
-import { container } from './container';
 import { findQueue } from './cron-work';
-import type { ServerEnv } from './env';
 import { isError } from './failure';
 import { whyUnticked } from './unticked';
 

@@ -1,5 +1,5 @@
 import { systemClock } from '../engine/clock';
-import { container } from './container';
+import { container } from '../services/container';
 import { goOn } from './continuation';
 import { readCall } from './cron-call';
 import { type CronRouteOptions, partQuery } from './cron-route';

@@ -1,6 +1,6 @@
 import type { WebhookReading } from '../providers/receipt';
+import { container } from '../services/container';
 import { storable } from '../store/storable';
-import { container } from './container';
 import { failed } from './failure';
 import { readBody } from './read-body';
 import { receiveReceipts } from './receive-receipts';

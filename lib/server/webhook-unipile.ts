@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { readUnipileWebhook } from '../providers/unipile/unipile-webhook';
-import { accessEnv } from './env';
+import { accessEnv } from '../services/env';
 import { secretsEqual } from './secrets';
 import { webhookRoute } from './webhook-route';
 

@@ -1,5 +1,5 @@
 import { isSignedByMeta, readWhatsappWebhook } from '../providers/whatsapp/whatsapp-webhook';
-import { accessEnv } from './env';
+import { accessEnv } from '../services/env';
 import { problem } from './respond';
 import { secretsEqual } from './secrets';
 import { notConfigured, webhookRoute } from './webhook-route';

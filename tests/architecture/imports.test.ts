@@ -14,9 +14,10 @@ const mayImport: Record<string, string[]> = {
   queues: ['engine', 'net', 'providers', 'jobs'],
   store: ['engine'],
   locks: ['engine'],
-  server: ['engine', 'net', 'providers', 'jobs', 'queues', 'store', 'locks'],
-  app: ['server', 'queues'],
-  worker: ['server', 'queues'],
+  services: ['engine', 'store', 'locks'],
+  server: ['services', 'engine', 'net', 'providers', 'jobs', 'queues', 'store', 'locks'],
+  app: ['services', 'server', 'queues'],
+  worker: ['services', 'server', 'queues'],
   sandbox: [],
 };
 
@@ -37,7 +38,7 @@ const vendorHomes: Record<string, string[]> = {
   'react-dom': ['app'],
   swr: ['app'],
   recharts: ['app'],
-  pino: ['server', 'worker'],
+  pino: ['services', 'worker'],
 };
 const anyVendor = ['scripts', 'bench', 'tests', 'root'];
 
@@ -109,7 +110,7 @@ function violations(file: string, source: string): string[] {
     .split('\n')
     .filter((line) => !/^\s*(\*|\/\/|\/\*)/.test(line))
     .some((line) => /\bprocess\s*(\?\.|\.)\s*env\b|\bprocess\s*\[|['"](node:)?process['"]/.test(line));
-  if (readsEnvironment && /^(lib|app)\//.test(file) && file !== 'lib/server/env.ts')
+  if (readsEnvironment && /^(lib|app)\//.test(file) && file !== 'lib/services/env.ts')
     found.push('reads process.env');
   return found;
 }
@@ -200,7 +201,7 @@ describe('the checker of imports', () => {
       `import { unipile } from '../providers/unipile';\nimport type { Outcome } from '../engine/outcome';`,
     ],
     ['lib/store/a.ts', `import { PGlite } from '@electric-sql/pglite';`],
-    ['lib/server/env.ts', `export const url = process.env.SUPABASE_URL;`],
+    ['lib/services/env.ts', `export const url = process.env.SUPABASE_URL;`],
     [
       'lib/server/a.ts',
       `/**\n * The only reader of process.env; import { a } from '../app/a' is not for us.\n */`,

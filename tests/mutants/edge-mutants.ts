@@ -134,7 +134,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'one reading for all who look',
     guarantee: 'the dashboard’s figures are computed once a second, however many look',
-    file: 'lib/server/shared-reading.ts',
+    file: 'lib/services/shared-reading.ts',
     find: 'now() - latest.at < ms',
     replace: 'now() < 0',
     seenBy: 'server/shared-reading.test.ts',
@@ -256,7 +256,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the secret key before the legacy one',
     guarantee: 'a secret key is used where both are set',
-    file: 'lib/server/env.ts',
+    file: 'lib/services/env.ts',
     find: 'env.SUPABASE_SERVICE_ROLE_KEY !== undefined && env.SUPABASE_SECRET_KEY === undefined;',
     replace: 'env.SUPABASE_SERVICE_ROLE_KEY !== undefined;',
     seenBy: 'server/env.test.ts',

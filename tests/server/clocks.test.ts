@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTes
 import { GET as tickDms } from '../../app/api/cron/dm-queue/route';
 import { GET as tickJobs } from '../../app/api/cron/jobs/route';
 import type { Clocks } from '../../lib/server/clocks';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
+import { type Container, makeContainer } from '../../lib/services/container';
+import { serverEnv } from '../../lib/services/env';
 import { type Rpc, StoreError } from '../../lib/store/rpc';
 import {
   apiRequest,

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../app/api/dms/[id]/why/route';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
 import { signSession } from '../../lib/server/session';
+import { type Container, makeContainer } from '../../lib/services/container';
+import { serverEnv } from '../../lib/services/env';
 import { type Explanation, explanationSchema } from '../../lib/store/explanation';
 import { queueStore } from '../../lib/store/queue-store';
 import { exchanges } from '../support/exchanges';

@@ -3,8 +3,8 @@ import { GET as tickByGet, POST as tickByPost } from '../../app/api/cron/pgmq/ro
 import { POST as resolvePost } from '../../app/api/queues/[queue]/rows/[id]/resolve/route';
 import { GET as whyGet } from '../../app/api/queues/[queue]/rows/[id]/why/route';
 import { silentLog } from '../../lib/engine/log';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
+import { type Container, makeContainer } from '../../lib/services/container';
+import { serverEnv } from '../../lib/services/env';
 import { queueStore } from '../../lib/store/queue-store';
 import { installPgmq } from '../support/pgmq-sql';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DELETE, GET as GET_ONE, PATCH } from '../../app/api/posts/[id]/route';
 import { GET, POST } from '../../app/api/posts/route';
-import { serverEnv } from '../../lib/server/env';
+import { serverEnv } from '../../lib/services/env';
 import {
   answered,
   apiRequest,

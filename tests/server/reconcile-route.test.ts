@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { GET as sendByGet } from '../../app/api/cron/dm-queue/route';
 import { GET, POST } from '../../app/api/cron/reconcile/route';
 import { silentLog } from '../../lib/engine/log';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
+import { type Container, makeContainer } from '../../lib/services/container';
+import { serverEnv } from '../../lib/services/env';
 import { queueStore } from '../../lib/store/queue-store';
 import { StoreError } from '../../lib/store/rpc';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/sql/route';
-import type { Container } from '../../lib/server/container';
+import type { Container } from '../../lib/services/container';
 import { type RunSql, SqlError } from '../../lib/store/pglite-sql';
 import { answered, apiRequest, bearer, CRON_SECRET, stubSecrets, withKey } from '../support/api-server';
 

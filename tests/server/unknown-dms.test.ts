@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/dms/[id]/resolve/route';
 import { GET } from '../../app/api/dms/route';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
 import { signSession } from '../../lib/server/session';
+import { type Container, makeContainer } from '../../lib/services/container';
+import { serverEnv } from '../../lib/services/env';
 import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row';
 import { queueStore } from '../../lib/store/queue-store';
 import { exchanges } from '../support/exchanges';

@@ -7,8 +7,8 @@ import { GET as challenge, POST as whatsapp } from '../../app/api/webhooks/whats
 import { tick } from '../../lib/engine/tick';
 import { dmQueue } from '../../lib/queues/dm-queue';
 import { enrolments } from '../../lib/queues/enrolments';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
+import { type Container, makeContainer } from '../../lib/services/container';
+import { serverEnv } from '../../lib/services/env';
 import { queueStore } from '../../lib/store/queue-store';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
 import { startSandbox } from '../../sandbox/sandbox';

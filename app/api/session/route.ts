@@ -1,11 +1,11 @@
 import { requestOrigin } from '@/lib/server/access';
 import { clientAddress } from '@/lib/server/client-address';
-import { accessEnv } from '@/lib/server/env';
 import { readBody } from '@/lib/server/read-body';
 import { json, problem } from '@/lib/server/respond';
 import { secretsEqual } from '@/lib/server/secrets';
 import { endSessionCookie, signSession, startSessionCookie } from '@/lib/server/session';
 import { countWrongTry } from '@/lib/server/wrong-tries';
+import { accessEnv } from '@/lib/services/env';
 
 /** Whoever has no password yet must not fill the memory. */
 const MAX_BODY_BYTES = 4_096;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { accessEnv, EnvError, serverEnv } from '../../lib/server/env';
+import { accessEnv, EnvError, serverEnv } from '../../lib/services/env';
 
 type Variables = Record<string, string | undefined>;
 
@@ -230,7 +230,7 @@ describe('the environment is refused', () => {
 });
 
 it('is described in docs/deploy.md, every variable of it that a person sets', () => {
-  const source = readFileSync('lib/server/env.ts', 'utf8');
+  const source = readFileSync('lib/services/env.ts', 'utf8');
   const names = [...source.matchAll(/^ {2}([A-Z_]+): |\bset\('([A-Z_]+)'\)/gm)].map(
     ([, one, other]) => one ?? other,
   );

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { clockName } from './slot';
+import { clockName } from './clock-name';
 
 /**
  * The only reader of `process.env`. What is set wrongly is said at once, by name and never by value; what is not set keeps the part

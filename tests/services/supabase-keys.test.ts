@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../app/api/cron/jobs/route';
-import type { Container } from '../../lib/server/container';
+import type { Container } from '../../lib/services/container';
 import { type RestGateway, startRestGateway } from '../stack/rest-gateway';
 import { signJwt } from '../stack/sign-jwt';
 import { apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server';
