@@ -1,12 +1,12 @@
 import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
-import { dashboardDoor } from '@/lib/server/access';
+import { dashboardDoor } from '@/lib/http/auth/access';
+import { readSessionCookie } from '@/lib/http/auth/session';
+import { failed } from '@/lib/http/failure';
 import { readAnalytics } from '@/lib/server/analytics';
 import { readClocks } from '@/lib/server/clocks';
-import { failed } from '@/lib/server/failure';
 import { readMonitoring } from '@/lib/server/monitoring';
 import { listSequences } from '@/lib/server/sequences';
-import { readSessionCookie } from '@/lib/server/session';
 import { readStats } from '@/lib/server/stats';
 import { container } from '@/lib/services/container';
 import { accessEnv } from '@/lib/services/env';

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { setTimeout as timeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { isError } from '../lib/http/failure';
 import { scheduledQueues } from '../lib/queues/scheduled-queues';
 import { type CronWork, findQueue, findWork, pathName } from '../lib/server/cron-work';
-import { isError } from '../lib/server/failure';
 import { hasMoreWork } from '../lib/server/has-more-work';
 import { type Container, container } from '../lib/services/container';
 import { loadEnvFiles } from '../lib/services/load-env-files';

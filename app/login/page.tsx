@@ -1,7 +1,7 @@
 import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
-import { dashboardDoor } from '@/lib/server/access';
-import { readSessionCookie } from '@/lib/server/session';
+import { dashboardDoor } from '@/lib/http/auth/access';
+import { readSessionCookie } from '@/lib/http/auth/session';
 import { accessEnv } from '@/lib/services/env';
 import { CenteredCard } from '../dashboard/centered-card';
 

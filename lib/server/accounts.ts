@@ -1,11 +1,11 @@
 import { z } from 'zod';
+import { fieldErrors } from '../http/field-error';
+import { atMost } from '../http/input/at-most';
+import { instant } from '../http/input/instant';
+import { weeklyHours } from '../http/input/weekly-hours';
+import { type Page, type PageQuery, readPage } from '../http/page';
+import type { RowRefusal } from '../http/row-refusal';
 import type { Rpc } from '../store/rpc';
-import { atMost } from './at-most';
-import { fieldErrors } from './field-error';
-import { instant } from './instant';
-import { type Page, type PageQuery, readPage } from './page';
-import type { RowRefusal } from './row-refusal';
-import { weeklyHours } from './weekly-hours';
 
 const text = z
   .string()

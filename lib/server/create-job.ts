@@ -1,8 +1,8 @@
+import type { TakenIn } from '../http/input/take-in';
 import type { JobName, JobPayload } from '../jobs/job-name';
 import { type Container, container } from '../services/container';
 import { JobInputError } from './job-input-error';
 import { enqueueJobs } from './new-jobs';
-import type { TakenIn } from './take-in';
 
 interface JobSettings {
   /** `default` if not given. One that there is not is made, with the settings of `default`. */

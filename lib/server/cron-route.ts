@@ -1,15 +1,15 @@
 import { z } from 'zod';
 import { systemClock } from '../engine/clock';
 import type { Queue } from '../engine/queue';
+import { refuseCron } from '../http/auth/refuse-cron';
+import { failed } from '../http/failure';
+import { noQuery, type QuerySchema, readQuery } from '../http/query';
+import { json } from '../http/respond';
 import { container } from '../services/container';
 import type { ServerEnv } from '../services/env';
 import { type After, goOn } from './continuation';
 import { readCall } from './cron-call';
 import type { CronWork } from './cron-work';
-import { failed } from './failure';
-import { noQuery, type QuerySchema, readQuery } from './query';
-import { refuseCron } from './refuse-cron';
-import { json } from './respond';
 import { tickWork } from './tick-work';
 
 /** Of an endpoint of a queue with named parts: the one that is meant. */

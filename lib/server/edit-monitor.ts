@@ -1,11 +1,11 @@
 import { z } from 'zod';
+import { rowId } from '../http/input/row-path';
+import { fieldRefusal, type RowRefusal, rowRefusal } from '../http/row-refusal';
 import { type Monitor, monitorSchema } from '../store/monitoring';
 import type { Rpc } from '../store/rpc';
 import type { AddressCheck } from './address-check';
 import { discords, monitorChanges } from './monitor-fields';
 import { kindOf } from './monitor-url';
-import { rowId } from './row-path';
-import { fieldRefusal, type RowRefusal, rowRefusal } from './row-refusal';
 
 /** Throws a `StoreError`. */
 export function readMonitor(rpc: Rpc, id: string): Promise<{ monitor: Monitor } | RowRefusal> {

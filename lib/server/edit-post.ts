@@ -1,12 +1,12 @@
 import { z } from 'zod';
+import { isError } from '../http/failure';
+import { fieldErrors } from '../http/field-error';
+import { instant } from '../http/input/instant';
+import { rowId } from '../http/input/row-path';
+import type { RowRefusal } from '../http/row-refusal';
 import { type AddressGuard, addressGuard } from '../net/public-address';
 import type { Rpc } from '../store/rpc';
-import { isError } from './failure';
-import { fieldErrors } from './field-error';
-import { instant } from './instant';
 import { postBody, postMedia, postPriority } from './post-fields';
-import { rowId } from './row-path';
-import type { RowRefusal } from './row-refusal';
 
 const postSchema = z.object({
   id: z.string(),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { storableText } from '../http/input/storable-text';
+import { fieldRefusal, type RowRefusal, rowRefusal } from '../http/row-refusal';
 import type { Rpc } from '../store/rpc';
-import { fieldRefusal, type RowRefusal, rowRefusal } from './row-refusal';
-import { storableText } from './storable-text';
 
 const asked = z.strictObject({
   provider: z.string('name the provider, such as "unipile" or "whatsapp_cloud"').pipe(storableText(200)),

@@ -1,7 +1,7 @@
-import { apiJsonRoute } from './api-route';
+import { apiJsonRoute } from '../http/api-route';
+import { refused } from '../http/refused';
+import { json } from '../http/respond';
 import { changeEnrolment, type Doing } from './enrolments';
-import { refused } from './refused';
-import { json } from './respond';
 
 /** The route that does this to the enrolment that its path names. */
 export function enrolmentRoute(doing: Doing) {

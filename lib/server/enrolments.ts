@@ -1,4 +1,9 @@
 import { z } from 'zod';
+import { instant } from '../http/input/instant';
+import { storableText } from '../http/input/storable-text';
+import { askOf, wholeId } from '../http/input/whole-id';
+import { type Page, type PageQuery, pageQuery, readPage } from '../http/page';
+import { fieldRefusal, type RowRefusal } from '../http/row-refusal';
 import {
   type Enrolment,
   type EnrolmentWithTimeline,
@@ -8,11 +13,6 @@ import {
   replySchema,
 } from '../store/conversations';
 import type { Rpc } from '../store/rpc';
-import { instant } from './instant';
-import { type Page, type PageQuery, pageQuery, readPage } from './page';
-import { fieldRefusal, type RowRefusal } from './row-refusal';
-import { storableText } from './storable-text';
-import { askOf, wholeId } from './whole-id';
 
 /** Of one sequence, in one phase. */
 export const enrolmentsQuery = z.strictObject({

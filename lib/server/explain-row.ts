@@ -1,7 +1,7 @@
+import { type RowRefusal, rowRefusal } from '../http/row-refusal';
 import { configuredProviders } from '../services/configured-providers';
 import type { Container } from '../services/container';
 import { type Explanation, explanationSchema } from '../store/explanation';
-import { type RowRefusal, rowRefusal } from './row-refusal';
 
 /** Why a row stands where it stands. Throws a `StoreError`. */
 export async function explainRow(

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { rowId } from '../http/input/row-path';
 import { type Container, container } from '../services/container';
-import { rowId } from './row-path';
 
 const keptJob = z.object({
   id: z.string(),

@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { failed } from '../http/failure';
 import { container } from '../services/container';
 import { accessEnv } from '../services/env';
 import { serverLog } from '../services/log';
 import { schemaState } from '../store/schema-version';
-import { failed } from './failure';
 
 export interface Health {
   status: 'ok' | 'failing';

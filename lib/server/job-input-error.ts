@@ -1,4 +1,4 @@
-import type { FieldError } from './field-error';
+import type { FieldError } from '../http/field-error';
 
 /** What a job was to be created with will not do. Nothing was created. */
 export class JobInputError extends Error {

@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import { wholeId } from '../http/input/whole-id';
+import { type Page, pageQuery, readPage } from '../http/page';
+import type { RowRefusal } from '../http/row-refusal';
 import {
   type Incident,
   incidentSchema,
@@ -7,9 +10,6 @@ import {
   monitorSummary,
 } from '../store/monitoring';
 import type { Rpc } from '../store/rpc';
-import { type Page, pageQuery, readPage } from './page';
-import type { RowRefusal } from './row-refusal';
-import { wholeId } from './whole-id';
 
 export const monitorsQuery = z.strictObject({ state: z.enum(monitorStates).optional(), ...pageQuery });
 

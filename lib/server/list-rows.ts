@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { storableText } from '../http/input/storable-text';
+import { type Page, pageQuery, readPage } from '../http/page';
+import { type RowRefusal, rowRefusal } from '../http/row-refusal';
 import { type ListedRow, listedRowSchema } from '../store/listed-row';
 import type { Rpc } from '../store/rpc';
-import { type Page, pageQuery, readPage } from './page';
-import { type RowRefusal, rowRefusal } from './row-refusal';
-import { storableText } from './storable-text';
 
 export const rowsQuery = z.strictObject({
   /** The queue's own word, or a state. Left out, it is answered as a word that there is not: with those that there are. */

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { atMost } from './at-most';
-import type { FieldError } from './field-error';
+import type { FieldError } from '../http/field-error';
+import { atMost } from '../http/input/at-most';
+import { storableText } from '../http/input/storable-text';
 import { kindOf, type MonitorKind, monitorUrl } from './monitor-url';
-import { storableText } from './storable-text';
 
 /** As regions are called. */
 export const regionName = z

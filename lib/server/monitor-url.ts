@@ -1,4 +1,4 @@
-import { storableText } from './storable-text';
+import { storableText } from '../http/input/storable-text';
 
 export type MonitorKind = 'http' | 'https' | 'tcp' | 'tls';
 

@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import type { FieldError } from '../http/field-error';
+import { instant } from '../http/input/instant';
+import { checkBy, type TakenIn, takeIn } from '../http/input/take-in';
+import { templateField } from '../http/input/template-field';
 import { bodyLimits } from '../providers/body-limits';
 import type { Rpc } from '../store/rpc';
-import type { FieldError } from './field-error';
-import { instant } from './instant';
-import { checkBy, type TakenIn, takeIn } from './take-in';
-import { templateField } from './template-field';
 
 /** Postgres keeps neither; cutting them out would send something else than was asked. */
 const text = z

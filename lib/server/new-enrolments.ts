@@ -1,13 +1,13 @@
 import { z } from 'zod';
+import type { FieldError } from '../http/field-error';
+import { atMost } from '../http/input/at-most';
+import { instant } from '../http/input/instant';
+import { storableText } from '../http/input/storable-text';
+import { checkBy, type TakenIn, takeIn } from '../http/input/take-in';
+import { askOf } from '../http/input/whole-id';
+import type { RowRefusal } from '../http/row-refusal';
 import type { Rpc } from '../store/rpc';
-import { atMost } from './at-most';
-import type { FieldError } from './field-error';
-import { instant } from './instant';
 import { variableName } from './placeholders';
-import type { RowRefusal } from './row-refusal';
-import { storableText } from './storable-text';
-import { checkBy, type TakenIn, takeIn } from './take-in';
-import { askOf } from './whole-id';
 
 const address = storableText(500).min(1, 'is empty').optional();
 

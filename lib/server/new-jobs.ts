@@ -1,15 +1,15 @@
 import pLimit from 'p-limit';
 import { z } from 'zod';
+import { type FieldError, fieldErrors } from '../http/field-error';
+import { instant } from '../http/input/instant';
+import { storableText } from '../http/input/storable-text';
+import { type CheckedRow, type TakenIn, takeIn } from '../http/input/take-in';
 import { findJob, type Jobs } from '../jobs/find-job';
 import { keepJson } from '../jobs/keep-json';
 import { registry } from '../jobs/registry';
 import { jobs as jobsQueue } from '../queues/jobs';
 import type { Rpc } from '../store/rpc';
 import { storable } from '../store/storable';
-import { type FieldError, fieldErrors } from './field-error';
-import { instant } from './instant';
-import { storableText } from './storable-text';
-import { type CheckedRow, type TakenIn, takeIn } from './take-in';
 
 /** No job is checked after so many faults. */
 const enoughFaults = 200;

@@ -1,8 +1,8 @@
+import { type FieldError, fieldErrors } from '../http/field-error';
+import { type CheckedRow, type TakenIn, takeIn } from '../http/input/take-in';
 import type { Rpc } from '../store/rpc';
 import type { AddressCheck } from './address-check';
-import { type FieldError, fieldErrors } from './field-error';
 import { discords, monitorDefaults, newMonitor } from './monitor-fields';
-import { type CheckedRow, type TakenIn, takeIn } from './take-in';
 
 /** Checks one monitor or up to 1,000, and creates all of them or none. Throws a `StoreError`. */
 export function createMonitors(

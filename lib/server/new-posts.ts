@@ -1,11 +1,11 @@
 import { z } from 'zod';
+import type { FieldError } from '../http/field-error';
+import { instant } from '../http/input/instant';
+import { storableText } from '../http/input/storable-text';
+import { checkBy, type TakenIn, takeIn } from '../http/input/take-in';
 import { type AddressGuard, addressGuard } from '../net/public-address';
 import type { Rpc } from '../store/rpc';
-import type { FieldError } from './field-error';
-import { instant } from './instant';
 import { postBody, postMedia, postPriority } from './post-fields';
-import { storableText } from './storable-text';
-import { checkBy, type TakenIn, takeIn } from './take-in';
 
 const newPost = (guard: AddressGuard) =>
   z.strictObject({

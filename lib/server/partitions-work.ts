@@ -1,8 +1,8 @@
+import { CronRefusedError } from '../http/cron-refused-error';
+import { isError } from '../http/failure';
 import type { StoreError } from '../store/rpc';
-import { CronRefusedError } from './cron-refused-error';
 import type { AnyQueue, CronWork } from './cron-work';
 import { readDuePartitions } from './due-partitions';
-import { isError } from './failure';
 import { type Part, tickSideBySide } from './tick-side-by-side';
 
 /** Partitions that are ticked side by side. */

@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { atMost } from '../http/input/at-most';
+import { storableText } from '../http/input/storable-text';
 import type { AddressGuard } from '../net/public-address';
 import { postLimits } from '../providers/body-limits';
-import { atMost } from './at-most';
-import { storableText } from './storable-text';
 
 /** The fields of a post that creating and editing it have in common. */
 export const postBody = storableText(postLimits.body).refine((body) => body.trim() !== '', 'is empty');

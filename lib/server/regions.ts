@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { fieldRefusal, type RowRefusal, rowRefusal } from '../http/row-refusal';
 import { type Region, regionSchema } from '../store/monitoring';
 import type { Rpc } from '../store/rpc';
 import { regionName } from './monitor-fields';
-import { fieldRefusal, type RowRefusal, rowRefusal } from './row-refusal';
 
 const asked = z.strictObject({
   name: regionName,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { storableText } from '../http/input/storable-text';
+import { fieldRefusal, type RowRefusal, rowRefusal } from '../http/row-refusal';
 import type { Rpc } from '../store/rpc';
-import { fieldRefusal, type RowRefusal, rowRefusal } from './row-refusal';
-import { storableText } from './storable-text';
 
 const asked = z.strictObject({
   /** What became of it, or is to become of it: the queue's own word, or the state. That of `pending` does it again. */

@@ -1,11 +1,11 @@
-import { apiJsonRoute, apiRoute } from './api-route';
+import { apiJsonRoute, apiRoute } from '../http/api-route';
+import { queueName, rowId } from '../http/input/row-path';
+import { answerPage } from '../http/page';
+import { refused } from '../http/refused';
+import { json } from '../http/respond';
 import { explainRow } from './explain-row';
 import { listRows, rowsQuery } from './list-rows';
-import { answerPage } from './page';
-import { refused } from './refused';
 import { resolveRow } from './resolve-row';
-import { json } from './respond';
-import { queueName, rowId } from './row-path';
 
 /** `queue` is missing from the path of a route that is of one queue only. */
 type OfQueue = { queue?: string };

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { systemClock } from '../engine/clock';
-import { apiRoute } from './api-route';
-import { json, problem } from './respond';
+import { apiRoute } from '../http/api-route';
+import { json, problem } from '../http/respond';
 import { type AskedJobs, runJobs } from './run-jobs';
 
 const asked = z

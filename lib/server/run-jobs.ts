@@ -3,11 +3,11 @@ import { startBudget } from '../engine/budget';
 import type { TickStoreError } from '../engine/settling';
 import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
+import { isError } from '../http/failure';
 import { jobs } from '../queues/jobs';
 import type { Container } from '../services/container';
 import type { CronCall } from './cron-call';
 import { readDuePartitions } from './due-partitions';
-import { isError } from './failure';
 
 const jobQueues = z.array(
   z.object({ queue: z.string(), timeout_seconds: z.number(), has_failed: z.boolean() }),

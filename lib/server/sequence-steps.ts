@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { atMost } from '../http/input/at-most';
+import { storableText } from '../http/input/storable-text';
+import { templateField } from '../http/input/template-field';
+import { weeklyHours } from '../http/input/weekly-hours';
 import { bodyLimits } from '../providers/body-limits';
-import { atMost } from './at-most';
 import { placeholderFaults } from './placeholders';
-import { storableText } from './storable-text';
-import { templateField } from './template-field';
-import { weeklyHours } from './weekly-hours';
 
 export type Channel = keyof typeof bodyLimits;
 

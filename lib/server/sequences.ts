@@ -1,12 +1,12 @@
 import { z } from 'zod';
+import { storableText } from '../http/input/storable-text';
+import { askOf } from '../http/input/whole-id';
+import { type Page, type PageQuery, readPage } from '../http/page';
+import { fieldRefusal, type RowRefusal } from '../http/row-refusal';
 import { previewSchema, type Sequence, sequenceSchema } from '../store/conversations';
 import type { Rpc } from '../store/rpc';
 import { newEnrolment } from './new-enrolments';
-import { type Page, type PageQuery, readPage } from './page';
-import { fieldRefusal, type RowRefusal } from './row-refusal';
 import { type Channel, sequenceSteps } from './sequence-steps';
-import { storableText } from './storable-text';
-import { askOf } from './whole-id';
 
 const name = storableText(200).refine((text) => text.trim() !== '', 'is empty');
 /** Whether there is one of that name is for the database to say. */

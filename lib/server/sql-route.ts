@@ -1,12 +1,12 @@
 import { realpathSync } from 'node:fs';
 import { z } from 'zod';
+import { refuseCron } from '../http/auth/refuse-cron';
+import { failed, isError } from '../http/failure';
+import { noQuery, readQuery } from '../http/query';
+import { readJson } from '../http/read-json';
+import { json, problem } from '../http/respond';
 import { container } from '../services/container';
 import { accessEnv, serverEnv } from '../services/env';
-import { failed, isError } from './failure';
-import { noQuery, readQuery } from './query';
-import { readJson } from './read-json';
-import { refuseCron } from './refuse-cron';
-import { json, problem } from './respond';
 
 const question = z.strictObject({
   sql: z.string(),

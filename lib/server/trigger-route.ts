@@ -1,14 +1,14 @@
 import { systemClock } from '../engine/clock';
+import { refuseCron } from '../http/auth/refuse-cron';
+import { failed } from '../http/failure';
+import { readQuery } from '../http/query';
+import { json, problem } from '../http/respond';
 import { container } from '../services/container';
 import { goOn } from './continuation';
 import { readCall } from './cron-call';
 import { type CronRouteOptions, partQuery } from './cron-route';
 import { findQueue, queueWork, type ScheduledQueue } from './cron-work';
-import { failed } from './failure';
 import { handOver } from './hand-over';
-import { readQuery } from './query';
-import { refuseCron } from './refuse-cron';
-import { json, problem } from './respond';
 
 /**
  * The handler of `/api/trigger/:queue`: hands the queue's tick to a worker, and does it itself where the worker does not say within 3 s

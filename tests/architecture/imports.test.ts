@@ -15,9 +15,10 @@ const mayImport: Record<string, string[]> = {
   store: ['engine'],
   locks: ['engine'],
   services: ['engine', 'store', 'locks'],
-  server: ['services', 'engine', 'net', 'providers', 'jobs', 'queues', 'store', 'locks'],
-  app: ['services', 'server', 'queues'],
-  worker: ['services', 'server', 'queues'],
+  http: ['services', 'engine', 'net', 'providers', 'store'],
+  server: ['http', 'services', 'engine', 'net', 'providers', 'jobs', 'queues', 'store', 'locks'],
+  app: ['services', 'http', 'server', 'queues'],
+  worker: ['services', 'http', 'server', 'queues'],
   sandbox: [],
 };
 

@@ -126,7 +126,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'smaller parts of a webhook',
     guarantee: 'a webhook is taken in however slow the database is',
-    file: 'lib/server/receive-receipts.ts',
+    file: 'lib/http/webhooks/receive-receipts.ts',
     find: "if (!isError(error, 'StoreError') || error.code !== timedOut || p_receipts.length === 1) throw error;",
     replace: 'throw error;',
     seenBy: 'real/bounded.real.test.ts',
@@ -142,7 +142,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'refusal by the count',
     guarantee: 'a list of 100,000 entries is refused before any of them is parsed',
-    file: 'lib/server/at-most.ts',
+    file: 'lib/http/input/at-most.ts',
     find: 'if (count <= most) return;',
     replace: 'if (count >= 0) return;',
   },
@@ -156,7 +156,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'bounded errors',
     guarantee: 'a body with 100,000 faults is answered with a hundred',
-    file: 'lib/server/field-error.ts',
+    file: 'lib/http/field-error.ts',
     find: 'issues.slice(0, mostErrors)',
     replace: 'issues',
   },
@@ -213,14 +213,14 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the platform’s word for an address',
     guarantee: 'a caller cannot make up an address on Vercel',
-    file: 'lib/server/client-address.ts',
+    file: 'lib/http/auth/client-address.ts',
     find: `onVercel ? headers.get('x-vercel-forwarded-for') : null`,
     replace: 'null',
   },
   {
     name: 'the cookie of this host alone',
     guarantee: 'no other host of a domain can plant a session',
-    file: 'lib/server/session.ts',
+    file: 'lib/http/auth/session.ts',
     find: `cameByHttps(asked) ? '__Host-punctual_session' : 'punctual_session'`,
     replace: `'punctual_session'`,
   },
@@ -264,7 +264,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'what a refused key is told',
     guarantee: 'a wrong or disabled key says what to set',
-    file: 'lib/server/failure.ts',
+    file: 'lib/http/failure.ts',
     find: ` || code === '401'`,
     replace: '',
     seenBy: 'server/supabase-keys.test.ts',
@@ -349,7 +349,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the signature of Unipile',
     guarantee: 'a webhook is taken from who knows its secret, and from nobody else',
-    file: 'lib/server/webhook-unipile.ts',
+    file: 'lib/http/webhooks/webhook-unipile.ts',
     find: `return signature === null`,
     replace: `return request.headers.has('unipile-auth')`,
   },

@@ -99,7 +99,7 @@ export const privacyMutants: Mutant[] = [
   {
     name: 'refusal of unknown parameters',
     guarantee: 'a parameter that a path does not take is refused, not ignored',
-    file: 'lib/server/query.ts',
+    file: 'lib/http/query.ts',
     find: 'if (parsed.success && errors.length === 0)',
     replace: 'if (parsed.success)',
   },

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../app/api/dms/[id]/why/route';
-import { signSession } from '../../lib/server/session';
+import { signSession } from '../../lib/http/auth/session';
 import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
 import { type Explanation, explanationSchema } from '../../lib/store/explanation';

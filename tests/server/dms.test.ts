@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/dms/route';
-import type { TakenIn } from '../../lib/server/take-in';
+import type { TakenIn } from '../../lib/http/input/take-in';
 import {
   API_KEY,
   apiRequest,

@@ -3,10 +3,10 @@ import { GET as tickByGet, POST as tickByPost } from '../../app/api/cron/jobs/ro
 import { DELETE, GET } from '../../app/api/jobs/[id]/route';
 import { POST } from '../../app/api/jobs/route';
 import { POST as RUN } from '../../app/api/jobs/run/route';
+import type { TakenIn } from '../../lib/http/input/take-in';
 import { createJob, createJobs } from '../../lib/server/create-job';
 import { getJob } from '../../lib/server/get-job';
 import { JobInputError } from '../../lib/server/job-input-error';
-import type { TakenIn } from '../../lib/server/take-in';
 import {
   API_KEY,
   apiRequest,

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { POST } from '../../app/api/queues/[queue]/rows/[id]/resolve/route';
 import { GET as WHY } from '../../app/api/queues/[queue]/rows/[id]/why/route';
 import { GET as LIST } from '../../app/api/queues/[queue]/rows/route';
-import { rowRefusal } from '../../lib/server/row-refusal';
+import { rowRefusal } from '../../lib/http/row-refusal';
 import { explanationSchema } from '../../lib/store/explanation';
 import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row';
 import { apiRequest, cookie, openServedDatabase, stubSecrets, withKey } from '../support/api-server';

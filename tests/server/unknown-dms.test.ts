@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/dms/[id]/resolve/route';
 import { GET } from '../../app/api/dms/route';
-import { signSession } from '../../lib/server/session';
+import { signSession } from '../../lib/http/auth/session';
 import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
 import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row';

@@ -1,5 +1,5 @@
 import { vi } from 'vitest';
-import { signSession } from '../../lib/server/session';
+import { signSession } from '../../lib/http/auth/session';
 import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
 import { queueStore } from '../../lib/store/queue-store';

@@ -1,6 +1,6 @@
-import { apiRoute } from '@/lib/server/api-route';
+import { apiRoute } from '@/lib/http/api-route';
+import { json } from '@/lib/http/respond';
 import { clocksQuery, readClocks } from '@/lib/server/clocks';
-import { json } from '@/lib/server/respond';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,6 +1,6 @@
-import { apiJsonRoute } from '@/lib/server/api-route';
+import { apiJsonRoute } from '@/lib/http/api-route';
+import { json, problem } from '@/lib/http/respond';
 import { enqueueDms } from '@/lib/server/new-dms';
-import { json, problem } from '@/lib/server/respond';
 import { listRowsRoute } from '@/lib/server/rows-route';
 
 export const dynamic = 'force-dynamic';

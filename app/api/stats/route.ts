@@ -1,5 +1,5 @@
-import { apiRoute } from '@/lib/server/api-route';
-import { json } from '@/lib/server/respond';
+import { apiRoute } from '@/lib/http/api-route';
+import { json } from '@/lib/http/respond';
 import { readStats } from '@/lib/server/stats';
 
 /** What the dashboard shows, as JSON, a second old at most; 503 with the reason while the database does not answer. */

@@ -1,5 +1,5 @@
-import { accessEnv } from '../services/env';
-import { problem } from './respond';
+import { accessEnv } from '../../services/env';
+import { problem } from '../respond';
 import { bearerToken, secretsEqual } from './secrets';
 
 /** Why a call of a cron endpoint is refused; null when it bears the secret. */

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
-import { readUnipileWebhook } from '../providers/unipile/unipile-webhook';
-import { accessEnv } from '../services/env';
-import { secretsEqual } from './secrets';
+import { readUnipileWebhook } from '../../providers/unipile/unipile-webhook';
+import { accessEnv } from '../../services/env';
+import { secretsEqual } from '../auth/secrets';
 import { webhookRoute } from './webhook-route';
 
 /**

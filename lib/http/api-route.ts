@@ -1,11 +1,11 @@
 import type { z } from 'zod';
 import { type Container, container } from '../services/container';
 import { accessEnv } from '../services/env';
-import { type Access, apiAccess } from './access';
+import { type Access, apiAccess } from './auth/access';
+import { refuseCron } from './auth/refuse-cron';
 import { failed } from './failure';
 import { noQuery, type QuerySchema, readQuery } from './query';
 import { readJson } from './read-json';
-import { refuseCron } from './refuse-cron';
 import { problem } from './respond';
 
 /** What a handler of the API is given, when whoever asks may come in. */

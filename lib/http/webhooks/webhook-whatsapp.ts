@@ -1,7 +1,7 @@
-import { isSignedByMeta, readWhatsappWebhook } from '../providers/whatsapp/whatsapp-webhook';
-import { accessEnv } from '../services/env';
-import { problem } from './respond';
-import { secretsEqual } from './secrets';
+import { isSignedByMeta, readWhatsappWebhook } from '../../providers/whatsapp/whatsapp-webhook';
+import { accessEnv } from '../../services/env';
+import { secretsEqual } from '../auth/secrets';
+import { problem } from '../respond';
 import { notConfigured, webhookRoute } from './webhook-route';
 
 /** Statuses of messages, and messages received, signed with the app's secret. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type FieldError, fieldErrors } from './field-error';
+import { type FieldError, fieldErrors } from '../field-error';
 
 /** A row that was taken in, or was there. */
 export interface TakenIn {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../app/api/session/route';
-import { clientAddress } from '../../lib/server/client-address';
-import { countWrongTry } from '../../lib/server/wrong-tries';
-import { PASSWORD, stubSecrets } from '../support/api-server';
+import { POST } from '../../../app/api/session/route';
+import { clientAddress } from '../../../lib/http/auth/client-address';
+import { countWrongTry } from '../../../lib/http/auth/wrong-tries';
+import { PASSWORD, stubSecrets } from '../../support/api-server';
 
 beforeEach(() => stubSecrets());
 afterEach(() => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bearerToken, secretsEqual } from '../../lib/server/secrets';
+import { bearerToken, secretsEqual } from '../../../lib/http/auth/secrets';
 
 describe('secretsEqual', () => {
   it('accepts the secret itself and nothing else', () => {

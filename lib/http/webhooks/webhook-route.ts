@@ -1,10 +1,10 @@
-import type { WebhookReading } from '../providers/receipt';
-import { container } from '../services/container';
-import { storable } from '../store/storable';
-import { failed } from './failure';
-import { readBody } from './read-body';
+import type { WebhookReading } from '../../providers/receipt';
+import { container } from '../../services/container';
+import { storable } from '../../store/storable';
+import { failed } from '../failure';
+import { readBody } from '../read-body';
+import { json, problem } from '../respond';
 import { receiveReceipts } from './receive-receipts';
-import { json, problem } from './respond';
 
 /** Meta sends up to 3 MB, and again for a week what was refused. */
 const maxBytes = 3 * 1024 * 1024;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { type RowRefusal, rowRefusal } from '../row-refusal';
 import { rowId } from './row-path';
-import { type RowRefusal, rowRefusal } from './row-refusal';
 
 /** An id that is a whole number, as wide as the database's. */
 export const wholeId = z.string().regex(/^\d{1,18}$/, 'is no id');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type AccessEnv, apiAccess, dashboardDoor, requestOrigin } from '../../lib/server/access';
-import { signSession } from '../../lib/server/session';
+import { type AccessEnv, apiAccess, dashboardDoor, requestOrigin } from '../../../lib/http/auth/access';
+import { signSession } from '../../../lib/http/auth/session';
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
 const COOKIE = `punctual_session=${signSession('pw', NOW_MS)}`;
