@@ -1,7 +1,7 @@
 import { rowId } from '../http/input/row-path';
 import type { RowRefusal } from '../http/row-refusal';
+import { resolveRow } from '../operate/resolve-row';
 import type { Container } from '../services/container';
-import { resolveRow } from './resolve-row';
 
 /** Takes a job back before it runs, or before it runs again. `by` says who, for its history. Throws a `StoreError`. */
 export async function cancelJob(

@@ -16,8 +16,9 @@ const mayImport: Record<string, string[]> = {
   locks: ['engine'],
   services: ['engine', 'store', 'locks'],
   http: ['services', 'engine', 'net', 'providers', 'store'],
-  server: ['http', 'services', 'engine', 'net', 'providers', 'jobs', 'queues', 'store', 'locks'],
-  app: ['services', 'http', 'server', 'queues'],
+  operate: ['http', 'services', 'store'],
+  server: ['operate', 'http', 'services', 'engine', 'net', 'providers', 'jobs', 'queues', 'store', 'locks'],
+  app: ['services', 'http', 'operate', 'server', 'queues'],
   worker: ['services', 'http', 'server', 'queues'],
   sandbox: [],
 };

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
 import { answerPage, pageQuery } from '@/lib/http/page';
 import { json, problem } from '@/lib/http/respond';
-import { listAccounts, saveAccount } from '@/lib/server/accounts';
+import { listAccounts, saveAccount } from '@/lib/operate/accounts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

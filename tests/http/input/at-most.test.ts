@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { atMost } from '../../../lib/http/input/at-most';
+import { saveAccount } from '../../../lib/operate/accounts';
 import { readUnipileWebhook } from '../../../lib/providers/unipile/unipile-webhook';
 import { readWhatsappWebhook } from '../../../lib/providers/whatsapp/whatsapp-webhook';
-import { saveAccount } from '../../../lib/server/accounts';
 import { editMonitor } from '../../../lib/server/edit-monitor';
 import { editPost } from '../../../lib/server/edit-post';
 import { enqueueDms } from '../../../lib/server/new-dms';

@@ -1,7 +1,7 @@
 import { apiJsonRoute } from '@/lib/http/api-route';
 import { refused } from '@/lib/http/refused';
 import { json } from '@/lib/http/respond';
-import { endRefusal } from '@/lib/server/end-refusal';
+import { endRefusal } from '@/lib/operate/end-refusal';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
