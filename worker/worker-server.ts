@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { bearerToken, secretsEqual } from '../lib/http/auth/secrets';
-import { pathName } from '../lib/server/cron-work';
+import { pathName } from '../lib/queues/scheduled-queue';
 import { readClock, readSchedule, readSlot } from '../lib/server/slot';
 import type { PathLoop } from './path-loop';
 

@@ -1,4 +1,5 @@
 import { isError } from '../http/failure';
+import { findQueue } from '../queues/scheduled-queue';
 import { scheduledQueues } from '../queues/scheduled-queues';
 import { configuredProviders } from '../services/configured-providers';
 import { container } from '../services/container';
@@ -6,7 +7,6 @@ import type { ServerEnv } from '../services/env';
 import type { Rpc } from '../store/rpc';
 import { schemaState } from '../store/schema-version';
 import { type Stats, statsSchema } from '../store/stats';
-import { findQueue } from './cron-work';
 import { whyUnticked } from './unticked';
 
 /** The dashboard's figures, a second old at most. Throws what `container()` throws, and a `StoreError`. */

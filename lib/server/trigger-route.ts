@@ -3,11 +3,12 @@ import { refuseCron } from '../http/auth/refuse-cron';
 import { failed } from '../http/failure';
 import { readQuery } from '../http/query';
 import { json, problem } from '../http/respond';
+import { findQueue, type ScheduledQueue } from '../queues/scheduled-queue';
 import { container } from '../services/container';
 import { goOn } from './continuation';
 import { readCall } from './cron-call';
 import { type CronRouteOptions, partQuery } from './cron-route';
-import { findQueue, queueWork, type ScheduledQueue } from './cron-work';
+import { queueWork } from './find-work';
 import { handOver } from './hand-over';
 
 /**

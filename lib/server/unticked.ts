@@ -1,6 +1,6 @@
+import { findQueue, pathName } from '../queues/scheduled-queue';
 import { scheduledQueues } from '../queues/scheduled-queues';
 import type { QueueStats } from '../store/stats';
-import { findQueue, pathName } from './cron-work';
 import { shortDuration } from './short-duration';
 
 /** Clocks call every few minutes at the least. */

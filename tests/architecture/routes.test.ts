@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
 import { scheduledQueues } from '../../lib/queues/scheduled-queues';
-import { findWork } from '../../lib/server/cron-work';
+import { findWork } from '../../lib/server/find-work';
 import { durationFaults, maxDurationOf as maxDurationIn } from '../../scripts/duration-faults';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
