@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
-import { monitors } from '../lib/queues/monitors';
+import { monitors } from '../lib/queues/monitors/queue';
+import { listRegions } from '../lib/queues/monitors/regions';
 import { hasMoreWork } from '../lib/server/has-more-work';
-import { listRegions } from '../lib/server/regions';
 import { tickPartition } from '../lib/server/tick-partition';
 import { container } from '../lib/services/container';
 import { loadEnvFiles } from '../lib/services/load-env-files';

@@ -1,4 +1,4 @@
-import { jobs } from '../queues/jobs';
+import { jobs } from '../queues/jobs/queue';
 import { pathName, type ScheduledQueue } from '../queues/scheduled-queue';
 import type { CronWork } from './cron-work';
 import { withFailedJobs } from './failed-jobs-work';

@@ -4,7 +4,7 @@ import type { TickStoreError } from '../engine/settling';
 import { tick } from '../engine/tick';
 import type { TickReport } from '../engine/tick-report';
 import { isError } from '../http/failure';
-import { jobs } from '../queues/jobs';
+import { jobs } from '../queues/jobs/queue';
 import type { Container } from '../services/container';
 import type { CronCall } from './cron-call';
 import { readDuePartitions } from './due-partitions';

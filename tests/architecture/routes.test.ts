@@ -44,7 +44,7 @@ interface QueueLimits {
 /** The queues that the route's file imports. */
 async function queuesOf(route: string): Promise<QueueLimits[]> {
   const modules = await Promise.all(
-    [...read(route).matchAll(/from '@\/(lib\/queues\/[\w-]+)'/g)].map(
+    [...read(route).matchAll(/from '@\/(lib\/queues\/[\w/-]+)'/g)].map(
       ([, file]) => import(path.join(root, `${file}.ts`)),
     ),
   );
@@ -146,8 +146,7 @@ describe('the regions of monitors', () => {
 
 describe('what ticks all queues', () => {
   it('has every queue that there is a file for', async () => {
-    const files = readdirSync(path.join(root, 'lib/queues')).map((file) => `lib/queues/${file}`);
-    const exported = await Promise.all(files.map((file) => import(path.join(root, file))));
+    const exported = await Promise.all(filesOf('lib/queues').map((file) => import(path.join(root, file))));
     const queues = exported.flatMap((module) =>
       Object.values(module).filter(
         (value) => typeof value === 'object' && value !== null && 'timeoutMs' in value,

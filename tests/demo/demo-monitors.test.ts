@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { newMonitor } from '@/lib/server/monitor-fields';
+import { newMonitor } from '@/lib/queues/monitors/monitor-fields';
 import { Sites } from '@/sandbox/sites';
 import { demoMonitors, isLeftOver } from '@/scripts/demo/demo-monitors';
 

@@ -163,7 +163,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the end of checking jobs',
     guarantee: 'no more jobs are checked once there are faults enough',
-    file: 'lib/server/new-jobs.ts',
+    file: 'lib/queues/jobs/new-jobs.ts',
     find: 'if (found >= enoughFaults)',
     replace: 'if (found < 0)',
   },
@@ -293,7 +293,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the variable that opens a private address',
     guarantee: 'a refused address says which variable allows it',
-    file: 'lib/queues/monitors.ts',
+    file: 'lib/queues/monitors/queue.ts',
     find: `variable: 'MONITOR_ALLOW_PRIVATE',`,
     replace: '',
   },

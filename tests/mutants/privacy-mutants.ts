@@ -22,7 +22,7 @@ export const privacyMutants: Mutant[] = [
   {
     name: 'a message of ours without its text',
     guarantee: 'a webhook says who sent a message, also where its text was not kept',
-    file: 'lib/queues/dm-queue.ts',
+    file: 'lib/queues/dm-queue/queue.ts',
     find: 'fromUs: message.fromUs || told.has(message.id)',
     replace: 'fromUs: message.fromUs',
   },

@@ -9,7 +9,7 @@ import { silentLog } from '../../lib/engine/log';
 import { tick } from '../../lib/engine/tick';
 import { defineJob } from '../../lib/jobs/define-job';
 import { JobError } from '../../lib/jobs/job-error';
-import { messageQueue } from '../../lib/queues/pgmq';
+import { messageQueue } from '../../lib/queues/pgmq/queue';
 import { queueStore } from '../../lib/store/queue-store';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
 

@@ -6,7 +6,7 @@ import type { Queue } from '../../lib/engine/queue';
 import { tick } from '../../lib/engine/tick';
 import type { TickReport } from '../../lib/engine/tick-report';
 import { upstashLock } from '../../lib/locks/upstash-lock';
-import { dmQueue } from '../../lib/queues/dm-queue';
+import { dmQueue } from '../../lib/queues/dm-queue/queue';
 import { queueStore } from '../../lib/store/queue-store';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
 

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { dmQueue } from '../../lib/queues/dm-queue';
+import { dmQueue } from '../../lib/queues/dm-queue/queue';
 import type { After } from '../../lib/server/continuation';
 import { cronRoute } from '../../lib/server/cron-route';
 import { bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';

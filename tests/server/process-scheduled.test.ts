@@ -3,7 +3,7 @@ import { GET, POST } from '../../app/api/cron/process-scheduled/route';
 import { systemClock } from '../../lib/engine/clock';
 import { silentLog } from '../../lib/engine/log';
 import { defineQueue } from '../../lib/engine/queue';
-import { jobs } from '../../lib/queues/jobs';
+import { jobs } from '../../lib/queues/jobs/queue';
 import { scheduledQueues } from '../../lib/queues/scheduled-queues';
 import type { CronCall } from '../../lib/server/cron-call';
 import { scheduledWork } from '../../lib/server/scheduled-work';

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/trigger/[queue]/route';
-import { jobs } from '../../lib/queues/jobs';
+import { jobs } from '../../lib/queues/jobs/queue';
 import { partitionsWork } from '../../lib/server/partitions-work';
 import { container } from '../../lib/services/container';
 import { type PathLoop, startPathLoop } from '../../worker/path-loop';

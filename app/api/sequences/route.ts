@@ -3,7 +3,7 @@ import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
 import { answerPage, pageQuery } from '@/lib/http/page';
 import { refused } from '@/lib/http/refused';
 import { json } from '@/lib/http/respond';
-import { createSequence, listSequences } from '@/lib/server/sequences';
+import { createSequence, listSequences } from '@/lib/queues/sequences/sequences';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

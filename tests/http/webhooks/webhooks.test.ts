@@ -5,8 +5,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { POST as unipile } from '../../../app/api/webhooks/unipile/route';
 import { GET as challenge, POST as whatsapp } from '../../../app/api/webhooks/whatsapp/route';
 import { tick } from '../../../lib/engine/tick';
-import { dmQueue } from '../../../lib/queues/dm-queue';
-import { enrolments } from '../../../lib/queues/enrolments';
+import { dmQueue } from '../../../lib/queues/dm-queue/queue';
+import { enrolments } from '../../../lib/queues/sequences/queue';
 import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
 import { queueStore } from '../../../lib/store/queue-store';

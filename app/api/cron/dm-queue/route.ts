@@ -1,6 +1,6 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
-import { dmQueue } from '@/lib/queues/dm-queue';
+import { dmQueue } from '@/lib/queues/dm-queue/queue';
 import { cronRoute } from '@/lib/server/cron-route';
 
 export const dynamic = 'force-dynamic';

@@ -1,6 +1,6 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
-import { enrolments } from '@/lib/queues/enrolments';
+import { enrolments } from '@/lib/queues/sequences/queue';
 import { cronRoute } from '@/lib/server/cron-route';
 
 export const dynamic = 'force-dynamic';

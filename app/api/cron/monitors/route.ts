@@ -1,6 +1,6 @@
 // Every minute, by vercel.json: the default region, wherever the project's functions run.
 import { after } from 'next/server';
-import { monitors } from '@/lib/queues/monitors';
+import { monitors } from '@/lib/queues/monitors/queue';
 import { cronRoute } from '@/lib/server/cron-route';
 
 export const dynamic = 'force-dynamic';

@@ -1,6 +1,6 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
-import { noMessageQueue, pgmq } from '@/lib/queues/pgmq';
+import { noMessageQueue, pgmq } from '@/lib/queues/pgmq/queue';
 import { partQuery, workRoute } from '@/lib/server/cron-route';
 import { partitionsWork } from '@/lib/server/partitions-work';
 

@@ -1,6 +1,6 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
-import { posts } from '@/lib/queues/posts';
+import { posts } from '@/lib/queues/posts/queue';
 import { cronRoute } from '@/lib/server/cron-route';
 
 export const dynamic = 'force-dynamic';

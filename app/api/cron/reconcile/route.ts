@@ -1,6 +1,6 @@
 // Every five minutes, by vercel.json.
-import { dmQueue } from '@/lib/queues/dm-queue';
-import { posts } from '@/lib/queues/posts';
+import { dmQueue } from '@/lib/queues/dm-queue/queue';
+import { posts } from '@/lib/queues/posts/queue';
 import { workRoute } from '@/lib/server/cron-route';
 import { lookWork } from '@/lib/server/look-work';
 

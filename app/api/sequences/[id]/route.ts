@@ -1,7 +1,7 @@
 import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
 import { refused } from '@/lib/http/refused';
 import { json } from '@/lib/http/respond';
-import { editSequence, readSequence } from '@/lib/server/sequences';
+import { editSequence, readSequence } from '@/lib/queues/sequences/sequences';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

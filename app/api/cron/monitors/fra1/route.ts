@@ -1,6 +1,6 @@
 // Every minute, by vercel.json, which pins it to Frankfurt.
 import { after } from 'next/server';
-import { monitors } from '@/lib/queues/monitors';
+import { monitors } from '@/lib/queues/monitors/queue';
 import { cronRoute } from '@/lib/server/cron-route';
 
 export const dynamic = 'force-dynamic';
