@@ -1,12 +1,12 @@
 import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
+import { readClocks } from '@/lib/cron/slots/clocks';
 import { dashboardDoor } from '@/lib/http/auth/access';
 import { readSessionCookie } from '@/lib/http/auth/session';
 import { failed } from '@/lib/http/failure';
 import { readMonitoring } from '@/lib/queues/monitors/monitoring';
 import { listSequences } from '@/lib/queues/sequences/sequences';
 import { readAnalytics } from '@/lib/server/analytics';
-import { readClocks } from '@/lib/server/clocks';
 import { readStats } from '@/lib/server/stats';
 import { container } from '@/lib/services/container';
 import { accessEnv } from '@/lib/services/env';

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
+import { tickPartition } from '../lib/cron/handlers/tick-partition';
+import { hasMoreWork } from '../lib/cron/has-more-work';
 import { monitors } from '../lib/queues/monitors/queue';
 import { listRegions } from '../lib/queues/monitors/regions';
-import { hasMoreWork } from '../lib/server/has-more-work';
-import { tickPartition } from '../lib/server/tick-partition';
 import { container } from '../lib/services/container';
 import { loadEnvFiles } from '../lib/services/load-env-files';
 import { runTickLoop } from './tick-loop';

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { setTimeout as timeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import type { CronWork } from '../lib/cron/cron-work';
+import { findWork } from '../lib/cron/handlers/find-work';
+import { hasMoreWork } from '../lib/cron/has-more-work';
 import { isError } from '../lib/http/failure';
 import { findQueue, pathName } from '../lib/queues/scheduled-queue';
 import { scheduledQueues } from '../lib/queues/scheduled-queues';
-import type { CronWork } from '../lib/server/cron-work';
-import { findWork } from '../lib/server/find-work';
-import { hasMoreWork } from '../lib/server/has-more-work';
 import { type Container, container } from '../lib/services/container';
 import { loadEnvFiles } from '../lib/services/load-env-files';
 import { startHeartbeat } from './heartbeat';

@@ -1,4 +1,4 @@
-import type { ClockAccount } from '@/lib/server/clocks';
+import type { ClockAccount } from '@/lib/cron/slots/clocks';
 import { ClockName, SlotCounts, SlotExceptions } from './clock-parts';
 import { RelativeTime } from './relative-time';
 

@@ -1,4 +1,4 @@
-import type { ClockAccount } from '@/lib/server/clocks';
+import type { ClockAccount } from '@/lib/cron/slots/clocks';
 
 /** Those to look at first: what still calls before what was replaced, then the most missed, then the most late; else as they came. */
 export function inOrder(clocks: ClockAccount[]): ClockAccount[] {

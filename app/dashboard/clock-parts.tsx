@@ -1,4 +1,4 @@
-import type { ClockAccount, SlotException } from '@/lib/server/clocks';
+import type { ClockAccount, SlotException } from '@/lib/cron/slots/clocks';
 import { shortDuration } from '@/lib/server/short-duration';
 import { clockTime } from './clock-time';
 import { scheduleInWords } from './schedule-in-words';

@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import useSWR from 'swr';
-import type { Clocks as Reading } from '@/lib/server/clocks';
+import type { Clocks as Reading } from '@/lib/cron/slots/clocks';
 import { ClockCards } from './clock-cards';
 import { inOrder } from './clock-order';
 import { ClockTable } from './clock-table';

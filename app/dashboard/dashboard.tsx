@@ -1,7 +1,7 @@
 'use client';
 
 import useSWR from 'swr';
-import type { Clocks as ClocksReading } from '@/lib/server/clocks';
+import type { Clocks as ClocksReading } from '@/lib/cron/slots/clocks';
 import type { Analytics } from '@/lib/store/analytics';
 import type { Monitoring } from '@/lib/store/monitoring';
 import type { Stats } from '@/lib/store/stats';

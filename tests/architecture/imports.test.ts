@@ -17,9 +17,10 @@ const mayImport: Record<string, string[]> = {
   services: ['engine', 'store', 'locks'],
   http: ['services', 'engine', 'net', 'providers', 'store'],
   operate: ['http', 'services', 'store'],
+  cron: ['queues', 'http', 'services', 'engine', 'net', 'store'],
   server: ['operate', 'http', 'services', 'engine', 'net', 'providers', 'jobs', 'queues', 'store', 'locks'],
-  app: ['services', 'http', 'operate', 'server', 'queues'],
-  worker: ['services', 'http', 'server', 'queues'],
+  app: ['services', 'cron', 'http', 'operate', 'server', 'queues'],
+  worker: ['services', 'cron', 'http', 'server', 'queues'],
   sandbox: [],
 };
 

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
+import { findWork } from '../../lib/cron/handlers/find-work';
 import { scheduledQueues } from '../../lib/queues/scheduled-queues';
-import { findWork } from '../../lib/server/find-work';
 import { durationFaults, maxDurationOf as maxDurationIn } from '../../scripts/duration-faults';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { inOrder } from '../../app/dashboard/clock-order';
-import type { ClockAccount } from '../../lib/server/clocks';
+import type { ClockAccount } from '../../lib/cron/slots/clocks';
 
 const account = (path: string, changes: Partial<ClockAccount> = {}): ClockAccount => ({
   clock: 'pg-cron',

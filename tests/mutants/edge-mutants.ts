@@ -118,7 +118,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'smaller steps of retention',
     guarantee: 'retention gets on however slow the database is',
-    file: 'lib/server/prune-work.ts',
+    file: 'lib/cron/handlers/prune-work.ts',
     find: 'most /= 10;',
     replace: 'throw error;',
     seenBy: 'server/cron-route.test.ts',
@@ -286,7 +286,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'nobody to ask',
     guarantee: 'the endpoint that asks providers does not fail where none is configured',
-    file: 'lib/server/look-work.ts',
+    file: 'lib/cron/handlers/look-work.ts',
     find: 'notConfigured.push(error.message);',
     replace: 'throw error;',
   },

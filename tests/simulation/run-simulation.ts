@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
+import type { CronCall } from '../../lib/cron/cron-call';
+import { partitionsWork } from '../../lib/cron/handlers/partitions-work';
 import { silentLog } from '../../lib/engine/log';
 import { type TickPorts, tick } from '../../lib/engine/tick';
 import type { TickReport } from '../../lib/engine/tick-report';
 import { dmQueue } from '../../lib/queues/dm-queue/queue';
 import { posts } from '../../lib/queues/posts/queue';
 import { enrolments } from '../../lib/queues/sequences/queue';
-import type { CronCall } from '../../lib/server/cron-call';
-import { partitionsWork } from '../../lib/server/partitions-work';
 import type { Container } from '../../lib/services/container';
 import { queueStore } from '../../lib/store/queue-store';
 import type { Rpc } from '../../lib/store/rpc';

@@ -1,10 +1,10 @@
+import { type AskedJobs, runJobs } from '../../lib/cron/handlers/run-jobs';
 import { silentLog } from '../../lib/engine/log';
 import { type TickOptions, tick } from '../../lib/engine/tick';
 import type { TickReport } from '../../lib/engine/tick-report';
 import type { Jobs } from '../../lib/jobs/find-job';
 import { enqueueJobs } from '../../lib/queues/jobs/new-jobs';
 import { jobsQueue } from '../../lib/queues/jobs/queue';
-import { type AskedJobs, runJobs } from '../../lib/server/run-jobs';
 import { queueStore } from '../../lib/store/queue-store';
 import type { Rpc } from '../../lib/store/rpc';
 import type { TestDatabase } from './test-database';

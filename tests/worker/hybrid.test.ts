@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/trigger/[queue]/route';
+import { partitionsWork } from '../../lib/cron/handlers/partitions-work';
 import { jobs } from '../../lib/queues/jobs/queue';
-import { partitionsWork } from '../../lib/server/partitions-work';
 import { container } from '../../lib/services/container';
 import { type PathLoop, startPathLoop } from '../../worker/path-loop';
 import { startWorkerServer, type WorkerServer } from '../../worker/worker-server';

@@ -1,7 +1,7 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
+import { cronRoute } from '@/lib/cron/cron-route';
 import { dmQueue } from '@/lib/queues/dm-queue/queue';
-import { cronRoute } from '@/lib/server/cron-route';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,7 +1,7 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
+import { cronRoute } from '@/lib/cron/cron-route';
 import { posts } from '@/lib/queues/posts/queue';
-import { cronRoute } from '@/lib/server/cron-route';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,8 +1,9 @@
 // Every five minutes, by vercel.json.
+
+import { workRoute } from '@/lib/cron/cron-route';
+import { lookWork } from '@/lib/cron/handlers/look-work';
 import { dmQueue } from '@/lib/queues/dm-queue/queue';
 import { posts } from '@/lib/queues/posts/queue';
-import { workRoute } from '@/lib/server/cron-route';
-import { lookWork } from '@/lib/server/look-work';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { After } from '../../lib/cron/continuation';
+import { cronRoute } from '../../lib/cron/cron-route';
 import { dmQueue } from '../../lib/queues/dm-queue/queue';
-import type { After } from '../../lib/server/continuation';
-import { cronRoute } from '../../lib/server/cron-route';
 import { bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';
 import type { TestDatabase } from '../support/test-database';
 

@@ -1,4 +1,4 @@
-import type { SlotEntry } from '../store/clocks';
+import type { SlotEntry } from '../../store/clocks';
 import { maxInstants, scheduleInstants } from './schedule-instants';
 
 /** A slot that comes within it is on time; one that has not come by then is missed, until it does. */

@@ -1,10 +1,10 @@
-import { systemClock } from '../engine/clock';
-import type { Queue } from '../engine/queue';
-import { tick } from '../engine/tick';
-import type { TickReport } from '../engine/tick-report';
-import type { Container } from '../services/container';
-import type { ServerEnv } from '../services/env';
-import type { CronCall } from './cron-call';
+import { systemClock } from '../../engine/clock';
+import type { Queue } from '../../engine/queue';
+import { tick } from '../../engine/tick';
+import type { TickReport } from '../../engine/tick-report';
+import type { Container } from '../../services/container';
+import type { ServerEnv } from '../../services/env';
+import type { CronCall } from '../cron-call';
 
 export interface TickCall extends Partial<Omit<CronCall, 'params'>> {
   /** A region of `monitors`; `main` where the queue has no parts. */

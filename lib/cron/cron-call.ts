@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { startBudget } from '../engine/budget';
 import { type Clock, systemClock } from '../engine/clock';
 import type { StopSignal } from '../engine/tick';
-import { readClock, readSchedule, readSlot } from './slot';
+import { readClock, readSchedule, readSlot } from './slots/slot';
 
 /** One call of a clock, however it came: over HTTP, or in the worker's own process. */
 export interface CronCall {

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { GET as tickDms } from '../../app/api/cron/dm-queue/route';
-import { GET as tickJobs } from '../../app/api/cron/jobs/route';
-import type { Clocks } from '../../lib/server/clocks';
-import { type Container, makeContainer } from '../../lib/services/container';
-import { serverEnv } from '../../lib/services/env';
-import { type Rpc, StoreError } from '../../lib/store/rpc';
+import { GET as tickDms } from '../../../app/api/cron/dm-queue/route';
+import { GET as tickJobs } from '../../../app/api/cron/jobs/route';
+import type { Clocks } from '../../../lib/cron/slots/clocks';
+import { type Container, makeContainer } from '../../../lib/services/container';
+import { serverEnv } from '../../../lib/services/env';
+import { type Rpc, StoreError } from '../../../lib/store/rpc';
 import {
   apiRequest,
   bearer,
@@ -14,8 +14,8 @@ import {
   type RequestHeaders,
   stubSecrets,
   withKey,
-} from '../support/api-server';
-import type { TestDatabase } from '../support/test-database';
+} from '../../support/api-server';
+import type { TestDatabase } from '../../support/test-database';
 
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 let database: TestDatabase;
@@ -38,7 +38,7 @@ afterEach(() => {
 /** The route of a process that just started: the answer is kept for a while in between. */
 async function freshRoute() {
   vi.resetModules();
-  return (await import('../../app/api/clocks/route')).GET;
+  return (await import('../../../app/api/clocks/route')).GET;
 }
 
 async function ask(

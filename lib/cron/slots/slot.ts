@@ -1,6 +1,6 @@
 import { Cron } from 'croner';
-import { instant } from '../http/input/instant';
-import { clockName } from '../services/clock-name';
+import { instant } from '../../http/input/instant';
+import { clockName } from '../../services/clock-name';
 
 /**
  * The instant of the schedule that a request answers, ISO 8601: what a clock of ours says in `x-punctual-slot`, else the latest instant

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import type { NotConfiguredError } from '../engine/queue';
-import { isError } from '../http/failure';
-import type { ScheduledQueue } from '../queues/scheduled-queue';
-import type { Container } from '../services/container';
-import type { ServerEnv } from '../services/env';
-import { type Admits, admitsOf } from './cron-call';
-import type { CronWork } from './cron-work';
+import type { NotConfiguredError } from '../../engine/queue';
+import { isError } from '../../http/failure';
+import type { ScheduledQueue } from '../../queues/scheduled-queue';
+import type { Container } from '../../services/container';
+import type { ServerEnv } from '../../services/env';
+import { type Admits, admitsOf } from '../cron-call';
+import type { CronWork } from '../cron-work';
 import { readDuePartitions } from './due-partitions';
 import { isMissing } from './partitions-work';
 import { prune } from './prune-work';

@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET as sendByGet } from '../../app/api/cron/dm-queue/route';
-import { GET, POST } from '../../app/api/cron/reconcile/route';
-import { silentLog } from '../../lib/engine/log';
-import { type Container, makeContainer } from '../../lib/services/container';
-import { serverEnv } from '../../lib/services/env';
-import { queueStore } from '../../lib/store/queue-store';
-import { StoreError } from '../../lib/store/rpc';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../sandbox/unipile-shape';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { GET as sendByGet } from '../../../app/api/cron/dm-queue/route';
+import { GET, POST } from '../../../app/api/cron/reconcile/route';
+import { silentLog } from '../../../lib/engine/log';
+import { type Container, makeContainer } from '../../../lib/services/container';
+import { serverEnv } from '../../../lib/services/env';
+import { queueStore } from '../../../lib/store/queue-store';
+import { StoreError } from '../../../lib/store/rpc';
+import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
+import { SANDBOX_API_KEY } from '../../../sandbox/unipile-shape';
+import { openTestDatabase, type TestDatabase } from '../../support/test-database';
 
 const SECRET = 'cron-secret-of-this-month';
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };

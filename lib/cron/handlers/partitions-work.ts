@@ -1,8 +1,8 @@
-import { CronRefusedError } from '../http/cron-refused-error';
-import { isError } from '../http/failure';
-import type { AnyQueue } from '../queues/scheduled-queue';
-import type { StoreError } from '../store/rpc';
-import type { CronWork } from './cron-work';
+import { CronRefusedError } from '../../http/cron-refused-error';
+import { isError } from '../../http/failure';
+import type { AnyQueue } from '../../queues/scheduled-queue';
+import type { StoreError } from '../../store/rpc';
+import type { CronWork } from '../cron-work';
 import { readDuePartitions } from './due-partitions';
 import { type Part, tickSideBySide } from './tick-side-by-side';
 

@@ -1,4 +1,4 @@
-import type { CronWork } from './cron-work';
+import type { CronWork } from '../cron-work';
 import { runJobs } from './run-jobs';
 
 /**

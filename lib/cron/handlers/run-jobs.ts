@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { startBudget } from '../engine/budget';
-import type { TickStoreError } from '../engine/settling';
-import { tick } from '../engine/tick';
-import type { TickReport } from '../engine/tick-report';
-import { isError } from '../http/failure';
-import { jobs } from '../queues/jobs/queue';
-import type { Container } from '../services/container';
-import type { CronCall } from './cron-call';
+import { startBudget } from '../../engine/budget';
+import type { TickStoreError } from '../../engine/settling';
+import { tick } from '../../engine/tick';
+import type { TickReport } from '../../engine/tick-report';
+import { isError } from '../../http/failure';
+import { jobs } from '../../queues/jobs/queue';
+import type { Container } from '../../services/container';
+import type { CronCall } from '../cron-call';
 import { readDuePartitions } from './due-partitions';
 
 const jobQueues = z.array(

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Container } from '../services/container';
-import { StoreError } from '../store/rpc';
-import { type Admits, admitsOf } from './cron-call';
-import type { CronWork } from './cron-work';
+import type { Container } from '../../services/container';
+import { StoreError } from '../../store/rpc';
+import { type Admits, admitsOf } from '../cron-call';
+import type { CronWork } from '../cron-work';
 
 const counts = z.object({
   rows: z.number(),

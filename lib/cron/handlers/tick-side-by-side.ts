@@ -1,10 +1,10 @@
 import pLimit from 'p-limit';
-import { type Budget, startBudget, workMs } from '../engine/budget';
-import { NotConfiguredError } from '../engine/queue';
-import type { TickReport } from '../engine/tick-report';
-import type { AnyQueue } from '../queues/scheduled-queue';
-import type { Container } from '../services/container';
-import type { CronCall } from './cron-call';
+import { type Budget, startBudget, workMs } from '../../engine/budget';
+import { NotConfiguredError } from '../../engine/queue';
+import type { TickReport } from '../../engine/tick-report';
+import type { AnyQueue } from '../../queues/scheduled-queue';
+import type { Container } from '../../services/container';
+import type { CronCall } from '../cron-call';
 import { tickPartition } from './tick-partition';
 
 /** A partition whose turn it is. */

@@ -1,8 +1,8 @@
 import { Cron } from 'croner';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readClock, readSlot } from '../../lib/server/slot';
-import { assertProperty } from '../support/property';
+import { readClock, readSlot } from '../../../lib/cron/slots/slot';
+import { assertProperty } from '../../support/property';
 
 const named = (slot: string) =>
   readSlot(new Headers({ 'x-punctual-slot': slot }), Date.parse('2026-03-02T12:00:00Z'));

@@ -8,8 +8,8 @@ import { container } from '../services/container';
 import { goOn } from './continuation';
 import { readCall } from './cron-call';
 import { type CronRouteOptions, partQuery } from './cron-route';
-import { queueWork } from './find-work';
 import { handOver } from './hand-over';
+import { queueWork } from './handlers/find-work';
 
 /**
  * The handler of `/api/trigger/:queue`: hands the queue's tick to a worker, and does it itself where the worker does not say within 3 s

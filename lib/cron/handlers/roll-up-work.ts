@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { CronRefusedError } from '../http/cron-refused-error';
-import { isError } from '../http/failure';
-import type { Container } from '../services/container';
-import { type Admits, admitsOf } from './cron-call';
-import type { CronWork } from './cron-work';
+import { CronRefusedError } from '../../http/cron-refused-error';
+import { isError } from '../../http/failure';
+import type { Container } from '../../services/container';
+import { type Admits, admitsOf } from '../cron-call';
+import type { CronWork } from '../cron-work';
 
 const stepSchema = z.object({
   queue: z.string().nullable(),

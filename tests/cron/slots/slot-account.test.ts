@@ -1,9 +1,9 @@
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
-import { accountOfClocks } from '../../lib/server/clocks';
-import { maxInstants, scheduleInstants } from '../../lib/server/schedule-instants';
-import { accountOfSlots } from '../../lib/server/slot-account';
-import { type SlotEntry, slotEntriesSchema } from '../../lib/store/clocks';
+import { accountOfClocks } from '../../../lib/cron/slots/clocks';
+import { maxInstants, scheduleInstants } from '../../../lib/cron/slots/schedule-instants';
+import { accountOfSlots } from '../../../lib/cron/slots/slot-account';
+import { type SlotEntry, slotEntriesSchema } from '../../../lib/store/clocks';
 
 const now = '2026-03-02T12:00:30Z';
 const nowMs = Date.parse(now);

@@ -1,5 +1,5 @@
-import type { AnyQueue } from '../queues/scheduled-queue';
-import type { CronWork } from './cron-work';
+import type { AnyQueue } from '../../queues/scheduled-queue';
+import type { CronWork } from '../cron-work';
 import { tickPartition } from './tick-partition';
 
 /** One tick of a partition: `main` where the queue has no parts. */

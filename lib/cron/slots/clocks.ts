@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { findQueue } from '../queues/scheduled-queue';
-import { scheduledQueues } from '../queues/scheduled-queues';
-import { type SlotEntry, slotEntriesSchema } from '../store/clocks';
-import type { Rpc } from '../store/rpc';
+import { findQueue } from '../../queues/scheduled-queue';
+import { scheduledQueues } from '../../queues/scheduled-queues';
+import { type SlotEntry, slotEntriesSchema } from '../../store/clocks';
+import type { Rpc } from '../../store/rpc';
 import { scheduleInstants } from './schedule-instants';
 import { type AccountedSlot, accountOfSlots } from './slot-account';
 

@@ -1,10 +1,10 @@
-import { systemClock } from '../engine/clock';
-import { tick } from '../engine/tick';
-import type { TickReport } from '../engine/tick-report';
-import { isError } from '../http/failure';
-import type { AnyQueue } from '../queues/scheduled-queue';
-import type { ServerEnv } from '../services/env';
-import type { CronWork } from './cron-work';
+import { systemClock } from '../../engine/clock';
+import { tick } from '../../engine/tick';
+import type { TickReport } from '../../engine/tick-report';
+import { isError } from '../../http/failure';
+import type { AnyQueue } from '../../queues/scheduled-queue';
+import type { ServerEnv } from '../../services/env';
+import type { CronWork } from '../cron-work';
 
 /**
  * Asks the providers what became of rows that stand as unknown, queue after queue, and claims nothing. Ticks do it too, where their

@@ -1,6 +1,6 @@
-import { jobs } from '../queues/jobs/queue';
-import { pathName, type ScheduledQueue } from '../queues/scheduled-queue';
-import type { CronWork } from './cron-work';
+import { jobs } from '../../queues/jobs/queue';
+import { pathName, type ScheduledQueue } from '../../queues/scheduled-queue';
+import type { CronWork } from '../cron-work';
 import { withFailedJobs } from './failed-jobs-work';
 import { lookWork } from './look-work';
 import { partitionsWork } from './partitions-work';

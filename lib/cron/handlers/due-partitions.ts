@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Container } from '../services/container';
+import type { Container } from '../../services/container';
 
 const duePartitions = z.array(z.object({ partition: z.string(), timeout_seconds: z.number() }));
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { systemClock } from '../engine/clock';
 import { apiRoute } from '../http/api-route';
 import { json, problem } from '../http/respond';
-import { type AskedJobs, runJobs } from './run-jobs';
+import { type AskedJobs, runJobs } from './handlers/run-jobs';
 
 const asked = z
   .strictObject({
