@@ -1,5 +1,5 @@
 import type { ClockAccount, SlotException } from '@/lib/cron/slots/clocks';
-import { shortDuration } from '@/lib/server/short-duration';
+import { shortDuration } from '@/lib/stats/short-duration';
 import { clockTime } from './clock-time';
 import { scheduleInWords } from './schedule-in-words';
 import { useServerNow } from './server-now';

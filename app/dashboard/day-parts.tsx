@@ -1,4 +1,4 @@
-import { shortMs } from '@/lib/server/short-duration';
+import { shortMs } from '@/lib/stats/short-duration';
 import { type DayFigures, type DayLine, dayName, type Outcome } from './day-lines';
 
 const TONES: Record<Outcome, string> = {

@@ -1,5 +1,5 @@
 import type { ReactNode } from 'react';
-import { shortDuration } from '@/lib/server/short-duration';
+import { shortDuration } from '@/lib/stats/short-duration';
 import type { QueueStats } from '@/lib/store/stats';
 import { CountText } from './count-text';
 import { useServerNow } from './server-now';

@@ -1,5 +1,5 @@
 import type { ComponentType } from 'react';
-import { shortDuration } from '@/lib/server/short-duration';
+import { shortDuration } from '@/lib/stats/short-duration';
 import type { Incident } from '@/lib/store/monitoring';
 import { clockTime } from './clock-time';
 import { RelativeTime } from './relative-time';

@@ -1,4 +1,4 @@
-import { shortMs } from '@/lib/server/short-duration';
+import { shortMs } from '@/lib/stats/short-duration';
 import type { MonitorSummary } from '@/lib/store/monitoring';
 import { type LatencyKind, latencyInWords, latencyParts } from './latency-parts';
 

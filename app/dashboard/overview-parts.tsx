@@ -1,4 +1,4 @@
-import { shortDuration } from '@/lib/server/short-duration';
+import { shortDuration } from '@/lib/stats/short-duration';
 import type { Settled } from './last-hour';
 import type { OverviewLine } from './overview-lines';
 import { RelativeTime } from './relative-time';

@@ -1,4 +1,4 @@
-import { shortDuration } from '@/lib/server/short-duration';
+import { shortDuration } from '@/lib/stats/short-duration';
 import { useServerNow } from './server-now';
 
 /** `12 s ago` or `in 5 min`, with the exact instant to be had by pointing at it; `never` for Postgres' infinity. */

@@ -1,4 +1,4 @@
-import { shortMs } from '@/lib/server/short-duration';
+import { shortMs } from '@/lib/stats/short-duration';
 
 interface TickBudgetProps {
   usedMs: number | null;

@@ -1,4 +1,4 @@
-import { shortMs } from '@/lib/server/short-duration';
+import { shortMs } from '@/lib/stats/short-duration';
 import type { LedgerTick, QueueStats } from '@/lib/store/stats';
 import { RelativeTime } from './relative-time';
 import { TickBudget } from './tick-budget';

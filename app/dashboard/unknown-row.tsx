@@ -1,4 +1,4 @@
-import { shortDuration } from '@/lib/server/short-duration';
+import { shortDuration } from '@/lib/stats/short-duration';
 import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
 import { DecisionButtons } from './decision-buttons';

@@ -1,5 +1,5 @@
 import { useState } from 'react';
-import { shortMs } from '@/lib/server/short-duration';
+import { shortMs } from '@/lib/stats/short-duration';
 import type { Analytics } from '@/lib/store/analytics';
 import { DayName } from './day-parts';
 import { ShowMore } from './show-more';

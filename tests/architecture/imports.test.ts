@@ -18,9 +18,9 @@ const mayImport: Record<string, string[]> = {
   http: ['services', 'engine', 'net', 'providers', 'store'],
   operate: ['http', 'services', 'store'],
   cron: ['queues', 'http', 'services', 'engine', 'net', 'store'],
-  server: ['operate', 'http', 'services', 'engine', 'net', 'providers', 'jobs', 'queues', 'store', 'locks'],
-  app: ['services', 'cron', 'http', 'operate', 'server', 'queues'],
-  worker: ['services', 'cron', 'http', 'server', 'queues'],
+  stats: ['queues', 'http', 'services', 'store'],
+  app: ['services', 'cron', 'http', 'operate', 'stats', 'queues'],
+  worker: ['services', 'cron', 'http', 'queues'],
   sandbox: [],
 };
 

@@ -62,7 +62,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the schema in /api/health',
     guarantee: '/api/health says that the schema is behind',
-    file: 'lib/server/health.ts',
+    file: 'lib/stats/health.ts',
     find: `health.status = health.schema === 'behind' ? 'failing' : 'ok';`,
     replace: `health.status = 'ok';`,
   },
@@ -97,7 +97,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the settings that a queue lacks',
     guarantee: 'the overview says of a queue that cannot tick that its ticks fail',
-    file: 'lib/server/stats.ts',
+    file: 'lib/stats/stats.ts',
     find: 'hasTicked(queue, stats.now) ? null : missingSettings(queue.name, env)',
     replace: 'null',
   },
@@ -121,7 +121,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/cron/handlers/prune-work.ts',
     find: 'most /= 10;',
     replace: 'throw error;',
-    seenBy: 'server/cron-route.test.ts',
+    seenBy: 'cron/cron-route.test.ts',
   },
   {
     name: 'smaller parts of a webhook',
@@ -137,7 +137,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/services/shared-reading.ts',
     find: 'now() - latest.at < ms',
     replace: 'now() < 0',
-    seenBy: 'server/shared-reading.test.ts',
+    seenBy: 'services/shared-reading.test.ts',
   },
   {
     name: 'refusal by the count',
@@ -259,7 +259,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/services/env.ts',
     find: 'env.SUPABASE_SERVICE_ROLE_KEY !== undefined && env.SUPABASE_SECRET_KEY === undefined;',
     replace: 'env.SUPABASE_SERVICE_ROLE_KEY !== undefined;',
-    seenBy: 'server/env.test.ts',
+    seenBy: 'services/env.test.ts',
   },
   {
     name: 'what a refused key is told',
@@ -267,7 +267,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/http/failure.ts',
     find: ` || code === '401'`,
     replace: '',
-    seenBy: 'server/supabase-keys.test.ts',
+    seenBy: 'services/supabase-keys.test.ts',
   },
   {
     name: 'the answer that refused a row',

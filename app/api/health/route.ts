@@ -1,5 +1,5 @@
 import { json } from '@/lib/http/respond';
-import { readHealth } from '@/lib/server/health';
+import { readHealth } from '@/lib/stats/health';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

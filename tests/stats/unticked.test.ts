@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { whyUnticked } from '../../lib/server/unticked';
+import { whyUnticked } from '../../lib/stats/unticked';
 import { ago, ledgerTick, nowMs, partition, queueStats } from '../dashboard/queue-stats';
 
 describe('a queue that no tick comes to', () => {
