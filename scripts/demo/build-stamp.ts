@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** What a build is made of. The migrations are not: the app reads them when it starts. */
-const sources = /^(app|lib|worker|public)\/|^[^/]+\.(ts|tsx|mjs|js|json)$/;
+const sources = /^(app|components|lib|worker|public)\/|^[^/]+\.(ts|tsx|mjs|js|json)$/;
 const stampFile = '.next/demo-stamp';
 
 /** True where `.next` holds a build of the sources as they are. Reads them all: some 10 ms. */

@@ -164,7 +164,9 @@ describe('every other route', () => {
 });
 
 describe('names', () => {
-  const files = ['lib', 'app', 'worker', 'sandbox', 'scripts', 'bench', 'tests'].flatMap(filesOf);
+  const files = ['lib', 'app', 'components', 'worker', 'sandbox', 'scripts', 'bench', 'tests'].flatMap(
+    filesOf,
+  );
 
   it('tell what a file holds: none is a drawer for all sorts', () => {
     const drawers = /\/(utils?|helpers?|common|types|index)(\.[\w.]+)?(\/|$)/;
