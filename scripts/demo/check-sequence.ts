@@ -14,6 +14,12 @@ export interface ToldSequence {
   people: Map<string, { timeline: string[]; lastReply: string | null }>;
 }
 
+/** A sequence of the demo's, as it stood before anybody was enrolled in it. */
+export interface WatchedSequence extends DemoEnrolments {
+  id: string;
+  before: ToldSequence['steps'];
+}
+
 /** A message that was claimed before an answer was heard may still go out, as late as this after it. */
 const underWayMs = 3_000;
 

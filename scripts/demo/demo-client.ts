@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { enrolmentSchema, enrolmentWithTimeline, sequenceSchema } from '../../lib/store/conversations';
 import { incidentPage, monitorPage } from '../../lib/store/monitoring';
 import { type Stats, statsSchema } from '../../lib/store/stats';
-import type { ToldSequence } from './check-sequence';
+import type { ToldSequence, WatchedSequence } from './check-sequence';
 import { type Delivery, deliveriesOf, type Reply, repliesOf } from './deliveries';
 import type { DemoAccount } from './demo-accounts';
 import { DemoError } from './demo-error';
@@ -12,7 +12,6 @@ import type { DemoPost } from './demo-posts';
 import type { DemoRow } from './demo-rows';
 import type { DemoPerson, DemoSequence } from './demo-sequences';
 import type { DemoWriting } from './demo-writings';
-import type { WatchedSequence } from './sequence-watch';
 import { countIncidents } from './watch-line';
 
 const timeoutMs = 20_000;

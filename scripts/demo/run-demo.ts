@@ -8,6 +8,7 @@ import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/whatsapp-shape';
 import { readCrons, startLocalClock } from '../../worker/local-clock';
 import { isBuilt, stampBuild } from './build-stamp';
 import { checkPort } from './check-port';
+import type { WatchedSequence } from './check-sequence';
 import { Child, projectFolder } from './child';
 import { childEnv } from './child-env';
 import { type DemoAccount, demoAccounts } from './demo-accounts';
@@ -23,7 +24,6 @@ import { demoWritings } from './demo-writings';
 import { showProgress } from './progress';
 import { rerunFailed } from './rerun-failed';
 import { keepRollingUp } from './roll-ups';
-import type { WatchedSequence } from './sequence-watch';
 import { checksIn } from './watch-line';
 
 const everyMs = 10_000;
