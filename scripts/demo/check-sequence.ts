@@ -1,5 +1,5 @@
 import type { Delivery, Reply } from './deliveries';
-import type { DemoPerson, DemoSequence } from './demo-sequences';
+import type { DemoPerson, DemoSequence } from './inputs/demo-sequences';
 
 export interface DemoEnrolments {
   sequence: DemoSequence;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { registry } from '@/lib/jobs/registry';
-import { demoJobs } from '@/scripts/demo/demo-jobs';
+import { demoJobs } from '@/scripts/demo/inputs/demo-jobs';
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
 const jobs = demoJobs('r1', NOW_MS);

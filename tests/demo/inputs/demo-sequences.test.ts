@@ -2,8 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { patienceOf } from '@/sandbox/people';
 import { differences, faultsInLog, type ToldSequence } from '@/scripts/demo/check-sequence';
 import type { Delivery, Reply } from '@/scripts/demo/deliveries';
-import { demoAccounts } from '@/scripts/demo/demo-accounts';
-import { answerShares, demoSequences, peopleSeed, sequenceAccounts } from '@/scripts/demo/demo-sequences';
+import { demoAccounts } from '@/scripts/demo/inputs/demo-accounts';
+import {
+  answerShares,
+  demoSequences,
+  peopleSeed,
+  sequenceAccounts,
+} from '@/scripts/demo/inputs/demo-sequences';
 import { sequenceLine } from '@/scripts/demo/sequence-watch';
 
 const accounts = sequenceAccounts.map((account, index) => ({ ...account, id: `id-${index}` }));

@@ -1,4 +1,4 @@
-import { patienceOf } from '../../sandbox/people';
+import { patienceOf } from '../../../sandbox/people';
 import { account, type DemoAccount } from './demo-accounts';
 import { firstNameOf, personName } from './demo-texts';
 

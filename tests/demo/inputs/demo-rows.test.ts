@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { childEnv } from '@/scripts/demo/child-env';
 import { countTwice } from '@/scripts/demo/deliveries';
-import { demoAccounts, helpAccountId } from '@/scripts/demo/demo-accounts';
 import { readOptions } from '@/scripts/demo/demo-options';
-import { type DemoRow, demoRows } from '@/scripts/demo/demo-rows';
-import { demoWritings } from '@/scripts/demo/demo-writings';
+import { demoAccounts, helpAccountId } from '@/scripts/demo/inputs/demo-accounts';
+import { type DemoRow, demoRows } from '@/scripts/demo/inputs/demo-rows';
+import { demoWritings } from '@/scripts/demo/inputs/demo-writings';
+import { childEnv } from '@/scripts/demo/processes/child-env';
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
 const accounts = demoAccounts.map((account, index) => ({ ...account, id: `id-${index}` }));
