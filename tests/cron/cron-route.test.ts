@@ -14,8 +14,8 @@ import { serverEnv } from '../../lib/services/env';
 import { queueStore } from '../../lib/store/queue-store';
 import { type Rpc, StoreError } from '../../lib/store/rpc';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../sandbox/unipile-shape';
-import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/whatsapp-shape';
+import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape';
+import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
 const SECRET = 'cron-secret-of-this-month';

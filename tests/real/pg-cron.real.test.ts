@@ -11,7 +11,7 @@ import { POST as reconcile } from '../../app/api/cron/reconcile/route';
 import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../sandbox/unipile-shape';
+import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape';
 import { type Stack, startStack } from '../stack/start-stack';
 import {
   addStandIns,

@@ -8,8 +8,8 @@ import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud';
 import { isSignedByMeta, readWhatsappWebhook } from '../../lib/providers/whatsapp/whatsapp-webhook';
 import { patienceOf } from '../../sandbox/people';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../sandbox/unipile-shape';
-import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/whatsapp-shape';
+import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape';
+import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape';
 
 const open: Sandbox[] = [];
 const servers: Server[] = [];

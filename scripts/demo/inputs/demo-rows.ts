@@ -1,4 +1,4 @@
-import { chatId } from '../../../sandbox/unipile-shape';
+import { chatId } from '../../../sandbox/shapes/unipile-shape';
 import { type DemoAccount, helpAccountId } from './demo-accounts';
 import { firstNameOf, messageTemplate, messageText, personName } from './demo-texts';
 

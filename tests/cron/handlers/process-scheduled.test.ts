@@ -10,7 +10,7 @@ import { scheduledQueues } from '../../../lib/queues/scheduled-queues';
 import { type Container, container } from '../../../lib/services/container';
 import { queueStore } from '../../../lib/store/queue-store';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../../sandbox/unipile-shape';
+import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
 import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../../support/api-server';
 import type { TestDatabase } from '../../support/test-database';
 import { VirtualClock } from '../../support/virtual-clock';

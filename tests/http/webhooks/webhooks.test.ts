@@ -12,7 +12,7 @@ import { serverEnv } from '../../../lib/services/env';
 import { queueStore } from '../../../lib/store/queue-store';
 import { supabaseRpc } from '../../../lib/store/supabase-rpc';
 import { startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/whatsapp-shape';
+import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape';
 import { stepOf } from '../../support/conversations';
 import { findText } from '../../support/find-text';
 import { realTimePorts } from '../../support/real-time-ports';

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Media } from '../../../lib/net/media';
 import { unipilePosts } from '../../../lib/providers/unipile/unipile-posts';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../../sandbox/unipile-shape';
+import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
 import { httpAnswer, loopback } from '../../net/loopback';
 
 const net = loopback();

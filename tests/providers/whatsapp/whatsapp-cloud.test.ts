@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { whatsappCloud } from '../../../lib/providers/whatsapp/whatsapp-cloud';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/whatsapp-shape';
+import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape';
 import { httpAnswer, loopback } from '../../net/loopback';
 
 const net = loopback();

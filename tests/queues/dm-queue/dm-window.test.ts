@@ -3,7 +3,7 @@ import { tick } from '../../../lib/engine/tick';
 import { enqueueDms } from '../../../lib/queues/dm-queue/new-dms';
 import { type DmEnv, dmQueue } from '../../../lib/queues/dm-queue/queue';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/whatsapp-shape';
+import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape';
 import { realTimePorts } from '../../support/real-time-ports';
 import { openTestDatabase, type TestDatabase } from '../../support/test-database';
 

@@ -5,7 +5,7 @@ import type { ChatMessage, Unipile } from '../../../lib/providers/unipile/unipil
 import { whatsappCloud } from '../../../lib/providers/whatsapp/whatsapp-cloud';
 import { type DmProviders, dmQueue } from '../../../lib/queues/dm-queue/queue';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/whatsapp-shape';
+import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape';
 
 const attemptedAt = '2026-03-02T12:00:00.000Z';
 const at = (seconds: number) => new Date(Date.parse(attemptedAt) + seconds * 1_000).toISOString();

@@ -9,7 +9,7 @@ import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
 import { queueStore } from '../../../lib/store/queue-store';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../../sandbox/unipile-shape';
+import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
 import { openTestDatabase, type TestDatabase } from '../../support/test-database';
 
 const SECRET = 'cron-secret-of-this-month';

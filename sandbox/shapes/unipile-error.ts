@@ -1,4 +1,4 @@
-import type { Answer } from './answer';
+import type { Answer } from '../answer';
 
 /** An error in the shape of Unipile's API v1. */
 export const unipileError = (

@@ -1,6 +1,6 @@
-import type { Answer } from './answer';
+import type { Answer } from '../answer';
+import type { Chat, Delivery, DeliveryLog, Reply } from '../delivery-log';
 import { decodePart } from './decode-part';
-import type { Chat, Delivery, DeliveryLog, Reply } from './delivery-log';
 import { readForm } from './read-form';
 import type { Asked, Reading, Shape } from './shape';
 import { goneParty, unipileError } from './unipile-error';

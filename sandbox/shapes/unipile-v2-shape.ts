@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
-import type { Answer } from './answer';
+import type { Answer } from '../answer';
+import type { Delivery, DeliveryLog, Reply } from '../delivery-log';
 import { decodePart } from './decode-part';
-import type { Delivery, DeliveryLog, Reply } from './delivery-log';
 import type { Asked, Form, Reading, Shape } from './shape';
 import { chatId, readUnipile, unipileShape } from './unipile-shape';
 

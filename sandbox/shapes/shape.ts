@@ -1,6 +1,6 @@
-import type { Answer } from './answer';
-import type { Delivery, Send } from './delivery-log';
-import type { Limit } from './faults';
+import type { Answer } from '../answer';
+import type { Delivery, Send } from '../delivery-log';
+import type { Limit } from '../faults';
 
 /** How one provider words its answers to a message. */
 export interface Shape {

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
-import type { Answer } from './answer';
+import type { Answer } from '../answer';
 import {
   type Delivery,
   type DeliveryLog,
@@ -9,7 +9,7 @@ import {
   type Reply,
   type Send,
   userIdOf,
-} from './delivery-log';
+} from '../delivery-log';
 import type { Asked, Reading, Shape } from './shape';
 
 export const SANDBOX_ACCESS_TOKEN = 'sandbox-token';
