@@ -1,5 +1,5 @@
 import { type NextRequest, NextResponse } from 'next/server';
-import { problem } from './lib/server/respond';
+import { problem } from './lib/http/respond';
 
 /** Stands before pages, and before every path that bears a `%`. */
 export const config = {

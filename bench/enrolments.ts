@@ -7,7 +7,7 @@
  */
 import { parseArgs } from 'node:util';
 import { tick } from '../lib/engine/tick';
-import { enrolments } from '../lib/queues/enrolments';
+import { enrolments } from '../lib/queues/sequences/queue';
 import { supabaseRpc } from '../lib/store/supabase-rpc';
 import { type Stack, startStack } from '../tests/stack/start-stack';
 import { realTimePorts } from '../tests/support/real-time-ports';

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { tick } from '../lib/engine/tick';
-import { dmQueue } from '../lib/queues/dm-queue';
+import { dmQueue } from '../lib/queues/dm-queue/queue';
 import { supabaseRpc } from '../lib/store/supabase-rpc';
 import { startStack } from '../tests/stack/start-stack';
 import { realTimePorts } from '../tests/support/real-time-ports';

@@ -9,7 +9,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { tick } from '../lib/engine/tick';
-import { monitors } from '../lib/queues/monitors';
+import { monitors } from '../lib/queues/monitors/queue';
 import { supabaseRpc } from '../lib/store/supabase-rpc';
 import { startStack } from '../tests/stack/start-stack';
 import { startDnsServer } from '../tests/support/dns-server';

@@ -1,5 +1,5 @@
-import { SANDBOX_API_KEY } from './unipile-shape';
-import { SANDBOX_ACCESS_TOKEN } from './whatsapp-shape';
+import { SANDBOX_API_KEY } from './shapes/unipile-shape';
+import { SANDBOX_ACCESS_TOKEN } from './shapes/whatsapp-shape';
 
 /** The variables that point an app at the sandbox at `url`, one a line. */
 export function appSettings(url: string): string {

@@ -7,13 +7,13 @@ import { type Chat, type Delivery, DeliveryLog, logJson, type Reply, type Send }
 import { type Fault, type FaultSettings, Faults, faultSettings } from './faults';
 import { People, type PeopleSettings } from './people';
 import { readBody } from './read-body';
-import type { Reading, Shape } from './shape';
+import type { Reading, Shape } from './shapes/shape';
+import { MAX_POST_BYTES, postShape, showPost } from './shapes/unipile-posts-shape';
+import { readUnipile, unipileShape } from './shapes/unipile-shape';
+import { isUnipileV2, readUnipileV2, shapeV2 } from './shapes/unipile-v2-shape';
+import { readWhatsapp, whatsappShape } from './shapes/whatsapp-shape';
 import { Sites } from './sites';
-import { MAX_POST_BYTES, postShape, showPost } from './unipile-posts-shape';
-import { readUnipile, unipileShape } from './unipile-shape';
-import { isUnipileV2, readUnipileV2, shapeV2 } from './unipile-v2-shape';
 import { type WebhookSettings, Webhooks } from './webhooks';
-import { readWhatsapp, whatsappShape } from './whatsapp-shape';
 
 export interface SandboxOptions extends Partial<FaultSettings> {
   /** 0, the default, takes a free one. */

@@ -1,7 +1,7 @@
 import type { Delivery, Reply } from './delivery-log';
-import { accountStatusEvent, receivedEvent } from './unipile-shape';
-import { newMessageEvent, signatureV2, statusEventV2 } from './unipile-v2-shape';
-import { inboundEvent, signature, statusEvent } from './whatsapp-shape';
+import { accountStatusEvent, receivedEvent } from './shapes/unipile-shape';
+import { newMessageEvent, signatureV2, statusEventV2 } from './shapes/unipile-v2-shape';
+import { inboundEvent, signature, statusEvent } from './shapes/whatsapp-shape';
 
 export interface WebhookSettings {
   whatsapp?: { url: string; appSecret: string };

@@ -1,7 +1,7 @@
 import { DemoError } from './demo/demo-error';
 import { readOptions, usage } from './demo/demo-options';
+import { whenOrphaned } from './demo/processes/when-orphaned';
 import { runDemo } from './demo/run-demo';
-import { whenOrphaned } from './demo/when-orphaned';
 
 /** A terminal and whatever started this program may each pass on one and the same Ctrl-C. */
 const sameSignalMs = 1_000;

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { loadEnvFiles } from '../lib/server/load-env-files';
+import { loadEnvFiles } from '../lib/services/load-env-files';
 import { ConnectError, migratePostgres } from '../lib/store/migrate-postgres';
 import { MigrationError, type MigrationFile, readMigrations } from '../lib/store/migrations';
 

@@ -108,7 +108,10 @@ const likelyTests: [words: RegExp, tests: string[]][] = [
   [/enrolments|sequences|replies/, ['sql/enrolments', 'sql/sequences', 'sql/replies']],
   [/engine/, ['engine/', 'jobs/']],
   [/queues/, ['queues/']],
-  [/lib\/(server|providers)|^app\/|^proxy/, ['server/', 'providers/']],
+  [
+    /lib\/(cron|http|net|operate|providers|services|stats)\/|^app\/|^proxy/,
+    ['cron/', 'http/', 'net/', 'operate/', 'providers/', 'queues/', 'services/', 'stats/'],
+  ],
   [/lib\/store/, ['store/file-lock', 'store/full-disk.long']],
 ];
 

@@ -1,8 +1,8 @@
 import { realpathSync } from 'node:fs';
 import { text as readText } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
-import { EnvError, serverEnv } from '../lib/server/env';
-import { loadEnvFiles } from '../lib/server/load-env-files';
+import { EnvError, serverEnv } from '../lib/services/env';
+import { loadEnvFiles } from '../lib/services/load-env-files';
 import { openEmbeddedDatabase } from '../lib/store/embedded-database';
 import { MigrationError } from '../lib/store/migrations';
 import { SqlError, type SqlResult } from '../lib/store/pglite-sql';

@@ -1,4 +1,4 @@
-import { serverEnv } from '../lib/server/env';
+import { serverEnv } from '../lib/services/env';
 import { readCrons, startLocalClock } from './local-clock';
 
 /** How often the environment is read again: `next dev` takes in a changed `.env.local` without a restart. */

@@ -1,4 +1,4 @@
-import type { Container } from '../lib/server/container';
+import type { Container } from '../lib/services/container';
 
 const everyMs = 60_000;
 const timeoutMs = 10_000;

@@ -1,6 +1,6 @@
 import { setTimeout as timeout } from 'node:timers/promises';
-import type { CronCall } from '../lib/server/cron-call';
-import type { WorkDone } from '../lib/server/cron-work';
+import type { CronCall } from '../lib/cron/cron-call';
+import type { WorkDone } from '../lib/cron/cron-work';
 import { growingPause } from './growing-pause';
 import { type CronEntry, isFrequent, latestSlot, nextSlot, scheduleOf } from './local-clock';
 

@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
-import { monitors } from '../lib/queues/monitors';
-import { container } from '../lib/server/container';
-import { hasMoreWork } from '../lib/server/has-more-work';
-import { loadEnvFiles } from '../lib/server/load-env-files';
-import { listRegions } from '../lib/server/regions';
-import { tickPartition } from '../lib/server/tick-partition';
+import { tickPartition } from '../lib/cron/handlers/tick-partition';
+import { hasMoreWork } from '../lib/cron/has-more-work';
+import { monitors } from '../lib/queues/monitors/queue';
+import { listRegions } from '../lib/queues/monitors/regions';
+import { container } from '../lib/services/container';
+import { loadEnvFiles } from '../lib/services/load-env-files';
 import { runTickLoop } from './tick-loop';
 
 const usage = `npm run agent -- --region office [--every 10]

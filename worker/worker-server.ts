@@ -1,8 +1,8 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { pathName } from '../lib/server/cron-work';
-import { bearerToken, secretsEqual } from '../lib/server/secrets';
-import { readClock, readSchedule, readSlot } from '../lib/server/slot';
+import { readClock, readSchedule, readSlot } from '../lib/cron/slots/slot';
+import { bearerToken, secretsEqual } from '../lib/http/auth/secrets';
+import { pathName } from '../lib/queues/scheduled-queue';
 import type { PathLoop } from './path-loop';
 
 export interface WorkerServerOptions {

@@ -1,9 +1,9 @@
 import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
-import { dashboardDoor } from '@/lib/server/access';
-import { accessEnv } from '@/lib/server/env';
-import { readSessionCookie } from '@/lib/server/session';
-import { CenteredCard } from '../dashboard/centered-card';
+import { CenteredCard } from '@/components/centered-card';
+import { dashboardDoor } from '@/lib/http/auth/access';
+import { readSessionCookie } from '@/lib/http/auth/session';
+import { accessEnv } from '@/lib/services/env';
 
 export const metadata = { title: 'Sign in' };
 

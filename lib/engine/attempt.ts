@@ -1,5 +1,5 @@
-import type { Clock } from './clock';
 import type { Outcome } from './outcome';
+import type { Clock } from './ports/clock';
 
 /** An attempt's outcome, and what it says of the provider. */
 export interface Verdict {

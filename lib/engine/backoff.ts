@@ -1,4 +1,4 @@
-import type { Random } from './clock';
+import type { Random } from './ports/clock';
 
 /**
  * Seconds to wait before the attempt after the `attempt`-th: anywhere between 0 and `base * 2^(attempt - 1)`,

@@ -1,4 +1,4 @@
-import type { ProviderNote } from './queue-store';
+import type { ProviderNote } from './ports/queue-store';
 
 /** Failures in a row, without one answer between them, after which a provider counts as failed as a whole. */
 const failuresToOpen = 5;

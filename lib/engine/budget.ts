@@ -1,4 +1,4 @@
-import type { Clock } from './clock';
+import type { Clock } from './ports/clock';
 
 /**
  * Kept free at the end of a tick: 3 s for a cold start that the platform counted before our first line, two

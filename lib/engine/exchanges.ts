@@ -1,7 +1,7 @@
 import type { Breaker } from './breaker';
 import type { Budget } from './budget';
-import { type Clock, sleep } from './clock';
-import type { Log } from './log';
+import { type Clock, sleep } from './ports/clock';
+import type { Log } from './ports/log';
 import type {
   ExchangeReply,
   ExchangeRequest,
@@ -10,8 +10,8 @@ import type {
   QueueStore,
   Settlement,
   TickIdentity,
-} from './queue-store';
-import { asStoreError, StoreError } from './store-error';
+} from './ports/queue-store';
+import { asStoreError, StoreError } from './ports/store-error';
 import type { TickCounts } from './tick-report';
 import { transportable } from './transportable';
 

@@ -3,13 +3,13 @@ import { hasKind, runAttempt, type Verdict } from './attempt';
 import { backoffSeconds } from './backoff';
 import type { Breaker } from './breaker';
 import { type Budget, leaseAdmits } from './budget';
-import type { Clock, Random } from './clock';
 import { Durations } from './durations';
 import type { Exchanges } from './exchanges';
-import { type Log, loggable } from './log';
 import { type Outcome, retry } from './outcome';
+import type { Clock, Random } from './ports/clock';
+import { type Log, loggable } from './ports/log';
+import type { ClaimedRow, QueueSettings, Settlement } from './ports/queue-store';
 import type { Queue } from './queue';
-import type { ClaimedRow, QueueSettings, Settlement } from './queue-store';
 
 /** A provider's limit without a time of its own, for a row without an account. */
 const defaultPauseSeconds = 60;

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import { marginMs, workMs } from './budget';
-import type { Log } from './log';
 import type { Outcome } from './outcome';
-import type { Account, Finding } from './queue-store';
+import type { Log } from './ports/log';
+import type { Account, Finding } from './ports/queue-store';
 
 /** What a queue is besides its table: how one row's work is done. */
 export interface Queue<Row, Deps, Env> {

@@ -1,8 +1,8 @@
 import { type Budget, startBudget } from './budget';
-import type { Clock } from './clock';
-import type { Log } from './log';
+import type { Clock } from './ports/clock';
+import type { Log } from './ports/log';
+import type { CheckedRow, Finding, QueueStore, UnknownRow } from './ports/queue-store';
 import type { Queue } from './queue';
-import type { CheckedRow, Finding, QueueStore, UnknownRow } from './queue-store';
 import type { StopSignal } from './stop-signal';
 import type { Checks } from './tick-report';
 import { transportable } from './transportable';

@@ -1,15 +1,15 @@
 import { Breaker } from './breaker';
 import { type Budget, startBudget, workMs } from './budget';
-import { type Clock, type NewId, type Random, sleep } from './clock';
 import { coldStartMs, Exchanges, exchangeMs } from './exchanges';
-import type { Log } from './log';
-import type { HeldLock, OverlapLock } from './overlap-lock';
 import { Performing } from './performing';
+import { type Clock, type NewId, type Random, sleep } from './ports/clock';
+import type { Log } from './ports/log';
+import type { HeldLock, OverlapLock } from './ports/overlap-lock';
+import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity } from './ports/queue-store';
+import { asStoreError, StoreError } from './ports/store-error';
 import { NotConfiguredError, type Queue } from './queue';
-import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity } from './queue-store';
 import { reconcileWithin } from './reconcile';
 import type { StopSignal } from './stop-signal';
-import { asStoreError, StoreError } from './store-error';
 import type { Checks, TickReport } from './tick-report';
 
 export interface TickPorts {

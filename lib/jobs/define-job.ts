@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Log } from '../engine/log';
+import type { Log } from '../engine/ports/log';
 
 /** What a job's handler is given beside its payload. */
 export interface JobContext {

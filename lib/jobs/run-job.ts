@@ -1,6 +1,6 @@
 import { hasKind } from '../engine/attempt';
-import { type Log, loggable } from '../engine/log';
 import { dead, done, type Outcome, retry } from '../engine/outcome';
+import { type Log, loggable } from '../engine/ports/log';
 import { findJob, type Jobs } from './find-job';
 import { keepJson } from './keep-json';
 

@@ -1,5 +1,5 @@
-import type { Clock } from '../engine/clock';
 import { dead, type Outcome } from '../engine/outcome';
+import type { Clock } from '../engine/ports/clock';
 import type { Job } from './define-job';
 
 /** Attempts that end by these cost none, so that they cannot be the last. */

@@ -1,7 +1,7 @@
 import { Redis } from '@upstash/redis';
-import type { Clock, NewId } from '../engine/clock';
-import type { Log } from '../engine/log';
-import type { HeldLock, OverlapLock } from '../engine/overlap-lock';
+import type { Clock, NewId } from '../engine/ports/clock';
+import type { Log } from '../engine/ports/log';
+import type { HeldLock, OverlapLock } from '../engine/ports/overlap-lock';
 
 export interface UpstashLockOptions {
   /** Upstash's REST address and token. They appear in no log and no reason. */

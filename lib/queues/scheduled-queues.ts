@@ -1,9 +1,9 @@
-import { dmQueue } from './dm-queue';
-import { enrolments } from './enrolments';
-import { jobs } from './jobs';
-import { monitors } from './monitors';
-import { noMessageQueue, pgmq } from './pgmq';
-import { posts } from './posts';
+import { dmQueue } from './dm-queue/queue';
+import { jobs } from './jobs/queue';
+import { monitors } from './monitors/queue';
+import { noMessageQueue, pgmq } from './pgmq/queue';
+import { posts } from './posts/queue';
+import { enrolments } from './sequences/queue';
 
 /** Every queue, for whoever ticks them all: `/api/cron/process-scheduled`, `/api/trigger`, the worker. A queue of yours goes here, too. */
 export const scheduledQueues = [

@@ -5,7 +5,7 @@ import type {
   ExchangeRequest,
   QueueStore,
   Settlement,
-} from '../engine/queue-store';
+} from '../engine/ports/queue-store';
 import type { Rpc } from './rpc';
 import { schemaState, schemaVersion } from './schema-version';
 import { storable } from './storable';

@@ -1,5 +1,5 @@
 import type { Delivery, Reply } from './deliveries';
-import type { DemoPerson, DemoSequence } from './demo-sequences';
+import type { DemoPerson, DemoSequence } from './inputs/demo-sequences';
 
 export interface DemoEnrolments {
   sequence: DemoSequence;
@@ -12,6 +12,12 @@ export interface ToldSequence {
   steps: { sent: number; reminded: number }[];
   /** By recipient. `timeline`: the steps that were sent, a reminder with an r after it, oldest first. */
   people: Map<string, { timeline: string[]; lastReply: string | null }>;
+}
+
+/** A sequence of the demo's, as it stood before anybody was enrolled in it. */
+export interface WatchedSequence extends DemoEnrolments {
+  id: string;
+  before: ToldSequence['steps'];
 }
 
 /** A message that was claimed before an answer was heard may still go out, as late as this after it. */

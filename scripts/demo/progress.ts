@@ -1,7 +1,8 @@
 import type { QueueStats } from '../../lib/store/stats';
+import type { WatchedSequence } from './check-sequence';
 import { countTwice } from './deliveries';
 import type { DemoClient } from './demo-client';
-import { SequenceWatch, type WatchedSequence } from './sequence-watch';
+import { SequenceWatch } from './sequence-watch';
 import { watchLine } from './watch-line';
 
 const liveMs = 1_000;

@@ -3,27 +3,33 @@ import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { lockDirectory } from '../../lib/store/directory-lock';
 import { StoreError } from '../../lib/store/rpc';
-import { SANDBOX_API_KEY } from '../../sandbox/unipile-shape';
-import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/whatsapp-shape';
+import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape';
+import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape';
 import { readCrons, startLocalClock } from '../../worker/local-clock';
-import { isBuilt, stampBuild } from './build-stamp';
-import { checkPort } from './check-port';
-import { Child, projectFolder } from './child';
-import { childEnv } from './child-env';
-import { type DemoAccount, demoAccounts } from './demo-accounts';
+import type { WatchedSequence } from './check-sequence';
 import { DemoClient } from './demo-client';
 import { DemoError } from './demo-error';
-import { demoJobs } from './demo-jobs';
-import { demoMonitors } from './demo-monitors';
 import type { DemoOptions } from './demo-options';
-import { demoPosts } from './demo-posts';
-import { demoRows } from './demo-rows';
-import { answerAfterMs, answerShares, demoSequences, peopleSeed, sequenceAccounts } from './demo-sequences';
-import { demoWritings } from './demo-writings';
+import { type DemoAccount, demoAccounts } from './inputs/demo-accounts';
+import { demoJobs } from './inputs/demo-jobs';
+import { demoMonitors } from './inputs/demo-monitors';
+import { demoPosts } from './inputs/demo-posts';
+import { demoRows } from './inputs/demo-rows';
+import {
+  answerAfterMs,
+  answerShares,
+  demoSequences,
+  peopleSeed,
+  sequenceAccounts,
+} from './inputs/demo-sequences';
+import { demoWritings } from './inputs/demo-writings';
+import { isBuilt, stampBuild } from './processes/build-stamp';
+import { checkPort } from './processes/check-port';
+import { Child, projectFolder } from './processes/child';
+import { childEnv } from './processes/child-env';
 import { showProgress } from './progress';
 import { rerunFailed } from './rerun-failed';
 import { keepRollingUp } from './roll-ups';
-import type { WatchedSequence } from './sequence-watch';
 import { checksIn } from './watch-line';
 
 const everyMs = 10_000;

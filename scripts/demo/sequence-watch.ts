@@ -1,11 +1,5 @@
-import { type DemoEnrolments, differences, faultsInLog, type ToldSequence } from './check-sequence';
+import { differences, faultsInLog, type ToldSequence, type WatchedSequence } from './check-sequence';
 import type { DemoClient } from './demo-client';
-
-/** A sequence of the demo's, as it stood before anybody was enrolled in it. */
-export interface WatchedSequence extends DemoEnrolments {
-  id: string;
-  before: ToldSequence['steps'];
-}
 
 type Phases = Record<string, number>;
 

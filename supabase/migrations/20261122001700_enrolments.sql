@@ -16,7 +16,7 @@ create table punctual.sequences (
 );
 
 -- The steps as they were: whoever is enrolled goes on with those that he was enrolled with. A step is {kind, delay_seconds, hours, body, template,
--- on_reply, reminder: {after_seconds, body, template}, no_reply: {after_seconds, action}}; lib/server/sequence-steps.ts says what each may be.
+-- on_reply, reminder: {after_seconds, body, template}, no_reply: {after_seconds, action}}; lib/queues/sequences/sequence-steps.ts says what each may be.
 create table punctual.sequence_versions (
   sequence_id bigint not null references punctual.sequences on delete cascade,
   version integer not null,

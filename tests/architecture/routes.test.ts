@@ -3,8 +3,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
+import { findWork } from '../../lib/cron/handlers/find-work';
 import { scheduledQueues } from '../../lib/queues/scheduled-queues';
-import { findWork } from '../../lib/server/cron-work';
 import { durationFaults, maxDurationOf as maxDurationIn } from '../../scripts/duration-faults';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -44,7 +44,7 @@ interface QueueLimits {
 /** The queues that the route's file imports. */
 async function queuesOf(route: string): Promise<QueueLimits[]> {
   const modules = await Promise.all(
-    [...read(route).matchAll(/from '@\/(lib\/queues\/[\w-]+)'/g)].map(
+    [...read(route).matchAll(/from '@\/(lib\/queues\/[\w/-]+)'/g)].map(
       ([, file]) => import(path.join(root, `${file}.ts`)),
     ),
   );
@@ -146,8 +146,7 @@ describe('the regions of monitors', () => {
 
 describe('what ticks all queues', () => {
   it('has every queue that there is a file for', async () => {
-    const files = readdirSync(path.join(root, 'lib/queues')).map((file) => `lib/queues/${file}`);
-    const exported = await Promise.all(files.map((file) => import(path.join(root, file))));
+    const exported = await Promise.all(filesOf('lib/queues').map((file) => import(path.join(root, file))));
     const queues = exported.flatMap((module) =>
       Object.values(module).filter(
         (value) => typeof value === 'object' && value !== null && 'timeoutMs' in value,
@@ -165,7 +164,9 @@ describe('every other route', () => {
 });
 
 describe('names', () => {
-  const files = ['lib', 'app', 'worker', 'sandbox', 'scripts', 'bench', 'tests'].flatMap(filesOf);
+  const files = ['lib', 'app', 'components', 'worker', 'sandbox', 'scripts', 'bench', 'tests'].flatMap(
+    filesOf,
+  );
 
   it('tell what a file holds: none is a drawer for all sorts', () => {
     const drawers = /\/(utils?|helpers?|common|types|index)(\.[\w.]+)?(\/|$)/;

@@ -1,5 +1,5 @@
 import type { Browser } from 'playwright-core';
-import type { ClockAccount, Clocks } from '../../lib/server/clocks';
+import type { ClockAccount, Clocks } from '../../lib/cron/slots/clocks';
 import { check } from './check';
 import { address, asked } from './demo-figures';
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import type { Browser, Locator } from 'playwright-core';
 import type { Enrolment } from '../../lib/store/conversations';
-import { childEnv } from '../../scripts/demo/child-env';
+import { childEnv } from '../../scripts/demo/processes/child-env';
 import { check } from './check';
 import { checkSecurity } from './check-security';
 import { address, asked, port } from './demo-figures';

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { unipile } from '../../lib/providers/unipile';
-import { whatsappCloud } from '../../lib/providers/whatsapp-cloud';
-import { type DmProviders, dmQueue } from '../../lib/queues/dm-queue';
-import { httpAnswer, loopback } from '../providers/loopback';
+import { unipile } from '../../lib/providers/unipile/unipile';
+import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud';
+import { type DmProviders, dmQueue } from '../../lib/queues/dm-queue/queue';
+import { httpAnswer, loopback } from '../net/loopback';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 import { tickBench } from '../support/tick-bench';
 

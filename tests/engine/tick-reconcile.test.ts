@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { done, unknown } from '../../lib/engine/outcome';
+import type { Finding } from '../../lib/engine/ports/queue-store';
 import type { ReconcileContext } from '../../lib/engine/queue';
-import type { Finding } from '../../lib/engine/queue-store';
 import { StoreError } from '../../lib/store/rpc';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 import { type TestRow, tickBench } from '../support/tick-bench';

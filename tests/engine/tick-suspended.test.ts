@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { done, type Outcome } from '../../lib/engine/outcome';
-import { request } from '../../lib/providers/http';
-import { httpAnswer, loopback } from '../providers/loopback';
+import { request } from '../../lib/net/http';
+import { httpAnswer, loopback } from '../net/loopback';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 import { type Perform, tickBench } from '../support/tick-bench';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { silentLog } from '../../lib/engine/log';
 import { done, type Outcome } from '../../lib/engine/outcome';
+import { silentLog } from '../../lib/engine/ports/log';
 import type { PerformContext } from '../../lib/engine/queue';
 import { type TickOptions, tick } from '../../lib/engine/tick';
 import { queueStore } from '../../lib/store/queue-store';

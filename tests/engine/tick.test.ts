@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { done } from '../../lib/engine/outcome';
-import type { LockAttempt } from '../../lib/engine/overlap-lock';
+import type { LockAttempt } from '../../lib/engine/ports/overlap-lock';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 import { tickBench } from '../support/tick-bench';
 

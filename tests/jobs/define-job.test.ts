@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defineJob } from '../../lib/jobs/define-job';
-import { jobsQueue } from '../../lib/queues/jobs';
+import { jobsQueue } from '../../lib/queues/jobs/queue';
 
 const payload = z.strictObject({});
 const run = () => null;
@@ -33,7 +33,7 @@ describe('the definition of a job', () => {
   it('with more time than the queue allows keeps it from ticking', () => {
     const slow = defineJob({ payload, run, timeoutSeconds: 31 });
     expect(jobsQueue({ slow }).fault).toBe(
-      'lib/jobs/handlers/slow.ts: a timeout of 31 s is more than the 30 s that lib/queues/jobs.ts allows',
+      'lib/jobs/handlers/slow.ts: a timeout of 31 s is more than the 30 s that lib/queues/jobs/queue.ts allows',
     );
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { silentLog } from '../../lib/engine/log';
+import { silentLog } from '../../lib/engine/ports/log';
 import { registry } from '../../lib/jobs/registry';
 import { runJob } from '../../lib/jobs/run-job';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Clock, systemClock } from '@/lib/engine/clock';
-import type { HeldLock, OverlapLock } from '@/lib/engine/overlap-lock';
+import { type Clock, systemClock } from '@/lib/engine/ports/clock';
+import type { HeldLock, OverlapLock } from '@/lib/engine/ports/overlap-lock';
 import { upstashLock } from '@/lib/locks/upstash-lock';
 import { type DoorMode, type RedisRestDoor, startRedisRestDoor } from '../stack/redis-rest-door';
 

@@ -117,7 +117,7 @@ export const boundedMutants: Mutant[] = [
   {
     name: 'receipts by the hundred',
     guarantee: 'a webhook with thousands of entries is taken in',
-    file: 'lib/server/receive-receipts.ts',
+    file: 'lib/http/webhooks/receive-receipts.ts',
     find: 'const mostAtOnce = 100;',
     replace: 'const mostAtOnce = 50_000;',
   },

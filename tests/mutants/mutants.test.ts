@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { boundedMutants } from './bounded-mutants';
 import { edgeMutants } from './edge-mutants';
@@ -25,4 +25,9 @@ it('every mutant has a place in the code, and one', () => {
 it('has a name of its own', () => {
   const names = mutants.map(({ name }) => name);
   expect(names.filter((name, n) => names.indexOf(name) !== n)).toEqual([]);
+});
+
+it('names tests that exist, where it names any', () => {
+  const tests = mutants.flatMap(({ seenBy }) => seenBy ?? []);
+  expect(tests.filter((file) => !existsSync(`tests/${file}`))).toEqual([]);
 });

@@ -22,7 +22,7 @@ export const privacyMutants: Mutant[] = [
   {
     name: 'a message of ours without its text',
     guarantee: 'a webhook says who sent a message, also where its text was not kept',
-    file: 'lib/queues/dm-queue.ts',
+    file: 'lib/queues/dm-queue/queue.ts',
     find: 'fromUs: message.fromUs || told.has(message.id)',
     replace: 'fromUs: message.fromUs',
   },
@@ -99,7 +99,7 @@ export const privacyMutants: Mutant[] = [
   {
     name: 'refusal of unknown parameters',
     guarantee: 'a parameter that a path does not take is refused, not ignored',
-    file: 'lib/server/query.ts',
+    file: 'lib/http/query.ts',
     find: 'if (parsed.success && errors.length === 0)',
     replace: 'if (parsed.success)',
   },

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { done } from '../../lib/engine/outcome';
-import { receiveReceipts } from '../../lib/server/receive-receipts';
+import { receiveReceipts } from '../../lib/http/webhooks/receive-receipts';
 import { queueStore } from '../../lib/store/queue-store';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
 import { type Stack, startStack } from '../stack/start-stack';

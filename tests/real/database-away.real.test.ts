@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { done } from '../../lib/engine/outcome';
-import { StoreError } from '../../lib/engine/store-error';
+import { StoreError } from '../../lib/engine/ports/store-error';
 import type { TickReport } from '../../lib/engine/tick-report';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
 import type { GatewayFault } from '../stack/rest-gateway';

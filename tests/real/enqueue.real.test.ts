@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { enqueueDms } from '../../lib/server/new-dms';
+import { enqueueDms } from '../../lib/queues/dm-queue/new-dms';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
 import { type Stack, startStack } from '../stack/start-stack';
 

@@ -8,10 +8,10 @@ import { POST as jobs } from '../../app/api/cron/jobs/route';
 import { POST as monitors } from '../../app/api/cron/monitors/route';
 import { POST as posts } from '../../app/api/cron/posts/route';
 import { POST as reconcile } from '../../app/api/cron/reconcile/route';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
+import { type Container, makeContainer } from '../../lib/services/container';
+import { serverEnv } from '../../lib/services/env';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../sandbox/unipile-shape';
+import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape';
 import { type Stack, startStack } from '../stack/start-stack';
 import {
   addStandIns,

@@ -4,12 +4,12 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { systemClock } from '../../lib/engine/clock';
-import { silentLog } from '../../lib/engine/log';
+import { systemClock } from '../../lib/engine/ports/clock';
+import { silentLog } from '../../lib/engine/ports/log';
 import { tick } from '../../lib/engine/tick';
 import { defineJob } from '../../lib/jobs/define-job';
 import { JobError } from '../../lib/jobs/job-error';
-import { messageQueue } from '../../lib/queues/pgmq';
+import { messageQueue } from '../../lib/queues/pgmq/queue';
 import { queueStore } from '../../lib/store/queue-store';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
 

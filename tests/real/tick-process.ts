@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { systemClock } from '../../lib/engine/clock';
-import { silentLog } from '../../lib/engine/log';
+import { systemClock } from '../../lib/engine/ports/clock';
+import { silentLog } from '../../lib/engine/ports/log';
 import type { Queue } from '../../lib/engine/queue';
 import { tick } from '../../lib/engine/tick';
 import type { TickReport } from '../../lib/engine/tick-report';
 import { upstashLock } from '../../lib/locks/upstash-lock';
-import { dmQueue } from '../../lib/queues/dm-queue';
+import { dmQueue } from '../../lib/queues/dm-queue/queue';
 import { queueStore } from '../../lib/store/queue-store';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
 

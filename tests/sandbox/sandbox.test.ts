@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { unipile } from '../../lib/providers/unipile';
-import { whatsappCloud } from '../../lib/providers/whatsapp-cloud';
+import { unipile } from '../../lib/providers/unipile/unipile';
+import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud';
 import { DeliveryLog, logJson } from '../../sandbox/delivery-log';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox';
 

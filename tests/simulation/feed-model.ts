@@ -1,8 +1,8 @@
-import { ProviderError } from '../../lib/providers/http';
-import type { Media } from '../../lib/providers/media';
-import { unipileMaxLateMs } from '../../lib/providers/unipile';
-import { numbersOf } from '../../lib/providers/unipile-posts';
-import type { PostProviders } from '../../lib/queues/posts';
+import { ProviderError } from '../../lib/net/http';
+import type { Media } from '../../lib/net/media';
+import { unipileMaxLateMs } from '../../lib/providers/unipile/unipile';
+import { numbersOf } from '../../lib/providers/unipile/unipile-posts';
+import type { PostProviders } from '../../lib/queues/posts/queue';
 import type { VirtualClock } from '../support/virtual-clock';
 import type { Fate, Faults } from './faults';
 import { type ProviderMessage, type ProviderModel, shownAs } from './provider-model';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineJob } from '../../lib/jobs/define-job';
 import { JobError } from '../../lib/jobs/job-error';
-import { jobsQueue } from '../../lib/queues/jobs';
+import { jobsQueue } from '../../lib/queues/jobs/queue';
 import type { VirtualClock } from '../support/virtual-clock';
 import type { Fate, Faults, JobFault } from './faults';
 import type { RandomStream } from './random';

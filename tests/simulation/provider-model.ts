@@ -1,6 +1,6 @@
-import { type ErrorScope, ProviderError, type ProviderErrorKind } from '../../lib/providers/http';
-import { unipileMaxLateMs } from '../../lib/providers/unipile';
-import type { DmProviders } from '../../lib/queues/dm-queue';
+import { type ErrorScope, ProviderError, type ProviderErrorKind } from '../../lib/net/http';
+import { unipileMaxLateMs } from '../../lib/providers/unipile/unipile';
+import type { DmProviders } from '../../lib/queues/dm-queue/queue';
 import type { VirtualClock } from '../support/virtual-clock';
 import type { Fate, Faults, SendFault } from './faults';
 import type { RandomStream } from './random';

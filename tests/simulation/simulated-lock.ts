@@ -1,4 +1,4 @@
-import type { HeldLock, LockAttempt, OverlapLock } from '../../lib/engine/overlap-lock';
+import type { HeldLock, LockAttempt, OverlapLock } from '../../lib/engine/ports/overlap-lock';
 import type { VirtualClock } from '../support/virtual-clock';
 import type { Fate, Faults } from './faults';
 import type { RandomStream } from './random';

@@ -1,4 +1,4 @@
-import { type Clock, unsuspendedTime } from '../../lib/engine/clock';
+import { type Clock, unsuspendedTime } from '../../lib/engine/ports/clock';
 import type { VirtualClock } from '../support/virtual-clock';
 
 interface Deferred {

@@ -194,11 +194,19 @@ describe('a call that has taken long enough', () => {
     const held: number[] = [];
     for (let n = 0; n < 3; n++) {
       const tick = hurriedTick();
-      await tick.exchange({ want: 0 });
-      await tick.close();
+      await tick.exchange({ want: 200 });
       held.push(await count('punctual.held_rows'));
+      // Until it was judged, no claim takes it.
+      expect(
+        await count(
+          `punctual.dm_queue d join punctual.held_rows h on h.row_id = d.id::text where d.status = 'sending'`,
+        ),
+      ).toBe(0);
+      await tick.exchange({ close: true });
+      sql.pass(61);
     }
     expect(held).toEqual([70, 20, 0]);
+    expect(await count(`punctual.dm_queue where attempts > 0`)).toBeGreaterThan(50);
   });
 
   it('names the partitions that it has found to be due', async () => {

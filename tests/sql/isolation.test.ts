@@ -251,4 +251,25 @@ describe('a table of a person’s own, whose queue has an after_settle', () => {
     // And the row that the tick settled was settled once.
     expect(await database.sql('select outcome from app.told')).toEqual([{ outcome: 'done' }]);
   });
+
+  it('may settle another row of its own queue by SQL, which is told of like any other', async () => {
+    await database.sql('truncate app.tasks restart identity');
+    await database.sql(`create or replace function app.cancel_message(p_applied jsonb, p_now timestamptz) returns void language sql as $$
+      insert into app.told select a->>'outcome', current_user from jsonb_array_elements(p_applied) a;
+      update app.tasks set status = 'cancelled' where id = 2 and status = 'pending' $$`);
+    await database.sql('insert into app.tasks (due) values ($1), ($1)', [sql.at(-1)]);
+    const tick = sql.tick({ queue: 'own' });
+    const { rows, claimId } = await tick.claim(1);
+    await tick.settle(rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'done' })));
+    expect(
+      await database.sql('select status, finished_at is null as goes_on from app.tasks order by id'),
+    ).toEqual([
+      { status: 'done', goes_on: false },
+      { status: 'cancelled', goes_on: false },
+    ]);
+    expect(await database.sql('select outcome from app.told order by 1')).toEqual([
+      { outcome: 'cancelled' },
+      { outcome: 'done' },
+    ]);
+  });
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type AccountedSlot, accountOfSlots } from '../../lib/cron/slots/slot-account';
 import { dead, done, retry } from '../../lib/engine/outcome';
 import { hasMore } from '../../lib/engine/tick-report';
-import { type AccountedSlot, accountOfSlots } from '../../lib/server/slot-account';
 import { type SlotEntry, slotEntriesSchema } from '../../lib/store/clocks';
 import { RandomStream } from '../simulation/random';
 import { seed } from '../support/property';

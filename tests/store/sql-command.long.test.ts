@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/sql/route';
-import type { Container } from '../../lib/server/container';
+import type { Container } from '../../lib/services/container';
 import { openEmbeddedDatabase } from '../../lib/store/embedded-database';
 import type { RunSql } from '../../lib/store/pglite-sql';
 import { CRON_SECRET, stubSecrets } from '../support/api-server';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { loopback } from '../providers/loopback';
+import { loopback } from '../net/loopback';
 
 const net = loopback();
 

@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
-import { type Container, makeContainer } from '../../lib/server/container';
-import { serverEnv } from '../../lib/server/env';
-import { signSession } from '../../lib/server/session';
+import { signSession } from '../../lib/http/auth/session';
+import { type Container, makeContainer } from '../../lib/services/container';
+import { serverEnv } from '../../lib/services/env';
 import { queueStore } from '../../lib/store/queue-store';
 import { openTestDatabase, type TestDatabase } from './test-database';
 

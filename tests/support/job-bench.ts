@@ -1,10 +1,10 @@
-import { silentLog } from '../../lib/engine/log';
+import { type AskedJobs, runJobs } from '../../lib/cron/handlers/run-jobs';
+import { silentLog } from '../../lib/engine/ports/log';
 import { type TickOptions, tick } from '../../lib/engine/tick';
 import type { TickReport } from '../../lib/engine/tick-report';
 import type { Jobs } from '../../lib/jobs/find-job';
-import { jobsQueue } from '../../lib/queues/jobs';
-import { enqueueJobs } from '../../lib/server/new-jobs';
-import { type AskedJobs, runJobs } from '../../lib/server/run-jobs';
+import { enqueueJobs } from '../../lib/queues/jobs/new-jobs';
+import { jobsQueue } from '../../lib/queues/jobs/queue';
 import { queueStore } from '../../lib/store/queue-store';
 import type { Rpc } from '../../lib/store/rpc';
 import type { TestDatabase } from './test-database';

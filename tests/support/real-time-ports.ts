@@ -1,5 +1,5 @@
-import { systemClock } from '../../lib/engine/clock';
-import { silentLog } from '../../lib/engine/log';
+import { systemClock } from '../../lib/engine/ports/clock';
+import { silentLog } from '../../lib/engine/ports/log';
 import type { TickPorts } from '../../lib/engine/tick';
 import { queueStore } from '../../lib/store/queue-store';
 import type { Rpc } from '../../lib/store/rpc';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { silentLog } from '../../lib/engine/log';
 import type { Outcome } from '../../lib/engine/outcome';
-import type { OverlapLock } from '../../lib/engine/overlap-lock';
+import { silentLog } from '../../lib/engine/ports/log';
+import type { OverlapLock } from '../../lib/engine/ports/overlap-lock';
 import type { PerformContext, Queue } from '../../lib/engine/queue';
 import { type ReconcileReport, reconcile } from '../../lib/engine/reconcile';
 import { type TickOptions, tick } from '../../lib/engine/tick';

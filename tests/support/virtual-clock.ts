@@ -1,4 +1,4 @@
-import type { Clock } from '../../lib/engine/clock';
+import type { Clock } from '../../lib/engine/ports/clock';
 
 interface Timer {
   at: number;

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/trigger/[queue]/route';
-import { jobs } from '../../lib/queues/jobs';
-import { container } from '../../lib/server/container';
-import { partitionsWork } from '../../lib/server/partitions-work';
+import { partitionsWork } from '../../lib/cron/handlers/partitions-work';
+import { jobs } from '../../lib/queues/jobs/queue';
+import { container } from '../../lib/services/container';
 import { type PathLoop, startPathLoop } from '../../worker/path-loop';
 import { startWorkerServer, type WorkerServer } from '../../worker/worker-server';
 import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';

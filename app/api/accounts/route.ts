@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { listAccounts, saveAccount } from '@/lib/server/accounts';
-import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
-import { answerPage, pageQuery } from '@/lib/server/page';
-import { json, problem } from '@/lib/server/respond';
+import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
+import { answerPage, pageQuery } from '@/lib/http/page';
+import { json, problem } from '@/lib/http/respond';
+import { listAccounts, saveAccount } from '@/lib/operate/accounts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

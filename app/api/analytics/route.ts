@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { readAnalytics } from '@/lib/server/analytics';
-import { apiRoute } from '@/lib/server/api-route';
-import { json } from '@/lib/server/respond';
+import { apiRoute } from '@/lib/http/api-route';
+import { json } from '@/lib/http/respond';
+import { readAnalytics } from '@/lib/stats/analytics';
 
 const noDays = 'is no whole number from 1 to 90';
 const query = z.strictObject({

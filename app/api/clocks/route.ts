@@ -1,12 +1,12 @@
-import { apiRoute } from '@/lib/server/api-route';
-import { clocksQuery, readClocks } from '@/lib/server/clocks';
-import { json } from '@/lib/server/respond';
+import { clocksQuery, readClocks } from '@/lib/cron/slots/clocks';
+import { apiRoute } from '@/lib/http/api-route';
+import { json } from '@/lib/http/respond';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /**
- * Which slots clocks delivered, and which they did not, as `lib/server/clocks.ts` says: of the last `?hours=` (1 to 48, 24 unless said), to
+ * Which slots clocks delivered, and which they did not, as `lib/cron/slots/clocks.ts` says: of the last `?hours=` (1 to 48, 24 unless said), to
  * `?queue=` or to all. 400 for others.
  */
 export const GET = apiRoute(

@@ -1,6 +1,6 @@
-import { apiRoute } from '@/lib/server/api-route';
-import { enrolmentsQuery, listEnrolments } from '@/lib/server/enrolments';
-import { answerPage } from '@/lib/server/page';
+import { apiRoute } from '@/lib/http/api-route';
+import { answerPage } from '@/lib/http/page';
+import { enrolmentsQuery, listEnrolments } from '@/lib/queues/sequences/enrolments';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,5 +1,5 @@
-import { readHealth } from '@/lib/server/health';
-import { json } from '@/lib/server/respond';
+import { json } from '@/lib/http/respond';
+import { readHealth } from '@/lib/stats/health';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

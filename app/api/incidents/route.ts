@@ -1,6 +1,6 @@
-import { apiRoute } from '@/lib/server/api-route';
-import { incidentsQuery, listIncidents } from '@/lib/server/list-monitors';
-import { answerPage } from '@/lib/server/page';
+import { apiRoute } from '@/lib/http/api-route';
+import { answerPage } from '@/lib/http/page';
+import { incidentsQuery, listIncidents } from '@/lib/queues/monitors/list-monitors';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

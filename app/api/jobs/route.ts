@@ -1,6 +1,6 @@
-import { apiJsonRoute } from '@/lib/server/api-route';
-import { enqueueJobs } from '@/lib/server/new-jobs';
-import { json, problem } from '@/lib/server/respond';
+import { apiJsonRoute } from '@/lib/http/api-route';
+import { json, problem } from '@/lib/http/respond';
+import { enqueueJobs } from '@/lib/queues/jobs/new-jobs';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

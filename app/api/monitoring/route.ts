@@ -1,6 +1,6 @@
-import { apiRoute } from '@/lib/server/api-route';
-import { readMonitoring } from '@/lib/server/monitoring';
-import { json } from '@/lib/server/respond';
+import { apiRoute } from '@/lib/http/api-route';
+import { json } from '@/lib/http/respond';
+import { readMonitoring } from '@/lib/queues/monitors/monitoring';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,9 +1,9 @@
-import { addressCheck } from '@/lib/server/address-check';
-import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
-import { listMonitors, monitorsQuery } from '@/lib/server/list-monitors';
-import { createMonitors } from '@/lib/server/new-monitors';
-import { answerPage } from '@/lib/server/page';
-import { json, problem } from '@/lib/server/respond';
+import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
+import { answerPage } from '@/lib/http/page';
+import { json, problem } from '@/lib/http/respond';
+import { addressCheck } from '@/lib/queues/monitors/address-check';
+import { listMonitors, monitorsQuery } from '@/lib/queues/monitors/list-monitors';
+import { createMonitors } from '@/lib/queues/monitors/new-monitors';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

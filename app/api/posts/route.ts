@@ -1,7 +1,7 @@
-import { apiJsonRoute } from '@/lib/server/api-route';
-import { enqueuePosts } from '@/lib/server/new-posts';
-import { json, problem } from '@/lib/server/respond';
-import { listRowsRoute } from '@/lib/server/rows-route';
+import { apiJsonRoute } from '@/lib/http/api-route';
+import { json, problem } from '@/lib/http/respond';
+import { listRowsRoute } from '@/lib/operate/rows-route';
+import { enqueuePosts } from '@/lib/queues/posts/new-posts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { apiRoute } from '@/lib/server/api-route';
-import { listReplies } from '@/lib/server/enrolments';
-import { answerPage, pageQuery } from '@/lib/server/page';
+import { apiRoute } from '@/lib/http/api-route';
+import { answerPage, pageQuery } from '@/lib/http/page';
+import { listReplies } from '@/lib/queues/sequences/enrolments';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
-import { answerPage, pageQuery } from '@/lib/server/page';
-import { refused } from '@/lib/server/refused';
-import { json } from '@/lib/server/respond';
-import { createSequence, listSequences } from '@/lib/server/sequences';
+import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
+import { answerPage, pageQuery } from '@/lib/http/page';
+import { refused } from '@/lib/http/refused';
+import { json } from '@/lib/http/respond';
+import { createSequence, listSequences } from '@/lib/queues/sequences/sequences';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,11 +1,11 @@
-import { requestOrigin } from '@/lib/server/access';
-import { clientAddress } from '@/lib/server/client-address';
-import { accessEnv } from '@/lib/server/env';
-import { readBody } from '@/lib/server/read-body';
-import { json, problem } from '@/lib/server/respond';
-import { secretsEqual } from '@/lib/server/secrets';
-import { endSessionCookie, signSession, startSessionCookie } from '@/lib/server/session';
-import { countWrongTry } from '@/lib/server/wrong-tries';
+import { requestOrigin } from '@/lib/http/auth/access';
+import { clientAddress } from '@/lib/http/auth/client-address';
+import { secretsEqual } from '@/lib/http/auth/secrets';
+import { endSessionCookie, signSession, startSessionCookie } from '@/lib/http/auth/session';
+import { countWrongTry } from '@/lib/http/auth/wrong-tries';
+import { readBody } from '@/lib/http/read-body';
+import { json, problem } from '@/lib/http/respond';
+import { accessEnv } from '@/lib/services/env';
 
 /** Whoever has no password yet must not fill the memory. */
 const MAX_BODY_BYTES = 4_096;

@@ -1,4 +1,4 @@
-import { answerSql } from '@/lib/server/sql-route';
+import { answerSql } from '@/lib/operate/sql-route';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

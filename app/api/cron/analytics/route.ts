@@ -1,7 +1,7 @@
 // Once a day, by vercel.json, before retention.
 import { z } from 'zod';
-import { workRoute } from '@/lib/server/cron-route';
-import { rollUpWork } from '@/lib/server/roll-up-work';
+import { workRoute } from '@/lib/cron/cron-route';
+import { rollUpWork } from '@/lib/cron/handlers/roll-up-work';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,7 +1,7 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
-import { dmQueue } from '@/lib/queues/dm-queue';
-import { cronRoute } from '@/lib/server/cron-route';
+import { cronRoute } from '@/lib/cron/cron-route';
+import { dmQueue } from '@/lib/queues/dm-queue/queue';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

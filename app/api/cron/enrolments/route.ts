@@ -1,7 +1,7 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
-import { enrolments } from '@/lib/queues/enrolments';
-import { cronRoute } from '@/lib/server/cron-route';
+import { cronRoute } from '@/lib/cron/cron-route';
+import { enrolments } from '@/lib/queues/sequences/queue';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,9 +1,9 @@
 // Every minute, by vercel.json; with ?queue=failed as often as failed jobs are to be tried again.
 import { after } from 'next/server';
-import { jobs } from '@/lib/queues/jobs';
-import { partQuery, workRoute } from '@/lib/server/cron-route';
-import { withFailedJobs } from '@/lib/server/failed-jobs-work';
-import { partitionsWork } from '@/lib/server/partitions-work';
+import { partQuery, workRoute } from '@/lib/cron/cron-route';
+import { withFailedJobs } from '@/lib/cron/handlers/failed-jobs-work';
+import { partitionsWork } from '@/lib/cron/handlers/partitions-work';
+import { jobs } from '@/lib/queues/jobs/queue';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,7 +1,7 @@
 // Every minute, by vercel.json: the default region, wherever the project's functions run.
 import { after } from 'next/server';
-import { monitors } from '@/lib/queues/monitors';
-import { cronRoute } from '@/lib/server/cron-route';
+import { cronRoute } from '@/lib/cron/cron-route';
+import { monitors } from '@/lib/queues/monitors/queue';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,8 +1,8 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
-import { noMessageQueue, pgmq } from '@/lib/queues/pgmq';
-import { partQuery, workRoute } from '@/lib/server/cron-route';
-import { partitionsWork } from '@/lib/server/partitions-work';
+import { partQuery, workRoute } from '@/lib/cron/cron-route';
+import { partitionsWork } from '@/lib/cron/handlers/partitions-work';
+import { noMessageQueue, pgmq } from '@/lib/queues/pgmq/queue';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

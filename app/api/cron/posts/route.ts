@@ -1,7 +1,7 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
-import { posts } from '@/lib/queues/posts';
-import { cronRoute } from '@/lib/server/cron-route';
+import { cronRoute } from '@/lib/cron/cron-route';
+import { posts } from '@/lib/queues/posts/queue';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,8 +1,8 @@
 // All queues in one call, for plans and clocks that allow one entry: docs/clocks.md. vercel.json has an entry for each queue instead.
 import { after } from 'next/server';
+import { workRoute } from '@/lib/cron/cron-route';
+import { scheduledWork } from '@/lib/cron/handlers/scheduled-work';
 import { scheduledQueues } from '@/lib/queues/scheduled-queues';
-import { workRoute } from '@/lib/server/cron-route';
-import { scheduledWork } from '@/lib/server/scheduled-work';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

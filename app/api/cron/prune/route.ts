@@ -1,6 +1,6 @@
 // Once a day, by vercel.json.
-import { workRoute } from '@/lib/server/cron-route';
-import { pruneWork } from '@/lib/server/prune-work';
+import { workRoute } from '@/lib/cron/cron-route';
+import { pruneWork } from '@/lib/cron/handlers/prune-work';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

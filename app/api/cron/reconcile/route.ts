@@ -1,12 +1,13 @@
 // Every five minutes, by vercel.json.
-import { dmQueue } from '@/lib/queues/dm-queue';
-import { posts } from '@/lib/queues/posts';
-import { workRoute } from '@/lib/server/cron-route';
-import { lookWork } from '@/lib/server/look-work';
+
+import { workRoute } from '@/lib/cron/cron-route';
+import { reconcileWork } from '@/lib/cron/handlers/reconcile-work';
+import { dmQueue } from '@/lib/queues/dm-queue/queue';
+import { posts } from '@/lib/queues/posts/queue';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const reconcile = workRoute(lookWork([dmQueue, posts]), { maxDuration });
+const reconcile = workRoute(reconcileWork([dmQueue, posts]), { maxDuration });
 export const GET = reconcile;
 export const POST = reconcile;

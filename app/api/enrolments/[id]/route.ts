@@ -1,7 +1,7 @@
-import { apiRoute } from '@/lib/server/api-route';
-import { readEnrolment } from '@/lib/server/enrolments';
-import { refused } from '@/lib/server/refused';
-import { json } from '@/lib/server/respond';
+import { apiRoute } from '@/lib/http/api-route';
+import { refused } from '@/lib/http/refused';
+import { json } from '@/lib/http/respond';
+import { readEnrolment } from '@/lib/queues/sequences/enrolments';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

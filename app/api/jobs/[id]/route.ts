@@ -1,7 +1,7 @@
-import { apiRoute } from '@/lib/server/api-route';
-import { cancelJob } from '@/lib/server/cancel-job';
-import { getJob } from '@/lib/server/get-job';
-import { json, problem } from '@/lib/server/respond';
+import { apiRoute } from '@/lib/http/api-route';
+import { json, problem } from '@/lib/http/respond';
+import { cancelJob } from '@/lib/queues/jobs/cancel-job';
+import { getJob } from '@/lib/queues/jobs/get-job';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,4 +1,4 @@
-import { runJobsRoute } from '@/lib/server/run-jobs-route';
+import { runJobsRoute } from '@/lib/cron/run-jobs-route';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

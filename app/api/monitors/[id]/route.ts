@@ -1,8 +1,8 @@
-import { addressCheck } from '@/lib/server/address-check';
-import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
-import { deleteMonitor, editMonitor, readMonitor } from '@/lib/server/edit-monitor';
-import { refused } from '@/lib/server/refused';
-import { json } from '@/lib/server/respond';
+import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
+import { refused } from '@/lib/http/refused';
+import { json } from '@/lib/http/respond';
+import { addressCheck } from '@/lib/queues/monitors/address-check';
+import { deleteMonitor, editMonitor, readMonitor } from '@/lib/queues/monitors/edit-monitor';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,7 +1,7 @@
-import { apiJsonRoute } from '@/lib/server/api-route';
-import { forgetPerson } from '@/lib/server/forget-person';
-import { refused } from '@/lib/server/refused';
-import { json } from '@/lib/server/respond';
+import { apiJsonRoute } from '@/lib/http/api-route';
+import { refused } from '@/lib/http/refused';
+import { json } from '@/lib/http/respond';
+import { forgetPerson } from '@/lib/operate/forget-person';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

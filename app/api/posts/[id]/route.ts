@@ -1,7 +1,7 @@
-import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
-import { cancelPost, editPost, readPost } from '@/lib/server/edit-post';
-import { refused } from '@/lib/server/refused';
-import { json } from '@/lib/server/respond';
+import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
+import { refused } from '@/lib/http/refused';
+import { json } from '@/lib/http/respond';
+import { cancelPost, editPost, readPost } from '@/lib/queues/posts/edit-post';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,7 +1,7 @@
-import { apiRoute } from '@/lib/server/api-route';
-import { refused } from '@/lib/server/refused';
-import { removeRegion } from '@/lib/server/regions';
-import { json } from '@/lib/server/respond';
+import { apiRoute } from '@/lib/http/api-route';
+import { refused } from '@/lib/http/refused';
+import { json } from '@/lib/http/respond';
+import { removeRegion } from '@/lib/queues/monitors/regions';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,7 +1,7 @@
-import { apiJsonRoute, apiRoute } from '@/lib/server/api-route';
-import { refused } from '@/lib/server/refused';
-import { json } from '@/lib/server/respond';
-import { editSequence, readSequence } from '@/lib/server/sequences';
+import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
+import { refused } from '@/lib/http/refused';
+import { json } from '@/lib/http/respond';
+import { editSequence, readSequence } from '@/lib/queues/sequences/sequences';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,6 +1,6 @@
-import { requestOrigin } from '@/lib/server/access';
-import { problem } from '@/lib/server/respond';
-import { endSessionCookie } from '@/lib/server/session';
+import { requestOrigin } from '@/lib/http/auth/access';
+import { endSessionCookie } from '@/lib/http/auth/session';
+import { problem } from '@/lib/http/respond';
 
 /** Signs out by a form, which can send no DELETE. */
 export function POST(request: Request): Response {

@@ -1,7 +1,7 @@
 // For a clock that is to wake a worker elsewhere (WORKER_URL), and tick here where it does not answer.
 import { after } from 'next/server';
+import { triggerRoute } from '@/lib/cron/trigger-route';
 import { scheduledQueues } from '@/lib/queues/scheduled-queues';
-import { triggerRoute } from '@/lib/server/trigger-route';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

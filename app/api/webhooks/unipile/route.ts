@@ -1,4 +1,4 @@
-import { receiveFromUnipile } from '@/lib/server/webhook-unipile';
+import { receiveFromUnipile } from '@/lib/http/webhooks/webhook-unipile';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

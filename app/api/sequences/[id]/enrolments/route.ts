@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { apiJsonRoute } from '@/lib/server/api-route';
-import { enrolPeople } from '@/lib/server/new-enrolments';
-import { refused } from '@/lib/server/refused';
-import { json, problem } from '@/lib/server/respond';
+import { apiJsonRoute } from '@/lib/http/api-route';
+import { refused } from '@/lib/http/refused';
+import { json, problem } from '@/lib/http/respond';
+import { enrolPeople } from '@/lib/queues/sequences/new-enrolments';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,4 +1,4 @@
-import { resolveRowRoute } from '@/lib/server/rows-route';
+import { resolveRowRoute } from '@/lib/operate/rows-route';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

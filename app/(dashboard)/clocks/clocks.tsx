@@ -1,0 +1,71 @@
+import { useState } from 'react';
+import useSWR from 'swr';
+import { fetchJson } from '@/components/api/fetch-json';
+import { polling } from '@/components/api/polling';
+import { ReadingFault } from '@/components/api/reading-fault';
+import { Command } from '@/components/command';
+import { ShowMore } from '@/components/show-more';
+import type { Clocks as Reading } from '@/lib/cron/slots/clocks';
+import { ClockCards } from './clock-cards';
+import { inOrder } from './clock-order';
+import { ClockTable } from './clock-table';
+
+/** Slots come once a minute, as a rule. */
+const REFRESH_MS = 30_000;
+/** Shown unasked, those that most need to be seen. */
+const FEW = 8;
+
+interface ClocksProps {
+  /** What the server knew as it rendered the page. */
+  first?: Reading;
+  /** Scheme and host of this app. */
+  address: string;
+}
+
+/** Which slots of their schedules clocks delivered, and which they did not. */
+export function Clocks({ first, address }: ClocksProps) {
+  const [all, setAll] = useState(false);
+  const { data, error } = useSWR<Reading, Error>('/api/clocks', fetchJson, {
+    ...polling,
+    refreshInterval: REFRESH_MS,
+    fallbackData: first,
+  });
+  const clocks = inOrder(data?.clocks ?? []);
+  const shown = all ? clocks : clocks.slice(0, FEW);
+  return (
+    <section aria-labelledby="clocks" className="rounded-xl border border-line bg-surface">
+      <header className="flex flex-wrap items-baseline gap-x-4 gap-y-1 border-b border-line px-4 py-4 sm:px-6">
+        <h2 id="clocks" className="scroll-mt-4 text-base font-semibold tracking-tight">
+          Clocks
+        </h2>
+        {clocks.length > 0 && <p className="text-muted">and the slots of their schedules</p>}
+      </header>
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-4 px-4 py-4 sm:px-6">
+        {error && <ReadingFault error={error} />}
+        {data && clocks.length === 0 && <HowToBegin address={address} />}
+        {clocks.length > 0 && (
+          <div>
+            <ClockTable clocks={shown} />
+            <ClockCards clocks={shown} />
+            <ShowMore all={all} hidden={clocks.length - Math.min(clocks.length, FEW)} onChange={setAll} />
+          </div>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function HowToBegin({ address }: { address: string }) {
+  return (
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-2">
+      <p className="text-muted">
+        No clock has called yet that says its schedule. Vercel Cron does so by itself;{' '}
+        <code className="font-mono text-[0.8125rem] text-ink">docs/clocks.md</code> tells how to set up
+        pg_cron, the worker and others. A line of a crontab is a clock, too:
+      </p>
+      {/* Cron knows no line that goes on in the next, and takes a bare % for one that ends. */}
+      <Command>{`CRON_SECRET=…
+* * * * * curl -s -o /dev/null -H "Authorization: Bearer $CRON_SECRET" -H "x-punctual-clock: crontab" -H "x-punctual-schedule: * * * * *" -H "x-punctual-slot: $(date -u +\\%FT\\%H:\\%M:00Z)" ${address}/api/cron/dm-queue`}</Command>
+    </div>
+  );
+}

@@ -1,0 +1,90 @@
+'use client';
+
+import useSWR from 'swr';
+import { fetchJson } from '@/components/api/fetch-json';
+import { polling } from '@/components/api/polling';
+import { BrandMark } from '@/components/brand-mark';
+import { ServerNow } from '@/components/time/server-now';
+import type { Clocks as ClocksReading } from '@/lib/cron/slots/clocks';
+import type { Analytics } from '@/lib/store/analytics';
+import type { Monitoring } from '@/lib/store/monitoring';
+import type { Stats } from '@/lib/store/stats';
+import { Clocks } from './clocks/clocks';
+import { Days } from './days/days';
+import { FirstSteps } from './first-steps';
+import { Freshness } from './freshness';
+import { Monitors } from './monitors/monitors';
+import { Overview } from './overview/overview';
+import { PausedProviders } from './paused-providers';
+import { QueuePanel } from './queue/queue-panel';
+import { Sequences, type SequencesReading } from './sequences/sequences';
+import { StaleNotice } from './stale-notice';
+
+/** What the server knew as it rendered the page; `failure`: why it has no stats. */
+export interface FirstReading {
+  stats?: Stats;
+  monitoring?: Monitoring;
+  analytics?: Analytics;
+  clocks?: ClocksReading;
+  sequences?: SequencesReading;
+  failure?: string;
+}
+
+interface DashboardProps {
+  first: FirstReading;
+  /** Scheme and host of this app. */
+  address: string;
+  signedIn: boolean;
+}
+
+export function Dashboard({ first, address, signedIn }: DashboardProps) {
+  const { data: stats, error } = useSWR<Stats, Error>('/api/stats', fetchJson, {
+    ...polling,
+    fallbackData: first.stats,
+  });
+  const failure = error?.message ?? (stats ? null : (first.failure ?? null));
+  const readAt = stats?.now ?? null;
+
+  return (
+    <ServerNow reading={readAt ?? '1970-01-01T00:00:00Z'}>
+      <header className="border-b border-line bg-surface">
+        <div className="mx-auto flex min-h-14 max-w-6xl items-center gap-4 px-4 sm:px-6">
+          <h1 className="flex">
+            <BrandMark />
+          </h1>
+          <Freshness failing={failure !== null} />
+          {signedIn && (
+            <form action="/api/session/end" method="post" className="ml-auto">
+              <button type="submit" className="cursor-pointer rounded-md py-2 text-muted hover:text-ink">
+                Sign out
+              </button>
+            </form>
+          )}
+        </div>
+      </header>
+      <main className="mx-auto grid max-w-6xl grid-cols-[minmax(0,1fr)] gap-6 px-4 py-6 sm:px-6 sm:py-8">
+        {failure !== null && <StaleNotice failure={failure} readAt={readAt} />}
+        {stats && (
+          <>
+            <PausedProviders providers={stats.providers} />
+            <FirstSteps queues={stats.queues} address={address} />
+            <Overview queues={stats.queues} now={stats.now} />
+            <Clocks first={first.clocks} address={address} />
+            <Sequences first={first.sequences} address={address} signedIn={signedIn} />
+            <Monitors first={first.monitoring} address={address} />
+            <Days first={first.analytics} address={address} />
+            {stats.queues.map((queue) => (
+              <QueuePanel
+                key={queue.name}
+                queue={queue}
+                now={stats.now}
+                address={address}
+                signedIn={signedIn}
+              />
+            ))}
+          </>
+        )}
+      </main>
+    </ServerNow>
+  );
+}

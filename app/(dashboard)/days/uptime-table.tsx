@@ -1,0 +1,76 @@
+import { useState } from 'react';
+import { ShowMore } from '@/components/show-more';
+import { uptimeText, uptimeTone } from '@/components/uptime-text';
+import { shortMs } from '@/lib/stats/short-duration';
+import type { Analytics } from '@/lib/store/analytics';
+import { DayName } from './day-parts';
+import { uptimeDays } from './uptime-days';
+
+/** Shown unasked, the worst. */
+const FEW = 8;
+
+/** Monitors by days. Those that were up all the time are shown when asked for. */
+export function UptimeTable({ monitors: entries }: { monitors: Analytics['monitors'] }) {
+  const [all, setAll] = useState(false);
+  const { days, monitors } = uptimeDays(entries);
+  const few = monitors.filter(({ alwaysUp }) => !alwaysUp).slice(0, FEW);
+  const shown = all ? monitors : few;
+  const hidden = monitors.length - few.length;
+  if (monitors.length === 0) return null;
+  return (
+    <section aria-labelledby="uptime-by-day">
+      <h3 id="uptime-by-day" className="font-semibold">
+        Uptime by day
+      </h3>
+      {shown.length > 0 ? (
+        <div
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
+          tabIndex={0}
+          className="mt-1 overflow-x-auto"
+        >
+          <table className="border-collapse">
+            <thead>
+              <tr className="text-left text-xs text-muted *:border-b *:border-line *:py-2 *:font-normal *:whitespace-nowrap">
+                <th scope="col">monitor, the worst first</th>
+                {days.map(({ day, partial }) => (
+                  <th key={day} scope="col" className="pl-6 text-right">
+                    <DayName day={day} partial={partial} />
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {shown.map(({ id, name, byDay }) => (
+                <tr key={id} className="align-baseline *:border-t *:border-line *:py-1 first:*:border-t-0">
+                  <th scope="row" className="text-left font-normal">
+                    {name}
+                  </th>
+                  {byDay.map((one, index) => (
+                    <td
+                      key={days[index]?.day}
+                      title={one ? inWords(one) : 'It was not checked.'}
+                      className={`pl-6 text-right whitespace-nowrap ${uptimeTone(one?.uptime ?? null)}`}
+                    >
+                      {uptimeText(one?.uptime ?? null)}
+                    </td>
+                  ))}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      ) : (
+        <p className="mt-2 text-good">Every monitor was up all the time.</p>
+      )}
+      <ShowMore all={all} hidden={hidden} onChange={setAll} />
+    </section>
+  );
+}
+
+function inWords({ checks, up, degraded, down, p50_ms, p95_ms }: Analytics['monitors'][number]): string {
+  const took =
+    p50_ms === null
+      ? ''
+      : `; half took less than ${shortMs(p50_ms)}, 95 of 100 than ${shortMs(p95_ms ?? p50_ms)}`;
+  return `${checks} checks: ${up} up, ${degraded} degraded, ${down} down${took}`;
+}

@@ -1,0 +1,95 @@
+import type { ComponentType } from 'react';
+import { clockTime } from '@/components/time/clock-time';
+import { RelativeTime } from '@/components/time/relative-time';
+import { useServerNow } from '@/components/time/server-now';
+import { shortDuration } from '@/lib/stats/short-duration';
+import type { Incident } from '@/lib/store/monitoring';
+
+/** What is down now: since when, why, and seen from where. */
+export function OpenIncidents({ incidents, more }: { incidents: Incident[]; more: boolean }) {
+  return (
+    <section aria-labelledby="open-incidents">
+      <h3 id="open-incidents" className="font-semibold">
+        Open incidents
+      </h3>
+      {incidents.length === 0 && <p className="mt-2 text-good">None.</p>}
+      <Incidents incidents={incidents} tone="text-bad" Duration={OpenFor} />
+      {more && <p className="mt-2 text-muted">These are the latest; there are more.</p>}
+    </section>
+  );
+}
+
+export function ClosedIncidents({ incidents }: { incidents: Incident[] }) {
+  return (
+    <section aria-labelledby="closed-incidents">
+      <h3 id="closed-incidents" className="font-semibold">
+        Recently closed
+      </h3>
+      {incidents.length === 0 && <p className="mt-2 text-muted">None yet.</p>}
+      <Incidents incidents={incidents} tone="text-muted" Duration={WasDown} />
+    </section>
+  );
+}
+
+interface IncidentsProps {
+  incidents: Incident[];
+  /** Of the cause. */
+  tone: string;
+  Duration: ComponentType<{ incident: Incident }>;
+}
+
+function Incidents({ incidents, tone, Duration }: IncidentsProps) {
+  if (incidents.length === 0) return null;
+  return (
+    <ul className="mt-2 divide-y divide-line border-y border-line">
+      {incidents.map((incident) => (
+        <li key={incident.id} className="py-1.5">
+          <p className="flex flex-wrap items-baseline justify-between gap-x-3">
+            <span title={incident.url} className="font-medium wrap-anywhere">
+              {incident.monitor}
+            </span>
+            <Duration incident={incident} />
+          </p>
+          <Cause incident={incident} tone={tone} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function WasDown({ incident: { seconds, closed_at } }: { incident: Incident }) {
+  return (
+    <span>
+      was down {shortDuration(seconds)}
+      {closed_at && (
+        <span className="text-muted">
+          , closed <RelativeTime at={closed_at} />
+        </span>
+      )}
+    </span>
+  );
+}
+
+function OpenFor({ incident: { started_at } }: { incident: Incident }) {
+  const nowMs = useServerNow();
+  return (
+    <span className="whitespace-nowrap">
+      down for <strong>{shortDuration((nowMs - Date.parse(started_at)) / 1_000)}</strong>
+      <span className="text-muted">
+        , since {/* By the browser's own time zone, which the server that renders it first does not know. */}
+        <time dateTime={new Date(started_at).toISOString()} suppressHydrationWarning>
+          {clockTime(started_at, nowMs)}
+        </time>
+      </span>
+    </span>
+  );
+}
+
+function Cause({ incident: { cause, regions }, tone }: { incident: Incident; tone: string }) {
+  return (
+    <p className={`wrap-anywhere ${tone}`}>
+      <span className="inline-block first-letter:uppercase">{cause ?? 'Nobody said why'}</span>
+      <span className="text-muted"> · seen from {regions.join(', ')}</span>
+    </p>
+  );
+}

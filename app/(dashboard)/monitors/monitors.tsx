@@ -1,0 +1,99 @@
+import useSWR from 'swr';
+import { fetchJson } from '@/components/api/fetch-json';
+import { polling } from '@/components/api/polling';
+import { ReadingFault } from '@/components/api/reading-fault';
+import { Command } from '@/components/command';
+import type { Monitoring } from '@/lib/store/monitoring';
+import { ClosedIncidents, OpenIncidents } from './incident-list';
+import { MonitorCards } from './monitor-cards';
+import { MonitorCounts } from './monitor-counts';
+import { isWell } from './monitor-notes';
+import { MonitorTable } from './monitor-table';
+import { RegionList } from './region-list';
+import { WellMonitors } from './well-monitors';
+
+/** The most open incidents that the route answers. */
+const MOST_OPEN = 20;
+
+interface MonitorsProps {
+  /** What the server knew as it rendered the page. */
+  first?: Monitoring;
+  /** Scheme and host of this app. */
+  address: string;
+}
+
+/** All monitors, their incidents and their regions at one look. */
+export function Monitors({ first, address }: MonitorsProps) {
+  const { data, error } = useSWR<Monitoring, Error>('/api/monitoring', fetchJson, {
+    ...polling,
+    fallbackData: first,
+  });
+  const total = data ? Object.values(data.counts).reduce((sum, count) => sum + count, 0) : 0;
+  return (
+    <section aria-labelledby="monitors" className="rounded-xl border border-line bg-surface">
+      <header className="flex flex-wrap items-center gap-x-4 gap-y-2 border-b border-line px-4 py-4 sm:px-6">
+        <h2 id="monitors" className="scroll-mt-4 text-base font-semibold tracking-tight">
+          Monitors
+        </h2>
+        {data && total > 0 && <MonitorCounts counts={data.counts} />}
+      </header>
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-7 px-4 py-5 sm:px-6">
+        {error && <ReadingFault error={error} />}
+        {data && total === 0 && <HowToBegin address={address} />}
+        {data && total > 0 && <Figures data={data} total={total} />}
+      </div>
+    </section>
+  );
+}
+
+function Figures({ data: { incidents, regions, monitors }, total }: { data: Monitoring; total: number }) {
+  const troubled = monitors.filter((monitor) => !isWell(monitor));
+  const well = monitors.filter(isWell);
+  return (
+    <>
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-x-10 gap-y-7 lg:grid-cols-2">
+        <OpenIncidents incidents={incidents.open} more={incidents.open.length >= MOST_OPEN} />
+        <ClosedIncidents incidents={incidents.recent} />
+      </div>
+      <RegionList regions={regions} />
+      {troubled.length > 0 && (
+        <section aria-labelledby="troubled-monitors">
+          <h3 id="troubled-monitors" className="font-semibold">
+            To look at
+          </h3>
+          <MonitorTable monitors={troubled} />
+          <MonitorCards monitors={troubled} />
+        </section>
+      )}
+      {well.length > 0 && (
+        <section aria-labelledby="well-monitors">
+          <h3 id="well-monitors" className="font-semibold">
+            Up
+          </h3>
+          <WellMonitors monitors={well} />
+        </section>
+      )}
+      {total > monitors.length && (
+        <p className="text-muted">
+          These are the worst {monitors.length} of {total.toLocaleString('en-US')}; GET /api/monitors lists
+          all.
+        </p>
+      )}
+    </>
+  );
+}
+
+function HowToBegin({ address }: { address: string }) {
+  return (
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-2">
+      <p className="text-muted">
+        Nothing is monitored yet. A monitor is checked every minute, or as often as its{' '}
+        <code className="font-mono text-[0.8125rem] text-ink">interval_seconds</code> says:
+      </p>
+      <Command>{`curl -X POST ${address}/api/monitors \\
+  -H "Authorization: Bearer $API_KEY" \\
+  -H 'Content-Type: application/json' \\
+  -d '{ "name": "Shop", "url": "https://shop.example.com/" }'`}</Command>
+    </div>
+  );
+}

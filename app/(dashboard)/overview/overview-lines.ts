@@ -1,0 +1,94 @@
+import { SETTLED, type Settled } from '@/components/last-hour';
+import { partitionTroubles, queueTroubles, type Trouble } from '@/components/troubles';
+import type { LedgerTick, QueueStats } from '@/lib/store/stats';
+
+export interface OverviewLine {
+  key: string;
+  name: string;
+  /** Null for a queue itself. */
+  partOf: string | null;
+  /** Of its panel. */
+  href: string;
+  /** How many of its rows may run at once, where that is limited. */
+  maxRunning: number | null;
+  due: { count: number; approximate: boolean };
+  /** When the row that is due for the longest fell due, in milliseconds since the epoch. */
+  oldestDueAtMs: number | null;
+  /** Null where it is not counted, as in a partition. */
+  running: { count: number; approximate: boolean } | null;
+  /** Of the last hour, those that are not zero, in the queue's words. */
+  settled: { kind: Settled; label: string; count: number }[] | null;
+  lastTick: { at: string; tick: LedgerTick | null } | null;
+  troubles: Trouble[];
+  /** Nothing is wrong with it, nor with a part of it. */
+  well: boolean;
+}
+
+/** A line for each queue, and below it one for each of its named partitions. `now`: when the figures were read. */
+export function overviewLines(queues: QueueStats[], now: string): OverviewLine[] {
+  return queues.flatMap((queue) => {
+    const parts = queue.partitions.map((partition) => partitionLine(queue, partition, now));
+    const line = queueLine(queue, now);
+    return [{ ...line, well: line.well && parts.every(({ well }) => well) }, ...parts];
+  });
+}
+
+function queueLine(queue: QueueStats, now: string): OverviewLine {
+  const labels: Record<Settled, string> = { ...queue.words, retried: 'to retry' };
+  const [tick] = queue.ticks;
+  const troubles = queueTroubles(queue);
+  return {
+    key: queue.name,
+    name: queue.name,
+    partOf: null,
+    href: `#queue-${queue.name}`,
+    maxRunning: null,
+    due: queue.due_now,
+    oldestDueAtMs: instantBefore(now, queue.oldest_due_seconds),
+    running: queue.states.running,
+    settled: SETTLED.map((kind) => ({
+      kind,
+      label: labels[kind],
+      count: queue.throughput.reduce((sum, minute) => sum + minute[kind], 0),
+    })).filter(({ count }) => count > 0),
+    lastTick: tick ? { at: tick.started_at, tick } : null,
+    troubles,
+    well: troubles.length === 0,
+  };
+}
+
+function partitionLine(
+  queue: QueueStats,
+  partition: QueueStats['partitions'][number],
+  now: string,
+): OverviewLine {
+  const troubles = partitionTroubles(partition);
+  const { last_tick_at: at } = partition;
+  return {
+    key: `${queue.name} ${partition.name}`,
+    name: partition.name,
+    partOf: queue.name,
+    href: `#queue-${queue.name}`,
+    maxRunning: partition.max_running,
+    due: { count: partition.due, approximate: false },
+    oldestDueAtMs: instantBefore(now, partition.oldest_due_seconds),
+    running: null,
+    settled: null,
+    lastTick: at === null ? null : { at, tick: tickAt(queue.ticks, partition.name, at) },
+    troubles,
+    well: troubles.length === 0,
+  };
+}
+
+/** Idle ticks are not listed: the latest that is listed may be an older one than the last. */
+function tickAt(ticks: LedgerTick[], partition: string, at: string): LedgerTick | null {
+  const latest = ticks.find((tick) => tick.partition === partition);
+  if (!latest) return null;
+  const atMs = Date.parse(at);
+  const endedMs = latest.closed_at === null ? Number.POSITIVE_INFINITY : Date.parse(latest.closed_at);
+  return atMs >= Date.parse(latest.started_at) && atMs <= endedMs ? latest : null;
+}
+
+function instantBefore(now: string, seconds: number | null): number | null {
+  return seconds === null ? null : Date.parse(now) - seconds * 1_000;
+}

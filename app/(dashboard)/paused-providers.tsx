@@ -1,0 +1,17 @@
+import { Notice } from '@/components/notice';
+import { RelativeTime } from '@/components/time/relative-time';
+import { useServerNow } from '@/components/time/server-now';
+import type { Stats } from '@/lib/store/stats';
+
+export function PausedProviders({ providers }: { providers: Stats['providers'] }) {
+  const nowMs = useServerNow();
+  return providers.map(({ name, paused_until, last_error }) => {
+    if (paused_until === null || Date.parse(paused_until) <= nowMs) return null;
+    return (
+      <Notice key={name} tone="warn" heading={`${name} pauses`}>
+        It failed as a whole, so its rows wait; it is tried again <RelativeTime at={paused_until} />.
+        {last_error && <> Last error: {last_error}</>}
+      </Notice>
+    );
+  });
+}

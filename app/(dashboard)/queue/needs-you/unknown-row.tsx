@@ -1,0 +1,81 @@
+import { RowLink } from '@/components/row-link';
+import { RelativeTime } from '@/components/time/relative-time';
+import { useServerNow } from '@/components/time/server-now';
+import { shortDuration } from '@/lib/stats/short-duration';
+import type { ListedRow } from '@/lib/store/listed-row';
+import type { QueueStats } from '@/lib/store/stats';
+import { DecisionButtons } from './decision-buttons';
+import { rowGist } from './row-gist';
+import { waitsForPerson } from './waits-for-person';
+
+interface UnknownRowProps {
+  queue: QueueStats;
+  row: ListedRow;
+  path: string;
+  /** Null for who may only look. */
+  onDecided: ((id: string, status: string) => void) | null;
+}
+
+export function UnknownRow({ queue, row, path, onDecided }: UnknownRowProps) {
+  const nowMs = useServerNow();
+  const { from, to, text } = rowGist(row);
+  return (
+    <li className="grid grid-cols-[minmax(0,1fr)] gap-x-6 gap-y-3 py-3 lg:grid-cols-[minmax(0,1fr)_auto]">
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-1">
+        <p className="flex flex-wrap items-baseline gap-x-3 gap-y-0.5">
+          <RowLink queue={queue.name} id={row.id} />
+          {(from ?? to) !== null && (
+            <span className="wrap-anywhere">
+              {from && <span className="font-medium">{from}</span>}
+              {from && to && (
+                <>
+                  {' '}
+                  <span aria-hidden="true">→</span>
+                  <span className="sr-only">to</span>{' '}
+                </>
+              )}
+              {to && <span className={from ? '' : 'font-medium'}>{to}</span>}
+            </span>
+          )}
+          {row.finished_at && (
+            <span className="text-muted" title={new Date(row.finished_at).toISOString()}>
+              {queue.words.unknown} for {shortDuration((nowMs - Date.parse(row.finished_at)) / 1_000)}
+            </span>
+          )}
+        </p>
+        {text && (
+          <p title={text} className="line-clamp-2 wrap-anywhere whitespace-pre-line text-muted">
+            {text}
+          </p>
+        )}
+        <p className="wrap-anywhere first-letter:uppercase">
+          {row.reconcile?.found ?? row.last_error ?? 'Nothing is known yet.'}
+        </p>
+        <NextLook row={row} />
+      </div>
+      {onDecided && <DecisionButtons row={row} words={queue.words} path={path} onDecided={onDecided} />}
+    </li>
+  );
+}
+
+function NextLook({ row }: { row: ListedRow }) {
+  const nowMs = useServerNow();
+  const { looks = 0, looked_at, next_look_at } = row.reconcile ?? {};
+  const waits = waitsForPerson(row);
+  return (
+    <p className="flex flex-wrap gap-x-2 text-muted">
+      {waits && <span className="font-medium text-warn">It waits for your decision.</span>}
+      {next_look_at && (!waits || looked_at) && (
+        <span className={waits ? '' : 'text-busy'}>
+          It is checked{waits && ' again'}{' '}
+          {Date.parse(next_look_at) > nowMs ? <RelativeTime at={next_look_at} /> : 'with the next tick'}.
+        </span>
+      )}
+      {looked_at && (
+        <span>
+          Checked {looks === 1 ? 'once' : `${looks} times`}, last <RelativeTime at={looked_at} />.
+        </span>
+      )}
+    </p>
+  );
+}

@@ -1,0 +1,76 @@
+import type { ReactNode } from 'react';
+import { RelativeTime } from '@/components/time/relative-time';
+import { scheduleInWords } from '@/components/time/schedule-in-words';
+import type { LedgerTick, QueueStats } from '@/lib/store/stats';
+import { tickFacts } from './tick-facts';
+
+/** How the tick came and went in one line; opened, its whole report. */
+export function TickDetails({ tick, words }: { tick: LedgerTick; words: QueueStats['words'] }) {
+  const { ended, lock } = tickFacts(tick.report);
+  return (
+    <details className="group text-muted">
+      <summary className="flex cursor-pointer flex-wrap items-center gap-x-3 gap-y-0.5 lg:gap-x-2 hover:text-ink">
+        <span aria-hidden="true" className="text-[0.625rem] transition-transform group-open:rotate-90">
+          ▶
+        </span>
+        <span>by {tick.clock}</span>
+        {tick.partition !== 'main' && <Part>partition {tick.partition}</Part>}
+        {tick.asked_for && <Part>asked for {words[tick.asked_for]} rows</Part>}
+        {tick.slot && (
+          <Part>
+            slot <RelativeTime at={tick.slot} />
+          </Part>
+        )}
+        {ended && <Part>ended: {ended}</Part>}
+        {lock && lock !== 'none' && (
+          <Part>
+            <span className={lock === 'unavailable' ? 'font-medium text-warn' : ''}>lock {lock}</span>
+          </Part>
+        )}
+      </summary>
+      <Call tick={tick} />
+      <Report tick={tick} />
+    </details>
+  );
+}
+
+function Part({ children }: { children: ReactNode }) {
+  return (
+    <>
+      <span aria-hidden="true" className="max-lg:hidden">
+        ·
+      </span>
+      <span>{children}</span>
+    </>
+  );
+}
+
+/** What was called, and how it hangs together with other ticks. */
+function Call({ tick: { path, schedule, lap, chain } }: { tick: LedgerTick }) {
+  return (
+    <p className="mt-2 flex flex-wrap gap-x-2 gap-y-0.5 text-ink lg:gap-x-3">
+      {path && <code className="font-mono wrap-anywhere">{path}</code>}
+      {schedule && <span title={`${schedule} (UTC)`}>{scheduleInWords(schedule)}</span>}
+      <span className="wrap-anywhere">
+        {lap > 0 ? `lap ${lap} of ` : ''}chain <code className="font-mono">{chain}</code>
+      </span>
+    </p>
+  );
+}
+
+function Report({ tick }: { tick: LedgerTick }) {
+  if (tick.report === null) {
+    return (
+      <p className="mt-2">{tick.outcome === 'running' ? 'It reports when it ends.' : 'It left no report.'}</p>
+    );
+  }
+  return (
+    <pre
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
+      tabIndex={0}
+      className="mt-2 max-h-96 overflow-auto rounded-lg bg-sunken p-3 font-mono text-xs text-ink"
+    >
+      {JSON.stringify(tick.report, null, 2)}
+    </pre>
+  );
+}

@@ -1,0 +1,71 @@
+import useSWR from 'swr';
+import { fetchJson } from '@/components/api/fetch-json';
+import { polling } from '@/components/api/polling';
+import { ReadingFault } from '@/components/api/reading-fault';
+import { RowLink } from '@/components/row-link';
+import { RelativeTime } from '@/components/time/relative-time';
+import type { EnrolmentWithTimeline } from '@/lib/store/conversations';
+import { EnrolmentActions } from './enrolment-actions';
+import { eventTone, eventWords } from './enrolment-words';
+
+interface EnrolmentTimelineProps {
+  id: string;
+  signedIn: boolean;
+}
+
+/** All that became of one person in one sequence, and what may be done about it. */
+export function EnrolmentTimeline({ id, signedIn }: EnrolmentTimelineProps) {
+  const { data, error } = useSWR<EnrolmentWithTimeline, Error>(`/api/enrolments/${id}`, fetchJson, polling);
+  return (
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-3 pb-4 pl-4">
+      {error && <ReadingFault error={error} />}
+      {data && (
+        <>
+          <div className="text-muted wrap-anywhere">
+            <p>
+              Enrolment <RowLink queue="enrolments" id={id} /> · {facts(data)}
+            </p>
+            <p>{variablesOf(data)}</p>
+          </div>
+          <ol aria-label={`Timeline of enrolment ${id}`} className="ml-1 border-l border-line-strong">
+            {data.timeline.map(({ at, event, step, message_id, text }, n) => (
+              // biome-ignore lint/suspicious/noArrayIndexKey: only its end grows.
+              <li key={n} className="relative pb-2.5 pl-4 last:pb-0">
+                <span
+                  aria-hidden="true"
+                  className={`absolute top-1.5 -left-[4.5px] size-2 rounded-full ring-2 ring-surface ${eventTone(event)}`}
+                />
+                <p className="flex flex-wrap items-baseline gap-x-3">
+                  <span className="font-medium">{eventWords({ event, step })}</span>
+                  <span className="text-muted">
+                    <RelativeTime at={at} />
+                    {message_id && (
+                      <>
+                        {' · message '}
+                        <RowLink queue="dm_queue" id={message_id} />
+                      </>
+                    )}
+                  </span>
+                </p>
+                {text && <p className="whitespace-pre-line text-muted wrap-anywhere">{text}</p>}
+              </li>
+            ))}
+          </ol>
+          {signedIn && <EnrolmentActions enrolment={data} />}
+        </>
+      )}
+    </div>
+  );
+}
+
+function facts({ recipient, chat_id, account_name, time_zone, version }: EnrolmentWithTimeline): string {
+  const through = account_name && `through ${account_name}`;
+  const steps = version > 1 && `steps of version ${version}`;
+  return [recipient ?? chat_id, through, time_zone, steps].filter(Boolean).join(' · ');
+}
+
+function variablesOf({ variables }: EnrolmentWithTimeline): string {
+  return Object.entries(variables)
+    .map(([name, value]) => `${name}: ${value}`)
+    .join(', ');
+}

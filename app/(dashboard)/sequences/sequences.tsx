@@ -1,0 +1,90 @@
+import useSWR from 'swr';
+import { fetchJson } from '@/components/api/fetch-json';
+import { polling } from '@/components/api/polling';
+import { ReadingFault } from '@/components/api/reading-fault';
+import { Command } from '@/components/command';
+import { PageLinks, usePages } from '@/components/pages';
+import type { Sequence } from '@/lib/store/conversations';
+import { EnrolmentList } from './enrolment-list';
+import { FunnelTable } from './funnel-table';
+import { SEQUENCES_SHOWN } from './page-sizes';
+import { PhaseCounts } from './phase-counts';
+
+/** A funnel is one pass over all of its people. */
+const REFRESH_MS = 5_000;
+
+export interface SequencesReading {
+  sequences: Sequence[];
+  /** The cursor of the older ones. */
+  next: string | null;
+}
+
+interface SequencesProps {
+  /** What the server knew as it rendered the page. */
+  first?: SequencesReading;
+  /** Scheme and host of this app. */
+  address: string;
+  signedIn: boolean;
+}
+
+/** Each sequence with how far its people came, and what became of each of them. */
+export function Sequences({ first, address, signedIn }: SequencesProps) {
+  const pages = usePages(`/api/sequences?limit=${SEQUENCES_SHOWN}`);
+  const { data, error } = useSWR<SequencesReading, Error>(pages.url, fetchJson, {
+    ...polling,
+    refreshInterval: REFRESH_MS,
+    fallbackData: pages.isFirst ? first : undefined,
+  });
+  return (
+    <section aria-labelledby="sequences" className="rounded-xl border border-line bg-surface">
+      <header className="border-b border-line px-4 py-4 sm:px-6">
+        <h2 id="sequences" className="scroll-mt-4 text-base font-semibold tracking-tight">
+          Sequences
+        </h2>
+      </header>
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-8 px-4 py-5 sm:px-6">
+        {error && <ReadingFault error={error} />}
+        {data?.sequences.length === 0 && pages.isFirst && <HowToBegin address={address} />}
+        {data?.sequences.map((sequence) => (
+          <Shown key={sequence.id} sequence={sequence} signedIn={signedIn} />
+        ))}
+        <PageLinks pages={pages} next={data?.next} />
+      </div>
+    </section>
+  );
+}
+
+function Shown({ sequence, signedIn }: { sequence: Sequence; signedIn: boolean }) {
+  const { id, name, channel, version, funnel } = sequence;
+  return (
+    <section aria-labelledby={`sequence-${id}`} className="grid grid-cols-[minmax(0,1fr)] gap-3">
+      <header className="flex flex-wrap items-baseline gap-x-3 gap-y-1">
+        <h3 id={`sequence-${id}`} className="font-semibold wrap-anywhere">
+          {name}
+        </h3>
+        <p className="text-muted">
+          {channel === 'linkedin' ? 'LinkedIn' : 'WhatsApp'}
+          {version > 1 && `, version ${version}`} · {funnel.enrolled.toLocaleString('en-US')} enrolled
+        </p>
+      </header>
+      <PhaseCounts funnel={funnel} />
+      <FunnelTable funnel={funnel} name={name} />
+      {funnel.enrolled > 0 && <EnrolmentList sequence={id} name={name} funnel={funnel} signedIn={signedIn} />}
+    </section>
+  );
+}
+
+function HowToBegin({ address }: { address: string }) {
+  return (
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-2">
+      <p className="text-muted">
+        There is no sequence yet. It is a conversation over days: messages, and questions that wait for an
+        answer.
+      </p>
+      <Command>{`curl -X POST ${address}/api/sequences \\
+  -H "Authorization: Bearer $API_KEY" \\
+  -H 'Content-Type: application/json' \\
+  -d '{ "name": "welcome", "channel": "linkedin", "steps": [{ "kind": "message", "body": "Hi {{first_name}}!" }] }'`}</Command>
+    </div>
+  );
+}

@@ -1,0 +1,80 @@
+import { hasMore, type TickReport } from '../engine/tick-report';
+import type { Container } from '../services/container';
+import type { CronCall } from './cron-call';
+
+/** Next's `after`: does something once the answer is out, within the same function's time. */
+export type After = (task: () => Promise<void>) => void;
+
+/**
+ * How long the next call's answer is waited for. It takes as long as a tick, and whoever waits for it is billed, or killed, meanwhile: a
+ * function goes on when its caller has gone, unless it asks not to (`supportsCancellation` in vercel.json).
+ */
+const holdMs = 3_000;
+
+/**
+ * Goes on with what is due where a call has ended: the same endpoint is called with the next lap, in a function of its own. Bounded by the
+ * queues' `max_laps`, and by the lock: a lap that finds another tick at work ends the chain. Nothing depends on it: where the call is
+ * lost, the next slot goes on. Answers whether there is a next lap. Never throws.
+ */
+export function goOn(
+  { env, log }: Pick<Container, 'env' | 'log'>,
+  call: CronCall,
+  reports: TickReport[],
+  after: After | undefined,
+): boolean {
+  const [secret] = env.cronSecrets;
+  const wanted = reports.some((report) => hasMore(report) && call.lap < (report.maxLaps ?? 0));
+  if (!wanted || !after || secret === undefined) return false;
+  const next = { path: call.path, chain: call.chain, lap: call.lap + 1 };
+  const report = (error: unknown) =>
+    log.warn({ ...next, fault: causeOf(error) }, 'the next lap was not started; the next slot goes on');
+  try {
+    after(() => startLap(call, env.selfUrl, headersOf(call, secret)).catch(report));
+    return true;
+  } catch (error) {
+    report(error);
+    return false;
+  }
+}
+
+/** Throws what was wrong with an answer that came at once. */
+async function startLap({ path }: CronCall, selfUrl: string, headers: Record<string, string>): Promise<void> {
+  const url = new URL(selfUrl);
+  const [pathname = '', query = ''] = path.split('?');
+  // Joined, and not resolved: the secret goes to no other host, whatever the path.
+  url.pathname = url.pathname.replace(/\/$/, '') + pathname;
+  url.search = query;
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers,
+      redirect: 'manual',
+      cache: 'no-store',
+      signal: AbortSignal.timeout(holdMs),
+    });
+    await response.body?.cancel();
+    if (!response.ok) throw new Error(`it answered ${response.status}`);
+  } catch (error) {
+    if ((error as Error).name !== 'TimeoutError') throw error;
+  }
+}
+
+function headersOf(
+  { clockName, slot, schedule, lap, chain }: CronCall,
+  secret: string,
+): Record<string, string> {
+  return {
+    authorization: `Bearer ${secret}`,
+    'x-punctual-clock': clockName,
+    'x-punctual-lap': String(lap + 1),
+    'x-punctual-chain': chain,
+    ...(slot !== null && { 'x-punctual-slot': slot }),
+    ...(schedule !== null && { 'x-punctual-schedule': schedule }),
+  };
+}
+
+/** `fetch failed` says nothing; its cause does. */
+function causeOf(error: unknown): string {
+  const { message, cause } = error as Error & { cause?: { code?: string } };
+  return cause?.code ?? message;
+}

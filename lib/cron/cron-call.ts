@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { startBudget } from '../engine/budget';
+import { type Clock, systemClock } from '../engine/ports/clock';
+import type { StopSignal } from '../engine/stop-signal';
+import { readClock, readSchedule, readSlot } from './slots/slot';
+
+/** One call of a clock, however it came: over HTTP, or in the worker's own process. */
+export interface CronCall {
+  /** What the clock's entry names, with the part of the query that says what to do: `/api/cron/jobs?queue=reports`. */
+  path: string;
+  params: URLSearchParams;
+  clockName: string;
+  /** ISO 8601; null where it is not known. */
+  slot: string | null;
+  /** A cron expression in UTC; null where it is not known. */
+  schedule: string | null;
+  /** 0 for what a clock asked for, one more for each call that goes on where one ended. */
+  lap: number;
+  /** A UUID, shared by a call's ticks and the laps after it. */
+  chain: string;
+  /** The first line of the handler, in the clock's milliseconds. */
+  startedAt: number;
+  /** In seconds: what the platform gives the call, and a tick of our own takes at most. */
+  maxDuration: number;
+  /** Somebody may want the process to end. */
+  stop?: StopSignal;
+  /** Work ends then, if not before, in the clock's milliseconds. */
+  endBy?: number;
+}
+
+const lapText = z.string().regex(/^\d{1,4}$/);
+const chainText = z.uuid();
+
+/** What a request with the secret says of its clock. What makes no sense counts as not said. */
+export function readCall(
+  request: Request,
+  { maxDuration, startedAt = systemClock.now() }: { maxDuration: number; startedAt?: number },
+): CronCall {
+  const { headers } = request;
+  const { pathname, searchParams } = new URL(request.url);
+  const lap = lapText.safeParse(headers.get('x-punctual-lap'));
+  const chain = chainText.safeParse(headers.get('x-punctual-chain'));
+  // A lap without its chain would be taken for the clock's own call.
+  const goesOn = lap.success && chain.success;
+  return {
+    path: pathOf(pathname, searchParams),
+    params: searchParams,
+    clockName: readClock(headers),
+    slot: readSlot(headers, Date.now()),
+    schedule: readSchedule(headers),
+    lap: goesOn ? Number(lap.data) : 0,
+    chain: goesOn ? chain.data : crypto.randomUUID(),
+    startedAt,
+    maxDuration,
+  };
+}
+
+/** Whether something that takes so many milliseconds may still be started. */
+export type Admits = (ms: number) => boolean;
+
+/** By the call's time, and by nobody's wish to end the process. */
+export function admitsOf(clock: Clock, { startedAt, maxDuration, stop }: CronCall): Admits {
+  const budget = startBudget(clock, startedAt, maxDuration * 1_000);
+  return (ms) => !stop?.signal.aborted && budget.admits(ms);
+}
+
+/** The ledger keeps it, so that nothing of the query gets there but what is known to be harmless. */
+function pathOf(pathname: string, params: URLSearchParams): string {
+  const queue = params.get('queue');
+  return `${pathname}${queue === null ? '' : `?queue=${encodeURIComponent(queue)}`}`.slice(0, 1_000);
+}

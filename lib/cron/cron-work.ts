@@ -1,0 +1,15 @@
+import type { TickReport } from '../engine/tick-report';
+import type { Container } from '../services/container';
+import type { CronCall } from './cron-call';
+
+/** What one call of a cron endpoint does, with or without HTTP. Throws what `failed` knows how to answer. */
+export type CronWork = (shared: Container, call: CronCall) => Promise<WorkDone>;
+
+export interface WorkDone {
+  /** The ticks that another call at once could go on with. */
+  reports: TickReport[];
+  /** The answer. */
+  body: object;
+  /** What a part of it threw: it is told once all else is done. */
+  fault?: unknown;
+}

@@ -1,0 +1,74 @@
+import { loggable } from '../engine/ports/log';
+import type { NotConfiguredError } from '../engine/queue';
+import type { EnvError } from '../services/env';
+import { serverLog } from '../services/log';
+import type { MigrationError } from '../store/migrations';
+import type { SqlError } from '../store/pglite-sql';
+import { directoryInUseCode, type StoreError } from '../store/rpc';
+import { schemaBehindCode } from '../store/schema-version';
+import type { CronRefusedError } from './cron-refused-error';
+import { problem } from './respond';
+
+/** Until a database or a lock is worth asking again. */
+const retryAfterSeconds = 5;
+
+/** The answer for an error: what is wrong and what to do. One that is none of ours is logged, and answered without its text. */
+export function failed(error: unknown): Response {
+  const answer = ours(error);
+  if (answer) return answer;
+  serverLog('error').error({ err: error }, 'a request failed');
+  return problem(500, 'internal', 'something went wrong that should not have; the log says what');
+}
+
+interface OurErrors {
+  CronRefusedError: CronRefusedError;
+  EnvError: EnvError;
+  NotConfiguredError: NotConfiguredError;
+  StoreError: StoreError;
+  MigrationError: MigrationError;
+  SqlError: SqlError;
+}
+
+/**
+ * Whether an error is one of ours, by its name and not by its class: Next bundles the page and the routes apart, each with classes of its
+ * own, and what they share (the container) throws those of whoever made it.
+ */
+export function isError<Name extends keyof OurErrors>(error: unknown, name: Name): error is OurErrors[Name] {
+  return error instanceof Error && error.name === name;
+}
+
+function ours(error: unknown): Response | null {
+  if (isError(error, 'CronRefusedError')) return problem(error.status, error.kind, error.message);
+  if (isError(error, 'EnvError') || isError(error, 'NotConfiguredError')) {
+    // What a queue's `connect` threw: its text may have a secret in it.
+    if (error.cause !== undefined) {
+      serverLog('error').error(
+        { err: loggable(error.cause), reason: error.message },
+        'connect threw an error',
+      );
+    }
+    return problem(503, 'not_configured', error.message, { variables: error.variables });
+  }
+  if (isError(error, 'StoreError')) {
+    if (error.kind === 'registry') return problem(503, 'registry', error.message);
+    return problem(503, `database_${error.kind}`, databaseMessage(error), {
+      retryAfterSeconds,
+      ...(error.counts && { counts: error.counts }),
+    });
+  }
+  if (isError(error, 'MigrationError')) return problem(503, 'database_misconfigured', error.message);
+  return null;
+}
+
+function databaseMessage({ kind, code, message }: StoreError): string {
+  // These say themselves what is missing, and what to do.
+  if (code === 'PT404' || code === '401' || code === schemaBehindCode || code === directoryInUseCode)
+    return message;
+  if (code === '53100') return `the database's disk is full: free space on it and try again (${message})`;
+  if (kind === 'misconfigured') {
+    return `the database is not set up for Punctual: ${message}. Run \`npm run migrate\`, expose the schema "punctual" in the Data API, and check the key.`;
+  }
+  return kind === 'unavailable'
+    ? `the database cannot be reached: ${message}`
+    : `the database refused: ${message}`;
+}

@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { storableText } from '../http/input/storable-text';
+import { fieldRefusal, type RowRefusal, rowRefusal } from '../http/row-refusal';
+import type { Rpc } from '../store/rpc';
+
+const address = storableText(500).min(1, 'is empty').optional();
+
+const asked = z
+  .strictObject({
+    /** As in enrolments and messages: the provider's id of the person, a telephone number, a WhatsApp user id. */
+    recipient: address,
+    chat_id: address,
+    /** The account that knows the person; all of them if not given. */
+    account_id: z.guid().optional(),
+  })
+  .refine(({ recipient, chat_id }) => recipient !== undefined || chat_id !== undefined, {
+    path: ['recipient'],
+    message: 'say who it is: give the recipient, or a chat_id',
+  });
+
+const answer = z.union([
+  z.object({ deleted: z.record(z.string(), z.number()) }),
+  z.object({ in_flight: z.record(z.string(), z.array(z.string())) }),
+]);
+
+/**
+ * Ends what is under way with a person, and deletes what is known of them: how many rows of each kind. A conflict where a message is being
+ * sent, or may have been: then nothing is deleted, and nothing more is sent. `by` says who, for the history. Throws a `StoreError`.
+ */
+export async function forgetPerson(
+  rpc: Rpc,
+  body: unknown,
+  by: string,
+): Promise<{ deleted: Record<string, number> } | RowRefusal> {
+  const parsed = asked.safeParse(body);
+  if (!parsed.success) return fieldRefusal(parsed.error);
+  const { recipient = null, chat_id = null, account_id = null } = parsed.data;
+  const call = { p_account_id: account_id, p_recipient: recipient, p_chat_id: chat_id, p_by: by };
+  try {
+    const told = answer.parse(await rpc('forget_person', call));
+    return 'deleted' in told ? told : { conflict: conflictOf(told.in_flight) };
+  } catch (error) {
+    return rowRefusal(error, 'recipient');
+  }
+}
+
+function conflictOf({ unknown = [], ...others }: Record<string, string[]>): string {
+  const sending = Object.values(others).flat();
+  const parts = [
+    sending.length > 0 && `being sent: ${sending.join(', ')} (ask again in two minutes)`,
+    unknown.length > 0 &&
+      `perhaps sent: ${unknown.join(', ')} (ask again when that is found out, or decide with POST /api/dms/:id/resolve)`,
+  ];
+  return `Nothing was deleted yet, and nothing more will be sent. Messages ${parts.filter(Boolean).join('; ')}.`;
+}

@@ -1,0 +1,102 @@
+import { z } from 'zod';
+import { type ErrorReading, type HttpAnswer, request, unexpectedAnswer } from '../../net/http';
+import { whatsappCodes } from './whatsapp-codes';
+import type { WhatsappTemplate } from './whatsapp-template';
+
+const PROVIDER = 'whatsapp-cloud';
+
+interface Message {
+  phoneNumberId: string;
+  /** A phone number in international form, or a business-scoped user id such as `US.13491208655302741918`. */
+  to: string;
+  /** Comes back in the status webhooks (`biz_opaque_callback_data`), which is how an uncertain send is reconciled. */
+  reference: string;
+  signal?: AbortSignal;
+}
+
+export interface WhatsappCloud {
+  /**
+   * Sends a text, which WhatsApp takes only within 24 hours of what the person last wrote.
+   * @throws ProviderError
+   */
+  sendText(message: Message & { text: string }): Promise<{ messageId: string }>;
+  /**
+   * Sends an approved template, at any time.
+   * @throws ProviderError
+   */
+  sendTemplate(message: Message & { template: WhatsappTemplate }): Promise<{ messageId: string }>;
+}
+
+const sentAnswer = z.object({ messages: z.tuple([z.object({ id: z.string().min(1) })], z.unknown()) });
+
+const errorBody = z.object({
+  error: z.object({
+    code: z.number(),
+    error_subcode: z.number().optional().catch(undefined),
+    message: z.string().optional(),
+    error_data: z.object({ details: z.string().optional() }).optional().catch(undefined),
+  }),
+});
+
+/**
+ * Messaging by Meta's WhatsApp Cloud API. `apiVersion` is that of the Graph API, such as `v23.0`;
+ * `baseUrl` is `https://graph.facebook.com` unless given.
+ */
+export function whatsappCloud(options: {
+  accessToken: string;
+  apiVersion: string;
+  baseUrl?: string;
+}): WhatsappCloud {
+  const base = (options.baseUrl ?? 'https://graph.facebook.com').replace(/\/+$/, '');
+
+  async function send({ phoneNumberId, to, reference, signal }: Message, content: object) {
+    const answer = await request({
+      provider: PROVIDER,
+      method: 'POST',
+      url: `${base}/${options.apiVersion}/${encodeURIComponent(phoneNumberId)}/messages`,
+      headers: { authorization: `Bearer ${options.accessToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify({
+        messaging_product: 'whatsapp',
+        recipient_type: 'individual',
+        ...(isUserId(to) ? { recipient: to } : { to }),
+        ...content,
+        biz_opaque_callback_data: reference,
+      }),
+      signal,
+      readError,
+    });
+    const parsed = sentAnswer.safeParse(answer.body);
+    if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
+    return { messageId: parsed.data.messages[0].id };
+  }
+
+  return {
+    sendText: ({ text, ...message }) => send(message, { type: 'text', text: { body: text } }),
+    sendTemplate: ({ template, ...message }) =>
+      send(message, { type: 'template', template: templateObject(template) }),
+  };
+}
+
+/** Whether it is a business-scoped user id: a country code, a dot and an id. */
+const isUserId = (to: string) => /^[A-Z]{2}\./.test(to);
+
+function templateObject({ name, language, parameters }: WhatsappTemplate) {
+  const body = { type: 'body', parameters: parameters.map((text) => ({ type: 'text', text })) };
+  return {
+    name,
+    language: { code: language },
+    // Meta refuses a body of no parameters.
+    ...(parameters.length > 0 && { components: [body] }),
+  };
+}
+
+function readError(answer: HttpAnswer): ErrorReading | null {
+  const parsed = errorBody.safeParse(answer.body);
+  if (!parsed.success) return null;
+  const { code, error_subcode, message, error_data } = parsed.data.error;
+  return {
+    ...whatsappCodes.get(code === 100 && error_subcode === 33 ? 33 : code),
+    code,
+    detail: [message, error_data?.details].filter(Boolean).join(': '),
+  };
+}

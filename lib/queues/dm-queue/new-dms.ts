@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import type { FieldError } from '../../http/field-error';
+import { instant } from '../../http/input/instant';
+import { checkBy, type TakenIn, takeIn } from '../../http/input/take-in';
+import { templateField } from '../../http/input/template-field';
+import { bodyLimits } from '../../providers/body-limits';
+import type { Rpc } from '../../store/rpc';
+
+/** Postgres keeps neither; cutting them out would send something else than was asked. */
+const text = z
+  .string()
+  .min(1, 'is empty')
+  .refine((value) => !value.includes('\0'), 'contains a NUL character')
+  .refine((value) => value.isWellFormed(), 'contains half of a character (a lone surrogate)');
+
+const newDm = z
+  .strictObject({
+    account_id: z.guid(),
+    channel: z.enum(['linkedin', 'whatsapp']),
+    chat_id: text.max(500).optional(),
+    recipient: text.max(500).optional(),
+    body: text,
+    /** WhatsApp only: what goes out instead where the person has not written for 24 hours. */
+    template: templateField.optional(),
+    /** Now, if not given. */
+    send_at: instant.optional(),
+    /** 0 goes before 1 (the default), 1 before 2, 2 before 3. */
+    priority: z.int().min(0).max(3).optional(),
+    /** Not sent after this. */
+    expires_at: instant.optional(),
+    idempotency_key: text.max(200).optional(),
+  })
+  .superRefine((dm, context) => {
+    const most = bodyLimits[dm.channel];
+    if (dm.body.length > most) {
+      context.addIssue({
+        code: 'custom',
+        path: ['body'],
+        message: `is ${dm.body.length} characters; ${dm.channel} takes ${most}`,
+      });
+    }
+    if (dm.template !== undefined && dm.channel !== 'whatsapp') {
+      context.addIssue({ code: 'custom', path: ['template'], message: 'is only for WhatsApp' });
+    }
+    if (dm.chat_id === undefined && dm.recipient === undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: ['recipient'],
+        message: 'give a chat_id, or a recipient to open a chat with',
+      });
+    }
+  });
+
+/** Checks one message or up to 1,000, and takes in all of them or none. Throws a `StoreError`. */
+export function enqueueDms(rpc: Rpc, body: unknown): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
+  return takeIn('message', body, checkBy(newDm), (rows) => rpc('enqueue_dms', { p_rows: rows }));
+}

@@ -1,0 +1,17 @@
+import type { FieldError } from '../../http/field-error';
+
+/** What a job was to be created with will not do. Nothing was created. */
+export class JobInputError extends Error {
+  override readonly name = 'JobInputError';
+  readonly kind = 'invalid';
+
+  constructor(readonly faults: FieldError[]) {
+    super(
+      faults
+        .map(({ index, field, message }) =>
+          [index === null ? '' : `job ${index}`, field, message].filter((part) => part !== '').join(': '),
+        )
+        .join('; '),
+    );
+  }
+}

@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { systemClock } from '../../engine/ports/clock';
+import { defineQueue } from '../../engine/queue';
+import { jobFault } from '../../jobs/define-job';
+import { findJob, type Jobs } from '../../jobs/find-job';
+import { registry } from '../../jobs/registry';
+import { runJob } from '../../jobs/run-job';
+import { runWithin } from '../../jobs/run-within';
+
+const row = z.object({ id: z.coerce.string(), name: z.string(), payload: z.unknown() });
+
+/** The longest one attempt of a job may take; the registry has it at 15 s, until somebody gives it more. */
+const timeoutMs = 30_000;
+
+/** The queue `jobs` over jobs by their names. */
+export function jobsQueue(known: Jobs, clock = systemClock) {
+  return defineQueue<z.infer<typeof row>, null, unknown>({
+    name: 'jobs',
+    row,
+    delivery: 'at-least-once',
+    timeoutMs,
+    connect: () => null,
+    fault: faultOf(known),
+    perform(job, context) {
+      const found = findJob(known, job.name);
+      const limits = 'job' in found ? found.job : {};
+      return runWithin(limits, { ...context, clock }, (signal) => runJob(known, job, { ...context, signal }));
+    },
+  });
+}
+
+/** What keeps one of them from ever running as it is defined. */
+function faultOf(known: Jobs): string | null {
+  for (const [name, job] of Object.entries(known)) {
+    const file = `lib/jobs/handlers/${name}.ts`;
+    if (!job) return `${file} exports no job: export default defineJob({ … })`;
+    const fault = jobFault(job);
+    if (fault !== null) return `${file}: ${fault}`;
+    if ((job.timeoutSeconds ?? 0) * 1_000 > timeoutMs) {
+      return `${file}: a timeout of ${job.timeoutSeconds} s is more than the ${timeoutMs / 1_000} s that lib/queues/jobs/queue.ts allows`;
+    }
+  }
+  return null;
+}
+
+/** Background jobs, in queues by name. */
+export const jobs = jobsQueue(registry);

@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { wholeId } from '../../http/input/whole-id';
+import { type Page, pageQuery, readPage } from '../../http/page';
+import type { RowRefusal } from '../../http/row-refusal';
+import {
+  type Incident,
+  incidentSchema,
+  type MonitorSummary,
+  monitorStates,
+  monitorSummary,
+} from '../../store/monitoring';
+import type { Rpc } from '../../store/rpc';
+
+export const monitorsQuery = z.strictObject({ state: z.enum(monitorStates).optional(), ...pageQuery });
+
+/** Only open or only closed ones, of one monitor. */
+export const incidentsQuery = z.strictObject({
+  open: z.enum(['true', 'false']).optional(),
+  monitor: wholeId.optional(),
+  ...pageQuery,
+});
+
+/** A page of them, by id. Throws a `StoreError`. */
+export function listMonitors(
+  rpc: Rpc,
+  { state, ...page }: z.output<typeof monitorsQuery>,
+): Promise<Page<MonitorSummary> | RowRefusal> {
+  return readPage(rpc, 'list_monitors', monitorSummary, page, { p_state: state ?? null });
+}
+
+/** A page of them, the newest first. Throws a `StoreError`. */
+export function listIncidents(
+  rpc: Rpc,
+  { open, monitor, ...page }: z.output<typeof incidentsQuery>,
+): Promise<Page<Incident> | RowRefusal> {
+  const p_open = open === undefined ? null : open === 'true';
+  return readPage(rpc, 'list_incidents', incidentSchema, page, { p_open, p_monitor: monitor ?? null });
+}

@@ -1,0 +1,140 @@
+import { z } from 'zod';
+import { again } from '../../engine/outcome';
+import { defineQueue } from '../../engine/queue';
+import { type Canaries, canaries, hasName, namedCanaries } from '../../net/checks/canaries';
+import { httpCheck } from '../../net/checks/http-check';
+import type { ConnectOptions } from '../../net/checks/open-connection';
+import type { CheckResult } from '../../net/checks/run-check';
+import { readStatuses } from '../../net/checks/status-ranges';
+import { tcpCheck } from '../../net/checks/tcp-check';
+import { tlsCheck } from '../../net/checks/tls-check';
+import { dnsResolver } from '../../net/dns-resolver';
+import { type AddressGuard, addressGuard } from '../../net/public-address';
+
+/** Without these nobody could say when it is due again. */
+const row = z.looseObject({ interval_seconds: z.number().positive() });
+
+const settings = z.object({
+  url: z.string().refine((url) => URL.canParse(url), 'is no valid URL'),
+  method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']),
+  headers: z.record(z.string(), z.string()),
+  expected_status: z
+    .string()
+    .refine((text) => readStatuses(text) !== null, 'is no list of statuses such as 200-299,301'),
+  keyword_present: z.string().nullable(),
+  keyword_absent: z.string().nullable(),
+  timeout_ms: z.number().positive(),
+  max_redirects: z.number().nonnegative(),
+  degraded_ms: z.number().nullable(),
+  certificate_days: z.number().nullable(),
+});
+
+type Monitor = z.infer<typeof settings>;
+
+export interface MonitorDeps extends ConnectOptions {
+  /** Null where none are named: then nobody knows whether it was the network. */
+  canaries: Canaries | null;
+  /** For monitors of names, where some canaries have names as well. */
+  namedCanaries?: Canaries | null;
+}
+
+export interface MonitorEnv {
+  /** Private places that may be checked all the same: see `addressGuard`. */
+  monitorAllowPrivate?: string[];
+  /** See `canaries`. */
+  monitorCanaries?: string[];
+  /** Who is asked for names, as `ip` or `ip:port`; none: the system's servers. */
+  monitorDnsServers?: string[];
+}
+
+/** What monitors may check: asked when one is made or changed, and again for each connection. */
+export const monitorGuard = ({ monitorAllowPrivate, monitorDnsServers }: MonitorEnv): AddressGuard =>
+  addressGuard(monitorAllowPrivate, {
+    protocols: ['http:', 'https:', 'tcp:', 'tls:'],
+    resolve: dnsResolver(monitorDnsServers),
+    variable: 'MONITOR_ALLOW_PRIVATE',
+  });
+
+/** Checks of sites, again and again. What a site does is a result, never a failure of the row. */
+export const monitors = defineQueue<z.infer<typeof row>, MonitorDeps, MonitorEnv>({
+  name: 'monitors',
+  row,
+  delivery: 'at-least-once',
+  // The longest check, 30 s, and what the canaries take after it.
+  timeoutMs: 33_000,
+
+  connect(env) {
+    const resolve = dnsResolver(env.monitorDnsServers);
+    const urls = env.monitorCanaries ?? [];
+    return {
+      guard: monitorGuard(env),
+      canaries: canaries(urls, resolve),
+      namedCanaries: canaries(namedCanaries(urls), resolve),
+    };
+  },
+
+  async perform(asked, { deps, signal }) {
+    const startedAt = performance.now();
+    const { data: monitor, error } = settings.safeParse(asked);
+    if (!monitor) {
+      // Written past the API. It stays due, and says what is wrong with it.
+      const [fault] = error.issues;
+      const text = `it cannot be checked as it is set: ${fault?.path.join('.')}: ${fault?.message}`;
+      return again(asked.interval_seconds, {
+        verdict: 'down',
+        error: text.slice(0, 300),
+        total_ms: 0,
+        took_ms: 0,
+      });
+    }
+    const check = await checkOf(monitor, deps, signal);
+    // Its own region's network may be what failed.
+    const witnesses = (hasName(monitor.url) && deps.namedCanaries) || deps.canaries;
+    const network = check.verdict === 'down' && witnesses ? await witnesses.answersSinceNow(signal) : null;
+    return again(asked.interval_seconds, {
+      verdict: check.verdict,
+      error: check.error,
+      network,
+      status_code: check.statusCode,
+      redirects: check.redirects,
+      address: check.address,
+      dns_ms: check.dnsMs,
+      connect_ms: check.connectMs,
+      tls_ms: check.tlsMs,
+      first_byte_ms: check.firstByteMs,
+      total_ms: check.totalMs,
+      certificate_expires_at: check.certificateExpiresAt,
+      took_ms: Math.round(performance.now() - startedAt),
+    });
+  },
+});
+
+/** The scheme says what kind of check it is. */
+function checkOf(monitor: Monitor, options: ConnectOptions, signal: AbortSignal): Promise<CheckResult> {
+  const limits = {
+    url: monitor.url,
+    timeoutMs: monitor.timeout_ms,
+    degradedMs: monitor.degraded_ms,
+    certificateDays: monitor.certificate_days,
+  };
+  switch (new URL(monitor.url).protocol) {
+    case 'tcp:':
+      return tcpCheck(limits, options, signal);
+    case 'tls:':
+      return tlsCheck(limits, options, signal);
+    default:
+      return httpCheck(
+        {
+          ...limits,
+          method: monitor.method,
+          headers: monitor.headers,
+          expectedStatus: monitor.expected_status,
+          keywordPresent: monitor.keyword_present,
+          keywordAbsent: monitor.keyword_absent,
+          maxRedirects: monitor.max_redirects,
+        },
+        options,
+        signal,
+      );
+  }
+}

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import type { FieldError } from '../../http/field-error';
+import { instant } from '../../http/input/instant';
+import { storableText } from '../../http/input/storable-text';
+import { checkBy, type TakenIn, takeIn } from '../../http/input/take-in';
+import { type AddressGuard, addressGuard } from '../../net/public-address';
+import type { Rpc } from '../../store/rpc';
+import { postBody, postMedia, postPriority } from './post-fields';
+
+const newPost = (guard: AddressGuard) =>
+  z.strictObject({
+    account_id: z.guid(),
+    body: postBody,
+    media_urls: postMedia(guard).optional(),
+    /** Now, if not given. */
+    scheduled_for: instant.optional(),
+    priority: postPriority.optional(),
+    /** Not published after this. */
+    expires_at: instant.optional(),
+    idempotency_key: storableText(200).min(1, 'is empty').optional(),
+  });
+
+/** Checks one post or up to 1,000, and takes in all of them or none. `allowPrivate`: see `addressGuard`. Throws a `StoreError`. */
+export function enqueuePosts(
+  rpc: Rpc,
+  allowPrivate: string[],
+  body: unknown,
+): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
+  const check = checkBy(newPost(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })));
+  return takeIn('post', body, check, (rows) => rpc('enqueue_posts', { p_rows: rows }));
+}

@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import type { FieldError } from '../../http/field-error';
+import { atMost } from '../../http/input/at-most';
+import { instant } from '../../http/input/instant';
+import { storableText } from '../../http/input/storable-text';
+import { checkBy, type TakenIn, takeIn } from '../../http/input/take-in';
+import { askOf } from '../../http/input/whole-id';
+import type { RowRefusal } from '../../http/row-refusal';
+import type { Rpc } from '../../store/rpc';
+import { variableName } from './placeholders';
+
+const address = storableText(500).min(1, 'is empty').optional();
+
+const variables = atMost(
+  50,
+  z.record(
+    z.string().regex(variableName, 'is no name of a variable: lower-case letters, digits and _'),
+    // Numbers of a CRM are text to whoever reads the message.
+    z.union([storableText(2_000), z.number().transform(String)], { error: 'is neither a text nor a number' }),
+  ),
+);
+
+/** A person who is to be in a sequence, as far as one alone can be judged. */
+export const newEnrolment = z.strictObject({
+  account_id: z.guid(),
+  chat_id: address,
+  recipient: address,
+  /** What stands for the placeholders. */
+  variables: variables.default({}),
+  /** Of the steps' hours; the sequence's if not given, else the account's. */
+  time_zone: storableText(100).min(1, 'is empty').optional(),
+  /** What the first step's delay is counted from; now if not given. */
+  start_at: instant.optional(),
+  /** Of the messages: 0 goes before 1 (the default), 1 before 2, 2 before 3. */
+  priority: z.int().min(0).max(3).optional(),
+});
+
+const reachable = newEnrolment.refine(
+  (person) => person.chat_id !== undefined || person.recipient !== undefined,
+  {
+    path: ['recipient'],
+    message: 'give a chat_id, or a recipient to open a chat with',
+  },
+);
+
+/** Enrols one person or up to 1,000, all or none. `again`: those anew whose enrolment is over. Throws a `StoreError`. */
+export async function enrolPeople(
+  rpc: Rpc,
+  sequence: string,
+  body: unknown,
+  again: boolean,
+): Promise<{ rows: TakenIn[] } | { errors: FieldError[] } | RowRefusal> {
+  return askOf('sequence', sequence, (p_sequence_id) =>
+    takeIn('person', body, checkBy(reachable), (people) =>
+      rpc('enrol_people', { p_sequence_id, p_people: people, p_again: again }),
+    ),
+  );
+}

@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { atMost } from '../../http/input/at-most';
+import { storableText } from '../../http/input/storable-text';
+import { templateField } from '../../http/input/template-field';
+import { weeklyHours } from '../../http/input/weekly-hours';
+import { bodyLimits } from '../../providers/body-limits';
+import { placeholderFaults } from './placeholders';
+
+export type Channel = keyof typeof bodyLimits;
+
+const year = 31_536_000;
+const seconds = (least: number) => z.int().min(least).max(year);
+
+function checkPlaceholders(text: string, context: z.RefinementCtx): void {
+  for (const message of placeholderFaults(text)) context.addIssue({ code: 'custom', message });
+}
+
+/** The steps of a sequence over a channel, 1 to 50. What is not given is what it means then. */
+export function sequenceSteps(channel: Channel) {
+  const body = storableText(bodyLimits[channel])
+    .refine((text) => text.trim() !== '', 'is empty')
+    .superRefine(checkPlaceholders);
+  const template = templateField
+    .superRefine(({ parameters }, context) => {
+      for (const [index, parameter] of parameters.entries()) {
+        for (const message of placeholderFaults(parameter)) {
+          context.addIssue({ code: 'custom', path: ['parameters', index], message });
+        }
+      }
+    })
+    .nullable()
+    .default(null)
+    .refine((given) => given === null || channel === 'whatsapp', 'is only for WhatsApp');
+  const step = z
+    .strictObject({
+      kind: z.enum(['message', 'question']),
+      /** From when the step before was sent; of the first from the enrolment. */
+      delay_seconds: seconds(0).default(0),
+      hours: weeklyHours.nullable().default(null),
+      body,
+      template,
+      on_reply: z.enum(['stop', 'continue']).optional(),
+      reminder: z
+        .strictObject({ after_seconds: seconds(1), body, template })
+        .nullable()
+        .default(null),
+      no_reply: z
+        .strictObject({ after_seconds: seconds(1), action: z.enum(['continue', 'stop']) })
+        .nullable()
+        .default(null),
+    })
+    .superRefine(({ kind, reminder, no_reply }, context) => {
+      const refuse = (field: string, message: string) =>
+        context.addIssue({ code: 'custom', path: [field], message });
+      if (kind === 'message' && reminder)
+        refuse('reminder', 'is of questions: a message waits for no answer');
+      if (kind === 'message' && no_reply)
+        refuse('no_reply', 'is of questions: a message waits for no answer');
+      if (reminder && no_reply && reminder.after_seconds >= no_reply.after_seconds) {
+        refuse('reminder', 'comes after no_reply has ended the wait: make its after_seconds less');
+      }
+    })
+    .transform((given) => ({
+      ...given,
+      on_reply: given.on_reply ?? (given.kind === 'question' ? 'continue' : 'stop'),
+    }));
+  return atMost(50, z.array(step).min(1, 'is empty: a sequence has one step at least'));
+}

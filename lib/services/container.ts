@@ -1,0 +1,70 @@
+import { systemClock } from '../engine/ports/clock';
+import type { Log } from '../engine/ports/log';
+import type { OverlapLock } from '../engine/ports/overlap-lock';
+import type { TickPorts } from '../engine/tick';
+import { upstashLock } from '../locks/upstash-lock';
+import type { RunSql } from '../store/pglite-sql';
+import { queueStore } from '../store/queue-store';
+import type { Rpc } from '../store/rpc';
+import { schemaVersion } from '../store/schema-version';
+import type { Stats } from '../store/stats';
+import { supabaseRpc } from '../store/supabase-rpc';
+import { type ServerEnv, serverEnv } from './env';
+import { serverLog } from './log';
+import { type SharedReading, sharedReading } from './shared-reading';
+
+/** What the server's parts share: made from the environment on first use, never at build time. */
+export interface Container {
+  env: ServerEnv;
+  log: Log;
+  rpc: Rpc;
+  /** Of the embedded database only. */
+  sql: RunSql | null;
+  lock: OverlapLock | null;
+  ports: TickPorts;
+  /** The dashboard's figures: see `readStats`. */
+  stats: SharedReading<Stats>;
+}
+
+/** Half of what a dashboard waits from one look to the next, in milliseconds. */
+const statsMs = 1_000;
+
+/** Shared by pages and routes, which Next bundles apart, and kept through hot reloads: there is one embedded database. */
+const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+
+/** Throws an `EnvError` when something has to be set, a `StoreError` when the database cannot be opened; the next call tries anew. */
+export function container(): Promise<Container> {
+  shared.punctual ??= makeContainer(serverEnv()).catch((error) => {
+    shared.punctual = undefined;
+    throw error;
+  });
+  return shared.punctual;
+}
+
+export async function makeContainer(env: ServerEnv): Promise<Container> {
+  const log = serverLog(env.logLevel);
+  const newId = () => crypto.randomUUID();
+  const { rpc, sql } =
+    env.store.kind === 'supabase'
+      ? { rpc: supabaseRpc(env.store), sql: null }
+      : await openEmbedded(env.store.directory, log);
+  const lock = env.upstash ? upstashLock({ ...env.upstash, clock: systemClock, log, newId }) : null;
+  const store = queueStore(rpc, undefined, (schema) =>
+    log.warn({ schema, needed: schemaVersion }, 'the database is ahead of this code: deploy the newer code'),
+  );
+  return {
+    env,
+    log,
+    rpc,
+    sql,
+    lock,
+    ports: { store, clock: systemClock, log, random: Math.random, newId, lock },
+    stats: sharedReading(statsMs, systemClock.now),
+  };
+}
+
+/** Loaded only where it is used: 10 MB of WebAssembly that a function over Supabase never needs. */
+async function openEmbedded(directory: string, log: Log): Promise<{ rpc: Rpc; sql: RunSql }> {
+  const { openEmbeddedDatabase } = await import('../store/embedded-database');
+  return openEmbeddedDatabase(directory, (text) => log.warn({ notice: text }, 'a migration raised a notice'));
+}

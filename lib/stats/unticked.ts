@@ -1,0 +1,32 @@
+import { findQueue, pathName } from '../queues/scheduled-queue';
+import { scheduledQueues } from '../queues/scheduled-queues';
+import type { QueueStats } from '../store/stats';
+import { shortDuration } from './short-duration';
+
+/** Clocks call every few minutes at the least. */
+const lateSeconds = 300;
+
+/** Says that no tick comes although rows are due, and what to do if none ever came. Null if ticks come, or are not needed. */
+export function whyUnticked(queue: QueueStats, nowMs: number): string | null {
+  const [last] = queue.ticks;
+  if (queue.paused_at !== null || !couldStart(queue)) return null;
+  if (last) {
+    const seconds = (nowMs - Date.parse(last.started_at)) / 1_000;
+    return seconds > lateSeconds ? `no tick for ${shortDuration(seconds)}` : null;
+  }
+  const found = findQueue(queue.name, scheduledQueues);
+  // A queue that the code knows may just have been deployed.
+  if (found && (queue.oldest_due_seconds ?? 0) <= lateSeconds) return null;
+  const { count } = queue.due_now;
+  const rows = `${count.toLocaleString('en-US')} ${count === 1 ? 'row is' : 'rows are'} due`;
+  const remedy = found
+    ? `Have a clock call /api/cron/${pathName(queue.name)} (docs/clocks.md).`
+    : 'Give it a route, an entry in vercel.json and a line in lib/queues/scheduled-queues.ts (docs/your-own-table.md).';
+  return `nothing ticks it: ${rows}. ${remedy}`;
+}
+
+/** A partition that is held back is not ticked, and need not be. */
+function couldStart({ partitions, due_now }: QueueStats): boolean {
+  if (partitions.length === 0) return due_now.count > 0;
+  return partitions.some(({ due, paused_at, waiting }) => due > 0 && paused_at === null && waiting === null);
+}

@@ -1,0 +1,189 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { After } from '../../lib/cron/continuation';
+import { cronRoute } from '../../lib/cron/cron-route';
+import { dmQueue } from '../../lib/queues/dm-queue/queue';
+import { bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';
+import type { TestDatabase } from '../support/test-database';
+
+/** An app on loopback whose `after` runs once the answer is out, as Next's does. */
+let app: Server;
+let appUrl: string;
+let database: TestDatabase;
+let sent: number;
+/** What has still to happen after answers. */
+const tasks = new Set<Promise<void>>();
+const after: After = (task) => {
+  const running = new Promise<void>((resolve) => setImmediate(resolve)).then(task);
+  tasks.add(running);
+  void running.finally(() => tasks.delete(running));
+};
+/** What the app was called with, lap after lap. */
+let called: { method?: string; url?: string; headers: NodeJS.Dict<string | string[]> }[];
+
+const quick = {
+  ...dmQueue,
+  connect: () => ({}) as never,
+  providers: () => ['unipile'],
+  perform: () => {
+    sent++;
+    return { kind: 'done' as const };
+  },
+};
+
+beforeAll(async () => {
+  const handle = cronRoute(quick, { maxDuration: 60, after });
+  app = createServer(async (incoming, outgoing) => {
+    called.push({ method: incoming.method, url: incoming.url, headers: incoming.headers });
+    const headers = incoming.headers as Record<string, string>;
+    const response = await handle(
+      new Request(`${appUrl}${incoming.url}`, { method: incoming.method, headers }),
+    );
+    outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text());
+  });
+  await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
+  appUrl = `http://127.0.0.1:${(app.address() as AddressInfo).port}`;
+  stubSecrets();
+  database = await openServedDatabase({ PUNCTUAL_URL: appUrl, CRON_SECRET });
+});
+
+afterAll(async () => {
+  await database.close();
+  app.closeAllConnections();
+  await new Promise((resolve) => app.close(resolve));
+});
+
+beforeEach(async () => {
+  stubSecrets();
+  sent = 0;
+  called = [];
+  await database.reset();
+});
+
+afterEach(() => vi.unstubAllEnvs());
+
+/** Due messages, each of an account of its own. */
+async function addDms(count: number): Promise<void> {
+  await database.sql(
+    `with a as (insert into punctual.accounts (provider, provider_account_id, name)
+                select 'unipile', 'account-' || n, 'Account' from generate_series(1, $1::integer) n returning id)
+     insert into punctual.dm_queue (account_id, channel, chat_id, body)
+     select id, 'linkedin', 'chat', 'hello' from a`,
+    [count],
+  );
+}
+
+const slot = '2026-03-02T12:00:00.000Z';
+
+/** One call of a clock, and all that comes of it. */
+async function callOnce(headers: Record<string, string> = {}): Promise<void> {
+  const response = await fetch(`${appUrl}/api/cron/dm-queue`, {
+    headers: {
+      ...bearer(CRON_SECRET),
+      'x-punctual-clock': 'test-clock',
+      'x-punctual-slot': slot,
+      'x-punctual-schedule': '* * * * *',
+      ...headers,
+    },
+  });
+  expect(response.status).toBe(200);
+  while (tasks.size > 0) await Promise.all(tasks);
+}
+
+const ledger = () =>
+  database.sql(
+    `select lap, clock, path, schedule, slot, duplicate, claimed, report->>'ended' as ended, chain
+       from punctual.ticks order by started_at, lap`,
+  );
+
+describe('a call that ends with a backlog', () => {
+  it('is gone on with at once, lap after lap, until the backlog is gone', async () => {
+    await addDms(100);
+    await callOnce();
+    const ticks = await ledger();
+    expect(ticks.map(({ lap, claimed, ended }) => [lap, claimed, ended])).toEqual([
+      [0, 30, 'batch limit'],
+      [1, 30, 'batch limit'],
+      [2, 30, 'batch limit'],
+      [3, 10, 'drained'],
+    ]);
+    expect(sent).toBe(100);
+    expect(new Set(ticks.map(({ chain }) => chain)).size).toBe(1);
+    for (const tick of ticks) {
+      expect(tick).toMatchObject({
+        clock: 'test-clock',
+        path: '/api/cron/dm-queue',
+        schedule: '* * * * *',
+        slot,
+        duplicate: false,
+      });
+    }
+    expect(called.slice(1).every(({ method }) => method === 'POST')).toBe(true);
+  });
+
+  it('goes on no longer than max_laps says', async () => {
+    await addDms(100);
+    await database.sql(`update punctual.queues set max_laps = 2 where name = 'dm_queue'`);
+    await callOnce();
+    expect((await ledger()).map(({ lap }) => lap)).toEqual([0, 1, 2]);
+    expect(sent).toBe(90);
+  });
+
+  it('goes on with nothing where max_laps is 0', async () => {
+    await addDms(40);
+    await database.sql(`update punctual.queues set max_laps = 0 where name = 'dm_queue'`);
+    await callOnce();
+    expect(called).toHaveLength(1);
+    expect(sent).toBe(30);
+  });
+
+  it('ends its chain where another tick is at work', async () => {
+    await addDms(100);
+    await database.sql(
+      `insert into punctual.ticks (id, queue, partition, clock, admitted, started_at, deadline_at)
+       values (gen_random_uuid(), 'dm_queue', 'main', 'other', true, now(), now() + interval '1 minute')`,
+    );
+    await callOnce({ 'x-punctual-lap': '1', 'x-punctual-chain': '6f2f4f0e-1e62-4d9c-9c5c-0d6b4a1d1f10' });
+    expect(called).toHaveLength(1);
+    expect(sent).toBe(0);
+  });
+
+  it('leaves rows that wait for something else to the next slot', async () => {
+    await addDms(40);
+    await database.sql(`update punctual.accounts set paused_until = 'infinity' where name = 'Account'`);
+    await callOnce();
+    expect(called).toHaveLength(1);
+  });
+
+  it('does not believe a lap without its chain: it is the clock’s own call then', async () => {
+    await callOnce({ 'x-punctual-lap': '7' });
+    expect(await ledger()).toMatchObject([{ lap: 0 }]);
+  });
+
+  it('keeps its secret out of the ledger, and the query with it', async () => {
+    await fetch(`${appUrl}/api/cron/dm-queue?x-vercel-protection-bypass=${CRON_SECRET}`, {
+      headers: bearer(CRON_SECRET),
+    });
+    expect(await ledger()).toMatchObject([{ path: '/api/cron/dm-queue' }]);
+  });
+});
+
+describe('two calls for one slot', () => {
+  it('do its rows once, and the ledger marks the second', async () => {
+    await addDms(10);
+    await callOnce();
+    await callOnce();
+    expect(sent).toBe(10);
+    expect((await ledger()).map(({ duplicate }) => duplicate)).toEqual([false, true]);
+  });
+
+  it('are none where two clocks, or two entries of one, name the same instant', async () => {
+    await callOnce();
+    await callOnce({ 'x-punctual-clock': 'another-clock' });
+    await fetch(`${appUrl}/api/cron/process-scheduled`, {
+      headers: { ...bearer(CRON_SECRET), 'x-punctual-clock': 'test-clock', 'x-punctual-slot': slot },
+    });
+    expect((await ledger()).map(({ duplicate }) => duplicate)).toEqual([false, false, false]);
+  });
+});

@@ -1,0 +1,234 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { GET, POST } from '../../../app/api/cron/process-scheduled/route';
+import type { CronCall } from '../../../lib/cron/cron-call';
+import { scheduledWork } from '../../../lib/cron/handlers/scheduled-work';
+import { systemClock } from '../../../lib/engine/ports/clock';
+import { silentLog } from '../../../lib/engine/ports/log';
+import { defineQueue } from '../../../lib/engine/queue';
+import { jobs } from '../../../lib/queues/jobs/queue';
+import { scheduledQueues } from '../../../lib/queues/scheduled-queues';
+import { type Container, container } from '../../../lib/services/container';
+import { queueStore } from '../../../lib/store/queue-store';
+import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
+import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
+import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../../support/api-server';
+import type { TestDatabase } from '../../support/test-database';
+import { VirtualClock } from '../../support/virtual-clock';
+
+let sandbox: Sandbox;
+let database: TestDatabase;
+
+beforeAll(async () => {
+  sandbox = await startSandbox();
+  database = await openServedDatabase(
+    { UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY },
+    { own: true },
+  );
+});
+afterAll(async () => {
+  await database.close();
+  await sandbox.close();
+});
+beforeEach(async () => {
+  stubSecrets();
+  await database.reset();
+});
+afterEach(() => vi.unstubAllEnvs());
+
+async function processScheduled() {
+  const response = await GET(apiRequest('GET', '/api/cron/process-scheduled', bearer(CRON_SECRET)));
+  return { status: response.status, body: await response.json() };
+}
+
+const addJobs = (queue: string, count: number) =>
+  database.sql(
+    `with p as (insert into punctual.partitions (queue, partition) values ('jobs', $1) on conflict do nothing)
+     insert into punctual.jobs (name, payload, queue) select 'count-words', '{"text": "a b"}', $1 from generate_series(1, $2::integer)`,
+    [queue, count],
+  );
+
+async function addDm() {
+  const [account] = await database.sql(
+    `insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'ann', 'Ann') returning id`,
+  );
+  await database.sql(
+    `insert into punctual.dm_queue (account_id, channel, recipient, body) values ($1, 'linkedin', 'bob', 'hello')`,
+    [account?.id],
+  );
+}
+
+describe('one call for everything', () => {
+  it('ticks every queue, and each part that has something due', async () => {
+    await addDm();
+    await addJobs('default', 3);
+    await addJobs('reports', 2);
+    const { status, body } = await processScheduled();
+    expect(status).toBe(200);
+    const ticked = body.reports.map((r: { queue: string; partition: string }) => `${r.queue}:${r.partition}`);
+    expect(ticked.sort()).toEqual([
+      'dm_queue:main',
+      'enrolments:main',
+      'jobs:default',
+      'jobs:reports',
+      'monitors:main',
+      'posts:main',
+    ]);
+    expect(body.left).toEqual([]);
+    expect(body.notConfigured).toEqual([]);
+    expect(await database.sql(`select status, count(*)::integer as n from punctual.jobs group by 1`)).toEqual(
+      [{ status: 'done', n: 5 }],
+    );
+    expect(await database.sql('select status from punctual.dm_queue')).toEqual([{ status: 'sent' }]);
+    const paths = await database.sql('select distinct path from punctual.ticks');
+    expect(paths).toEqual([{ path: '/api/cron/process-scheduled' }]);
+    // One call is one chain, whatever it ticks.
+    expect(await database.sql('select distinct chain from punctual.ticks')).toHaveLength(1);
+  });
+
+  it('leaves queues whose laps are used up, or off, to the next slot', async () => {
+    await addJobs('default', 2);
+    await database.sql(`update punctual.queues set max_laps = 0 where name <> 'jobs'`);
+    const lap = { 'x-punctual-lap': '1', 'x-punctual-chain': crypto.randomUUID() };
+    const request = apiRequest('POST', '/api/cron/process-scheduled', { ...bearer(CRON_SECRET), ...lap });
+    const { reports } = await (await POST(request)).json();
+    expect(reports).toMatchObject([{ queue: 'jobs', lap: 1, counts: { done: 2 } }]);
+  });
+
+  it('rolls up and prunes once a UTC day, and not every minute', async () => {
+    const first = await processScheduled();
+    expect(first.body.housekeeping).toMatchObject({ rolledUp: { more: false }, pruned: { more: false } });
+    expect((await processScheduled()).body.housekeeping).toBeNull();
+    await database.sql('update punctual.settings set housekeeping_done_on = housekeeping_done_on - 1');
+    expect((await processScheduled()).body.housekeeping).not.toBeNull();
+  });
+
+  it('is not kept from the others by a queue that cannot run, and says what is wrong with it', async () => {
+    await addJobs('default', 1);
+    await database.sql(`update punctual.queues set delivery = 'at-least-once' where name = 'posts'`);
+    const { status, body } = await processScheduled();
+    expect(status).toBe(503);
+    expect(body.error.message).toContain('posts is at-most-once in the code');
+    expect(await database.sql('select status from punctual.jobs')).toEqual([{ status: 'done' }]);
+  });
+});
+
+describe('a queue whose code is not as it should be', () => {
+  it('keeps no other from its tick, and is told of', async () => {
+    await addJobs('default', 1);
+    const odd = defineQueue({ ...jobs, name: 'odd', timeoutMs: 60_000 });
+    const queues = [{ queue: odd, parts: 'main' as const }, ...scheduledQueues];
+    const call = { path: '/x', params: new URLSearchParams(), clockName: 'test', slot: null, schedule: null };
+    const { reports, fault } = await scheduledWork(queues)(await container(), {
+      ...call,
+      lap: 0,
+      chain: crypto.randomUUID(),
+      startedAt: systemClock.now(),
+      maxDuration: 60,
+    });
+    expect(reports.map(({ queue }) => queue)).toContain('jobs');
+    expect(await database.sql('select status from punctual.jobs')).toEqual([{ status: 'done' }]);
+    expect(fault).toMatchObject({ name: 'NotConfiguredError', message: expect.stringContaining('45000 ms') });
+  });
+});
+
+describe('the budget of one call', () => {
+  it('goes to every queue in turns: none waits behind all parts of another', async () => {
+    await database.sql(
+      `update punctual.queues set batch_limit = null, concurrency = 2, timeout_seconds = 43 where name = 'jobs'`,
+    );
+    // As long as a call: there is time for sixteen parts, and no more.
+    for (let n = 0; n < 20; n++) await addJobs(`part-${String(n).padStart(2, '0')}`, 20);
+    await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
+    await database.sql(
+      `insert into punctual.monitors (name, url, next_check_at) values ('Shop', 'https://shop.test/', '2026-03-01')`,
+    );
+    const { body } = await callWithSlowJobs({
+      timeoutMs: 43_000,
+      rowMs: 30_000,
+      queues: ['jobs', 'monitors'],
+    });
+    expect(body.reports.map(({ queue }) => queue)).toContain('monitors');
+    expect(body.left.length).toBeGreaterThan(0);
+  });
+
+  it('says of a part that can never fit that it cannot, and does the others', async () => {
+    await addJobs('default', 1);
+    await addJobs('long', 1);
+    await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
+    await database.sql(`update punctual.partitions set timeout_seconds = 45 where partition = 'long'`);
+    const { body, fault } = await callWithSlowJobs({ timeoutMs: 45_000 });
+    expect(body.left).toEqual([]);
+    expect(String(fault)).toContain('jobs, long: a timeout of 45 s does not fit');
+    expect(body.reports).toMatchObject([{ partition: 'default', counts: { done: 1 } }]);
+  });
+
+  /** A call under a virtual clock, in which every job takes its time. */
+  async function callWithSlowJobs({ timeoutMs = 5_000, rowMs = 4_000, queues: names = ['jobs'] } = {}) {
+    const clock = new VirtualClock();
+    const shared: Container = { ...(await container()), log: silentLog };
+    const slow = {
+      ...jobs,
+      timeoutMs,
+      async perform() {
+        await new Promise<void>((resolve) => void clock.timer(rowMs, resolve));
+        return { kind: 'done' as const };
+      },
+    };
+    const rpc: Container['rpc'] = (fn, args) => clock.busy(database.rpc(fn, args));
+    shared.rpc = rpc;
+    shared.ports = { ...shared.ports, store: queueStore(rpc, clock.date), clock, log: silentLog, lock: null };
+    const queues = scheduledQueues.map((one) => (one.queue === jobs ? { ...one, queue: slow } : one));
+    const startedAt = clock.now();
+    const call: CronCall = {
+      path: '/api/cron/process-scheduled',
+      params: new URLSearchParams(),
+      clockName: 'test',
+      slot: null,
+      schedule: null,
+      lap: 0,
+      chain: crypto.randomUUID(),
+      startedAt,
+      maxDuration: 60,
+    };
+    const { body, fault } = await clock.run(
+      scheduledWork(queues.filter(({ queue }) => names.includes(queue.name)))(shared, call),
+    );
+    return {
+      body: body as {
+        reports: { queue: string; partition: string; counts: { done: number } }[];
+        left: string[];
+      },
+      fault,
+      usedMs: clock.now() - startedAt,
+    };
+  }
+
+  it('is shared: of forty parts with long backlogs each gets its turn, and the call ends in time', async () => {
+    await database.sql(`update punctual.queues set batch_limit = null, concurrency = 2 where name = 'jobs'`);
+    for (let n = 0; n < 40; n++) await addJobs(`part-${String(n).padStart(2, '0')}`, 30);
+    await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
+    const { body, usedMs } = await callWithSlowJobs();
+    expect(body.left).toEqual([]);
+    expect(body.reports).toHaveLength(40);
+    for (const { partition, counts } of body.reports) {
+      expect(counts.done, partition).toBeGreaterThanOrEqual(4);
+      expect(counts.done, partition).toBeLessThan(30);
+    }
+    expect(usedMs).toBeLessThanOrEqual(46_000);
+  });
+});
+
+// The last: it leaves no served database behind.
+describe('without providers', () => {
+  it('leaves out what is not configured, and names it', async () => {
+    const alone = await openServedDatabase();
+    try {
+      await alone.sql(`insert into punctual.jobs (name, payload) values ('count-words', '{"text": "a"}')`);
+      const { body } = await processScheduled();
+      expect(body.notConfigured).toEqual(['dm_queue', 'posts']);
+      expect(await alone.sql('select status from punctual.jobs')).toEqual([{ status: 'done' }]);
+    } finally {
+      await alone.close();
+    }
+  });
+});

@@ -1,0 +1,114 @@
+import { Cron } from 'croner';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { readClock, readSlot } from '../../../lib/cron/slots/slot';
+import { assertProperty } from '../../support/property';
+
+const named = (slot: string) =>
+  readSlot(new Headers({ 'x-punctual-slot': slot }), Date.parse('2026-03-02T12:00:00Z'));
+const guessed = (schedule: string, now: string) =>
+  readSlot(new Headers({ 'x-vercel-cron-schedule': schedule }), Date.parse(now));
+
+describe('the slot of a request', () => {
+  it.each([
+    ['2026-03-02T12:00:00Z', '2026-03-02T12:00:00.000Z'],
+    ['2026-03-02T12:00:00.000Z', '2026-03-02T12:00:00.000Z'],
+    ['2026-03-02T12:00:00Z', '2026-03-02T12:00:00.000Z'],
+    ['2026-03-02T13:00:10+01:00', '2026-03-02T12:00:10.000Z'],
+  ])('is the instant %s that a clock of ours names', (header, slot) => {
+    expect(named(header)).toBe(slot);
+  });
+
+  it.each([
+    '',
+    'now',
+    '2026-03-02',
+    '2026-13-02T12:00:00Z',
+    '1772452800000',
+    '2026-03-02T12:00:00Z; drop table ticks',
+    '+010000-01-01T00:00:00Z',
+    // Postgres knows no year 0.
+    '0000-01-01T00:00:00Z',
+    // Which instant this is depends on where the server stands.
+    '2026-03-02T12:00:00',
+  ])('is unknown where a clock names %j, which is no instant', (header) => {
+    expect(named(header)).toBeNull();
+  });
+
+  it('is what the clock says rather than what the schedule suggests', () => {
+    const headers = new Headers({
+      'x-punctual-slot': '2026-03-02T11:59:50Z',
+      'x-vercel-cron-schedule': '* * * * *',
+    });
+    expect(readSlot(headers, Date.parse('2026-03-02T12:00:05Z'))).toBe('2026-03-02T11:59:50.000Z');
+  });
+
+  it.each([
+    ['* * * * *', '2026-03-02T12:00:00.000Z', '2026-03-02T12:00:00.000Z'],
+    ['* * * * *', '2026-03-02T12:00:00.001Z', '2026-03-02T12:00:00.000Z'],
+    ['* * * * *', '2026-03-02T12:00:30.000Z', '2026-03-02T12:00:00.000Z'],
+    ['* * * * *', '2026-03-02T12:00:59.000Z', '2026-03-02T12:00:00.000Z'],
+    ['* * * * *', '2026-03-02T12:00:59.001Z', '2026-03-02T12:00:00.000Z'],
+    ['* * * * *', '2026-03-02T12:00:59.999Z', '2026-03-02T12:00:00.000Z'],
+    ['*/15 * * * *', '2026-03-02T12:14:59.500Z', '2026-03-02T12:00:00.000Z'],
+    ['17 3 * * *', '2026-03-02T03:16:59.900Z', '2026-03-01T03:17:00.000Z'],
+    ['17 3 * * *', '2026-03-02T03:17:00.000Z', '2026-03-02T03:17:00.000Z'],
+    ['0 0 1 1 *', '2026-03-02T12:00:00.000Z', '2026-01-01T00:00:00.000Z'],
+    ['0 0 29 2 *', '2026-03-02T12:00:00.000Z', '2024-02-29T00:00:00.000Z'],
+  ])('is, by the schedule %s at %s, the latest instant that is not after now', (schedule, now, slot) => {
+    expect(guessed(schedule, now)).toBe(slot);
+  });
+
+  it.each(['nonsense', '* * *', '61 * * * *', '0 0 30 2 *'])(
+    'is unknown by the schedule %j, which never comes',
+    (schedule) => {
+      expect(guessed(schedule, '2026-03-02T12:00:00Z')).toBeNull();
+    },
+  );
+
+  it('is unknown where nobody says anything', () => {
+    expect(readSlot(new Headers(), Date.now())).toBeNull();
+  });
+
+  it('is in time with the schedule at every millisecond: not after now, on the schedule, and none lies between', async () => {
+    const minute = 60_000;
+    const schedules = fc.constantFrom(
+      '* * * * *',
+      '*/7 * * * *',
+      '30 */2 * * *',
+      '0 9 * * 1-5',
+      '59 23 31 12 *',
+    );
+    const instants = fc.integer({ min: Date.UTC(2024, 0, 1), max: Date.UTC(2030, 0, 1) });
+    const nearMinutes = fc
+      .tuple(instants, fc.integer({ min: -1_500, max: 1_500 }))
+      .map(([at, beside]) => Math.round(at / minute) * minute + beside);
+    await assertProperty(
+      fc.property(schedules, fc.oneof(instants, nearMinutes), (schedule, now) => {
+        const slot = readSlot(new Headers({ 'x-vercel-cron-schedule': schedule }), now);
+        const at = Date.parse(slot ?? '');
+        expect(at).toBeLessThanOrEqual(now);
+        const next = new Cron(schedule, { timezone: 'UTC', paused: true }).nextRun(new Date(at));
+        expect(next?.getTime()).toBeGreaterThan(now);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('the clock of a request', () => {
+  it.each<[headers: Record<string, string>, clock: string]>([
+    [{}, 'http'],
+    [{ 'user-agent': 'curl/8.0' }, 'http'],
+    [{ 'user-agent': 'vercel-cron/1.0' }, 'vercel'],
+    [{ 'user-agent': 'Mozilla/5.0 vercel-cron/1.0' }, 'http'],
+    [{ 'x-punctual-clock': 'local' }, 'local'],
+    [{ 'x-punctual-clock': 'pg-cron', 'user-agent': 'vercel-cron/1.0' }, 'pg-cron'],
+    [{ 'x-punctual-clock': 'Local' }, 'http'],
+    [{ 'x-punctual-clock': '<script>' }, 'http'],
+    [{ 'x-punctual-clock': 'x'.repeat(21) }, 'http'],
+    [{ 'x-punctual-clock': '', 'user-agent': 'vercel-cron/2.0' }, 'vercel'],
+  ])('that sends %j is called %s', (headers, clock) => {
+    expect(readClock(new Headers(headers))).toBe(clock);
+  });
+});

@@ -1,0 +1,41 @@
+import { createElement } from 'react';
+import { renderToStaticMarkup } from 'react-dom/server';
+import { expect, it } from 'vitest';
+import { UnknownRow } from '../../../../app/(dashboard)/queue/needs-you/unknown-row';
+import { ServerNow } from '../../../../components/time/server-now';
+import { ago, now, queueStats } from '../../queue-stats';
+
+const reconcile = {
+  looks: 1,
+  looked_at: ago(60),
+  next_look_at: ago(-60),
+  found: 'WhatsApp cannot be asked, and no webhook has told of it yet',
+  waits_for_operator: false,
+};
+
+function shown(changes: Partial<Record<keyof typeof reconcile, unknown>> = {}): string {
+  const nothing = { due_at: null, last_error: null, account: null, row: {} };
+  const about = { ...reconcile, ...changes } as typeof reconcile;
+  const row = {
+    ...nothing,
+    id: '7',
+    status: 'unknown',
+    attempts: 1,
+    finished_at: ago(180),
+    reconcile: about,
+  };
+  const item = createElement(UnknownRow, { queue: queueStats(), row, path: '/api/dms', onDecided: null });
+  const html = renderToStaticMarkup(createElement(() => ServerNow({ reading: now, children: item })));
+  return html.replaceAll(/<[^>]*>/g, ' ').replaceAll(/\s+/g, ' ');
+}
+
+it('an unknown row says for how long it is unknown, when it is checked next and how often it was', () => {
+  expect(shown()).toContain('unknown for 3 min');
+  expect(shown()).toMatch(/It is checked in 1 min ?\. Checked once, last 1 min ago ?\./);
+});
+
+it('an unknown row that nobody can ask about waits for a decision, and is not said to be checked', () => {
+  const text = shown({ looks: 0, looked_at: null, waits_for_operator: true });
+  expect(text).toContain('It waits for your decision.');
+  expect(text).not.toContain('checked');
+});

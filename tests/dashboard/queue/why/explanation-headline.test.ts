@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import { explanationHeadline } from '../../../../app/(dashboard)/queue/why/explanation-headline';
+import { clockTime } from '../../../../components/time/clock-time';
+import type { Explanation } from '../../../../lib/store/explanation';
+
+/** An instant by the clock of whoever runs the tests, as the page shows it. */
+const at = (day: number, hour: number, minute = 0) => new Date(2026, 2, day, hour, minute).toISOString();
+const nowMs = Date.parse(at(10, 15));
+
+function headline(changes: Partial<Explanation>): string {
+  const row: Explanation = {
+    queue: 'dm_queue',
+    id: '12',
+    status: 'pending',
+    state: 'pending',
+    due_at: at(10, 14),
+    attempts: 0,
+    max_attempts: 5,
+    last_error: null,
+    finished_at: null,
+    waits: [],
+    ahead: null,
+    expected_at: null,
+    tick: null,
+    lease_expires_at: null,
+    reconcile: null,
+    history: [],
+  };
+  return explanationHeadline({ ...row, ...changes }, nowMs);
+}
+
+const wait = (kind: string, text: string, until: string | null) => ({ kind, text, until });
+
+describe('explanationHeadline', () => {
+  it('names the wait that ends last, and when the row is expected', () => {
+    const waits = [
+      wait('gap', 'keeps the gap between two messages', at(10, 15, 5)),
+      wait('daily_limit', 'daily limit reached', at(11, 0)),
+      wait('tick', 'the next tick takes it', null),
+    ];
+    expect(headline({ waits, expected_at: at(11, 9) })).toBe(
+      'Waits: daily limit reached until 00:00 tomorrow; expected about 09:00 tomorrow.',
+    );
+  });
+
+  it('says it once where the row is expected as the wait ends', () => {
+    const waits = [wait('due', 'not due yet', at(10, 18))];
+    expect(headline({ waits, expected_at: at(10, 18) })).toBe(
+      'Waits: not due yet until 18:00; expected then.',
+    );
+  });
+
+  it('names what no time will end, where nothing can be expected', () => {
+    const waits = [
+      wait('due', 'not due yet', at(10, 18)),
+      wait('no_account', 'it has no account', null),
+      wait('tick', 'the next tick takes it', null),
+    ];
+    expect(headline({ waits })).toBe('Waits: it has no account.');
+  });
+
+  it('takes Postgres’ infinity for no time', () => {
+    expect(headline({ waits: [wait('paused', 'paused: asked to', 'infinity')] })).toBe(
+      'Waits: paused: asked to.',
+    );
+  });
+
+  it('says that it waits for the next tick, where that is all', () => {
+    const waits = [wait('tick', 'the next tick takes it', null)];
+    expect(headline({ waits, expected_at: at(10, 15, 1) })).toBe(
+      'Waits for the next tick; expected about 15:01.',
+    );
+    expect(headline({})).toBe('Nothing stands in its way.');
+  });
+
+  it('says what became of a row that is settled', () => {
+    expect(headline({ state: 'done', status: 'sent', finished_at: at(9, 8, 30) })).toBe(
+      'Sent at 08:30 yesterday.',
+    );
+    expect(
+      headline({ state: 'dead', status: 'failed', finished_at: at(10, 8), last_error: 'no such person' }),
+    ).toBe('Failed at 08:00: no such person');
+    expect(headline({ state: 'cancelled', status: 'cancelled' })).toBe('Cancelled.');
+  });
+
+  it('says of an unknown row who finds out', () => {
+    const reconcile = {
+      looks: 1,
+      looked_at: at(10, 14, 59),
+      next_look_at: at(10, 15, 2),
+      found: 'nothing yet',
+      waits_for_operator: false,
+    };
+    const unknown = { state: 'unknown', status: 'unknown' } as const;
+    expect(headline({ ...unknown, reconcile })).toBe(
+      'Unknown: it may have worked, or not. It is checked at 15:02.',
+    );
+    expect(
+      headline({ ...unknown, reconcile: { ...reconcile, next_look_at: null, waits_for_operator: true } }),
+    ).toBe('Unknown: it may have worked, or not. It waits for a person to decide.');
+  });
+});
+
+describe('clockTime', () => {
+  it.each([
+    ['today', at(10, 9, 5), '09:05'],
+    ['tomorrow', at(11, 23, 59), '23:59 tomorrow'],
+    ['yesterday', at(9, 0), '00:00 yesterday'],
+    ['another day', at(14, 9), '09:00 on Sat 14 Mar'],
+    ['another year', new Date(2027, 0, 1, 9).toISOString(), '09:00 on Fri 1 Jan 2027'],
+  ])('says %s as people do', (_day, instant, expected) => {
+    expect(clockTime(instant, nowMs)).toBe(expected);
+  });
+});

@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import {
+  eventWords,
+  funnelLines,
+  nextWords,
+  PHASES,
+  personOf,
+  phaseLabel,
+} from '@/app/(dashboard)/sequences/enrolment-words';
+import { type Enrolment, enrolmentEvents, phases } from '@/lib/store/conversations';
+
+const enrolment = (changes: Partial<Enrolment> = {}) =>
+  ({
+    phase: 'in_progress',
+    step: 2,
+    steps: 5,
+    paused_at: null,
+    next_action: null,
+    waits_for: null,
+    variables: {},
+    recipient: null,
+    chat_id: null,
+    ...changes,
+  }) as Enrolment;
+
+describe('the words of the timeline', () => {
+  it('are there for every event, with its step and without', () => {
+    const said = enrolmentEvents.map((event) => eventWords({ event, step: 3 }));
+    expect(new Set(said).size).toBe(enrolmentEvents.length);
+    expect(said).toContain('Step 3 sent');
+    expect(said).toContain('Reminder of step 3 queued');
+    expect(said).toContain('Reply to step 3');
+    expect(eventWords({ event: 'replied', step: null })).toBe('Reply');
+    // A step of which its provider says late that it did not arrive fails, and the enrolment goes on.
+    expect(said).toContain('Step 3 failed');
+  });
+
+  it('know every phase', () => {
+    expect(PHASES.map(({ phase }) => phase)).toEqual([...phases]);
+    expect(phaseLabel('waiting_reply')).toBe('waiting for a reply');
+  });
+});
+
+describe('a person', () => {
+  it('has a name where the variables have one, else what we write to', () => {
+    expect(personOf(enrolment({ variables: { name: 'Ann' }, recipient: 'x' }))).toBe('Ann');
+    expect(personOf(enrolment({ variables: { first_name: 'Ann', last_name: 'Lee' } }))).toBe('Ann Lee');
+    expect(personOf(enrolment({ variables: { company: 'Acme' }, recipient: '+49 170' }))).toBe('+49 170');
+    expect(personOf(enrolment({ chat_id: 'c1' }))).toBe('c1');
+  });
+
+  it('has something that comes next until it is over', () => {
+    expect(nextWords(enrolment({ next_action: 'send' }))).toBe('step 2 of 5, due');
+    expect(nextWords(enrolment({ phase: 'waiting_reply', next_action: 'remind' }))).toBe(
+      'step 2 of 5, reminder',
+    );
+    expect(nextWords(enrolment({ waits_for: 'its message 7' }))).toBe('step 2 of 5, waits for its message 7');
+    expect(nextWords(enrolment({ paused_at: '2026-03-02T12:00:00Z' }))).toBe('paused at step 2 of 5');
+    expect(nextWords(enrolment({ phase: 'replied' }))).toBeNull();
+  });
+});
+
+describe('a funnel', () => {
+  it('has the share of all who were enrolled, and of those who got the step', () => {
+    const step = { kind: 'message' as const, body: 'x', at: 0, reminded: 0 };
+    const steps = [
+      { ...step, step: 1, sent: 8, replied: 2 },
+      { ...step, step: 2, sent: 0, replied: 0 },
+    ];
+    expect(funnelLines({ enrolled: 10, steps })).toMatchObject([
+      { sentShare: 0.8, repliedShare: 0.25 },
+      { sentShare: 0, repliedShare: null },
+    ]);
+    expect(funnelLines({ enrolled: 0, steps: [{ ...step, step: 1, sent: 0, replied: 0 }] })).toMatchObject([
+      { sentShare: 0 },
+    ]);
+  });
+});

@@ -1,0 +1,130 @@
+import { describe, expect, it } from 'vitest';
+import { countTwice } from '@/scripts/demo/deliveries';
+import { readOptions } from '@/scripts/demo/demo-options';
+import { demoAccounts, helpAccountId } from '@/scripts/demo/inputs/demo-accounts';
+import { type DemoRow, demoRows } from '@/scripts/demo/inputs/demo-rows';
+import { demoWritings } from '@/scripts/demo/inputs/demo-writings';
+import { childEnv } from '@/scripts/demo/processes/child-env';
+
+const NOW_MS = Date.UTC(2030, 0, 15, 12);
+const accounts = demoAccounts.map((account, index) => ({ ...account, id: `id-${index}` }));
+const capped = accounts.find((account) => account.daily_limit === 5);
+const plan = (count: number, runId = 'r1') => demoRows(count, accounts, runId, NOW_MS);
+
+const isBad = ({ recipient = '', chat_id = '' }: DemoRow) => /(^|__)(gone-|\+000)/.test(recipient || chat_id);
+const isCapped = (row: DemoRow) => row.account_id === capped?.id;
+const dueInMs = (row: DemoRow) => Date.parse(row.send_at) - NOW_MS;
+
+describe('the rows of the demo', () => {
+  it.each([1, 2, 7, 200, 1_000, 5_000])(
+    'are as many as asked (%i), each with its own key and text',
+    (count) => {
+      const rows = plan(count);
+      expect(rows.length).toBe(count);
+      expect(new Set(rows.map((row) => row.idempotency_key)).size).toBe(count);
+      expect(new Set(rows.map((row) => row.body)).size).toBe(count);
+      for (const row of rows) expect(row.recipient ?? row.chat_id).toBeTruthy();
+    },
+  );
+
+  it('share no key and no text with those of another run', () => {
+    const [one, other] = [plan(200, 'r1'), plan(200, 'r2')];
+    const seen = new Set(one.flatMap((row) => [row.idempotency_key, row.body]));
+    expect(other.filter((row) => seen.has(row.idempotency_key) || seen.has(row.body))).toEqual([]);
+  });
+
+  it('are 200 of which at least 150 can be sent within 90 s, whatever is lost or waits for a cap', () => {
+    const rows = plan(200);
+    const late = rows.filter((row) => dueInMs(row) > 60_000);
+    const small = rows.filter(isCapped);
+    const bad = rows.filter(isBad);
+    expect([late.length, small.length, bad.length]).toEqual([8, 10, 4]);
+    // 3 % of answers are lost; three times as many would be very bad luck.
+    const sendable = rows.filter((row) => !late.includes(row) && !small.includes(row) && !bad.includes(row));
+    expect(sendable.length - Math.ceil(200 * 0.09)).toBeGreaterThanOrEqual(150);
+    // One tick every 10 s, 30 rows each: nine begin within 90 s, and the last rows are due after 60 s.
+    expect(6 * 30).toBeGreaterThanOrEqual(rows.filter((row) => dueInMs(row) <= 0).length);
+  });
+
+  it('fall due before now, soon and later, and each account has some', () => {
+    const rows = plan(200);
+    const overdue = rows.filter((row) => dueInMs(row) < 0);
+    expect(overdue.length).toBe(180);
+    expect(overdue.map(dueInMs)).toEqual([...overdue.map(dueInMs)].sort((a, b) => a - b));
+    expect(Math.max(...rows.map(dueInMs))).toBe(240_000);
+    expect(new Set(rows.map((row) => row.account_id)).size).toBe(8);
+  });
+
+  it.each([200, 1_000, 5_000])(
+    'never are more for one account than its cap, with %i but for the small one',
+    (count) => {
+      for (const account of accounts.filter(({ id }) => id !== capped?.id)) {
+        const own = plan(count).filter((row) => row.account_id === account.id);
+        expect(own.length).toBeLessThan(account.daily_limit);
+      }
+      expect(plan(count).filter(isCapped).length).toBe(10);
+    },
+  );
+
+  it('over WhatsApp go to people who have written first, or as a template with a text like no other', () => {
+    const rows = plan(200);
+    const whatsapp = rows.filter(({ channel }) => channel === 'whatsapp');
+    const wrote = new Set(demoWritings(rows, accounts).map(({ account, recipient }) => account + recipient));
+    const number = new Map(accounts.map(({ id, provider_account_id }) => [id, provider_account_id]));
+    for (const { account_id, recipient, template } of whatsapp)
+      expect(template === undefined).toBe(wrote.has(`${number.get(account_id)}${recipient}`));
+    expect(demoWritings(rows, accounts).every(({ account }) => account === helpAccountId)).toBe(true);
+    expect(wrote.size).toBeGreaterThan(20);
+    const templates = whatsapp.flatMap(({ template }) => template?.parameters.join(' ') ?? []);
+    expect(templates.length).toBeGreaterThan(40);
+    expect(new Set(templates).size).toBe(templates.length);
+    for (const text of templates) expect(text).not.toMatch(/[\n\t]| {5}/);
+    for (const { channel, template } of rows) expect(channel === 'linkedin' && template).toBeFalsy();
+  });
+
+  it('go over the channel that their account has', () => {
+    const providers = new Map(accounts.map((account) => [account.id, account.provider]));
+    for (const row of plan(200)) {
+      expect(row.channel).toBe(providers.get(row.account_id) === 'unipile' ? 'linkedin' : 'whatsapp');
+    }
+  });
+});
+
+describe('the demo', () => {
+  it('hides every setting of a real project from its processes, even those that Next reads from a file', () => {
+    const inherited = { PATH: '/bin', SUPABASE_URL: 'https://x', SUPABASE_DB_PASSWORD: 'p', VERCEL_ENV: 'p' };
+    const env = childEnv(inherited, { API_KEY: 'key' });
+    expect(env).toMatchObject({
+      PATH: '/bin',
+      SUPABASE_URL: '',
+      SUPABASE_SECRET_KEY: '',
+      SUPABASE_SERVICE_ROLE_KEY: '',
+      SUPABASE_DB_PASSWORD: '',
+      KV_REST_API_URL: '',
+      VERCEL: '',
+      VERCEL_ENV: '',
+      DASHBOARD_PASSWORD: '',
+      API_KEY: 'key',
+    });
+  });
+
+  it('counts what was delivered twice', () => {
+    const one = { account: 'a', recipient: 'r', text: 't', at: '2030-01-15T12:00:00.000Z' };
+    expect(countTwice([one, { ...one, text: 'u' }])).toBe(0);
+    expect(countTwice([one, { ...one, text: 'u' }, one, one])).toBe(2);
+  });
+
+  it('takes its options, and says how for those that it does not know', () => {
+    expect(readOptions(['--port', '3100', '--rows=1000', '--fresh'])).toEqual({
+      port: 3_100,
+      sandboxPort: 4_010,
+      rows: 1_000,
+      fresh: true,
+      help: false,
+    });
+    for (const args of [['--rows', '0'], ['--rows', '1e9'], ['--port', 'x'], ['--wat'], ['here']]) {
+      expect(() => readOptions(args), args.join(' ')).toThrow(/Usage: npm run demo/);
+    }
+    expect(() => readOptions(['--port', '4010'])).toThrow(/both 4010/);
+  });
+});

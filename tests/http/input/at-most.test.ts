@@ -1,0 +1,195 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { atMost } from '../../../lib/http/input/at-most';
+import { saveAccount } from '../../../lib/operate/accounts';
+import { readUnipileWebhook } from '../../../lib/providers/unipile/unipile-webhook';
+import { readWhatsappWebhook } from '../../../lib/providers/whatsapp/whatsapp-webhook';
+import { enqueueDms } from '../../../lib/queues/dm-queue/new-dms';
+import { enqueueJobs } from '../../../lib/queues/jobs/new-jobs';
+import { editMonitor } from '../../../lib/queues/monitors/edit-monitor';
+import { createMonitors } from '../../../lib/queues/monitors/new-monitors';
+import { editPost } from '../../../lib/queues/posts/edit-post';
+import { enqueuePosts } from '../../../lib/queues/posts/new-posts';
+import { enrolPeople } from '../../../lib/queues/sequences/new-enrolments';
+import { createSequence, previewSequence } from '../../../lib/queues/sequences/sequences';
+
+const many = 100_000;
+const account_id = '11111111-1111-4111-8111-111111111111';
+const entries = (value: unknown): unknown[] => Array.from({ length: many }, () => value);
+const names = (value: unknown) => Object.fromEntries(entries(value).map((one, n) => [`n${n}`, one]));
+
+/** `list`, which counts how many of its entries are read. */
+function watched<List extends object>(list: List): { list: List; read: () => number } {
+  let read = 0;
+  const counting = new Proxy(list, {
+    get(target, key, receiver) {
+      if (typeof key === 'string' && key !== 'length' && Object.hasOwn(target, key)) read++;
+      return Reflect.get(target, key, receiver);
+    },
+  });
+  return { list: counting, read: () => read };
+}
+
+const noRpc = () => Promise.reject(new Error('the database is asked'));
+const person = { account_id, recipient: 'ann' };
+const sequence = (step: object) => ({
+  name: 's',
+  channel: 'whatsapp',
+  steps: [{ kind: 'message', body: 'b', ...step }],
+});
+const template = (parameters: unknown) => ({ name: 'n', language: 'en', parameters });
+const dm = { account_id, channel: 'whatsapp', recipient: 'ann', body: 'b' };
+const monitor = { name: 'm', url: 'https://example.com' };
+const isPublic = async () => null;
+
+const shapes: [what: string, list: object, most: number, send: (list: object) => Promise<object>][] = [
+  ['messages', entries(dm), 1_000, (list) => enqueueDms(noRpc, list)],
+  ['posts', entries({}), 1_000, (list) => enqueuePosts(noRpc, [], list)],
+  ['jobs', entries({}), 1_000, (list) => enqueueJobs({ rpc: noRpc }, list)],
+  ['monitors', entries({}), 1_000, (list) => createMonitors(noRpc, isPublic, list)],
+  ['people', entries({}), 1_000, (list) => enrolPeople(noRpc, '1', list, false)],
+  [
+    'media of a new post',
+    entries('https://a.b/c'),
+    20,
+    (media_urls) => enqueuePosts(noRpc, [], { account_id, body: 'b', media_urls }),
+  ],
+  ['media of a post', entries('https://a.b/c'), 20, (media_urls) => editPost(noRpc, [], '1', { media_urls })],
+  [
+    'parameters of a template',
+    entries('p'),
+    100,
+    (list) => enqueueDms(noRpc, { ...dm, template: template(list) }),
+  ],
+  [
+    'parameters of a step',
+    entries('p'),
+    100,
+    (list) => createSequence(noRpc, sequence({ template: template(list) })),
+  ],
+  ['steps', entries({}), 50, (steps) => createSequence(noRpc, { ...sequence({}), steps })],
+  [
+    'spans of a step’s day',
+    entries('09:00-10:00'),
+    24,
+    (mon) => createSequence(noRpc, sequence({ hours: { mon } })),
+  ],
+  ['spans of an account’s day', entries('09:00-10:00'), 24, (mon) => saveAccount(noRpc, { hours: { mon } })],
+  ['queues of an account', names({}), 100, (queues) => saveAccount(noRpc, { queues })],
+  ['variables', names('v'), 50, (variables) => enrolPeople(noRpc, '1', { ...person, variables }, false)],
+  [
+    'variables of a preview',
+    names('v'),
+    50,
+    (variables) => previewSequence(noRpc, '1', { account_id, variables }),
+  ],
+  ['headers', names('h'), 50, (headers) => createMonitors(noRpc, isPublic, { ...monitor, headers })],
+  ['headers of a monitor', names('h'), 50, (headers) => editMonitor(noRpc, isPublic, '1', { headers })],
+  [
+    'regions',
+    entries('eu'),
+    50,
+    (only_regions) => createMonitors(noRpc, isPublic, { ...monitor, only_regions }),
+  ],
+];
+
+describe('100,000 entries', () => {
+  it.each(shapes)('of %s are refused by their count', async (_, list, most, send) => {
+    const { list: sent, read } = watched(list);
+    const answer = JSON.stringify(await send(sent));
+    expect(read()).toBe(0);
+    expect(answer).toContain(`${many}`);
+    expect(answer).toContain(`${most}`);
+    expect(answer.length).toBeLessThan(1_000);
+  });
+
+  it.each([
+    ['entries', (entry: unknown[]) => ({ entry })],
+    ['changes', (changes: unknown[]) => ({ entry: [{ changes }] })],
+    [
+      'statuses',
+      (statuses: unknown[]) => ({ entry: [{ changes: [{ field: 'messages', value: { statuses } }] }] }),
+    ],
+    [
+      'messages',
+      (messages: unknown[]) => ({ entry: [{ changes: [{ field: 'messages', value: { messages } }] }] }),
+    ],
+  ])('of WhatsApp’s %s are refused by their count', (_, webhook) => {
+    const looked = { count: 0 };
+    const entry = {
+      get id() {
+        looked.count++;
+        return 'id';
+      },
+      get changes() {
+        looked.count++;
+        return [];
+      },
+      get field() {
+        looked.count++;
+        return 'messages';
+      },
+    };
+    const { refusal, receipts } = readWhatsappWebhook(webhook(entries(entry)));
+    expect(looked.count).toBe(0);
+    expect(receipts).toEqual([]);
+    expect(refusal).toBe('the body has more than 10000 entries');
+  });
+
+  it('of WhatsApp’s, spread over many lists, are refused all the same', () => {
+    const changes = Array.from({ length: 5_000 }, () => ({
+      field: 'messages',
+      value: { statuses: [{}, {}] },
+    }));
+    expect(readWhatsappWebhook({ entry: [{ changes }] }).refusal).toBeDefined();
+    expect(readWhatsappWebhook({ entry: [{ changes: changes.slice(1_700) }] }).refusal).toBeUndefined();
+  });
+
+  it('of a group’s people are not looked at, and its message is taken in', () => {
+    const { list: attendees, read } = watched(entries({ attendee_provider_id: 'p' }));
+    const told = { event: 'message_received', message_id: 'm', account_id: 'a', is_sender: true, attendees };
+    const { receipts } = readUnipileWebhook(told);
+    expect(read()).toBe(0);
+    expect(receipts).toMatchObject([{ message_id: 'm', recipient: undefined }]);
+  });
+
+  it('that are no fields are told by ten of their names', async () => {
+    const answer = JSON.stringify(await enqueueDms(noRpc, { ...dm, ...names(1) }));
+    expect(answer).toContain('and 99990 more');
+    expect(answer.length).toBeLessThan(1_000);
+  });
+
+  it('with a fault in each are told by the first hundred faults', async () => {
+    const jobs = { wide: { payload: z.object({ ids: z.array(z.string()) }), run: () => {} } };
+    const answer = await enqueueJobs({ rpc: noRpc, jobs }, { name: 'wide', payload: { ids: entries(1) } });
+    expect(answer).toMatchObject({ errors: { length: 100, 0: { field: 'payload.ids.0' } } });
+  });
+
+  it('with a fault in each, in each of many jobs, are not all looked at', async () => {
+    let looked = 0;
+    const payload = z.object({ ids: z.array(z.custom(() => looked++ < 0)) });
+    const job = { name: 'wide', payload: { ids: Array.from({ length: 1_000 }, () => 1) } };
+    const answer = await enqueueJobs(
+      { rpc: noRpc, jobs: { wide: { payload, run: () => {} } } },
+      Array(1_000).fill(job),
+    );
+    expect(looked).toBeLessThan(20_000);
+    expect(answer).toHaveProperty('errors.0', { index: 0, field: 'payload.ids.0', message: 'Invalid input' });
+  });
+});
+
+describe('a list of as many as are taken', () => {
+  const two = atMost(2, z.array(z.string()));
+  it('is parsed', () => {
+    expect(two.parse(['a', 'b'])).toEqual(['a', 'b']);
+    expect(two.safeParse(['a', 1]).error?.issues).toMatchObject([{ path: [1] }]);
+    expect(two.safeParse(['a', 'b', 'c']).error?.issues).toMatchObject([
+      { message: 'has 3 entries; at most 2' },
+    ]);
+  });
+
+  it('may be left out where the field may', () => {
+    expect(z.strictObject({ list: two.optional() }).parse({})).toEqual({});
+    expect(z.strictObject({ list: two }).safeParse({}).success).toBe(false);
+  });
+});

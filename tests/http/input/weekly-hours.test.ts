@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import { weeklyHours } from '../../../lib/http/input/weekly-hours';
+
+/** The first complaint, as `path: message`; null where there is none. */
+function complaint(hours: unknown): string | null {
+  const issue = weeklyHours.safeParse(hours).error?.issues[0];
+  return issue ? `${issue.path.join('.')}: ${issue.message}` : null;
+}
+
+describe('weeklyHours', () => {
+  it.each<[what: string, hours: object]>([
+    ['one span', { mon: ['09:00-17:00'] }],
+    [
+      'every day',
+      Object.fromEntries(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'].map((d) => [d, ['00:00-24:00']])),
+    ],
+    ['a break at noon', { tue: ['09:00-12:00', '13:00-24:00'] }],
+    ['spans that touch', { wed: ['09:00-12:00', '12:00-13:00'] }],
+    ['spans in any order', { thu: ['13:00-17:00', '09:00-12:00'] }],
+    ['a single minute', { fri: ['23:59-24:00'] }],
+    ['a day that is said to be closed', { sat: [], sun: ['10:00-11:00'] }],
+  ])('takes %s', (_what, hours) => {
+    expect(complaint(hours)).toBeNull();
+    expect(weeklyHours.parse(hours)).toEqual(hours);
+  });
+
+  const noSpan = 'is no span such as "09:00-17:00"; 24:00 is the latest end';
+  const backwards =
+    'ends before it begins, or as it begins; what goes past midnight is two spans, of two days';
+  it.each<[what: string, hours: unknown, expected: string]>([
+    ['a day that no week has', { monday: ['09:00-17:00'] }, ': Unrecognized key: "monday"'],
+    ['a day with a capital', { Mon: ['09:00-17:00'] }, ': Unrecognized key: "Mon"'],
+    ['a span past midnight', { mon: ['22:00-02:00'] }, `mon.0: ${backwards}`],
+    ['a span of no length', { mon: ['09:00-09:00'] }, `mon.0: ${backwards}`],
+    ['a span from 24:00', { mon: ['24:00-24:00'] }, `mon.0: ${noSpan}`],
+    ['an end after 24:00', { mon: ['09:00-24:01'] }, `mon.0: ${noSpan}`],
+    ['hour 25', { mon: ['09:00-25:00'] }, `mon.0: ${noSpan}`],
+    ['minute 60', { mon: ['09:60-10:00'] }, `mon.0: ${noSpan}`],
+    ['an hour of one digit', { mon: ['9:00-17:00'] }, `mon.0: ${noSpan}`],
+    ['seconds', { mon: ['09:00:00-17:00:00'] }, `mon.0: ${noSpan}`],
+    ['blanks', { mon: ['09:00 - 17:00'] }, `mon.0: ${noSpan}`],
+    ['a line break at the end', { mon: ['09:00-17:00\n'] }, `mon.0: ${noSpan}`],
+    ['an empty text', { mon: [''] }, `mon.0: ${noSpan}`],
+    ['the second of two that is wrong', { mon: ['09:00-17:00', 'noon'] }, `mon.1: ${noSpan}`],
+    ['spans that overlap', { mon: ['09:00-12:00', '11:59-13:00'] }, 'mon: has spans that overlap'],
+    [
+      'spans that overlap, the later first',
+      { mon: ['11:00-13:00', '09:00-12:00'] },
+      'mon: has spans that overlap',
+    ],
+    ['the same span twice', { mon: ['09:00-12:00', '09:00-12:00'] }, 'mon: has spans that overlap'],
+    [
+      'a span within another',
+      { mon: ['09:00-17:00', '10:00-11:00', '16:00-18:00'] },
+      'mon: has spans that overlap',
+    ],
+    ['a day that is null', { mon: null }, 'mon: Invalid input: expected array, received null'],
+    ['a span that is no list', { mon: '09:00-17:00' }, 'mon: Invalid input: expected array, received string'],
+    [
+      'a week without any hour',
+      {},
+      ': is closed on every day; null is always open, and paused_until closes for a while',
+    ],
+    [
+      'a week of closed days',
+      { mon: [], tue: [] },
+      ': is closed on every day; null is always open, and paused_until closes for a while',
+    ],
+    ['a text', '09:00-17:00', ': Invalid input: expected object, received string'],
+    ['a list', ['09:00-17:00'], ': Invalid input: expected object, received array'],
+  ])('refuses %s', (_what, hours, expected) => {
+    expect(complaint(hours)).toBe(expected);
+  });
+});

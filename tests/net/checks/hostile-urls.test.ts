@@ -1,0 +1,369 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { httpCheck } from '../../../lib/net/checks/http-check';
+import type { CheckResult } from '../../../lib/net/checks/run-check';
+import { tcpCheck } from '../../../lib/net/checks/tcp-check';
+import { tlsCheck } from '../../../lib/net/checks/tls-check';
+import { dnsResolver } from '../../../lib/net/dns-resolver';
+import { type AddressGuard, addressGuard } from '../../../lib/net/public-address';
+import { refusalOf } from '../../../lib/net/refusal-of';
+import { type DnsServer, startDnsServer } from '../../support/dns-server';
+import { sites } from '../../support/sites';
+
+const { serve, closeAll } = sites();
+afterEach(closeAll);
+
+const PUBLIC = ['8.8.8.8', '2606:4700::1111'];
+let dns: DnsServer;
+beforeAll(async () => {
+  dns = await startDnsServer({
+    'public.test': PUBLIC,
+    'loopback.test': ['127.0.0.1'],
+    'loopback6.test': ['::1'],
+    'any.test': ['0.0.0.0'],
+    'intranet.test': ['10.1.2.3'],
+    'carrier.test': ['100.64.0.1'],
+    'unique-local.test': ['fd00::1'],
+    'link-local.test': ['fe80::1'],
+    'mapped.test': ['::ffff:7f00:1'],
+    'nat64.test': ['64:ff9b::a9fe:a9fe'],
+    '6to4.test': ['2002:7f00:1::1'],
+    'mixed.test': ['8.8.8.8', '10.0.0.1'],
+    'mixed6.test': ['8.8.8.8', '::1'],
+    'alias.test': { cname: 'alias2.test' },
+    'alias2.test': { cname: 'intranet.test' },
+    'metadata.google.internal': ['169.254.169.254'],
+    'instance-data.ec2.internal': ['169.254.169.254'],
+    '127.0.0.1.nip.test': ['127.0.0.1'],
+    'xn--mnchen-3ya.test': ['192.168.1.1'],
+    // Public where it is taken in, and private for every look-up after that.
+    'rebound.test': { inTurn: [PUBLIC, ['127.0.0.1']] },
+    // May be connected to the first time, and not after that.
+    'once.test': { inTurn: [['127.0.0.1'], ['127.0.0.2']] },
+    'silent.test': 'silence',
+    'broken.test': 'fails',
+  });
+});
+afterAll(() => dns.close());
+
+const never = new AbortController().signal;
+const guardWith = (...allowed: string[]) =>
+  addressGuard(allowed, {
+    protocols: ['http:', 'https:', 'tcp:', 'tls:'],
+    resolve: dnsResolver([dns.address]),
+  });
+const refusal = (url: string, ...allowed: string[]) =>
+  refusalOf(url, guardWith(...allowed), AbortSignal.timeout(300));
+
+function check(url: string, guard: AddressGuard): Promise<CheckResult> {
+  const limits = { url, timeoutMs: 1_000, degradedMs: null, certificateDays: null };
+  if (url.startsWith('tcp:')) return tcpCheck(limits, { guard }, never);
+  if (url.startsWith('tls:')) return tlsCheck(limits, { guard }, never);
+  const http = { method: 'GET', headers: {}, expectedStatus: '200-299', maxRedirects: 5 };
+  return httpCheck({ ...limits, ...http, keywordPresent: null, keywordAbsent: null }, { guard }, never);
+}
+
+/** Each means a place that is no part of the public internet, in one way or another. */
+const hostile = [
+  // Addresses, as they are written and as they are hidden.
+  'http://127.0.0.1/',
+  'http://127.0.0.1:8080/admin',
+  'http://127.1/',
+  'http://2130706433/',
+  'http://0x7f000001/',
+  'http://0x7F.0x0.0x0.0x1/',
+  'http://0177.0.0.1/',
+  'http://017700000001/',
+  'http://127.0.0.1./',
+  'http://１２７.０.０.１/',
+  'http://127%2e0%2e0%2e1/',
+  'http://①②⑦.0.0.1/',
+  'http://0/',
+  'http://0.0.0.0:3000/',
+  'http://10.0.0.1/',
+  'http://172.16.0.1/',
+  'http://192.168.1.1/',
+  'http://100.64.0.1/',
+  'http://169.254.169.254/latest/meta-data/',
+  'http://0xA9FEA9FE/latest/meta-data/',
+  'http://2852039166/',
+  'http://168.63.129.16/',
+  'http://100.100.100.200/',
+  'http://255.255.255.255/',
+  'http://224.0.0.1/',
+  'https://192.0.0.192/',
+  // IPv6, and IPv4 within it.
+  'http://[::1]/',
+  'http://[::]/',
+  'http://[0000:0000:0000:0000:0000:0000:0000:0001]/',
+  'http://[::ffff:127.0.0.1]/',
+  'http://[::ffff:7f00:1]/',
+  'http://[::ffff:0:127.0.0.1]/',
+  'http://[::127.0.0.1]/',
+  'http://[64:ff9b::127.0.0.1]/',
+  'http://[64:ff9b::a9fe:a9fe]/',
+  'http://[64:ff9b:1::a9fe:a9fe]/',
+  'http://[2002:7f00:1::]/',
+  'http://[2002:a9fe:a9fe::1]/',
+  'http://[2001:0:7f00:1::1]/',
+  'http://[fe80::1]/',
+  'http://[fd00:ec2::254]/',
+  'http://[ff02::1]/',
+  'http://[2001:db8::1]/',
+  // Names of this machine.
+  'http://localhost/',
+  'http://localhost:3000/',
+  'http://LOCALHOST./',
+  'http://app.localhost/',
+  'http://%6c%6fcalhost/',
+  // Names that lead there.
+  'http://loopback.test/',
+  'http://LoopBack.Test./',
+  'http://loopback6.test/',
+  'http://any.test/',
+  'https://intranet.test/',
+  'http://carrier.test/',
+  'http://unique-local.test/',
+  'http://link-local.test/',
+  'http://mapped.test/',
+  'http://nat64.test/',
+  'http://6to4.test/',
+  'http://mixed.test/',
+  'http://mixed6.test/',
+  'http://alias.test/',
+  'http://metadata.google.internal/computeMetadata/v1/',
+  'http://metadata.google.internal./',
+  'http://instance-data.ec2.internal/',
+  'http://127.0.0.1.nip.test/',
+  'http://münchen.test/',
+  // Who the host is not.
+  'http://public.test@127.0.0.1/',
+  'http://127.0.0.1@public.test/',
+  'http://public.test:80@127.0.0.1:80/',
+  'http://public.test%00@127.0.0.1/',
+  'http://127.0.0.1#@public.test/',
+  'http://127.0.0.1?@public.test/',
+  'http://127.0.0.1\\@public.test/',
+  'http:127.0.0.1',
+  'http:///127.0.0.1/',
+  'http://\t127.0.0.1/',
+];
+
+/** Schemes whose hosts `URL` leaves as they are written. */
+const hostileSockets = [
+  'tcp://127.0.0.1:22',
+  'tcp://0x7f000001:22',
+  'tcp://2130706433:6379',
+  'tcp://0177.0.0.1:22',
+  'tcp://127.1:22',
+  'tcp://127.0.0.1.:22',
+  'tcp://１２７.０.０.１:22',
+  'tcp://127%2e0%2e0%2e1:22',
+  'tcp://[::1]:22',
+  'tcp://[::ffff:10.0.0.1]:22',
+  'tcp://LOCALHOST:22',
+  'tcp://%6cocalhost:22',
+  'tcp://intranet.test:5432',
+  'tcp://InTranet.Test.:5432',
+  'tcp://u:p@public.test:22',
+  'tls://10.0.0.1',
+  'tls://0xa.1:8443',
+  'tls://loopback.test',
+  'tls://mixed.test:443',
+];
+
+const noUrls = [
+  '',
+  'nonsense',
+  '//public.test/',
+  'http://',
+  'http://[fe80::1%25eth0]/',
+  'tcp://[fe80::1%eth0]:22',
+  'http://256.0.0.1/',
+  'http://0x100000000/',
+  'http://[::1',
+];
+
+const otherwiseNot: [url: string, why: RegExp][] = [
+  ['ftp://public.test/', /neither http nor https nor tcp nor tls/],
+  ['file:///etc/passwd', /neither/],
+  ['gopher://127.0.0.1:6379/_x', /neither/],
+  ['data:text/plain,x', /neither/],
+  ['javascript:alert(1)', /neither/],
+  ['unix:/run/docker.sock', /neither/],
+  ['http+unix://%2Frun%2Fdocker.sock/', /neither/],
+  ['tcp://public.test', /no port/],
+  ['tcp://public.test:0', /no port/],
+  ['tcp:public.test:80', /no valid host/],
+  ['tcp://:80', /valid/],
+  ['tcp://a b:80', /valid/],
+  ['tcp://a%2fb:80', /no valid host/],
+  ['tcp://public.test:80/path', /more than a host and a port/],
+  ['tls://public.test?x', /more than a host and a port/],
+  ['https://user@public.test/', /credentials/],
+  ['https://:password@public.test/', /credentials/],
+];
+
+describe('a monitor is not made of', () => {
+  it.each([...hostile, ...hostileSockets])('%s', async (url) => {
+    expect(await refusal(url)).toMatch(/no public address|credentials|valid/);
+  });
+  it.each(noUrls)('%j', async (url) => {
+    expect(await refusal(url)).toBe('it is no valid URL');
+  });
+  it.each(otherwiseNot)('%s', async (url, why) => {
+    expect(await refusal(url)).toMatch(why);
+  });
+});
+
+describe('a check connects to nobody for', () => {
+  it.each([...hostile, ...hostileSockets].filter((url) => URL.canParse(url)))('%s', async (url) => {
+    expect(await check(url, guardWith())).toMatchObject({
+      verdict: 'down',
+      address: null,
+      connectMs: null,
+      error: expect.stringMatching(/no public address|credentials|valid/),
+    });
+  });
+
+  const elsewhere = (url: string) =>
+    URL.canParse(url) && new URL(url, 'http://public.test/').href === new URL(url).href;
+  it.each(hostile.filter(elsewhere))('a redirect to %s', async (url) => {
+    // The bytes of UTF-8, as they would be sent.
+    const location = Buffer.from(url).toString('latin1');
+    const site = await serve((_request, response) => response.writeHead(302, { location }).end());
+    const found = await check(`http://loopback.test:${site.port}/`, guardWith(`loopback.test:${site.port}`));
+    expect(found).toMatchObject({
+      verdict: 'down',
+      redirects: 1,
+      address: null,
+      error: expect.stringMatching(/(no public address|credentials).* \(after 1 redirect\)$/),
+    });
+  });
+});
+
+describe('a monitor is made of', () => {
+  it.each([
+    'https://public.test/',
+    'http://public.test:8080/path?query=1#part',
+    'https://PUBLIC.test./',
+    'tcp://public.test:5432',
+    'tls://public.test',
+    'tls://public.test:8443/',
+    'http://8.8.8.8/',
+    'tcp://8.8.8.8:53',
+    'http://134744072/',
+    'http://172.15.255.255/',
+    'http://172.32.0.1/',
+    'http://[2606:4700::1111]/',
+    // A translator's, for an address that is public.
+    'http://[64:ff9b::8.8.8.8]/',
+  ])('%s', async (url) => {
+    expect(await refusal(url)).toBeNull();
+  });
+
+  it.each(['https://nowhere.test/', 'https://silent.test/', 'https://broken.test/', 'tcp://nowhere.test:1'])(
+    '%s, which does not resolve now: it is looked at again at each check',
+    async (url) => {
+      expect(await refusal(url)).toBeNull();
+    },
+  );
+
+  it.each([
+    ['127.0.0.1', 'http://127.0.0.1/'],
+    ['127.0.0.1:8080', 'http://127.0.0.1:8080/'],
+    ['127.0.0.1', 'http://0x7f.1/'],
+    ['127.0.0.1:22', 'tcp://127.1:22'],
+    ['::1', 'http://[::1]/'],
+    ['[::1]:22', 'tcp://[::1]:22'],
+    ['127.0.0.0/8', 'http://loopback.test/'],
+    ['127.0.0.0/8', 'http://localhost:3000/'],
+    ['localhost', 'http://localhost:3000/'],
+    ['Localhost.', 'tcp://localhost:22'],
+    ['10.0.0.0/8', 'tcp://intranet.test:5432'],
+    ['10.0.0.0/8', 'http://mixed.test/'],
+    ['fd00::/8', 'http://unique-local.test/'],
+    ['intranet.test', 'https://intranet.test/'],
+    ['intranet.test:443', 'tls://intranet.test'],
+    ['intranet.test', 'https://INTRANET.test./'],
+    ['münchen.test', 'http://münchen.test/'],
+  ])('with the exception %s: %s', async (exception, url) => {
+    expect(await refusal(url, exception)).toBeNull();
+  });
+
+  it.each([
+    ['127.0.0.1:8080', 'http://127.0.0.1:8081/'],
+    ['127.0.0.1:80', 'https://127.0.0.1/'],
+    ['127.0.0.1', 'http://loopback.test/'],
+    ['10.0.0.0/16', 'tcp://intranet.test:5432'],
+    ['10.0.0.0/8', 'http://mixed6.test/'],
+    ['fd00::/8', 'http://[fe80::1]/'],
+    ['intranet.test', 'http://alias.test/'],
+    ['localhost', 'http://127.0.0.1/'],
+    ['0.0.0.0/0', 'http://[::1]/'],
+  ])('with the exception %s no more than it says: not %s', async (exception, url) => {
+    expect(await refusal(url, exception)).toMatch(/no public address/);
+  });
+
+  it.each(['10.0.0.0/33', '10.0.0.0/x', '10.0.0.0/', '10.0.0.0/8/9', 'intranet.test/8', '', ':80', 'a b'])(
+    'nothing under the exception %j, which is none',
+    (exception) => {
+      expect(() => guardWith(exception)).toThrow();
+    },
+  );
+});
+
+describe('a name that changes what it leads to', () => {
+  it('after it was taken in is looked at again by the check', async () => {
+    const site = await serve((_request, response) => response.end());
+    const url = `http://rebound.test:${site.port}/`;
+    expect(await refusal(url)).toBeNull();
+    expect(await check(url, guardWith())).toMatchObject({
+      verdict: 'down',
+      error: 'rebound.test leads to 127.0.0.1, which is no public address',
+    });
+    expect(site.asked).toEqual([]);
+  });
+
+  it('between the look and the connection is connected to where it was looked at, and asked for once', async () => {
+    const site = await serve((_request, response) => response.end());
+    const guard = guardWith('127.0.0.1/32');
+    expect(await check(`http://once.test:${site.port}/`, guard)).toMatchObject({
+      verdict: 'up',
+      address: '127.0.0.1',
+    });
+    expect(dns.asked.filter((question) => question === 'A once.test')).toHaveLength(1);
+    // Any further look-up would have been refused.
+    expect(await check(`http://once.test:${site.port}/`, guard)).toMatchObject({
+      verdict: 'down',
+      error: 'once.test leads to 127.0.0.2, which is no public address',
+    });
+  });
+
+  it.each(['http', 'https', 'tcp', 'tls'])(
+    'is found out by the connection itself, whatever the look said: %s',
+    async (scheme) => {
+      const site = await serve((_request, response) => response.end());
+      // One that believes a name too early.
+      const addressesOf = async () => [{ address: '127.0.0.1', family: 4 }];
+      const guard = { ...guardWith(), addressesOf };
+      expect(await check(`${scheme}://public.test:${site.port}`, guard)).toMatchObject({
+        verdict: 'down',
+        error: '127.0.0.1 is no public address',
+        address: '127.0.0.1',
+        tlsMs: null,
+      });
+      expect(site.asked).toEqual([]);
+      expect(await site.openConnections()).toBe(0);
+    },
+  );
+});
+
+it('localhost, where it is allowed, is this machine, and no server is asked for it', async () => {
+  const site = await serve((_request, response) => response.end());
+  const before = dns.asked.length;
+  expect(await check(`http://localhost:${site.port}/`, guardWith('localhost'))).toMatchObject({
+    verdict: 'up',
+    address: '127.0.0.1',
+  });
+  expect(dns.asked.length).toBe(before);
+});

@@ -1,0 +1,90 @@
+import { lookup } from 'node:dns/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { dnsResolver } from '../../lib/net/dns-resolver';
+import { type DnsServer, type DnsZone, startDnsServer } from '../support/dns-server';
+
+const servers: DnsServer[] = [];
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.close();
+});
+
+async function resolverOver(zone: DnsZone, silentFor?: 'A' | 'AAAA', lateMs?: number) {
+  const server = await startDnsServer(zone, silentFor, lateMs);
+  servers.push(server);
+  return { resolve: dnsResolver([server.address]), asked: server.asked };
+}
+
+describe('a name', () => {
+  it('resolves to the addresses of both families, IPv4 first, asked side by side', async () => {
+    const { resolve, asked } = await resolverOver({
+      'site.test': ['2606:4700::1111', '192.0.2.1', '192.0.2.2'],
+    });
+    const found = await resolve('site.test');
+    expect(found.map(({ family }) => family)).toEqual([4, 4, 6]);
+    expect(found.map(({ address }) => address).sort()).toEqual(['192.0.2.1', '192.0.2.2', '2606:4700::1111']);
+    expect([...asked].sort()).toEqual(['A site.test', 'AAAA site.test']);
+  });
+
+  it('that stands for another resolves to its addresses', async () => {
+    const { resolve } = await resolverOver({
+      'www.test': { cname: 'cdn.test' },
+      'cdn.test': { cname: 'edge.test' },
+      'edge.test': ['192.0.2.1'],
+    });
+    expect(await resolve('www.test')).toEqual([{ address: '192.0.2.1', family: 4 }]);
+  });
+
+  it('with one family resolves to it', async () => {
+    const { resolve } = await resolverOver({ 'six.test': ['2606:4700::1111'], 'four.test': ['192.0.2.1'] });
+    expect(await resolve('six.test')).toEqual([{ address: '2606:4700::1111', family: 6 }]);
+    expect(await resolve('four.test')).toEqual([{ address: '192.0.2.1', family: 4 }]);
+  });
+
+  it('whose answer for IPv4 comes late is waited for, though there is one for IPv6', async () => {
+    const { resolve } = await resolverOver({ 'site.test': ['192.0.2.1', '2606:4700::1111'] }, undefined, 400);
+    expect((await resolve('site.test')).map(({ family }) => family)).toEqual([4, 6]);
+  });
+
+  it('whose servers never answer for IPv6 does not wait for that', async () => {
+    const { resolve } = await resolverOver({ 'site.test': ['192.0.2.1'] }, 'AAAA');
+    const startedAt = performance.now();
+    expect(await resolve('site.test')).toEqual([{ address: '192.0.2.1', family: 4 }]);
+    // Two tries of 2 s each are what waiting for it would take.
+    expect(performance.now() - startedAt).toBeLessThan(3_500);
+  });
+
+  it.each([
+    ['that does not exist', 'nowhere.test', 'ENOTFOUND'],
+    ['without addresses', 'empty.test', 'ENODATA'],
+    ['whose servers fail', 'broken.test', 'ESERVFAIL'],
+  ])('%s is refused with the reason', async (_what, name, code) => {
+    const { resolve } = await resolverOver({ 'empty.test': 'nothing', 'broken.test': 'fails' });
+    await expect(resolve(name)).rejects.toMatchObject({ code });
+  });
+});
+
+describe('names that never resolve', () => {
+  it('end with the signal, thirty at once, and hold none of the threads that others wait for', async () => {
+    const { resolve } = await resolverOver({ 'silent.test': 'silence' });
+    const ending = new AbortController();
+    let ended = 0;
+    const looking = Array.from({ length: 30 }, () =>
+      resolve('silent.test', ending.signal).finally(() => {
+        ended += 1;
+      }),
+    );
+    const all = Promise.allSettled(looking);
+    // Asks a thread of the pool.
+    await lookup('127.0.0.1');
+    await lookup('localhost');
+    expect(ended).toBe(0);
+    ending.abort();
+    for (const { status } of await all) expect(status).toBe('rejected');
+  });
+
+  it('are not asked for once the signal has fired', async () => {
+    const { resolve, asked } = await resolverOver({ 'site.test': ['192.0.2.1'] });
+    await expect(resolve('site.test', AbortSignal.abort(new Error('over')))).rejects.toThrow('over');
+    expect(asked).toEqual([]);
+  });
+});

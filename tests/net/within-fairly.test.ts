@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { httpCheck } from '../../lib/net/checks/http-check';
+import { addressGuard } from '../../lib/net/public-address';
+import { withinFairly } from '../../lib/net/within-fairly';
+import { sites } from '../support/sites';
+
+const { serve, closeAll } = sites();
+
+/** As another check's work does. */
+function keepBusy(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
+const waitFor = (signal: AbortSignal) =>
+  new Promise<number>((resolve) => {
+    const startedAt = performance.now();
+    signal.addEventListener('abort', () => resolve(performance.now() - startedAt));
+  });
+const never = new AbortController().signal;
+
+it('ends what waits at its time where the process has time', async () => {
+  const tookMs = await withinFairly(never, 200, waitFor);
+  expect(tookMs).toBeGreaterThan(190);
+});
+
+it('gives back the time that the process was busy', async () => {
+  const waited = withinFairly(never, 200, waitFor);
+  await sleep(1);
+  keepBusy(150);
+  expect(await waited).toBeGreaterThan(300);
+});
+
+it('gives back no more than twice its time', async () => {
+  const waited = withinFairly(never, 50, waitFor);
+  let hasEnded = false;
+  void waited.then(() => {
+    hasEnded = true;
+  });
+  // Never idle: without the limit each turn would give back its own time for ever. The bound is for that case.
+  const until = performance.now() + 10_000;
+  while (!hasEnded && performance.now() < until) {
+    keepBusy(20);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(hasEnded).toBe(true);
+});
+
+it('ends with the signal, and with the work', async () => {
+  const outer = new AbortController();
+  const waited = withinFairly(outer.signal, 60_000, waitFor);
+  outer.abort();
+  await waited;
+  expect(await withinFairly(never, 60_000, async () => 'done')).toBe('done');
+});
+
+it('a site that has answered in time is up, though the process had no time to read it', async () => {
+  const { host } = await serve((_request, response) => response.end('fine'));
+  const check = httpCheck(
+    {
+      url: `http://${host}/`,
+      method: 'GET',
+      headers: {},
+      expectedStatus: '200-299',
+      keywordPresent: null,
+      keywordAbsent: null,
+      timeoutMs: 150,
+      degradedMs: 100,
+      maxRedirects: 0,
+      certificateDays: null,
+    },
+    { guard: addressGuard(['127.0.0.0/8']) },
+    never,
+  );
+  await sleep(1);
+  keepBusy(300);
+  expect(await check).toMatchObject({ verdict: 'up', error: null });
+  await closeAll();
+});

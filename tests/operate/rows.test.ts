@@ -1,0 +1,328 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { POST } from '../../app/api/queues/[queue]/rows/[id]/resolve/route';
+import { GET as WHY } from '../../app/api/queues/[queue]/rows/[id]/why/route';
+import { GET as LIST } from '../../app/api/queues/[queue]/rows/route';
+import { rowRefusal } from '../../lib/http/row-refusal';
+import { explanationSchema } from '../../lib/store/explanation';
+import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row';
+import { apiRequest, cookie, openServedDatabase, stubSecrets, withKey } from '../support/api-server';
+import { conversations } from '../support/conversations';
+import { exchanges } from '../support/exchanges';
+import type { TestDatabase } from '../support/test-database';
+
+const WORDS = {
+  pending: 'todo',
+  running: 'doing',
+  done: 'finished',
+  dead: 'gave up',
+  unknown: 'unclear',
+  cancelled: 'dropped',
+};
+
+let database: TestDatabase;
+let by: ReturnType<typeof exchanges>;
+
+beforeAll(async () => {
+  database = await openServedDatabase({}, { own: true });
+});
+afterAll(() => database.close());
+
+/** A table of a person's own, with its own words and uuids for its keys, that was made a queue. */
+beforeEach(async () => {
+  stubSecrets();
+  await database.reset();
+  await database.sql('drop schema if exists app cascade');
+  await database.sql('create schema app');
+  await database.sql(
+    'create table app.trials (id uuid primary key default gen_random_uuid(), email text, next_at timestamptz)',
+  );
+  await database.sql(
+    `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-most-once', p_words => $1)`,
+    [WORDS],
+  );
+  by = exchanges(database);
+  by.setNow(new Date().toISOString());
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+function ask(queue: string, query: string, headers = withKey): Promise<Response> {
+  const request = apiRequest('GET', `/api/queues/${queue}/rows${query}`, headers);
+  return LIST(request, { params: Promise.resolve({ queue }) });
+}
+
+function why(queue: string, id: string, headers = withKey): Promise<Response> {
+  const request = apiRequest('GET', `/api/queues/${queue}/rows/x/why`, headers);
+  return WHY(request, { params: Promise.resolve({ queue, id }) });
+}
+
+function resolve(queue: string, id: string, body: unknown, headers = withKey): Promise<Response> {
+  const path = `/api/queues/${queue}/rows/x/resolve`;
+  const request = apiRequest('POST', path, headers, JSON.stringify(body));
+  return POST(request, { params: Promise.resolve({ queue, id }) });
+}
+
+async function told(response: Promise<Response>) {
+  const answer = await response;
+  return { http: answer.status, ...(await answer.json()) };
+}
+
+async function rows(query: string): Promise<ListedRow[]> {
+  const { http, rows } = await told(ask('trials', query));
+  expect(http).toBe(200);
+  return rows.map((row: unknown) => listedRowSchema.parse(row));
+}
+
+async function addTrial(email = 'bob@example.test'): Promise<string> {
+  const [{ id }] = await database.sql(
+    `insert into app.trials (email, next_at) values ($1, now() - interval '1 second') returning id`,
+    [email],
+  );
+  return id;
+}
+
+/** A trial whose attempt ended without anybody knowing how. */
+async function addUnclear(): Promise<string> {
+  const id = await addTrial();
+  const tick = by.tick({ queue: 'trials' });
+  const { claimId } = await tick.claim();
+  await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'no answer in time' }]);
+  await tick.close();
+  return id;
+}
+
+const statusOf = async (id: string) =>
+  (await database.sql('select status from app.trials where id = $1', [id]))[0].status;
+
+describe('GET /api/queues/:queue/rows', () => {
+  it('lists the rows of a person’s own queue, by its own word or by the state', async () => {
+    const id = await addTrial();
+    for (const status of ['todo', 'pending']) {
+      expect(await rows(`?status=${status}`)).toMatchObject([
+        { id, status: 'todo', attempts: 0, account: null, row: { email: 'bob@example.test' } },
+      ]);
+    }
+    for (const status of ['gave%20up', 'dead', 'finished', 'dropped', 'unclear', 'doing'])
+      expect(await rows(`?status=${status}`)).toEqual([]);
+  });
+
+  it('lists the unknown rows also of a queue that knows no provider to ask', async () => {
+    await database.sql(
+      `insert into punctual.jobs (name, status, attempts, finished_at, last_error) values ('nap', 'unknown', 1, now(), 'gone')`,
+    );
+    const { http, rows } = await told(ask('jobs', '?status=unknown'));
+    expect([http, rows]).toMatchObject([200, [{ status: 'unknown', reconcile: null, row: { name: 'nap' } }]]);
+  });
+
+  it('lists as many as are asked for', async () => {
+    for (let n = 0; n < 3; n++) await addTrial();
+    expect(await rows('?status=todo&limit=2')).toHaveLength(2);
+    expect(await told(ask('trials', '?status=todo&limit=201'))).toMatchObject({
+      http: 400,
+      error: { kind: 'invalid', errors: [{ field: 'limit' }] },
+    });
+  });
+
+  it('refuses the cursor of another state’s list, or of another queue’s, and says what to send', async () => {
+    for (let n = 0; n < 3; n++) await addTrial();
+    const { next } = await told(ask('trials', '?status=todo&limit=2'));
+    expect(await rows(`?status=todo&limit=2&cursor=${next}`)).toHaveLength(1);
+    for (const [queue, status] of [
+      ['trials', 'finished'],
+      ['trials', 'doing'],
+      ['dm_queue', 'pending'],
+    ] as const)
+      expect(await told(ask(queue, `?status=${status}&cursor=${next}`))).toMatchObject({
+        http: 400,
+        error: {
+          errors: [{ field: 'cursor', message: expect.stringContaining('with the same filters') }],
+        },
+      });
+    const [list] = JSON.parse(Buffer.from(next, 'base64url').toString());
+    const madeUp = Buffer.from(JSON.stringify([list, 'x', 'y'])).toString('base64url');
+    expect(await told(ask('trials', `?status=todo&cursor=${madeUp}`))).toMatchObject({ http: 400 });
+  });
+
+  it.each([
+    ['', 'no status is named'],
+    ['?status=', 'no status is named'],
+    ['?status=sent', 'there is no status "sent"'],
+    ['?status=Todo', 'there is no status "Todo"'],
+  ])('answers 400 to %j: %s, and names the words', async (query, what) => {
+    const { http, error } = await told(ask('trials', query));
+    expect([http, error.kind, error.errors[0].field]).toEqual([400, 'invalid', 'status']);
+    expect(error.errors[0].message).toContain(what);
+    for (const word of Object.values(WORDS)) expect(error.errors[0].message).toContain(word);
+  });
+
+  it.each(['gone', 'Trials', '', 'app.trials', 'trials;', '__proto__'])(
+    'answers 404 to the queue %j',
+    async (queue) => {
+      const { http, error } = await told(ask(queue, '?status=pending'));
+      expect([http, error.kind]).toEqual([404, 'not_found']);
+      expect(error.message).toContain(`"${queue}"`);
+    },
+  );
+});
+
+describe('GET /api/queues/:queue/rows/:id/why', () => {
+  it('says where a row of a person’s own queue stands, in its own words', async () => {
+    const id = await addTrial();
+    const { http, ...answer } = await told(why('trials', id));
+    expect(http).toBe(200);
+    expect(explanationSchema.parse(answer)).toMatchObject({
+      queue: 'trials',
+      id,
+      status: 'todo',
+      state: 'pending',
+      attempts: 0,
+      waits: [{ kind: 'tick' }],
+    });
+  });
+
+  it('answers 404 where there is no such row, and to what is no id of this queue', async () => {
+    for (const id of [crypto.randomUUID(), '1', 'x', '', ' ', 'a/b', '%00', 'x'.repeat(101)]) {
+      const { http, error } = await told(why('trials', id));
+      expect([http, error.kind]).toEqual([404, 'not_found']);
+      expect(error.message).toContain(id);
+    }
+    for (const id of [crypto.randomUUID(), '0x1', '1_0', '1e3', '+1', '99999999999999999999'])
+      expect(await told(why('dm_queue', id))).toMatchObject({ http: 404 });
+    expect(await told(why('gone', '1'))).toMatchObject({ http: 404, error: { kind: 'not_found' } });
+  });
+});
+
+describe('POST /api/queues/:queue/rows/:id/resolve', () => {
+  it.each([
+    ['finished', 'finished'],
+    ['done', 'finished'],
+    ['todo', 'todo'],
+    ['gave up', 'gave up'],
+    ['dead', 'gave up'],
+    ['dropped', 'dropped'],
+  ])('takes “%s” for a row of which nobody knows, which is %s then', async (decision, word) => {
+    const id = await addUnclear();
+    expect(await told(resolve('trials', id, { decision, attempt: 1 }))).toEqual({
+      http: 200,
+      id,
+      status: word,
+    });
+    expect(await statusOf(id)).toBe(word);
+  });
+
+  it('takes back a row that has not begun', async () => {
+    const id = await addTrial();
+    expect(await told(resolve('trials', id, { decision: 'cancelled' }))).toEqual({
+      http: 200,
+      id,
+      status: 'dropped',
+    });
+  });
+
+  it('answers 409 with what the row is, where there is nothing to decide', async () => {
+    const id = await addTrial();
+    expect(await told(resolve('trials', id, { decision: 'finished' }))).toMatchObject({
+      http: 409,
+      error: { kind: 'conflict', message: expect.stringContaining('todo') },
+    });
+    const other = await addUnclear();
+    expect(await told(resolve('trials', other, { decision: 'finished', attempt: 2 }))).toMatchObject({
+      http: 409,
+    });
+    expect(await statusOf(other)).toBe('unclear');
+  });
+
+  it('says with its 409 how a row that was given up is done again', async () => {
+    const id = await addUnclear();
+    await resolve('trials', id, { decision: 'gave up' });
+    const { http, error } = await told(resolve('trials', id, { decision: 'todo' }));
+    expect([http, error.kind]).toEqual([409, 'conflict']);
+    const [, statement] =
+      /^the row is gave up \(To do it again, run: (update .+)\)$/.exec(error.message) ?? [];
+    await database.sql(statement ?? 'none is named');
+    by.setNow(new Date().toISOString());
+    expect((await by.tick({ queue: 'trials' }).claim()).rows).toMatchObject([{ id, attempt: 1 }]);
+  });
+
+  it('names the enrolment that sends a failed message of a sequence again', async () => {
+    const talk = conversations(database, by);
+    const account = await by.addAccount();
+    const [enrolment = ''] = await talk.enrol(await talk.addSequence([{ body: 'Hi' }]), [
+      { account_id: account, recipient: 'ann' },
+    ]);
+    await talk.advance();
+    await talk.send('dead');
+    const [{ id }] = await database.sql(`select id from punctual.dm_queue where status = 'failed'`);
+    for (const [queue, row] of [
+      ['dm_queue', String(id)],
+      ['enrolments', enrolment],
+    ] as const)
+      expect((await told(resolve(queue, row, { decision: 'pending' }))).error.message).toContain(
+        `POST /api/enrolments/${enrolment}/resume`,
+      );
+  });
+
+  it.each<[what: string, body: unknown, field: string]>([
+    ['no decision', {}, 'decision'],
+    ['an attempt that no row can have', { decision: 'finished', attempt: 2_147_483_648 }, 'attempt'],
+    ['a word of another queue’s', { decision: 'sent' }, 'decision'],
+    ['the word for what it is', { decision: 'unclear' }, 'decision'],
+    ['an unknown field', { decision: 'finished', by: 'eve' }, 'by'],
+    ['a note that cannot be kept', { decision: 'finished', note: '\0' }, 'note'],
+  ])('refuses %s, by field', async (_what, body, field) => {
+    const id = await addUnclear();
+    expect(await told(resolve('trials', id, body))).toMatchObject({
+      http: 422,
+      error: { kind: 'invalid', errors: [{ field }] },
+    });
+    expect(await statusOf(id)).toBe('unclear');
+  });
+
+  it('answers 404 where there is no such row or queue', async () => {
+    for (const [queue, id] of [
+      ['trials', crypto.randomUUID()],
+      ['trials', '1'],
+      ['dm_queue', 'x'],
+      ['gone', '1'],
+      ['Gone!', '1'],
+    ] as const)
+      expect(await told(resolve(queue, id, { decision: 'done' }))).toMatchObject({ http: 404 });
+  });
+});
+
+describe('rowRefusal', () => {
+  it('goes by the code, since the error may be of another bundle’s class', () => {
+    const error = (code: string) => Object.assign(new Error('said no'), { code });
+    expect(rowRefusal(error('PT404'), 'id')).toEqual({ missing: 'said no' });
+    expect(rowRefusal(error('PT409'), 'id')).toEqual({ conflict: 'said no' });
+    expect(rowRefusal(error('22023'), 'id')).toEqual({ errors: [{ field: 'id', message: 'said no' }] });
+    expect(() => rowRefusal(error('57014'), 'id')).toThrow('said no');
+  });
+});
+
+describe('who may', () => {
+  it('look, is who has the key or the cookie, and who reaches an open dashboard in development', async () => {
+    const id = await addTrial();
+    const looks = async (headers: Record<string, string>) => [
+      (await ask('trials', '?status=todo', headers)).status,
+      (await why('trials', id, headers)).status,
+    ];
+    expect(await looks(withKey)).toEqual([200, 200]);
+    expect(await looks(cookie())).toEqual([200, 200]);
+    expect(await looks({ authorization: 'Bearer guess' })).toEqual([401, 401]);
+    vi.stubEnv('DASHBOARD_PASSWORD', '');
+    expect(await looks({})).toEqual([200, 200]);
+    vi.stubEnv('NODE_ENV', 'production');
+    expect(await looks({})).toEqual([401, 401]);
+  });
+
+  it('decide, is who has the key, or the cookie on a page of ours', async () => {
+    const id = await addUnclear();
+    const decides = async (headers: Record<string, string>) =>
+      (await resolve('trials', id, { decision: 'finished' }, headers)).status;
+    expect(await decides({})).toBe(401);
+    expect(await decides({ ...cookie(), origin: 'http://evil.test' })).toBe(403);
+    expect(await decides({ ...cookie(), origin: 'http://app.test' })).toBe(200);
+  });
+});

@@ -1,0 +1,202 @@
+import { createHmac } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { isSignedByMeta, readWhatsappWebhook } from '../../../lib/providers/whatsapp/whatsapp-webhook';
+
+const change = (value: object, field = 'messages') => ({
+  field,
+  value: { messaging_product: 'whatsapp', metadata: { phone_number_id: '1001' }, ...value },
+});
+const webhook = (...changes: unknown[]) => ({
+  object: 'whatsapp_business_account',
+  entry: [{ id: 'waba', changes }],
+});
+const status = (more: object = {}) => ({
+  id: 'wamid.1',
+  status: 'sent',
+  timestamp: '1795341600',
+  recipient_id: '4915100000001',
+  biz_opaque_callback_data: 'dm_queue/7/0f8e',
+  ...more,
+});
+
+describe('the signature', () => {
+  const secret = 'app-secret';
+  const body = Buffer.from('{"entry":[],"name":"J\\u00fcrgen"}');
+  const sign = (bytes: Buffer, key = secret) =>
+    `sha256=${createHmac('sha256', key).update(bytes).digest('hex')}`;
+
+  it('is that of the bytes as they came', () => {
+    expect(isSignedByMeta(body, sign(body), secret)).toBe(true);
+    expect(isSignedByMeta(body, sign(body).toUpperCase().replace('SHA', 'sha'), secret)).toBe(true);
+    const sameJson = Buffer.from(JSON.stringify(JSON.parse(body.toString())));
+    expect(isSignedByMeta(sameJson, sign(body), secret)).toBe(false);
+  });
+
+  it.each([
+    ['of another secret', sign(body, 'guess')],
+    ['that is missing', null],
+    ['that is empty', ''],
+    ['without its scheme', sign(body).slice('sha256='.length)],
+    ['of the older scheme', sign(body).replace('sha256', 'sha1')],
+    ['that is cut', sign(body).slice(0, -1)],
+    ['with more behind it', `${sign(body)}00`],
+    ['that is no hexadecimal', `sha256=${'z'.repeat(64)}`],
+  ])('%s is refused', (_, signature) => {
+    expect(isSignedByMeta(body, signature, secret)).toBe(false);
+  });
+});
+
+describe('a webhook of WhatsApp', () => {
+  it('tells how messages of ours fared', () => {
+    const statuses = ['sent', 'delivered', 'read'].map((word) => status({ status: word }));
+    const { receipts, ignored } = readWhatsappWebhook(webhook(change({ statuses })));
+    expect(ignored).toBe(0);
+    expect(receipts.map((receipt) => receipt.status)).toEqual(['sent', 'delivered', 'read']);
+    expect(receipts[0]).toEqual({
+      kind: 'status',
+      status: 'sent',
+      message_id: 'wamid.1',
+      reference: 'dm_queue/7/0f8e',
+      provider_account_id: '1001',
+      recipient: '4915100000001',
+      said_at: '2026-11-22T10:00:00.000Z',
+      error: undefined,
+    });
+  });
+
+  it('tells why one failed', () => {
+    const errors = [
+      { code: 131026, title: 'Message undeliverable', error_data: { details: 'No WhatsApp there.' } },
+      { code: 131049 },
+    ];
+    const { receipts } = readWhatsappWebhook(
+      webhook(change({ statuses: [status({ status: 'failed', errors })] })),
+    );
+    expect(receipts).toMatchObject([
+      { status: 'failed', error: '131026 Message undeliverable: No WhatsApp there.; 131049' },
+    ]);
+  });
+
+  it('tells of messages that were received', () => {
+    const messages = [
+      {
+        id: 'wamid.2',
+        from: '4915100000001',
+        timestamp: '1795341600',
+        type: 'text',
+        text: { body: 'Yes 👋' },
+      },
+      { id: 'wamid.3', from_user_id: 'DE.123', timestamp: '1795341601', type: 'image', image: { id: '1' } },
+    ];
+    expect(readWhatsappWebhook(webhook(change({ messages })))).toMatchObject({
+      ignored: 0,
+      receipts: [
+        {
+          kind: 'message',
+          status: 'received',
+          message_id: 'wamid.2',
+          recipient: '4915100000001',
+          body: 'Yes 👋',
+        },
+        { kind: 'message', status: 'received', message_id: 'wamid.3', recipient: 'DE.123', body: undefined },
+      ],
+    });
+  });
+
+  it('takes neither a system message nor one in a group for a reply', () => {
+    const messages = [
+      {
+        id: 'wamid.2',
+        from: '4915100000001',
+        timestamp: '1795341600',
+        type: 'system',
+        system: {
+          body: 'User A changed from 4915100000001 to 4915100000002',
+          wa_id: '4915100000002',
+          type: 'user_changed_number',
+        },
+      },
+      { id: 'wamid.4', from: '4915100000001', group_id: 'g1', type: 'text', text: { body: 'Hello all' } },
+      { id: 'wamid.3', from: '4915100000001', type: 'text', text: { body: 'Yes' } },
+    ];
+    expect(readWhatsappWebhook(webhook(change({ messages })))).toMatchObject({
+      ignored: 2,
+      receipts: [{ message_id: 'wamid.3', body: 'Yes' }],
+    });
+  });
+
+  it('tells number and user id together where both are there, and the one that is there else', () => {
+    const user_id = 'DE.123';
+    const number = '4915100000001';
+    const statuses = [
+      status({ recipient_user_id: user_id }),
+      status({ recipient_user_id: user_id, recipient_id: undefined }),
+      status({ recipient_user_id: 7 }),
+    ];
+    const messages = [
+      { id: 'wamid.2', from: number, from_user_id: user_id },
+      { id: 'wamid.3', from_user_id: user_id },
+    ];
+    const { receipts } = readWhatsappWebhook(webhook(change({ statuses, messages })));
+    expect(receipts.map(({ recipient, user_id }) => [recipient, user_id])).toEqual([
+      [number, user_id],
+      [user_id, user_id],
+      [number, undefined],
+      [number, user_id],
+      [user_id, user_id],
+    ]);
+  });
+
+  it('loses none of its good entries to the junk among them', () => {
+    const statuses = [
+      status(),
+      null,
+      'junk',
+      status({ id: '' }),
+      status({ id: 'x'.repeat(300) }),
+      status({ status: 'played' }),
+      status({ id: 'wamid.9' }),
+    ];
+    const body = {
+      entry: [
+        null,
+        { id: 'no changes' },
+        {
+          changes: [
+            'junk',
+            change({ event: 'FLAGGED' }, 'phone_number_quality_update'),
+            change({ statuses: 'junk' }),
+            change({ statuses, messages: [{ from: '49' }, { id: 'wamid.4' }] }),
+          ],
+        },
+      ],
+    };
+    const { receipts, ignored } = readWhatsappWebhook(body);
+    expect(receipts.map((receipt) => receipt.message_id)).toEqual(['wamid.1', 'wamid.9', 'wamid.4']);
+    expect(ignored).toBe(2 + 3 + 5 + 1);
+  });
+
+  it.each([[null], [[]], ['text'], [7], [{}], [{ entry: 'junk' }], [{ entry: {} }]])(
+    'that is %j is ignored',
+    (body) => {
+      expect(readWhatsappWebhook(body)).toEqual({ receipts: [], ignored: 1 });
+    },
+  );
+
+  it('is taken without what is not needed', () => {
+    const bare = { id: 'wamid.5', status: 'delivered', timestamp: 'soon', recipient_id: 7, errors: 'none' };
+    const odd = { field: 'messages', value: { metadata: 'none', statuses: [bare] } };
+    expect(readWhatsappWebhook(webhook(odd)).receipts).toEqual([
+      { kind: 'status', status: 'delivered', message_id: 'wamid.5' },
+    ]);
+  });
+
+  it.each(['-1', '0', '', '99999999999999999', 'Infinity', null])(
+    'has no instant where the timestamp is %j',
+    (timestamp) => {
+      const { receipts } = readWhatsappWebhook(webhook(change({ statuses: [status({ timestamp })] })));
+      expect(receipts).toHaveLength(1);
+      expect(receipts[0]?.said_at).toBeUndefined();
+    },
+  );
+});

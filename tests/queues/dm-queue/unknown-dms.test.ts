@@ -1,0 +1,287 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { POST } from '../../../app/api/dms/[id]/resolve/route';
+import { GET } from '../../../app/api/dms/route';
+import { signSession } from '../../../lib/http/auth/session';
+import { type Container, makeContainer } from '../../../lib/services/container';
+import { serverEnv } from '../../../lib/services/env';
+import { type ListedRow, listedRowSchema } from '../../../lib/store/listed-row';
+import { queueStore } from '../../../lib/store/queue-store';
+import { exchanges } from '../../support/exchanges';
+import { openTestDatabase, type TestDatabase } from '../../support/test-database';
+
+const API_KEY = 'api-key-of-this-server';
+const PASSWORD = 'password-of-the-dashboard';
+
+const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+let database: TestDatabase;
+let by: ReturnType<typeof exchanges>;
+let account: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  const made = await makeContainer(
+    serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
+  );
+  const ports = { ...made.ports, store: queueStore(database.rpc) };
+  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+});
+afterAll(async () => {
+  shared.punctual = undefined;
+  await database.close();
+});
+beforeEach(async () => {
+  vi.stubEnv('API_KEY', API_KEY);
+  vi.stubEnv('DASHBOARD_PASSWORD', PASSWORD);
+  await database.reset();
+  await database.sql('delete from punctual.history');
+  by = exchanges(database);
+  by.setNow(new Date().toISOString());
+  account = await by.addAccount({ name: 'Ann' });
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+const withKey: Record<string, string> = { authorization: `Bearer ${API_KEY}` };
+const cookie = () => `punctual_session=${signSession(PASSWORD, Date.now())}`;
+
+function list(query: string, headers: Record<string, string> = withKey): Promise<Response> {
+  return GET(new Request(`http://app.test/api/dms${query}`, { headers }));
+}
+
+async function rows(query: string): Promise<ListedRow[]> {
+  const response = await list(query);
+  const answer = await response.json();
+  expect(answer.error).toBeUndefined();
+  return answer.rows.map((row: unknown) => listedRowSchema.parse(row));
+}
+
+function resolve(id: string, body: unknown, headers: Record<string, string> = withKey): Promise<Response> {
+  const request = new Request(`http://app.test/api/dms/${encodeURIComponent(id)}/resolve`, {
+    method: 'POST',
+    headers: { host: 'app.test', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+  return POST(request, { params: Promise.resolve({ id }) });
+}
+
+async function refusal(response: Promise<Response>): Promise<[status: number, kind: string]> {
+  const { status, ...rest } = await response.then(async (r) => ({ status: r.status, ...(await r.json()) }));
+  return [status, rest.error?.kind];
+}
+
+/** A message whose attempt ended without anybody knowing how. */
+async function addUnknown(changes: object = {}): Promise<string> {
+  const id = await by.addDm(account, { ...changes });
+  const tick = by.tick();
+  const { claimId } = await tick.claim();
+  await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'no answer in time' }]);
+  await tick.close();
+  by.pass(1);
+  return id;
+}
+
+const history = () => database.sql('select event, text from punctual.history order by id');
+
+describe('GET /api/dms', () => {
+  it('lists unknown messages with all there is to know, those first that wait for a person', async () => {
+    const body = `${'long '.repeat(1_500)}👋\n`;
+    const first = await addUnknown({ body, recipient: 'bob', chat_id: null });
+    const second = await addUnknown();
+    await database.sql(
+      `update punctual.dm_queue set reconcile_at = null,
+         reconcile = reconcile || '{"looks": 3, "looked_at": "2026-03-02T12:00:00+00:00", "found": "nothing", "waits_for_operator": true}'
+        where id = $1`,
+      [second],
+    );
+    const [waiting, asked] = await rows('?status=unknown');
+    expect(waiting).toMatchObject({
+      id: second,
+      status: 'unknown',
+      attempts: 1,
+      last_error: 'no answer in time',
+      account: { id: account, name: 'Ann' },
+      reconcile: { looks: 3, next_look_at: null, found: 'nothing', waits_for_operator: true },
+    });
+    expect(asked).toMatchObject({
+      id: first,
+      reconcile: { looks: 0, looked_at: null, next_look_at: expect.any(String), waits_for_operator: false },
+      row: { body, recipient: 'bob', channel: 'linkedin', account_id: account },
+    });
+  });
+
+  it('lists messages of every status, by the queue’s own words', async () => {
+    await addUnknown();
+    for (const status of ['pending', 'sent', 'failed', 'cancelled']) await by.addDm(account, { status });
+    await by.addDm(account, { status: 'sending', lease_expires_at: by.at(60) });
+    for (const status of ['pending', 'sending', 'sent', 'failed', 'unknown', 'cancelled'])
+      expect((await rows(`?status=${status}`)).map((row) => row.status)).toEqual([status]);
+  });
+
+  it('lists 50, or as many as are asked for', async () => {
+    for (let n = 0; n < 52; n++) await by.addDm(account);
+    expect(await rows('?status=pending')).toHaveLength(50);
+    expect(await rows('?status=pending&limit=2')).toHaveLength(2);
+    expect(await rows('?status=pending&limit=200')).toHaveLength(52);
+    expect(await rows('?status=unknown')).toEqual([]);
+  });
+
+  it.each(['', '?status=', '?status=gone', '?status=Unknown', '?status=%00', '?limit=3'])(
+    'answers 400 to %j',
+    async (query) => {
+      const response = await list(query);
+      expect(response.status).toBe(400);
+      const { error } = await response.json();
+      expect(error.errors[0].field).toBe('status');
+      expect(error.errors[0].message).toMatch(/\w/);
+    },
+  );
+
+  it('names the words to who gives none, or one that there is not', async () => {
+    for (const query of ['', '?status=gone']) {
+      const { error } = await (await list(query)).json();
+      expect(error.errors[0].message).toMatch(/pending, sending, sent, failed, unknown, cancelled/);
+    }
+  });
+
+  it.each(['0', '201', '-1', '1.5', 'all', '', '1e1', '0x10'])(
+    'answers 400 to a limit of %j',
+    async (limit) => {
+      const response = await list(`?status=unknown&limit=${limit}`);
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({ error: { errors: [{ field: 'limit' }] } });
+    },
+  );
+
+  it('is for who has the key or the cookie, and for an open dashboard in development', async () => {
+    expect((await list('?status=unknown', {})).status).toBe(401);
+    expect((await list('?status=unknown', { authorization: 'Bearer guess' })).status).toBe(401);
+    expect((await list('?status=unknown', { cookie: cookie() })).status).toBe(200);
+    vi.stubEnv('DASHBOARD_PASSWORD', '');
+    expect((await list('?status=unknown', {})).status).toBe(200);
+    vi.stubEnv('NODE_ENV', 'production');
+    expect((await list('?status=unknown', {})).status).toBe(401);
+  });
+});
+
+describe('POST /api/dms/:id/resolve', () => {
+  it.each(['sent', 'pending', 'failed', 'cancelled'])('makes an unknown message %s', async (decision) => {
+    const id = await addUnknown();
+    const response = await resolve(id, { decision });
+    expect(await response.json()).toEqual({ id, status: decision });
+    expect(response.status).toBe(200);
+    expect(await by.dm(id)).toMatchObject({ status: decision });
+  });
+
+  it('sends a message again that was decided to be pending', async () => {
+    const id = await addUnknown();
+    await resolve(id, { decision: 'pending' });
+    const { rows: claimed } = await by.tick().claim();
+    expect(claimed.map((row) => row.id)).toEqual([id]);
+  });
+
+  it('keeps the note, and by which door the decision came', async () => {
+    const [one, two] = [await addUnknown(), await addUnknown()];
+    await database.sql('delete from punctual.history');
+    await resolve(one, { decision: 'failed', note: 'Bob “never” got it 🤷' });
+    await resolve(two, { decision: 'sent' }, { cookie: cookie(), origin: 'http://app.test' });
+    const [first, second] = await history();
+    expect(first.text).toMatch(/api.*Bob “never” got it 🤷/);
+    expect(second.text).toMatch(/dashboard/);
+    expect(await by.dm(one)).toMatchObject({ last_error: 'Bob “never” got it 🤷' });
+  });
+
+  it('takes back a message that has not begun', async () => {
+    const id = await by.addDm(account);
+    expect((await resolve(id, { decision: 'cancelled' })).status).toBe(200);
+    expect(await by.dm(id)).toMatchObject({ status: 'cancelled' });
+  });
+
+  it('answers 409 with what the message is, where there is nothing to decide', async () => {
+    for (const [status, state] of [
+      ['pending', /pending/],
+      ['sent', /sent|done/],
+      ['failed', /failed|dead/],
+    ] as const) {
+      const id = await by.addDm(account, { status });
+      const response = await resolve(id, { decision: 'sent' });
+      expect(response.status).toBe(409);
+      const { error } = await response.json();
+      expect(error).toMatchObject({ kind: 'conflict', message: expect.stringMatching(state) });
+      expect(await by.dm(id)).toMatchObject({ status });
+    }
+  });
+
+  it('lets the first of two decisions at once prevail, and tells the second so', async () => {
+    const id = await addUnknown();
+    const [one, two] = await Promise.all([
+      resolve(id, { decision: 'sent' }),
+      resolve(id, { decision: 'pending' }),
+    ]);
+    expect([one.status, two.status].sort()).toEqual([200, 409]);
+    const { status } = await (one.status === 200 ? one : two).json();
+    expect(await by.dm(id)).toMatchObject({ status });
+    expect(await refusal(resolve(id, { decision: 'failed' }))).toEqual([409, 'conflict']);
+  });
+
+  it('answers 404 where there is no such message, and to what is no id', async () => {
+    expect(await refusal(resolve('999', { decision: 'sent' }))).toEqual([404, 'not_found']);
+    for (const id of ['x', '-1', '1.5', '9223372036854775808', ''])
+      expect(await refusal(resolve(id, { decision: 'sent' }))).toEqual([404, 'not_found']);
+  });
+
+  it.each<[what: string, body: unknown, field: string]>([
+    ['no decision', {}, 'decision'],
+    ['a word that the queue does not have', { decision: 'published' }, 'decision'],
+    ['NUL in the decision', { decision: 'sent\0' }, 'decision'],
+    ['a decision for what it is', { decision: 'unknown' }, 'decision'],
+    ['a decision that is null', { decision: null }, 'decision'],
+    ['a note that is no text', { decision: 'sent', note: 7 }, 'note'],
+    ['a note of 1,001 characters', { decision: 'sent', note: 'x'.repeat(1_001) }, 'note'],
+    ['NUL in the note', { decision: 'sent', note: '\0' }, 'note'],
+    ['half an emoji in the note', { decision: 'sent', note: '\ud83d' }, 'note'],
+    ['an unknown field', { decision: 'sent', by: 'eve' }, 'by'],
+    ['a text', '"sent"', ''],
+    ['a list', [], ''],
+  ])('refuses %s, by field', async (_what, body, field) => {
+    const id = await addUnknown();
+    const response = await resolve(id, body);
+    expect(response.status).toBe(422);
+    const { error } = await response.json();
+    expect(error).toMatchObject({ kind: 'invalid', errors: [{ field }] });
+    expect(await by.dm(id)).toMatchObject({ status: 'unknown' });
+  });
+
+  it('answers 400 to what is no JSON', async () => {
+    expect(await refusal(resolve(await addUnknown(), '{'))).toEqual([400, 'invalid_json']);
+  });
+});
+
+describe('who may decide', () => {
+  it('is nobody without the key or the cookie, also where the dashboard is open', async () => {
+    const id = await addUnknown();
+    const guesses: Record<string, string>[] = [
+      {},
+      { authorization: 'Bearer guess' },
+      { cookie: 'punctual_session=x', origin: 'http://app.test' },
+    ];
+    for (const headers of guesses)
+      expect(await refusal(resolve(id, { decision: 'sent' }, headers))).toEqual([401, 'unauthorised']);
+    vi.stubEnv('DASHBOARD_PASSWORD', '');
+    expect(await refusal(resolve(id, { decision: 'sent' }, { origin: 'http://app.test' }))).toEqual([
+      401,
+      'unauthorised',
+    ]);
+    expect(await by.dm(id)).toMatchObject({ status: 'unknown' });
+  });
+
+  it.each<Record<string, string>>([{}, { origin: 'http://evil.test' }, { 'sec-fetch-site': 'cross-site' }])(
+    'is no other site that makes a browser send the cookie: %j',
+    async (headers) => {
+      const id = await addUnknown();
+      const answer = resolve(id, { decision: 'sent' }, { cookie: cookie(), ...headers });
+      expect(await refusal(answer)).toEqual([403, 'cross_origin']);
+      expect(await by.dm(id)).toMatchObject({ status: 'unknown' });
+    },
+  );
+});

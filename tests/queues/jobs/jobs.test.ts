@@ -1,0 +1,424 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { GET as tickByGet, POST as tickByPost } from '../../../app/api/cron/jobs/route';
+import { DELETE, GET } from '../../../app/api/jobs/[id]/route';
+import { POST } from '../../../app/api/jobs/route';
+import { POST as RUN } from '../../../app/api/jobs/run/route';
+import type { TakenIn } from '../../../lib/http/input/take-in';
+import { createJob, createJobs } from '../../../lib/queues/jobs/create-job';
+import { getJob } from '../../../lib/queues/jobs/get-job';
+import { JobInputError } from '../../../lib/queues/jobs/job-input-error';
+import {
+  API_KEY,
+  apiRequest,
+  bearer,
+  CRON_SECRET,
+  openServedDatabase,
+  type RequestHeaders,
+  stubSecrets,
+} from '../../support/api-server';
+import type { TestDatabase } from '../../support/test-database';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await openServedDatabase();
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  stubSecrets({ password: '' });
+  await database.reset();
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+const post = (body: unknown, headers?: RequestHeaders) =>
+  POST(apiRequest('POST', '/api/jobs', headers, typeof body === 'string' ? body : JSON.stringify(body)));
+const at = (id: string) => ({ params: Promise.resolve({ id }) });
+const read = (id: string, headers?: RequestHeaders) =>
+  GET(apiRequest('GET', `/api/jobs/${id}`, headers), at(id));
+const cancel = (id: string, headers?: RequestHeaders) =>
+  DELETE(apiRequest('DELETE', `/api/jobs/${id}`, headers), at(id));
+const run = (query = '', headers?: RequestHeaders) =>
+  RUN(apiRequest('POST', `/api/jobs/run${query}`, headers));
+const cron = (query = '', headers = bearer(CRON_SECRET), route = tickByGet) =>
+  route(apiRequest('GET', `/api/cron/jobs${query}`, headers));
+
+const words = (changes: object = {}) => ({ name: 'count-words', payload: { text: 'a b' }, ...changes });
+
+async function create(...asked: object[]): Promise<string[]> {
+  const response = await post(asked);
+  const answer = await response.json();
+  expect(answer.error).toBeUndefined();
+  return answer.rows.map(({ id }: TakenIn) => id);
+}
+async function statusOf(id: string | undefined): Promise<string | undefined> {
+  return (await getJob(String(id)))?.status;
+}
+async function count(): Promise<number> {
+  const [{ n }] = await database.sql('select count(*)::integer as n from punctual.jobs');
+  return n;
+}
+/** [index, field] of what is wrong; nothing was created. */
+async function refusal(body: unknown): Promise<[index: number | null, field: string, message: string][]> {
+  const response = await post(body);
+  const { error } = await response.json();
+  expect({ status: response.status, kind: error?.kind }).toEqual({ status: 422, kind: 'invalid' });
+  expect(await count()).toBe(0);
+  return error.errors.map((fault: { index: number | null; field: string; message: string }) => [
+    fault.index,
+    fault.field,
+    fault.message,
+  ]);
+}
+
+describe('POST /api/jobs', () => {
+  it('creates a job, due at once, in the queue default', async () => {
+    const response = await post(words());
+    expect(response.status).toBe(201);
+    const { rows } = await response.json();
+    expect(rows).toEqual([{ id: expect.stringMatching(/^\d+$/), status: 'pending', created: true }]);
+    const job = await (await read(rows[0].id)).json();
+    expect(job).toEqual({
+      id: rows[0].id,
+      name: 'count-words',
+      queue: 'default',
+      status: 'pending',
+      payload: { text: 'a b' },
+      run_at: expect.any(String),
+      priority: 1,
+      attempts: 0,
+      max_attempts: 5,
+      timeout_seconds: 15,
+      progress: null,
+      result: null,
+      last_error: null,
+      unique_key: null,
+      created_at: expect.any(String),
+      started_at: null,
+      finished_at: null,
+    });
+    expect(Math.abs(Date.parse(job.run_at) - Date.now())).toBeLessThan(10_000);
+  });
+
+  it('keeps every field as it was sent', async () => {
+    const full = {
+      name: 'nap',
+      payload: { seconds: 2.5 },
+      queue: 'emails_2-x',
+      run_at: '2030-07-01T09:30:00+02:00',
+      priority: 0,
+      unique_key: 'order 7 / ü',
+      unique_seconds: 60,
+      max_attempts: 7,
+      timeout_seconds: 4,
+      expires_at: '2030-07-01T12:00:00Z',
+    };
+    const [id] = await create(full);
+    const { run_at, expires_at, unique_seconds, ...same } = full;
+    const [row] = await database.sql('select * from punctual.jobs where id = $1', [id]);
+    expect(row).toMatchObject(same);
+    expect(Date.parse(row.run_at)).toBe(Date.parse(run_at));
+    expect(Date.parse(row.expires_at)).toBe(Date.parse(expires_at));
+    expect(Date.parse(row.unique_until) - Date.parse(row.created_at)).toBe(unique_seconds * 1_000);
+  });
+
+  it('answers 200 with the job that has the key, where none is new', async () => {
+    const [id] = await create(words({ unique_key: 'k' }));
+    const response = await post(words({ unique_key: 'k', payload: { text: 'other' } }));
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ rows: [{ id, status: 'pending', created: false }] });
+    expect((await post([words({ unique_key: 'k' }), words()])).status).toBe(201);
+  });
+
+  it('refuses names that there are not, and lists those that there are', async () => {
+    const [[index, field, message] = []] = await refusal(words({ name: 'count-sheep' }));
+    expect([index, field]).toEqual([0, 'name']);
+    expect(message).toMatch(/^this deployment has no job "count-sheep"; it has .*count-words.*nap/);
+    for (const name of ['constructor', '__proto__', 'toString', '', 'Count-Words']) {
+      expect(await refusal(words({ name }))).toMatchObject([[0, 'name', expect.any(String)]]);
+    }
+  });
+
+  it.each<[what: string, body: object, fault: [field: string, message: RegExp]]>([
+    ['a payload of another form', words({ payload: { text: 7 } }), ['payload.text', /string/]],
+    ['a payload with too much', words({ payload: { text: '', more: 1 } }), ['payload.more', /more/]],
+    ['no payload where one is needed', { name: 'count-words' }, ['payload.text', /./]],
+    ['a payload that is none', words({ payload: null }), ['payload', /./]],
+    ['a character that cannot be kept', words({ payload: { text: 'a\0' } }), ['payload', /cannot be kept/]],
+    ['half of a character', words({ payload: { text: '\ud800' } }), ['payload', /cannot be kept/]],
+    [
+      'more than 256 KB',
+      words({ payload: { text: 'x'.repeat(300_000) } }),
+      ['payload', /^is 300011 bytes of JSON; 262144 are kept$/],
+    ],
+    ['the queue failed', words({ queue: 'failed' }), ['queue', /stays in its own queue/]],
+    ['a queue with a name that is none', words({ queue: 'E-Mails' }), ['queue', /no name for a queue/]],
+    ['a queue with a long name', words({ queue: 'q'.repeat(41) }), ['queue', /no name for a queue/]],
+    ['a day without an hour', words({ run_at: '2030-01-01' }), ['run_at', /./]],
+    ['a priority of 4', words({ priority: 4 }), ['priority', /./]],
+    ['a window without a key', words({ unique_seconds: 5 }), ['unique_seconds', /there is none/]],
+    ['an empty key', words({ unique_key: '' }), ['unique_key', /is empty/]],
+    ['no attempt', words({ max_attempts: 0 }), ['max_attempts', /./]],
+    ['a timeout of no second', words({ timeout_seconds: 0 }), ['timeout_seconds', /./]],
+    [
+      'a timeout longer than the code allows',
+      words({ timeout_seconds: 31 }),
+      ['timeout_seconds', /^is 31; count-words may take 30 s at most$/],
+    ],
+    [
+      'a timeout longer than the queue allows',
+      words({ timeout_seconds: 16 }),
+      ['timeout_seconds', /^is 16; the queue default gives a job 15 s at most$/],
+    ],
+    ['a field that there is not', words({ delay: 5 }), ['delay', /./]],
+    ['no name', { payload: {} }, ['name', /./]],
+  ])('refuses %s', async (_what, body, [field, message]) => {
+    expect(await refusal(body)).toEqual([[0, field, expect.stringMatching(message)]]);
+  });
+
+  it('takes in all or nothing, and names every fault of every job', async () => {
+    const faults = await refusal([words(), words({ payload: {}, priority: 9 }), 'nap', words({ name: 'x' })]);
+    expect(faults.map(([index, field]) => [index, field])).toEqual([
+      [1, 'priority'],
+      [1, 'payload.text'],
+      [2, ''],
+      [3, 'name'],
+    ]);
+  });
+
+  it('survives a payload that is nested without end', async () => {
+    const response = await post(`{"name":"nap","payload":${'['.repeat(50_000)}${']'.repeat(50_000)}}`);
+    expect(response.status).toBe(422);
+  });
+
+  it.each([0, 1_001])('refuses an array of %i as a whole', async (length) => {
+    const asked = Array.from({ length }, () => words());
+    expect(await refusal(asked)).toEqual([[null, '', expect.stringContaining(`this has ${length}`)]]);
+  });
+
+  it('creates a thousand at once, and answers in their order', async () => {
+    const ids = await create(
+      ...Array.from({ length: 1_000 }, (_, n) => words({ payload: { text: `${n}` } })),
+    );
+    const rows = await database.sql(`select id::text as id, payload->>'text' as text from punctual.jobs`);
+    const textOf = new Map(rows.map(({ id, text }) => [String(id), text]));
+    expect(ids.map((id) => textOf.get(id))).toEqual(ids.map((_, n) => n));
+  });
+});
+
+describe('createJob and getJob', () => {
+  it('create a job with a typed payload, and read it', async () => {
+    const runAt = new Date('2030-01-01T00:00:00Z');
+    const created = await createJob('count-words', { payload: { text: 'a b' }, run_at: runAt, priority: 2 });
+    expect(created).toEqual({ id: expect.any(String), status: 'pending', created: true });
+    const job = await getJob(created.id);
+    expect(job).toMatchObject({ name: 'count-words', payload: { text: 'a b' }, priority: 2 });
+    expect(Date.parse(job?.run_at ?? '')).toBe(runAt.getTime());
+  });
+
+  it('take only names and payloads that fit: the compiler says it, and the server', async () => {
+    // @ts-expect-error: there is no such job
+    await expect(createJob('count-sheep', { payload: {} })).rejects.toThrow(JobInputError);
+    // @ts-expect-error: text is no number
+    await expect(createJob('count-words', { payload: { text: 7 } })).rejects.toThrow('payload.text: ');
+    // @ts-expect-error: there is no payload
+    await expect(createJob('count-words', {})).rejects.toThrow('payload.text: ');
+    const error = await createJob('nap', { payload: { seconds: -1 }, queue: 'Z' }).catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(JobInputError);
+    expect(error.faults).toMatchObject([
+      { index: null, field: 'queue' },
+      { index: null, field: 'payload.seconds' },
+    ]);
+  });
+
+  it('refuse a date that is none', async () => {
+    const run_at = new Date(Number.NaN);
+    await expect(createJob('nap', { payload: { seconds: 1 }, run_at })).rejects.toThrow('run_at: ');
+  });
+
+  it('create many, all or none', async () => {
+    const two = await createJobs([
+      { name: 'nap', payload: { seconds: 1 } },
+      { name: 'count-words', payload: { text: '' }, unique_key: 'k' },
+    ]);
+    expect(two.map(({ created }) => created)).toEqual([true, true]);
+    const asked = createJobs([
+      { name: 'nap', payload: { seconds: 1 } },
+      { name: 'nap', payload: { seconds: 0 } },
+    ]);
+    await expect(asked).rejects.toThrow('job 1: payload.seconds: ');
+    expect(await count()).toBe(2);
+  });
+
+  it('find no job where there is none', async () => {
+    for (const id of ['1', '0', 'x', '', '9'.repeat(30), crypto.randomUUID()])
+      expect(await getJob(id)).toBeNull();
+  });
+});
+
+describe('GET and DELETE /api/jobs/:id', () => {
+  it('tell of no job that there is not', async () => {
+    for (const id of ['77', 'x', '-1', '9'.repeat(19), crypto.randomUUID()]) {
+      expect((await read(id)).status).toBe(404);
+      expect((await cancel(id)).status).toBe(404);
+    }
+  });
+
+  it('cancel a job that is pending, once', async () => {
+    const [id = ''] = await create(words());
+    const response = await cancel(id);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ id, status: 'cancelled' });
+    await cron();
+    expect(await getJob(id)).toMatchObject({ status: 'cancelled', attempts: 0 });
+    expect((await cancel(id)).status).toBe(409);
+  });
+
+  it.each(['running', 'done', 'failed'])('do not cancel a job that is %s, and say so', async (status) => {
+    const [id = ''] = await create(words());
+    await database.sql('update punctual.jobs set status = $1, lease_expires_at = now()', [status]);
+    const response = await cancel(id);
+    expect(response.status).toBe(409);
+    const { error } = await response.json();
+    expect(error).toMatchObject({
+      kind: 'conflict',
+      message: `the job is ${status}: only a pending job can be cancelled`,
+    });
+    expect(await statusOf(id)).toBe(status);
+  });
+});
+
+describe('/api/cron/jobs', () => {
+  it('ticks every queue that has something due', async () => {
+    const ids = await create(words(), words({ queue: 'emails' }), words({ queue: 'blocking' }));
+    const response = await cron();
+    expect(response.status).toBe(200);
+    const { reports, left } = await response.json();
+    expect(left).toEqual([]);
+    expect(reports.map(({ partition }: { partition: string }) => partition).sort()).toEqual([
+      'blocking',
+      'default',
+      'emails',
+    ]);
+    for (const id of ids) {
+      expect(await getJob(id)).toMatchObject({
+        status: 'done',
+        attempts: 1,
+        result: { words: 2, characters: 3, lines: 1 },
+        started_at: expect.any(String),
+        finished_at: expect.any(String),
+      });
+    }
+  });
+
+  it('leaves failed jobs alone, and with ?queue=failed runs each once more', async () => {
+    const [id] = await create({ name: 'fail-first', payload: { times: 1 }, max_attempts: 1 });
+    await cron('', bearer(CRON_SECRET), tickByPost);
+    expect(await getJob(String(id))).toMatchObject({ status: 'failed', attempts: 1 });
+    await cron();
+    expect(await getJob(String(id))).toMatchObject({ status: 'failed', attempts: 1 });
+    const response = await cron('?queue=failed');
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ reports: [{ partition: 'default' }], left: [] });
+    expect(await getJob(String(id))).toMatchObject({ status: 'done', attempts: 2 });
+  });
+
+  it('ticks one queue by its name, and knows none that there is not', async () => {
+    const [one, other] = await create(words(), words({ queue: 'emails' }));
+    await cron('?queue=emails');
+    expect([await statusOf(one), await statusOf(other)]).toEqual(['pending', 'done']);
+    expect((await cron('?queue=letters')).status).toBe(404);
+  });
+
+  it.each(['', '?queue=failed'])('%s wants the secret', async (query) => {
+    expect((await cron(query, {})).status).toBe(401);
+    expect((await cron(query, bearer(API_KEY))).status).toBe(401);
+  });
+});
+
+describe('POST /api/jobs/run', () => {
+  it('runs one due job, of any queue', async () => {
+    const ids = await create(words(), words({ queue: 'emails' }));
+    const response = await run();
+    expect(response.status).toBe(200);
+    const { reports } = await response.json();
+    expect(reports).toMatchObject([{ clock: 'api', counts: { done: 1 } }]);
+    expect((await Promise.all(ids.map(statusOf))).sort()).toEqual(['done', 'pending']);
+  });
+
+  it('runs as many as it is asked to, of the queue that is named', async () => {
+    const ids = await create(
+      words(),
+      words({ queue: 'emails' }),
+      words({ queue: 'emails' }),
+      words({ queue: 'emails' }),
+    );
+    await run('?queue=emails&status=pending&limit=2');
+    expect(await Promise.all(ids.map(statusOf))).toEqual(['pending', 'done', 'done', 'pending']);
+    await run('?limit=1000');
+    expect(await Promise.all(ids.map(statusOf))).toEqual(['done', 'done', 'done', 'done']);
+  });
+
+  it('does not run what is not due', async () => {
+    const [id] = await create(words({ run_at: '2130-01-01T00:00:00Z' }));
+    await run('?queue=default&limit=10');
+    expect(await statusOf(id)).toBe('pending');
+  });
+
+  it.each(['?status=failed', '?queue=failed', '?queue=default&status=failed', '?queue=failed&status=failed'])(
+    '%s runs one failed job once more',
+    async (query) => {
+      const twice = { name: 'fail-first', payload: { times: 1 }, max_attempts: 1 };
+      const ids = await create(twice, twice);
+      await cron();
+      await run(query);
+      expect((await Promise.all(ids.map(statusOf))).sort()).toEqual(['done', 'failed']);
+      await run(`${query}&limit=5`);
+      expect(await Promise.all(ids.map(statusOf))).toEqual(['done', 'done']);
+    },
+  );
+
+  it.each(['?queue=letters', '?queue=letters&status=failed'])('%s: there is no such queue', async (query) => {
+    const response = await run(query);
+    expect(response.status).toBe(404);
+    expect((await response.json()).error.message).toContain('letters');
+  });
+
+  it.each<[query: string, field: string]>([
+    ['?status=done', 'status'],
+    ['?queue=failed&status=pending', 'status'],
+    ['?limit=0', 'limit'],
+    ['?limit=1001', 'limit'],
+    ['?limit=-1', 'limit'],
+    ['?limit=many', 'limit'],
+    ['?queue=', 'queue'],
+    ['?name=nap', 'name'],
+  ])('%s is refused', async (query, field) => {
+    const response = await run(query);
+    expect(response.status).toBe(400);
+    const { error } = await response.json();
+    expect(error.errors).toEqual([{ field, message: expect.stringMatching(/./) }]);
+  });
+});
+
+describe('the API of jobs', () => {
+  it.each<[what: string, ask: (headers: RequestHeaders) => Promise<Response>]>([
+    ['creating', (headers) => post(words(), headers)],
+    ['reading', (headers) => read('1', headers)],
+    ['cancelling', (headers) => cancel('1', headers)],
+    ['running', (headers) => run('', headers)],
+  ])('wants the key for %s', async (what, ask) => {
+    expect((await ask({})).status).toBe(401);
+    expect((await ask(bearer('another key'))).status).toBe(401);
+    // A clock may run them, and nothing else.
+    expect((await ask(bearer(CRON_SECRET))).status).toBe(what === 'running' ? 200 : 401);
+    vi.stubEnv('API_KEY', '');
+    expect((await ask(bearer(API_KEY))).status).toBe(503);
+    expect(await count()).toBe(0);
+  });
+
+  it('says what to do when the body is no JSON', async () => {
+    expect((await post('{')).status).toBe(400);
+  });
+});

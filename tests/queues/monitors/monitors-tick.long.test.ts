@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { tick } from '../../../lib/engine/tick';
+import { monitors } from '../../../lib/queues/monitors/queue';
+import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
+import { type DnsServer, startDnsServer } from '../../support/dns-server';
+import { realTimePorts } from '../../support/real-time-ports';
+import { openTestDatabase, type TestDatabase } from '../../support/test-database';
+
+let database: TestDatabase;
+let sandbox: Sandbox;
+let dns: DnsServer;
+let site: string;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  dns = await startDnsServer({ 'never.example': 'silence' });
+  sandbox = await startSandbox({ port: 0 });
+  site = new URL(sandbox.url).host;
+});
+afterAll(async () => {
+  await sandbox.close();
+  await dns.close();
+  await database.close();
+});
+beforeEach(() => database.reset());
+
+/** Those that are well have time enough, however slow this machine is. */
+async function watch(urls: string[]): Promise<void> {
+  await database.sql(
+    `insert into punctual.monitors (name, url, timeout_ms, interval_seconds, next_check_at)
+     select 'site ' || n, u, case when u like '%/ok/%' then 10000 else 700 end, 86400, now() - interval '1 second' from unnest($1::text[]) with ordinality x (u, n)`,
+    [urls],
+  );
+}
+
+const runTick = (canaries: string[]) =>
+  tick(monitors, realTimePorts(database.rpc), {
+    deps: monitors.connect({
+      monitorAllowPrivate: [site, 'never.example'],
+      monitorCanaries: canaries,
+      monitorDnsServers: [dns.address],
+    }),
+    limitMs: 60_000,
+    clockName: 'test',
+  });
+
+it('thirty each of the worst sites and a hundred good ones: each check ends at its timeout, and all of them are settled', async () => {
+  const kinds = ['never', 'silent', 'drip', 'loop', 'ok', 'ok', 'ok'];
+  const urls = Array.from({ length: 210 }, (_, n) => {
+    const kind = kinds[n % kinds.length];
+    return kind === 'never' ? `http://never.example:80/${n}` : `http://${site}/sites/${kind}/s${n}`;
+  });
+  await watch(urls);
+  const report = await runTick([`http://${site}/sites/ok/canary`]);
+  expect(report).toMatchObject({
+    ended: 'drained',
+    counts: { claimed: 210, again: 210, released: 0, lost: 0 },
+  });
+  const found = await database.sql(
+    `select coalesce(split_part(m.url, '/', 5), '') as kind, c.verdict, c.counted, count(*)::integer as checks, max(c.total_ms) as most_ms
+       from punctual.monitor_checks c join punctual.monitors m on m.id = c.monitor_id group by 1, 2, 3 order by 1, 2`,
+  );
+  expect(found).toMatchObject([
+    { kind: '', verdict: 'down', counted: true, checks: 30 },
+    { kind: 'drip', verdict: 'down', counted: true, checks: 30 },
+    { kind: 'loop', verdict: 'down', counted: true, checks: 30 },
+    { kind: 'ok', verdict: 'up', counted: true, checks: 90 },
+    { kind: 'silent', verdict: 'down', counted: true, checks: 30 },
+  ]);
+  // The machine may be slow; a check that is not ended would take for ever.
+  for (const { kind, most_ms } of found) if (kind !== 'ok') expect(most_ms).toBeLessThan(5_000);
+});
+
+it('where no canary answers, what fails says nothing of the sites, and what answers does', async () => {
+  await watch([`http://${site}/sites/down/a`, `http://${site}/sites/ok/b`]);
+  await runTick([`http://never.example/canary`]);
+  expect(
+    await database.sql('select verdict, counted from punctual.monitor_checks order by monitor_id'),
+  ).toEqual([
+    { verdict: 'down', counted: false },
+    { verdict: 'up', counted: true },
+  ]);
+  const [{ regions }] = await database.sql('select punctual.list_regions() as regions');
+  expect(regions[0]).toMatchObject({ name: 'main', is_healthy: false });
+});
+
+it('without canaries a failure is believed, since nobody says otherwise', async () => {
+  await watch([`http://${site}/sites/down/a`]);
+  await runTick([]);
+  await database.sql(`update punctual.monitors set next_check_at = now() - interval '1 second'`);
+  await runTick([]);
+  expect(await database.sql('select state from punctual.monitors')).toEqual([{ state: 'down' }]);
+  expect(await database.sql('select cause from punctual.incidents')).toEqual([
+    { cause: 'it answered 503, not 200-299' },
+  ]);
+});

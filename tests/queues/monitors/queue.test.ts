@@ -1,0 +1,207 @@
+import { lookup } from 'node:dns/promises';
+import { readFile } from 'node:fs/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { silentLog } from '../../../lib/engine/ports/log';
+import { canaries } from '../../../lib/net/checks/canaries';
+import { dnsResolver } from '../../../lib/net/dns-resolver';
+import { type MonitorDeps, monitors } from '../../../lib/queues/monitors/queue';
+import { httpAnswer, loopback } from '../../net/loopback';
+import { type DnsServer, startDnsServer } from '../../support/dns-server';
+import { sites, testAuthority } from '../../support/sites';
+
+const { serve, closeAll } = sites();
+const raw = loopback();
+let dns: DnsServer;
+let deps: MonitorDeps;
+beforeAll(async () => {
+  dns = await startDnsServer({ 'site.test': ['127.0.0.1'], 'silent.test': 'silence' });
+  deps = monitors.connect({
+    monitorAllowPrivate: ['127.0.0.0/8'],
+    monitorCanaries: [],
+    monitorDnsServers: [dns.address],
+  });
+  deps.ca = testAuthority;
+});
+afterEach(async () => {
+  await closeAll();
+  await raw.closeAll();
+});
+afterAll(() => dns.close());
+
+/** A monitor as the table has it, checked once. */
+async function perform(
+  columns: Record<string, unknown>,
+  over: Partial<MonitorDeps> = {},
+  signal = new AbortController().signal,
+) {
+  const row = monitors.row.parse({
+    id: 1,
+    name: 'a site',
+    method: 'GET',
+    headers: {},
+    expected_status: '200-299',
+    keyword_present: null,
+    keyword_absent: null,
+    timeout_ms: 2_000,
+    max_redirects: 5,
+    degraded_ms: null,
+    certificate_days: 14,
+    interval_seconds: 60,
+    ...columns,
+  });
+  const outcome = await monitors.perform(row, {
+    deps: { ...deps, ...over },
+    signal,
+    log: silentLog,
+    attempt: 1,
+    claimId: '00000000-0000-4000-8000-000000000001',
+    account: null,
+    facts: null,
+    progress() {},
+  });
+  if (outcome.kind !== 'again') throw new Error(`it came to ${outcome.kind}`);
+  return { afterSeconds: outcome.afterSeconds, ...outcome.result };
+}
+
+describe('a monitor', () => {
+  it('is checked again after its interval, with all that was found', async () => {
+    const site = await serve((_request, response) => response.end('fine'), 'valid');
+    const url = `https://site.test:${site.port}/`;
+    expect(await perform({ url, interval_seconds: 30, keyword_present: 'fine' })).toEqual({
+      afterSeconds: 30,
+      verdict: 'up',
+      error: null,
+      network: null,
+      status_code: 200,
+      redirects: 0,
+      address: '127.0.0.1',
+      dns_ms: expect.any(Number),
+      connect_ms: expect.any(Number),
+      tls_ms: expect.any(Number),
+      first_byte_ms: expect.any(Number),
+      total_ms: expect.any(Number),
+      certificate_expires_at: '2125-01-01T00:00:00.000Z',
+      took_ms: expect.any(Number),
+    });
+    expect(await perform({ url, certificate_days: 40_000 })).toMatchObject({ verdict: 'degraded' });
+    expect(await perform({ url, keyword_absent: 'fine' })).toMatchObject({ verdict: 'down' });
+  });
+
+  it.each(['tcp', 'tls'])('of a %s URL is checked as what it says', async (scheme) => {
+    const site = await serve((_request, response) => response.end(), 'valid');
+    expect(await perform({ url: `${scheme}://site.test:${site.port}` })).toMatchObject({
+      verdict: 'up',
+      status_code: null,
+      certificate_expires_at: scheme === 'tls' ? '2125-01-01T00:00:00.000Z' : null,
+    });
+    expect(site.asked).toEqual([]);
+  });
+
+  it('of a place that it must not reach is down, with the reason', async () => {
+    expect(await perform({ url: 'http://10.0.0.1/' })).toMatchObject({
+      verdict: 'down',
+      error: '10.0.0.1 is no public address: if it is yours, add it to MONITOR_ALLOW_PRIVATE and restart',
+    });
+  });
+
+  it.each([
+    ['url', 'nonsense'],
+    ['method', 'TRACE'],
+    ['expected_status', '2xx'],
+    ['headers', { a: 1 }],
+  ])('whose %s was written as %j, past the API, stays due and says so', async (column, value) => {
+    expect(await perform({ url: 'http://site.test/', [column]: value })).toMatchObject({
+      afterSeconds: 60,
+      verdict: 'down',
+      error: expect.stringContaining(`it cannot be checked as it is set: ${column}`),
+    });
+  });
+
+  it('without an interval is none', () => {
+    expect(monitors.row.safeParse({ interval_seconds: null }).success).toBe(false);
+  });
+
+  it('of a name is not called down by a canary that is an address, since DNS may be what is broken', async () => {
+    const address = await serve((_request, response) => response.end());
+    const env = (names: string[]) =>
+      monitors.connect({
+        monitorAllowPrivate: ['127.0.0.0/8'],
+        monitorCanaries: [`tcp://${address.host}`, ...names],
+        monitorDnsServers: [dns.address],
+      });
+    const broken = env(['http://silent.test/']);
+    const name = { url: 'http://silent.test/', timeout_ms: 300 };
+    expect(await perform(name, broken)).toMatchObject({ verdict: 'down', network: 'broken' });
+    expect(await perform({ url: 'tcp://127.0.0.1:1' }, broken)).toMatchObject({
+      verdict: 'down',
+      network: 'ok',
+    });
+    expect(await perform(name, env([]))).toMatchObject({ network: 'ok' });
+  });
+});
+
+describe('a monitor that is down', () => {
+  const withCanary = (url: string) => ({ canaries: canaries([url], dnsResolver([dns.address])) });
+
+  it('says whether a canary has answered since', async () => {
+    const canary = await serve((_request, response) => response.end());
+    const site = await serve((_request, response) => response.writeHead(500).end());
+    const url = `http://${site.host}/`;
+    expect(await perform({ url })).toMatchObject({ verdict: 'down', network: null });
+    expect(await perform({ url }, withCanary(`http://${canary.host}/`))).toMatchObject({ network: 'ok' });
+    expect(await perform({ url }, withCanary('http://127.0.0.1:1/'))).toMatchObject({ network: 'broken' });
+  });
+
+  it('is the only one that asks them', async () => {
+    const canary = await serve((_request, response) => response.end());
+    const site = await serve((_request, response) => response.end());
+    const asked = await perform({ url: `http://${site.host}/` }, withCanary(`http://${canary.host}/`));
+    expect(asked).toMatchObject({ verdict: 'up', network: null });
+    expect(canary.asked).toEqual([]);
+  });
+
+  it('because its attempt was ended early is so by its time, and asks no canary more', async () => {
+    const origin = await raw.answering(() => {});
+    const signal = AbortSignal.timeout(80);
+    const result = await perform({ url: `${origin}/` }, withCanary(`${origin}/`), signal);
+    expect(result).toMatchObject({
+      verdict: 'down',
+      error: expect.stringMatching(/^not done within \d+ ms, while waiting for its answer$/),
+      network: null,
+    });
+    expect(result).toMatchObject({ took_ms: expect.any(Number) });
+  });
+});
+
+describe('servers that never come to an end', () => {
+  it('end at their timeout, thirty of each at once, and hold no thread', async () => {
+    const silent = await raw.answering(() => {});
+    const drips = await raw.answering((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      const timer = setInterval(() => socket.write('x'), 50);
+      socket.on('close', () => clearInterval(timer));
+    });
+    const redirects = await raw.answering(
+      (socket) => void setTimeout(() => socket.end(httpAnswer(302, '', { location: '/' })), 250),
+    );
+    const urls = ['http://silent.test', silent, drips, redirects];
+    let ended = 0;
+    const running = urls.flatMap((url) =>
+      Array.from({ length: 30 }, () =>
+        perform({ url: `${url}/`, timeout_ms: 900, max_redirects: 20 }).finally(() => {
+          ended += 1;
+        }),
+      ),
+    );
+    // Both wait for a thread of the pool, of which there are four.
+    await Promise.all([lookup('localhost'), readFile(import.meta.filename)]);
+    expect(ended).toBe(0);
+    // One after the other, on four threads, they would outlast this test.
+    for (const result of await Promise.all(running)) {
+      expect(result).toMatchObject({
+        verdict: 'down',
+        error: expect.stringMatching(/^not done within 900 ms, while/),
+      });
+    }
+  });
+});

@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { systemClock } from '../../../lib/engine/ports/clock';
+import { silentLog } from '../../../lib/engine/ports/log';
+import { tick } from '../../../lib/engine/tick';
+import { defineJob, type JobContext } from '../../../lib/jobs/define-job';
+import { JobError } from '../../../lib/jobs/job-error';
+import { messageQueue } from '../../../lib/queues/pgmq/queue';
+import { queueStore } from '../../../lib/store/queue-store';
+import { installPgmq } from '../../support/pgmq-sql';
+import { openTestDatabase, type TestDatabase } from '../../support/test-database';
+
+let database: TestDatabase;
+let runs: { payload: unknown; context: JobContext }[];
+
+beforeAll(async () => {
+  database = await openTestDatabase({ own: true });
+  await installPgmq(database);
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  await database.sql('truncate punctual.messages, punctual.set_aside_messages');
+  await database.sql('select pgmq.drop_queue(queue_name) from pgmq.list_queues()');
+  await database.sql(`select pgmq.create('orders')`);
+  runs = [];
+});
+
+const noted = (payload: unknown, context: JobContext) => void runs.push({ payload, context });
+const queue = messageQueue({
+  note: defineJob({
+    payload: z.object({ n: z.int() }),
+    run(payload, context) {
+      noted(payload, context);
+      context.progress({ half: true });
+      return { seen: payload.n };
+    },
+  }),
+  anything: defineJob({ payload: z.unknown(), run: noted }),
+  fails: defineJob({
+    payload: z.unknown(),
+    run() {
+      throw new Error('out of paper');
+    },
+  }),
+  'gives-up': defineJob({
+    payload: z.unknown(),
+    run() {
+      throw new JobError('no such order', { retry: false });
+    },
+  }),
+  hangs: defineJob({ payload: z.unknown(), run: () => new Promise(() => {}) }),
+});
+
+const add = (more = '') => database.sql(`select punctual.add_message_queue('orders'${more})`);
+const send = (message: unknown) =>
+  database.sql(`select pgmq.send('orders', $1::jsonb)`, [JSON.stringify(message)]);
+const runTick = () =>
+  tick(
+    queue,
+    {
+      store: queueStore(database.rpc),
+      clock: systemClock,
+      log: silentLog,
+      random: () => 0.5,
+      newId: () => crypto.randomUUID(),
+      lock: null,
+    },
+    { deps: null, partition: 'orders', limitMs: 60_000, clockName: 'test' },
+  );
+const archived = async () =>
+  (await database.sql('select message from pgmq.a_orders order by msg_id')).map((row) => row.message);
+const setAside = () =>
+  database.sql('select message, attempts, last_error from punctual.set_aside_messages order by msg_id');
+/** What waits becomes visible. */
+const showAll = () => database.sql('update pgmq.q_orders set vt = clock_timestamp()');
+
+describe('a queue that was added with a job', () => {
+  it('gives each message to the job as its payload, and archives it', async () => {
+    await add(`, 'note'`);
+    await send({ n: 1 });
+    await send({ n: 2 });
+    expect((await runTick()).counts).toMatchObject({ claimed: 2, done: 2 });
+    expect(runs.map((run) => run.payload)).toEqual([{ n: 1 }, { n: 2 }]);
+    expect(runs[0]?.context).toMatchObject({ jobId: 'orders:1', attempt: 1 });
+    expect(await archived()).toEqual([{ n: 1 }, { n: 2 }]);
+  });
+
+  it.each([7, 'text', null, [1], { name: 'note' }])(
+    'takes %j for the payload, whatever it is',
+    async (message) => {
+      await add(`, 'anything'`);
+      await send(message);
+      await runTick();
+      expect(runs.map((run) => run.payload)).toEqual([message]);
+    },
+  );
+
+  it('sets aside at once a message that is no payload of the job, and goes on with the next', async () => {
+    await add(`, 'note'`);
+    await send({ n: 'one' });
+    await send({ n: 2 });
+    expect((await runTick()).counts).toMatchObject({ done: 1, dead: 1 });
+    expect(await setAside()).toEqual([
+      {
+        message: { n: 'one' },
+        attempts: 1,
+        last_error: expect.stringMatching(/^the payload does not fit: payload\.n: /),
+      },
+    ]);
+  });
+});
+
+describe('a queue that was added without one', () => {
+  beforeEach(() => add());
+
+  it('gives each message to the job that it names', async () => {
+    await send({ name: 'note', payload: { n: 1 } });
+    await send({ name: 'anything' });
+    expect((await runTick()).counts).toMatchObject({ done: 2 });
+    expect(runs.map((run) => run.payload)).toEqual([{ n: 1 }, {}]);
+  });
+
+  it.each([7, 'note', null, ['note'], { payload: {} }, { name: '' }, { name: 7 }])(
+    'sets aside %j at once, and says what a message has to be',
+    async (message) => {
+      await send(message);
+      await send({ name: 'note', payload: { n: 1 } });
+      expect((await runTick()).counts).toMatchObject({ done: 1, dead: 1 });
+      expect(await setAside()).toEqual([
+        {
+          message,
+          attempts: 1,
+          last_error: expect.stringMatching(/^the message names no job: message/),
+        },
+      ]);
+    },
+  );
+
+  it('tries a name without code again, since a deployment may be under way, and sets it aside in the end', async () => {
+    await database.sql(`update punctual.queues set max_attempts = 2 where name = 'pgmq'`);
+    await send({ name: 'not-yet' });
+    expect((await runTick()).counts).toMatchObject({ retried: 1 });
+    await showAll();
+    expect((await runTick()).counts).toMatchObject({ dead: 1 });
+    expect(await setAside()).toMatchObject([
+      { attempts: 2, last_error: expect.stringMatching(/no job "not-yet"/) },
+    ]);
+  });
+});
+
+describe('a job', () => {
+  beforeEach(() => add());
+
+  it('that throws: its message is visible again after a backoff', async () => {
+    await send({ name: 'fails' });
+    expect((await runTick()).counts).toMatchObject({ retried: 1 });
+    const [message] = await database.sql(
+      'select ceil(extract(epoch from vt - clock_timestamp()))::integer as seconds from pgmq.q_orders',
+    );
+    expect(message.seconds).toBeGreaterThan(5);
+    expect(message.seconds).toBeLessThanOrEqual(30);
+    await showAll();
+    await runTick();
+    expect(await database.sql('select attempts, last_error from punctual.messages')).toEqual([
+      { attempts: 2, last_error: 'out of paper' },
+    ]);
+  });
+
+  it('that gives up: its message is set aside at once', async () => {
+    await send({ name: 'gives-up' });
+    expect((await runTick()).counts).toMatchObject({ dead: 1 });
+    expect(await setAside()).toMatchObject([{ attempts: 1, last_error: 'no such order' }]);
+  });
+
+  it('that hangs is left behind, and its message comes again', async () => {
+    await add(`, p_settings => '{"timeout_seconds": 1}'`);
+    await send({ name: 'hangs' });
+    await send({ name: 'note', payload: { n: 1 } });
+    expect((await runTick()).counts).toMatchObject({ done: 1, retried: 1 });
+    expect(
+      await database.sql('select last_error from punctual.messages where last_error is not null'),
+    ).toEqual([{ last_error: 'no answer within 1000 ms' }]);
+  });
+});

@@ -1,0 +1,43 @@
+import { expect, it } from 'vitest';
+import { sharedReading } from '../../lib/services/shared-reading';
+
+function bench() {
+  const state = { now: 1_000, reads: 0, fails: false };
+  const reading = sharedReading<number>(1_000, () => state.now);
+  const read = () =>
+    reading.get(async () => {
+      state.reads++;
+      if (state.fails) throw new Error('the database is away');
+      return state.reads;
+    });
+  return { state, shared: { read, forget: reading.forget } };
+}
+
+it('a hundred who ask at once, and those who ask within the second, get one reading', async () => {
+  const { state, shared } = bench();
+  expect(new Set(await Promise.all(Array.from({ length: 100 }, shared.read)))).toEqual(new Set([1]));
+  state.now += 999;
+  expect(await shared.read()).toBe(1);
+  state.now += 1;
+  expect(await shared.read()).toBe(2);
+});
+
+it('what failed is not kept', async () => {
+  const { state, shared } = bench();
+  state.fails = true;
+  await expect(Promise.all([shared.read(), shared.read()])).rejects.toThrow('the database is away');
+  expect(state.reads).toBe(1);
+  state.fails = false;
+  expect(await shared.read()).toBe(2);
+});
+
+it('what was forgotten while it was read is read anew, and does not forget the new one when it fails', async () => {
+  const { state, shared } = bench();
+  state.fails = true;
+  const failing = shared.read();
+  shared.forget();
+  state.fails = false;
+  expect(await shared.read()).toBe(2);
+  await expect(failing).rejects.toThrow('the database is away');
+  expect(await shared.read()).toBe(2);
+});

@@ -1,0 +1,107 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { GET } from '../../app/api/cron/jobs/route';
+import type { Container } from '../../lib/services/container';
+import { type RestGateway, startRestGateway } from '../stack/rest-gateway';
+import { signJwt } from '../stack/sign-jwt';
+import { apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+const SECRET_KEY = 'sb_secret_of-this-project';
+const PUBLISHABLE_KEY = 'sb_publishable_of-this-project';
+const LEGACY_KEY = signJwt('secret', 'service_role');
+
+const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+let database: TestDatabase;
+let postgrest: Server;
+let gateway: RestGateway;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  postgrest = createServer(async (request, response) => {
+    const answer = (status: number, body: unknown) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    if (request.headers.authorization !== `Bearer ${LEGACY_KEY}`) {
+      answer(401, { code: '42501', message: 'permission denied for schema punctual' });
+      return;
+    }
+    const args = (await json(request)) as Record<string, unknown>;
+    answer(200, await database.rpc((request.url ?? '').replace('/rpc/', ''), args));
+  });
+  await new Promise<void>((resolve) => postgrest.listen(0, '127.0.0.1', resolve));
+  gateway = await startRestGateway(`http://127.0.0.1:${(postgrest.address() as AddressInfo).port}`, {
+    [SECRET_KEY]: LEGACY_KEY,
+    [PUBLISHABLE_KEY]: signJwt('secret', 'anon'),
+  });
+});
+afterAll(async () => {
+  await gateway.stop();
+  postgrest.closeAllConnections();
+  postgrest.close();
+  await database.close();
+});
+beforeEach(async () => {
+  await database.reset();
+  shared.punctual = undefined;
+  stubSecrets();
+  for (const [name, value] of Object.entries({ SUPABASE_URL: gateway.url, STORE: '', LOG_LEVEL: 'fatal' }))
+    vi.stubEnv(name, value);
+});
+afterEach(() => {
+  shared.punctual = undefined;
+  vi.unstubAllEnvs();
+});
+
+async function tick(variables: Record<string, string>) {
+  for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
+  const response = await GET(apiRequest('GET', '/api/cron/jobs?queue=default', bearer(CRON_SECRET)));
+  return { status: response.status, body: await response.json() };
+}
+
+describe('a secret key', () => {
+  it('ticks, also where the disabled legacy key is set beside it', async () => {
+    const [job] = await database.sql(
+      `insert into punctual.jobs (name, payload) values ('count-words', '{"text": "a b"}') returning id`,
+    );
+    const { status } = await tick({ SUPABASE_SECRET_KEY: SECRET_KEY, SUPABASE_SERVICE_ROLE_KEY: LEGACY_KEY });
+    expect(status).toBe(200);
+    expect(await database.sql('select status from punctual.jobs where id = $1', [job.id])).toEqual([
+      { status: 'done' },
+    ]);
+  });
+});
+
+describe('a key that Supabase refuses says what to do, and is not told', () => {
+  it.each<[what: string, variables: Record<string, string>, reason: string]>([
+    ['one of another project', { SUPABASE_SECRET_KEY: 'sb_secret_of-another' }, 'Invalid API key'],
+    ['a disabled legacy key', { SUPABASE_SERVICE_ROLE_KEY: LEGACY_KEY }, 'Legacy API keys are disabled'],
+    ['a publishable key', { SUPABASE_SECRET_KEY: PUBLISHABLE_KEY }, 'permission denied for schema punctual'],
+  ])('%s', async (_what, variables, reason) => {
+    const { status, body } = await tick(variables);
+    expect(status).toBe(503);
+    expect(body.error).toMatchObject({
+      kind: 'database_misconfigured',
+      message:
+        `Supabase refused the API key (${reason}). Set SUPABASE_SECRET_KEY to a secret key, sb_secret_…, of the project at SUPABASE_URL ` +
+        "and redeploy. You find it in Supabase's dashboard under Settings → API Keys",
+    });
+    for (const key of Object.values(variables)) expect(JSON.stringify(body)).not.toContain(key);
+  });
+});
+
+describe('the gateway, as Supabase’s,', () => {
+  const ask = async (headers: Record<string, string>) =>
+    (await fetch(`${gateway.url}/rest/v1/rpc/read_health`, { method: 'POST', headers, body: '{}' })).status;
+
+  it.each<[what: string, headers: Record<string, string>, status: number]>([
+    ['takes the key as apikey alone', { apikey: SECRET_KEY }, 200],
+    ['takes the key in both headers', { apikey: SECRET_KEY, authorization: `Bearer ${SECRET_KEY}` }, 200],
+    ['refuses the key as Bearer alone', { authorization: `Bearer ${SECRET_KEY}` }, 401],
+    ['refuses another Bearer', { apikey: SECRET_KEY, authorization: `Bearer ${LEGACY_KEY}` }, 401],
+    ['refuses a key that it does not know', { apikey: 'sb_secret_of-another' }, 401],
+  ])('%s', async (_what, headers, status) => {
+    expect(await ask(headers)).toBe(status);
+  });
+});

@@ -1,0 +1,224 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { silentLog } from '../../lib/engine/ports/log';
+import { type Container, makeContainer } from '../../lib/services/container';
+import { serverEnv } from '../../lib/services/env';
+import { MigrationError } from '../../lib/store/migrations';
+import { type Rpc, StoreError } from '../../lib/store/rpc';
+import { schemaVersion } from '../../lib/store/schema-version';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+const SECRETS = ['service-role-key-of-this-project', 'token-of-redis'] as const;
+
+const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+let database: TestDatabase;
+/** Redis behind REST, as far as SET goes: the client sends its commands as a pipeline. */
+let redis: Server;
+let redisUrl: string;
+let redisAnswers: { status: number; body: unknown };
+let redisCommands = 0;
+/** Where nobody listens. */
+let deadUrl: string;
+
+const addressOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+const listen = (server: Server) =>
+  new Promise<Server>((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  redis = await listen(
+    createServer((_request, response) => {
+      redisCommands++;
+      response.writeHead(redisAnswers.status, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(redisAnswers.body));
+    }),
+  );
+  redisUrl = addressOf(redis);
+  const closed = await listen(createServer());
+  deadUrl = addressOf(closed);
+  await new Promise((resolve) => closed.close(resolve));
+});
+afterAll(async () => {
+  redis.closeAllConnections();
+  await new Promise((resolve) => redis.close(resolve));
+  await database.close();
+});
+beforeEach(async () => {
+  await database.reset();
+  redisAnswers = { status: 200, body: [{ result: 'OK' }] };
+  redisCommands = 0;
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  vi.useRealTimers();
+  shared.punctual = undefined;
+});
+
+async function startServer({ rpc, lockUrl }: { rpc?: Rpc; lockUrl?: string }): Promise<void> {
+  const made = await makeContainer(
+    serverEnv({
+      SUPABASE_URL: deadUrl,
+      SUPABASE_SERVICE_ROLE_KEY: SECRETS[0],
+      LOG_LEVEL: 'fatal',
+      ...(lockUrl && { UPSTASH_REDIS_REST_URL: lockUrl, UPSTASH_REDIS_REST_TOKEN: SECRETS[1] }),
+    }),
+  );
+  shared.punctual = Promise.resolve({ ...made, rpc: rpc ?? made.rpc });
+}
+
+/** The route of a process that just started: the answer is kept for a while in between. */
+async function freshRoute(): Promise<() => Promise<Response>> {
+  vi.resetModules();
+  return (await import('../../app/api/health/route')).GET;
+}
+
+async function ask(get?: () => Promise<Response>) {
+  const response = await (get ?? (await freshRoute()))();
+  expect(response.headers.get('cache-control')).toBe('no-store');
+  const text = await response.text();
+  for (const secret of SECRETS) expect(text).not.toContain(secret);
+  return { status: response.status, body: JSON.parse(text) };
+}
+
+const tickedAgo = (seconds: number) =>
+  database.sql(
+    'update punctual.partitions set last_tick_at = clock_timestamp() - make_interval(secs => $1)',
+    [seconds],
+  );
+
+describe('GET /api/health', () => {
+  it('is well with a database, and has had no tick yet', async () => {
+    await startServer({ rpc: database.rpc });
+    expect(await ask()).toEqual({
+      status: 200,
+      body: {
+        status: 'ok',
+        database: 'ok',
+        schema: 'ok',
+        lock: 'none',
+        lastTickSeconds: { dm_queue: null, enrolments: null, jobs: null, monitors: null, posts: null },
+      },
+    });
+  });
+
+  it('says how long ago each queue had its last tick', async () => {
+    await tickedAgo(90);
+    await startServer({ rpc: database.rpc });
+    const { body } = await ask();
+    expect(body.lastTickSeconds.dm_queue).toBeGreaterThanOrEqual(90);
+    expect(body.lastTickSeconds.dm_queue).toBeLessThan(100);
+  });
+
+  it('answers 503 while the schema is behind the code, and stays well where it is ahead', async () => {
+    await database.sql('delete from punctual.schema_migrations where version = $1', [schemaVersion]);
+    await startServer({ rpc: database.rpc });
+    expect(await ask()).toMatchObject({
+      status: 503,
+      body: { status: 'failing', database: 'ok', schema: 'behind' },
+    });
+    await database.sql(
+      `insert into punctual.schema_migrations (version, name, engine) values ('29990101000000', 'later', true)`,
+    );
+    expect(await ask()).toMatchObject({ status: 200, body: { status: 'ok', schema: 'ahead' } });
+  });
+
+  it.each([
+    ['free', [{ result: 'OK' }]],
+    ['held', [{ result: null }]],
+  ])('calls a lock well that is %s', async (_state, body) => {
+    redisAnswers.body = body;
+    await startServer({ rpc: database.rpc, lockUrl: redisUrl });
+    expect(await ask()).toMatchObject({ status: 200, body: { lock: 'ok' } });
+  });
+
+  it('stays well while the lock fails, and says so: ticks go on without it', async () => {
+    await startServer({ rpc: database.rpc, lockUrl: deadUrl });
+    expect(await ask()).toMatchObject({ status: 200, body: { status: 'ok', lock: 'failing' } });
+    redisAnswers = { status: 401, body: { error: 'Unauthorized' } };
+    await startServer({ rpc: database.rpc, lockUrl: redisUrl });
+    expect(await ask()).toMatchObject({ status: 200, body: { status: 'ok', lock: 'failing' } });
+  });
+
+  it('answers 503 while the database is down, and does not say why', async () => {
+    await startServer({ lockUrl: redisUrl });
+    expect(await ask()).toEqual({
+      status: 503,
+      body: { status: 'failing', database: 'failing', schema: 'unknown', lock: 'ok', lastTickSeconds: {} },
+    });
+  });
+
+  it('answers 503 on a server that is not set up, and does not say what is missing', async () => {
+    for (const name of ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', 'STORE']) vi.stubEnv(name, '');
+    vi.stubEnv('VERCEL', '1');
+    expect(await ask()).toEqual({
+      status: 503,
+      body: { status: 'failing', database: 'failing', schema: 'unknown', lock: 'none', lastTickSeconds: {} },
+    });
+  });
+
+  it('says in development why the embedded database cannot be opened, and nowhere else', async () => {
+    const error = new MigrationError('20261201000000_trials.sql, line 2: there is no table public.trials');
+    const refused = Promise.reject(error);
+    refused.catch(() => {});
+    shared.punctual = refused;
+    const reasons = async () => (await ask()).body.reason;
+    expect(await reasons()).toBe(error.message);
+    vi.stubEnv('NODE_ENV', 'production');
+    expect(await reasons()).toBeUndefined();
+    vi.stubEnv('NODE_ENV', 'test');
+    vi.stubEnv('VERCEL', '1');
+    expect(await reasons()).toBeUndefined();
+  });
+
+  it('says in development why the embedded database fails, and logs it once', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const logged: object[] = [];
+    let code: string | null = '53100';
+    await startServer({
+      rpc: (fn, args) =>
+        code ? Promise.reject(new StoreError('unavailable', 'no room', code)) : database.rpc(fn, args),
+    });
+    const { env, ...rest } = (await shared.punctual) as Container;
+    const store = { kind: 'embedded', directory: 'd' } as const;
+    const log = { ...silentLog, warn: (fields: object) => void logged.push(fields) };
+    shared.punctual = Promise.resolve({ ...rest, env: { ...env, store }, log });
+    const get = await freshRoute();
+    const look = async () => {
+      vi.advanceTimersByTime(5_100);
+      return (await ask(get)).body.reason;
+    };
+    const why = "the database's disk is full: free space on it and try again (no room)";
+    expect([await look(), await look()]).toEqual([why, why]);
+    expect(logged).toHaveLength(1);
+    code = null;
+    expect(await look()).toBeUndefined();
+    code = '53100';
+    await look();
+    expect(logged).toHaveLength(2);
+  });
+
+  it('costs one look at the database and the lock in five seconds, however many ask', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await startServer({ rpc: database.rpc, lockUrl: redisUrl });
+    const get = await freshRoute();
+    await Promise.all(Array.from({ length: 20 }, () => ask(get)));
+    await tickedAgo(10);
+    vi.advanceTimersByTime(4_900);
+    expect((await ask(get)).body.lastTickSeconds).toMatchObject({ dm_queue: null });
+    expect(redisCommands).toBe(1);
+    vi.advanceTimersByTime(200);
+    expect((await ask(get)).body.lastTickSeconds.dm_queue).toBeGreaterThanOrEqual(10);
+    expect(redisCommands).toBe(2);
+  });
+
+  it('is well again soon after the database is', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await startServer({});
+    const get = await freshRoute();
+    expect((await ask(get)).status).toBe(503);
+    await startServer({ rpc: database.rpc });
+    vi.advanceTimersByTime(5_100);
+    expect((await ask(get)).status).toBe(200);
+  });
+});
