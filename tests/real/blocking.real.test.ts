@@ -124,8 +124,8 @@ it('a tick that claims waits for one that is claiming, and counts what that one 
   await Promise.all([one.connect(), other.connect()]);
   const claim = async (client: Client, id: string, want: number) => {
     const tick = { id, queue: 'tasks', partition: 'line', limit_seconds: 60 };
-    const text = 'select punctual.exchange($1, $2, p_want => $3) as reply';
-    const { rows } = await client.query(text, [JSON.stringify(tick), crypto.randomUUID(), want]);
+    const text = 'select punctual.exchange($1, p_want => $2) as reply';
+    const { rows } = await client.query(text, [JSON.stringify(tick), want]);
     return rows[0].reply.rows.length;
   };
   const [oneId, otherId] = [crypto.randomUUID(), crypto.randomUUID()];
@@ -150,9 +150,8 @@ it('a claim takes the rows beside one that somebody is changing, and does not wa
     await person.query(`update app.tasks set due = due where id = $1`, [id]);
     const tick = { id: crypto.randomUUID(), queue: 'tasks', partition: 'a', limit_seconds: 60 };
     // One that waited would end by its lock_timeout, and fail.
-    const [{ reply }] = await stack.sql('select punctual.exchange($1, $2, p_want => 10) as reply', [
+    const [{ reply }] = await stack.sql('select punctual.exchange($1, p_want => 10) as reply', [
       JSON.stringify(tick),
-      crypto.randomUUID(),
     ]);
     expect(reply.rows).toHaveLength(2);
     expect(reply.rows.map((row: { id: string }) => row.id)).not.toContain(String(id));

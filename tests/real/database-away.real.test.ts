@@ -206,7 +206,7 @@ describe('an exchange that goes wrong twice', () => {
     const { error } = await failureOf(
       stackTick(queueOf(60), null, settings, faultyFetch('first', 'answer lost', 2)),
     );
-    expect(error).toMatchObject({ kind: 'unavailable', counts: { claimed: 0, done: 0 } });
+    expect(error).toMatchObject({ kind: 'unavailable', counts: { claimed: 5, released: 5, done: 0 } });
     expect(performed).toEqual([]);
     expect(await bench.states()).toEqual({ pending: 12 });
     expect(await stack.sql('select distinct attempts from punctual.dm_queue')).toEqual([{ attempts: 0 }]);

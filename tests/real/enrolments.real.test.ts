@@ -221,11 +221,7 @@ it.each([
         limit_seconds: 60,
         providers: ['unipile'],
       };
-      const claim = await claiming.query('select punctual.exchange($1, $2, $3, 2) as reply', [
-        asked,
-        crypto.randomUUID(),
-        {},
-      ]);
+      const claim = await claiming.query('select punctual.exchange($1, p_want => 2) as reply', [asked]);
       expect(claim.rows[0].reply.rows).toHaveLength(2);
       for (const { id } of rows) await rpc('stop_enrolment', { p_id: id });
       await claiming.query(end);

@@ -39,9 +39,8 @@ async function begin(): Promise<{ client: Client; pid: number }> {
 async function exchange(client: Client, failed: string[]): Promise<void> {
   const tick = { id: crypto.randomUUID(), queue: 'dm_queue', partition: 'main', limit_seconds: 60 };
   const providers = failed.map((name) => ({ name, ok: false, error: 'away' }));
-  await client.query('select punctual.exchange($1, $2, $3, 1)', [
+  await client.query('select punctual.exchange($1, 1, $2, 1)', [
     { ...tick, providers: ['unipile', 'whatsapp_cloud'] },
-    crypto.randomUUID(),
     { providers },
   ]);
 }

@@ -258,7 +258,7 @@ describe('where one tick at a time may run', () => {
 describe('one exchange that arrives several times at once', () => {
   const answerOf = (answer: unknown) =>
     answer as { claim_id: string; rows: { id: string }[]; settled: { done: number; exceptions: object[] } };
-  const exchange = (tick: string, seq: number, args: object) =>
+  const exchange = (tick: string, seq: number, args: object): Promise<ReturnType<typeof answerOf>> =>
     newRpc()('exchange', {
       p_tick: {
         id: tick,
@@ -271,7 +271,11 @@ describe('one exchange that arrives several times at once', () => {
       },
       p_seq: seq,
       ...args,
-    }).then(answerOf);
+    }).then(answerOf, (error) => {
+      // Two copies that would wait for each other: one is told to come again, as a tick does.
+      if (error.code === '55P03') return exchange(tick, seq, args);
+      throw error;
+    });
   const threeTimes = <T>(call: () => Promise<T>) => Promise.all([call(), call(), call()]);
   const idsOf = (answer: { rows: { id: string }[] }) => answer.rows.map((row) => row.id);
 
