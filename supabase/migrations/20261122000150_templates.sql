@@ -36,12 +36,14 @@ $$;
 --                 back are passed over, 200 of a level at most: an account with more than that for one addressee waits for the addressee
 -- {account}       the column that says whose t is, of a queue with accounts
 -- {take} {claimed}  what a claim sets, u being the row, and the row t as a claim answers it
--- {outcome}       what becomes of an outcome o: a retry of an exhausted row is dead
+-- {outcome}       what becomes of an outcome o: see settle
+-- {is_exhausted}  o would try t again, and its attempts are used up
+-- {spread}        from 0 to 1, another for each row and attempt
 -- {retry_at} {set_results} {set_reconcile} {old_row} {old_due} {account_id} {pair} {late} {has_consequences}  parts of the settle
 -- {account_summary}  of the account a, for who performs its rows
 -- {check_is_due}  the unknown row t is to be checked, by one of p_providers
 -- {keeps_plan}    the settings of each of these functions: its plans are kept, and go by indexes
--- {unfailed}      nothing of the row of the receipt r has failed for an hour
+-- {unfailed} {unfailed_receipt}  nothing of the row t, or of that of the receipt r, has failed for an hour
 create function punctual.words_of_queue(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -62,7 +64,7 @@ begin
     'table', format('%I.%I', q.table_schema, q.table_name), 'id_type', q.id_type, 'queue', quote_literal(q.name),
     'status', quote_ident(q.status_column), 'status_type', q.status_type, 'due', quote_ident(q.due_column),
     'pending', quote_literal(q.pending_word), 'running', quote_literal(q.running_word), 'done', quote_literal(q.done_word),
-    'dead', quote_literal(q.dead_word), 'unknown', quote_literal(q.unknown_word),
+    'dead', quote_literal(q.dead_word), 'unknown', quote_literal(q.unknown_word), 'cancelled', quote_literal(q.cancelled_word),
     'due_at', 'coalesce(t.next_attempt_at, t.{due})',
     'in_partition', case when q.partition_column is null then '' else format('and t.%I = p_partition', q.partition_column) end,
     'levels', case when q.account_column is null then 'generate_series(0, 3) l (level)' else 'generate_series(0, 0) l (level)' end,
@@ -77,20 +79,24 @@ begin
                     where t.{account} = c.account_id and t.priority = l.level and {claimable}
                     order by {due_at}, t.id limit 200) f
              where coalesce((c.held -> f.pair ->> 'until')::timestamptz <= p_now, true) limit 1)$sql$,
-    'outcome', '(case when o.outcome = ''retry'' and not o.rate_limited and t.attempts >= coalesce(t.max_attempts, p_max_attempts) then ''dead'' else o.outcome end)',
+    'outcome', case when q.delivery = 'at-most-once' then '(case when o.outcome = ''swept'' then ''unknown'' when {is_exhausted} then ''dead'' else o.outcome end)'
+                    else '(case when {is_exhausted} then ''dead'' else o.outcome end)' end,
+    'is_exhausted', 'o.outcome in (''retry'', ''swept'') and not o.rate_limited and t.attempts >= coalesce(t.max_attempts, p_max_attempts)',
+    'spread', '(hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024.0',
     -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
     'retry_at', format('case when %s then p_now + make_interval(secs => coalesce(o.delay_seconds, 0)) else t.next_attempt_at end',
                        case when q.account_column is null then 'true' else 'o.unreadable' end),
     'set_results', punctual.set_results(q, 'o.result'),
     'set_reconcile', case when q.delivery <> 'at-most-once' then '' else
-      ', reconcile_at = case when o.outcome = ''unknown'' then punctual.next_check_at(0, p_now) end, reconcile = case when o.outcome = ''unknown'' '
+      ', reconcile_at = case when {outcome} = ''unknown'' then punctual.next_check_at(0, p_now) end, reconcile = case when {outcome} = ''unknown'' '
       'then punctual.begin_reconcile({queue}, to_jsonb(t.*), coalesce(t.lease_expires_at, p_now)) else t.reconcile end' end,
     'old_row', case when q.after_settle is null then '' else 'cross join lateral (select x.{due} as due from {table} x where x.id = o.id limit 1) before' end,
     'old_due', case when q.after_settle is null then 'null::timestamptz' else 'before.due' end,
     'account_id', case when q.account_column is null then 'null::uuid' else format('t.%I', q.account_column) end,
     'late', case when q.delivery = 'at-most-once' then 't.reconcile ? ''late_proof''' else 'false' end,
-    'has_consequences', case when q.account_column is null and q.after_settle is null then 'w.outcome in (''retry'', ''dead'', ''unknown'') or w.late' else 'true' end,
-    'unfailed', punctual.unfailed_condition(q, 'r.row_id', 'p_now'),
+    'has_consequences', case when q.account_column is null and q.after_settle is null then 'w.outcome in (''retry'', ''dead'', ''unknown'') or w.event is not null or w.late' else 'true' end,
+    'unfailed', punctual.unfailed_condition(q, 't.id::text', 'p_now'),
+    'unfailed_receipt', punctual.unfailed_condition(q, 'r.row_id', 'p_now'),
     'keeps_plan', 'set search_path = '''' set plan_cache_mode = force_generic_plan set enable_seqscan = off',
     'take', '{status} = {running}, attempts = u.attempts + 1, claim_id = p_claim_id, lease_expires_at = p_lease_until, claimed_at = p_now',
     'claimed', 'json_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds{claimed_account}, ''row'', row_to_json(t.*))',

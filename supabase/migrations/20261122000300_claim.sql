@@ -1,82 +1,9 @@
--- Taking due rows, and taking back the rows of ticks that died.
-
 -- SQL: nothing of the row (its id as text, SQL) has failed for an hour. Rows that cannot be written keep nobody waiting behind them.
 create function punctual.unfailed_condition(q punctual.queues, p_row_id text, p_now text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
   return format('not exists (select from punctual.history h where h.queue = %L and h.row_id = %s and h.event = ''error'' and h.at > %s - interval ''1 hour'')',
                 q.name, p_row_id, p_now);
-end
-$$;
-
--- There is hardly ever such a row: a look at the index, before what follows is planned.
-insert into punctual.templates (verb, text) values ('has_overdue', $template$
-create function {function}(p_now timestamptz) returns boolean
-language plpgsql stable {keeps_plan} as $$
-begin
-  return exists (select from {table} t where t.{status} = {running} and t.lease_expires_at <= p_now);
-end
-$$
-$template$), ('has_expired', $template$
-create function {function}(p_now timestamptz) returns boolean
-language plpgsql stable {keeps_plan} as $$
-begin
-  return exists (select from {table} t where t.{status} = {pending} and t.expires_at <= p_now);
-end
-$$
-$template$);
-
--- What the verb of the queue, has_overdue or has_expired, answers.
-create function punctual.has_rows(q punctual.queues, p_verb text, p_now timestamptz) returns boolean
-language plpgsql stable set search_path = '' as $$
-declare
-  v_has boolean;
-begin
-  execute format('select punctual.%I($1)', q.name || '.' || p_verb) into v_has using p_now;
-  return v_has;
-end
-$$;
-
--- Updates the rows that p_where picks (SQL on s; $1: p_now), p_limit at most, skipping those that are locked, until the call has taken long
--- enough. Notes p_event in their history, and tells after_settle of those that are dead or unknown now. p_set: SQL on t; $2: p_now. One that
--- cannot be written (a trigger or a check of its table refuses) is left as it is, and tried again in an hour. Answers how many were written.
-create function punctual.update_rows(
-  q punctual.queues, p_set text, p_where text, p_order text, p_limit integer, p_event text, p_now timestamptz) returns integer
-language plpgsql set search_path = '' as $$
-declare
-  v_items jsonb;
-  v_some jsonb;
-  v_ids text[];
-  v_late text[];
-  v_ended jsonb;
-  v_written integer := 0;
-begin
-  execute format('select jsonb_agg(jsonb_build_object(''id'', p.id::text)) from '
-                 '(select s.id from %I.%I s where %s and %s order by %s limit %s for no key update skip locked) p',
-                 q.table_schema, q.table_name, p_where, punctual.unfailed_condition(q, 's.id::text', '$1'), p_order, p_limit) into v_items using p_now;
-  for v_some in select punctual.by_fifty(v_items) loop
-    v_ids := punctual.do_isolated(q, format(
-      'with updated as (update %I.%I t set %s where t.id = any (array(select (i->>''id'')::%s from jsonb_array_elements($1) i)) returning t.id, t.last_error) '
-      'insert into punctual.history (queue, row_id, at, event, text) select %L, u.id::text, $2, %L, u.last_error from updated u order by u.id',
-      q.table_schema, q.table_name, p_set, q.id_type, q.name, p_event), v_some, 'it could not be written', p_now);
-    v_written := v_written + cardinality(v_ids);
-    if q.delivery = 'at-most-once' then
-      -- Proof of an earlier attempt that was kept while this one was under way.
-      execute format('select array(select t.id::text from %I.%I t where t.id = any (array(select unnest($1)::%s)) and t.reconcile ? ''late_proof'' order by t.id)',
-                     q.table_schema, q.table_name, q.id_type) into v_late using v_ids;
-      perform punctual.apply_late_proof(q, l, p_now) from unnest(v_late) l;
-    end if;
-    if q.after_settle is not null then
-      execute punctual.render_sql(q, 'select jsonb_agg(jsonb_build_object(''id'', t.id, ''outcome'', case t.{status} when %L then ''dead'' else ''unknown'' end, '
-                     '''error'', t.last_error, ''rate_limited'', false) order by t.id) '
-                     'from %I.%I t where t.id = any (array(select unnest($1)::%s)) and t.{status} in (%1$L, %5$L)',
-                     q.dead_word, q.table_schema, q.table_name, q.id_type, q.unknown_word)
-      into v_ended using v_ids;
-      perform punctual.tell_after_settle(q, v_ended, p_now);
-    end if;
-    exit when punctual.is_call_over();
-  end loop;
-  return v_written;
 end
 $$;
 
@@ -142,47 +69,66 @@ $$;
 
 -- Rows whose lease has passed: their tick died. What it did is unknown under at-most-once; otherwise the row is due again, within
 -- base * 4^attempts seconds, another time for each: the row that killed the tick is not to meet the same neighbours again, which count an
--- attempt as well. The mark of the claim and the lease stay, so that a late proof of what happened is still accepted.
-create function punctual.sweep_leases(q punctual.queues, p_now timestamptz) returns integer
-language plpgsql set search_path = '' as $$
+-- attempt as well. Rows that could not be written wait an hour, so that they keep nobody waiting behind them.
+insert into punctual.templates (verb, text) values ('pick_overdue', $template$
+create function {function}(p_backoff_base integer, p_backoff_cap integer, p_now timestamptz) returns jsonb
+language plpgsql {keeps_plan} as $$
 begin
-  if q.source = 'pgmq' then return punctual.sweep_messages(q, p_now); end if;
-  if not punctual.has_rows(q, 'has_overdue', p_now) then return 0; end if;
-  return punctual.update_rows(q,
-    case when q.delivery = 'at-most-once' then
-           punctual.render_sql(q, '{status} = %L, finished_at = $2, reconcile_at = punctual.next_check_at(0, $2), '
-                  'reconcile = punctual.begin_reconcile(%L, to_jsonb(t.*), t.lease_expires_at)', q.unknown_word, q.name)
-         else punctual.render_sql(q, '{status} = (case when t.attempts >= coalesce(t.max_attempts, %1$s) then %2$L else %3$L end)::%4$s, '
-                     -- To within a second, another for each as well: those that are run again come in the order of it.
-                     'finished_at = case when t.attempts >= coalesce(t.max_attempts, %1$s) '
-                     'then $2 - make_interval(secs => (hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024.0) end, '
-                     'next_attempt_at = $2 + make_interval(secs => least(%6$s, %5$s * power(4, least(t.attempts, 10))) '
-                     '* (hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024)',
-                     q.max_attempts::text, q.dead_word, q.pending_word, q.status_type, q.backoff_base_seconds::text, q.backoff_cap_seconds::text) end
-    || ', last_error = ''the tick died while this row was running''',
-    punctual.render_sql(q, 's.{status} = %L and s.lease_expires_at <= $1', q.running_word), 's.lease_expires_at', 200, 'swept', p_now);
+  return (
+    select jsonb_agg(jsonb_build_object('id', r.id::text, 'claim_id', r.claim_id, 'outcome', 'swept', 'by', 'sweep', 'event', 'swept',
+             'error', 'the tick died while this row was running', 'delay_seconds', least(p_backoff_cap, p_backoff_base * power(4, least(r.attempts, 10))) * r.spread))
+      from (select t.id, t.claim_id, t.attempts, {spread} as spread from {table} t
+             where t.{status} = {running} and t.lease_expires_at <= p_now and {unfailed}
+             order by t.lease_expires_at limit 200 for no key update skip locked) r);
 end
-$$;
-
--- Rows that nobody wants any more.
-create function punctual.expire_rows(q punctual.queues, p_now timestamptz) returns integer
-language plpgsql set search_path = '' as $$
+$$
+$template$),
+-- Rows that could not start before they expired.
+('pick_expired', $template$
+create function {function}(p_now timestamptz) returns jsonb
+language plpgsql {keeps_plan} as $$
 begin
-  if q.source = 'pgmq' or not punctual.has_rows(q, 'has_expired', p_now) then return 0; end if;
-  return punctual.update_rows(q,
-    punctual.render_sql(q, '{status} = %L, last_error = ''expired before it could start'', finished_at = $2', q.dead_word),
-    punctual.render_sql(q, 's.{status} = %L and s.expires_at <= $1', q.pending_word), 's.expires_at', 1000, 'expired', p_now);
+  return (
+    select jsonb_agg(jsonb_build_object('id', r.id::text, 'claim_id', r.claim_id, 'outcome', 'dead', 'by', 'expiry', 'event', 'expired',
+             'error', 'expired before it could start'))
+      from (select t.id, t.claim_id from {table} t
+             where t.{status} = {pending} and t.expires_at <= p_now and {unfailed}
+             order by t.expires_at limit 1000 for no key update skip locked) r);
 end
-$$;
+$$
+$template$);
 
--- Step 3: what no tick is going to finish any more: rows whose tick died, and rows that nobody wants. Answers how many of the former.
+-- Step 3: ends what no tick is going to finish any more. Answers how many rows it took from ticks that died.
 create function punctual.sweep(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
-  v_swept integer := punctual.sweep_leases(q, p_now);
+  v_overdue jsonb;
+  v_expired jsonb;
+  v_swept integer;
 begin
-  perform punctual.expire_rows(q, p_now);
+  if q.source = 'pgmq' then return punctual.sweep_messages(q, p_now); end if;
+  execute format('select punctual.%I($1, $2, $3)', q.name || '.pick_overdue') into v_overdue using q.backoff_base_seconds, q.backoff_cap_seconds, p_now;
+  v_swept := punctual.settle_by_fifty(q, v_overdue, p_now);
+  execute format('select punctual.%I($1)', q.name || '.pick_expired') into v_expired using p_now;
+  perform punctual.settle_by_fifty(q, v_expired, p_now);
   return v_swept;
+end
+$$;
+
+-- Settles records until the call has taken long enough. Answers how many were written.
+create function punctual.settle_by_fifty(q punctual.queues, p_records jsonb, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_some jsonb;
+  v_settled jsonb;
+  v_written integer := 0;
+begin
+  for v_some in select punctual.by_fifty(p_records) loop
+    v_settled := punctual.settle_outcomes(q, jsonb_build_object('records', v_some), p_now);
+    v_written := v_written + jsonb_array_length(v_some) - jsonb_array_length(v_settled->'exceptions');
+    exit when punctual.is_call_over();
+  end loop;
+  return v_written;
 end
 $$;
 

@@ -2,30 +2,12 @@
 -- (claim_id) stays on the row through all of it, and the marks of earlier uncertain attempts in reconcile, so that proof of any of
 -- them is heard, and what is no proof counts for the attempt that it is of, and for no later one.
 
--- Settles a row otherwise than by its attempt: done, dead, pending or cancelled. The caller holds its lock and has judged.
-create function punctual.settle_otherwise(
-  q punctual.queues, p_id text, p_outcome text, p_error text, p_result jsonb, p_event text, p_text text, p_now timestamptz) returns void
+-- Settles a row as a receipt, a check or an operator says: p_said is {outcome, error, result, event, text}, as settle takes them. The caller holds
+-- the row's lock and has judged it in this state. Raises where the row cannot be written.
+create function punctual.settle_judged(q punctual.queues, p_by text, p_id text, p_state text, p_said jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_before jsonb;
-  v_applied jsonb;
 begin
-  execute format('select to_jsonb(t.*) from %I.%I t where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) into v_before using p_id;
-  execute punctual.render_sql(q,
-    'update %I.%I t set {status} = $1::%s, lease_expires_at = null, finished_at = case when $2 = ''pending'' then null else $3 end, '
-    'last_error = $4 %s where t.id = $5::%s '
-    'returning jsonb_build_array(jsonb_build_object(''id'', t.id, ''claim_id'', t.claim_id, ''outcome'', $2, ''result'', $6, ''error'', $4, '
-    '''rate_limited'', false, ''account_id'', %s))',
-    q.table_schema, q.table_name, q.status_type,
-    punctual.set_results(q, '$6') || case when q.delivery = 'at-most-once' then ', reconcile_at = null' else '' end,
-    q.id_type, case when q.account_column is null then 'null' else format('t.%I', q.account_column) end)
-  into v_applied
-  using case p_outcome when 'done' then q.done_word when 'dead' then q.dead_word when 'cancelled' then q.cancelled_word else q.pending_word end,
-        p_outcome, p_now, left(p_error, 2000), p_id, p_result;
-  insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_id, p_now, p_event, left(p_text, 2000));
-  -- One that had been tried and was to be tried again held its account.
-  perform punctual.end_hold(q, v_before, p_now);
-  if q.after_settle is not null then perform punctual.call_after_settle(q.after_settle, v_applied, p_now); end if;
+  perform punctual.settle_records(q, '[]', jsonb_build_array(p_said || jsonb_build_object('id', p_id, 'by', p_by, 'was', p_state)), p_now);
 end
 $$;
 
@@ -97,7 +79,7 @@ begin
   return array(
     select r.id from punctual.receipts r
       left join lateral (select o.{status} as status from {table} o where o.id = r.row_id::{id_type} limit 1) t on true
-     where r.queue = {queue} and r.applied_at is null and (t.status = {running}) is not true and {unfailed}
+     where r.queue = {queue} and r.applied_at is null and (t.status = {running}) is not true and {unfailed_receipt}
      order by r.row_id limit 200);
 end
 $$
@@ -153,16 +135,17 @@ begin
       v_settles := v_row.state in ('unknown', 'done') and v_row.claim_id::text = split_part(p_receipt.reference, '/', 3)
                and coalesce(v_row.content->>q.proof_column = p_receipt.message_id, true) and not punctual.is_told(p_receipt, '{delivered, read}');
       if v_settles then
-        perform punctual.settle_otherwise(q, v_row.id, 'dead', coalesce(p_receipt.error, 'the provider could not deliver it'), null, 'receipt',
-          format('the provider says that it could not deliver it: %s', coalesce(p_receipt.error, 'no reason given')), p_now);
+        perform punctual.settle_judged(q, 'receipt', v_row.id, v_row.state, jsonb_build_object(
+          'outcome', 'dead', 'error', coalesce(p_receipt.error, 'the provider could not deliver it'), 'event', 'receipt',
+          'text', format('the provider says that it could not deliver it: %s', coalesce(p_receipt.error, 'no reason given'))), p_now);
       end if;
     elsif p_receipt.status in ('sent', 'delivered', 'read') then
       v_settles := v_row.state in ('unknown', 'pending', 'dead', 'cancelled')
                and (p_receipt.status <> 'sent' or not punctual.is_told(p_receipt, '{failed}'));
       if v_settles then
-        perform punctual.settle_otherwise(q, v_row.id, 'done', null, case when q.proof_column is not null then
-            jsonb_build_object(q.proof_column, p_receipt.message_id) end, 'receipt',
-          format('the provider says that it is %s', p_receipt.status), p_now);
+        perform punctual.settle_judged(q, 'receipt', v_row.id, v_row.state, jsonb_build_object(
+          'outcome', 'done', 'result', case when q.proof_column is not null then jsonb_build_object(q.proof_column, p_receipt.message_id) end,
+          'event', 'receipt', 'text', format('the provider says that it is %s', p_receipt.status)), p_now);
       end if;
     end if;
   end if;
@@ -201,7 +184,8 @@ begin
   if v_row.state = 'running' then
     perform punctual.keep_late_proof(q, p_id, v_message, p_result, p_now);
   elsif v_row.state <> 'done' then
-    perform punctual.settle_otherwise(q, p_id, 'done', null, p_result, 'proved', 'an earlier attempt was delivered', p_now);
+    perform punctual.settle_judged(q, 'receipt', p_id, v_row.state,
+      jsonb_build_object('outcome', 'done', 'result', p_result, 'event', 'proved', 'text', 'an earlier attempt was delivered'), p_now);
   elsif (v_row.content->>q.proof_column = v_message) is not true then
     perform punctual.note_twice(q, p_id, v_message, p_now);
   end if;
@@ -231,7 +215,8 @@ begin
   if v_row.state = 'done' and v_row.content->>q.proof_column is distinct from v_proof->>'message_id' then
     perform punctual.note_twice(q, p_id, v_proof->>'message_id', p_now);
   elsif v_row.state in ('pending', 'unknown', 'dead') then
-    perform punctual.settle_otherwise(q, p_id, 'done', null, v_proof->'result', 'proved', 'an earlier attempt was delivered', p_now);
+    perform punctual.settle_judged(q, 'receipt', p_id, v_row.state,
+      jsonb_build_object('outcome', 'done', 'result', v_proof->'result', 'event', 'proved', 'text', 'an earlier attempt was delivered'), p_now);
   end if;
 end
 $$;
@@ -400,6 +385,7 @@ declare
   v_absent_after double precision := (p_finding->>'absent_after_seconds')::double precision;
   v_text text := left(p_finding->>'text', 2000);
   v_operator boolean;
+  v_verdict text := 'absent';
 begin
   select * into v_row from punctual.lock_row(q, p_finding->>'id', false);
   if v_row.state = 'done' then return 'stale'; end if;
@@ -420,7 +406,8 @@ begin
       perform punctual.keep_late_proof(q, v_row.id, v_proof->>'message_id', v_result, p_now);
       return null;
     end if;
-    perform punctual.settle_otherwise(q, v_row.id, 'done', null, v_result, 'proved', v_text, p_now);
+    perform punctual.settle_judged(q, 'check', v_row.id, v_row.state,
+      jsonb_build_object('outcome', 'done', 'result', v_result, 'event', 'proved', 'text', v_text), p_now);
     return 'done';
   end if;
   -- Somebody was here meanwhile, and there is no proof against what they decided.
@@ -433,11 +420,13 @@ begin
   if not v_doubted and v_over_seconds >= v_absent_after then
     if not punctual.give_place_back(q, v_row.content, p_now) then return null; end if;
     if (v_row.content->>'attempts')::integer >= coalesce((v_row.content->>'max_attempts')::integer, q.max_attempts) then
-      perform punctual.settle_otherwise(q, v_row.id, 'dead', format('it was not %s, and its attempts are used up', q.done_word), null, 'absent', v_text, p_now);
-      return 'dead';
+      v_verdict := 'dead';
     end if;
-    perform punctual.settle_otherwise(q, v_row.id, 'pending', format('it was not %s: the provider knows nothing of it', q.done_word), null, 'absent', v_text, p_now);
-    return 'absent';
+    perform punctual.settle_judged(q, 'check', v_row.id, v_row.state, jsonb_build_object('event', 'absent', 'text', v_text,
+      'outcome', case v_verdict when 'dead' then 'dead' else 'pending' end,
+      'error', format(case v_verdict when 'dead' then 'it was not %s, and its attempts are used up' else 'it was not %s: the provider knows nothing of it' end,
+                      q.done_word)), p_now);
+    return v_verdict;
   end if;
   -- A look-up that never proves an absence is not worth more than a day of asking; receipts are still heard. One that fails is repeated.
   v_operator := v_doubted or (v_failed and v_over_seconds > 86400) or (not v_failed and v_absent_after is null and v_over_seconds > 3600);
@@ -565,10 +554,10 @@ begin
     raise exception 'the row was attempted again since, and is %', v_row.content->>q.status_column
       using errcode = 'PT409', detail = v_row.content->>q.status_column;
   end if;
-  perform punctual.settle_otherwise(q, p_id, v_decision,
-    case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end, null, 'decided',
-    format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
-           when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', '')), v_now);
+  perform punctual.settle_judged(q, 'operator', p_id, v_row.state, jsonb_build_object('outcome', v_decision, 'event', 'decided',
+    'error', case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end,
+    'text', format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
+                   when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', ''))), v_now);
   perform set_config('punctual.settles', '', true);
   return jsonb_build_object('status', case v_decision when 'done' then q.done_word when 'pending' then q.pending_word
                                       when 'dead' then q.dead_word else q.cancelled_word end);

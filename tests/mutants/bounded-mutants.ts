@@ -40,9 +40,10 @@ export const boundedMutants: Mutant[] = [
   {
     name: 'the end of a sweep',
     guarantee: 'no call takes so long that the database ends it',
-    file: migration('300_claim'),
-    find: '    end if;\n    exit when punctual.is_call_over();',
-    replace: '    end if;',
+    file: 'supabase/migrations/20261122000300_claim.sql',
+    find: `jsonb_array_length(v_settled->'exceptions');
+    exit when punctual.is_call_over();`,
+    replace: `jsonb_array_length(v_settled->'exceptions');`,
   },
   {
     name: 'the end of reading receipts',

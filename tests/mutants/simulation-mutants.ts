@@ -9,9 +9,9 @@ export const simulationMutants: Mutant[] = [
   {
     name: 'the fence',
     guarantee: 'an outcome moves a row only under its own claim',
-    file: migration('400_settle'),
-    find: `where t.id = o.id and t.claim_id = o.claim_id`,
-    replace: `where t.id = o.id`,
+    file: 'supabase/migrations/20261122000400_settle.sql',
+    find: 'when o.by is null then t.claim_id = o.claim_id',
+    replace: 'when o.by is null then true',
   },
   {
     name: 'the cap',
@@ -65,9 +65,9 @@ export const simulationMutants: Mutant[] = [
   {
     name: 'the sweep to unknown',
     guarantee: 'a row whose tick died is not sent again by itself',
-    file: migration('300_claim'),
-    find: `to_jsonb(t.*), t.lease_expires_at)', q.unknown_word, q.name)`,
-    replace: `to_jsonb(t), t.lease_expires_at)', q.pending_word, q.name)`,
+    file: 'supabase/migrations/20261122000150_templates.sql',
+    find: `when o.outcome = ''swept'' then ''unknown''`,
+    replace: `when o.outcome = ''none'' then ''unknown''`,
   },
   {
     name: 'the wait of the reconcile',

@@ -1,25 +1,47 @@
--- Outcomes, as records: done rows come as ids by their claim, for there are many; of two by one claim that it was done is the truth.
-create function punctual.list_outcomes(p_done jsonb, p_records jsonb)
-returns table (id text, claim_id uuid, outcome text, error text, result jsonb, delay_seconds double precision, rate_limited boolean,
-               limit_scope text, refused text, refusal text, unreadable boolean)
+-- What becomes of a row, and by whom. `by` is null for the row's own attempt, which the claim fences; else who has judged the row under its
+-- lock: sweep, expiry, receipt, check or operator. event and text are for its history; was is the state that it was judged in.
+create type punctual.outcome as (
+  id text,
+  claim_id uuid,
+  outcome text,
+  error text,
+  result jsonb,
+  delay_seconds double precision,
+  rate_limited boolean,
+  limit_scope text,
+  refused text,
+  refusal text,
+  unreadable boolean,
+  by text,
+  event text,
+  text text,
+  was text
+);
+
+-- Done rows come as ids by their claim, for there are many; of two by one claim that it was done is the truth.
+create function punctual.list_outcomes(p_done jsonb, p_records jsonb) returns setof punctual.outcome
 language plpgsql immutable set search_path = '' rows 10 as $$
 begin
   return query
     select distinct on (o.id, o.claim_id) o.*
-        from (select i as id, (g->>'claim_id')::uuid as claim_id, 'done' as outcome, null as error, null::jsonb as result,
-                     null::double precision as delay_seconds, false as rate_limited, null as limit_scope, null as refused, null as refusal, false as unreadable
-                from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i
-              union all
-              select r.id, r.claim_id, r.outcome, r.error, r.result, r.delay_seconds, coalesce(r.rate_limited, false), r.limit_scope, r.refused, r.refusal,
-                     coalesce(r.unreadable, false)
-                from jsonb_to_recordset(p_records) r (id text, claim_id uuid, outcome text, error text, result jsonb,
-                       delay_seconds double precision, rate_limited boolean, limit_scope text, refused text, refusal text, unreadable boolean)) o
-       order by o.id, o.claim_id, o.outcome = 'done' desc;
+      from (select (jsonb_populate_record(null::punctual.outcome, jsonb_build_object('id', i, 'claim_id', g->'claim_id', 'outcome', 'done'))).*
+              from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i
+            union all
+            select r.* from jsonb_populate_recordset(null::punctual.outcome, p_records) r) o
+     order by o.id, o.claim_id, o.outcome = 'done' desc;
 end
 $$;
 
--- Writes outcomes to the rows that still belong to the claim. Proof that one was done is the truth, whatever a sweep or an operator has made of the
--- row meanwhile; a row that they have dealt with takes only what it lacks.
+-- Writes outcomes: the one statement that ends attempts, and rows. That of an attempt only where the row still belongs to the claim. Proof that it
+-- was done is the truth, whatever a sweep or an operator has made of the row meanwhile; a row that they have dealt with takes only what it lacks.
+--
+-- outcome                 the row is then, and besides
+-- done, dead, cancelled   that; finished now
+-- unknown                 that; checked from 30 s on
+-- retry                   pending, due after its delay; dead where its attempts are used up
+-- again                   pending, due at its next time; attempts count anew
+-- release, pending        pending, due as it was; after release the attempt is not counted
+-- swept                   unknown under at-most-once; otherwise as retry. Its claim and its lease stay, so that late proof is known by them
 --
 -- asked: how many there were; settled: how many rows were written; written: which (id/claim), where that is not all; counts: by outcome;
 -- applied: [{id, claim_id, outcome, …}] of those that have consequences; changed: those whose outcome is another than was asked for.
@@ -30,15 +52,18 @@ create function {function}(
 language plpgsql {keeps_plan} as $$
 begin
   with told as materialized (
-    select o.id::{id_type} as id, o.claim_id, o.outcome, o.error, o.result, o.delay_seconds, o.rate_limited, o.limit_scope, o.refused, o.refusal, o.unreadable
+    select o.id::{id_type} as id, o.claim_id, o.outcome, o.error, o.result, o.delay_seconds, coalesce(o.rate_limited, false) as rate_limited, o.limit_scope,
+           o.refused, o.refusal, coalesce(o.unreadable, false) as unreadable, o.by, o.event, o.text, o.was
       from punctual.list_outcomes(p_done, p_records) o order by 1),
   written as (
     update {table} t set
-      {status} = (case {outcome} when 'done' then {done} when 'dead' then {dead} when 'unknown' then {unknown} else {pending} end)::{status_type},
-      lease_expires_at = null,
+      {status} = (case {outcome} when 'done' then {done} when 'dead' then {dead} when 'unknown' then {unknown} when 'cancelled' then {cancelled}
+                                 else {pending} end)::{status_type},
+      lease_expires_at = case when o.by in ('sweep', 'expiry') then t.lease_expires_at end,
       attempts = case when o.outcome = 'release' or (o.outcome = 'retry' and o.rate_limited) then greatest(t.attempts - 1, 0)
                       when o.outcome = 'again' then 0 else t.attempts end,
-      next_attempt_at = case {outcome} when 'retry' then {retry_at} when 'again' then null else t.next_attempt_at end,
+      next_attempt_at = case {outcome} when 'retry' then {retry_at} when 'swept' then p_now + make_interval(secs => o.delay_seconds) when 'again' then null
+                                       else t.next_attempt_at end,
       -- Anchored on the last due time: lateness does not add up, and slots that were missed are not made up for. The first after the
       -- claim, not after now: work that goes on past its next slot does not lose it.
       {due} = case when o.outcome <> 'again' then t.{due}
@@ -46,19 +71,25 @@ begin
                    when isfinite(t.{due}) then t.{due} + make_interval(secs => o.delay_seconds
                         * (1 + greatest(0, floor(extract(epoch from coalesce(t.claimed_at, p_now) - t.{due}) / o.delay_seconds))))
                    else coalesce(t.claimed_at, p_now) + make_interval(secs => o.delay_seconds) end,
-      finished_at = case when {outcome} in ('done', 'dead', 'unknown') then p_now end,
-      last_error = case when {outcome} in ('retry', 'dead', 'unknown') then left(o.error, 2000)
+      -- To within a second, another for each that was swept: those that are run again come in the order of it.
+      finished_at = case when {outcome} in ('done', 'dead', 'unknown', 'cancelled')
+                         then p_now - make_interval(secs => case when o.by = 'sweep' and {outcome} = 'dead' then {spread} else 0 end) end,
+      last_error = case when o.by is not null or {outcome} in ('retry', 'dead', 'unknown') then left(o.error, 2000)
                         when o.outcome = 'release' then t.last_error end
       {set_results} {set_reconcile}
       from told o {old_row}
-     where t.id = o.id and t.claim_id = o.claim_id
-       and (t.{status} = {running}
-            or (t.{status} = {unknown} and o.outcome not in ('unknown', 'release'))
-            or (o.outcome = 'done' and (t.{status} <> {done} or t.lease_expires_at is not null))
-            -- Swept, or an operator's hand was on it.
-            or (t.{status} = {pending} and t.lease_expires_at is not null and o.outcome in ('dead', 'again')))
-    returning t.id, o.claim_id, {outcome} as outcome, o.outcome as asked_outcome, o.result, o.error, o.rate_limited, o.limit_scope, o.refused,
-              o.refusal, o.unreadable, o.delay_seconds, t.claimed_at, {old_due} as due, {account_id} as account_id, {pair} as pair, {late} as late)
+     where t.id = o.id
+       -- Whoever else says it has judged the row under its lock.
+       and case when o.by is null then t.claim_id = o.claim_id
+                  and (t.{status} = {running}
+                       or (t.{status} = {unknown} and o.outcome not in ('unknown', 'release'))
+                       or (o.outcome = 'done' and (t.{status} <> {done} or t.lease_expires_at is not null))
+                       -- Swept, or an operator's hand was on it.
+                       or (t.{status} = {pending} and t.lease_expires_at is not null and o.outcome in ('dead', 'again')))
+                else true end
+    returning t.id, t.claim_id, {outcome} as outcome, o.outcome as asked_outcome, o.result, o.error, o.rate_limited, o.limit_scope, o.refused,
+              o.refusal, o.unreadable, o.delay_seconds, t.claimed_at, {old_due} as due, {account_id} as account_id, {pair} as pair,
+              {late} and coalesce(o.by, 'sweep') = 'sweep' as late, o.by, o.event, o.text, o.was)
   select (select count(*) from told), count(*),
          case when count(*) < (select count(*) from told) then coalesce(array_agg(w.id || '/' || w.claim_id), '{}') else '{}' end,
          jsonb_build_object(
@@ -68,7 +99,7 @@ begin
            'limited', count(*) filter (where w.rate_limited and w.refused is null)),
          coalesce(jsonb_agg(to_jsonb(w) - 'asked_outcome' order by w.id) filter (where {has_consequences}), '[]'),
          coalesce(jsonb_agg(jsonb_build_object('id', w.id::text, 'claim_id', w.claim_id, 'verdict', 'applied', 'outcome', w.outcome) order by w.id)
-                    filter (where w.outcome <> w.asked_outcome), '[]')
+                    filter (where w.outcome <> w.asked_outcome and w.by is null), '[]')
     into asked, settled, written, counts, applied, changed
     from written w;
 end
@@ -197,16 +228,19 @@ begin
   end if;
 
   insert into punctual.history (queue, row_id, at, event, text)
-  select q.name, r->>'id', p_now, r->>'outcome', left(r->>'error', 2000)
-    from jsonb_array_elements(v_settled.applied) r where r->>'outcome' in ('retry', 'dead', 'unknown');
+  select q.name, r->>'id', p_now, coalesce(r->>'event', r->>'outcome'), left(coalesce(r->>'text', r->>'error'), 2000)
+    from jsonb_array_elements(v_settled.applied) r where r->>'event' is not null or r->>'outcome' in ('retry', 'dead', 'unknown');
   if q.account_column is not null then
     -- The attempt of a row that somebody has settled meanwhile is over as well.
-    perform punctual.free_accounts(q, v_settled.applied || coalesce(v_freed, '[]'), p_now);
+    perform punctual.free_accounts(q, jsonb_path_query_array(v_settled.applied, '$[*] ? (@.by == null)') || coalesce(v_freed, '[]'), p_now);
+    -- One that had been tried and was to be tried again held its account.
+    perform punctual.end_hold(q, jsonb_build_object(q.status_column, q.pending_word, 'claimed_at', r->'claimed_at', q.account_column, r->'account_id'), p_now)
+       from jsonb_array_elements(v_settled.applied) r where r->>'was' = 'pending';
   end if;
   if q.delivery = 'at-most-once' then
-    -- A webhook or a look may have been here first: what is known by them is known now, and nobody has to look again.
+    -- A webhook or a check may have been here first: what is known by them is known now, and nobody has to check again.
     v_is_known := punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_settled.applied) r
-                                                    where r->>'outcome' in ('retry', 'dead', 'unknown')), p_now) > 0;
+                                                    where r->>'by' is null and r->>'outcome' in ('retry', 'dead', 'unknown')), p_now) > 0;
     perform punctual.apply_late_proof(q, r->>'id', p_now) from jsonb_array_elements(v_settled.applied) r where (r->>'late')::boolean;
     v_is_known := v_is_known or found;
     perform punctual.hear_late(q, r->>'id', r->>'claim_id', r->'result', p_now)
@@ -226,10 +260,11 @@ $$;
 create function punctual.tell_of_settled(q punctual.queues, p_applied jsonb, p_is_known boolean, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_told jsonb := p_applied;
+  -- One that was swept goes on.
+  v_told jsonb := jsonb_path_query_array(p_applied, '$[*] ? (@.outcome != "swept")');
 begin
   if p_is_known then
-    execute format('select punctual.%I($1)', q.name || '.as_settled') into v_told using p_applied;
+    execute format('select punctual.%I($1)', q.name || '.as_settled') into v_told using v_told;
   end if;
   if v_told <> '[]' then perform punctual.call_after_settle(q.after_settle, v_told, p_now); end if;
 end

@@ -44,10 +44,10 @@ begin
     raise exception 'the row was attempted again since, and is %', v_row.content->>q.status_column
       using errcode = 'PT409', detail = v_row.content->>q.status_column;
   end if;
-  perform punctual.settle_otherwise(q, p_id, v_decision,
-    case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end, null, 'decided',
-    format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
-           when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', '')), v_now);
+  perform punctual.settle_judged(q, 'operator', p_id, v_row.state, jsonb_build_object('outcome', v_decision, 'event', 'decided',
+    'error', case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end,
+    'text', format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
+                   when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', ''))), v_now);
   perform set_config('punctual.settles', '', true);
   return jsonb_build_object('status', case v_decision when 'done' then q.done_word when 'pending' then q.pending_word
                                       when 'dead' then q.dead_word else q.cancelled_word end);

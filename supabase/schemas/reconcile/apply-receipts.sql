@@ -13,7 +13,7 @@ begin
   return array(
     select r.id from punctual.receipts r
       left join lateral (select o.{status} as status from {table} o where o.id = r.row_id::{id_type} limit 1) t on true
-     where r.queue = {queue} and r.applied_at is null and (t.status = {running}) is not true and {unfailed}
+     where r.queue = {queue} and r.applied_at is null and (t.status = {running}) is not true and {unfailed_receipt}
      order by r.row_id limit 200);
 end
 $$
@@ -69,16 +69,17 @@ begin
       v_settles := v_row.state in ('unknown', 'done') and v_row.claim_id::text = split_part(p_receipt.reference, '/', 3)
                and coalesce(v_row.content->>q.proof_column = p_receipt.message_id, true) and not punctual.is_told(p_receipt, '{delivered, read}');
       if v_settles then
-        perform punctual.settle_otherwise(q, v_row.id, 'dead', coalesce(p_receipt.error, 'the provider could not deliver it'), null, 'receipt',
-          format('the provider says that it could not deliver it: %s', coalesce(p_receipt.error, 'no reason given')), p_now);
+        perform punctual.settle_judged(q, 'receipt', v_row.id, v_row.state, jsonb_build_object(
+          'outcome', 'dead', 'error', coalesce(p_receipt.error, 'the provider could not deliver it'), 'event', 'receipt',
+          'text', format('the provider says that it could not deliver it: %s', coalesce(p_receipt.error, 'no reason given'))), p_now);
       end if;
     elsif p_receipt.status in ('sent', 'delivered', 'read') then
       v_settles := v_row.state in ('unknown', 'pending', 'dead', 'cancelled')
                and (p_receipt.status <> 'sent' or not punctual.is_told(p_receipt, '{failed}'));
       if v_settles then
-        perform punctual.settle_otherwise(q, v_row.id, 'done', null, case when q.proof_column is not null then
-            jsonb_build_object(q.proof_column, p_receipt.message_id) end, 'receipt',
-          format('the provider says that it is %s', p_receipt.status), p_now);
+        perform punctual.settle_judged(q, 'receipt', v_row.id, v_row.state, jsonb_build_object(
+          'outcome', 'done', 'result', case when q.proof_column is not null then jsonb_build_object(q.proof_column, p_receipt.message_id) end,
+          'event', 'receipt', 'text', format('the provider says that it is %s', p_receipt.status)), p_now);
       end if;
     end if;
   end if;

@@ -14,7 +14,8 @@ begin
   if v_row.state = 'running' then
     perform punctual.keep_late_proof(q, p_id, v_message, p_result, p_now);
   elsif v_row.state <> 'done' then
-    perform punctual.settle_otherwise(q, p_id, 'done', null, p_result, 'proved', 'an earlier attempt was delivered', p_now);
+    perform punctual.settle_judged(q, 'receipt', p_id, v_row.state,
+      jsonb_build_object('outcome', 'done', 'result', p_result, 'event', 'proved', 'text', 'an earlier attempt was delivered'), p_now);
   elsif (v_row.content->>q.proof_column = v_message) is not true then
     perform punctual.note_twice(q, p_id, v_message, p_now);
   end if;
@@ -44,7 +45,8 @@ begin
   if v_row.state = 'done' and v_row.content->>q.proof_column is distinct from v_proof->>'message_id' then
     perform punctual.note_twice(q, p_id, v_proof->>'message_id', p_now);
   elsif v_row.state in ('pending', 'unknown', 'dead') then
-    perform punctual.settle_otherwise(q, p_id, 'done', null, v_proof->'result', 'proved', 'an earlier attempt was delivered', p_now);
+    perform punctual.settle_judged(q, 'receipt', p_id, v_row.state,
+      jsonb_build_object('outcome', 'done', 'result', v_proof->'result', 'event', 'proved', 'text', 'an earlier attempt was delivered'), p_now);
   end if;
 end
 $$;

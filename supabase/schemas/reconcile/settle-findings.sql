@@ -57,6 +57,7 @@ declare
   v_absent_after double precision := (p_finding->>'absent_after_seconds')::double precision;
   v_text text := left(p_finding->>'text', 2000);
   v_operator boolean;
+  v_verdict text := 'absent';
 begin
   select * into v_row from punctual.lock_row(q, p_finding->>'id', false);
   if v_row.state = 'done' then return 'stale'; end if;
@@ -77,7 +78,8 @@ begin
       perform punctual.keep_late_proof(q, v_row.id, v_proof->>'message_id', v_result, p_now);
       return null;
     end if;
-    perform punctual.settle_otherwise(q, v_row.id, 'done', null, v_result, 'proved', v_text, p_now);
+    perform punctual.settle_judged(q, 'check', v_row.id, v_row.state,
+      jsonb_build_object('outcome', 'done', 'result', v_result, 'event', 'proved', 'text', v_text), p_now);
     return 'done';
   end if;
   -- Somebody was here meanwhile, and there is no proof against what they decided.
@@ -90,11 +92,13 @@ begin
   if not v_doubted and v_over_seconds >= v_absent_after then
     if not punctual.give_place_back(q, v_row.content, p_now) then return null; end if;
     if (v_row.content->>'attempts')::integer >= coalesce((v_row.content->>'max_attempts')::integer, q.max_attempts) then
-      perform punctual.settle_otherwise(q, v_row.id, 'dead', format('it was not %s, and its attempts are used up', q.done_word), null, 'absent', v_text, p_now);
-      return 'dead';
+      v_verdict := 'dead';
     end if;
-    perform punctual.settle_otherwise(q, v_row.id, 'pending', format('it was not %s: the provider knows nothing of it', q.done_word), null, 'absent', v_text, p_now);
-    return 'absent';
+    perform punctual.settle_judged(q, 'check', v_row.id, v_row.state, jsonb_build_object('event', 'absent', 'text', v_text,
+      'outcome', case v_verdict when 'dead' then 'dead' else 'pending' end,
+      'error', format(case v_verdict when 'dead' then 'it was not %s, and its attempts are used up' else 'it was not %s: the provider knows nothing of it' end,
+                      q.done_word)), p_now);
+    return v_verdict;
   end if;
   -- A look-up that never proves an absence is not worth more than a day of asking; receipts are still heard. One that fails is repeated.
   v_operator := v_doubted or (v_failed and v_over_seconds > 86400) or (not v_failed and v_absent_after is null and v_over_seconds > 3600);
