@@ -331,8 +331,8 @@ export const simulationMutants: Mutant[] = [
     name: 'the days of retention',
     guarantee: 'nothing is deleted before its time',
     file: 'supabase/migrations/20261122001500_analytics.sql',
-    find: 'where s.{status} = %3$L and s.finished_at < $1\n',
-    replace: 'where s.{status} = %3$L and s.finished_at < $1 + make_interval(hours => 12)\n',
+    find: 'where s.{status} = %L and s.finished_at < $1\n',
+    replace: 'where s.{status} = %L and s.finished_at < $1 + make_interval(hours => 12)\n',
   },
   {
     name: 'a request without what was added since',
