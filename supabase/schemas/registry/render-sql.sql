@@ -1,14 +1,18 @@
 -- The names and words of a queue's table as SQL, which stand for the placeholders of render_sql and of templates:
 --
--- {table} {id_type} {queue} {status} {status_type} {due} {account}  the table, the type of its id, the queue's name, its columns
--- {pending} {running} {done} {dead} {unknown} {cancelled}           its words for the states
--- {due_at}                                                          when the row t is due
+-- {table} {id_type} {queue}       the table, the type of its id, the queue's name
+-- {status} {status_type} {due} {account} {partition} {addressee} {progress} {proof} {waits} {closes}  its columns, of which it may lack some
+-- {pending} {running} {done} {dead} {unknown} {cancelled}  its words for the states
+-- {due_at}                        when the row t is due
 create function punctual.names_of_queue(q punctual.queues) returns jsonb
 language plpgsql immutable set search_path = '' as $$
 begin
   return jsonb_build_object(
     'table', format('%I.%I', q.table_schema, q.table_name), 'id_type', q.id_type, 'queue', quote_literal(q.name),
-    'status', quote_ident(q.status_column), 'status_type', q.status_type, 'due', quote_ident(q.due_column), 'account', quote_ident(q.account_column),
+    'status', quote_ident(q.status_column), 'status_type', q.status_type, 'due', quote_ident(q.due_column),
+    'account', quote_ident(q.account_column), 'partition', quote_ident(q.partition_column), 'addressee', quote_ident(q.pair_column),
+    'progress', quote_ident(q.progress_column), 'proof', quote_ident(q.proof_column), 'waits', quote_ident(q.waits_column),
+    'closes', quote_ident(q.closes_column),
     'pending', quote_literal(q.pending_word), 'running', quote_literal(q.running_word), 'done', quote_literal(q.done_word),
     'dead', quote_literal(q.dead_word), 'unknown', quote_literal(q.unknown_word), 'cancelled', quote_literal(q.cancelled_word),
     'due_at', format('coalesce(t.next_attempt_at, t.%I)', q.due_column));

@@ -53,7 +53,6 @@ begin
   q := jsonb_populate_record(q, (select jsonb_object_agg(e.key, case when jsonb_typeof(e.value) in ('string', 'array') then replace(e.value::text, '{', U&'\E000')::jsonb else e.value end)
                                    from jsonb_each(to_jsonb(q) - 'setup') e));
   return punctual.names_of_queue(q) || jsonb_build_object(
-    'closes', quote_ident(q.closes_column),
     'in_partition', case when q.partition_column is null then '' else format('and t.%I = p_partition', q.partition_column) end,
     'levels', case when q.account_column is null then 'generate_series(0, 3) l (level)' else 'generate_series(0, 0) l (level)' end,
     'at_level', case when q.account_column is null then 't.priority = l.level' else 't.priority + 0 >= 0' end,
