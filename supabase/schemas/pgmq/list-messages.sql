@@ -43,8 +43,7 @@ begin
   return (
     select punctual.page_of(jsonb_agg(jsonb_build_object('key', r.row->'key', 'item', jsonb_build_object(
              'id', r.row->'key'->>1 || ':' || (r.row->'key'->>2), 'due_at', case when not v_desc then r.row->'due_at' end,
-             'status', case p_state when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
-                                    when 'dead' then q.dead_word else q.cancelled_word end,
+             'status', punctual.word_of_state(q, p_state),
              'attempts', r.row->'attempts', 'last_error', r.row->'last_error', 'finished_at', r.row->'finished_at',
              'account', null, 'reconcile', null, 'row', r.row->'row')) order by r.n), p_limit)
       from (select x.row, row_number() over (order by case when not v_desc then k.at end, case when v_desc then k.at end desc,
