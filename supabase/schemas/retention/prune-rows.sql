@@ -7,7 +7,7 @@ $$;
 
 -- Deletes up to p_limit rows of one of Punctual's own tables whose p_column is before p_before, the oldest first. Those that are locked are passed
 -- over. p_where: SQL on x, which they meet besides. Answers how many; none where p_before is null.
-create function punctual.delete_old(p_table text, p_column text, p_before anyelement, p_limit integer, p_where text default 'true') returns integer
+create function punctual.delete_old(p_table text, p_column text, p_before timestamptz, p_limit integer, p_where text default 'true') returns integer
 language plpgsql set search_path = '' as $$
 declare
   v_count integer;

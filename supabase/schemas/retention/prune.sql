@@ -36,6 +36,23 @@ begin
 end
 $$;
 
+-- Figures of days before p_before. Answers how many of each kind: outcomes, checks.
+create function punctual.prune_days(p_before date, p_limit integer) returns integer[]
+language plpgsql set search_path = '' as $$
+declare
+  v_outcomes integer;
+  v_checks integer;
+begin
+  delete from punctual.daily_outcomes t where t.ctid = any (array(
+    select x.ctid from punctual.daily_outcomes x where x.day < p_before limit p_limit for update skip locked));
+  get diagnostics v_outcomes = row_count;
+  delete from punctual.daily_checks t where t.ctid = any (array(
+    select x.ctid from punctual.daily_checks x where x.day < p_before limit p_limit for update skip locked));
+  get diagnostics v_checks = row_count;
+  return array[v_outcomes, v_checks];
+end
+$$;
+
 -- One bounded step of retention of what is no queue's. Answers {receipts, enrolments, hours, incidents, days, more}.
 create function punctual.prune_others(s punctual.settings, p_limit integer, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -47,8 +64,7 @@ declare
   v_texts integer := punctual.prune_enrolment_texts(p_now - make_interval(days => s.enrolment_texts_days), (p_limit + 9) / 10, p_now);
   v_hours integer := punctual.prune_hours(p_now - make_interval(days => s.monitor_hours_days), p_limit);
   v_incidents integer := punctual.delete_old('incidents', 'closed_at', p_now - make_interval(days => s.incidents_days), p_limit);
-  v_day date := punctual.day_of(p_now, coalesce(s.time_zone, 'UTC')) - s.daily_days;
-  v_days integer[] := array[punctual.delete_old('daily_outcomes', 'day', v_day, p_limit), punctual.delete_old('daily_checks', 'day', v_day, p_limit)];
+  v_days integer[] := punctual.prune_days(punctual.day_of(p_now, coalesce(s.time_zone, 'UTC')) - s.daily_days, p_limit);
 begin
   return jsonb_build_object(
     'receipts', v_receipts, 'enrolments', v_texts, 'hours', v_hours, 'incidents', v_incidents, 'days', v_days[1] + v_days[2],
