@@ -24,8 +24,8 @@ export const simulationMutants: Mutant[] = [
     name: 'the hourly cap',
     guarantee: 'no account passes its hourly limit',
     file: migration('250_pace'),
-    find: `p_pace.recent[v_claims - v_limit + 1] + interval '1 hour'`,
-    replace: `p_pace.recent[v_claims - v_limit + 1] + interval '50 minutes'`,
+    find: `p_pace.recent[v_claims - coalesce(p_pace.hourly_limit, p_account.hourly_limit) + 1] + interval '1 hour'`,
+    replace: `p_pace.recent[v_claims - coalesce(p_pace.hourly_limit, p_account.hourly_limit) + 1] + interval '50 minutes'`,
   },
   {
     name: 'the gap',
