@@ -380,7 +380,7 @@ export const simulationMutants: Mutant[] = [
     name: 'what fell due in the time that a restore has lost',
     guarantee: 'what was sent in the lost time is not sent again',
     file: 'supabase/migrations/20261122001900_restore.sql',
-    find: 'coalesce(t.next_attempt_at, t.%7$I) <= $4',
-    replace: 'coalesce(t.next_attempt_at, t.%7$I) <= $2',
+    find: '{due_at} <= $4',
+    replace: '{due_at} <= $2',
   },
 ];
