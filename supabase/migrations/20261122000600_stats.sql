@@ -67,10 +67,8 @@ $$;
 
 -- A reason why no tick can reach rows, and how many of them there are: {reason, rows}. p_where: SQL on t, a template of render_sql.
 create function punctual.count_unreachable(q punctual.queues, p_reason text, p_where text, variadic p_args text[] default '{}') returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  return jsonb_build_object('reason', p_reason, 'rows', punctual.count_rows(q, punctual.render_sql(q, p_where, variadic p_args))->'count');
-end
+language sql stable set search_path = '' as $$
+  select jsonb_build_object('reason', p_reason, 'rows', punctual.count_rows(q, punctual.render_sql(q, p_where, variadic p_args))->'count')
 $$;
 
 -- Rows that no tick can reach as things stand, counted to 10,000: [{reason, rows}]. p_configured: the providers that are configured;

@@ -103,16 +103,14 @@ $$;
 
 -- What a pending row waits for in time: [{kind, until, text}].
 create function punctual.list_due_waits(q punctual.queues, p_row jsonb, p_due timestamptz, p_now timestamptz) returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  return case
+language sql stable set search_path = '' as $$
+  select case
       when p_due is null and p_row->>q.waits_column is not null then punctual.wait_of('event', null, format('waits for %s', p_row->>q.waits_column))
       when p_due is null or p_due = 'infinity' then punctual.wait_of('never_due', null, format('%s is %s', q.due_column, coalesce(p_due::text, 'null')))
       when p_due <= p_now then '[]'
       when p_row->>'next_attempt_at' is null then punctual.wait_of('due', p_due, 'not due yet')
       else punctual.wait_of('retry', p_due, 'its last attempt failed; it is tried again') end
-    || case when (p_row->>'expires_at')::timestamptz <= p_now then punctual.wait_of('expired', null, 'expired: it is not tried any more') else '[]' end;
-end
+    || case when (p_row->>'expires_at')::timestamptz <= p_now then punctual.wait_of('expired', null, 'expired: it is not tried any more') else '[]' end
 $$;
 
 -- What keeps a pending row where it is besides its account: the queue, its partition, and rows that run before it there.

@@ -152,28 +152,25 @@ $$;
 create function punctual.list_person_faults(
   p_sequence punctual.sequences, p_steps jsonb, p_people jsonb, out index integer, out place integer, out field text, out message text)
 returns setof record
-language plpgsql stable set search_path = '' as $$
-begin
-  return query
-    with person as materialized (
-      select p.*, a.provider, a.id as account
-        from jsonb_to_recordset(p_people) p (index integer, account_id uuid, recipient text, variables jsonb, time_zone text)
-        left join punctual.accounts a on a.id = p.account_id)
-    select p.index, 1, 'account_id', 'there is no such account' from person p where p.account is null
-    union all
-    select p.index, 1, 'account_id', format('the account sends over WhatsApp, and the sequence is for %s', p_sequence.channel)
-      from person p where p.provider = 'whatsapp_cloud' and p_sequence.channel <> 'whatsapp'
-    union all
-    select p.index, 2, 'recipient', 'WhatsApp''s Cloud API needs the telephone number, or the business-scoped user id'
-      from person p where p.provider = 'whatsapp_cloud' and punctual.digits_of(p.recipient) is null and punctual.is_user_id(p.recipient) is not true
-    union all
-    select p.index, 3, 'time_zone', format('there is no time zone "%s": give one such as Europe/Berlin', p.time_zone)
-      from person p where p.time_zone is not null and not punctual.is_time_zone(p.time_zone)
-    union all
-    select p.index, 4, 'variables.' || n.name, format('step %s asks for {{%s}}, and it is not given', (
-             select min(s.place) from jsonb_array_elements(p_steps) with ordinality s (step, place) where n.name = any (punctual.list_placeholders(s.step))), n.name)
-      from person p cross join lateral unnest(punctual.list_placeholders(p_steps)) n (name) where p.variables->>n.name is null;
-end
+language sql stable set search_path = '' as $$
+  with person as materialized (
+    select p.*, a.provider, a.id as account
+      from jsonb_to_recordset(p_people) p (index integer, account_id uuid, recipient text, variables jsonb, time_zone text)
+      left join punctual.accounts a on a.id = p.account_id)
+  select p.index, 1, 'account_id', 'there is no such account' from person p where p.account is null
+  union all
+  select p.index, 1, 'account_id', format('the account sends over WhatsApp, and the sequence is for %s', p_sequence.channel)
+    from person p where p.provider = 'whatsapp_cloud' and p_sequence.channel <> 'whatsapp'
+  union all
+  select p.index, 2, 'recipient', 'WhatsApp''s Cloud API needs the telephone number, or the business-scoped user id'
+    from person p where p.provider = 'whatsapp_cloud' and punctual.digits_of(p.recipient) is null and punctual.is_user_id(p.recipient) is not true
+  union all
+  select p.index, 3, 'time_zone', format('there is no time zone "%s": give one such as Europe/Berlin', p.time_zone)
+    from person p where p.time_zone is not null and not punctual.is_time_zone(p.time_zone)
+  union all
+  select p.index, 4, 'variables.' || n.name, format('step %s asks for {{%s}}, and it is not given', (
+           select min(s.place) from jsonb_array_elements(p_steps) with ordinality s (step, place) where n.name = any (punctual.list_placeholders(s.step))), n.name)
+    from person p cross join lateral unnest(punctual.list_placeholders(p_steps)) n (name) where p.variables->>n.name is null
 $$;
 
 -- The texts that steps send: bodies, and parameters (numbered) of templates. names: how many placeholders a text has.
@@ -233,14 +230,11 @@ $$;
 
 -- What is wrong with people who are to be enrolled: [{index, field, message}]; null where nothing is. p_people bear their index.
 create function punctual.check_people(p_sequence punctual.sequences, p_steps jsonb, p_people jsonb) returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  return (
-    select jsonb_agg(jsonb_build_object('index', c.index, 'field', c.field, 'message', c.message) order by c.index, c.place, c.field)
-      from (select * from punctual.list_person_faults(p_sequence, p_steps, p_people)
-            union all
-            select * from punctual.list_text_faults(p_sequence, p_steps, p_people)) c);
-end
+language sql stable set search_path = '' as $$
+  select jsonb_agg(jsonb_build_object('index', c.index, 'field', c.field, 'message', c.message) order by c.index, c.place, c.field)
+    from (select * from punctual.list_person_faults(p_sequence, p_steps, p_people)
+          union all
+          select * from punctual.list_text_faults(p_sequence, p_steps, p_people)) c
 $$;
 
 -- The enrolments of a person in a sequence, whoever he was said to be: by person (of WhatsApp, by number and user id), or by the chat.
@@ -264,15 +258,12 @@ $$;
 -- People as they are to be enrolled: what is known of each, with its index, an id of its own, and as whom it counts in the sequence (person, of
 -- WhatsApp's user ids the number: identity).
 create function punctual.name_people(p_sequence punctual.sequences, p_people jsonb) returns jsonb
-language plpgsql set search_path = '' as $$
-begin
-  return (
-    select jsonb_agg(jsonb_strip_nulls(p) || jsonb_build_object('index', n - 1, 'id', nextval(pg_get_serial_sequence('punctual.enrolments', 'id')),
-             'person', k.person, 'identity', coalesce((select u.number from punctual.whatsapp_users u where u.user_id = k.person), k.person)) order by n)
-      from jsonb_array_elements(p_people) with ordinality e (p, n)
-     cross join lateral (
-       select coalesce(case when p_sequence.channel = 'whatsapp' then punctual.digits_of(p->>'recipient') end, p->>'recipient', p->>'chat_id') as person) k);
-end
+language sql set search_path = '' as $$
+  select jsonb_agg(jsonb_strip_nulls(p) || jsonb_build_object('index', n - 1, 'id', nextval(pg_get_serial_sequence('punctual.enrolments', 'id')),
+           'person', k.person, 'identity', coalesce((select u.number from punctual.whatsapp_users u where u.user_id = k.person), k.person)) order by n)
+    from jsonb_array_elements(p_people) with ordinality e (p, n)
+   cross join lateral (
+     select coalesce(case when p_sequence.channel = 'whatsapp' then punctual.digits_of(p->>'recipient') end, p->>'recipient', p->>'chat_id') as person) k
 $$;
 
 -- Inserts the enrolments of those who are not in the sequence yet. p_people: see name_people.

@@ -178,23 +178,20 @@ $$;
 -- Pauses accounts until their next day, and for an hour at least. Clearing the refusal keeps a webhook that reports the account as connected from
 -- lifting the pause. An operator's longer pause keeps its reason. Answers how many.
 create function punctual.pause_restored_accounts(p_since timestamptz, p_now timestamptz) returns integer
-language plpgsql set search_path = '' as $$
-declare
-  v_count integer;
-begin
+language sql set search_path = '' as $$
   with next as (
     select a.id, greatest(p_now + interval '1 hour', ((p_now at time zone z.name)::date + 1)::timestamp at time zone z.name) as day
       from punctual.accounts a
-     cross join lateral (select case when punctual.is_time_zone(a.time_zone) then a.time_zone else 'UTC' end as name) z)
-  update punctual.accounts a set
-    refused = null,
-    paused_until = greatest(a.paused_until, n.day),
-    paused_reason = case when a.paused_until > n.day and a.paused_reason <> coalesce(a.refused->>'said', '') then a.paused_reason
-                         else format('restored to %s: see docs/restore.md', p_since) end
-    from next n where a.id = n.id and (a.refused is not null or coalesce(a.paused_until, '-infinity') < n.day);
-  get diagnostics v_count = row_count;
-  return v_count;
-end
+     cross join lateral (select case when punctual.is_time_zone(a.time_zone) then a.time_zone else 'UTC' end as name) z),
+  paused as (
+    update punctual.accounts a set
+      refused = null,
+      paused_until = greatest(a.paused_until, n.day),
+      paused_reason = case when a.paused_until > n.day and a.paused_reason <> coalesce(a.refused->>'said', '') then a.paused_reason
+                           else format('restored to %s: see docs/restore.md', p_since) end
+      from next n where a.id = n.id and (a.refused is not null or coalesce(a.paused_until, '-infinity') < n.day)
+    returning a.id)
+  select count(*)::integer from paused
 $$;
 
 -- Call it once the database is back, before anything ticks: at the end of this call nothing is claimed until an operator unpauses the queues.

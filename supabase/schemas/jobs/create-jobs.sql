@@ -38,20 +38,17 @@ $$;
 
 -- Jobs that ask for more time than their queue gives: [{index, field, message}]; null where none does.
 create function punctual.check_job_timeouts(p_rows jsonb) returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  return (
-    select jsonb_agg(jsonb_build_object('index', r.index, 'field', 'timeout_seconds', 'message',
-             format('is %s; the queue %s gives a job %s s at most', r.timeout_seconds, r.queue, m.seconds)) order by r.index)
-      from (select (n - 1)::integer as index, e->>'queue' as queue, (e->>'timeout_seconds')::integer as timeout_seconds
-              from jsonb_array_elements(p_rows) with ordinality a (e, n)) r
-     cross join punctual.queues q
-      left join punctual.partitions d on d.queue = 'jobs' and d.partition = 'default'
-      left join punctual.partitions p on p.queue = 'jobs' and p.partition = r.queue
-     -- A queue that there is not will have what `default` has.
-     cross join lateral (select coalesce(case when p.partition is null then d.timeout_seconds else p.timeout_seconds end, q.timeout_seconds) as seconds) m
-     where q.name = 'jobs' and r.timeout_seconds > m.seconds);
-end
+language sql stable set search_path = '' as $$
+  select jsonb_agg(jsonb_build_object('index', r.index, 'field', 'timeout_seconds', 'message',
+           format('is %s; the queue %s gives a job %s s at most', r.timeout_seconds, r.queue, m.seconds)) order by r.index)
+    from (select (n - 1)::integer as index, e->>'queue' as queue, (e->>'timeout_seconds')::integer as timeout_seconds
+            from jsonb_array_elements(p_rows) with ordinality a (e, n)) r
+   cross join punctual.queues q
+    left join punctual.partitions d on d.queue = 'jobs' and d.partition = 'default'
+    left join punctual.partitions p on p.queue = 'jobs' and p.partition = r.queue
+   -- A queue that there is not will have what `default` has.
+   cross join lateral (select coalesce(case when p.partition is null then d.timeout_seconds else p.timeout_seconds end, q.timeout_seconds) as seconds) m
+   where q.name = 'jobs' and r.timeout_seconds > m.seconds
 $$;
 
 -- The jobs of p_rows in the order asked: [{n, id, row, kept_id}], id being its own, new, and kept_id that of the job which has its key: there, or earlier in

@@ -18,10 +18,7 @@ $$;
 -- Empties the rows of a person, which the caller has locked, and notes who asked for it. Answers how many events were deleted.
 create function punctual.empty_rows_of(
   p_enrolments bigint[], p_messages bigint[], p_receipts bigint[], p_by text, p_now timestamptz) returns integer
-language plpgsql set search_path = '' as $$
-declare
-  v_events integer := punctual.delete_enrolment_texts(p_enrolments, p_now);
-begin
+language sql set search_path = '' as $$
   update punctual.enrolments e set chat_id = null, recipient = null, last_error = null, waits_for = null where e.id = any (p_enrolments);
   -- A chat it has to have. What late receipts are known by stays in reconcile.
   update punctual.dm_queue d set body = '', template = null, chat_id = '', recipient = null, last_error = null,
@@ -36,29 +33,25 @@ begin
   update punctual.receipts r set chat_id = null, recipient = null, body = null, error = null,
          applied_at = case when r.kind = 'message' then coalesce(r.applied_at, p_now) else r.applied_at end
    where r.id = any (p_receipts);
-  return v_events;
-end
+  select punctual.delete_enrolment_texts(p_enrolments, p_now)
 $$;
 
 -- Deletes the names under which the person is held back, or known as a user of WhatsApp. Answers how many of the latter.
 create function punctual.delete_names_of(p_account_id uuid, p_names text[], p_chats text[]) returns integer
-language plpgsql set search_path = '' as $$
-declare
-  v_users integer;
-begin
+language sql set search_path = '' as $$
   update punctual.pace p set held = nullif(p.held - (p_names || p_chats), '{}')
     from (select x.queue, x.account_id from punctual.pace x
            where x.queue = 'dm_queue' and (p_account_id is null or x.account_id = p_account_id) and x.held ?| (p_names || p_chats)
            order by x.queue, x.account_id for no key update) l
    where p.queue = l.queue and p.account_id = l.account_id;
   -- Another account may know the person as well.
-  delete from punctual.whatsapp_users u
-   where (u.user_id = any (p_names) or u.number = any (p_names))
-     and not exists (select from punctual.enrolments_of(null, p_names, '{}'))
-     and not exists (select from punctual.messages_to(null, p_names, '{}'));
-  get diagnostics v_users = row_count;
-  return v_users;
-end
+  with gone as (
+    delete from punctual.whatsapp_users u
+     where (u.user_id = any (p_names) or u.number = any (p_names))
+       and not exists (select from punctual.enrolments_of(null, p_names, '{}'))
+       and not exists (select from punctual.messages_to(null, p_names, '{}'))
+    returning u.user_id)
+  select count(*)::integer from gone
 $$;
 
 -- Deletes what is known of a person: texts, variables, names, numbers, chats and timelines. What guarantees need stays: that there was a

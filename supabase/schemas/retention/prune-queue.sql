@@ -1,14 +1,11 @@
 -- Checks of monitors that began before p_before. In the order of their ids, which has an index, and is nearly that of their instants.
 create function punctual.prune_checks(p_before timestamptz, p_limit integer) returns integer
-language plpgsql set search_path = '' as $$
-declare
-  v_count integer;
-begin
-  delete from punctual.monitor_checks c where c.id = any (array(
-    select o.id from (select x.id, x.at from punctual.monitor_checks x order by x.id limit p_limit for update skip locked) o where o.at < p_before));
-  get diagnostics v_count = row_count;
-  return v_count;
-end
+language sql set search_path = '' as $$
+  with gone as (
+    delete from punctual.monitor_checks c where c.id = any (array(
+      select o.id from (select x.id, x.at from punctual.monitor_checks x order by x.id limit p_limit for update skip locked) o where o.at < p_before))
+    returning c.id)
+  select count(*)::integer from gone
 $$;
 
 -- Ticks of the queue that began before p_before, p_limit at most. last_done_at: when the last of them began that had done something.

@@ -23,34 +23,26 @@ $$;
 
 -- Monitor by monitor, by the key: there is no index on hours alone.
 create function punctual.prune_hours(p_before timestamptz, p_limit integer) returns integer
-language plpgsql set search_path = '' as $$
-declare
-  v_count integer;
-begin
-  delete from punctual.monitor_hours t where t.ctid = any (array(
-    select h.ctid from punctual.monitors m
-     cross join lateral (select x.ctid from punctual.monitor_hours x
-                          where x.monitor_id = m.id and x.hour < p_before limit p_limit for update skip locked) h limit p_limit));
-  get diagnostics v_count = row_count;
-  return v_count;
-end
+language sql set search_path = '' as $$
+  with gone as (
+    delete from punctual.monitor_hours t where t.ctid = any (array(
+      select h.ctid from punctual.monitors m
+       cross join lateral (select x.ctid from punctual.monitor_hours x
+                            where x.monitor_id = m.id and x.hour < p_before limit p_limit for update skip locked) h limit p_limit))
+    returning t.hour)
+  select count(*)::integer from gone
 $$;
 
 -- Figures of days before p_before. Answers how many of each kind: outcomes, checks.
 create function punctual.prune_days(p_before date, p_limit integer) returns integer[]
-language plpgsql set search_path = '' as $$
-declare
-  v_outcomes integer;
-  v_checks integer;
-begin
-  delete from punctual.daily_outcomes t where t.ctid = any (array(
-    select x.ctid from punctual.daily_outcomes x where x.day < p_before limit p_limit for update skip locked));
-  get diagnostics v_outcomes = row_count;
-  delete from punctual.daily_checks t where t.ctid = any (array(
-    select x.ctid from punctual.daily_checks x where x.day < p_before limit p_limit for update skip locked));
-  get diagnostics v_checks = row_count;
-  return array[v_outcomes, v_checks];
-end
+language sql set search_path = '' as $$
+  with outcomes as (
+    delete from punctual.daily_outcomes t where t.ctid = any (array(
+      select x.ctid from punctual.daily_outcomes x where x.day < p_before limit p_limit for update skip locked)) returning t.day),
+  checks as (
+    delete from punctual.daily_checks t where t.ctid = any (array(
+      select x.ctid from punctual.daily_checks x where x.day < p_before limit p_limit for update skip locked)) returning t.day)
+  select array[(select count(*) from outcomes), (select count(*) from checks)]::integer[]
 $$;
 
 -- One bounded step of retention of what is no queue's. Answers {receipts, enrolments, hours, incidents, days, more}.
