@@ -315,12 +315,53 @@ create index pace_ready on punctual.pace (provider, queue, ready_at);
 create index pace_held on punctual.pace (queue) where held is not null;
 create index pace_refused on punctual.pace (queue) where refused is not null;
 
--- A statement on a queue's table: format() of the template, in which {status} is the column that says a row's state.
--- In plpgsql, as whatever a call needs many times: the body of a function in SQL is planned anew in each transaction.
-create function punctual.render_sql(q punctual.queues, p_template text, variadic p_args text[]) returns text
+-- The names and words of a queue's table as SQL, which stand for the placeholders of render_sql and of templates:
+--
+-- {table} {id_type} {queue}       the table, the type of its id, the queue's name
+-- {status} {status_type} {due} {account} {partition} {addressee} {progress} {proof} {waits} {closes}  its columns, of which it may lack some
+-- {pending} {running} {done} {dead} {unknown} {cancelled}  its words for the states
+-- {due_at}                        when the row t is due
+create function punctual.names_of_queue(q punctual.queues) returns jsonb
 language plpgsql immutable set search_path = '' as $$
 begin
-  return format(replace(p_template, '{status}', replace(quote_ident(q.status_column), '%', '%%')), variadic p_args);
+  return jsonb_build_object(
+    'table', format('%I.%I', q.table_schema, q.table_name), 'id_type', q.id_type, 'queue', quote_literal(q.name),
+    'status', quote_ident(q.status_column), 'status_type', q.status_type, 'due', quote_ident(q.due_column),
+    'account', quote_ident(q.account_column), 'partition', quote_ident(q.partition_column), 'addressee', quote_ident(q.pair_column),
+    'progress', quote_ident(q.progress_column), 'proof', quote_ident(q.proof_column), 'waits', quote_ident(q.waits_column),
+    'closes', quote_ident(q.closes_column),
+    'pending', quote_literal(q.pending_word), 'running', quote_literal(q.running_word), 'done', quote_literal(q.done_word),
+    'dead', quote_literal(q.dead_word), 'unknown', quote_literal(q.unknown_word), 'cancelled', quote_literal(q.cancelled_word),
+    'due_at', format('coalesce(t.next_attempt_at, t.%I)', q.due_column));
+end
+$$;
+
+-- A statement on a queue's table: the template with the queue's names in place of its placeholders, and then format() of it with p_args.
+-- In plpgsql, as whatever a call needs many times: the body of a function in SQL is planned anew in each transaction.
+create function punctual.render_sql(q punctual.queues, p_template text, variadic p_args text[] default '{}') returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_text text := p_template;
+  v_name record;
+begin
+  -- What a person calls {status} is no placeholder, and a % in a name is no argument.
+  for v_name in select n.key, n.value from jsonb_each_text(punctual.names_of_queue(q)) n where n.value is not null loop
+    v_text := replace(v_text, '{' || v_name.key || '}', replace(replace(v_name.value, '%', '%%'), '{', U&'\E000'));
+  end loop;
+  return format(replace(v_text, U&'\E000', '{'), variadic p_args);
+end
+$$;
+
+-- Whether its account waits for the pending row p_row: it was claimed, and no other pending row of the account was claimed later.
+create function punctual.holds_account(q punctual.queues, p_row jsonb) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_is_last boolean;
+begin
+  if p_row->>'claimed_at' is null then return false; end if;
+  execute punctual.render_sql(q, 'select not exists (select from {table} t where t.{status} = {pending} and t.{account} = $1 and t.claimed_at > $2)')
+    into v_is_last using (p_row->>q.account_column)::uuid, (p_row->>'claimed_at')::timestamptz;
+  return v_is_last;
 end
 $$;
 
@@ -328,14 +369,8 @@ $$;
 -- p_row: as it stood while it held.
 create function punctual.end_hold(q punctual.queues, p_row jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_later boolean;
 begin
-  if q.account_column is null or p_row->>q.status_column <> q.pending_word or p_row->>'claimed_at' is null then return; end if;
-  execute punctual.render_sql(q, 'select exists (select from %I.%I t where t.{status} = %L and t.%I = $1 and t.claimed_at > $2)',
-                 q.table_schema, q.table_name, q.pending_word, q.account_column)
-  into v_later using (p_row->>q.account_column)::uuid, (p_row->>'claimed_at')::timestamptz;
-  if v_later then return; end if;
+  if q.account_column is null or p_row->>q.status_column <> q.pending_word or not punctual.holds_account(q, p_row) then return; end if;
   update punctual.pace p set retry_at = null, next_ok_at = '-infinity', waiting_for = null, ready_at = p_now
    where p.queue = q.name and p.account_id = (p_row->>q.account_column)::uuid and p.retry_at > p_now;
 end
@@ -579,6 +614,14 @@ create function punctual.state_of_word(q punctual.queues, p_word text) returns t
 language plpgsql immutable set search_path = '' as $$
 begin
   return (array['pending', 'running', 'done', 'dead', 'unknown', 'cancelled'])[array_position(punctual.list_words(q), p_word)];
+end
+$$;
+
+-- The queue's word for a state; null for what is none.
+create function punctual.word_of_state(q punctual.queues, p_state text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return (punctual.list_words(q))[array_position(array['pending', 'running', 'done', 'dead', 'unknown', 'cancelled'], p_state)];
 end
 $$;
 

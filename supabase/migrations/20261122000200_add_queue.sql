@@ -9,28 +9,21 @@ language sql immutable set search_path = '' as $$
     from unnest(p_words) with ordinality w (word, place)
 $$;
 
--- Refuses unless the status column takes all of the words: by its type, its length, its checks and what it references. Names all that it does
--- not take at once.
-create function punctual.check_status_words(p_table regclass, p_column text, p_words text[]) returns void
+-- Refuses unless the type of the status column takes all of the words, unabridged.
+create function punctual.check_type_takes(p_table regclass, p_column text, p_type text, p_words text[]) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_type text;
-  v_attnum smallint;
   v_word text;
-  v_check record;
   v_text text;
-  v_ok boolean;
   v_lacking text[] := '{}';
 begin
-  select format_type(a.atttypid, a.atttypmod), a.attnum into v_type, v_attnum from pg_catalog.pg_attribute a
-   where a.attrelid = p_table and a.attname = p_column and not a.attisdropped;
   foreach v_word in array p_words loop
     begin
       -- As rows are read: a cast cuts what is too long without a word, and char(n) fills up what is too short.
-      execute format('select to_jsonb(%L::%s) #>> ''{}''', v_word, v_type) into v_text;
+      execute format('select to_jsonb(%L::%s) #>> ''{}''', v_word, p_type) into v_text;
     exception
       when unsafe_new_enum_value_usage then
-        raise exception 'add_queue: the word "%" was added to % in this transaction, and cannot be used before its end', v_word, v_type
+        raise exception 'add_queue: the word "%" was added to % in this transaction, and cannot be used before its end', v_word, p_type
           using errcode = '22023', hint = 'Add it in a migration of its own, before this one.';
       when others then
         v_text := null;
@@ -38,17 +31,29 @@ begin
     if v_text is distinct from v_word then v_lacking := v_lacking || v_word; end if;
   end loop;
   if v_lacking <> '{}' then
-    raise exception 'add_queue: the column % of % (%) does not take %', p_column, p_table, v_type, punctual.name_words(v_lacking)
+    raise exception 'add_queue: the column % of % (%) does not take %', p_column, p_table, p_type, punctual.name_words(v_lacking)
       using errcode = '22023', hint = 'Add them to the type, or name the words your table uses in p_words.';
   end if;
-  -- Only checks on this column alone can be tried without a row.
+end
+$$;
+
+-- Refuses unless the checks of the status column take all of the words. Only checks on this column alone can be tried without a row.
+create function punctual.check_checks_take(p_table regclass, p_column text, p_type text, p_words text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_check record;
+  v_word text;
+  v_ok boolean;
+  v_lacking text[] := '{}';
+begin
   for v_check in
     select c.conname, pg_get_expr(c.conbin, c.conrelid) as expression
-      from pg_catalog.pg_constraint c where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[v_attnum]
+      from pg_catalog.pg_constraint c join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attname = p_column and c.conkey = array[a.attnum]
+     where c.conrelid = p_table and c.contype = 'c'
   loop
     foreach v_word in array p_words loop
       begin
-        execute format('select (%s) from (select %L::%s as %I) s', v_check.expression, v_word, v_type, p_column) into v_ok;
+        execute format('select (%s) from (select %L::%s as %I) s', v_check.expression, v_word, p_type, p_column) into v_ok;
       exception when others then
         v_ok := false;
       end;
@@ -59,19 +64,43 @@ begin
         using errcode = '22023', hint = 'Widen the check, or name the words your table uses in p_words.';
     end if;
   end loop;
-  for v_check in
-    select c.conname, c.confrelid::regclass as target, a.attname as target_column
+end
+$$;
+
+-- Refuses unless the table that the status column references has all of the words.
+create function punctual.check_references_take(p_table regclass, p_column text, p_words text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_key record;
+  v_lacking text[];
+begin
+  for v_key in
+    select c.conname, c.confrelid::regclass as target, f.attname as target_column
       from pg_catalog.pg_constraint c
-      join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = c.confkey[1]
-     where c.conrelid = p_table and c.contype = 'f' and c.conkey = array[v_attnum]
+      join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attname = p_column and c.conkey = array[a.attnum]
+      join pg_catalog.pg_attribute f on f.attrelid = c.confrelid and f.attnum = c.confkey[1]
+     where c.conrelid = p_table and c.contype = 'f'
   loop
     execute format('select array_agg(w order by place) from unnest($1) with ordinality w (w, place) '
-                   'where not exists (select from %s where %I::text = w)', v_check.target, v_check.target_column) into v_lacking using p_words;
+                   'where not exists (select from %s where %I::text = w)', v_key.target, v_key.target_column) into v_lacking using p_words;
     if v_lacking is not null then
-      raise exception 'add_queue: "%" of % does not take %, which % lacks', v_check.conname, p_table, punctual.name_words(v_lacking), v_check.target
+      raise exception 'add_queue: "%" of % does not take %, which % lacks', v_key.conname, p_table, punctual.name_words(v_lacking), v_key.target
         using errcode = '22023', hint = 'Insert them there, or name the words your table uses in p_words.';
     end if;
   end loop;
+end
+$$;
+
+-- Refuses unless the status column takes all of the words: by its type, its length, its checks and what it references. Names all that it does
+-- not take at once.
+create function punctual.check_status_words(p_table regclass, p_column text, p_words text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_type text := punctual.full_type_of_column(p_table, p_column);
+begin
+  perform punctual.check_type_takes(p_table, p_column, v_type, p_words);
+  perform punctual.check_checks_take(p_table, p_column, v_type, p_words);
+  perform punctual.check_references_take(p_table, p_column, p_words);
 end
 $$;
 
@@ -187,6 +216,13 @@ language sql stable set search_path = '' as $$
    where a.attrelid = p_table and a.attname = p_column and not a.attisdropped
 $$;
 
+-- The same with what it is limited to: its length.
+create function punctual.full_type_of_column(p_table regclass, p_column text) returns text
+language sql stable set search_path = '' as $$
+  select format_type(a.atttypid, a.atttypmod) from pg_catalog.pg_attribute a
+   where a.attrelid = p_table and a.attname = p_column and not a.attisdropped
+$$;
+
 -- The table's own columns that could say a row's state: text and enums.
 create function punctual.list_text_columns(p_table regclass, q punctual.queues) returns text
 language sql stable set search_path = '' as $$
@@ -194,6 +230,61 @@ language sql stable set search_path = '' as $$
     from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
    where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped and t.typcategory in ('S', 'E')
      and a.attname not in (select s.name from punctual.standard_columns(q) s)
+$$;
+
+-- The type of the table's key; refuses any but one column id, bigint or uuid.
+create function punctual.read_id_type(p_table regclass) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_type text := (
+    select format_type(a.atttypid, null)
+      from pg_catalog.pg_index i join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+     where i.indrelid = p_table and i.indisprimary and i.indnkeyatts = 1 and a.attname = 'id');
+begin
+  if v_type in ('bigint', 'uuid') then return v_type; end if;
+  raise exception 'add_queue: the primary key of % has to be one column id, bigint or uuid', p_table
+    using errcode = '22023', hint = 'An integer key becomes one by: alter table … alter column id type bigint. Any other table can be given one.';
+end
+$$;
+
+-- Refuses a due column that names no instant.
+create function punctual.check_due_column(p_table regclass, p_column text) returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_type text := punctual.type_of_column(p_table, p_column);
+begin
+  if v_type = 'timestamp with time zone' then return; end if;
+  raise exception 'add_queue: the due column % of % is %, and has to be timestamptz', p_column, p_table, coalesce(v_type, 'missing')
+    using errcode = '22023', hint = case when v_type is null then 'Name the column that says when a row is due: p_due_column.'
+      else 'alter table … alter column … type timestamptz using … at time zone ''UTC'': without a zone it means another instant to every reader.' end;
+end
+$$;
+
+-- Refuses columns that do not go together.
+create function punctual.check_column_uses(p_table regclass, q punctual.queues) returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if q.proof_column = any (q.jsonb_columns) then
+    raise exception 'add_queue: the proof column % is jsonb, and has to be text', q.proof_column
+      using errcode = '22023', hint = 'It bears the provider''s id of what was sent, which is searched for.';
+  end if;
+  if q.account_column is not null and not exists (
+    select from pg_catalog.pg_constraint c
+      join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attname = q.account_column and c.conkey = array[a.attnum]
+     where c.conrelid = p_table and c.contype = 'f' and c.confrelid = 'punctual.accounts'::regclass) then
+    -- Without it a row could name an account that is not there, and wait for ever.
+    raise exception 'add_queue: the account column % of % has to reference punctual.accounts (id)', q.account_column, p_table
+      using errcode = '22023', hint = format('alter table %s add foreign key (%I) references punctual.accounts', p_table, q.account_column);
+  end if;
+  if q.proof_column is not null and not q.proof_column = any (q.result_columns) then
+    raise exception 'add_queue: the proof column % is none of the result columns', q.proof_column
+      using errcode = '22023', hint = 'Name it in p_result_columns as well.';
+  end if;
+  if q.pair_column is not null and q.account_column is null then
+    raise exception 'add_queue: a pair is an account and an addressee, and there is no account column'
+      using errcode = '22023', hint = 'Name it in p_account_column, or leave p_pair_column out.';
+  end if;
+end
 $$;
 
 -- The key, the due column, and the columns that the queue is parted and paced by: are they there, and of the right type? Answers q with
@@ -204,19 +295,8 @@ declare
   v_column record;
   v_type text;
 begin
-  select format_type(a.atttypid, null) into q.id_type
-    from pg_catalog.pg_index i join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-   where i.indrelid = p_table and i.indisprimary and i.indnkeyatts = 1 and a.attname = 'id';
-  if q.id_type is null or q.id_type not in ('bigint', 'uuid') then
-    raise exception 'add_queue: the primary key of % has to be one column id, bigint or uuid', p_table
-      using errcode = '22023', hint = 'An integer key becomes one by: alter table … alter column id type bigint. Any other table can be given one.';
-  end if;
-  v_type := punctual.type_of_column(p_table, q.due_column);
-  if v_type is distinct from 'timestamp with time zone' then
-    raise exception 'add_queue: the due column % of % is %, and has to be timestamptz', q.due_column, p_table, coalesce(v_type, 'missing')
-      using errcode = '22023', hint = case when v_type is null then 'Name the column that says when a row is due: p_due_column.'
-        else 'alter table … alter column … type timestamptz using … at time zone ''UTC'': without a zone it means another instant to every reader.' end;
-  end if;
+  q.id_type := punctual.read_id_type(p_table);
+  perform punctual.check_due_column(p_table, q.due_column);
   q.jsonb_columns := '{}';
   for v_column in
     select * from (values ('partition', q.partition_column, array['text']), ('account', q.account_column, array['uuid']),
@@ -238,26 +318,7 @@ begin
     end if;
     if v_column.role = 'result' and v_type = 'jsonb' then q.jsonb_columns := q.jsonb_columns || v_column.name::text; end if;
   end loop;
-  if q.proof_column = any (q.jsonb_columns) then
-    raise exception 'add_queue: the proof column % is jsonb, and has to be text', q.proof_column
-      using errcode = '22023', hint = 'It bears the provider''s id of what was sent, which is searched for.';
-  end if;
-  if q.account_column is not null and not exists (
-    select from pg_catalog.pg_constraint c
-      join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attname = q.account_column and c.conkey = array[a.attnum]
-     where c.conrelid = p_table and c.contype = 'f' and c.confrelid = 'punctual.accounts'::regclass) then
-    -- Without it a row could name an account that is not there, and wait for ever.
-    raise exception 'add_queue: the account column % of % has to reference punctual.accounts (id)', q.account_column, p_table
-      using errcode = '22023', hint = format('alter table %s add foreign key (%I) references punctual.accounts', p_table, q.account_column);
-  end if;
-  if q.proof_column is not null and not q.proof_column = any (q.result_columns) then
-    raise exception 'add_queue: the proof column % is none of the result columns', q.proof_column
-      using errcode = '22023', hint = 'Name it in p_result_columns as well.';
-  end if;
-  if q.pair_column is not null and q.account_column is null then
-    raise exception 'add_queue: a pair is an account and an addressee, and there is no account column'
-      using errcode = '22023', hint = 'Name it in p_account_column, or leave p_pair_column out.';
-  end if;
+  perform punctual.check_column_uses(p_table, q);
   return q;
 end
 $$;
@@ -321,13 +382,7 @@ begin
     raise exception 'add_queue: the six state words have to be distinct, and are %', v_pairs
       using errcode = '22023', hint = 'Name six words, none of them empty; add to the column''s check those that it lacks.';
   end if;
-  q.pending_word := v_words->>'pending';
-  q.running_word := v_words->>'running';
-  q.done_word := v_words->>'done';
-  q.dead_word := v_words->>'dead';
-  q.unknown_word := v_words->>'unknown';
-  q.cancelled_word := v_words->>'cancelled';
-  return q;
+  return jsonb_populate_record(q, (select jsonb_object_agg(w.key || '_word', w.value) from jsonb_each(v_words) w));
 end
 $$;
 
@@ -408,19 +463,17 @@ $$;
 create function punctual.add_standard_columns(p_table regclass, q punctual.queues, p_existing_rows text) returns text[]
 language plpgsql set search_path = '' as $$
 declare
-  -- As a person who reads the check expects them: in the order of their states' names.
-  v_words text[] := array[q.cancelled_word, q.dead_word, q.done_word, q.pending_word, q.running_word, q.unknown_word];
   v_added text[] := '{}';
   v_column record;
   v_has_rows boolean;
 begin
   if punctual.type_of_column(p_table, q.status_column) is null then
-    execute punctual.render_sql(q, 'alter table %s add column {status} text not null default %L check ({status} in (%s))', p_table::text,
-                   case p_existing_rows when 'done' then q.done_word when 'cancelled' then q.cancelled_word else q.pending_word end,
-                   (select string_agg(quote_literal(w), ', ') from unnest(v_words) w));
-    execute punctual.render_sql(q, 'alter table %s alter column {status} set default %L', p_table::text, q.pending_word);
+    execute punctual.render_sql(q, 'alter table {table} add column {status} text not null default %L '
+                                   'check ({status} in ({cancelled}, {dead}, {done}, {pending}, {running}, {unknown}))',
+                                punctual.word_of_state(q, coalesce(p_existing_rows, 'pending')));
+    execute punctual.render_sql(q, 'alter table {table} alter column {status} set default {pending}');
     -- Asked under the lock of ALTER TABLE: no row can be inserted meanwhile.
-    execute format('select exists (select from %s)', p_table) into v_has_rows;
+    execute punctual.render_sql(q, 'select exists (select from {table})') into v_has_rows;
     if v_has_rows and p_existing_rows is null then
       raise exception 'add_queue: % has rows and no column %, so the state of these rows is unknown', p_table, q.status_column
         using errcode = '22023',
@@ -429,7 +482,8 @@ begin
     end if;
     v_added := v_added || q.status_column;
   end if;
-  perform punctual.check_status_words(p_table, q.status_column, v_words);
+  perform punctual.check_status_words(p_table, q.status_column,
+    array[q.cancelled_word, q.dead_word, q.done_word, q.pending_word, q.running_word, q.unknown_word]);
   for v_column in
     select * from punctual.standard_columns(q) s where q.delivery = 'at-most-once' or s.name not in ('reconcile_at', 'reconcile')
   loop
@@ -527,33 +581,28 @@ $$;
 -- Every index that a queue may have; definition: null where this queue has none. Each is partial: what is settled costs the claim nothing.
 create function punctual.queue_indexes(q punctual.queues, out name text, out is_unique boolean, out definition text) returns setof record
 language sql stable set search_path = '' as $$
-  select 'punctual_' || q.name || i.suffix, i.suffix = '_key', i.definition
-    from (select case when q.partition_column is null then '' else format('%I, ', q.partition_column) end,
-                 format('(coalesce(next_attempt_at, %I))', q.due_column)) v (partition, due)
+  select 'punctual_' || q.name || i.suffix, i.suffix = '_key', punctual.render_sql(q, i.template)
+    from (select case when q.partition_column is null then '(' else '({partition}, ' end, '(coalesce(next_attempt_at, {due}))') v (first, due)
    cross join lateral (values
      ('_due', case when q.account_column is null
-       then punctual.render_sql(q, '(%spriority, %s, id) where {status} = %L', v.partition, v.due, q.pending_word)
+       then v.first || 'priority, ' || v.due || ', id) where {status} = {pending}'
        -- For the queue as a whole, and never for one account's rows: with stale statistics the planner would walk it once an account. The
        -- condition is always true, and no look-up of an account's rows states it.
-       else punctual.render_sql(q, '(%s%s, id) where {status} = %L and priority + 0 >= 0', v.partition, v.due, q.pending_word) end),
-     ('_lease', punctual.render_sql(q, '(lease_expires_at) where {status} = %L', q.running_word)),
-     ('_expiry', punctual.render_sql(q, '(expires_at) where {status} = %L and expires_at is not null', q.pending_word)),
-     ('_settled', punctual.render_sql(q, '({status}, finished_at) where {status} in (%L, %L, %L, %L)', q.done_word, q.dead_word, q.unknown_word, q.cancelled_word)),
+       else v.first || v.due || ', id) where {status} = {pending} and priority + 0 >= 0' end),
+     ('_lease', '(lease_expires_at) where {status} = {running}'),
+     ('_expiry', '(expires_at) where {status} = {pending} and expires_at is not null'),
+     ('_settled', '({status}, finished_at) where {status} in ({done}, {dead}, {unknown}, {cancelled})'),
      -- What is run once more is asked for partition by partition, the longest dead first.
-     ('_dead', case when q.partition_column is not null
-       then punctual.render_sql(q, '(%I, finished_at, id) where {status} = %L', q.partition_column, q.dead_word) end),
-     ('_account', case when q.account_column is not null
-       then punctual.render_sql(q, '(%I, priority, %s, id) where {status} = %L', q.account_column, v.due, q.pending_word) end),
-     ('_reconcile', case when q.delivery = 'at-most-once'
-       then punctual.render_sql(q, '(reconcile_at) where {status} = %L and reconcile_at is not null', q.unknown_word) end),
-     ('_proof', case when q.proof_column is not null then format('(%I) where %1$I is not null', q.proof_column) end),
+     ('_dead', case when q.partition_column is not null then '({partition}, finished_at, id) where {status} = {dead}' end),
+     ('_account', case when q.account_column is not null then '({account}, priority, ' || v.due || ', id) where {status} = {pending}' end),
+     ('_reconcile', case when q.delivery = 'at-most-once' then '(reconcile_at) where {status} = {unknown} and reconcile_at is not null' end),
+     ('_proof', case when q.proof_column is not null then '({proof}) where {proof} is not null' end),
      -- What was sent without the provider saying as what, to be kept from proving another row.
      ('_unproved', case when q.proof_column is not null and q.pair_column is not null
-       then punctual.render_sql(q, '(%I, %I) where {status} = %L and %I is null', q.account_column, q.pair_column, q.done_word, q.proof_column) end),
+       then '({account}, {addressee}) where {status} = {done} and {proof} is null' end),
      -- Of the many that have no due time, those that nothing will give one.
-     ('_stranded', case when q.waits_column is not null
-       then punctual.render_sql(q, '(id) where {status} = %L and %s is null and %I is null', q.pending_word, v.due, q.waits_column) end),
-     ('_key', '(idempotency_key) where idempotency_key is not null')) i (suffix, definition)
+     ('_stranded', case when q.waits_column is not null then '(id) where {status} = {pending} and ' || v.due || ' is null and {waits} is null' end),
+     ('_key', '(idempotency_key) where idempotency_key is not null')) i (suffix, template)
 $$;
 
 -- Makes the indexes. One whose words or columns were others goes, and so do those that a removed queue of this name left. p_before: the
@@ -644,16 +693,16 @@ language plpgsql set search_path = '' as $$
 declare
   v_trigger record;
   v_by_hand text := format('current_setting(''punctual.settles'', true) is distinct from %L', q.name);
-  v_settled text := punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} in (%L, %L, %L) and %s', q.done_word, q.dead_word, q.cancelled_word, v_by_hand);
+  v_settled text := punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} in ({done}, {dead}, {cancelled}) and %s', v_by_hand);
 begin
   for v_trigger in
     select * from (values
       ('finish_by_hand', 'before update', v_settled, 'finish_by_hand()', true),
-      ('requeue_by_hand', 'before update', punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} = %L and %s', q.pending_word, v_by_hand),
+      ('requeue_by_hand', 'before update', punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} = {pending} and %s', v_by_hand),
        format('requeue_by_hand(%L)', q.delivery), true),
       ('tell_by_hand', 'after update', v_settled, format('tell_by_hand(%L, %L)', q.name, coalesce(q.after_settle, '')),
        q.after_settle is not null or q.account_column is not null),
-      ('tell_of_deleted', 'after delete', punctual.render_sql(q, 'old.{status} = %L and old.claimed_at is not null and %s', q.pending_word, v_by_hand),
+      ('tell_of_deleted', 'after delete', punctual.render_sql(q, 'old.{status} = {pending} and old.claimed_at is not null and %s', v_by_hand),
        format('tell_by_hand(%L, '''')', q.name), q.account_column is not null),
       ('spent_key', 'after insert', 'new.idempotency_key is not null', format('refuse_spent_key(%L)', q.name), punctual.keeps_keys(q.name)))
       v (name, event, condition, call, is_wanted)
@@ -669,27 +718,15 @@ end
 $$;
 
 -- Writes the registry's row, the partitions that there are by now, and a pace for each account. What an operator set stays.
-create function punctual.register_queue(p_table regclass, q punctual.queues, p_settings jsonb) returns void
+create function punctual.register_queue(q punctual.queues, p_settings jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin
   begin
-    q := jsonb_populate_record(q, jsonb_build_object(
-      'batch_limit', 30, 'concurrency', 5, 'adaptive', false, 'max_ticks', 1, 'timeout_seconds', 15, 'lease_seconds', 90, 'max_attempts', 5,
-      'backoff_base_seconds', 30, 'backoff_cap_seconds', 3600,
+    insert into punctual.queues select n.* from jsonb_populate_record(q, jsonb_build_object(
+      'source', 'table', 'batch_limit', 30, 'concurrency', 5, 'adaptive', false, 'max_ticks', 1, 'max_laps', 10, 'timeout_seconds', 15,
+      'lease_seconds', 90, 'max_attempts', 5, 'backoff_base_seconds', 30, 'backoff_cap_seconds', 3600,
       -- A table of a person's own holds more than messages: nothing of it is deleted unless that is asked for.
-      'retention_days', case when q.table_schema = 'punctual' then 30 end) || p_settings);
-    insert into punctual.queues (
-      name, table_schema, table_name, id_type, due_column, status_column, status_type, partition_column, account_column,
-      pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns,
-      secret_columns, progress_column, after_settle, before_claim, proof_column, pair_column, evidence, facts, waits_column, closes_column,
-      setup, batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts,
-      backoff_base_seconds, backoff_cap_seconds, retention_days)
-    values (
-      q.name, q.table_schema, q.table_name, q.id_type, q.due_column, q.status_column, q.status_type, q.partition_column, q.account_column,
-      q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.delivery, q.result_columns, q.jsonb_columns,
-      q.secret_columns, q.progress_column, q.after_settle, q.before_claim, q.proof_column, q.pair_column, q.evidence, q.facts, q.waits_column,
-      q.closes_column, q.setup, q.batch_limit, q.concurrency, q.adaptive, q.budget_seconds, q.max_ticks, q.timeout_seconds, q.lease_seconds, q.max_attempts,
-      q.backoff_base_seconds, q.backoff_cap_seconds, q.retention_days)
+      'retention_days', case when q.table_schema = 'punctual' then 30 end) || p_settings) n
     on conflict (name) do update set
       id_type = excluded.id_type, due_column = excluded.due_column, status_column = excluded.status_column, status_type = excluded.status_type,
       partition_column = excluded.partition_column, account_column = excluded.account_column,
@@ -706,9 +743,8 @@ begin
   if q.partition_column is null then
     insert into punctual.partitions (queue, partition) values (q.name, 'main') on conflict do nothing;
   else
-    execute format('insert into punctual.partitions (queue, partition) '
-                   'select distinct %L, t.%I from %s t where t.%I <> '''' on conflict do nothing',
-                   q.name, q.partition_column, p_table, q.partition_column);
+    execute punctual.render_sql(q, 'insert into punctual.partitions (queue, partition) '
+                                   'select distinct {queue}, t.{partition} from {table} t where t.{partition} <> '''' on conflict do nothing');
   end if;
   if q.account_column is not null then
     insert into punctual.pace (queue, account_id, provider)
@@ -748,6 +784,62 @@ begin
 end
 $$;
 
+-- Refuses arguments of add_queue that say nothing.
+create function punctual.check_queue_arguments(p_name text, p_delivery text, p_existing_rows text) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+  if p_name is null or p_name !~ '^[a-z][a-z0-9_]{0,39}$' then
+    raise exception 'add_queue: "%" is no name for a queue', p_name
+      using errcode = '22023', hint = 'Use up to 40 lower-case letters, digits and _, beginning with a letter.';
+  end if;
+  if p_delivery is null or p_delivery not in ('at-most-once', 'at-least-once') then
+    raise exception 'add_queue: delivery is "%"', p_delivery
+      using errcode = '22023', hint = 'It is ''at-most-once'' or ''at-least-once''.';
+  end if;
+  if p_existing_rows not in ('pending', 'done', 'cancelled') then
+    raise exception 'add_queue: p_existing_rows is "%"', p_existing_rows
+      using errcode = '22023', hint = 'It is the state of rows that are there already: ''pending'', ''done'' or ''cancelled''.';
+  end if;
+end
+$$;
+
+-- Columns that a table has which becomes a queue, and ticks use from now on; null for none.
+create function punctual.note_found_columns(p_table regclass, q punctual.queues, p_added text[]) returns text
+language sql stable set search_path = '' as $$
+  select 'these columns were there, and ticks use them as Punctual''s from now on: ' || string_agg(a.attname, ', ' order by a.attnum)
+    from pg_catalog.pg_attribute a join punctual.standard_columns(q) s on s.name = a.attname
+   where a.attrelid = p_table and not a.attisdropped and a.attname <> all (p_added)
+$$;
+
+-- Rows that such a table has which are due; null for none.
+create function punctual.note_due_rows(q punctual.queues) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_due bigint;
+begin
+  execute punctual.render_sql(q, 'select count(*) from {table} t where t.{status} = {pending} and {due_at} <= now()') into v_due;
+  return case when v_due > 0 then format('rows that were %s and due already, for the first ticks to do: %s', q.pending_word, v_due) end;
+end
+$$;
+
+-- Makes the queue's indexes and triggers on its table, and lets ticks at it: they run as the service role, with no more rights than it has.
+create function punctual.prepare_table(p_table regclass, q punctual.queues, p_before punctual.queues) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform punctual.make_queue_indexes(p_table, q, p_before);
+  perform punctual.make_queue_triggers(p_table, q);
+  -- Claims and settles leave dead entries at the head of these indexes; the defaults would let 20 % pile up.
+  if p_before.name is null then
+    execute format('alter table %s set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, '
+                   'autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)', p_table);
+  end if;
+  if not has_schema_privilege('service_role', q.table_schema, 'usage') then
+    execute format('grant usage on schema %I to service_role', q.table_schema);
+  end if;
+  execute format('grant select, insert, update, delete on %s to service_role', p_table);
+end
+$$;
+
 -- p_table      the table, with its schema: 'public.free_trials'. It has one primary key `id`, bigint or uuid.
 -- p_due_column the column (timestamptz) that says when a row falls due; null is never.
 -- p_status_column the column (text or enum) that says a row's state: status, unless said. That one is added if it is missing.
@@ -774,76 +866,36 @@ $$;
 -- Returns {queue, table, added: [columns], anon: what anon may do there, row_level_security, notes}, raises it as notices, and keeps it in
 -- punctual.queues.setup, with what earlier calls added and changed.
 create function punctual.add_queue(
-  p_name text,
-  p_table text,
-  p_due_column text,
-  p_delivery text,
-  p_words jsonb default '{}',
-  p_partition_column text default null,
-  p_account_column text default null,
-  p_result_columns text[] default '{}',
-  p_after_settle text default null,
-  p_before_claim text default null,
-  p_proof_column text default null,
-  p_pair_column text default null,
-  p_evidence text default null,
-  p_progress_column text default null,
-  p_secret_columns text[] default '{}',
-  p_facts text default null,
-  p_waits_column text default null,
-  p_closes_column text default null,
-  p_settings jsonb default '{}',
-  p_existing_rows text default null,
-  p_status_column text default null
-) returns jsonb
+  p_name text, p_table text, p_due_column text, p_delivery text, p_words jsonb default '{}',
+  p_partition_column text default null, p_account_column text default null, p_result_columns text[] default '{}',
+  p_after_settle text default null, p_before_claim text default null, p_proof_column text default null, p_pair_column text default null,
+  p_evidence text default null, p_progress_column text default null, p_secret_columns text[] default '{}', p_facts text default null,
+  p_waits_column text default null, p_closes_column text default null, p_settings jsonb default '{}', p_existing_rows text default null,
+  p_status_column text default null) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   q punctual.queues;
   v_before punctual.queues;
   v_table regclass;
-  v_settings jsonb := coalesce(p_settings, '{}');
   v_added text[];
-  v_there text;
-  v_due bigint;
-  v_changes text[] := '{}';
+  v_changes text[];
   v_notes text[];
   v_answer jsonb;
 begin
-  if p_name is null or p_name !~ '^[a-z][a-z0-9_]{0,39}$' then
-    raise exception 'add_queue: "%" is no name for a queue', p_name
-      using errcode = '22023', hint = 'Use up to 40 lower-case letters, digits and _, beginning with a letter.';
-  end if;
-  if p_delivery is null or p_delivery not in ('at-most-once', 'at-least-once') then
-    raise exception 'add_queue: delivery is "%"', p_delivery
-      using errcode = '22023', hint = 'It is ''at-most-once'' or ''at-least-once''.';
-  end if;
-  if p_existing_rows not in ('pending', 'done', 'cancelled') then
-    raise exception 'add_queue: p_existing_rows is "%"', p_existing_rows
-      using errcode = '22023', hint = 'It is the state of rows that are there already: ''pending'', ''done'' or ''cancelled''.';
-  end if;
+  perform punctual.check_queue_arguments(p_name, p_delivery, p_existing_rows);
   v_table := punctual.find_queue_table(p_name, p_table);
   select * into v_before from punctual.queues b where b.name = p_name;
-  q.status_column := coalesce(p_status_column, 'status');
+  q := jsonb_populate_record(null::punctual.queues, jsonb_build_object(
+    'name', p_name, 'due_column', p_due_column, 'delivery', p_delivery, 'status_column', coalesce(p_status_column, 'status'),
+    'partition_column', p_partition_column, 'account_column', p_account_column, 'result_columns', coalesce(p_result_columns, '{}'),
+    'progress_column', p_progress_column, 'secret_columns', coalesce(p_secret_columns, '{}'), 'proof_column', p_proof_column,
+    'pair_column', p_pair_column, 'waits_column', p_waits_column, 'closes_column', p_closes_column));
+  select n.nspname, c.relname into q.table_schema, q.table_name
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = v_table;
   if p_existing_rows is not null and v_before.name is null and punctual.type_of_column(v_table, q.status_column) is not null then
     raise exception 'add_queue: p_existing_rows is given, and % has a column %, which says the state of each row', v_table, q.status_column
       using errcode = '22023', hint = 'Leave p_existing_rows out. To change the state of rows, update them first.';
   end if;
-
-  select n.nspname, c.relname into q.table_schema, q.table_name
-    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = v_table;
-  q.name := p_name;
-  q.due_column := p_due_column;
-  q.delivery := p_delivery;
-  q.partition_column := p_partition_column;
-  q.account_column := p_account_column;
-  q.result_columns := coalesce(p_result_columns, '{}');
-  q.progress_column := p_progress_column;
-  q.secret_columns := coalesce(p_secret_columns, '{}');
-  q.proof_column := p_proof_column;
-  q.pair_column := p_pair_column;
-  q.waits_column := p_waits_column;
-  q.closes_column := p_closes_column;
-
   q := punctual.check_queue_columns(v_table, q);
   perform punctual.check_column_roles(v_table, q);
   q := punctual.read_words(q, p_words);
@@ -852,47 +904,20 @@ begin
   q.before_claim := punctual.check_function(p_before_claim, '(text, timestamptz)', 'p_partition text, p_now timestamptz');
   q.evidence := punctual.check_function(p_evidence, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
   q.facts := punctual.check_function(p_facts, '(text[], timestamptz)', 'p_ids text[], p_now timestamptz');
-  perform punctual.check_settings(v_settings);
+  perform punctual.check_settings(coalesce(p_settings, '{}'));
 
   v_added := punctual.add_standard_columns(v_table, q, p_existing_rows);
+  q.status_type := punctual.full_type_of_column(v_table, q.status_column);
+  v_changes := punctual.take_over_columns(v_table, q, v_added);
   if v_before.name is null then
-    select string_agg(a.attname, ', ' order by a.attnum) into v_there
-      from pg_catalog.pg_attribute a join punctual.standard_columns(q) s on s.name = a.attname
-     where a.attrelid = v_table and not a.attisdropped and a.attname <> all (v_added);
-    if v_there is not null then
-      v_changes := v_changes || format('these columns were there, and ticks use them as Punctual''s from now on: %s', v_there);
-    end if;
-  end if;
-  v_changes := v_changes || punctual.take_over_columns(v_table, q, v_added);
-  if v_before.name is null then
-    execute punctual.render_sql(q, 'select count(*) from %s t where t.{status} = %L and coalesce(t.next_attempt_at, t.%I) <= now()',
-                                v_table::text, q.pending_word, q.due_column) into v_due;
-    if v_due > 0 then
-      v_changes := v_changes || format('rows that were %s and due already, for the first ticks to do: %s', q.pending_word, v_due);
-    end if;
+    v_changes := array_remove(punctual.note_found_columns(v_table, q, v_added) || v_changes || punctual.note_due_rows(q), null);
   end if;
   v_notes := punctual.list_table_notes(v_table, q);
-  select format_type(a.atttypid, a.atttypmod) into q.status_type
-    from pg_catalog.pg_attribute a where a.attrelid = v_table and a.attname = q.status_column;
-
-  perform punctual.make_queue_indexes(v_table, q, v_before);
-  perform punctual.make_queue_triggers(v_table, q);
-  -- Claims and settles leave dead entries at the head of these indexes; the defaults would let 20 % pile up.
-  if v_before.name is null then
-    execute format('alter table %s set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, '
-                   'autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)', v_table);
-  end if;
   q.setup := jsonb_build_object('table', v_table::text, 'notes', to_jsonb(v_notes),
-    'added', coalesce(v_before.setup->'added', '[]') || to_jsonb(v_added),
-    'changes', coalesce(v_before.setup->'changes', '[]') || to_jsonb(v_changes));
-  perform punctual.register_queue(v_table, q, v_settings);
+    'added', coalesce(v_before.setup->'added', '[]') || to_jsonb(v_added), 'changes', coalesce(v_before.setup->'changes', '[]') || to_jsonb(v_changes));
+  perform punctual.prepare_table(v_table, q, v_before);
+  perform punctual.register_queue(q, coalesce(p_settings, '{}'));
   perform punctual.make_functions(r) from punctual.queues r where r.name = q.name;
-
-  -- The exchange runs as the service role, with no more rights than it has.
-  if not has_schema_privilege('service_role', q.table_schema, 'usage') then
-    execute format('grant usage on schema %I to service_role', q.table_schema);
-  end if;
-  execute format('grant select, insert, update, delete on %s to service_role', v_table);
   v_answer := jsonb_build_object('queue', p_name, 'table', v_table::text, 'added', to_jsonb(v_added), 'notes', to_jsonb(v_changes || v_notes))
               || punctual.read_table_rights(v_table);
   if q.table_schema <> 'punctual' then perform punctual.raise_setup(v_answer); end if;

@@ -114,73 +114,80 @@ begin
 end
 $$;
 
+-- Until when an account has used up its day in a queue; null where it has not, 'infinity' where its limit is 0.
+create function punctual.day_opens_at(p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+declare
+  v_today date := (p_now at time zone p_account.time_zone)::date;
+  v_limit integer := punctual.daily_limit_on(p_account, p_pace, v_today);
+  v_day record := punctual.used_of_day(p_pace.used, p_pace.used_until, p_account.time_zone, p_now);
+  v_until timestamptz;
+begin
+  if v_limit = 0 then
+    return 'infinity';
+  elsif v_day.used >= v_limit then
+    v_until := punctual.next_midnight(p_account.time_zone, v_day.until - interval '1 microsecond');
+    -- The limit of an account that was moved may grow before the day that counts is over.
+    if punctual.daily_limit_on(p_account, p_pace, v_today + 1) > v_day.used then
+      v_until := least(v_until, punctual.next_midnight(p_account.time_zone, p_now));
+    end if;
+    -- Where clocks go back over midnight, the next day begins twice.
+    return case when v_until <= p_now then p_now + interval '15 minutes' else v_until end;
+  end if;
+  return null;
+end
+$$;
+
+-- Until when a row of another queue tries whether the account is still refused; null where none does.
+create function punctual.tried_elsewhere_until(p_account punctual.accounts, p_queue text) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select max(p.busy_until) from punctual.pace p where p.account_id = p_account.id and p.queue <> p_queue);
+end
+$$;
+
 -- When an account may go, and all that it waits for until then: [{kind, until, text}]; reason is the last of them in time. open_at is
 -- p_now for an account that may go now, and 'infinity' for one that may not before somebody changes something.
 create function punctual.account_opening(
   p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz, out open_at timestamptz, out reason text, out waits jsonb)
 language plpgsql stable set search_path = '' as $$
 declare
-  v_day record;
-  v_limit integer;
   v_claims integer := cardinality(p_pace.recent);
   v_last timestamptz := p_pace.recent[v_claims];
   v_hours jsonb := coalesce(p_pace.hours, p_account.hours);
-  v_wait record;
   v_until timestamptz;
+  -- What it may wait for, until when, and how people are told: one of each to a line below. In arrays, as no statement of SQL is as fast.
+  v_kinds constant text[] := '{daily_limit,hourly_limit,gap,paused,account_retry,running,running}';
+  v_untils timestamptz[];
+  v_texts text[];
 begin
+  v_untils := array[
+    punctual.day_opens_at(p_account, p_pace, p_now),
+    p_pace.recent[v_claims - coalesce(p_pace.hourly_limit, p_account.hourly_limit) + 1] + interval '1 hour',
+    -- The share of the jitter comes from the claim that the gap begins with, so that it is the same whoever asks.
+    v_last + make_interval(secs => coalesce(p_pace.gap_seconds, p_account.gap_seconds)
+      + coalesce(p_pace.gap_jitter_seconds, p_account.gap_jitter_seconds)
+        * (hashtextextended(p_account.id::text || extract(epoch from v_last), 0) & 65535) / 65536.0),
+    p_account.paused_until,
+    p_pace.retry_at,
+    case when p_account.refused is not null then punctual.tried_elsewhere_until(p_account, p_pace.queue) end,
+    p_pace.busy_until];
+  v_texts := array[
+    case when v_untils[1] = 'infinity' then 'daily limit is 0' else 'daily limit reached' end,
+    'hourly limit reached',
+    'keeps the gap between two messages',
+    coalesce('paused: ' || p_account.paused_reason, 'paused'),
+    'its next row failed and is tried again',
+    'was refused, and is tried with a row of another queue',
+    'a row is running'];
   open_at := p_now;
   waits := '[]';
-  select * into v_day from punctual.used_of_day(p_pace.used, p_pace.used_until, p_account.time_zone, p_now);
-
-  v_limit := punctual.daily_limit_on(p_account, p_pace, (p_now at time zone p_account.time_zone)::date);
-  if v_limit = 0 then
-    waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', timestamptz 'infinity', 'text', 'daily limit is 0');
-  elsif v_day.used >= v_limit then
-    v_until := punctual.next_midnight(p_account.time_zone, v_day.until - interval '1 microsecond');
-    -- The limit of an account that was moved may grow before the day that counts is over.
-    if punctual.daily_limit_on(p_account, p_pace, (p_now at time zone p_account.time_zone)::date + 1) > v_day.used then
-      v_until := least(v_until, punctual.next_midnight(p_account.time_zone, p_now));
-    end if;
-    -- Where clocks go back over midnight, the next day begins twice.
-    if v_until <= p_now then v_until := p_now + interval '15 minutes'; end if;
-    waits := waits || jsonb_build_object('kind', 'daily_limit', 'until', v_until, 'text', 'daily limit reached');
-  end if;
-
-  v_limit := coalesce(p_pace.hourly_limit, p_account.hourly_limit);
-  v_until := p_pace.recent[v_claims - v_limit + 1] + interval '1 hour';
-  if v_until > p_now then
-    waits := waits || jsonb_build_object('kind', 'hourly_limit', 'until', v_until, 'text', 'hourly limit reached');
-  end if;
-
-  -- The share of the jitter comes from the claim that the gap begins with, so that it is the same whoever asks.
-  v_until := v_last + make_interval(secs => coalesce(p_pace.gap_seconds, p_account.gap_seconds)
-    + coalesce(p_pace.gap_jitter_seconds, p_account.gap_jitter_seconds)
-      * (hashtextextended(p_account.id::text || extract(epoch from v_last), 0) & 65535) / 65536.0);
-  if v_until > p_now then
-    waits := waits || jsonb_build_object('kind', 'gap', 'until', v_until, 'text', 'keeps the gap between two messages');
-  end if;
-
-  if p_account.paused_until > p_now then
-    waits := waits || jsonb_build_object('kind', 'paused', 'until', p_account.paused_until,
-                                         'text', coalesce('paused: ' || p_account.paused_reason, 'paused'));
-  end if;
-  if p_pace.retry_at > p_now then
-    waits := waits || jsonb_build_object('kind', 'account_retry', 'until', p_pace.retry_at, 'text', 'its next row failed and is tried again');
-  end if;
-  if p_account.refused is not null then
-    select max(p.busy_until) into v_until from punctual.pace p where p.account_id = p_account.id and p.queue <> p_pace.queue and p.busy_until > p_now;
-    if v_until is not null then
-      waits := waits || jsonb_build_object('kind', 'running', 'until', v_until, 'text', 'was refused, and is tried with a row of another queue');
-    end if;
-  end if;
-  if p_pace.busy_until > p_now then
-    waits := waits || jsonb_build_object('kind', 'running', 'until', p_pace.busy_until, 'text', 'a row is running');
-  end if;
-
-  for v_wait in select (w->>'until')::timestamptz as until, w->>'text' as text from jsonb_array_elements(waits) w loop
-    if v_wait.until > open_at then
-      open_at := v_wait.until;
-      reason := v_wait.text;
+  for n in 1..cardinality(v_kinds) loop
+    continue when v_untils[n] is null or v_untils[n] <= p_now;
+    waits := waits || jsonb_build_object('kind', v_kinds[n], 'until', v_untils[n], 'text', v_texts[n]);
+    if v_untils[n] > open_at then
+      open_at := v_untils[n];
+      reason := v_texts[n];
     end if;
   end loop;
   -- All else has passed by then; whether the account is open at that hour is another question.

@@ -55,13 +55,16 @@ begin
   select jsonb_agg(r) into v_said from jsonb_array_elements(p_records) r where r->>'limit_scope' = 'account' or r->>'refused' in ('row', 'account');
   if exists (select from punctual.accounts a where a.refused is not null) then
     -- What ends a refusal.
-    execute format('select coalesce($3, ''[]'') || coalesce(jsonb_agg(o.said || jsonb_build_object(''account_id'', t.%1$I)), ''[]'') '
-                   'from (select r as said from jsonb_array_elements($2) r union all '
-                   '      select jsonb_build_object(''id'', i, ''claim_id'', g->''claim_id'', ''outcome'', ''done'') '
-                   '        from jsonb_array_elements($1) g cross join lateral jsonb_array_elements_text(g->''ids'') i) o '
-                   'join %2$I.%3$I t on t.id = (o.said->>''id'')::%4$s where t.%1$I in (select a.id from punctual.accounts a where a.refused is not null) '
-                   'and (o.said->>''outcome'' in (''done'', ''again'') or o.said->>''limit_scope'' is not null)',
-                   q.account_column, q.table_schema, q.table_name, q.id_type)
+    execute punctual.render_sql(q, $sql$
+      select coalesce($3, '[]') || coalesce(jsonb_agg(o.said || jsonb_build_object('account_id', t.{account})), '[]')
+        from (select r as said from jsonb_array_elements($2) r
+              union all
+              select jsonb_build_object('id', i, 'claim_id', g->'claim_id', 'outcome', 'done')
+                from jsonb_array_elements($1) g cross join lateral jsonb_array_elements_text(g->'ids') i) o
+        join {table} t on t.id = (o.said->>'id')::{id_type}
+       where t.{account} in (select a.id from punctual.accounts a where a.refused is not null)
+         and (o.said->>'outcome' in ('done', 'again') or o.said->>'limit_scope' is not null)
+      $sql$)
     into v_said using p_done, p_records, v_said;
   end if;
   if coalesce(v_said, '[]') = '[]' then return; end if;
@@ -382,9 +385,8 @@ language plpgsql set search_path = '' as $$
 begin
   if q.progress_column is null or coalesce(p_progress, '[]') = '[]' then return; end if;
   execute punctual.render_sql(q,
-    'update %1$I.%2$I t set %3$I = p.value->''progress'' from jsonb_array_elements($1) p '
-    'where t.id = (p.value->>''id'')::%4$s and t.claim_id = (p.value->>''claim_id'')::uuid and t.{status} = %5$L',
-    q.table_schema, q.table_name, q.progress_column, q.id_type, q.running_word)
+    'update {table} t set {progress} = p.value->''progress'' from jsonb_array_elements($1) p '
+    'where t.id = (p.value->>''id'')::{id_type} and t.claim_id = (p.value->>''claim_id'')::uuid and t.{status} = {running}')
   using p_progress;
 exception when others then
   raise warning 'the progress of rows of %.% cannot be written: %', q.table_schema, q.table_name, sqlerrm;

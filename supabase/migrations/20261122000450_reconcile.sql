@@ -476,11 +476,9 @@ declare
   v_found boolean := false;
 begin
   if q.pair_column is not null then
-    execute format('select exists (select from %1$I.%2$I t where t.%3$I = $1 and t.%4$I = $2 and t.id <> $3::%5$s and %6$s)',
-                   q.table_schema, q.table_name, q.account_column, q.pair_column, q.id_type,
-                   punctual.render_sql(q, case when q.proof_column is null then 't.{status} = %L'
-                               else '(t.{status} = %L or (t.{status} = %L and t.%I is null and t.finished_at >= $4))' end,
-                          q.running_word, q.done_word, q.proof_column))
+    execute punctual.render_sql(q, 'select exists (select from {table} t where t.{account} = $1 and t.{addressee} = $2 and t.id <> $3::{id_type} and '
+      || case when q.proof_column is null then 't.{status} = {running})'
+              else '(t.{status} = {running} or (t.{status} = {done} and t.{proof} is null and t.finished_at >= $4)))' end)
     into v_found using (p_content->>q.account_column)::uuid, p_content->>q.pair_column, p_content->>'id',
                        coalesce(p_content->'reconcile'->>'first_at', p_content->>'claimed_at')::timestamptz;
   end if;
@@ -516,8 +514,7 @@ declare
   v_enrolment text := case q.name when 'enrolments' then p_row->>'id' when 'dm_queue' then p_row->>'enrolment_id' end;
 begin
   if v_enrolment is not null then return format('To try its step again: POST /api/enrolments/%s/resume.', v_enrolment); end if;
-  return punctual.render_sql(q, 'To do it again, run: update %I.%I set {status} = %L, attempts = 0 where id = %L', q.table_schema, q.table_name,
-                             q.pending_word, p_row->>'id');
+  return punctual.render_sql(q, 'To do it again, run: update {table} set {status} = {pending}, attempts = 0 where id = %L', p_row->>'id');
 end
 $$;
 
@@ -559,8 +556,7 @@ begin
     'text', format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
                    when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', ''))), v_now);
   perform set_config('punctual.settles', '', true);
-  return jsonb_build_object('status', case v_decision when 'done' then q.done_word when 'pending' then q.pending_word
-                                      when 'dead' then q.dead_word else q.cancelled_word end);
+  return jsonb_build_object('status', punctual.word_of_state(q, v_decision));
 end
 $$;
 

@@ -124,6 +124,50 @@ language sql stable set search_path = '' as $$
   select coalesce((select m.max_attempts from punctual.message_queues m where m.partition = p_partition), q.max_attempts)
 $$;
 
+-- Refuses what is no object of settings of one message queue.
+create function punctual.check_message_settings(p_settings jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_unknown text;
+begin
+  if jsonb_typeof(p_settings) <> 'object' then
+    raise exception 'add_message_queue: p_settings has to be an object' using errcode = '22023';
+  end if;
+  select k into v_unknown from jsonb_object_keys(p_settings) k
+   where k not in ('max_attempts', 'adaptive', 'batch_limit', 'budget_seconds', 'concurrency', 'max_ticks', 'timeout_seconds') limit 1;
+  if v_unknown is not null then
+    raise exception 'add_message_queue: "%" is no setting of one message queue', v_unknown using errcode = '22023', hint =
+      'It knows max_attempts, adaptive, batch_limit, budget_seconds, concurrency, max_ticks, timeout_seconds. '
+      'Others are of all of them: update punctual.queues set … where name = ''pgmq'';';
+  end if;
+end
+$$;
+
+-- Grants the service role what ticks do with the pgmq queue's tables: the exchange runs as that role, with no more rights than it has.
+create function punctual.grant_message_queue(p_name text, p_message_table text, p_archive_table text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_function regprocedure;
+begin
+  grant usage on schema pgmq to service_role;
+  execute format('grant select, insert, update, delete on pgmq.%I to service_role', p_message_table);
+  execute format('grant select, insert on pgmq.%I to service_role', p_archive_table);
+  for v_function in
+    select p.oid from pg_catalog.pg_proc p where p.pronamespace = 'pgmq'::regnamespace
+       and p.proname in ('format_table_name', 'read', 'set_vt', 'archive', 'delete')
+  loop
+    execute format('grant execute on function %s to service_role', v_function);
+  end loop;
+  -- A grant of what one may not give away is a warning, and no more.
+  if not (has_schema_privilege('service_role', 'pgmq', 'usage')
+          and has_table_privilege('service_role', format('pgmq.%I', p_message_table), 'delete')
+          and has_table_privilege('service_role', format('pgmq.%I', p_archive_table), 'insert')) then
+    raise exception 'add_message_queue: % may not grant service_role the use of the pgmq queue "%"', current_user, p_name
+      using errcode = '42501', hint = 'Run it as the owner of the queue''s tables.';
+  end if;
+end
+$$;
+
 -- Puts a pgmq queue under Punctual. Owner only. Running it again is harmless: it says anew what p_job and p_on_done are, and grants anew.
 --
 -- p_job       every message is the payload of this job; null: each message is {"name": …, "payload": …}.
@@ -137,9 +181,6 @@ declare
   v_found record;
   v_name text;
   v_settings jsonb := coalesce(p_settings, '{}');
-  v_columns text[];
-  v_key text;
-  v_function regprocedure;
 begin
   if p_on_done is null or p_on_done not in ('archive', 'delete') then
     raise exception 'add_message_queue: p_on_done is "%", and has to be archive or delete', p_on_done using errcode = '22023';
@@ -148,27 +189,14 @@ begin
     raise exception 'add_message_queue: "%" is no name by which its messages could be asked for', p_name
       using errcode = '22023', hint = 'Up to 80 letters, digits, _, - and dots: make a pgmq queue of such a name.';
   end if;
-  if jsonb_typeof(v_settings) <> 'object' then
-    raise exception 'add_message_queue: p_settings has to be an object' using errcode = '22023';
-  end if;
-  select * into v_found from punctual.find_message_table(coalesce(p_name, ''));
+  select * into v_found from punctual.find_message_table(p_name);
   if v_found.fault is not null then
     raise exception 'add_message_queue: %', v_found.fault using errcode = '22023', hint = v_found.remedy;
   end if;
+  perform punctual.check_message_settings(v_settings);
   -- As it was made: pgmq takes any mixture of cases for the same queue, and a partition has one name.
   execute 'select m.queue_name from pgmq.meta m where lower(m.queue_name) = lower($1)' into v_name using p_name;
   v_name := coalesce(v_name, p_name);
-
-  v_columns := array(
-    select a.attname::text from pg_catalog.pg_attribute a
-     where a.attrelid = 'punctual.partitions'::regclass and a.attnum > 0 and not a.attisdropped
-       and a.attname not in ('queue', 'partition', 'paused_at', 'paused_reason', 'last_tick_at', 'head_id', 'max_running'));
-  select k into v_key from jsonb_object_keys(v_settings) k where k <> 'max_attempts' and k <> all (v_columns) limit 1;
-  if v_key is not null then
-    raise exception 'add_message_queue: "%" is no setting of one message queue', v_key using errcode = '22023', hint = format(
-      'It knows max_attempts, %s. Others are of all of them: update punctual.queues set … where name = ''pgmq'';',
-      (select string_agg(c, ', ' order by c) from unnest(v_columns) c));
-  end if;
 
   insert into punctual.queues (name, source, table_schema, table_name, id_type, due_column, status_type, partition_column,
     pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery)
@@ -179,34 +207,14 @@ begin
     raise exception 'add_message_queue: a table of yours is the queue "pgmq" already' using errcode = '23505';
   end if;
   insert into punctual.partitions (queue, partition) values ('pgmq', v_name) on conflict do nothing;
-  v_columns := array(select k from jsonb_object_keys(v_settings) k where k = any (v_columns));
-  if v_columns <> '{}' then
-    execute format('update punctual.partitions p set (%1$s) = (select %1$s from jsonb_populate_record(null::punctual.partitions, $1)) '
-                   'where p.queue = ''pgmq'' and p.partition = $2', (select string_agg(format('%I', c), ', ') from unnest(v_columns) c))
-    using v_settings, v_name;
-  end if;
+  update punctual.partitions p set (batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds) = (
+    select s.batch_limit, s.concurrency, s.adaptive, s.budget_seconds, s.max_ticks, s.timeout_seconds from jsonb_populate_record(p, v_settings) s)
+   where p.queue = 'pgmq' and p.partition = v_name;
   insert into punctual.message_queues as m (partition, job, on_done, max_attempts)
   values (v_name, p_job, p_on_done, (v_settings->>'max_attempts')::integer)
   on conflict (partition) do update set job = excluded.job, on_done = excluded.on_done,
     max_attempts = case when v_settings ? 'max_attempts' then excluded.max_attempts else m.max_attempts end;
-
-  -- The exchange runs as the service role, with no more rights than it has.
-  grant usage on schema pgmq to service_role;
-  execute format('grant select, insert, update, delete on pgmq.%I to service_role', v_found.message_table);
-  execute format('grant select, insert on pgmq.%I to service_role', v_found.archive_table);
-  for v_function in
-    select p.oid from pg_catalog.pg_proc p where p.pronamespace = 'pgmq'::regnamespace
-       and p.proname in ('format_table_name', 'read', 'set_vt', 'archive', 'delete')
-  loop
-    execute format('grant execute on function %s to service_role', v_function);
-  end loop;
-  -- A grant of what one may not give away is a warning, and no more.
-  if not (has_schema_privilege('service_role', 'pgmq', 'usage')
-          and has_table_privilege('service_role', format('pgmq.%I', v_found.message_table), 'delete')
-          and has_table_privilege('service_role', format('pgmq.%I', v_found.archive_table), 'insert')) then
-    raise exception 'add_message_queue: % may not grant service_role the use of the pgmq queue "%"', current_user, p_name
-      using errcode = '42501', hint = 'Run it as the owner of the queue''s tables.';
-  end if;
+  perform punctual.grant_message_queue(p_name, v_found.message_table, v_found.archive_table);
   return jsonb_build_object('queue', 'pgmq', 'partition', v_name, 'job', p_job, 'on_done', p_on_done);
 end
 $$;
@@ -297,9 +305,9 @@ declare
   v_count integer;
 begin
   execute format(
-    'insert into pgmq.%1$I (msg_id, read_ct, enqueued_at, vt, message%2$s) overriding system value '
-    'select s.msg_id, s.read_ct, s.enqueued_at, clock_timestamp(), s.message%2$s from punctual.set_aside_messages s '
-    'where s.partition = $1 and s.msg_id = $2 and s.enqueued_at = $3 on conflict do nothing', v_table, v_headers)
+    'insert into pgmq.%I (msg_id, read_ct, enqueued_at, vt, message%s) overriding system value '
+    'select s.msg_id, s.read_ct, s.enqueued_at, clock_timestamp(), s.message%s from punctual.set_aside_messages s '
+    'where s.partition = $1 and s.msg_id = $2 and s.enqueued_at = $3 on conflict do nothing', v_table, v_headers, v_headers)
   using p_partition, p_msg_id, p_enqueued_at;
   get diagnostics v_count = row_count;
   if v_count > 0 then
@@ -346,34 +354,31 @@ begin
 end
 $$;
 
--- The same for the messages of one pgmq queue. p_asked: records with msg_id; answers them with verdict, applied (the outcome that was
--- written, null where none was) and was (what it had come to before).
-create function punctual.settle_partition(q punctual.queues, p_partition text, p_asked jsonb, p_now timestamptz) returns jsonb
+-- Locks the messages of one pgmq queue, and judges the outcomes that are brought for them. p_asked: records with msg_id. Answers them with verdict,
+-- applied (the outcome that is to be written, null where none is), was (what it had come to before), enqueued_at, and set_aside: it was, and is to
+-- be put back.
+create function punctual.judge_messages(q punctual.queues, p_partition text, p_asked jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_table text := punctual.need_message_table(p_partition);
-  v_max integer := punctual.max_message_attempts(q, p_partition);
   v_ids bigint[] := array(select (r->>'msg_id')::bigint from jsonb_array_elements(p_asked) r);
   v_judged jsonb;
-  v_one record;
-  v_done bigint[];
-  v_dead bigint[];
 begin
   execute format('select 1 from pgmq.%I t where t.msg_id = any ($1) order by t.msg_id for update', v_table) using v_ids;
   perform from punctual.messages m where m.partition = p_partition and m.msg_id = any (v_ids) order by m.msg_id for no key update;
   -- Under those locks, by a statement of its own: it sees what others wrote while we waited.
   execute format($sql$
-    select jsonb_agg(a.record || jsonb_build_object('verdict', v.verdict, 'attempts', m.attempts, 'enqueued_at', m.enqueued_at,
+    select jsonb_agg(a.record || jsonb_build_object('verdict', v.verdict, 'enqueued_at', m.enqueued_at,
              'was', case m.state when 'done' then 'done' when 'dead' then 'dead' else a.outcome end,
              'set_aside', m.state = 'dead' and v.verdict = 'applied',
              'applied', case when v.verdict <> 'applied' then null
                              when a.outcome = 'unknown' then 'dead'
-                             when a.outcome = 'retry' and m.attempts >= $4 and not coalesce((a.record->>'rate_limited')::boolean, false) then 'dead'
+                             when a.outcome = 'retry' and m.attempts >= $3 and not coalesce((a.record->>'rate_limited')::boolean, false) then 'dead'
                              else a.outcome end) order by a.msg_id)
       from (select distinct on (r->>'msg_id', r->>'claim_id') r as record, (r->>'msg_id')::bigint as msg_id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome
               from jsonb_array_elements($1) r) a
       left join punctual.messages m on m.partition = $2 and m.msg_id = a.msg_id
-      left join pgmq.%1$I t on t.msg_id = m.msg_id and t.enqueued_at = m.enqueued_at
+      left join pgmq.%I t on t.msg_id = m.msg_id and t.enqueued_at = m.enqueued_at
      cross join lateral (select case
          when m.claim_id is distinct from a.claim_id then 'lost'
          -- Late proof for one that was given up meanwhile.
@@ -381,7 +386,7 @@ begin
            select from punctual.set_aside_messages s where s.partition = $2 and s.msg_id = m.msg_id and s.enqueued_at = m.enqueued_at
               and s.cancelled_at is null)
            -- Not where the queue was made anew, and another message has the number.
-           and not exists (select from pgmq.%1$I x where x.msg_id = a.msg_id) then 'applied'
+           and not exists (select from pgmq.%I x where x.msg_id = a.msg_id) then 'applied'
          when m.lease_expires_at is null and (m.state <> 'pending' or a.outcome <> 'done') then 'already'
          -- Gone, or another consumer has read it since our lease ended: it is that one's now.
          when t.msg_id is null or t.read_ct <> m.read_ct then 'lost'
@@ -389,45 +394,48 @@ begin
          -- Swept, or told of before: nobody has taken it since.
          when m.state = 'pending' and a.outcome in ('done', 'dead', 'again') then 'applied'
          else 'lost' end as verdict) v
-    $sql$, v_table) into v_judged using p_asked, p_partition, p_now, v_max;
+    $sql$, v_table, v_table) into v_judged using p_asked, p_partition, punctual.max_message_attempts(q, p_partition);
+  return v_judged;
+end
+$$;
 
-  for v_one in
-    select (j->>'msg_id')::bigint as msg_id, (j->>'enqueued_at')::timestamptz as enqueued_at
-      from jsonb_array_elements(v_judged) j where (j->>'set_aside')::boolean
-  loop
-    perform punctual.put_message_back(p_partition, v_one.msg_id, v_one.enqueued_at);
-  end loop;
+-- Settles the messages of one pgmq queue: see judge_messages, whose records it takes and answers.
+create function punctual.settle_partition(q punctual.queues, p_partition text, p_asked jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_judged jsonb := punctual.judge_messages(q, p_partition, p_asked);
+  v_done bigint[];
+  v_dead bigint[];
+begin
+  perform punctual.put_message_back(p_partition, j.msg_id, j.enqueued_at)
+     from jsonb_to_recordset(v_judged) j (msg_id bigint, enqueued_at timestamptz, set_aside boolean) where j.set_aside;
   update punctual.messages m set
-    state = case j->>'applied' when 'done' then 'done' when 'dead' then 'dead' else 'pending' end,
+    state = case j.applied when 'done' then 'done' when 'dead' then 'dead' else 'pending' end,
     lease_expires_at = null,
-    attempts = case when j->>'applied' = 'again' then 0
-                    when j->>'applied' = 'release' or (j->>'applied' = 'retry' and (j->>'rate_limited')::boolean) then greatest(m.attempts - 1, 0)
+    attempts = case when j.applied = 'again' then 0
+                    when j.applied = 'release' or (j.applied = 'retry' and j.rate_limited) then greatest(m.attempts - 1, 0)
                     else m.attempts end,
-    finished_at = case when j->>'applied' in ('done', 'dead') then p_now end,
-    last_error = case j->>'applied' when 'release' then m.last_error when 'done' then null when 'again' then null else left(j->>'error', 2000) end
-    from jsonb_array_elements(v_judged) j
-   where m.partition = p_partition and m.msg_id = (j->>'msg_id')::bigint and j->>'applied' is not null;
+    finished_at = case when j.applied in ('done', 'dead') then p_now end,
+    last_error = case j.applied when 'release' then m.last_error when 'done' then null when 'again' then null else left(j.error, 2000) end
+    from jsonb_to_recordset(v_judged) j (msg_id bigint, applied text, rate_limited boolean, error text)
+   where m.partition = p_partition and m.msg_id = j.msg_id and j.applied is not null;
 
-  v_done := array(select (j->>'msg_id')::bigint from jsonb_array_elements(v_judged) j where j->>'applied' = 'done');
-  v_dead := array(select (j->>'msg_id')::bigint from jsonb_array_elements(v_judged) j where j->>'applied' = 'dead');
-  if v_done <> '{}' then
-    if (select m.on_done from punctual.message_queues m where m.partition = p_partition) = 'delete' then
-      perform from pgmq.delete(p_partition, v_done);
-    else
-      perform from pgmq.archive(p_partition, v_done);
-    end if;
+  select coalesce(array_agg(j.msg_id) filter (where j.applied = 'done'), '{}'), coalesce(array_agg(j.msg_id) filter (where j.applied = 'dead'), '{}')
+    into v_done, v_dead from jsonb_to_recordset(v_judged) j (msg_id bigint, applied text);
+  if v_done = '{}' then
+    null;
+  elsif (select m.on_done from punctual.message_queues m where m.partition = p_partition) = 'delete' then
+    perform from pgmq.delete(p_partition, v_done);
+  else
+    perform from pgmq.archive(p_partition, v_done);
   end if;
   if v_dead <> '{}' then perform punctual.set_messages_aside(q, p_partition, v_dead, 'dead', p_now); end if;
-  for v_one in
-    select (j->>'msg_id')::bigint as msg_id,
-           case when j->>'applied' = 'release' then 0 else ceil(coalesce((j->>'delay_seconds')::double precision, 0))::integer end as seconds
-      from jsonb_array_elements(v_judged) j where j->>'applied' in ('retry', 'again', 'release')
-  loop
-    perform from pgmq.set_vt(p_partition, v_one.msg_id, v_one.seconds);
-  end loop;
+  perform from jsonb_to_recordset(v_judged) j (msg_id bigint, applied text, delay_seconds double precision)
+    cross join lateral pgmq.set_vt(p_partition, j.msg_id, case when j.applied = 'release' then 0 else ceil(coalesce(j.delay_seconds, 0))::integer end)
+    where j.applied in ('retry', 'again', 'release');
   insert into punctual.history (queue, row_id, at, event, text)
-  select q.name, j->>'id', p_now, 'retry', left(j->>'error', 2000)
-    from jsonb_array_elements(v_judged) j where j->>'applied' = 'retry';
+  select q.name, j.id, p_now, 'retry', left(j.error, 2000)
+    from jsonb_to_recordset(v_judged) j (id text, applied text, error text) where j.applied = 'retry';
   return v_judged;
 end
 $$;
@@ -494,6 +502,48 @@ begin
 end
 $$;
 
+-- Messages of one pgmq queue whose lease has passed, two hundred at most. Answers how many were visible again or set aside.
+create function punctual.sweep_message_queue(q punctual.queues, p_partition text, p_table text, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_ids bigint[] := array(
+    select m.msg_id from punctual.messages m where m.partition = p_partition and m.state = 'running' and m.lease_expires_at <= p_now
+     order by m.lease_expires_at limit 200);
+  v_swept jsonb;
+  v_dead bigint[];
+begin
+  -- Somebody else took the message out: there is nothing left to do.
+  execute format(
+    'delete from punctual.messages m using (select x.msg_id from punctual.messages x where x.partition = $1 and x.msg_id = any ($2) '
+    'and x.state = ''running'' and x.lease_expires_at <= $3 and not exists (select from pgmq.%I t where t.msg_id = x.msg_id) '
+    'for update skip locked) gone where m.partition = $1 and m.msg_id = gone.msg_id', p_table)
+  using p_partition, v_ids, p_now;
+  execute format('select array(select t.msg_id from pgmq.%I t where t.msg_id = any ($1) order by t.msg_id for update skip locked)', p_table)
+    into v_ids using v_ids;
+  execute format($sql$
+    with swept as (
+      update punctual.messages m set
+        state = case when m.attempts >= $4 and t.read_ct = m.read_ct then 'dead' else 'pending' end,
+        finished_at = case when m.attempts >= $4 and t.read_ct = m.read_ct then $3 end,
+        last_error = punctual.died_message()
+        from pgmq.%I t
+       where m.partition = $1 and m.msg_id = any ($2) and m.state = 'running' and m.lease_expires_at <= $3 and t.msg_id = m.msg_id
+      returning m.msg_id, m.state, m.attempts, t.read_ct = m.read_ct as ours)
+    select coalesce(jsonb_agg(to_jsonb(s) order by s.msg_id), '[]') from swept s
+    $sql$, p_table)
+  into v_swept using p_partition, v_ids, p_now, punctual.max_message_attempts(q, p_partition);
+  perform from jsonb_to_recordset(v_swept) s (msg_id bigint, state text, attempts integer, ours boolean)
+    cross join lateral pgmq.set_vt(p_partition, s.msg_id, punctual.message_backoff(q, p_partition, s.msg_id, s.attempts))
+    where s.state = 'pending' and s.ours;
+  insert into punctual.history (queue, row_id, at, event, text)
+  select q.name, p_partition || ':' || s.msg_id, p_now, 'swept', punctual.died_message()
+    from jsonb_to_recordset(v_swept) s (msg_id bigint, state text) where s.state = 'pending' order by s.msg_id;
+  v_dead := array(select (s->>'msg_id')::bigint from jsonb_array_elements(v_swept) s where s->>'state' = 'dead');
+  if v_dead <> '{}' then perform punctual.set_messages_aside(q, p_partition, v_dead, 'swept', p_now); end if;
+  return jsonb_array_length(v_swept);
+end
+$$;
+
 -- Messages whose lease has passed: their tick died. Each is visible again after a backoff of its own length, or at the last attempt set
 -- aside: one that kills its process would else take the same neighbours with it every time, to the end. Two hundred at a time. Lines that
 -- are finished are forgotten after an hour.
@@ -502,57 +552,19 @@ language plpgsql set search_path = '' as $$
 declare
   v_partition text;
   v_found record;
-  v_ids bigint[];
-  v_swept jsonb;
-  v_dead bigint[];
-  v_one record;
   v_count integer := 0;
 begin
   delete from punctual.messages m using (
     select x.partition, x.msg_id from punctual.messages x where x.finished_at < p_now - interval '1 hour'
      order by x.finished_at limit 1000 for update skip locked) old
    where m.partition = old.partition and m.msg_id = old.msg_id;
-
   for v_partition in
     select distinct r.partition from (select m.partition from punctual.messages m where m.state = 'running' and m.lease_expires_at <= p_now
                                        order by m.lease_expires_at limit 200) r order by 1
   loop
     select * into v_found from punctual.find_message_table(v_partition);
     continue when v_found.fault is not null;
-    v_ids := array(select m.msg_id from punctual.messages m where m.partition = v_partition and m.state = 'running' and m.lease_expires_at <= p_now
-                    order by m.lease_expires_at limit 200);
-    -- Somebody else took the message out: there is nothing left to do.
-    execute format(
-      'delete from punctual.messages m using (select x.msg_id from punctual.messages x where x.partition = $1 and x.msg_id = any ($2) '
-      'and x.state = ''running'' and x.lease_expires_at <= $3 and not exists (select from pgmq.%I t where t.msg_id = x.msg_id) '
-      'for update skip locked) gone where m.partition = $1 and m.msg_id = gone.msg_id', v_found.message_table)
-    using v_partition, v_ids, p_now;
-    execute format('select array(select t.msg_id from pgmq.%I t where t.msg_id = any ($1) order by t.msg_id for update skip locked)',
-                   v_found.message_table) into v_ids using v_ids;
-    execute format($sql$
-      with swept as (
-        update punctual.messages m set
-          state = case when m.attempts >= $4 and t.read_ct = m.read_ct then 'dead' else 'pending' end,
-          finished_at = case when m.attempts >= $4 and t.read_ct = m.read_ct then $3 end,
-          last_error = punctual.died_message()
-          from pgmq.%I t
-         where m.partition = $1 and m.msg_id = any ($2) and m.state = 'running' and m.lease_expires_at <= $3 and t.msg_id = m.msg_id
-        returning m.msg_id, m.state, m.attempts, t.read_ct = m.read_ct as ours)
-      select coalesce(jsonb_agg(to_jsonb(s) order by s.msg_id), '[]') from swept s
-      $sql$, v_found.message_table)
-    into v_swept using v_partition, v_ids, p_now, punctual.max_message_attempts(q, v_partition);
-    v_count := v_count + jsonb_array_length(v_swept);
-    for v_one in
-      select * from jsonb_to_recordset(v_swept) s (msg_id bigint, state text, attempts integer, ours boolean) where s.state = 'pending'
-    loop
-      if v_one.ours then
-        perform from pgmq.set_vt(v_partition, v_one.msg_id, punctual.message_backoff(q, v_partition, v_one.msg_id, v_one.attempts));
-      end if;
-      insert into punctual.history (queue, row_id, at, event, text)
-      values (q.name, v_partition || ':' || v_one.msg_id, p_now, 'swept', punctual.died_message());
-    end loop;
-    v_dead := array(select (s->>'msg_id')::bigint from jsonb_array_elements(v_swept) s where s->>'state' = 'dead');
-    if v_dead <> '{}' then perform punctual.set_messages_aside(q, v_partition, v_dead, 'swept', p_now); end if;
+    v_count := v_count + punctual.sweep_message_queue(q, v_partition, v_found.message_table, p_now);
     exit when punctual.is_call_over();
   end loop;
   return v_count;
@@ -620,36 +632,24 @@ $$;
 -- {pending: {count, approximate}, running, done, dead, unknown, cancelled}. done: what lies in the archives, by whomever.
 create function punctual.count_message_states(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
-declare
-  v_partition text;
-  v_found record;
-  v_messages jsonb;
-  v_archived jsonb;
-  v_pending bigint := 0;
-  v_done bigint := 0;
-  v_pending_about boolean := false;
-  v_done_about boolean := false;
-  v_running bigint;
 begin
-  select count(*) into v_running from punctual.messages m where m.state = 'running';
-  for v_partition in select p.partition from punctual.partitions p where p.queue = q.name loop
-    select * into v_found from punctual.find_message_table(v_partition);
-    continue when v_found.fault is not null;
-    v_messages := punctual.count_pgmq_rows(v_found.message_table);
-    v_archived := punctual.count_pgmq_rows(v_found.archive_table);
-    v_pending := v_pending + (v_messages->>'count')::bigint;
-    v_done := v_done + (v_archived->>'count')::bigint;
-    v_pending_about := v_pending_about or (v_messages->>'approximate')::boolean;
-    v_done_about := v_done_about or (v_archived->>'approximate')::boolean;
-  end loop;
-  return (select jsonb_build_object(
-    'pending', jsonb_build_object('count', greatest(0, v_pending - v_running), 'approximate', v_pending_about),
-    'running', jsonb_build_object('count', v_running, 'approximate', false),
-    'done', jsonb_build_object('count', v_done, 'approximate', v_done_about),
-    'dead', jsonb_build_object('count', count(*) filter (where s.cancelled_at is null), 'approximate', false),
-    'unknown', jsonb '{"count": 0, "approximate": false}',
-    'cancelled', jsonb_build_object('count', count(*) filter (where s.cancelled_at is not null), 'approximate', false))
-    from punctual.set_aside_messages s);
+  return (
+    select jsonb_build_object(
+             'pending', jsonb_build_object('count', greatest(0, l.messages - r.running), 'approximate', l.is_about),
+             'running', jsonb_build_object('count', r.running, 'approximate', false),
+             'done', jsonb_build_object('count', l.archived, 'approximate', l.is_archive_about),
+             'dead', jsonb_build_object('count', s.dead, 'approximate', false),
+             'unknown', jsonb '{"count": 0, "approximate": false}',
+             'cancelled', jsonb_build_object('count', s.cancelled, 'approximate', false))
+      from (select coalesce(sum((m->>'count')::bigint), 0) as messages, coalesce(bool_or((m->>'approximate')::boolean), false) as is_about,
+                   coalesce(sum((a->>'count')::bigint), 0) as archived, coalesce(bool_or((a->>'approximate')::boolean), false) as is_archive_about
+              from punctual.partitions p
+             cross join lateral punctual.find_message_table(p.partition) f
+             cross join lateral (select case when f.fault is null then punctual.count_pgmq_rows(f.message_table) end as m,
+                                        case when f.fault is null then punctual.count_pgmq_rows(f.archive_table) end as a offset 0) c
+             where p.queue = q.name) l
+     cross join (select count(*) as running from punctual.messages m where m.state = 'running') r
+     cross join (select count(*) filter (where s.cancelled_at is null) as dead, count(s.cancelled_at) as cancelled from punctual.set_aside_messages s) s);
 end
 $$;
 
@@ -689,6 +689,7 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_desc boolean := p_state not in ('pending', 'running');
   v_at text := case p_state when 'dead' then 't.set_aside_at' when 'cancelled' then 't.cancelled_at' when 'done' then 't.archived_at' else 't.vt' end;
+  v_order text := case when v_desc then 'desc' else 'asc' end;
   v_partition text;
   v_found record;
   v_some jsonb;
@@ -696,11 +697,11 @@ declare
 begin
   if p_state in ('dead', 'cancelled') then
     execute format($sql$
-      select jsonb_agg(jsonb_build_object('key', jsonb_build_array(%1$s, t.partition, t.msg_id), 'attempts', t.attempts, 'last_error', t.last_error,
+      select jsonb_agg(jsonb_build_object('key', jsonb_build_array(t.listed_at, t.partition, t.msg_id), 'attempts', t.attempts, 'last_error', t.last_error,
                'finished_at', coalesce(t.cancelled_at, t.set_aside_at), 'due_at', null,
                'row', punctual.describe_message(t.partition, (select m.job from punctual.message_queues m where m.partition = t.partition), to_jsonb(t))))
-        from (select * from punctual.set_aside_messages t where (t.cancelled_at is not null) = ($2 = 'cancelled') and %2$s
-               order by %1$s desc, t.partition desc, t.msg_id desc limit $1) t
+        from (select t.*, %s as listed_at from punctual.set_aside_messages t where (t.cancelled_at is not null) = ($2 = 'cancelled') and %s
+               order by listed_at desc, t.partition desc, t.msg_id desc limit $1) t
       $sql$, v_at, (punctual.after_cursor(array[v_at, 't.partition', 't.msg_id'], '{timestamptz, text, bigint}', true, p_cursor))[1])
     into v_rows using p_limit + 1, p_state;
   elsif p_state in ('pending', 'running', 'done') then
@@ -708,27 +709,25 @@ begin
       select * into v_found from punctual.find_message_table(v_partition);
       continue when v_found.fault is not null;
       execute format($sql$
-        select jsonb_agg(jsonb_build_object('key', jsonb_build_array(%4$s, $1, t.msg_id), 'attempts', coalesce(m.attempts, 0), 'last_error', m.last_error,
-                 'finished_at', %1$s, 'due_at', case when t.vt < 'infinity' and t.vt > '-infinity' then $3 + (t.vt - clock_timestamp()) end,
+        select jsonb_agg(jsonb_build_object('key', jsonb_build_array(t.listed_at, $1, t.msg_id), 'attempts', coalesce(m.attempts, 0),
+                 'last_error', m.last_error, 'finished_at', case when $4 then t.listed_at end,
+                 'due_at', case when isfinite(t.vt) then $3 + (t.vt - clock_timestamp()) end,
                  'row', punctual.describe_message($1, (select x.job from punctual.message_queues x where x.partition = $1), to_jsonb(t))))
-          from (select * from pgmq.%2$I t where %3$s and %6$s order by %4$s %5$s, t.msg_id %5$s limit $2) t
+          from (select t.*, %s as listed_at from pgmq.%I t where %s and %s order by listed_at %s, t.msg_id %s limit $2) t
           left join punctual.messages m on m.partition = $1 and m.msg_id = t.msg_id and m.enqueued_at = t.enqueued_at
         $sql$,
-        case when p_state = 'done' then 't.archived_at' else 'null::timestamptz' end,
-        case when p_state = 'done' then v_found.archive_table else v_found.message_table end,
-        case p_state when 'done' then 'true' else format('%s exists (select from punctual.messages m where m.partition = $1 and m.msg_id = t.msg_id '
-          'and m.state = ''running'')', case when p_state = 'pending' then 'not' else '' end) end,
-        v_at, case when v_desc then 'desc' else '' end,
-        (punctual.after_cursor(array[v_at, '$1', 't.msg_id'], '{timestamptz, text, bigint}', v_desc, p_cursor))[1])
-      into v_some using v_partition, p_limit + 1, p_now;
+        v_at, case when v_desc then v_found.archive_table else v_found.message_table end,
+        case p_state when 'done' then 'true' else case p_state when 'pending' then 'not ' else '' end
+          || 'exists (select from punctual.messages m where m.partition = $1 and m.msg_id = t.msg_id and m.state = ''running'')' end,
+        (punctual.after_cursor(array[v_at, '$1', 't.msg_id'], '{timestamptz, text, bigint}', v_desc, p_cursor))[1], v_order, v_order)
+      into v_some using v_partition, p_limit + 1, p_now, v_desc;
       v_rows := v_rows || coalesce(v_some, '[]');
     end loop;
   end if;
   return (
     select punctual.page_of(jsonb_agg(jsonb_build_object('key', r.row->'key', 'item', jsonb_build_object(
              'id', r.row->'key'->>1 || ':' || (r.row->'key'->>2), 'due_at', case when not v_desc then r.row->'due_at' end,
-             'status', case p_state when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
-                                    when 'dead' then q.dead_word else q.cancelled_word end,
+             'status', punctual.word_of_state(q, p_state),
              'attempts', r.row->'attempts', 'last_error', r.row->'last_error', 'finished_at', r.row->'finished_at',
              'account', null, 'reconcile', null, 'row', r.row->'row')) order by r.n), p_limit)
       from (select x.row, row_number() over (order by case when not v_desc then k.at end, case when v_desc then k.at end desc,
@@ -792,7 +791,6 @@ declare
   v_partition punctual.partitions;
   v_due timestamptz;
   v_waits jsonb := '[]';
-  v_tick jsonb;
 begin
   if v_message is null then return null; end if;
   select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_message->>'partition';
@@ -807,33 +805,18 @@ begin
         when (v_message->>'attempts')::integer > 0 then punctual.wait_of('retry', v_due, 'its last attempt failed; it is visible again then')
         else punctual.wait_of('due', v_due, 'not visible yet: delayed, or read by another consumer') end;
     end if;
-    if q.paused_at <= p_now then
-      v_waits := v_waits || punctual.wait_of('queue_paused', null, 'the queue is paused' || coalesce(': ' || q.paused_reason, ''));
-    end if;
-    if v_partition.paused_at <= p_now then
-      v_waits := v_waits || punctual.wait_of('partition_paused', null, 'the partition is paused' || coalesce(': ' || v_partition.paused_reason, ''));
-    end if;
-    if v_waits = '[]' then
-      v_waits := punctual.wait_of('tick', null, case when v_partition.last_tick_at is null then 'no tick has come yet' else 'the next tick takes it' end);
-    end if;
-  elsif v_state = 'running' then
-    select jsonb_build_object('id', t.id, 'clock', t.clock, 'started_at', t.started_at, 'deadline_at', t.deadline_at) into v_tick
-      from punctual.tick_of_claim(q.name, (v_message->>'claim_id')::uuid) t where t.id is not null;
-    v_waits := punctual.wait_of('lease', (v_message->>'lease_expires_at')::timestamptz, 'a tick is at work on it, or died; its lease ends then');
+    v_waits := v_waits || punctual.list_pauses(q, v_partition, p_now);
+    if v_waits = '[]' then v_waits := punctual.wait_for_tick(v_partition); end if;
   elsif v_state = 'dead' then
     v_waits := punctual.wait_of('operator', null, 'it was set aside: send it back, or throw it away');
   end if;
   return jsonb_build_object(
-    'id', p_id, 'queue', q.name, 'state', v_state,
-    'status', case v_state when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
-                           when 'dead' then q.dead_word else q.cancelled_word end,
-    'due_at', v_due, 'attempts', (v_message->>'attempts')::integer, 'max_attempts', punctual.max_message_attempts(q, v_message->>'partition'),
+    'id', p_id, 'queue', q.name, 'state', v_state, 'status', punctual.word_of_state(q, v_state), 'due_at', v_due, 'attempts', (v_message->>'attempts')::integer, 'max_attempts', punctual.max_message_attempts(q, v_message->>'partition'),
     'last_error', v_message->>'last_error', 'finished_at', v_message->>'finished_at', 'waits', v_waits, 'ahead', null,
     'expected_at', case when v_state = 'pending' and not v_waits @> '[{"until": null}]' then greatest(v_due, p_now)
                         when v_state = 'pending' and v_waits->0->>'kind' = 'tick' then p_now end,
-    'tick', v_tick, 'lease_expires_at', case when v_state = 'running' then v_message->>'lease_expires_at' end, 'reconcile', null,
-    'history', (select coalesce(jsonb_agg(jsonb_build_object('at', h.at, 'event', h.event, 'text', h.text) order by h.id), '[]')
-                  from (select * from punctual.history x where x.queue = q.name and x.row_id = p_id order by x.id desc limit 200) h));
+    'tick', null, 'lease_expires_at', case when v_state = 'running' then v_message->>'lease_expires_at' end, 'reconcile', null,
+    'history', punctual.list_history(q, p_id)) || case when v_state = 'running' then punctual.explain_running(q, v_message) else '{}' end;
 end
 $$;
 
@@ -852,8 +835,7 @@ begin
   perform from punctual.set_aside_messages s where s.partition = v_partition and s.msg_id = v_msg_id for update;
   v_message := punctual.find_message(q, p_id);
   if v_message is null then raise exception 'there is no row % in %', p_id, q.name using errcode = 'PT404'; end if;
-  v_word := case v_message->>'state' when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
-                                     when 'dead' then q.dead_word else q.cancelled_word end;
+  v_word := punctual.word_of_state(q, v_message->>'state');
   if v_message->>'state' <> 'dead' or p_decision is null or p_decision not in ('pending', 'cancelled') then
     raise exception 'the row is %', v_word using errcode = 'PT409', detail = v_word,
       hint = 'A message that was set aside is sent back (pending) or thrown away (cancelled).';

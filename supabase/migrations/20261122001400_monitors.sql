@@ -301,6 +301,95 @@ begin
 end
 $$;
 
+-- What a monitor's latest counted checks say, confirm_checks of them at most.
+create type punctual.check_window as (
+  -- The newest first; null: there is none.
+  verdicts text[],
+  -- How many of the newest in a row were not down, and were up.
+  good integer,
+  up integer,
+  -- How many of all of them were not up, and were down; from how many regions, and from which.
+  not_up integer,
+  down integer,
+  down_regions integer,
+  failing text[],
+  first_down_at timestamptz,
+  newest_at timestamptz,
+  -- The error of the newest that was down.
+  cause text
+);
+
+create function punctual.read_window(m punctual.monitors) returns punctual.check_window
+language plpgsql stable set search_path = '' as $$
+declare
+  w punctual.check_window;
+begin
+  select array_agg(c.verdict order by c.n),
+         coalesce(min(c.n) filter (where c.verdict = 'down'), count(*) + 1) - 1, coalesce(min(c.n) filter (where c.verdict <> 'up'), count(*) + 1) - 1,
+         count(*) filter (where c.verdict <> 'up'), count(*) filter (where c.verdict = 'down'),
+         count(distinct c.region) filter (where c.verdict = 'down'), array_agg(distinct c.region) filter (where c.verdict = 'down'),
+         min(c.at) filter (where c.verdict = 'down'), max(c.at), (array_agg(c.error order by c.n) filter (where c.verdict = 'down'))[1]
+    into w
+    from (select x.*, row_number() over (order by x.id desc) as n
+            from (select k.* from punctual.monitor_checks k
+                   where k.monitor_id = m.id and k.counted and k.at >= m.judged_from order by k.id desc limit m.confirm_checks) x) c;
+  return w;
+end
+$$;
+
+-- The other region of p_awake that has not been asked for the longest, and whether it is yet to be asked since p_since.
+create function punctual.next_region(m punctual.monitors, p_awake text[], p_since timestamptz, out name text, out is_unasked boolean)
+language plpgsql stable set search_path = '' as $$
+begin
+  select h, l.at is null or l.at < p_since into name, is_unasked
+    from unnest(p_awake) h
+    left join lateral (select max(k.n) as n, max(k.at) as at from (
+      select c.region, c.id as n, c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 20) k where k.region = h) l on true
+   where h <> m.region and (m.only_regions is null or h = any (m.only_regions))
+   order by l.n nulls first, h limit 1;
+end
+$$;
+
+-- It is down no more: its incident ended with the first of the checks that are good again, and it is judged from there.
+create function punctual.end_incident(inout m punctual.monitors, w punctual.check_window, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+begin
+  update punctual.incidents i
+     set ended_at = greatest(i.started_at, (select min(c.at) from (select k.at from punctual.monitor_checks k
+                       where k.monitor_id = m.id and k.counted and k.at >= m.judged_from order by k.id desc limit w.good) c)),
+         closed_at = p_now
+   where i.monitor_id = m.id and i.closed_at is null returning i.ended_at into m.judged_from;
+  m.state := case when w.up >= m.confirm_failures then 'up' else 'degraded' end;
+end
+$$;
+
+-- What becomes of one that is not down: its state, since when it is suspected, and the incident that opens where enough checks fail from enough
+-- of the p_regions.
+create function punctual.judge_window(inout m punctual.monitors, w punctual.check_window, p_regions integer, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+begin
+  if w.verdicts[1] = 'down' or m.suspect_since is not null then
+    if w.down >= m.confirm_failures and w.down_regions >= least(m.confirm_failures, p_regions) then
+      m.state := 'down';
+      m.suspect_since := null;
+      insert into punctual.incidents (monitor_id, started_at, opened_at, cause, regions) values (m.id, w.first_down_at, p_now, w.cause, w.failing)
+      on conflict (monitor_id) where closed_at is null do nothing;
+    elsif w.good >= m.confirm_failures then
+      m.suspect_since := null;
+      if w.up >= m.confirm_failures or m.state is null then m.state := w.verdicts[1]; end if;
+    else
+      m.suspect_since := coalesce(m.suspect_since, w.newest_at);
+      -- It fails for some places, and not for enough of them.
+      if w.down >= m.confirm_failures then m.state := 'degraded'; end if;
+    end if;
+  elsif w.up >= m.confirm_failures or (m.state is null and w.verdicts[1] = 'up') then
+    m.state := 'up';
+  elsif w.not_up >= m.confirm_failures or m.state is null then
+    m.state := 'degraded';
+  end if;
+end
+$$;
+
 -- What a monitor's latest checks come to: its state, an incident that opens or closes, and where and when it is checked next while
 -- something is being confirmed. p_healthy and p_default as choose_region takes them; p_awake: those of p_healthy that have just been seen,
 -- since one that may be gone would keep an alarm waiting.
@@ -308,92 +397,34 @@ create function punctual.judge_monitor(m punctual.monitors, p_healthy text[], p_
 language plpgsql set search_path = '' as $$
 declare
   -- Failures are confirmed this soon where there is no other region to ask.
-  v_confirm_seconds constant integer := 20;
-  v_window record;
+  v_confirm_at constant timestamptz := p_now + interval '20 seconds';
   v_regions integer := (select greatest(1, count(*)) from unnest(p_awake) h where m.only_regions is null or h = any (m.only_regions));
-  v_home text := punctual.choose_region(m.id, m.home_region, m.only_regions, p_healthy, p_default);
-  v_next_region text;
-  v_state text := m.state;
-  v_suspect_since timestamptz := m.suspect_since;
-  v_judged_from timestamptz := m.judged_from;
-  v_unasked boolean;
-  v_asked integer;
+  w punctual.check_window := punctual.read_window(m);
+  v_next record := punctual.next_region(m, p_awake, coalesce(m.suspect_since, w.newest_at));
 begin
-  -- verdicts: the newest first; good: how many of the newest in a row were not down, up: were up.
-  select array_agg(c.verdict order by c.n) as verdicts,
-         count(*) filter (where c.verdict = 'down') as down,
-         count(distinct c.region) filter (where c.verdict = 'down') as down_regions,
-         array_agg(distinct c.region) filter (where c.verdict = 'down') as failing,
-         coalesce(min(c.n) filter (where c.verdict = 'down'), count(*) + 1) - 1 as good,
-         coalesce(min(c.n) filter (where c.verdict <> 'up'), count(*) + 1) - 1 as up,
-         count(*) filter (where c.verdict <> 'up') as not_up,
-         min(c.at) filter (where c.verdict = 'down') as first_down_at,
-         max(c.at) as newest_at,
-         (array_agg(c.error order by c.n) filter (where c.verdict = 'down'))[1] as cause
-    into v_window
-    from (select x.*, row_number() over (order by x.id desc) as n
-            from (select k.* from punctual.monitor_checks k
-                   where k.monitor_id = m.id and k.counted and k.at >= m.judged_from order by k.id desc limit m.confirm_checks) x) c;
-  if v_window.verdicts is null then return; end if;
-  -- The region that has not been asked for the longest, and whether it was asked since the failures began.
-  select h, l.at is null or l.at < coalesce(m.suspect_since, v_window.newest_at) into v_next_region, v_unasked
-    from unnest(p_awake) h
-    left join lateral (select max(k.n) as n, max(k.at) as at from (
-      select c.region, c.id as n, c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 20) k where k.region = h) l on true
-   where h <> m.region and (m.only_regions is null or h = any (m.only_regions))
-   order by l.n nulls first, h limit 1;
-
-  if m.state = 'down' then
-    if v_window.good < m.confirm_failures then
-      -- Good again, perhaps: looked at again soon.
-      if v_window.good > 0 then
-        update punctual.monitors t set next_check_at = least(t.next_check_at, p_now + make_interval(secs => v_confirm_seconds)) where t.id = m.id;
-      elsif v_next_region is not null then
-        update punctual.monitors t set region = v_next_region where t.id = m.id;
-      end if;
-      return;
+  if w.verdicts is null then return; end if;
+  if m.state = 'down' and w.good < m.confirm_failures then
+    -- Good again, perhaps: looked at again soon.
+    if w.good > 0 then
+      update punctual.monitors t set next_check_at = least(t.next_check_at, v_confirm_at) where t.id = m.id;
+    elsif v_next.name is not null then
+      update punctual.monitors t set region = v_next.name where t.id = m.id;
     end if;
-    update punctual.incidents i
-       set ended_at = greatest(i.started_at, (select min(c.at) from (select k.at from punctual.monitor_checks k
-                         where k.monitor_id = m.id and k.counted and k.at >= m.judged_from order by k.id desc limit v_window.good) c)),
-           closed_at = p_now
-     where i.monitor_id = m.id and i.closed_at is null returning i.ended_at into v_judged_from;
-    v_state := case when v_window.up >= m.confirm_failures then 'up' else 'degraded' end;
-  elsif v_window.verdicts[1] = 'down' or m.suspect_since is not null then
-    if v_window.down >= m.confirm_failures and v_window.down_regions >= least(m.confirm_failures, v_regions) then
-      v_state := 'down';
-      v_suspect_since := null;
-      insert into punctual.incidents (monitor_id, started_at, opened_at, cause, regions)
-      values (m.id, v_window.first_down_at, p_now, v_window.cause, v_window.failing)
-      on conflict (monitor_id) where closed_at is null do nothing;
-    elsif v_window.good >= m.confirm_failures then
-      v_suspect_since := null;
-      v_state := case when v_window.up >= m.confirm_failures or v_state is null then v_window.verdicts[1] else v_state end;
-    else
-      v_suspect_since := coalesce(m.suspect_since, v_window.newest_at);
-      -- It fails for some places, and not for enough of them.
-      if v_window.down >= m.confirm_failures then v_state := 'degraded'; end if;
-    end if;
-  elsif v_window.up >= m.confirm_failures or (v_state is null and v_window.verdicts[1] = 'up') then
-    v_state := 'up';
-  elsif v_window.not_up >= m.confirm_failures or v_state is null then
-    v_state := 'degraded';
+    return;
   end if;
-
-  if v_suspect_since is not null then
-    select count(*) into v_asked from punctual.monitor_checks c where c.monitor_id = m.id and c.at >= v_suspect_since
-       and c.id in (select x.id from punctual.monitor_checks x where x.monitor_id = m.id order by x.id desc limit 30);
-  end if;
+  m := case when m.state = 'down' then punctual.end_incident(m, w, p_now) else punctual.judge_window(m, w, v_regions, p_now) end;
   update punctual.monitors t
-     set state = v_state, judged_from = coalesce(v_judged_from, t.judged_from),
-         state_since = case when v_state is distinct from t.state then p_now else t.state_since end,
-         suspect_since = v_suspect_since,
-         region = case when v_suspect_since is null then v_home else coalesce(v_next_region, m.region) end,
-         next_check_at = case when v_suspect_since is null then t.next_check_at
-                              when v_unasked then p_now
+     set state = m.state, judged_from = coalesce(m.judged_from, t.judged_from),
+         state_since = case when m.state is distinct from t.state then p_now else t.state_since end,
+         suspect_since = m.suspect_since,
+         region = case when m.suspect_since is null then punctual.choose_region(m.id, m.home_region, m.only_regions, p_healthy, p_default)
+                       else coalesce(v_next.name, m.region) end,
+         next_check_at = case when m.suspect_since is null then t.next_check_at
+                              when v_next.is_unasked then p_now
                               -- Those who were asked do not agree, and have had their say: it is asked when it is its turn.
-                              when v_asked >= m.confirm_checks + v_regions then t.next_check_at
-                              else least(t.next_check_at, p_now + make_interval(secs => v_confirm_seconds)) end
+                              when (select count(*) from (select c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 30) c
+                                     where c.at >= m.suspect_since) >= m.confirm_checks + v_regions then t.next_check_at
+                              else least(t.next_check_at, v_confirm_at) end
    where t.id = m.id;
 end
 $$;
@@ -426,8 +457,75 @@ language sql stable set search_path = '' as $$
    where c.region = p_region and c.at > p_now - interval '5 minutes'
 $$;
 
+-- The checks that outcomes tell of: [columns of monitor_checks, network, claimed_at], by monitor; null for none. Other outcomes than `again` tell
+-- nothing of a site.
+create function punctual.read_checks(p_applied jsonb, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_checks jsonb;
+begin
+  select jsonb_agg(punctual.read_check(a.result) || jsonb_build_object('monitor_id', m.id, 'region', m.region,
+           'at', greatest(a.claimed_at, p_now - coalesce(punctual.read_whole(a.result->'took_ms'), 0) * interval '1 millisecond'),
+           'scheduled_at', a.due, 'claimed_at', a.claimed_at,
+           'counted', a.result->>'network' is distinct from 'broken' or a.result->>'verdict' <> 'down') order by m.id)
+    into v_checks
+    from jsonb_to_recordset(p_applied) a (id bigint, outcome text, result jsonb, claimed_at timestamptz, due timestamptz)
+    join punctual.monitors m on m.id = a.id
+   where a.outcome = 'again' and a.result->>'verdict' in ('up', 'degraded', 'down');
+  if not v_checks @> '[{"network": "broken"}]' then return v_checks; end if;
+  -- Where nearly all sites answer it is the canaries that are gone, and not the network: a dead site is not to hide behind them.
+  return (
+    select jsonb_agg(case when c->>'network' = 'broken' and w.works then c || '{"network": null, "counted": true}' else c end order by n)
+      from jsonb_array_elements(v_checks) with ordinality e (c, n)
+      join (select x.region, punctual.sites_answer(x.region, p_now) as works
+              from (select distinct d->>'region' as region from jsonb_array_elements(v_checks) d) x) w on w.region = c->>'region');
+end
+$$;
+
+-- Writes checks, the hours that they count in, and when each monitor is checked next.
+create function punctual.keep_checks(p_checks jsonb) returns void
+language plpgsql set search_path = '' as $$
+begin
+  insert into punctual.monitor_checks (monitor_id, at, scheduled_at, region, verdict, counted, error, status_code, redirects, address, dns_ms,
+                                       connect_ms, tls_ms, first_byte_ms, total_ms, certificate_expires_at)
+  select c.monitor_id, c.at, c.scheduled_at, c.region, c.verdict, c.counted, c.error, c.status_code, c.redirects, c.address, c.dns_ms,
+         c.connect_ms, c.tls_ms, c.first_byte_ms, c.total_ms, c.certificate_expires_at
+    from jsonb_populate_recordset(null::punctual.monitor_checks, p_checks) c order by c.monitor_id;
+  insert into punctual.monitor_hours as h (monitor_id, hour, up, degraded, down, total_ms)
+  select c.monitor_id, date_trunc('hour', c.at, 'UTC'), count(*) filter (where c.verdict = 'up'), count(*) filter (where c.verdict = 'degraded'),
+         count(*) filter (where c.verdict = 'down'), coalesce(sum(c.total_ms), 0)
+    from jsonb_populate_recordset(null::punctual.monitor_checks, p_checks) c where c.counted group by 1, 2 order by 1, 2
+  on conflict (monitor_id, hour) do update set
+    up = h.up + excluded.up, degraded = h.degraded + excluded.degraded, down = h.down + excluded.down, total_ms = h.total_ms + excluded.total_ms;
+  -- The settle has added the interval; a first check, or one that confirmed something, was not on the grid.
+  update punctual.monitors m
+     set last_scheduled_at = c.scheduled_at, last_checked_at = c.at,
+         next_check_at = punctual.next_on_grid(m.id, m.interval_seconds, c.claimed_at),
+         status = case when m.status = 'scheduled' and not m.is_active then 'inactive' else m.status end
+    from jsonb_to_recordset(p_checks) c (monitor_id bigint, at timestamptz, scheduled_at timestamptz, claimed_at timestamptz)
+   where m.id = c.monitor_id;
+end
+$$;
+
+-- What the canaries of regions said since their checks failed.
+create function punctual.note_networks(p_checks jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update punctual.regions r
+     set network_failures = case when n.works then 0 else r.network_failures + 1 end,
+         network_broken_until = case when n.works then null else p_now + make_interval(secs => least(1800, 60 * power(2, least(r.network_failures, 6)))) end
+    from (select c.region, bool_or(c.network = 'ok') as answered, coalesce(bool_or(c.network = 'broken'), false) as broken,
+                 coalesce(bool_or(c.network = 'ok'), false) or (bool_or(c.verdict <> 'down') and not coalesce(bool_or(c.network = 'broken'), false)) as works
+            from jsonb_to_recordset(p_checks) c (region text, network text, verdict text) group by 1) n
+   where r.name = n.region
+     -- A site that answers ends it as soon as the time is over; a canary that does, at once.
+     and case when n.works then r.network_failures > 0 and (n.answered or r.network_broken_until <= p_now)
+              else n.broken and (r.network_broken_until is null or r.network_broken_until <= p_now) end;
+end
+$$;
+
 -- Keeps what checks found, in the transaction that settles them: see add_queue's p_after_settle. A result is as lib/queues/monitors.ts
--- says. Other outcomes than `again` tell nothing of a site.
+-- says.
 create function punctual.settle_checks(p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -440,54 +538,10 @@ begin
   -- One that no tick can check is in no state.
   update punctual.monitors m set state = null, state_since = null, suspect_since = null
     from jsonb_to_recordset(p_applied) a (id bigint, outcome text) where a.outcome = 'dead' and m.id = a.id;
-  select jsonb_agg(punctual.read_check(a.result) || jsonb_build_object('monitor_id', m.id, 'region', m.region,
-           'at', greatest(a.claimed_at, p_now - coalesce(punctual.read_whole(a.result->'took_ms'), 0) * interval '1 millisecond'),
-           'scheduled_at', a.due, 'claimed_at', a.claimed_at,
-           'counted', a.result->>'network' is distinct from 'broken' or a.result->>'verdict' <> 'down') order by m.id)
-    into v_checks
-    from jsonb_to_recordset(p_applied) a (id bigint, outcome text, result jsonb, claimed_at timestamptz, due timestamptz)
-    join punctual.monitors m on m.id = a.id
-   where a.outcome = 'again' and a.result->>'verdict' in ('up', 'degraded', 'down');
+  v_checks := punctual.read_checks(p_applied, p_now);
   if v_checks is null then return; end if;
-
-  -- Where nearly all sites answer it is the canaries that are gone, and not the network: a dead site is not to hide behind them.
-  if exists (select from jsonb_array_elements(v_checks) c where c->>'network' = 'broken') then
-    select jsonb_agg(case when c->>'network' = 'broken' and w.works then c || '{"network": null, "counted": true}' else c end order by n) into v_checks
-      from jsonb_array_elements(v_checks) with ordinality e (c, n)
-      join (select x.region, punctual.sites_answer(x.region, p_now) as works
-              from (select distinct d->>'region' as region from jsonb_array_elements(v_checks) d) x) w on w.region = c->>'region';
-  end if;
-
-  insert into punctual.monitor_checks (monitor_id, at, scheduled_at, region, verdict, counted, error, status_code, redirects, address, dns_ms,
-                                       connect_ms, tls_ms, first_byte_ms, total_ms, certificate_expires_at)
-  select c.monitor_id, c.at, c.scheduled_at, c.region, c.verdict, c.counted, c.error, c.status_code, c.redirects, c.address, c.dns_ms,
-         c.connect_ms, c.tls_ms, c.first_byte_ms, c.total_ms, c.certificate_expires_at
-    from jsonb_populate_recordset(null::punctual.monitor_checks, v_checks) c order by c.monitor_id;
-  insert into punctual.monitor_hours as h (monitor_id, hour, up, degraded, down, total_ms)
-  select c.monitor_id, date_trunc('hour', c.at, 'UTC'), count(*) filter (where c.verdict = 'up'), count(*) filter (where c.verdict = 'degraded'),
-         count(*) filter (where c.verdict = 'down'), coalesce(sum(c.total_ms), 0)
-    from jsonb_populate_recordset(null::punctual.monitor_checks, v_checks) c where c.counted group by 1, 2 order by 1, 2
-  on conflict (monitor_id, hour) do update set
-    up = h.up + excluded.up, degraded = h.degraded + excluded.degraded, down = h.down + excluded.down, total_ms = h.total_ms + excluded.total_ms;
-  -- The settle has added the interval; a first check, or one that confirmed something, was not on the grid.
-  update punctual.monitors m
-     set last_scheduled_at = c.scheduled_at, last_checked_at = c.at,
-         next_check_at = punctual.next_on_grid(m.id, m.interval_seconds, c.claimed_at),
-         status = case when m.status = 'scheduled' and not m.is_active then 'inactive' else m.status end
-    from jsonb_to_recordset(v_checks) c (monitor_id bigint, at timestamptz, scheduled_at timestamptz, claimed_at timestamptz)
-   where m.id = c.monitor_id;
-
-  -- What the canaries of a region said since its checks failed.
-  update punctual.regions r
-     set network_failures = case when n.works then 0 else r.network_failures + 1 end,
-         network_broken_until = case when n.works then null else p_now + make_interval(secs => least(1800, 60 * power(2, least(r.network_failures, 6)))) end
-    from (select c.region, bool_or(c.network = 'ok') as answered, coalesce(bool_or(c.network = 'broken'), false) as broken,
-                 coalesce(bool_or(c.network = 'ok'), false) or (bool_or(c.verdict <> 'down') and not coalesce(bool_or(c.network = 'broken'), false)) as works
-            from jsonb_to_recordset(v_checks) c (region text, network text, verdict text) group by 1) n
-   where r.name = n.region
-     -- A site that answers ends it as soon as the time is over; a canary that does, at once.
-     and case when n.works then r.network_failures > 0 and (n.answered or r.network_broken_until <= p_now)
-              else n.broken and (r.network_broken_until is null or r.network_broken_until <= p_now) end;
+  perform punctual.keep_checks(v_checks);
+  perform punctual.note_networks(v_checks, p_now);
 
   select coalesce(array_agg(s.name order by s.is_default desc, s.name) filter (where s.is_healthy), '{}'), max(s.name) filter (where s.is_default),
          coalesce(array_agg(s.name order by s.is_default desc, s.name) filter (where s.is_healthy and s.last_tick_at > p_now - interval '90 seconds'), '{}')

@@ -112,8 +112,8 @@ begin
       (select min(s.cancelled_at) from punctual.set_aside_messages s where s.cancelled_at >= p_from and s.cancelled_at < p_to));
   end if;
   foreach v_word in array array[q.done_word, q.dead_word, q.unknown_word, q.cancelled_word] loop
-    execute punctual.render_sql(q, 'select min(t.finished_at) from %I.%I t where t.{status} = %L and t.finished_at > ''-infinity'' and t.finished_at >= $1 '
-                   'and t.finished_at < $2', q.table_schema, q.table_name, v_word)
+    execute punctual.render_sql(q, 'select min(t.finished_at) from {table} t where t.{status} = %L and t.finished_at > ''-infinity'' '
+                   'and t.finished_at >= $1 and t.finished_at < $2', v_word)
     into v_at using p_from, p_to;
     v_first := least(v_first, v_at);
   end loop;
@@ -158,21 +158,18 @@ begin
     -- The words as literals, as the index on what is settled has them.
     execute punctual.render_sql(q, $sql$
       insert into punctual.daily_outcomes (day, queue, outcome, is_total, account_id, rows, p50_seconds, p95_seconds, p99_seconds)
-      select $1, %1$L, c.outcome, c.is_total, c.account_id, c.rows, c.p[1], c.p[2], c.p[3]
-        from (select r.outcome, %2$s as is_total, %3$s as account_id, count(*) as rows,
+      select $1, {queue}, c.outcome, c.is_total, c.account_id, c.rows, c.p[1], c.p[2], c.p[3]
+        from (select r.outcome, %s as is_total, r.account_id, count(*) as rows,
                      percentile_disc(array[0.5, 0.95, 0.99]) within group (order by r.seconds) as p
-                from (select case t.{status}::text when %5$L then 'done' when %6$L then 'dead' when %7$L then 'unknown' else 'cancelled' end collate "C" as outcome,
-                             case when isfinite(t.%9$I) then greatest(0, date_part('epoch', t.finished_at - t.%9$I)) end as seconds
-                             %4$s
-                        from %10$I.%11$I t
-                       where t.{status} in (%5$L, %6$L, %7$L, %8$L) and t.finished_at >= $2 and t.finished_at < $3) r
-               group by %12$s) c
-      $sql$, q.name,
+                from (select case t.{status}::text when {done} then 'done' when {dead} then 'dead' when {unknown} then 'unknown' else 'cancelled' end collate "C" as outcome,
+                             case when isfinite(t.{due}) then greatest(0, date_part('epoch', t.finished_at - t.{due})) end as seconds, %s as account_id
+                        from {table} t
+                       where t.{status} in ({done}, {dead}, {unknown}, {cancelled}) and t.finished_at >= $2 and t.finished_at < $3) r
+               group by %s) c
+      $sql$,
       case when q.account_column is null then 'true' else 'grouping(r.account_id) = 1' end,
-      case when q.account_column is null then 'null::uuid' else 'r.account_id' end,
-      case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end,
-      q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.due_column, q.table_schema, q.table_name,
-      case when q.account_column is null then 'r.outcome' else 'rollup (r.outcome, r.account_id) having grouping(r.outcome) = 0' end)
+      case when q.account_column is null then 'null::uuid' else format('t.%I', q.account_column) end,
+      case when q.account_column is null then 'r.outcome, r.account_id' else 'rollup (r.outcome, r.account_id) having grouping(r.outcome) = 0' end)
     using p_day, v_from, v_to;
   end if;
   return (select coalesce(sum(d.rows), 0) from punctual.daily_outcomes d where d.day = p_day and d.queue = q.name and d.is_total);
@@ -348,6 +345,21 @@ language sql stable set search_path = '' as $$
               then least(p_before, greatest(punctual.day_start(r.rolled_until, p_zone), p_before - interval '7 days')) end
 $$;
 
+-- Deletes up to p_limit rows of one of Punctual's own tables whose p_column is before p_before, the oldest first. Those that are locked are passed
+-- over. p_where: SQL on x, which they meet besides. Answers how many; none where p_before is null.
+create function punctual.delete_old(p_table text, p_column text, p_before timestamptz, p_limit integer, p_where text default 'true') returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_count integer;
+begin
+  execute format('delete from punctual.%I t where t.ctid = any (array('
+                 'select x.ctid from punctual.%I x where x.%I < $1 and %s order by x.%I limit $2 for update skip locked))',
+                 p_table, p_table, p_column, p_where, p_column) using p_before, p_limit;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+
 -- One bounded step of a queue's settled rows, p_limit of each state: those past its retention_days. Unknown rows stay: they wait for a
 -- decision. Of pgmq, messages set aside; of monitors, checks, and never a monitor. r: the queue's line, locked. Answers how many of each
 -- word, of which p_limit says that there may be more. Keys outlive their rows.
@@ -362,24 +374,154 @@ begin
   foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
     execute punctual.render_sql(q, $sql$
       with gone as (
-        delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.{status} = %3$L and s.finished_at < $1
+        delete from {table} t where t.id = any (array(select s.id from {table} s where s.{status} = %L and s.finished_at < $1
           order by s.finished_at limit $2 for update skip locked))
         returning t.id, t.idempotency_key),
       spent as (
         insert into punctual.spent_keys (queue, key, row_id, status, spent_at)
-        select %4$L, g.idempotency_key, g.id::text, %3$L, $3 from gone g where g.idempotency_key is not null and %5$L on conflict do nothing)
+        select {queue}, g.idempotency_key, g.id::text, $4, $3 from gone g where g.idempotency_key is not null and $5 on conflict do nothing)
       select count(*) from gone
-      $sql$, q.table_schema, q.table_name, v_word, q.name, punctual.keeps_keys(q.name)::text)
-    into v_count using p_before, p_limit, p_now;
+      $sql$, v_word)
+    into v_count using p_before, p_limit, p_now, v_word, punctual.keeps_keys(q.name);
     v_counts := v_counts || v_count;
   end loop;
   return v_counts;
 end
 $$;
 
+-- Checks of monitors that began before p_before. In the order of their ids, which has an index, and is nearly that of their instants.
+create function punctual.prune_checks(p_before timestamptz, p_limit integer) returns integer
+language sql set search_path = '' as $$
+  with gone as (
+    delete from punctual.monitor_checks c where c.id = any (array(
+      select o.id from (select x.id, x.at from punctual.monitor_checks x order by x.id limit p_limit for update skip locked) o where o.at < p_before))
+    returning c.id)
+  select count(*)::integer from gone
+$$;
+
+-- Ticks of the queue that began before p_before, p_limit at most. last_done_at: when the last of them began that had done something.
+create function punctual.prune_ticks(q punctual.queues, p_before timestamptz, p_limit integer, out count integer, out last_done_at timestamptz)
+language sql set search_path = '' as $$
+  with gone as (
+    delete from punctual.ticks t where t.id = any (array(
+      select x.id from punctual.ticks x
+       where x.queue = q.name and x.started_at < p_before order by x.started_at limit p_limit for update skip locked))
+    returning t.started_at, t.done)
+  select count(*)::integer, max(g.started_at) filter (where g.done > 0) from gone g
+$$;
+
+-- One bounded step of retention of what a queue has: its rows, checks, ticks and history. r: the queue's line, locked. Answers {queue, rows, checks,
+-- ticks, history, problem, more}. problem: why its rows cannot be deleted.
+create function punctual.prune_queue(q punctual.queues, r punctual.rollups, s punctual.settings, p_limit integer, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_zone text := coalesce(s.time_zone, 'UTC');
+  v_before timestamptz := punctual.prune_before(p_now - make_interval(days => q.retention_days), r, v_zone);
+  v_rows integer[] := '{}';
+  v_checks integer := 0;
+  v_ticks record;
+  v_idle integer;
+  v_history integer;
+  v_problem text;
+begin
+  if v_before is not null then
+    begin
+      v_rows := punctual.prune_rows(q, v_before, p_limit, p_now);
+      if (select sum(c) from unnest(v_rows) c) > 0 then r.pruned_until := greatest(r.pruned_until, v_before); end if;
+    exception when others then
+      v_problem := sqlerrm;
+    end;
+  end if;
+  if q.name = 'monitors' then
+    v_before := punctual.prune_before(p_now - make_interval(days => s.monitor_checks_days), r, v_zone);
+    v_checks := punctual.prune_checks(v_before, p_limit);
+    if v_checks > 0 then r.pruned_until := greatest(r.pruned_until, v_before); end if;
+  end if;
+
+  v_before := p_now - make_interval(days => s.ticks_days);
+  if q.source = 'pgmq' then v_before := punctual.prune_before(v_before, r, v_zone); end if;
+  v_ticks := punctual.prune_ticks(q, v_before, p_limit);
+  if q.source = 'pgmq' then r.pruned_until := greatest(r.pruned_until, v_ticks.last_done_at + interval '1 microsecond'); end if;
+  update punctual.rollups x set pruned_until = r.pruned_until where x.queue = q.name and x.pruned_until is distinct from r.pruned_until;
+  v_idle := punctual.delete_old('ticks', 'started_at', p_now - make_interval(days => s.idle_ticks_days), p_limit,
+                                format('x.queue = %L and x.outcome in (''idle'', ''skipped'') and x.done = 0', q.name));
+  v_history := punctual.delete_old('history', 'at', p_now - make_interval(days => coalesce(q.retention_days, s.history_days)), p_limit,
+                                   format('x.queue = %L', q.name));
+  return jsonb_build_object(
+    'queue', q.name, 'rows', (select coalesce(sum(c), 0) from unnest(v_rows) c), 'checks', v_checks, 'ticks', v_ticks.count + v_idle, 'history', v_history,
+    'problem', v_problem, 'more', p_limit = any (v_rows || array[v_checks, v_ticks.count, v_idle, v_history]));
+end
+$$;
+
+-- WhatsApp's user ids that were not seen since p_before. Those of people who are in a sequence are kept, and looked at again after as many days.
+-- Answers how many were looked at.
+create function punctual.prune_whatsapp_users(p_before timestamptz, p_limit integer, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_count integer;
+begin
+  with old as materialized (
+    select u.user_id, u.number from punctual.whatsapp_users u where u.seen_at < p_before
+     order by u.seen_at limit p_limit for update skip locked),
+  kept as (
+    update punctual.whatsapp_users u set seen_at = p_now from old o
+     where u.user_id = o.user_id and exists (
+       select from punctual.accounts a join punctual.enrolments e on e.account_id = a.id and (e.number = o.number or e.recipient = o.user_id)
+        where a.provider = 'whatsapp_cloud')
+    returning u.user_id),
+  gone as (
+    delete from punctual.whatsapp_users u using old o where u.user_id = o.user_id and u.user_id not in (select k.user_id from kept k))
+  select count(*) into v_count from old;
+  return v_count;
+end
+$$;
+
+-- Monitor by monitor, by the key: there is no index on hours alone.
+create function punctual.prune_hours(p_before timestamptz, p_limit integer) returns integer
+language sql set search_path = '' as $$
+  with gone as (
+    delete from punctual.monitor_hours t where t.ctid = any (array(
+      select h.ctid from punctual.monitors m
+       cross join lateral (select x.ctid from punctual.monitor_hours x
+                            where x.monitor_id = m.id and x.hour < p_before limit p_limit for update skip locked) h limit p_limit))
+    returning t.hour)
+  select count(*)::integer from gone
+$$;
+
+-- Figures of days before p_before. Answers how many of each kind: outcomes, checks.
+create function punctual.prune_days(p_before date, p_limit integer) returns integer[]
+language sql set search_path = '' as $$
+  with outcomes as (
+    delete from punctual.daily_outcomes t where t.ctid = any (array(
+      select x.ctid from punctual.daily_outcomes x where x.day < p_before limit p_limit for update skip locked)) returning t.day),
+  checks as (
+    delete from punctual.daily_checks t where t.ctid = any (array(
+      select x.ctid from punctual.daily_checks x where x.day < p_before limit p_limit for update skip locked)) returning t.day)
+  select array[(select count(*) from outcomes), (select count(*) from checks)]::integer[]
+$$;
+
+-- One bounded step of retention of what is no queue's. Answers {receipts, enrolments, hours, incidents, days, more}.
+create function punctual.prune_others(s punctual.settings, p_limit integer, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_receipts integer := punctual.delete_old('receipts', 'received_at', p_now - make_interval(days => s.receipts_days), p_limit);
+  v_users integer := punctual.prune_whatsapp_users(p_now - make_interval(days => s.receipts_days), p_limit, p_now);
+  v_keys integer := punctual.delete_old('spent_keys', 'spent_at', p_now - make_interval(days => s.idempotency_keys_days), p_limit);
+  -- Each has a timeline of some twenty events.
+  v_texts integer := punctual.prune_enrolment_texts(p_now - make_interval(days => s.enrolment_texts_days), (p_limit + 9) / 10, p_now);
+  v_hours integer := punctual.prune_hours(p_now - make_interval(days => s.monitor_hours_days), p_limit);
+  v_incidents integer := punctual.delete_old('incidents', 'closed_at', p_now - make_interval(days => s.incidents_days), p_limit);
+  v_days integer[] := punctual.prune_days(punctual.day_of(p_now, coalesce(s.time_zone, 'UTC')) - s.daily_days, p_limit);
+begin
+  return jsonb_build_object(
+    'receipts', v_receipts, 'enrolments', v_texts, 'hours', v_hours, 'incidents', v_incidents, 'days', v_days[1] + v_days[2],
+    'more', p_limit = any (v_days || array[v_receipts, v_users, v_keys, v_hours, v_incidents]) or v_texts = (p_limit + 9) / 10);
+end
+$$;
+
 -- One bounded step of retention: p_limit of each kind of thing, and of each queue's, or less where that takes too long: see is_call_over. What
--- ticks have locked is passed over, and so is a queue that is being rolled up. Rows, checks and pgmq's ticks wait for their roll-up: see prune_before. A queue whose rows cannot be
--- deleted does not hold up the others.
+-- ticks have locked is passed over, and so is a queue that is being rolled up. Rows, checks and pgmq's ticks wait for their roll-up: see
+-- prune_before. A queue whose rows cannot be deleted does not hold up the others.
 --
 -- Answers {rows, ticks, history, receipts, enrolments, checks, hours, incidents, days, problems: [{queue, problem}], more}.
 create function punctual.prune(p_limit integer default 1000, p_now timestamptz default null) returns jsonb
@@ -389,141 +531,31 @@ declare
   s punctual.settings;
   q punctual.queues;
   r punctual.rollups;
-  v_zone text;
-  v_before timestamptz;
-  v_counts integer[];
-  v_count integer;
-  v_last timestamptz;
-  v_rows integer := 0;
-  v_ticks integer := 0;
-  v_history integer := 0;
-  v_receipts integer;
-  v_users integer;
-  v_enrolments integer;
-  v_keys integer;
-  v_checks integer := 0;
-  v_hours integer;
-  v_incidents integer;
-  v_days integer;
-  v_problems jsonb := '[]';
+  v_queues jsonb := '[]';
   v_over boolean := false;
-  v_more boolean := false;
+  v_others jsonb;
 begin
   if p_limit is null or p_limit not between 1 and 10000 then
     raise exception 'p_limit is between 1 and 10000' using errcode = '22023';
   end if;
   select * into s from punctual.settings;
-  v_zone := coalesce(s.time_zone, 'UTC');
   insert into punctual.rollups (queue)
   select x.name from punctual.queues x where not exists (select from punctual.rollups y where y.queue = x.name) on conflict do nothing;
-
   for q in select * from punctual.queues order by name loop
     -- What a queue has is deleted to the last, step by step, before the next one's.
-    v_over := v_rows + v_ticks + v_history + v_checks > 0 and punctual.is_call_over();
+    v_over := punctual.is_call_over() and exists (
+      select from jsonb_to_recordset(v_queues) l (rows integer, checks integer, ticks integer, history integer) where l.rows + l.checks + l.ticks + l.history > 0);
     exit when v_over;
     select * into r from punctual.rollups x where x.queue = q.name for no key update skip locked;
-    if not found then
-      v_more := true;
-      continue;
-    end if;
-
-    v_before := punctual.prune_before(v_now - make_interval(days => q.retention_days), r, v_zone);
-    if v_before is not null then
-      begin
-        v_counts := punctual.prune_rows(q, v_before, p_limit, v_now);
-        v_count := (select sum(c) from unnest(v_counts) c);
-        v_rows := v_rows + v_count;
-        v_more := v_more or p_limit = any (v_counts);
-        if v_count > 0 then r.pruned_until := greatest(r.pruned_until, v_before); end if;
-      exception when others then
-        v_problems := v_problems || jsonb_build_object('queue', q.name, 'problem', sqlerrm);
-      end;
-    end if;
-    if q.name = 'monitors' then
-      v_before := punctual.prune_before(v_now - make_interval(days => s.monitor_checks_days), r, v_zone);
-      delete from punctual.monitor_checks c where c.id = any (array(
-        select o.id from (select x.id, x.at from punctual.monitor_checks x order by x.id limit p_limit for update skip locked) o where o.at < v_before));
-      get diagnostics v_checks = row_count;
-      v_more := v_more or v_checks = p_limit;
-      if v_checks > 0 then r.pruned_until := greatest(r.pruned_until, v_before); end if;
-    end if;
-
-    v_before := v_now - make_interval(days => s.ticks_days);
-    if q.source = 'pgmq' then v_before := punctual.prune_before(v_before, r, v_zone); end if;
-    with gone as (
-      delete from punctual.ticks t where t.id = any (array(
-        select x.id from punctual.ticks x
-         where x.queue = q.name and x.started_at < v_before order by x.started_at limit p_limit for update skip locked))
-      returning t.started_at, t.done
-    )
-    select count(*), max(g.started_at) filter (where g.done > 0) into v_count, v_last from gone g;
-    v_ticks := v_ticks + v_count;
-    v_more := v_more or v_count = p_limit;
-    delete from punctual.ticks t where t.id = any (array(
-      select x.id from punctual.ticks x
-       where x.queue = q.name and x.started_at < v_now - make_interval(days => s.idle_ticks_days) and x.outcome in ('idle', 'skipped') and x.done = 0
-       order by x.started_at limit p_limit for update skip locked));
-    get diagnostics v_count = row_count;
-    v_ticks := v_ticks + v_count;
-    v_more := v_more or v_count = p_limit;
-    if q.source = 'pgmq' then r.pruned_until := greatest(r.pruned_until, v_last + interval '1 microsecond'); end if;
-    update punctual.rollups x set pruned_until = r.pruned_until where x.queue = q.name and x.pruned_until is distinct from r.pruned_until;
-
-    delete from punctual.history h where h.id = any (array(
-      select x.id from punctual.history x
-       where x.queue = q.name and x.at < v_now - make_interval(days => coalesce(q.retention_days, s.history_days))
-       order by x.at limit p_limit for update skip locked));
-    get diagnostics v_count = row_count;
-    v_history := v_history + v_count;
-    v_more := v_more or v_count = p_limit;
+    v_queues := v_queues || case when found then punctual.prune_queue(q, r, s, p_limit, v_now) else '{"more": true}' end;
   end loop;
-
-  -- The rest comes with the next step.
-  if v_over then p_limit := 0; end if;
-  delete from punctual.receipts t where t.id = any (array(
-    select x.id from punctual.receipts x where x.received_at < v_now - make_interval(days => s.receipts_days)
-     order by x.received_at limit p_limit for update skip locked));
-  get diagnostics v_receipts = row_count;
-  -- Of people who are in a sequence it is kept, and looked at again after as many days.
-  with old as materialized (
-    select u.user_id, u.number from punctual.whatsapp_users u where u.seen_at < v_now - make_interval(days => s.receipts_days)
-     order by u.seen_at limit p_limit for update skip locked),
-  kept as (
-    update punctual.whatsapp_users u set seen_at = v_now from old o
-     where u.user_id = o.user_id and exists (
-       select from punctual.accounts a join punctual.enrolments e on e.account_id = a.id and (e.number = o.number or e.recipient = o.user_id)
-        where a.provider = 'whatsapp_cloud')
-    returning u.user_id),
-  gone as (
-    delete from punctual.whatsapp_users u using old o where u.user_id = o.user_id and u.user_id not in (select k.user_id from kept k))
-  select count(*) into v_users from old;
-  delete from punctual.spent_keys t where t.ctid = any (array(
-    select x.ctid from punctual.spent_keys x where x.spent_at < v_now - make_interval(days => s.idempotency_keys_days)
-     order by x.spent_at limit p_limit for update skip locked));
-  get diagnostics v_keys = row_count;
-  -- Each has a timeline of some twenty events.
-  v_enrolments := punctual.prune_enrolment_texts(v_now - make_interval(days => s.enrolment_texts_days), (p_limit + 9) / 10, v_now);
-  -- Monitor by monitor, by the key: there is no index on hours alone.
-  delete from punctual.monitor_hours t where t.ctid = any (array(
-    select h.ctid from punctual.monitors m
-     cross join lateral (select x.ctid from punctual.monitor_hours x
-                          where x.monitor_id = m.id and x.hour < v_now - make_interval(days => s.monitor_hours_days)
-                          limit p_limit for update skip locked) h limit p_limit));
-  get diagnostics v_hours = row_count;
-  delete from punctual.incidents t where t.id = any (array(
-    select x.id from punctual.incidents x where x.closed_at < v_now - make_interval(days => s.incidents_days)
-     order by x.closed_at limit p_limit for update skip locked));
-  get diagnostics v_incidents = row_count;
-  delete from punctual.daily_outcomes t where t.ctid = any (array(
-    select x.ctid from punctual.daily_outcomes x where x.day < punctual.day_of(v_now, v_zone) - s.daily_days limit p_limit for update skip locked));
-  get diagnostics v_days = row_count;
-  delete from punctual.daily_checks t where t.ctid = any (array(
-    select x.ctid from punctual.daily_checks x where x.day < punctual.day_of(v_now, v_zone) - s.daily_days limit p_limit for update skip locked));
-  get diagnostics v_count = row_count;
-  v_more := v_more or p_limit = any (array[v_receipts, v_users, v_keys, v_hours, v_incidents, v_days, v_count]) or v_enrolments = (p_limit + 9) / 10;
-  return jsonb_build_object(
-    'rows', v_rows, 'ticks', v_ticks, 'history', v_history, 'receipts', v_receipts, 'enrolments', v_enrolments, 'checks', v_checks, 'hours', v_hours,
-    'incidents', v_incidents, 'days', v_days + v_count, 'problems', v_problems, 'more', v_more);
+  -- Where it is over the rest comes with the next step.
+  v_others := punctual.prune_others(s, case when v_over then 0 else p_limit end, v_now);
+  return v_others || (
+    select jsonb_build_object('rows', coalesce(sum(l.rows), 0), 'checks', coalesce(sum(l.checks), 0), 'ticks', coalesce(sum(l.ticks), 0),
+             'history', coalesce(sum(l.history), 0), 'more', coalesce(bool_or(l.more), false) or (v_others->>'more')::boolean,
+             'problems', coalesce(jsonb_agg(jsonb_build_object('queue', l.queue, 'problem', l.problem)) filter (where l.problem is not null), '[]'))
+      from jsonb_to_recordset(v_queues) l (queue text, rows integer, checks integer, ticks integer, history integer, problem text, more boolean));
 end
 $$;
 

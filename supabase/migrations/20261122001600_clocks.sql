@@ -238,30 +238,48 @@ begin
 end
 $$;
 
--- What every worker's job does: calls its address with its token. Owner only; by hand as well, to try it.
---
--- Over pg_net the request goes out when the transaction has ended, and what became of it stands in list_queue_workers(): pg_cron calls the
--- run a success in any case. Over pgsql-http it is waited for, and an answer other than 2xx makes the run a failed one.
+-- The headers by which a call names its clock and its slot.
 --
 -- Which slot it names: pg_cron starts a job within a second or so of its minute, and one run of a job at a time. So it is the latest instant
 -- of the schedule, by the clock of the database, and exact as long as the run starts before the schedule's next instant. A run that comes
 -- later, because the last one still ran or no place was free (cron.max_running_jobs), is taken for that one, which then has two
 -- deliveries; the first stays unnamed. Called by hand it names the slot before, too, within an hour. A schedule of seconds has no grid, and
 -- so neither slots nor a header that says it.
+create function punctual.slot_headers(p_schedule text, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_headers jsonb := '{"x-punctual-clock": "pg-cron"}';
+  -- pg_cron's, from 1.5 on; before, it was GMT.
+  v_zone text := coalesce(nullif(current_setting('cron.timezone', true), ''), 'GMT');
+  v_slot timestamptz;
+begin
+  if p_schedule like '% seconds' then return v_headers; end if;
+  v_slot := punctual.find_cron_slot(p_schedule, p_now, v_zone);
+  if v_slot is not null then
+    v_headers := v_headers || jsonb_build_object('x-punctual-slot', to_char(v_slot at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
+  end if;
+  -- It is read as UTC.
+  if v_zone in ('GMT', 'UTC', 'Etc/UTC', 'Etc/GMT') then
+    v_headers := v_headers || jsonb_build_object('x-punctual-schedule', replace(p_schedule, '$', 'L'));
+  end if;
+  return v_headers;
+end
+$$;
+
+-- What every worker's job does: calls its address with its token. Owner only; by hand as well, to try it.
+--
+-- Over pg_net the request goes out when the transaction has ended, and what became of it stands in list_queue_workers(): pg_cron calls the
+-- run a success in any case. Over pgsql-http it is waited for, and an answer other than 2xx makes the run a failed one.
 create function punctual.call_queue_worker(p_name text, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   -- In time for the next minute. pg_net takes up new requests, in its older versions, only when all those before are answered; and pg_cron
   -- starts no second run. A tick that takes longer goes on all the same, it is only that its answer is not seen.
   v_timeout_ms constant integer := 55000;
-  v_now timestamptz := coalesce(p_now, now());
   w punctual.queue_workers;
   v_by record;
   v_token text;
-  v_headers jsonb := '{"x-punctual-clock": "pg-cron"}';
-  -- pg_cron's, from 1.5 on; before, it was GMT.
-  v_zone text := coalesce(nullif(current_setting('cron.timezone', true), ''), 'GMT');
-  v_slot timestamptz;
+  v_headers jsonb;
   v_request bigint;
   v_status integer;
 begin
@@ -273,18 +291,7 @@ begin
     raise exception 'the token of the worker "%" is gone', w.name using errcode = 'PT404',
       hint = format('Give it again: select punctual.create_queue_worker(%L, %L, ''…'', %L);', w.name, w.url, w.schedule);
   end if;
-
-  v_headers := v_headers || jsonb_build_object('Authorization', 'Bearer ' || v_token);
-  if w.schedule not like '% seconds' then
-    v_slot := punctual.find_cron_slot(w.schedule, v_now, v_zone);
-    if v_slot is not null then
-      v_headers := v_headers || jsonb_build_object('x-punctual-slot', to_char(v_slot at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
-    end if;
-    -- It is read as UTC.
-    if v_zone in ('GMT', 'UTC', 'Etc/UTC', 'Etc/GMT') then
-      v_headers := v_headers || jsonb_build_object('x-punctual-schedule', replace(w.schedule, '$', 'L'));
-    end if;
-  end if;
+  v_headers := punctual.slot_headers(w.schedule, coalesce(p_now, now())) || jsonb_build_object('Authorization', 'Bearer ' || v_token);
 
   if v_by.via = 'pg_net' then
     execute format('select %I.http_post(url := $1, body := ''{}'', headers := $2, timeout_milliseconds := $3)', v_by.caller_schema)
@@ -295,8 +302,8 @@ begin
 
   perform set_config(case when punctual.extension_version('http') < '{1,7}' then 'http.timeout_msec' else 'http.curlopt_timeout_msec' end,
                      v_timeout_ms::text, true);
-  execute format('select r.status from %1$I.http(row(''POST'', $1, (select array_agg(%1$I.http_header(h.key, h.value)) from jsonb_each_text($2) h),
-                                                 ''application/json'', ''{}'')::%1$I.http_request) r', v_by.caller_schema)
+  execute format('select r.status from %I.http(row(''POST'', $1, (select array_agg(%I.http_header(h.key, h.value)) from jsonb_each_text($2) h),
+                                                ''application/json'', ''{}'')::%I.http_request) r', v_by.caller_schema, v_by.caller_schema, v_by.caller_schema)
     into v_status using w.url, v_headers;
   if v_status is null or v_status not between 200 and 299 then
     -- Its status is found again by these words, by list_queue_workers.
@@ -340,16 +347,11 @@ begin
 end
 $$;
 
--- Makes or changes a worker and its job, without saying where the token is kept.
-create function punctual.save_queue_worker(p_name text, p_url text, p_token text, p_schedule text) returns jsonb
-language plpgsql set search_path = '' as $$
+-- Refuses what cannot be a worker's name, address or token.
+create function punctual.check_worker(p_name text, p_url text, p_token text) returns void
+language plpgsql stable set search_path = '' as $$
 declare
-  v_schedule text := regexp_replace(btrim(p_schedule), '\s+', ' ', 'g');
   v_fault text := punctual.fault_of_url(p_url);
-  v_command text := format('select punctual.call_queue_worker(%L)', p_name);
-  v_is_taken boolean;
-  v_token text := p_token;
-  w punctual.queue_workers;
 begin
   if p_name is null or p_name !~ '^[a-z][a-z0-9_-]{0,59}$' or p_name = 'punctual-clean-up' then
     raise exception 'create_queue_worker: "%" cannot be a worker''s name', p_name
@@ -360,8 +362,15 @@ begin
     raise exception 'create_queue_worker: p_token is empty, or has characters that no header can bear'
       using errcode = '22023', hint = 'Letters, digits and signs of ASCII, without white space: what the endpoint has as CRON_SECRET.';
   end if;
-  perform punctual.need_cron();
-  perform punctual.need_caller();
+end
+$$;
+
+-- A schedule as pg_cron is given it: one space between its fields. Refuses what has not the form of one, and seconds where pg_cron has none.
+create function punctual.read_schedule(p_schedule text) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_schedule text := regexp_replace(btrim(p_schedule), '\s+', ' ', 'g');
+begin
   if v_schedule ~ '^([1-9]|[1-5][0-9]) seconds$' then
     if punctual.extension_version('pg_cron') < '{1,5}' then
       raise exception 'create_queue_worker: pg_cron % has no schedules of seconds: minutes are what it can',
@@ -372,7 +381,48 @@ begin
     raise exception 'create_queue_worker: "%" is no schedule', p_schedule
       using errcode = '22023', hint = 'Five fields in UTC, such as ''*/5 * * * *'', or from ''1 seconds'' to ''59 seconds''.';
   end if;
+  return v_schedule;
+end
+$$;
 
+-- Makes or changes the worker's job, and the clean-up where there is none. A job that somebody has paused stays paused.
+create function punctual.schedule_worker(p_name text, p_schedule text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_command text := format('select punctual.call_queue_worker(%L)', p_name);
+  v_is_taken boolean;
+begin
+  execute 'select exists (select from cron.job j where j.jobname = $1 and j.username = current_user and j.command <> $2)'
+  into v_is_taken using p_name, v_command;
+  if v_is_taken then
+    raise exception 'create_queue_worker: there is a pg_cron job "%" that is no worker''s', p_name
+      using errcode = '23505', hint = 'Choose another name, or take the job away: select cron.unschedule(…).';
+  end if;
+  begin
+    execute 'select cron.schedule($1, $2, $3)' using p_name, p_schedule, v_command;
+  exception when others then
+    if sqlerrm !~ 'invalid schedule' then raise; end if;
+    raise exception 'create_queue_worker: pg_cron does not take the schedule "%"', p_schedule
+      using errcode = '22023', hint = 'Five fields in UTC: minute, hour, day of the month, month, day of the week, such as ''*/5 * * * *''.';
+  end;
+  if (select j.job_id is null from punctual.find_cron_job('punctual-clean-up') j) then
+    execute 'select cron.schedule($1, $2, $3)' using 'punctual-clean-up', '43 3 * * *', 'select punctual.prune_worker_runs()';
+  end if;
+end
+$$;
+
+-- Makes or changes a worker and its job, without saying where the token is kept.
+create function punctual.save_queue_worker(p_name text, p_url text, p_token text, p_schedule text) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_schedule text;
+  v_token text;
+  w punctual.queue_workers;
+begin
+  perform punctual.check_worker(p_name, p_url, p_token);
+  perform punctual.need_cron();
+  perform punctual.need_caller();
+  v_schedule := punctual.read_schedule(p_schedule);
   -- Two who make the same one at once: the second changes what the first has made. And nobody takes the clean-up away meanwhile, because he
   -- drops what he sees as the last worker.
   perform pg_advisory_xact_lock(hashtext('punctual.queue_workers'));
@@ -382,33 +432,15 @@ begin
     raise exception 'create_queue_worker: the worker "%" is %''s', p_name, w.owner
       using errcode = 'PT409', hint = format('set role %I; or drop it as that role first.', w.owner);
   end if;
-  v_token := coalesce(v_token, punctual.read_token(p_name));
+  v_token := coalesce(p_token, punctual.read_token(p_name));
   if v_token is null then
     raise exception 'create_queue_worker: the worker "%" has no token yet', p_name
       using errcode = '22023', hint = 'Give it as p_token: what the endpoint has as CRON_SECRET.';
   end if;
-
-  execute 'select exists (select from cron.job j where j.jobname = $1 and j.username = current_user and j.command <> $2)'
-  into v_is_taken using p_name, v_command;
-  if v_is_taken then
-    raise exception 'create_queue_worker: there is a pg_cron job "%" that is no worker''s', p_name
-      using errcode = '23505', hint = 'Choose another name, or take the job away: select cron.unschedule(…).';
-  end if;
-
   insert into punctual.queue_workers (name, url, schedule) values (p_name, p_url, v_schedule)
     on conflict (name) do update set url = excluded.url, schedule = excluded.schedule;
   perform punctual.keep_token(p_name, v_token);
-  begin
-    -- One that is there is changed. If somebody has paused it, it stays paused.
-    execute 'select cron.schedule($1, $2, $3)' using p_name, v_schedule, v_command;
-  exception when others then
-    if sqlerrm !~ 'invalid schedule' then raise; end if;
-    raise exception 'create_queue_worker: pg_cron does not take the schedule "%"', p_schedule
-      using errcode = '22023', hint = 'Five fields in UTC: minute, hour, day of the month, month, day of the week, such as ''*/5 * * * *''.';
-  end;
-  if (select j.job_id is null from punctual.find_cron_job('punctual-clean-up') j) then
-    execute 'select cron.schedule($1, $2, $3)' using 'punctual-clean-up', '43 3 * * *', 'select punctual.prune_worker_runs()';
-  end if;
+  perform punctual.schedule_worker(p_name, v_schedule);
   return jsonb_build_object('name', p_name, 'url', p_url, 'schedule', v_schedule,
     'active', (select j.is_active from punctual.find_cron_job(p_name) j), 'via', (select c.via from punctual.find_caller() c),
     'token', punctual.find_token_place(p_name));

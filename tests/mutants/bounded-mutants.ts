@@ -84,8 +84,8 @@ export const boundedMutants: Mutant[] = [
     name: 'the end of a step of retention',
     guarantee: 'no call takes so long that the database ends it',
     file: 'supabase/migrations/20261122001500_analytics.sql',
-    find: 'v_over := v_rows + v_ticks + v_history + v_checks > 0 and punctual.is_call_over();',
-    replace: 'v_over := false;',
+    find: 'v_over := punctual.is_call_over() and exists (',
+    replace: 'v_over := false and exists (',
   },
   {
     name: 'a lighter call',

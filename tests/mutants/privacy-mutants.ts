@@ -58,7 +58,7 @@ export const privacyMutants: Mutant[] = [
     name: 'receipts of a person who is forgotten',
     guarantee: 'of a person who was forgotten no text, name, number or id is left',
     file: people,
-    find: 'where r.id = any (v_receipts);',
+    find: 'where r.id = any (p_receipts);',
     replace: 'where false;',
   },
   {

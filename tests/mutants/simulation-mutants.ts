@@ -24,8 +24,8 @@ export const simulationMutants: Mutant[] = [
     name: 'the hourly cap',
     guarantee: 'no account passes its hourly limit',
     file: migration('250_pace'),
-    find: `p_pace.recent[v_claims - v_limit + 1] + interval '1 hour'`,
-    replace: `p_pace.recent[v_claims - v_limit + 1] + interval '50 minutes'`,
+    find: `p_pace.recent[v_claims - coalesce(p_pace.hourly_limit, p_account.hourly_limit) + 1] + interval '1 hour'`,
+    replace: `p_pace.recent[v_claims - coalesce(p_pace.hourly_limit, p_account.hourly_limit) + 1] + interval '50 minutes'`,
   },
   {
     name: 'the gap',
@@ -331,8 +331,8 @@ export const simulationMutants: Mutant[] = [
     name: 'the days of retention',
     guarantee: 'nothing is deleted before its time',
     file: 'supabase/migrations/20261122001500_analytics.sql',
-    find: 'where s.{status} = %3$L and s.finished_at < $1\n',
-    replace: 'where s.{status} = %3$L and s.finished_at < $1 + make_interval(hours => 12)\n',
+    find: 'where s.{status} = %L and s.finished_at < $1\n',
+    replace: 'where s.{status} = %L and s.finished_at < $1 + make_interval(hours => 12)\n',
   },
   {
     name: 'a request without what was added since',
@@ -380,7 +380,7 @@ export const simulationMutants: Mutant[] = [
     name: 'what fell due in the time that a restore has lost',
     guarantee: 'what was sent in the lost time is not sent again',
     file: 'supabase/migrations/20261122001900_restore.sql',
-    find: 'coalesce(t.next_attempt_at, t.%7$I) <= $4',
-    replace: 'coalesce(t.next_attempt_at, t.%7$I) <= $2',
+    find: '{due_at} <= $4',
+    replace: '{due_at} <= $2',
   },
 ];

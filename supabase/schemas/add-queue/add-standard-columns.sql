@@ -3,19 +3,17 @@
 create function punctual.add_standard_columns(p_table regclass, q punctual.queues, p_existing_rows text) returns text[]
 language plpgsql set search_path = '' as $$
 declare
-  -- As a person who reads the check expects them: in the order of their states' names.
-  v_words text[] := array[q.cancelled_word, q.dead_word, q.done_word, q.pending_word, q.running_word, q.unknown_word];
   v_added text[] := '{}';
   v_column record;
   v_has_rows boolean;
 begin
   if punctual.type_of_column(p_table, q.status_column) is null then
-    execute punctual.render_sql(q, 'alter table %s add column {status} text not null default %L check ({status} in (%s))', p_table::text,
-                   case p_existing_rows when 'done' then q.done_word when 'cancelled' then q.cancelled_word else q.pending_word end,
-                   (select string_agg(quote_literal(w), ', ') from unnest(v_words) w));
-    execute punctual.render_sql(q, 'alter table %s alter column {status} set default %L', p_table::text, q.pending_word);
+    execute punctual.render_sql(q, 'alter table {table} add column {status} text not null default %L '
+                                   'check ({status} in ({cancelled}, {dead}, {done}, {pending}, {running}, {unknown}))',
+                                punctual.word_of_state(q, coalesce(p_existing_rows, 'pending')));
+    execute punctual.render_sql(q, 'alter table {table} alter column {status} set default {pending}');
     -- Asked under the lock of ALTER TABLE: no row can be inserted meanwhile.
-    execute format('select exists (select from %s)', p_table) into v_has_rows;
+    execute punctual.render_sql(q, 'select exists (select from {table})') into v_has_rows;
     if v_has_rows and p_existing_rows is null then
       raise exception 'add_queue: % has rows and no column %, so the state of these rows is unknown', p_table, q.status_column
         using errcode = '22023',
@@ -24,7 +22,8 @@ begin
     end if;
     v_added := v_added || q.status_column;
   end if;
-  perform punctual.check_status_words(p_table, q.status_column, v_words);
+  perform punctual.check_status_words(p_table, q.status_column,
+    array[q.cancelled_word, q.dead_word, q.done_word, q.pending_word, q.running_word, q.unknown_word]);
   for v_column in
     select * from punctual.standard_columns(q) s where q.delivery = 'at-most-once' or s.name not in ('reconcile_at', 'reconcile')
   loop

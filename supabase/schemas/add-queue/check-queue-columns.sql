@@ -5,6 +5,13 @@ language sql stable set search_path = '' as $$
    where a.attrelid = p_table and a.attname = p_column and not a.attisdropped
 $$;
 
+-- The same with what it is limited to: its length.
+create function punctual.full_type_of_column(p_table regclass, p_column text) returns text
+language sql stable set search_path = '' as $$
+  select format_type(a.atttypid, a.atttypmod) from pg_catalog.pg_attribute a
+   where a.attrelid = p_table and a.attname = p_column and not a.attisdropped
+$$;
+
 -- The table's own columns that could say a row's state: text and enums.
 create function punctual.list_text_columns(p_table regclass, q punctual.queues) returns text
 language sql stable set search_path = '' as $$
@@ -12,6 +19,61 @@ language sql stable set search_path = '' as $$
     from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
    where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped and t.typcategory in ('S', 'E')
      and a.attname not in (select s.name from punctual.standard_columns(q) s)
+$$;
+
+-- The type of the table's key; refuses any but one column id, bigint or uuid.
+create function punctual.read_id_type(p_table regclass) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_type text := (
+    select format_type(a.atttypid, null)
+      from pg_catalog.pg_index i join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+     where i.indrelid = p_table and i.indisprimary and i.indnkeyatts = 1 and a.attname = 'id');
+begin
+  if v_type in ('bigint', 'uuid') then return v_type; end if;
+  raise exception 'add_queue: the primary key of % has to be one column id, bigint or uuid', p_table
+    using errcode = '22023', hint = 'An integer key becomes one by: alter table … alter column id type bigint. Any other table can be given one.';
+end
+$$;
+
+-- Refuses a due column that names no instant.
+create function punctual.check_due_column(p_table regclass, p_column text) returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_type text := punctual.type_of_column(p_table, p_column);
+begin
+  if v_type = 'timestamp with time zone' then return; end if;
+  raise exception 'add_queue: the due column % of % is %, and has to be timestamptz', p_column, p_table, coalesce(v_type, 'missing')
+    using errcode = '22023', hint = case when v_type is null then 'Name the column that says when a row is due: p_due_column.'
+      else 'alter table … alter column … type timestamptz using … at time zone ''UTC'': without a zone it means another instant to every reader.' end;
+end
+$$;
+
+-- Refuses columns that do not go together.
+create function punctual.check_column_uses(p_table regclass, q punctual.queues) returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if q.proof_column = any (q.jsonb_columns) then
+    raise exception 'add_queue: the proof column % is jsonb, and has to be text', q.proof_column
+      using errcode = '22023', hint = 'It bears the provider''s id of what was sent, which is searched for.';
+  end if;
+  if q.account_column is not null and not exists (
+    select from pg_catalog.pg_constraint c
+      join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attname = q.account_column and c.conkey = array[a.attnum]
+     where c.conrelid = p_table and c.contype = 'f' and c.confrelid = 'punctual.accounts'::regclass) then
+    -- Without it a row could name an account that is not there, and wait for ever.
+    raise exception 'add_queue: the account column % of % has to reference punctual.accounts (id)', q.account_column, p_table
+      using errcode = '22023', hint = format('alter table %s add foreign key (%I) references punctual.accounts', p_table, q.account_column);
+  end if;
+  if q.proof_column is not null and not q.proof_column = any (q.result_columns) then
+    raise exception 'add_queue: the proof column % is none of the result columns', q.proof_column
+      using errcode = '22023', hint = 'Name it in p_result_columns as well.';
+  end if;
+  if q.pair_column is not null and q.account_column is null then
+    raise exception 'add_queue: a pair is an account and an addressee, and there is no account column'
+      using errcode = '22023', hint = 'Name it in p_account_column, or leave p_pair_column out.';
+  end if;
+end
 $$;
 
 -- The key, the due column, and the columns that the queue is parted and paced by: are they there, and of the right type? Answers q with
@@ -22,19 +84,8 @@ declare
   v_column record;
   v_type text;
 begin
-  select format_type(a.atttypid, null) into q.id_type
-    from pg_catalog.pg_index i join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-   where i.indrelid = p_table and i.indisprimary and i.indnkeyatts = 1 and a.attname = 'id';
-  if q.id_type is null or q.id_type not in ('bigint', 'uuid') then
-    raise exception 'add_queue: the primary key of % has to be one column id, bigint or uuid', p_table
-      using errcode = '22023', hint = 'An integer key becomes one by: alter table … alter column id type bigint. Any other table can be given one.';
-  end if;
-  v_type := punctual.type_of_column(p_table, q.due_column);
-  if v_type is distinct from 'timestamp with time zone' then
-    raise exception 'add_queue: the due column % of % is %, and has to be timestamptz', q.due_column, p_table, coalesce(v_type, 'missing')
-      using errcode = '22023', hint = case when v_type is null then 'Name the column that says when a row is due: p_due_column.'
-        else 'alter table … alter column … type timestamptz using … at time zone ''UTC'': without a zone it means another instant to every reader.' end;
-  end if;
+  q.id_type := punctual.read_id_type(p_table);
+  perform punctual.check_due_column(p_table, q.due_column);
   q.jsonb_columns := '{}';
   for v_column in
     select * from (values ('partition', q.partition_column, array['text']), ('account', q.account_column, array['uuid']),
@@ -56,26 +107,7 @@ begin
     end if;
     if v_column.role = 'result' and v_type = 'jsonb' then q.jsonb_columns := q.jsonb_columns || v_column.name::text; end if;
   end loop;
-  if q.proof_column = any (q.jsonb_columns) then
-    raise exception 'add_queue: the proof column % is jsonb, and has to be text', q.proof_column
-      using errcode = '22023', hint = 'It bears the provider''s id of what was sent, which is searched for.';
-  end if;
-  if q.account_column is not null and not exists (
-    select from pg_catalog.pg_constraint c
-      join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attname = q.account_column and c.conkey = array[a.attnum]
-     where c.conrelid = p_table and c.contype = 'f' and c.confrelid = 'punctual.accounts'::regclass) then
-    -- Without it a row could name an account that is not there, and wait for ever.
-    raise exception 'add_queue: the account column % of % has to reference punctual.accounts (id)', q.account_column, p_table
-      using errcode = '22023', hint = format('alter table %s add foreign key (%I) references punctual.accounts', p_table, q.account_column);
-  end if;
-  if q.proof_column is not null and not q.proof_column = any (q.result_columns) then
-    raise exception 'add_queue: the proof column % is none of the result columns', q.proof_column
-      using errcode = '22023', hint = 'Name it in p_result_columns as well.';
-  end if;
-  if q.pair_column is not null and q.account_column is null then
-    raise exception 'add_queue: a pair is an account and an addressee, and there is no account column'
-      using errcode = '22023', hint = 'Name it in p_account_column, or leave p_pair_column out.';
-  end if;
+  perform punctual.check_column_uses(p_table, q);
   return q;
 end
 $$;

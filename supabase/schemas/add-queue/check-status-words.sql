@@ -9,28 +9,21 @@ language sql immutable set search_path = '' as $$
     from unnest(p_words) with ordinality w (word, place)
 $$;
 
--- Refuses unless the status column takes all of the words: by its type, its length, its checks and what it references. Names all that it does
--- not take at once.
-create function punctual.check_status_words(p_table regclass, p_column text, p_words text[]) returns void
+-- Refuses unless the type of the status column takes all of the words, unabridged.
+create function punctual.check_type_takes(p_table regclass, p_column text, p_type text, p_words text[]) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_type text;
-  v_attnum smallint;
   v_word text;
-  v_check record;
   v_text text;
-  v_ok boolean;
   v_lacking text[] := '{}';
 begin
-  select format_type(a.atttypid, a.atttypmod), a.attnum into v_type, v_attnum from pg_catalog.pg_attribute a
-   where a.attrelid = p_table and a.attname = p_column and not a.attisdropped;
   foreach v_word in array p_words loop
     begin
       -- As rows are read: a cast cuts what is too long without a word, and char(n) fills up what is too short.
-      execute format('select to_jsonb(%L::%s) #>> ''{}''', v_word, v_type) into v_text;
+      execute format('select to_jsonb(%L::%s) #>> ''{}''', v_word, p_type) into v_text;
     exception
       when unsafe_new_enum_value_usage then
-        raise exception 'add_queue: the word "%" was added to % in this transaction, and cannot be used before its end', v_word, v_type
+        raise exception 'add_queue: the word "%" was added to % in this transaction, and cannot be used before its end', v_word, p_type
           using errcode = '22023', hint = 'Add it in a migration of its own, before this one.';
       when others then
         v_text := null;
@@ -38,17 +31,29 @@ begin
     if v_text is distinct from v_word then v_lacking := v_lacking || v_word; end if;
   end loop;
   if v_lacking <> '{}' then
-    raise exception 'add_queue: the column % of % (%) does not take %', p_column, p_table, v_type, punctual.name_words(v_lacking)
+    raise exception 'add_queue: the column % of % (%) does not take %', p_column, p_table, p_type, punctual.name_words(v_lacking)
       using errcode = '22023', hint = 'Add them to the type, or name the words your table uses in p_words.';
   end if;
-  -- Only checks on this column alone can be tried without a row.
+end
+$$;
+
+-- Refuses unless the checks of the status column take all of the words. Only checks on this column alone can be tried without a row.
+create function punctual.check_checks_take(p_table regclass, p_column text, p_type text, p_words text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_check record;
+  v_word text;
+  v_ok boolean;
+  v_lacking text[] := '{}';
+begin
   for v_check in
     select c.conname, pg_get_expr(c.conbin, c.conrelid) as expression
-      from pg_catalog.pg_constraint c where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[v_attnum]
+      from pg_catalog.pg_constraint c join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attname = p_column and c.conkey = array[a.attnum]
+     where c.conrelid = p_table and c.contype = 'c'
   loop
     foreach v_word in array p_words loop
       begin
-        execute format('select (%s) from (select %L::%s as %I) s', v_check.expression, v_word, v_type, p_column) into v_ok;
+        execute format('select (%s) from (select %L::%s as %I) s', v_check.expression, v_word, p_type, p_column) into v_ok;
       exception when others then
         v_ok := false;
       end;
@@ -59,18 +64,42 @@ begin
         using errcode = '22023', hint = 'Widen the check, or name the words your table uses in p_words.';
     end if;
   end loop;
-  for v_check in
-    select c.conname, c.confrelid::regclass as target, a.attname as target_column
+end
+$$;
+
+-- Refuses unless the table that the status column references has all of the words.
+create function punctual.check_references_take(p_table regclass, p_column text, p_words text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_key record;
+  v_lacking text[];
+begin
+  for v_key in
+    select c.conname, c.confrelid::regclass as target, f.attname as target_column
       from pg_catalog.pg_constraint c
-      join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = c.confkey[1]
-     where c.conrelid = p_table and c.contype = 'f' and c.conkey = array[v_attnum]
+      join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attname = p_column and c.conkey = array[a.attnum]
+      join pg_catalog.pg_attribute f on f.attrelid = c.confrelid and f.attnum = c.confkey[1]
+     where c.conrelid = p_table and c.contype = 'f'
   loop
     execute format('select array_agg(w order by place) from unnest($1) with ordinality w (w, place) '
-                   'where not exists (select from %s where %I::text = w)', v_check.target, v_check.target_column) into v_lacking using p_words;
+                   'where not exists (select from %s where %I::text = w)', v_key.target, v_key.target_column) into v_lacking using p_words;
     if v_lacking is not null then
-      raise exception 'add_queue: "%" of % does not take %, which % lacks', v_check.conname, p_table, punctual.name_words(v_lacking), v_check.target
+      raise exception 'add_queue: "%" of % does not take %, which % lacks', v_key.conname, p_table, punctual.name_words(v_lacking), v_key.target
         using errcode = '22023', hint = 'Insert them there, or name the words your table uses in p_words.';
     end if;
   end loop;
+end
+$$;
+
+-- Refuses unless the status column takes all of the words: by its type, its length, its checks and what it references. Names all that it does
+-- not take at once.
+create function punctual.check_status_words(p_table regclass, p_column text, p_words text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_type text := punctual.full_type_of_column(p_table, p_column);
+begin
+  perform punctual.check_type_takes(p_table, p_column, v_type, p_words);
+  perform punctual.check_checks_take(p_table, p_column, v_type, p_words);
+  perform punctual.check_references_take(p_table, p_column, p_words);
 end
 $$;

@@ -1,33 +1,28 @@
 -- Every index that a queue may have; definition: null where this queue has none. Each is partial: what is settled costs the claim nothing.
 create function punctual.queue_indexes(q punctual.queues, out name text, out is_unique boolean, out definition text) returns setof record
 language sql stable set search_path = '' as $$
-  select 'punctual_' || q.name || i.suffix, i.suffix = '_key', i.definition
-    from (select case when q.partition_column is null then '' else format('%I, ', q.partition_column) end,
-                 format('(coalesce(next_attempt_at, %I))', q.due_column)) v (partition, due)
+  select 'punctual_' || q.name || i.suffix, i.suffix = '_key', punctual.render_sql(q, i.template)
+    from (select case when q.partition_column is null then '(' else '({partition}, ' end, '(coalesce(next_attempt_at, {due}))') v (first, due)
    cross join lateral (values
      ('_due', case when q.account_column is null
-       then punctual.render_sql(q, '(%spriority, %s, id) where {status} = %L', v.partition, v.due, q.pending_word)
+       then v.first || 'priority, ' || v.due || ', id) where {status} = {pending}'
        -- For the queue as a whole, and never for one account's rows: with stale statistics the planner would walk it once an account. The
        -- condition is always true, and no look-up of an account's rows states it.
-       else punctual.render_sql(q, '(%s%s, id) where {status} = %L and priority + 0 >= 0', v.partition, v.due, q.pending_word) end),
-     ('_lease', punctual.render_sql(q, '(lease_expires_at) where {status} = %L', q.running_word)),
-     ('_expiry', punctual.render_sql(q, '(expires_at) where {status} = %L and expires_at is not null', q.pending_word)),
-     ('_settled', punctual.render_sql(q, '({status}, finished_at) where {status} in (%L, %L, %L, %L)', q.done_word, q.dead_word, q.unknown_word, q.cancelled_word)),
+       else v.first || v.due || ', id) where {status} = {pending} and priority + 0 >= 0' end),
+     ('_lease', '(lease_expires_at) where {status} = {running}'),
+     ('_expiry', '(expires_at) where {status} = {pending} and expires_at is not null'),
+     ('_settled', '({status}, finished_at) where {status} in ({done}, {dead}, {unknown}, {cancelled})'),
      -- What is run once more is asked for partition by partition, the longest dead first.
-     ('_dead', case when q.partition_column is not null
-       then punctual.render_sql(q, '(%I, finished_at, id) where {status} = %L', q.partition_column, q.dead_word) end),
-     ('_account', case when q.account_column is not null
-       then punctual.render_sql(q, '(%I, priority, %s, id) where {status} = %L', q.account_column, v.due, q.pending_word) end),
-     ('_reconcile', case when q.delivery = 'at-most-once'
-       then punctual.render_sql(q, '(reconcile_at) where {status} = %L and reconcile_at is not null', q.unknown_word) end),
-     ('_proof', case when q.proof_column is not null then format('(%I) where %1$I is not null', q.proof_column) end),
+     ('_dead', case when q.partition_column is not null then '({partition}, finished_at, id) where {status} = {dead}' end),
+     ('_account', case when q.account_column is not null then '({account}, priority, ' || v.due || ', id) where {status} = {pending}' end),
+     ('_reconcile', case when q.delivery = 'at-most-once' then '(reconcile_at) where {status} = {unknown} and reconcile_at is not null' end),
+     ('_proof', case when q.proof_column is not null then '({proof}) where {proof} is not null' end),
      -- What was sent without the provider saying as what, to be kept from proving another row.
      ('_unproved', case when q.proof_column is not null and q.pair_column is not null
-       then punctual.render_sql(q, '(%I, %I) where {status} = %L and %I is null', q.account_column, q.pair_column, q.done_word, q.proof_column) end),
+       then '({account}, {addressee}) where {status} = {done} and {proof} is null' end),
      -- Of the many that have no due time, those that nothing will give one.
-     ('_stranded', case when q.waits_column is not null
-       then punctual.render_sql(q, '(id) where {status} = %L and %s is null and %I is null', q.pending_word, v.due, q.waits_column) end),
-     ('_key', '(idempotency_key) where idempotency_key is not null')) i (suffix, definition)
+     ('_stranded', case when q.waits_column is not null then '(id) where {status} = {pending} and ' || v.due || ' is null and {waits} is null' end),
+     ('_key', '(idempotency_key) where idempotency_key is not null')) i (suffix, template)
 $$;
 
 -- Makes the indexes. One whose words or columns were others goes, and so do those that a removed queue of this name left. p_before: the

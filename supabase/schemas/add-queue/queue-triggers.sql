@@ -51,16 +51,16 @@ language plpgsql set search_path = '' as $$
 declare
   v_trigger record;
   v_by_hand text := format('current_setting(''punctual.settles'', true) is distinct from %L', q.name);
-  v_settled text := punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} in (%L, %L, %L) and %s', q.done_word, q.dead_word, q.cancelled_word, v_by_hand);
+  v_settled text := punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} in ({done}, {dead}, {cancelled}) and %s', v_by_hand);
 begin
   for v_trigger in
     select * from (values
       ('finish_by_hand', 'before update', v_settled, 'finish_by_hand()', true),
-      ('requeue_by_hand', 'before update', punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} = %L and %s', q.pending_word, v_by_hand),
+      ('requeue_by_hand', 'before update', punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} = {pending} and %s', v_by_hand),
        format('requeue_by_hand(%L)', q.delivery), true),
       ('tell_by_hand', 'after update', v_settled, format('tell_by_hand(%L, %L)', q.name, coalesce(q.after_settle, '')),
        q.after_settle is not null or q.account_column is not null),
-      ('tell_of_deleted', 'after delete', punctual.render_sql(q, 'old.{status} = %L and old.claimed_at is not null and %s', q.pending_word, v_by_hand),
+      ('tell_of_deleted', 'after delete', punctual.render_sql(q, 'old.{status} = {pending} and old.claimed_at is not null and %s', v_by_hand),
        format('tell_by_hand(%L, '''')', q.name), q.account_column is not null),
       ('spent_key', 'after insert', 'new.idempotency_key is not null', format('refuse_spent_key(%L)', q.name), punctual.keeps_keys(q.name)))
       v (name, event, condition, call, is_wanted)

@@ -25,13 +25,7 @@ begin
     raise exception 'add_queue: the six state words have to be distinct, and are %', v_pairs
       using errcode = '22023', hint = 'Name six words, none of them empty; add to the column''s check those that it lacks.';
   end if;
-  q.pending_word := v_words->>'pending';
-  q.running_word := v_words->>'running';
-  q.done_word := v_words->>'done';
-  q.dead_word := v_words->>'dead';
-  q.unknown_word := v_words->>'unknown';
-  q.cancelled_word := v_words->>'cancelled';
-  return q;
+  return jsonb_populate_record(q, (select jsonb_object_agg(w.key || '_word', w.value) from jsonb_each(v_words) w));
 end
 $$;
 

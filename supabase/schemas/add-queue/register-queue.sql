@@ -1,25 +1,13 @@
 -- Writes the registry's row, the partitions that there are by now, and a pace for each account. What an operator set stays.
-create function punctual.register_queue(p_table regclass, q punctual.queues, p_settings jsonb) returns void
+create function punctual.register_queue(q punctual.queues, p_settings jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin
   begin
-    q := jsonb_populate_record(q, jsonb_build_object(
-      'batch_limit', 30, 'concurrency', 5, 'adaptive', false, 'max_ticks', 1, 'timeout_seconds', 15, 'lease_seconds', 90, 'max_attempts', 5,
-      'backoff_base_seconds', 30, 'backoff_cap_seconds', 3600,
+    insert into punctual.queues select n.* from jsonb_populate_record(q, jsonb_build_object(
+      'source', 'table', 'batch_limit', 30, 'concurrency', 5, 'adaptive', false, 'max_ticks', 1, 'max_laps', 10, 'timeout_seconds', 15,
+      'lease_seconds', 90, 'max_attempts', 5, 'backoff_base_seconds', 30, 'backoff_cap_seconds', 3600,
       -- A table of a person's own holds more than messages: nothing of it is deleted unless that is asked for.
-      'retention_days', case when q.table_schema = 'punctual' then 30 end) || p_settings);
-    insert into punctual.queues (
-      name, table_schema, table_name, id_type, due_column, status_column, status_type, partition_column, account_column,
-      pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns,
-      secret_columns, progress_column, after_settle, before_claim, proof_column, pair_column, evidence, facts, waits_column, closes_column,
-      setup, batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts,
-      backoff_base_seconds, backoff_cap_seconds, retention_days)
-    values (
-      q.name, q.table_schema, q.table_name, q.id_type, q.due_column, q.status_column, q.status_type, q.partition_column, q.account_column,
-      q.pending_word, q.running_word, q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.delivery, q.result_columns, q.jsonb_columns,
-      q.secret_columns, q.progress_column, q.after_settle, q.before_claim, q.proof_column, q.pair_column, q.evidence, q.facts, q.waits_column,
-      q.closes_column, q.setup, q.batch_limit, q.concurrency, q.adaptive, q.budget_seconds, q.max_ticks, q.timeout_seconds, q.lease_seconds, q.max_attempts,
-      q.backoff_base_seconds, q.backoff_cap_seconds, q.retention_days)
+      'retention_days', case when q.table_schema = 'punctual' then 30 end) || p_settings) n
     on conflict (name) do update set
       id_type = excluded.id_type, due_column = excluded.due_column, status_column = excluded.status_column, status_type = excluded.status_type,
       partition_column = excluded.partition_column, account_column = excluded.account_column,
@@ -36,9 +24,8 @@ begin
   if q.partition_column is null then
     insert into punctual.partitions (queue, partition) values (q.name, 'main') on conflict do nothing;
   else
-    execute format('insert into punctual.partitions (queue, partition) '
-                   'select distinct %L, t.%I from %s t where t.%I <> '''' on conflict do nothing',
-                   q.name, q.partition_column, p_table, q.partition_column);
+    execute punctual.render_sql(q, 'insert into punctual.partitions (queue, partition) '
+                                   'select distinct {queue}, t.{partition} from {table} t where t.{partition} <> '''' on conflict do nothing');
   end if;
   if q.account_column is not null then
     insert into punctual.pace (queue, account_id, provider)

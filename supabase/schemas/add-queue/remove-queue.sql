@@ -25,7 +25,7 @@ begin
   lock table punctual.ticks in exclusive mode;
   if v_table is not null then
     begin
-      execute punctual.render_sql(q, 'select exists (select from %s t where t.{status} = %L and t.lease_expires_at > clock_timestamp())', v_table::text, q.running_word) into v_is_held;
+      execute punctual.render_sql(q, 'select exists (select from {table} t where t.{status} = {running} and t.lease_expires_at > clock_timestamp())') into v_is_held;
     exception when undefined_column then
       null; -- The table was made anew under its old name.
     end;

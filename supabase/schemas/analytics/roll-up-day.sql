@@ -17,8 +17,8 @@ begin
       (select min(s.cancelled_at) from punctual.set_aside_messages s where s.cancelled_at >= p_from and s.cancelled_at < p_to));
   end if;
   foreach v_word in array array[q.done_word, q.dead_word, q.unknown_word, q.cancelled_word] loop
-    execute punctual.render_sql(q, 'select min(t.finished_at) from %I.%I t where t.{status} = %L and t.finished_at > ''-infinity'' and t.finished_at >= $1 '
-                   'and t.finished_at < $2', q.table_schema, q.table_name, v_word)
+    execute punctual.render_sql(q, 'select min(t.finished_at) from {table} t where t.{status} = %L and t.finished_at > ''-infinity'' '
+                   'and t.finished_at >= $1 and t.finished_at < $2', v_word)
     into v_at using p_from, p_to;
     v_first := least(v_first, v_at);
   end loop;
@@ -63,21 +63,18 @@ begin
     -- The words as literals, as the index on what is settled has them.
     execute punctual.render_sql(q, $sql$
       insert into punctual.daily_outcomes (day, queue, outcome, is_total, account_id, rows, p50_seconds, p95_seconds, p99_seconds)
-      select $1, %1$L, c.outcome, c.is_total, c.account_id, c.rows, c.p[1], c.p[2], c.p[3]
-        from (select r.outcome, %2$s as is_total, %3$s as account_id, count(*) as rows,
+      select $1, {queue}, c.outcome, c.is_total, c.account_id, c.rows, c.p[1], c.p[2], c.p[3]
+        from (select r.outcome, %s as is_total, r.account_id, count(*) as rows,
                      percentile_disc(array[0.5, 0.95, 0.99]) within group (order by r.seconds) as p
-                from (select case t.{status}::text when %5$L then 'done' when %6$L then 'dead' when %7$L then 'unknown' else 'cancelled' end collate "C" as outcome,
-                             case when isfinite(t.%9$I) then greatest(0, date_part('epoch', t.finished_at - t.%9$I)) end as seconds
-                             %4$s
-                        from %10$I.%11$I t
-                       where t.{status} in (%5$L, %6$L, %7$L, %8$L) and t.finished_at >= $2 and t.finished_at < $3) r
-               group by %12$s) c
-      $sql$, q.name,
+                from (select case t.{status}::text when {done} then 'done' when {dead} then 'dead' when {unknown} then 'unknown' else 'cancelled' end collate "C" as outcome,
+                             case when isfinite(t.{due}) then greatest(0, date_part('epoch', t.finished_at - t.{due})) end as seconds, %s as account_id
+                        from {table} t
+                       where t.{status} in ({done}, {dead}, {unknown}, {cancelled}) and t.finished_at >= $2 and t.finished_at < $3) r
+               group by %s) c
+      $sql$,
       case when q.account_column is null then 'true' else 'grouping(r.account_id) = 1' end,
-      case when q.account_column is null then 'null::uuid' else 'r.account_id' end,
-      case when q.account_column is null then '' else format(', t.%I as account_id', q.account_column) end,
-      q.done_word, q.dead_word, q.unknown_word, q.cancelled_word, q.due_column, q.table_schema, q.table_name,
-      case when q.account_column is null then 'r.outcome' else 'rollup (r.outcome, r.account_id) having grouping(r.outcome) = 0' end)
+      case when q.account_column is null then 'null::uuid' else format('t.%I', q.account_column) end,
+      case when q.account_column is null then 'r.outcome, r.account_id' else 'rollup (r.outcome, r.account_id) having grouping(r.outcome) = 0' end)
     using p_day, v_from, v_to;
   end if;
   return (select coalesce(sum(d.rows), 0) from punctual.daily_outcomes d where d.day = p_day and d.queue = q.name and d.is_total);

@@ -1,13 +1,8 @@
--- Makes or changes a worker and its job, without saying where the token is kept.
-create function punctual.save_queue_worker(p_name text, p_url text, p_token text, p_schedule text) returns jsonb
-language plpgsql set search_path = '' as $$
+-- Refuses what cannot be a worker's name, address or token.
+create function punctual.check_worker(p_name text, p_url text, p_token text) returns void
+language plpgsql stable set search_path = '' as $$
 declare
-  v_schedule text := regexp_replace(btrim(p_schedule), '\s+', ' ', 'g');
   v_fault text := punctual.fault_of_url(p_url);
-  v_command text := format('select punctual.call_queue_worker(%L)', p_name);
-  v_is_taken boolean;
-  v_token text := p_token;
-  w punctual.queue_workers;
 begin
   if p_name is null or p_name !~ '^[a-z][a-z0-9_-]{0,59}$' or p_name = 'punctual-clean-up' then
     raise exception 'create_queue_worker: "%" cannot be a worker''s name', p_name
@@ -18,8 +13,15 @@ begin
     raise exception 'create_queue_worker: p_token is empty, or has characters that no header can bear'
       using errcode = '22023', hint = 'Letters, digits and signs of ASCII, without white space: what the endpoint has as CRON_SECRET.';
   end if;
-  perform punctual.need_cron();
-  perform punctual.need_caller();
+end
+$$;
+
+-- A schedule as pg_cron is given it: one space between its fields. Refuses what has not the form of one, and seconds where pg_cron has none.
+create function punctual.read_schedule(p_schedule text) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_schedule text := regexp_replace(btrim(p_schedule), '\s+', ' ', 'g');
+begin
   if v_schedule ~ '^([1-9]|[1-5][0-9]) seconds$' then
     if punctual.extension_version('pg_cron') < '{1,5}' then
       raise exception 'create_queue_worker: pg_cron % has no schedules of seconds: minutes are what it can',
@@ -30,7 +32,48 @@ begin
     raise exception 'create_queue_worker: "%" is no schedule', p_schedule
       using errcode = '22023', hint = 'Five fields in UTC, such as ''*/5 * * * *'', or from ''1 seconds'' to ''59 seconds''.';
   end if;
+  return v_schedule;
+end
+$$;
 
+-- Makes or changes the worker's job, and the clean-up where there is none. A job that somebody has paused stays paused.
+create function punctual.schedule_worker(p_name text, p_schedule text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_command text := format('select punctual.call_queue_worker(%L)', p_name);
+  v_is_taken boolean;
+begin
+  execute 'select exists (select from cron.job j where j.jobname = $1 and j.username = current_user and j.command <> $2)'
+  into v_is_taken using p_name, v_command;
+  if v_is_taken then
+    raise exception 'create_queue_worker: there is a pg_cron job "%" that is no worker''s', p_name
+      using errcode = '23505', hint = 'Choose another name, or take the job away: select cron.unschedule(…).';
+  end if;
+  begin
+    execute 'select cron.schedule($1, $2, $3)' using p_name, p_schedule, v_command;
+  exception when others then
+    if sqlerrm !~ 'invalid schedule' then raise; end if;
+    raise exception 'create_queue_worker: pg_cron does not take the schedule "%"', p_schedule
+      using errcode = '22023', hint = 'Five fields in UTC: minute, hour, day of the month, month, day of the week, such as ''*/5 * * * *''.';
+  end;
+  if (select j.job_id is null from punctual.find_cron_job('punctual-clean-up') j) then
+    execute 'select cron.schedule($1, $2, $3)' using 'punctual-clean-up', '43 3 * * *', 'select punctual.prune_worker_runs()';
+  end if;
+end
+$$;
+
+-- Makes or changes a worker and its job, without saying where the token is kept.
+create function punctual.save_queue_worker(p_name text, p_url text, p_token text, p_schedule text) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_schedule text;
+  v_token text;
+  w punctual.queue_workers;
+begin
+  perform punctual.check_worker(p_name, p_url, p_token);
+  perform punctual.need_cron();
+  perform punctual.need_caller();
+  v_schedule := punctual.read_schedule(p_schedule);
   -- Two who make the same one at once: the second changes what the first has made. And nobody takes the clean-up away meanwhile, because he
   -- drops what he sees as the last worker.
   perform pg_advisory_xact_lock(hashtext('punctual.queue_workers'));
@@ -40,33 +83,15 @@ begin
     raise exception 'create_queue_worker: the worker "%" is %''s', p_name, w.owner
       using errcode = 'PT409', hint = format('set role %I; or drop it as that role first.', w.owner);
   end if;
-  v_token := coalesce(v_token, punctual.read_token(p_name));
+  v_token := coalesce(p_token, punctual.read_token(p_name));
   if v_token is null then
     raise exception 'create_queue_worker: the worker "%" has no token yet', p_name
       using errcode = '22023', hint = 'Give it as p_token: what the endpoint has as CRON_SECRET.';
   end if;
-
-  execute 'select exists (select from cron.job j where j.jobname = $1 and j.username = current_user and j.command <> $2)'
-  into v_is_taken using p_name, v_command;
-  if v_is_taken then
-    raise exception 'create_queue_worker: there is a pg_cron job "%" that is no worker''s', p_name
-      using errcode = '23505', hint = 'Choose another name, or take the job away: select cron.unschedule(…).';
-  end if;
-
   insert into punctual.queue_workers (name, url, schedule) values (p_name, p_url, v_schedule)
     on conflict (name) do update set url = excluded.url, schedule = excluded.schedule;
   perform punctual.keep_token(p_name, v_token);
-  begin
-    -- One that is there is changed. If somebody has paused it, it stays paused.
-    execute 'select cron.schedule($1, $2, $3)' using p_name, v_schedule, v_command;
-  exception when others then
-    if sqlerrm !~ 'invalid schedule' then raise; end if;
-    raise exception 'create_queue_worker: pg_cron does not take the schedule "%"', p_schedule
-      using errcode = '22023', hint = 'Five fields in UTC: minute, hour, day of the month, month, day of the week, such as ''*/5 * * * *''.';
-  end;
-  if (select j.job_id is null from punctual.find_cron_job('punctual-clean-up') j) then
-    execute 'select cron.schedule($1, $2, $3)' using 'punctual-clean-up', '43 3 * * *', 'select punctual.prune_worker_runs()';
-  end if;
+  perform punctual.schedule_worker(p_name, v_schedule);
   return jsonb_build_object('name', p_name, 'url', p_url, 'schedule', v_schedule,
     'active', (select j.is_active from punctual.find_cron_job(p_name) j), 'via', (select c.via from punctual.find_caller() c),
     'token', punctual.find_token_place(p_name));

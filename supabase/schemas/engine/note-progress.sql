@@ -4,9 +4,8 @@ language plpgsql set search_path = '' as $$
 begin
   if q.progress_column is null or coalesce(p_progress, '[]') = '[]' then return; end if;
   execute punctual.render_sql(q,
-    'update %1$I.%2$I t set %3$I = p.value->''progress'' from jsonb_array_elements($1) p '
-    'where t.id = (p.value->>''id'')::%4$s and t.claim_id = (p.value->>''claim_id'')::uuid and t.{status} = %5$L',
-    q.table_schema, q.table_name, q.progress_column, q.id_type, q.running_word)
+    'update {table} t set {progress} = p.value->''progress'' from jsonb_array_elements($1) p '
+    'where t.id = (p.value->>''id'')::{id_type} and t.claim_id = (p.value->>''claim_id'')::uuid and t.{status} = {running}')
   using p_progress;
 exception when others then
   raise warning 'the progress of rows of %.% cannot be written: %', q.table_schema, q.table_name, sqlerrm;

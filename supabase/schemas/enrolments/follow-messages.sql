@@ -41,87 +41,127 @@ begin
 end
 $$;
 
-create function punctual.follow_message(
-  inout e punctual.enrolments, p_message punctual.dm_queue, p_outcome text, p_error text, p_now timestamptz)
-language plpgsql set search_path = '' as $$
-declare
-  v_knew_chat boolean := e.chat_id is not null;
-  -- What follows the message, or another one in its place, is sent or out of our hands: its step is not taken back.
-  v_is_past boolean := p_outcome in ('dead', 'unknown') and exists (
+-- Whether the step of p_message is not taken back, whatever became of it.
+create function punctual.is_past(e punctual.enrolments, p_message punctual.dm_queue) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  -- What follows the message, or another one in its place, is sent or out of our hands.
+  return exists (
     select from punctual.dm_queue d where d.enrolment_id = e.id and d.id <> p_message.id and d.status in ('sending', 'sent', 'unknown')
        and (d.step, d.is_reminder) >= (p_message.step, p_message.is_reminder))
   -- The question of a reminder has been answered, or given up.
     or (p_message.is_reminder and (e.phase, e.step) is distinct from ('waiting_reply', p_message.step));
+end
+$$;
+
+-- The message was sent: on to what follows its step.
+create function punctual.follow_sent(inout e punctual.enrolments, p_message punctual.dm_queue, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+declare
+  v_knew_chat boolean := e.chat_id is not null;
+begin
+  e.chat_id := coalesce(e.chat_id, p_message.chat_id);
+  perform punctual.note_enrolment(e.id, p_message.sent_at, case when p_message.is_reminder then 'reminded' else 'sent' end, p_message.step, p_message.id);
+  if p_message.is_reminder then
+    e.reminded_steps := array_append(array_remove(e.reminded_steps, p_message.step), p_message.step);
+  else
+    e.sent_steps := greatest(e.sent_steps, p_message.step);
+  end if;
+  -- A late proof that it went out after all.
+  if e.phase = 'failed' and e.texts_gone_at is null and p_message.step = e.step and p_message.is_reminder = (e.action = 'remind') and not punctual.is_superseded(e) then
+    e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
+    e.last_error := null;
+    e.finished_at := null;
+  end if;
+  if not punctual.is_over(e) and p_message.step = e.step then
+    if e.message_id <> p_message.id
+       and punctual.withdraw_message(e.message_id, format('message %s of the same step was sent after all', p_message.id), p_now) then
+      perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
+    end if;
+    if not p_message.is_reminder and e.phase = 'in_progress' then
+      e := punctual.note_sent(e, p_message, p_now);
+    elsif p_message.is_reminder and e.phase = 'waiting_reply' and e.action = 'remind' then
+      e.reminded_at := p_message.sent_at;
+      e := punctual.wait_for_answer(e, punctual.read_step(e.sequence_id, e.version, e.step));
+    end if;
+  end if;
+  -- What came from this chat before anybody knew that it is this person's.
+  if not v_knew_chat and e.chat_id is not null then
+    e := punctual.hear_waiting_replies(e, p_now);
+    perform punctual.tell_other_sequences(e, p_now);
+  end if;
+end
+$$;
+
+-- The message will not be sent, or did not arrive: its enrolment fails, unless it has gone past the step.
+create function punctual.follow_failed(inout e punctual.enrolments, p_message punctual.dm_queue, p_error text, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+begin
+  -- Of a step that was sent, be it the last, the provider may say hours later that it did not arrive.
+  if not punctual.is_past(e, p_message) and p_message.step <= e.step
+     and (not punctual.is_over(e) or (e.phase = 'completed' and e.replied_at is null and not punctual.is_superseded(e))) then
+    e := punctual.set_back(e, p_message, p_now);
+    e := punctual.end_enrolment(e, 'failed', format('the %s of step %s was not sent: %s',
+      case when p_message.is_reminder then 'reminder' else 'message' end, p_message.step, p_error), p_now);
+  else
+    perform punctual.note_enrolment(e.id, p_now, 'failed', p_message.step, p_message.id, p_error);
+  end if;
+end
+$$;
+
+-- Nobody knows whether the message was sent: its enrolment waits until somebody does.
+create function punctual.follow_unknown(inout e punctual.enrolments, p_message punctual.dm_queue, p_error text, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+begin
+  perform punctual.note_enrolment(e.id, p_now, 'unknown', p_message.step, p_message.id, p_error);
+  if punctual.is_over(e) then return; end if;
+  if e.message_id is distinct from p_message.id and p_message.step <= e.step and not punctual.is_past(e, p_message) then
+    -- It was taken for sent.
+    e := punctual.set_back(e, p_message, p_now);
+    e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
+    e.next_step_at := null;
+    e.resume_at := null;
+  end if;
+  if e.message_id = p_message.id then
+    e.waits_for := format('its message %s, of which nobody knows yet whether it was sent', p_message.id);
+  end if;
+end
+$$;
+
+-- The message is to be sent again. It was on its way when the enrolment ended, paused or went on, and is not wanted any more: it is withdrawn.
+create function punctual.follow_unsent(inout e punctual.enrolments, p_message punctual.dm_queue, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+begin
+  if (punctual.is_over(e) or e.paused_at is not null or e.message_id is distinct from p_message.id)
+     and punctual.withdraw_message(p_message.id, format('enrolment %s does not want it any more', e.id), p_now) then
+    perform punctual.note_enrolment(e.id, p_now, 'withdrawn', p_message.step, p_message.id);
+    if not punctual.is_over(e) and e.message_id = p_message.id then
+      e := punctual.plan_next(e, e.action, p_message.send_at);
+    end if;
+  elsif e.message_id = p_message.id then
+    e.waits_for := format('its message %s', p_message.id);
+  end if;
+end
+$$;
+
+-- How an enrolment goes on, now that its message has come to p_outcome.
+create function punctual.follow_message(
+  inout e punctual.enrolments, p_message punctual.dm_queue, p_outcome text, p_error text, p_now timestamptz)
+language plpgsql set search_path = '' as $$
 begin
   if p_outcome = 'done' then
-    e.chat_id := coalesce(e.chat_id, p_message.chat_id);
-    perform punctual.note_enrolment(e.id, p_message.sent_at, case when p_message.is_reminder then 'reminded' else 'sent' end, p_message.step, p_message.id);
-    if p_message.is_reminder then
-      e.reminded_steps := array_append(array_remove(e.reminded_steps, p_message.step), p_message.step);
-    else
-      e.sent_steps := greatest(e.sent_steps, p_message.step);
-    end if;
-    -- A late proof that it went out after all.
-    if e.phase = 'failed' and e.texts_gone_at is null and p_message.step = e.step and p_message.is_reminder = (e.action = 'remind') and not punctual.is_superseded(e) then
-      e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
-      e.last_error := null;
-      e.finished_at := null;
-    end if;
-    if not punctual.is_over(e) and p_message.step = e.step then
-      if e.message_id <> p_message.id
-         and punctual.withdraw_message(e.message_id, format('message %s of the same step was sent after all', p_message.id), p_now) then
-        perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
-      end if;
-      if not p_message.is_reminder and e.phase = 'in_progress' then
-        e := punctual.note_sent(e, p_message, p_now);
-      elsif p_message.is_reminder and e.phase = 'waiting_reply' and e.action = 'remind' then
-        e.reminded_at := p_message.sent_at;
-        e := punctual.wait_for_answer(e, punctual.read_step(e.sequence_id, e.version, e.step));
-      end if;
-    end if;
-    -- What came from this chat before anybody knew that it is this person's.
-    if not v_knew_chat and e.chat_id is not null then
-      e := punctual.hear_waiting_replies(e, p_now);
-      perform punctual.tell_other_sequences(e, p_now);
-    end if;
+    e := punctual.follow_sent(e, p_message, p_now);
   elsif p_outcome = 'dead' then
-    -- Of a step that was sent, be it the last, the provider may say hours later that it did not arrive.
-    if not v_is_past and p_message.step <= e.step
-       and (not punctual.is_over(e) or (e.phase = 'completed' and e.replied_at is null and not punctual.is_superseded(e))) then
-      e := punctual.set_back(e, p_message, p_now);
-      e := punctual.end_enrolment(e, 'failed', format('the %s of step %s was not sent: %s',
-        case when p_message.is_reminder then 'reminder' else 'message' end, p_message.step, p_error), p_now);
-    else
-      perform punctual.note_enrolment(e.id, p_now, 'failed', p_message.step, p_message.id, p_error);
-    end if;
+    e := punctual.follow_failed(e, p_message, p_error, p_now);
   elsif p_outcome = 'cancelled' then
     if not punctual.is_over(e) and e.message_id = p_message.id then
       e.message_id := null;
       e := punctual.end_enrolment(e, 'stopped', 'its message was cancelled', p_now);
     end if;
   elsif p_outcome = 'unknown' then
-    perform punctual.note_enrolment(e.id, p_now, 'unknown', p_message.step, p_message.id, p_error);
-    if not punctual.is_over(e) and e.message_id is distinct from p_message.id and not v_is_past and p_message.step <= e.step then
-      -- It was taken for sent.
-      e := punctual.set_back(e, p_message, p_now);
-      e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
-      e.next_step_at := null;
-      e.resume_at := null;
-    end if;
-    if not punctual.is_over(e) and e.message_id = p_message.id then
-      e.waits_for := format('its message %s, of which nobody knows yet whether it was sent', p_message.id);
-    end if;
+    e := punctual.follow_unknown(e, p_message, p_error, p_now);
   elsif p_message.status = 'pending' then
-    -- It was on its way when the enrolment ended, paused or went on, and came back unsent.
-    if (punctual.is_over(e) or e.paused_at is not null or e.message_id is distinct from p_message.id)
-       and punctual.withdraw_message(p_message.id, format('enrolment %s does not want it any more', e.id), p_now) then
-      perform punctual.note_enrolment(e.id, p_now, 'withdrawn', p_message.step, p_message.id);
-      if not punctual.is_over(e) and e.message_id = p_message.id then
-        e := punctual.plan_next(e, e.action, p_message.send_at);
-      end if;
-    elsif e.message_id = p_message.id then
-      e.waits_for := format('its message %s', p_message.id);
-    end if;
+    e := punctual.follow_unsent(e, p_message, p_now);
   end if;
 end
 $$;

@@ -1,12 +1,7 @@
--- The queue's after_settle. What was judged `again` has its message queued here, in the settle's transaction: neither is there without the
--- other.
-create function punctual.settle_enrolments(p_applied jsonb, p_now timestamptz) returns void
+-- Queues the messages of enrolments that were judged `again`, but for those in p_heard, or puts them off until their step's hours open.
+create function punctual.queue_messages(p_applied jsonb, p_heard bigint[], p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_cancelled punctual.enrolments;
-  v_heard bigint[] := '{}';
 begin
-  v_heard := punctual.hear_before_queuing(p_applied, p_now);
   with due as materialized (
     select e.id, e.account_id, e.channel, e.chat_id, e.recipient, e.priority, e.variables, e.time_zone, a.due, e.action,
            e.action = 'remind' as is_reminder, s.number, v.steps->(s.number - 1) as step
@@ -15,7 +10,7 @@ begin
       join punctual.sequence_versions v on v.sequence_id = e.sequence_id and v.version = e.version
      cross join lateral (select e.step + (e.action = 'go_on')::integer as number) s
      -- One whose account went in this moment is judged anew.
-     where a.outcome = 'again' and a.id <> all (v_heard) and e.account_id is not null),
+     where a.outcome = 'again' and a.id <> all (p_heard) and e.account_id is not null),
   -- Most have the same hours, and judging them may take milliseconds.
   spans as materialized (
     select h.hours, h.time_zone, o.opens_at,
@@ -47,7 +42,13 @@ begin
     waits_for = 'its message ' || q.id
     from judged j left join queued q on q.enrolment_id = j.id
    where t.id = j.id;
+end
+$$;
 
+-- Ends enrolments that were judged `done` or `dead`.
+create function punctual.note_ends(p_applied jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
   with ended as (
     update punctual.enrolments t set
       phase = case when a.outcome = 'dead' then 'failed' when t.action = 'stop' then 'stopped' else 'completed' end,
@@ -62,7 +63,18 @@ begin
   perform punctual.withdraw_message(t.message_id, format('its enrolment %s is over: %s', t.id, t.phase), p_now)
      from jsonb_to_recordset(p_applied) a (id bigint, outcome text) join punctual.enrolments t on t.id = a.id
     where a.outcome in ('done', 'dead') and t.message_id is not null;
+end
+$$;
 
+-- The queue's after_settle. What was judged `again` has its message queued here, in the settle's transaction: neither is there without the
+-- other.
+create function punctual.settle_enrolments(p_applied jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_cancelled punctual.enrolments;
+begin
+  perform punctual.queue_messages(p_applied, punctual.hear_before_queuing(p_applied, p_now), p_now);
+  perform punctual.note_ends(p_applied, p_now);
   -- By an operator's hand.
   for v_cancelled in
     select t.* from jsonb_to_recordset(p_applied) a (id bigint, outcome text)

@@ -36,6 +36,45 @@ begin
 end
 $$;
 
+-- Jobs that ask for more time than their queue gives: [{index, field, message}]; null where none does.
+create function punctual.check_job_timeouts(p_rows jsonb) returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_agg(jsonb_build_object('index', r.index, 'field', 'timeout_seconds', 'message',
+           format('is %s; the queue %s gives a job %s s at most', r.timeout_seconds, r.queue, m.seconds)) order by r.index)
+    from (select (n - 1)::integer as index, e->>'queue' as queue, (e->>'timeout_seconds')::integer as timeout_seconds
+            from jsonb_array_elements(p_rows) with ordinality a (e, n)) r
+   cross join punctual.queues q
+    left join punctual.partitions d on d.queue = 'jobs' and d.partition = 'default'
+    left join punctual.partitions p on p.queue = 'jobs' and p.partition = r.queue
+   -- A queue that there is not will have what `default` has.
+   cross join lateral (select coalesce(case when p.partition is null then d.timeout_seconds else p.timeout_seconds end, q.timeout_seconds) as seconds) m
+   where q.name = 'jobs' and r.timeout_seconds > m.seconds
+$$;
+
+-- The jobs of p_rows in the order asked: [{n, id, row, kept_id}], id being its own, new, and kept_id that of the job which has its key: there, or earlier in
+-- p_rows. The caller holds the keys.
+create function punctual.judge_job_keys(p_rows jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_asked jsonb;
+begin
+  with asked as materialized (
+    select e, n, nextval(pg_get_serial_sequence('punctual.jobs', 'id')) as id from jsonb_array_elements(p_rows) with ordinality a (e, n)),
+  judged as (
+    select a.*, t.id as taken_by,
+           first_value(a.id) over (partition by a.e->>'name', a.e->>'unique_key' order by a.n) as first_id
+      from asked a
+      left join lateral (
+        select j.id from punctual.jobs j
+         where j.name = a.e->>'name' and j.unique_key = a.e->>'unique_key' and j.unique_until > p_now and j.status <> 'cancelled'
+         order by j.unique_until limit 1) t on true)
+  select jsonb_agg(jsonb_build_object('n', j.n, 'id', j.id, 'row', j.e, 'kept_id',
+           case when j.e->>'unique_key' is null then j.id else coalesce(j.taken_by, j.first_id) end) order by j.n)
+    into v_asked from judged j;
+  return v_asked;
+end
+$$;
+
 -- Creates jobs, all or none of them. p_rows: [{name, queue, payload, run_at, priority, unique_key, unique_seconds, max_attempts,
 -- timeout_seconds, most_seconds, expires_at}], already checked for form; most_seconds is the handler's own timeout. A job whose name and
 -- key are taken, there or earlier in the call, answers the one that has them; a cancelled one has given its key back.
@@ -46,23 +85,11 @@ language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz;
   v_asked jsonb;
-  v_errors jsonb;
+  v_errors jsonb := punctual.check_job_timeouts(p_rows);
   v_refused text[];
   v_answer jsonb;
 begin
-  select jsonb_agg(jsonb_build_object('index', r.index, 'field', 'timeout_seconds', 'message',
-           format('is %s; the queue %s gives a job %s s at most', r.timeout_seconds, r.queue, m.seconds)) order by r.index)
-    into v_errors
-    from (select (n - 1)::integer as index, e->>'queue' as queue, (e->>'timeout_seconds')::integer as timeout_seconds
-            from jsonb_array_elements(p_rows) with ordinality a (e, n)) r
-   cross join punctual.queues q
-    left join punctual.partitions d on d.queue = 'jobs' and d.partition = 'default'
-    left join punctual.partitions p on p.queue = 'jobs' and p.partition = r.queue
-   -- A queue that there is not will have what `default` has.
-   cross join lateral (select coalesce(case when p.partition is null then d.timeout_seconds else p.timeout_seconds end, q.timeout_seconds) as seconds) m
-   where q.name = 'jobs' and r.timeout_seconds > m.seconds;
   if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
-
   v_refused := punctual.add_job_queues(array(select e->>'queue' from jsonb_array_elements(p_rows) e));
   if v_refused <> '{}' then
     return jsonb_build_object('errors', (
@@ -70,24 +97,9 @@ begin
                'there is no queue "%s", and the API makes no more than 100: insert it into punctual.partitions', e->>'queue')) order by n)
         from jsonb_array_elements(p_rows) with ordinality a (e, n) where e->>'queue' = any (v_refused)));
   end if;
-
   perform punctual.lock_job_keys(p_rows);
   v_now := coalesce(p_now, clock_timestamp());
-  -- Each with its place in the order, an id of its own, and the id of the job that has its key.
-  with asked as materialized (
-    select e, n, nextval(pg_get_serial_sequence('punctual.jobs', 'id')) as id from jsonb_array_elements(p_rows) with ordinality a (e, n)),
-  judged as (
-    select a.*, t.id as taken_by,
-           first_value(a.id) over (partition by a.e->>'name', a.e->>'unique_key' order by a.n) as first_id
-      from asked a
-      left join lateral (
-        select j.id from punctual.jobs j
-         where j.name = a.e->>'name' and j.unique_key = a.e->>'unique_key' and j.unique_until > v_now and j.status <> 'cancelled'
-         order by j.unique_until limit 1) t on true)
-  select jsonb_agg(jsonb_build_object('n', j.n, 'id', j.id, 'row', j.e, 'kept_id',
-           case when j.e->>'unique_key' is null then j.id else coalesce(j.taken_by, j.first_id) end) order by j.n)
-    into v_asked from judged j;
-
+  v_asked := punctual.judge_job_keys(p_rows, v_now);
   -- The payload by its key: as a column of the record a JSON null would be none.
   insert into punctual.jobs (id, name, queue, payload, run_at, priority, unique_key, unique_until, max_attempts, timeout_seconds, expires_at, created_at)
   select a.id, r.name, r.queue, a."row"->'payload', coalesce(r.run_at, v_now), coalesce(r.priority, 1), r.unique_key,

@@ -1,3 +1,92 @@
+-- What a monitor's latest counted checks say, confirm_checks of them at most.
+create type punctual.check_window as (
+  -- The newest first; null: there is none.
+  verdicts text[],
+  -- How many of the newest in a row were not down, and were up.
+  good integer,
+  up integer,
+  -- How many of all of them were not up, and were down; from how many regions, and from which.
+  not_up integer,
+  down integer,
+  down_regions integer,
+  failing text[],
+  first_down_at timestamptz,
+  newest_at timestamptz,
+  -- The error of the newest that was down.
+  cause text
+);
+
+create function punctual.read_window(m punctual.monitors) returns punctual.check_window
+language plpgsql stable set search_path = '' as $$
+declare
+  w punctual.check_window;
+begin
+  select array_agg(c.verdict order by c.n),
+         coalesce(min(c.n) filter (where c.verdict = 'down'), count(*) + 1) - 1, coalesce(min(c.n) filter (where c.verdict <> 'up'), count(*) + 1) - 1,
+         count(*) filter (where c.verdict <> 'up'), count(*) filter (where c.verdict = 'down'),
+         count(distinct c.region) filter (where c.verdict = 'down'), array_agg(distinct c.region) filter (where c.verdict = 'down'),
+         min(c.at) filter (where c.verdict = 'down'), max(c.at), (array_agg(c.error order by c.n) filter (where c.verdict = 'down'))[1]
+    into w
+    from (select x.*, row_number() over (order by x.id desc) as n
+            from (select k.* from punctual.monitor_checks k
+                   where k.monitor_id = m.id and k.counted and k.at >= m.judged_from order by k.id desc limit m.confirm_checks) x) c;
+  return w;
+end
+$$;
+
+-- The other region of p_awake that has not been asked for the longest, and whether it is yet to be asked since p_since.
+create function punctual.next_region(m punctual.monitors, p_awake text[], p_since timestamptz, out name text, out is_unasked boolean)
+language plpgsql stable set search_path = '' as $$
+begin
+  select h, l.at is null or l.at < p_since into name, is_unasked
+    from unnest(p_awake) h
+    left join lateral (select max(k.n) as n, max(k.at) as at from (
+      select c.region, c.id as n, c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 20) k where k.region = h) l on true
+   where h <> m.region and (m.only_regions is null or h = any (m.only_regions))
+   order by l.n nulls first, h limit 1;
+end
+$$;
+
+-- It is down no more: its incident ended with the first of the checks that are good again, and it is judged from there.
+create function punctual.end_incident(inout m punctual.monitors, w punctual.check_window, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+begin
+  update punctual.incidents i
+     set ended_at = greatest(i.started_at, (select min(c.at) from (select k.at from punctual.monitor_checks k
+                       where k.monitor_id = m.id and k.counted and k.at >= m.judged_from order by k.id desc limit w.good) c)),
+         closed_at = p_now
+   where i.monitor_id = m.id and i.closed_at is null returning i.ended_at into m.judged_from;
+  m.state := case when w.up >= m.confirm_failures then 'up' else 'degraded' end;
+end
+$$;
+
+-- What becomes of one that is not down: its state, since when it is suspected, and the incident that opens where enough checks fail from enough
+-- of the p_regions.
+create function punctual.judge_window(inout m punctual.monitors, w punctual.check_window, p_regions integer, p_now timestamptz)
+language plpgsql set search_path = '' as $$
+begin
+  if w.verdicts[1] = 'down' or m.suspect_since is not null then
+    if w.down >= m.confirm_failures and w.down_regions >= least(m.confirm_failures, p_regions) then
+      m.state := 'down';
+      m.suspect_since := null;
+      insert into punctual.incidents (monitor_id, started_at, opened_at, cause, regions) values (m.id, w.first_down_at, p_now, w.cause, w.failing)
+      on conflict (monitor_id) where closed_at is null do nothing;
+    elsif w.good >= m.confirm_failures then
+      m.suspect_since := null;
+      if w.up >= m.confirm_failures or m.state is null then m.state := w.verdicts[1]; end if;
+    else
+      m.suspect_since := coalesce(m.suspect_since, w.newest_at);
+      -- It fails for some places, and not for enough of them.
+      if w.down >= m.confirm_failures then m.state := 'degraded'; end if;
+    end if;
+  elsif w.up >= m.confirm_failures or (m.state is null and w.verdicts[1] = 'up') then
+    m.state := 'up';
+  elsif w.not_up >= m.confirm_failures or m.state is null then
+    m.state := 'degraded';
+  end if;
+end
+$$;
+
 -- What a monitor's latest checks come to: its state, an incident that opens or closes, and where and when it is checked next while
 -- something is being confirmed. p_healthy and p_default as choose_region takes them; p_awake: those of p_healthy that have just been seen,
 -- since one that may be gone would keep an alarm waiting.
@@ -5,92 +94,34 @@ create function punctual.judge_monitor(m punctual.monitors, p_healthy text[], p_
 language plpgsql set search_path = '' as $$
 declare
   -- Failures are confirmed this soon where there is no other region to ask.
-  v_confirm_seconds constant integer := 20;
-  v_window record;
+  v_confirm_at constant timestamptz := p_now + interval '20 seconds';
   v_regions integer := (select greatest(1, count(*)) from unnest(p_awake) h where m.only_regions is null or h = any (m.only_regions));
-  v_home text := punctual.choose_region(m.id, m.home_region, m.only_regions, p_healthy, p_default);
-  v_next_region text;
-  v_state text := m.state;
-  v_suspect_since timestamptz := m.suspect_since;
-  v_judged_from timestamptz := m.judged_from;
-  v_unasked boolean;
-  v_asked integer;
+  w punctual.check_window := punctual.read_window(m);
+  v_next record := punctual.next_region(m, p_awake, coalesce(m.suspect_since, w.newest_at));
 begin
-  -- verdicts: the newest first; good: how many of the newest in a row were not down, up: were up.
-  select array_agg(c.verdict order by c.n) as verdicts,
-         count(*) filter (where c.verdict = 'down') as down,
-         count(distinct c.region) filter (where c.verdict = 'down') as down_regions,
-         array_agg(distinct c.region) filter (where c.verdict = 'down') as failing,
-         coalesce(min(c.n) filter (where c.verdict = 'down'), count(*) + 1) - 1 as good,
-         coalesce(min(c.n) filter (where c.verdict <> 'up'), count(*) + 1) - 1 as up,
-         count(*) filter (where c.verdict <> 'up') as not_up,
-         min(c.at) filter (where c.verdict = 'down') as first_down_at,
-         max(c.at) as newest_at,
-         (array_agg(c.error order by c.n) filter (where c.verdict = 'down'))[1] as cause
-    into v_window
-    from (select x.*, row_number() over (order by x.id desc) as n
-            from (select k.* from punctual.monitor_checks k
-                   where k.monitor_id = m.id and k.counted and k.at >= m.judged_from order by k.id desc limit m.confirm_checks) x) c;
-  if v_window.verdicts is null then return; end if;
-  -- The region that has not been asked for the longest, and whether it was asked since the failures began.
-  select h, l.at is null or l.at < coalesce(m.suspect_since, v_window.newest_at) into v_next_region, v_unasked
-    from unnest(p_awake) h
-    left join lateral (select max(k.n) as n, max(k.at) as at from (
-      select c.region, c.id as n, c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 20) k where k.region = h) l on true
-   where h <> m.region and (m.only_regions is null or h = any (m.only_regions))
-   order by l.n nulls first, h limit 1;
-
-  if m.state = 'down' then
-    if v_window.good < m.confirm_failures then
-      -- Good again, perhaps: looked at again soon.
-      if v_window.good > 0 then
-        update punctual.monitors t set next_check_at = least(t.next_check_at, p_now + make_interval(secs => v_confirm_seconds)) where t.id = m.id;
-      elsif v_next_region is not null then
-        update punctual.monitors t set region = v_next_region where t.id = m.id;
-      end if;
-      return;
+  if w.verdicts is null then return; end if;
+  if m.state = 'down' and w.good < m.confirm_failures then
+    -- Good again, perhaps: looked at again soon.
+    if w.good > 0 then
+      update punctual.monitors t set next_check_at = least(t.next_check_at, v_confirm_at) where t.id = m.id;
+    elsif v_next.name is not null then
+      update punctual.monitors t set region = v_next.name where t.id = m.id;
     end if;
-    update punctual.incidents i
-       set ended_at = greatest(i.started_at, (select min(c.at) from (select k.at from punctual.monitor_checks k
-                         where k.monitor_id = m.id and k.counted and k.at >= m.judged_from order by k.id desc limit v_window.good) c)),
-           closed_at = p_now
-     where i.monitor_id = m.id and i.closed_at is null returning i.ended_at into v_judged_from;
-    v_state := case when v_window.up >= m.confirm_failures then 'up' else 'degraded' end;
-  elsif v_window.verdicts[1] = 'down' or m.suspect_since is not null then
-    if v_window.down >= m.confirm_failures and v_window.down_regions >= least(m.confirm_failures, v_regions) then
-      v_state := 'down';
-      v_suspect_since := null;
-      insert into punctual.incidents (monitor_id, started_at, opened_at, cause, regions)
-      values (m.id, v_window.first_down_at, p_now, v_window.cause, v_window.failing)
-      on conflict (monitor_id) where closed_at is null do nothing;
-    elsif v_window.good >= m.confirm_failures then
-      v_suspect_since := null;
-      v_state := case when v_window.up >= m.confirm_failures or v_state is null then v_window.verdicts[1] else v_state end;
-    else
-      v_suspect_since := coalesce(m.suspect_since, v_window.newest_at);
-      -- It fails for some places, and not for enough of them.
-      if v_window.down >= m.confirm_failures then v_state := 'degraded'; end if;
-    end if;
-  elsif v_window.up >= m.confirm_failures or (v_state is null and v_window.verdicts[1] = 'up') then
-    v_state := 'up';
-  elsif v_window.not_up >= m.confirm_failures or v_state is null then
-    v_state := 'degraded';
+    return;
   end if;
-
-  if v_suspect_since is not null then
-    select count(*) into v_asked from punctual.monitor_checks c where c.monitor_id = m.id and c.at >= v_suspect_since
-       and c.id in (select x.id from punctual.monitor_checks x where x.monitor_id = m.id order by x.id desc limit 30);
-  end if;
+  m := case when m.state = 'down' then punctual.end_incident(m, w, p_now) else punctual.judge_window(m, w, v_regions, p_now) end;
   update punctual.monitors t
-     set state = v_state, judged_from = coalesce(v_judged_from, t.judged_from),
-         state_since = case when v_state is distinct from t.state then p_now else t.state_since end,
-         suspect_since = v_suspect_since,
-         region = case when v_suspect_since is null then v_home else coalesce(v_next_region, m.region) end,
-         next_check_at = case when v_suspect_since is null then t.next_check_at
-                              when v_unasked then p_now
+     set state = m.state, judged_from = coalesce(m.judged_from, t.judged_from),
+         state_since = case when m.state is distinct from t.state then p_now else t.state_since end,
+         suspect_since = m.suspect_since,
+         region = case when m.suspect_since is null then punctual.choose_region(m.id, m.home_region, m.only_regions, p_healthy, p_default)
+                       else coalesce(v_next.name, m.region) end,
+         next_check_at = case when m.suspect_since is null then t.next_check_at
+                              when v_next.is_unasked then p_now
                               -- Those who were asked do not agree, and have had their say: it is asked when it is its turn.
-                              when v_asked >= m.confirm_checks + v_regions then t.next_check_at
-                              else least(t.next_check_at, p_now + make_interval(secs => v_confirm_seconds)) end
+                              when (select count(*) from (select c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 30) c
+                                     where c.at >= m.suspect_since) >= m.confirm_checks + v_regions then t.next_check_at
+                              else least(t.next_check_at, v_confirm_at) end
    where t.id = m.id;
 end
 $$;

@@ -26,8 +26,75 @@ language sql stable set search_path = '' as $$
    where c.region = p_region and c.at > p_now - interval '5 minutes'
 $$;
 
+-- The checks that outcomes tell of: [columns of monitor_checks, network, claimed_at], by monitor; null for none. Other outcomes than `again` tell
+-- nothing of a site.
+create function punctual.read_checks(p_applied jsonb, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_checks jsonb;
+begin
+  select jsonb_agg(punctual.read_check(a.result) || jsonb_build_object('monitor_id', m.id, 'region', m.region,
+           'at', greatest(a.claimed_at, p_now - coalesce(punctual.read_whole(a.result->'took_ms'), 0) * interval '1 millisecond'),
+           'scheduled_at', a.due, 'claimed_at', a.claimed_at,
+           'counted', a.result->>'network' is distinct from 'broken' or a.result->>'verdict' <> 'down') order by m.id)
+    into v_checks
+    from jsonb_to_recordset(p_applied) a (id bigint, outcome text, result jsonb, claimed_at timestamptz, due timestamptz)
+    join punctual.monitors m on m.id = a.id
+   where a.outcome = 'again' and a.result->>'verdict' in ('up', 'degraded', 'down');
+  if not v_checks @> '[{"network": "broken"}]' then return v_checks; end if;
+  -- Where nearly all sites answer it is the canaries that are gone, and not the network: a dead site is not to hide behind them.
+  return (
+    select jsonb_agg(case when c->>'network' = 'broken' and w.works then c || '{"network": null, "counted": true}' else c end order by n)
+      from jsonb_array_elements(v_checks) with ordinality e (c, n)
+      join (select x.region, punctual.sites_answer(x.region, p_now) as works
+              from (select distinct d->>'region' as region from jsonb_array_elements(v_checks) d) x) w on w.region = c->>'region');
+end
+$$;
+
+-- Writes checks, the hours that they count in, and when each monitor is checked next.
+create function punctual.keep_checks(p_checks jsonb) returns void
+language plpgsql set search_path = '' as $$
+begin
+  insert into punctual.monitor_checks (monitor_id, at, scheduled_at, region, verdict, counted, error, status_code, redirects, address, dns_ms,
+                                       connect_ms, tls_ms, first_byte_ms, total_ms, certificate_expires_at)
+  select c.monitor_id, c.at, c.scheduled_at, c.region, c.verdict, c.counted, c.error, c.status_code, c.redirects, c.address, c.dns_ms,
+         c.connect_ms, c.tls_ms, c.first_byte_ms, c.total_ms, c.certificate_expires_at
+    from jsonb_populate_recordset(null::punctual.monitor_checks, p_checks) c order by c.monitor_id;
+  insert into punctual.monitor_hours as h (monitor_id, hour, up, degraded, down, total_ms)
+  select c.monitor_id, date_trunc('hour', c.at, 'UTC'), count(*) filter (where c.verdict = 'up'), count(*) filter (where c.verdict = 'degraded'),
+         count(*) filter (where c.verdict = 'down'), coalesce(sum(c.total_ms), 0)
+    from jsonb_populate_recordset(null::punctual.monitor_checks, p_checks) c where c.counted group by 1, 2 order by 1, 2
+  on conflict (monitor_id, hour) do update set
+    up = h.up + excluded.up, degraded = h.degraded + excluded.degraded, down = h.down + excluded.down, total_ms = h.total_ms + excluded.total_ms;
+  -- The settle has added the interval; a first check, or one that confirmed something, was not on the grid.
+  update punctual.monitors m
+     set last_scheduled_at = c.scheduled_at, last_checked_at = c.at,
+         next_check_at = punctual.next_on_grid(m.id, m.interval_seconds, c.claimed_at),
+         status = case when m.status = 'scheduled' and not m.is_active then 'inactive' else m.status end
+    from jsonb_to_recordset(p_checks) c (monitor_id bigint, at timestamptz, scheduled_at timestamptz, claimed_at timestamptz)
+   where m.id = c.monitor_id;
+end
+$$;
+
+-- What the canaries of regions said since their checks failed.
+create function punctual.note_networks(p_checks jsonb, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update punctual.regions r
+     set network_failures = case when n.works then 0 else r.network_failures + 1 end,
+         network_broken_until = case when n.works then null else p_now + make_interval(secs => least(1800, 60 * power(2, least(r.network_failures, 6)))) end
+    from (select c.region, bool_or(c.network = 'ok') as answered, coalesce(bool_or(c.network = 'broken'), false) as broken,
+                 coalesce(bool_or(c.network = 'ok'), false) or (bool_or(c.verdict <> 'down') and not coalesce(bool_or(c.network = 'broken'), false)) as works
+            from jsonb_to_recordset(p_checks) c (region text, network text, verdict text) group by 1) n
+   where r.name = n.region
+     -- A site that answers ends it as soon as the time is over; a canary that does, at once.
+     and case when n.works then r.network_failures > 0 and (n.answered or r.network_broken_until <= p_now)
+              else n.broken and (r.network_broken_until is null or r.network_broken_until <= p_now) end;
+end
+$$;
+
 -- Keeps what checks found, in the transaction that settles them: see add_queue's p_after_settle. A result is as lib/queues/monitors.ts
--- says. Other outcomes than `again` tell nothing of a site.
+-- says.
 create function punctual.settle_checks(p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -40,54 +107,10 @@ begin
   -- One that no tick can check is in no state.
   update punctual.monitors m set state = null, state_since = null, suspect_since = null
     from jsonb_to_recordset(p_applied) a (id bigint, outcome text) where a.outcome = 'dead' and m.id = a.id;
-  select jsonb_agg(punctual.read_check(a.result) || jsonb_build_object('monitor_id', m.id, 'region', m.region,
-           'at', greatest(a.claimed_at, p_now - coalesce(punctual.read_whole(a.result->'took_ms'), 0) * interval '1 millisecond'),
-           'scheduled_at', a.due, 'claimed_at', a.claimed_at,
-           'counted', a.result->>'network' is distinct from 'broken' or a.result->>'verdict' <> 'down') order by m.id)
-    into v_checks
-    from jsonb_to_recordset(p_applied) a (id bigint, outcome text, result jsonb, claimed_at timestamptz, due timestamptz)
-    join punctual.monitors m on m.id = a.id
-   where a.outcome = 'again' and a.result->>'verdict' in ('up', 'degraded', 'down');
+  v_checks := punctual.read_checks(p_applied, p_now);
   if v_checks is null then return; end if;
-
-  -- Where nearly all sites answer it is the canaries that are gone, and not the network: a dead site is not to hide behind them.
-  if exists (select from jsonb_array_elements(v_checks) c where c->>'network' = 'broken') then
-    select jsonb_agg(case when c->>'network' = 'broken' and w.works then c || '{"network": null, "counted": true}' else c end order by n) into v_checks
-      from jsonb_array_elements(v_checks) with ordinality e (c, n)
-      join (select x.region, punctual.sites_answer(x.region, p_now) as works
-              from (select distinct d->>'region' as region from jsonb_array_elements(v_checks) d) x) w on w.region = c->>'region';
-  end if;
-
-  insert into punctual.monitor_checks (monitor_id, at, scheduled_at, region, verdict, counted, error, status_code, redirects, address, dns_ms,
-                                       connect_ms, tls_ms, first_byte_ms, total_ms, certificate_expires_at)
-  select c.monitor_id, c.at, c.scheduled_at, c.region, c.verdict, c.counted, c.error, c.status_code, c.redirects, c.address, c.dns_ms,
-         c.connect_ms, c.tls_ms, c.first_byte_ms, c.total_ms, c.certificate_expires_at
-    from jsonb_populate_recordset(null::punctual.monitor_checks, v_checks) c order by c.monitor_id;
-  insert into punctual.monitor_hours as h (monitor_id, hour, up, degraded, down, total_ms)
-  select c.monitor_id, date_trunc('hour', c.at, 'UTC'), count(*) filter (where c.verdict = 'up'), count(*) filter (where c.verdict = 'degraded'),
-         count(*) filter (where c.verdict = 'down'), coalesce(sum(c.total_ms), 0)
-    from jsonb_populate_recordset(null::punctual.monitor_checks, v_checks) c where c.counted group by 1, 2 order by 1, 2
-  on conflict (monitor_id, hour) do update set
-    up = h.up + excluded.up, degraded = h.degraded + excluded.degraded, down = h.down + excluded.down, total_ms = h.total_ms + excluded.total_ms;
-  -- The settle has added the interval; a first check, or one that confirmed something, was not on the grid.
-  update punctual.monitors m
-     set last_scheduled_at = c.scheduled_at, last_checked_at = c.at,
-         next_check_at = punctual.next_on_grid(m.id, m.interval_seconds, c.claimed_at),
-         status = case when m.status = 'scheduled' and not m.is_active then 'inactive' else m.status end
-    from jsonb_to_recordset(v_checks) c (monitor_id bigint, at timestamptz, scheduled_at timestamptz, claimed_at timestamptz)
-   where m.id = c.monitor_id;
-
-  -- What the canaries of a region said since its checks failed.
-  update punctual.regions r
-     set network_failures = case when n.works then 0 else r.network_failures + 1 end,
-         network_broken_until = case when n.works then null else p_now + make_interval(secs => least(1800, 60 * power(2, least(r.network_failures, 6)))) end
-    from (select c.region, bool_or(c.network = 'ok') as answered, coalesce(bool_or(c.network = 'broken'), false) as broken,
-                 coalesce(bool_or(c.network = 'ok'), false) or (bool_or(c.verdict <> 'down') and not coalesce(bool_or(c.network = 'broken'), false)) as works
-            from jsonb_to_recordset(v_checks) c (region text, network text, verdict text) group by 1) n
-   where r.name = n.region
-     -- A site that answers ends it as soon as the time is over; a canary that does, at once.
-     and case when n.works then r.network_failures > 0 and (n.answered or r.network_broken_until <= p_now)
-              else n.broken and (r.network_broken_until is null or r.network_broken_until <= p_now) end;
+  perform punctual.keep_checks(v_checks);
+  perform punctual.note_networks(v_checks, p_now);
 
   select coalesce(array_agg(s.name order by s.is_default desc, s.name) filter (where s.is_healthy), '{}'), max(s.name) filter (where s.is_default),
          coalesce(array_agg(s.name order by s.is_default desc, s.name) filter (where s.is_healthy and s.last_tick_at > p_now - interval '90 seconds'), '{}')

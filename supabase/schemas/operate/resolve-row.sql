@@ -6,8 +6,7 @@ declare
   v_enrolment text := case q.name when 'enrolments' then p_row->>'id' when 'dm_queue' then p_row->>'enrolment_id' end;
 begin
   if v_enrolment is not null then return format('To try its step again: POST /api/enrolments/%s/resume.', v_enrolment); end if;
-  return punctual.render_sql(q, 'To do it again, run: update %I.%I set {status} = %L, attempts = 0 where id = %L', q.table_schema, q.table_name,
-                             q.pending_word, p_row->>'id');
+  return punctual.render_sql(q, 'To do it again, run: update {table} set {status} = {pending}, attempts = 0 where id = %L', p_row->>'id');
 end
 $$;
 
@@ -49,7 +48,6 @@ begin
     'text', format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
                    when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', ''))), v_now);
   perform set_config('punctual.settles', '', true);
-  return jsonb_build_object('status', case v_decision when 'done' then q.done_word when 'pending' then q.pending_word
-                                      when 'dead' then q.dead_word else q.cancelled_word end);
+  return jsonb_build_object('status', punctual.word_of_state(q, v_decision));
 end
 $$;

@@ -5,6 +5,37 @@ language sql immutable set search_path = '' as $$
   select jsonb_build_array(jsonb_build_object('kind', p_kind, 'until', case when p_until < 'infinity' then p_until end, 'text', p_text))
 $$;
 
+-- Of a queue or a partition that somebody has paused.
+create function punctual.list_pauses(q punctual.queues, p_partition punctual.partitions, p_now timestamptz) returns jsonb
+language sql immutable set search_path = '' as $$
+  select case when q.paused_at <= p_now
+              then punctual.wait_of('queue_paused', null, 'the queue is paused' || coalesce(': ' || q.paused_reason, '')) else '[]' end
+      || case when p_partition.paused_at <= p_now
+              then punctual.wait_of('partition_paused', null, 'the partition is paused' || coalesce(': ' || p_partition.paused_reason, '')) else '[]' end
+$$;
+
+-- Of what nothing stands in the way of.
+create function punctual.wait_for_tick(p_partition punctual.partitions) returns jsonb
+language sql immutable set search_path = '' as $$
+  select punctual.wait_of('tick', null, case when p_partition.last_tick_at is null then 'no tick has come yet' else 'the next tick takes it' end)
+$$;
+
+-- Which tick has a running row, and until when: {waits, tick}. p_row has its claim_id and lease_expires_at.
+create function punctual.explain_running(q punctual.queues, p_row jsonb) returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_build_object(
+    'waits', punctual.wait_of('lease', (p_row->>'lease_expires_at')::timestamptz, 'a tick is at work on it, or died; its lease ends then'),
+    'tick', (select jsonb_build_object('id', t.id, 'clock', t.clock, 'started_at', t.started_at, 'deadline_at', t.deadline_at)
+               from punctual.tick_of_claim(q.name, (p_row->>'claim_id')::uuid) t where t.id is not null))
+$$;
+
+-- What became of a row, the latest 200: [{at, event, text}], the oldest first.
+create function punctual.list_history(q punctual.queues, p_id text) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object('at', h.at, 'event', h.event, 'text', h.text) order by h.id), '[]')
+    from (select * from punctual.history x where x.queue = q.name and x.row_id = p_id order by x.id desc limit 200) h
+$$;
+
 -- SQL on t: its addressee is not held back by the provider. p_held: the account's pace.held; p_now: the instant; both as SQL.
 create function punctual.pair_condition(q punctual.queues, p_held text, p_now text) returns text
 language sql stable set search_path = '' as $$
@@ -23,17 +54,15 @@ begin
     select jsonb_build_object('count', count(*), 'ids', coalesce(jsonb_agg(a.id::text order by a.priority, a.due, a.id) filter (where a.n <= 10), '[]'))
       from (select o.*, row_number() over (order by o.priority, o.due, o.id) as n
               from generate_series(0, $1) punctual_level cross join lateral (
-                select t.id, t.priority, coalesce(t.next_attempt_at, t.%1$I) as due from %2$I.%3$I t
-                 where t.{status} = %4$L and t.%5$I = $2 and t.priority = punctual_level and t.id <> $3::%6$s
+                select t.id, t.priority, {due_at} as due from {table} t
+                 where t.{status} = {pending} and t.{account} = $2 and t.priority = punctual_level and t.id <> $3::{id_type}
                    and (t.expires_at is null or t.expires_at > $5)
-                   and case when punctual_level = $1 then (coalesce(t.next_attempt_at, t.%1$I), t.id) < ($4, $3::%6$s)
-                            else coalesce(t.next_attempt_at, t.%1$I) <= greatest($4, $5) end
+                   and case when punctual_level = $1 then ({due_at}, t.id) < ($4, $3::{id_type}) else {due_at} <= greatest($4, $5) end
                    -- For the index: no later than that in either case.
-                   and coalesce(t.next_attempt_at, t.%1$I) <= greatest($4, $5)
-                   and %7$s
-                 order by coalesce(t.next_attempt_at, t.%1$I), t.id limit 1000) o limit 1000) a
-    $sql$,
-    q.due_column, q.table_schema, q.table_name, q.pending_word, q.account_column, q.id_type, punctual.pair_condition(q, '$6', '$5'))
+                   and {due_at} <= greatest($4, $5)
+                   and %s
+                 order by {due_at}, t.id limit 1000) o limit 1000) a
+    $sql$, punctual.pair_condition(q, '$6', '$5'))
   into v_ahead
   using (p_row->>'priority')::integer, (p_row->>q.account_column)::uuid, p_row->>'id',
         coalesce((p_row->>'next_attempt_at')::timestamptz, (p_row->>q.due_column)::timestamptz), p_now, p_held;

@@ -1,15 +1,22 @@
+-- Whether its account waits for the pending row p_row: it was claimed, and no other pending row of the account was claimed later.
+create function punctual.holds_account(q punctual.queues, p_row jsonb) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_is_last boolean;
+begin
+  if p_row->>'claimed_at' is null then return false; end if;
+  execute punctual.render_sql(q, 'select not exists (select from {table} t where t.{status} = {pending} and t.{account} = $1 and t.claimed_at > $2)')
+    into v_is_last using (p_row->>q.account_column)::uuid, (p_row->>'claimed_at')::timestamptz;
+  return v_is_last;
+end
+$$;
+
 -- Ends the wait of an account for a row that is no more to be tried again, and for no other's: the hold is of the row that was claimed last.
 -- p_row: as it stood while it held.
 create function punctual.end_hold(q punctual.queues, p_row jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_later boolean;
 begin
-  if q.account_column is null or p_row->>q.status_column <> q.pending_word or p_row->>'claimed_at' is null then return; end if;
-  execute punctual.render_sql(q, 'select exists (select from %I.%I t where t.{status} = %L and t.%I = $1 and t.claimed_at > $2)',
-                 q.table_schema, q.table_name, q.pending_word, q.account_column)
-  into v_later using (p_row->>q.account_column)::uuid, (p_row->>'claimed_at')::timestamptz;
-  if v_later then return; end if;
+  if q.account_column is null or p_row->>q.status_column <> q.pending_word or not punctual.holds_account(q, p_row) then return; end if;
   update punctual.pace p set retry_at = null, next_ok_at = '-infinity', waiting_for = null, ready_at = p_now
    where p.queue = q.name and p.account_id = (p_row->>q.account_column)::uuid and p.retry_at > p_now;
 end

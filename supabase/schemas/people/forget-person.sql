@@ -1,3 +1,59 @@
+-- Locks what webhooks told of a person. Answers their ids.
+create function punctual.lock_receipts_of(p_account_id uuid, p_names text[], p_chats text[]) returns bigint[]
+language plpgsql set search_path = '' as $$
+declare
+  v_messages bigint[] := array(select o.id from punctual.messages_to(p_account_id, p_names, p_chats) o);
+begin
+  return array(
+    select r.id from punctual.receipts r
+     -- What became of a message may bear another form of the number than the one that was written to.
+     where (r.chat_id = any (p_chats) or r.recipient = any (p_names) or (r.queue = 'dm_queue' and r.row_id = any (v_messages::text[]))
+            or r.message_id = any (array(select d.provider_message_id from punctual.dm_queue d where d.id = any (v_messages))))
+       and (p_account_id is null or exists (select from punctual.accounts a where a.id = p_account_id and a.provider = r.provider
+                                               and a.provider_account_id = r.provider_account_id))
+     order by r.id for no key update);
+end
+$$;
+
+-- Empties the rows of a person, which the caller has locked, and notes who asked for it. Answers how many events were deleted.
+create function punctual.empty_rows_of(
+  p_enrolments bigint[], p_messages bigint[], p_receipts bigint[], p_by text, p_now timestamptz) returns integer
+language sql set search_path = '' as $$
+  update punctual.enrolments e set chat_id = null, recipient = null, last_error = null, waits_for = null where e.id = any (p_enrolments);
+  -- A chat it has to have. What late receipts are known by stays in reconcile.
+  update punctual.dm_queue d set body = '', template = null, chat_id = '', recipient = null, last_error = null,
+         reconcile = d.reconcile - '{digest, found, late_proof}'::text[]
+   where d.id = any (p_messages);
+  update punctual.history h set text = null
+   where (h.queue = 'enrolments' and h.row_id = any (p_enrolments::text[])) or (h.queue = 'dm_queue' and h.row_id = any (p_messages::text[]));
+  insert into punctual.history (queue, row_id, at, event, text)
+  select f.queue, f.id::text, p_now, 'decided', format('%s had the person forgotten', coalesce(p_by, 'an operator'))
+    from (select 'enrolments' as queue, unnest(p_enrolments) as id union all select 'dm_queue', unnest(p_messages)) f order by 1, f.id;
+  -- The ids of messages stay: told once more, they are nothing new.
+  update punctual.receipts r set chat_id = null, recipient = null, body = null, error = null,
+         applied_at = case when r.kind = 'message' then coalesce(r.applied_at, p_now) else r.applied_at end
+   where r.id = any (p_receipts);
+  select punctual.delete_enrolment_texts(p_enrolments, p_now)
+$$;
+
+-- Deletes the names under which the person is held back, or known as a user of WhatsApp. Answers how many of the latter.
+create function punctual.delete_names_of(p_account_id uuid, p_names text[], p_chats text[]) returns integer
+language sql set search_path = '' as $$
+  update punctual.pace p set held = nullif(p.held - (p_names || p_chats), '{}')
+    from (select x.queue, x.account_id from punctual.pace x
+           where x.queue = 'dm_queue' and (p_account_id is null or x.account_id = p_account_id) and x.held ?| (p_names || p_chats)
+           order by x.queue, x.account_id for no key update) l
+   where p.queue = l.queue and p.account_id = l.account_id;
+  -- Another account may know the person as well.
+  with gone as (
+    delete from punctual.whatsapp_users u
+     where (u.user_id = any (p_names) or u.number = any (p_names))
+       and not exists (select from punctual.enrolments_of(null, p_names, '{}'))
+       and not exists (select from punctual.messages_to(null, p_names, '{}'))
+    returning u.user_id)
+  select count(*)::integer from gone
+$$;
+
 -- Deletes what is known of a person: texts, variables, names, numbers, chats and timelines. What guarantees need stays: that there was a
 -- message, through which account, when, what it came to, its ids and its idempotency key. What is under way ends first, and nothing is deleted
 -- as long as a message is being sent, or nobody knows whether it was: that could not be found out any more.
@@ -17,8 +73,6 @@ declare
   v_enrolments bigint[];
   v_messages bigint[];
   v_receipts bigint[];
-  v_deleted jsonb;
-  v_count integer;
 begin
   if p_account_id is not null and not exists (select from punctual.accounts a where a.id = p_account_id) then
     raise exception 'there is no account %', p_account_id using errcode = 'PT404';
@@ -28,15 +82,7 @@ begin
   end if;
   select f.p_names, f.p_chats into v_names, v_chats from punctual.find_person(p_account_id, v_names, v_chats) f;
   -- Receipts are locked before enrolments, as everywhere.
-  v_messages := array(select o.id from punctual.messages_to(p_account_id, v_names, v_chats) o);
-  v_receipts := array(
-    select r.id from punctual.receipts r
-     -- What became of a message may bear another form of the number than the one that was written to.
-   where (r.chat_id = any (v_chats) or r.recipient = any (v_names) or (r.queue = 'dm_queue' and r.row_id = any (v_messages::text[]))
-          or r.message_id = any (array(select d.provider_message_id from punctual.dm_queue d where d.id = any (v_messages))))
-       and (p_account_id is null or exists (select from punctual.accounts a where a.id = p_account_id and a.provider = r.provider
-                                               and a.provider_account_id = r.provider_account_id))
-     order by r.id for no key update);
+  v_receipts := punctual.lock_receipts_of(p_account_id, v_names, v_chats);
   v_in_flight := punctual.leave_person(p_account_id, v_names, v_chats, v_now);
   if v_in_flight is not null then return jsonb_build_object('in_flight', v_in_flight); end if;
 
@@ -48,34 +94,9 @@ begin
   select jsonb_build_object('settling', jsonb_agg(o.id::text)) into v_in_flight
     from punctual.messages_to(p_account_id, v_names, v_chats) o where o.id <> all (v_messages) having count(*) > 0;
   if v_in_flight is not null then return jsonb_build_object('in_flight', v_in_flight); end if;
-  v_deleted := jsonb_build_object('enrolments', cardinality(v_enrolments), 'messages', cardinality(v_messages),
-                                  'events', punctual.delete_enrolment_texts(v_enrolments, v_now));
-  update punctual.enrolments e set chat_id = null, recipient = null, last_error = null, waits_for = null where e.id = any (v_enrolments);
-  -- A chat it has to have. What late receipts are known by stays in reconcile.
-  update punctual.dm_queue d set body = '', template = null, chat_id = '', recipient = null, last_error = null,
-         reconcile = d.reconcile - '{digest, found, late_proof}'::text[]
-   where d.id = any (v_messages);
-  update punctual.history h set text = null
-   where (h.queue = 'enrolments' and h.row_id = any (v_enrolments::text[])) or (h.queue = 'dm_queue' and h.row_id = any (v_messages::text[]));
-  insert into punctual.history (queue, row_id, at, event, text)
-  select f.queue, f.id::text, v_now, 'decided', format('%s had the person forgotten', coalesce(p_by, 'an operator'))
-    from (select 'enrolments' as queue, unnest(v_enrolments) as id union all select 'dm_queue', unnest(v_messages)) f order by 1, f.id;
-  -- The ids of messages stay: told once more, they are nothing new.
-  update punctual.receipts r set chat_id = null, recipient = null, body = null, error = null,
-         applied_at = case when r.kind = 'message' then coalesce(r.applied_at, v_now) else r.applied_at end
-   where r.id = any (v_receipts);
-  v_deleted := v_deleted || jsonb_build_object('receipts', cardinality(v_receipts));
-  update punctual.pace p set held = nullif(p.held - (v_names || v_chats), '{}')
-    from (select x.queue, x.account_id from punctual.pace x
-           where x.queue = 'dm_queue' and (p_account_id is null or x.account_id = p_account_id) and x.held ?| (v_names || v_chats)
-           order by x.queue, x.account_id for no key update) l
-   where p.queue = l.queue and p.account_id = l.account_id;
-  -- Another account may know the person as well.
-  delete from punctual.whatsapp_users u
-   where (u.user_id = any (v_names) or u.number = any (v_names))
-     and not exists (select from punctual.enrolments_of(null, v_names, '{}'))
-     and not exists (select from punctual.messages_to(null, v_names, '{}'));
-  get diagnostics v_count = row_count;
-  return jsonb_build_object('deleted', v_deleted || jsonb_build_object('whatsapp_users', v_count));
+  return jsonb_build_object('deleted', jsonb_build_object(
+    'enrolments', cardinality(v_enrolments), 'messages', cardinality(v_messages), 'receipts', cardinality(v_receipts),
+    'events', punctual.empty_rows_of(v_enrolments, v_messages, v_receipts, p_by, v_now),
+    'whatsapp_users', punctual.delete_names_of(p_account_id, v_names, v_chats)));
 end
 $$;

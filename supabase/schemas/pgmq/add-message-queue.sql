@@ -1,3 +1,47 @@
+-- Refuses what is no object of settings of one message queue.
+create function punctual.check_message_settings(p_settings jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_unknown text;
+begin
+  if jsonb_typeof(p_settings) <> 'object' then
+    raise exception 'add_message_queue: p_settings has to be an object' using errcode = '22023';
+  end if;
+  select k into v_unknown from jsonb_object_keys(p_settings) k
+   where k not in ('max_attempts', 'adaptive', 'batch_limit', 'budget_seconds', 'concurrency', 'max_ticks', 'timeout_seconds') limit 1;
+  if v_unknown is not null then
+    raise exception 'add_message_queue: "%" is no setting of one message queue', v_unknown using errcode = '22023', hint =
+      'It knows max_attempts, adaptive, batch_limit, budget_seconds, concurrency, max_ticks, timeout_seconds. '
+      'Others are of all of them: update punctual.queues set … where name = ''pgmq'';';
+  end if;
+end
+$$;
+
+-- Grants the service role what ticks do with the pgmq queue's tables: the exchange runs as that role, with no more rights than it has.
+create function punctual.grant_message_queue(p_name text, p_message_table text, p_archive_table text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_function regprocedure;
+begin
+  grant usage on schema pgmq to service_role;
+  execute format('grant select, insert, update, delete on pgmq.%I to service_role', p_message_table);
+  execute format('grant select, insert on pgmq.%I to service_role', p_archive_table);
+  for v_function in
+    select p.oid from pg_catalog.pg_proc p where p.pronamespace = 'pgmq'::regnamespace
+       and p.proname in ('format_table_name', 'read', 'set_vt', 'archive', 'delete')
+  loop
+    execute format('grant execute on function %s to service_role', v_function);
+  end loop;
+  -- A grant of what one may not give away is a warning, and no more.
+  if not (has_schema_privilege('service_role', 'pgmq', 'usage')
+          and has_table_privilege('service_role', format('pgmq.%I', p_message_table), 'delete')
+          and has_table_privilege('service_role', format('pgmq.%I', p_archive_table), 'insert')) then
+    raise exception 'add_message_queue: % may not grant service_role the use of the pgmq queue "%"', current_user, p_name
+      using errcode = '42501', hint = 'Run it as the owner of the queue''s tables.';
+  end if;
+end
+$$;
+
 -- Puts a pgmq queue under Punctual. Owner only. Running it again is harmless: it says anew what p_job and p_on_done are, and grants anew.
 --
 -- p_job       every message is the payload of this job; null: each message is {"name": …, "payload": …}.
@@ -11,9 +55,6 @@ declare
   v_found record;
   v_name text;
   v_settings jsonb := coalesce(p_settings, '{}');
-  v_columns text[];
-  v_key text;
-  v_function regprocedure;
 begin
   if p_on_done is null or p_on_done not in ('archive', 'delete') then
     raise exception 'add_message_queue: p_on_done is "%", and has to be archive or delete', p_on_done using errcode = '22023';
@@ -22,27 +63,14 @@ begin
     raise exception 'add_message_queue: "%" is no name by which its messages could be asked for', p_name
       using errcode = '22023', hint = 'Up to 80 letters, digits, _, - and dots: make a pgmq queue of such a name.';
   end if;
-  if jsonb_typeof(v_settings) <> 'object' then
-    raise exception 'add_message_queue: p_settings has to be an object' using errcode = '22023';
-  end if;
-  select * into v_found from punctual.find_message_table(coalesce(p_name, ''));
+  select * into v_found from punctual.find_message_table(p_name);
   if v_found.fault is not null then
     raise exception 'add_message_queue: %', v_found.fault using errcode = '22023', hint = v_found.remedy;
   end if;
+  perform punctual.check_message_settings(v_settings);
   -- As it was made: pgmq takes any mixture of cases for the same queue, and a partition has one name.
   execute 'select m.queue_name from pgmq.meta m where lower(m.queue_name) = lower($1)' into v_name using p_name;
   v_name := coalesce(v_name, p_name);
-
-  v_columns := array(
-    select a.attname::text from pg_catalog.pg_attribute a
-     where a.attrelid = 'punctual.partitions'::regclass and a.attnum > 0 and not a.attisdropped
-       and a.attname not in ('queue', 'partition', 'paused_at', 'paused_reason', 'last_tick_at', 'head_id', 'max_running'));
-  select k into v_key from jsonb_object_keys(v_settings) k where k <> 'max_attempts' and k <> all (v_columns) limit 1;
-  if v_key is not null then
-    raise exception 'add_message_queue: "%" is no setting of one message queue', v_key using errcode = '22023', hint = format(
-      'It knows max_attempts, %s. Others are of all of them: update punctual.queues set … where name = ''pgmq'';',
-      (select string_agg(c, ', ' order by c) from unnest(v_columns) c));
-  end if;
 
   insert into punctual.queues (name, source, table_schema, table_name, id_type, due_column, status_type, partition_column,
     pending_word, running_word, done_word, dead_word, unknown_word, cancelled_word, delivery)
@@ -53,34 +81,14 @@ begin
     raise exception 'add_message_queue: a table of yours is the queue "pgmq" already' using errcode = '23505';
   end if;
   insert into punctual.partitions (queue, partition) values ('pgmq', v_name) on conflict do nothing;
-  v_columns := array(select k from jsonb_object_keys(v_settings) k where k = any (v_columns));
-  if v_columns <> '{}' then
-    execute format('update punctual.partitions p set (%1$s) = (select %1$s from jsonb_populate_record(null::punctual.partitions, $1)) '
-                   'where p.queue = ''pgmq'' and p.partition = $2', (select string_agg(format('%I', c), ', ') from unnest(v_columns) c))
-    using v_settings, v_name;
-  end if;
+  update punctual.partitions p set (batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds) = (
+    select s.batch_limit, s.concurrency, s.adaptive, s.budget_seconds, s.max_ticks, s.timeout_seconds from jsonb_populate_record(p, v_settings) s)
+   where p.queue = 'pgmq' and p.partition = v_name;
   insert into punctual.message_queues as m (partition, job, on_done, max_attempts)
   values (v_name, p_job, p_on_done, (v_settings->>'max_attempts')::integer)
   on conflict (partition) do update set job = excluded.job, on_done = excluded.on_done,
     max_attempts = case when v_settings ? 'max_attempts' then excluded.max_attempts else m.max_attempts end;
-
-  -- The exchange runs as the service role, with no more rights than it has.
-  grant usage on schema pgmq to service_role;
-  execute format('grant select, insert, update, delete on pgmq.%I to service_role', v_found.message_table);
-  execute format('grant select, insert on pgmq.%I to service_role', v_found.archive_table);
-  for v_function in
-    select p.oid from pg_catalog.pg_proc p where p.pronamespace = 'pgmq'::regnamespace
-       and p.proname in ('format_table_name', 'read', 'set_vt', 'archive', 'delete')
-  loop
-    execute format('grant execute on function %s to service_role', v_function);
-  end loop;
-  -- A grant of what one may not give away is a warning, and no more.
-  if not (has_schema_privilege('service_role', 'pgmq', 'usage')
-          and has_table_privilege('service_role', format('pgmq.%I', v_found.message_table), 'delete')
-          and has_table_privilege('service_role', format('pgmq.%I', v_found.archive_table), 'insert')) then
-    raise exception 'add_message_queue: % may not grant service_role the use of the pgmq queue "%"', current_user, p_name
-      using errcode = '42501', hint = 'Run it as the owner of the queue''s tables.';
-  end if;
+  perform punctual.grant_message_queue(p_name, v_found.message_table, v_found.archive_table);
   return jsonb_build_object('queue', 'pgmq', 'partition', v_name, 'job', p_job, 'on_done', p_on_done);
 end
 $$;

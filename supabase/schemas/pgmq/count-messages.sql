@@ -15,36 +15,24 @@ $$;
 -- {pending: {count, approximate}, running, done, dead, unknown, cancelled}. done: what lies in the archives, by whomever.
 create function punctual.count_message_states(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
-declare
-  v_partition text;
-  v_found record;
-  v_messages jsonb;
-  v_archived jsonb;
-  v_pending bigint := 0;
-  v_done bigint := 0;
-  v_pending_about boolean := false;
-  v_done_about boolean := false;
-  v_running bigint;
 begin
-  select count(*) into v_running from punctual.messages m where m.state = 'running';
-  for v_partition in select p.partition from punctual.partitions p where p.queue = q.name loop
-    select * into v_found from punctual.find_message_table(v_partition);
-    continue when v_found.fault is not null;
-    v_messages := punctual.count_pgmq_rows(v_found.message_table);
-    v_archived := punctual.count_pgmq_rows(v_found.archive_table);
-    v_pending := v_pending + (v_messages->>'count')::bigint;
-    v_done := v_done + (v_archived->>'count')::bigint;
-    v_pending_about := v_pending_about or (v_messages->>'approximate')::boolean;
-    v_done_about := v_done_about or (v_archived->>'approximate')::boolean;
-  end loop;
-  return (select jsonb_build_object(
-    'pending', jsonb_build_object('count', greatest(0, v_pending - v_running), 'approximate', v_pending_about),
-    'running', jsonb_build_object('count', v_running, 'approximate', false),
-    'done', jsonb_build_object('count', v_done, 'approximate', v_done_about),
-    'dead', jsonb_build_object('count', count(*) filter (where s.cancelled_at is null), 'approximate', false),
-    'unknown', jsonb '{"count": 0, "approximate": false}',
-    'cancelled', jsonb_build_object('count', count(*) filter (where s.cancelled_at is not null), 'approximate', false))
-    from punctual.set_aside_messages s);
+  return (
+    select jsonb_build_object(
+             'pending', jsonb_build_object('count', greatest(0, l.messages - r.running), 'approximate', l.is_about),
+             'running', jsonb_build_object('count', r.running, 'approximate', false),
+             'done', jsonb_build_object('count', l.archived, 'approximate', l.is_archive_about),
+             'dead', jsonb_build_object('count', s.dead, 'approximate', false),
+             'unknown', jsonb '{"count": 0, "approximate": false}',
+             'cancelled', jsonb_build_object('count', s.cancelled, 'approximate', false))
+      from (select coalesce(sum((m->>'count')::bigint), 0) as messages, coalesce(bool_or((m->>'approximate')::boolean), false) as is_about,
+                   coalesce(sum((a->>'count')::bigint), 0) as archived, coalesce(bool_or((a->>'approximate')::boolean), false) as is_archive_about
+              from punctual.partitions p
+             cross join lateral punctual.find_message_table(p.partition) f
+             cross join lateral (select case when f.fault is null then punctual.count_pgmq_rows(f.message_table) end as m,
+                                        case when f.fault is null then punctual.count_pgmq_rows(f.archive_table) end as a offset 0) c
+             where p.queue = q.name) l
+     cross join (select count(*) as running from punctual.messages m where m.state = 'running') r
+     cross join (select count(*) filter (where s.cancelled_at is null) as dead, count(s.cancelled_at) as cancelled from punctual.set_aside_messages s) s);
 end
 $$;
 

@@ -50,7 +50,6 @@ declare
   v_partition punctual.partitions;
   v_due timestamptz;
   v_waits jsonb := '[]';
-  v_tick jsonb;
 begin
   if v_message is null then return null; end if;
   select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_message->>'partition';
@@ -65,32 +64,17 @@ begin
         when (v_message->>'attempts')::integer > 0 then punctual.wait_of('retry', v_due, 'its last attempt failed; it is visible again then')
         else punctual.wait_of('due', v_due, 'not visible yet: delayed, or read by another consumer') end;
     end if;
-    if q.paused_at <= p_now then
-      v_waits := v_waits || punctual.wait_of('queue_paused', null, 'the queue is paused' || coalesce(': ' || q.paused_reason, ''));
-    end if;
-    if v_partition.paused_at <= p_now then
-      v_waits := v_waits || punctual.wait_of('partition_paused', null, 'the partition is paused' || coalesce(': ' || v_partition.paused_reason, ''));
-    end if;
-    if v_waits = '[]' then
-      v_waits := punctual.wait_of('tick', null, case when v_partition.last_tick_at is null then 'no tick has come yet' else 'the next tick takes it' end);
-    end if;
-  elsif v_state = 'running' then
-    select jsonb_build_object('id', t.id, 'clock', t.clock, 'started_at', t.started_at, 'deadline_at', t.deadline_at) into v_tick
-      from punctual.tick_of_claim(q.name, (v_message->>'claim_id')::uuid) t where t.id is not null;
-    v_waits := punctual.wait_of('lease', (v_message->>'lease_expires_at')::timestamptz, 'a tick is at work on it, or died; its lease ends then');
+    v_waits := v_waits || punctual.list_pauses(q, v_partition, p_now);
+    if v_waits = '[]' then v_waits := punctual.wait_for_tick(v_partition); end if;
   elsif v_state = 'dead' then
     v_waits := punctual.wait_of('operator', null, 'it was set aside: send it back, or throw it away');
   end if;
   return jsonb_build_object(
-    'id', p_id, 'queue', q.name, 'state', v_state,
-    'status', case v_state when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
-                           when 'dead' then q.dead_word else q.cancelled_word end,
-    'due_at', v_due, 'attempts', (v_message->>'attempts')::integer, 'max_attempts', punctual.max_message_attempts(q, v_message->>'partition'),
+    'id', p_id, 'queue', q.name, 'state', v_state, 'status', punctual.word_of_state(q, v_state), 'due_at', v_due, 'attempts', (v_message->>'attempts')::integer, 'max_attempts', punctual.max_message_attempts(q, v_message->>'partition'),
     'last_error', v_message->>'last_error', 'finished_at', v_message->>'finished_at', 'waits', v_waits, 'ahead', null,
     'expected_at', case when v_state = 'pending' and not v_waits @> '[{"until": null}]' then greatest(v_due, p_now)
                         when v_state = 'pending' and v_waits->0->>'kind' = 'tick' then p_now end,
-    'tick', v_tick, 'lease_expires_at', case when v_state = 'running' then v_message->>'lease_expires_at' end, 'reconcile', null,
-    'history', (select coalesce(jsonb_agg(jsonb_build_object('at', h.at, 'event', h.event, 'text', h.text) order by h.id), '[]')
-                  from (select * from punctual.history x where x.queue = q.name and x.row_id = p_id order by x.id desc limit 200) h));
+    'tick', null, 'lease_expires_at', case when v_state = 'running' then v_message->>'lease_expires_at' end, 'reconcile', null,
+    'history', punctual.list_history(q, p_id)) || case when v_state = 'running' then punctual.explain_running(q, v_message) else '{}' end;
 end
 $$;

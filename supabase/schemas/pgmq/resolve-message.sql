@@ -13,8 +13,7 @@ begin
   perform from punctual.set_aside_messages s where s.partition = v_partition and s.msg_id = v_msg_id for update;
   v_message := punctual.find_message(q, p_id);
   if v_message is null then raise exception 'there is no row % in %', p_id, q.name using errcode = 'PT404'; end if;
-  v_word := case v_message->>'state' when 'pending' then q.pending_word when 'running' then q.running_word when 'done' then q.done_word
-                                     when 'dead' then q.dead_word else q.cancelled_word end;
+  v_word := punctual.word_of_state(q, v_message->>'state');
   if v_message->>'state' <> 'dead' or p_decision is null or p_decision not in ('pending', 'cancelled') then
     raise exception 'the row is %', v_word using errcode = 'PT409', detail = v_word,
       hint = 'A message that was set aside is sent back (pending) or thrown away (cancelled).';

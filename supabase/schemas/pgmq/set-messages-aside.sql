@@ -30,9 +30,9 @@ declare
   v_count integer;
 begin
   execute format(
-    'insert into pgmq.%1$I (msg_id, read_ct, enqueued_at, vt, message%2$s) overriding system value '
-    'select s.msg_id, s.read_ct, s.enqueued_at, clock_timestamp(), s.message%2$s from punctual.set_aside_messages s '
-    'where s.partition = $1 and s.msg_id = $2 and s.enqueued_at = $3 on conflict do nothing', v_table, v_headers)
+    'insert into pgmq.%I (msg_id, read_ct, enqueued_at, vt, message%s) overriding system value '
+    'select s.msg_id, s.read_ct, s.enqueued_at, clock_timestamp(), s.message%s from punctual.set_aside_messages s '
+    'where s.partition = $1 and s.msg_id = $2 and s.enqueued_at = $3 on conflict do nothing', v_table, v_headers, v_headers)
   using p_partition, p_msg_id, p_enqueued_at;
   get diagnostics v_count = row_count;
   if v_count > 0 then

@@ -35,34 +35,31 @@ begin
 end
 $$;
 
--- The same for the messages of one pgmq queue. p_asked: records with msg_id; answers them with verdict, applied (the outcome that was
--- written, null where none was) and was (what it had come to before).
-create function punctual.settle_partition(q punctual.queues, p_partition text, p_asked jsonb, p_now timestamptz) returns jsonb
+-- Locks the messages of one pgmq queue, and judges the outcomes that are brought for them. p_asked: records with msg_id. Answers them with verdict,
+-- applied (the outcome that is to be written, null where none is), was (what it had come to before), enqueued_at, and set_aside: it was, and is to
+-- be put back.
+create function punctual.judge_messages(q punctual.queues, p_partition text, p_asked jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_table text := punctual.need_message_table(p_partition);
-  v_max integer := punctual.max_message_attempts(q, p_partition);
   v_ids bigint[] := array(select (r->>'msg_id')::bigint from jsonb_array_elements(p_asked) r);
   v_judged jsonb;
-  v_one record;
-  v_done bigint[];
-  v_dead bigint[];
 begin
   execute format('select 1 from pgmq.%I t where t.msg_id = any ($1) order by t.msg_id for update', v_table) using v_ids;
   perform from punctual.messages m where m.partition = p_partition and m.msg_id = any (v_ids) order by m.msg_id for no key update;
   -- Under those locks, by a statement of its own: it sees what others wrote while we waited.
   execute format($sql$
-    select jsonb_agg(a.record || jsonb_build_object('verdict', v.verdict, 'attempts', m.attempts, 'enqueued_at', m.enqueued_at,
+    select jsonb_agg(a.record || jsonb_build_object('verdict', v.verdict, 'enqueued_at', m.enqueued_at,
              'was', case m.state when 'done' then 'done' when 'dead' then 'dead' else a.outcome end,
              'set_aside', m.state = 'dead' and v.verdict = 'applied',
              'applied', case when v.verdict <> 'applied' then null
                              when a.outcome = 'unknown' then 'dead'
-                             when a.outcome = 'retry' and m.attempts >= $4 and not coalesce((a.record->>'rate_limited')::boolean, false) then 'dead'
+                             when a.outcome = 'retry' and m.attempts >= $3 and not coalesce((a.record->>'rate_limited')::boolean, false) then 'dead'
                              else a.outcome end) order by a.msg_id)
       from (select distinct on (r->>'msg_id', r->>'claim_id') r as record, (r->>'msg_id')::bigint as msg_id, (r->>'claim_id')::uuid as claim_id, r->>'outcome' as outcome
               from jsonb_array_elements($1) r) a
       left join punctual.messages m on m.partition = $2 and m.msg_id = a.msg_id
-      left join pgmq.%1$I t on t.msg_id = m.msg_id and t.enqueued_at = m.enqueued_at
+      left join pgmq.%I t on t.msg_id = m.msg_id and t.enqueued_at = m.enqueued_at
      cross join lateral (select case
          when m.claim_id is distinct from a.claim_id then 'lost'
          -- Late proof for one that was given up meanwhile.
@@ -70,7 +67,7 @@ begin
            select from punctual.set_aside_messages s where s.partition = $2 and s.msg_id = m.msg_id and s.enqueued_at = m.enqueued_at
               and s.cancelled_at is null)
            -- Not where the queue was made anew, and another message has the number.
-           and not exists (select from pgmq.%1$I x where x.msg_id = a.msg_id) then 'applied'
+           and not exists (select from pgmq.%I x where x.msg_id = a.msg_id) then 'applied'
          when m.lease_expires_at is null and (m.state <> 'pending' or a.outcome <> 'done') then 'already'
          -- Gone, or another consumer has read it since our lease ended: it is that one's now.
          when t.msg_id is null or t.read_ct <> m.read_ct then 'lost'
@@ -78,45 +75,48 @@ begin
          -- Swept, or told of before: nobody has taken it since.
          when m.state = 'pending' and a.outcome in ('done', 'dead', 'again') then 'applied'
          else 'lost' end as verdict) v
-    $sql$, v_table) into v_judged using p_asked, p_partition, p_now, v_max;
+    $sql$, v_table, v_table) into v_judged using p_asked, p_partition, punctual.max_message_attempts(q, p_partition);
+  return v_judged;
+end
+$$;
 
-  for v_one in
-    select (j->>'msg_id')::bigint as msg_id, (j->>'enqueued_at')::timestamptz as enqueued_at
-      from jsonb_array_elements(v_judged) j where (j->>'set_aside')::boolean
-  loop
-    perform punctual.put_message_back(p_partition, v_one.msg_id, v_one.enqueued_at);
-  end loop;
+-- Settles the messages of one pgmq queue: see judge_messages, whose records it takes and answers.
+create function punctual.settle_partition(q punctual.queues, p_partition text, p_asked jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_judged jsonb := punctual.judge_messages(q, p_partition, p_asked);
+  v_done bigint[];
+  v_dead bigint[];
+begin
+  perform punctual.put_message_back(p_partition, j.msg_id, j.enqueued_at)
+     from jsonb_to_recordset(v_judged) j (msg_id bigint, enqueued_at timestamptz, set_aside boolean) where j.set_aside;
   update punctual.messages m set
-    state = case j->>'applied' when 'done' then 'done' when 'dead' then 'dead' else 'pending' end,
+    state = case j.applied when 'done' then 'done' when 'dead' then 'dead' else 'pending' end,
     lease_expires_at = null,
-    attempts = case when j->>'applied' = 'again' then 0
-                    when j->>'applied' = 'release' or (j->>'applied' = 'retry' and (j->>'rate_limited')::boolean) then greatest(m.attempts - 1, 0)
+    attempts = case when j.applied = 'again' then 0
+                    when j.applied = 'release' or (j.applied = 'retry' and j.rate_limited) then greatest(m.attempts - 1, 0)
                     else m.attempts end,
-    finished_at = case when j->>'applied' in ('done', 'dead') then p_now end,
-    last_error = case j->>'applied' when 'release' then m.last_error when 'done' then null when 'again' then null else left(j->>'error', 2000) end
-    from jsonb_array_elements(v_judged) j
-   where m.partition = p_partition and m.msg_id = (j->>'msg_id')::bigint and j->>'applied' is not null;
+    finished_at = case when j.applied in ('done', 'dead') then p_now end,
+    last_error = case j.applied when 'release' then m.last_error when 'done' then null when 'again' then null else left(j.error, 2000) end
+    from jsonb_to_recordset(v_judged) j (msg_id bigint, applied text, rate_limited boolean, error text)
+   where m.partition = p_partition and m.msg_id = j.msg_id and j.applied is not null;
 
-  v_done := array(select (j->>'msg_id')::bigint from jsonb_array_elements(v_judged) j where j->>'applied' = 'done');
-  v_dead := array(select (j->>'msg_id')::bigint from jsonb_array_elements(v_judged) j where j->>'applied' = 'dead');
-  if v_done <> '{}' then
-    if (select m.on_done from punctual.message_queues m where m.partition = p_partition) = 'delete' then
-      perform from pgmq.delete(p_partition, v_done);
-    else
-      perform from pgmq.archive(p_partition, v_done);
-    end if;
+  select coalesce(array_agg(j.msg_id) filter (where j.applied = 'done'), '{}'), coalesce(array_agg(j.msg_id) filter (where j.applied = 'dead'), '{}')
+    into v_done, v_dead from jsonb_to_recordset(v_judged) j (msg_id bigint, applied text);
+  if v_done = '{}' then
+    null;
+  elsif (select m.on_done from punctual.message_queues m where m.partition = p_partition) = 'delete' then
+    perform from pgmq.delete(p_partition, v_done);
+  else
+    perform from pgmq.archive(p_partition, v_done);
   end if;
   if v_dead <> '{}' then perform punctual.set_messages_aside(q, p_partition, v_dead, 'dead', p_now); end if;
-  for v_one in
-    select (j->>'msg_id')::bigint as msg_id,
-           case when j->>'applied' = 'release' then 0 else ceil(coalesce((j->>'delay_seconds')::double precision, 0))::integer end as seconds
-      from jsonb_array_elements(v_judged) j where j->>'applied' in ('retry', 'again', 'release')
-  loop
-    perform from pgmq.set_vt(p_partition, v_one.msg_id, v_one.seconds);
-  end loop;
+  perform from jsonb_to_recordset(v_judged) j (msg_id bigint, applied text, delay_seconds double precision)
+    cross join lateral pgmq.set_vt(p_partition, j.msg_id, case when j.applied = 'release' then 0 else ceil(coalesce(j.delay_seconds, 0))::integer end)
+    where j.applied in ('retry', 'again', 'release');
   insert into punctual.history (queue, row_id, at, event, text)
-  select q.name, j->>'id', p_now, 'retry', left(j->>'error', 2000)
-    from jsonb_array_elements(v_judged) j where j->>'applied' = 'retry';
+  select q.name, j.id, p_now, 'retry', left(j.error, 2000)
+    from jsonb_to_recordset(v_judged) j (id text, applied text, error text) where j.applied = 'retry';
   return v_judged;
 end
 $$;

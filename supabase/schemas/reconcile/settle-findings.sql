@@ -148,11 +148,9 @@ declare
   v_found boolean := false;
 begin
   if q.pair_column is not null then
-    execute format('select exists (select from %1$I.%2$I t where t.%3$I = $1 and t.%4$I = $2 and t.id <> $3::%5$s and %6$s)',
-                   q.table_schema, q.table_name, q.account_column, q.pair_column, q.id_type,
-                   punctual.render_sql(q, case when q.proof_column is null then 't.{status} = %L'
-                               else '(t.{status} = %L or (t.{status} = %L and t.%I is null and t.finished_at >= $4))' end,
-                          q.running_word, q.done_word, q.proof_column))
+    execute punctual.render_sql(q, 'select exists (select from {table} t where t.{account} = $1 and t.{addressee} = $2 and t.id <> $3::{id_type} and '
+      || case when q.proof_column is null then 't.{status} = {running})'
+              else '(t.{status} = {running} or (t.{status} = {done} and t.{proof} is null and t.finished_at >= $4)))' end)
     into v_found using (p_content->>q.account_column)::uuid, p_content->>q.pair_column, p_content->>'id',
                        coalesce(p_content->'reconcile'->>'first_at', p_content->>'claimed_at')::timestamptz;
   end if;

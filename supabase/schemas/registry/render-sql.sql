@@ -1,8 +1,36 @@
--- A statement on a queue's table: format() of the template, in which {status} is the column that says a row's state.
--- In plpgsql, as whatever a call needs many times: the body of a function in SQL is planned anew in each transaction.
-create function punctual.render_sql(q punctual.queues, p_template text, variadic p_args text[]) returns text
+-- The names and words of a queue's table as SQL, which stand for the placeholders of render_sql and of templates:
+--
+-- {table} {id_type} {queue}       the table, the type of its id, the queue's name
+-- {status} {status_type} {due} {account} {partition} {addressee} {progress} {proof} {waits} {closes}  its columns, of which it may lack some
+-- {pending} {running} {done} {dead} {unknown} {cancelled}  its words for the states
+-- {due_at}                        when the row t is due
+create function punctual.names_of_queue(q punctual.queues) returns jsonb
 language plpgsql immutable set search_path = '' as $$
 begin
-  return format(replace(p_template, '{status}', replace(quote_ident(q.status_column), '%', '%%')), variadic p_args);
+  return jsonb_build_object(
+    'table', format('%I.%I', q.table_schema, q.table_name), 'id_type', q.id_type, 'queue', quote_literal(q.name),
+    'status', quote_ident(q.status_column), 'status_type', q.status_type, 'due', quote_ident(q.due_column),
+    'account', quote_ident(q.account_column), 'partition', quote_ident(q.partition_column), 'addressee', quote_ident(q.pair_column),
+    'progress', quote_ident(q.progress_column), 'proof', quote_ident(q.proof_column), 'waits', quote_ident(q.waits_column),
+    'closes', quote_ident(q.closes_column),
+    'pending', quote_literal(q.pending_word), 'running', quote_literal(q.running_word), 'done', quote_literal(q.done_word),
+    'dead', quote_literal(q.dead_word), 'unknown', quote_literal(q.unknown_word), 'cancelled', quote_literal(q.cancelled_word),
+    'due_at', format('coalesce(t.next_attempt_at, t.%I)', q.due_column));
+end
+$$;
+
+-- A statement on a queue's table: the template with the queue's names in place of its placeholders, and then format() of it with p_args.
+-- In plpgsql, as whatever a call needs many times: the body of a function in SQL is planned anew in each transaction.
+create function punctual.render_sql(q punctual.queues, p_template text, variadic p_args text[] default '{}') returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_text text := p_template;
+  v_name record;
+begin
+  -- What a person calls {status} is no placeholder, and a % in a name is no argument.
+  for v_name in select n.key, n.value from jsonb_each_text(punctual.names_of_queue(q)) n where n.value is not null loop
+    v_text := replace(v_text, '{' || v_name.key || '}', replace(replace(v_name.value, '%', '%%'), '{', U&'\E000'));
+  end loop;
+  return format(replace(v_text, U&'\E000', '{'), variadic p_args);
 end
 $$;

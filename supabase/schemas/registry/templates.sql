@@ -16,17 +16,14 @@ create function punctual.set_results(q punctual.queues, p_result text) returns t
 language plpgsql stable set search_path = '' as $$
 begin
   return (
-    select coalesce(string_agg(format(case when c = any (q.jsonb_columns) then ', %1$I = coalesce(%2$s->%1$L, t.%1$I)'
-                                         else ', %1$I = coalesce(%2$s->>%1$L, t.%1$I)' end, c, p_result), ''), '')
-    from unnest(q.result_columns) c);
+    select coalesce(string_agg(format(', %I = coalesce(%s%s%L, t.%I)', c, p_result, case when c = any (q.jsonb_columns) then '->' else '->>' end, c, c), ''), '')
+      from unnest(q.result_columns) c);
 end
 $$;
 
--- What stands for the placeholders, as SQL. Where rows are picked the row is t, and p_partition and p_now are parameters.
+-- What stands for the placeholders, as SQL: those of names_of_queue, and these. Where rows are picked the row is t, and p_partition and p_now are
+-- parameters.
 --
--- {table} {id_type} {queue} {status} {status_type} {due}     the table, the type of its id, the queue's name, its columns
--- {pending} {running} {done} {dead} {unknown}                its words for the states
--- {due_at}        when t is due
 -- {in_partition}  and t is in the partition
 -- {levels} {at_level}  the priorities one by one (l.level), and t is of that one. The index on due times of a queue with accounts has no
 --                 priorities, as the order there is each account's own; see queue_indexes for what its condition is for
@@ -34,7 +31,6 @@ $$;
 -- {claimable}     t is pending and due, and a claim may take it: the one definition of that
 -- {head}          of a queue with accounts: the first row (id, due) that the account c (account_id, held) could send. Rows whose addressee is held
 --                 back are passed over, 200 of a level at most: an account with more than that for one addressee waits for the addressee
--- {account}       the column that says whose t is, of a queue with accounts
 -- {take} {claimed}  what a claim sets, u being the row, and the row t as a claim answers it
 -- {outcome}       what becomes of an outcome o: see settle
 -- {is_exhausted}  o would try t again, and its attempts are used up
@@ -48,7 +44,7 @@ create function punctual.words_of_queue(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   -- The time in which t may be claimed has not closed.
-  v_open text;
+  v_open text := case when q.closes_column is not null then '(t.{closes} is null or t.{closes} > p_now)' end;
   -- Nobody wants it back: see before_claim.
   v_unheld text := case when q.before_claim is not null then 'not exists (select from punctual.held_rows h where h.queue = {queue} and h.row_id = t.id::text)' end;
   -- No receipt tells that an earlier attempt was delivered: the next tick makes use of one that does.
@@ -59,19 +55,12 @@ begin
   -- What a person calls {status} is no placeholder: see render.
   q := jsonb_populate_record(q, (select jsonb_object_agg(e.key, case when jsonb_typeof(e.value) in ('string', 'array') then replace(e.value::text, '{', U&'\E000')::jsonb else e.value end)
                                    from jsonb_each(to_jsonb(q) - 'setup') e));
-  if q.closes_column is not null then v_open := format('(t.%1$I is null or t.%1$I > p_now)', q.closes_column); end if;
-  return jsonb_build_object(
-    'table', format('%I.%I', q.table_schema, q.table_name), 'id_type', q.id_type, 'queue', quote_literal(q.name),
-    'status', quote_ident(q.status_column), 'status_type', q.status_type, 'due', quote_ident(q.due_column),
-    'pending', quote_literal(q.pending_word), 'running', quote_literal(q.running_word), 'done', quote_literal(q.done_word),
-    'dead', quote_literal(q.dead_word), 'unknown', quote_literal(q.unknown_word), 'cancelled', quote_literal(q.cancelled_word),
-    'due_at', 'coalesce(t.next_attempt_at, t.{due})',
+  return punctual.names_of_queue(q) || jsonb_build_object(
     'in_partition', case when q.partition_column is null then '' else format('and t.%I = p_partition', q.partition_column) end,
     'levels', case when q.account_column is null then 'generate_series(0, 3) l (level)' else 'generate_series(0, 0) l (level)' end,
     'at_level', case when q.account_column is null then 't.priority = l.level' else 't.priority + 0 >= 0' end,
     'wanted', '(t.expires_at is null or t.expires_at > p_now)',
     'claimable', concat_ws(E'\n                     and ', 't.{status} = {pending} and {due_at} <= p_now', '{wanted}', v_open, v_unheld, v_unproved),
-    'account', quote_ident(q.account_column),
     'pair', case when q.pair_column is null then 'null::text' else format('t.%I', q.pair_column) end,
     'head', $sql$(
             select f.id, f.due from generate_series(0, 3) l (level) cross join lateral (

@@ -14,6 +14,14 @@ begin
 end
 $$;
 
+-- The queue's word for a state; null for what is none.
+create function punctual.word_of_state(q punctual.queues, p_state text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return (punctual.list_words(q))[array_position(array['pending', 'running', 'done', 'dead', 'unknown', 'cancelled'], p_state)];
+end
+$$;
+
 -- What somebody who asks may say for a state: the queue's word, or the state's own name; null for neither.
 create function punctual.state_of(q punctual.queues, p_said text) returns text
 language sql immutable set search_path = '' as $$

@@ -1,3 +1,84 @@
+-- Refuses an instant that the database cannot have been put back to.
+create function punctual.check_since(p_since timestamptz, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_hint text := 'Give the instant that the database was put back to, with its zone: ''2026-03-02 14:00:00+00''.';
+begin
+  if p_since is null then raise exception 'after_restore: since is null' using errcode = '22023', hint = v_hint; end if;
+  if p_since > p_now then
+    raise exception 'after_restore: % lies in the future: it is %', p_since, p_now using errcode = '22023', hint = v_hint;
+  end if;
+  if p_since < p_now - interval '1 year' then
+    raise exception 'after_restore: % is more than a year ago', p_since
+      using errcode = '22023', hint = v_hint || ' No provider can be asked about so long a time: cancel what was due in it.';
+  end if;
+end
+$$;
+
+-- Pauses a queue, and makes its rows unknown that may have been sent since. Answers its line of after_restore's queues.
+create function punctual.restore_queue(q punctual.queues, p_since timestamptz, p_over_at timestamptz, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_paused boolean := q.paused_at is null or q.paused_at > p_now;
+  v_unknown integer := 0;
+  v_run_again integer := 0;
+begin
+  if q.source = 'table' and to_regclass(format('%I.%I', q.table_schema, q.table_name)) is null then
+    raise exception 'after_restore: the table %.% of the queue % is not there', q.table_schema, q.table_name, q.name
+      using errcode = '42P01', hint = format('Restore it as well. If it is gone for good: select punctual.remove_queue(%L); then call it again.', q.name);
+  end if;
+  if v_paused then
+    update punctual.queues x set paused_at = p_now, paused_reason = format('restored to %s: see docs/restore.md', p_since) where x.name = q.name;
+  end if;
+  if q.delivery = 'at-most-once' then
+    v_unknown := punctual.doubt_rows(q, p_since, p_over_at, p_now);
+  elsif q.source = 'table' then
+    execute punctual.render_sql(q, 'select count(*) from {table} t where t.{status} = {running} or (t.{status} = {pending} and {due_at} <= $1)')
+      into v_run_again using p_now;
+  else
+    -- How many messages of pgmq's are handled again nobody knows.
+    v_run_again := null;
+  end if;
+  return jsonb_build_object(
+    'queue', q.name, 'delivery', q.delivery, 'paused', v_paused, 'unknown', v_unknown, 'run_again', v_run_again,
+    'claimed_since', (select coalesce(sum(t.claimed), 0) from punctual.ticks t where t.queue = q.name and t.started_at > p_since));
+end
+$$;
+
+-- Pauses the enrolments whose message doubt_rows made unknown. Each message comes back to an enrolment that waits: a proved one does not set off
+-- its next step, one that was not sent is withdrawn. Answers how many.
+create function punctual.pause_doubted_enrolments(p_over_at timestamptz, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_ids bigint[] := array(
+    select e.id from punctual.dm_queue d join punctual.enrolments e on e.message_id = d.id
+     where d.status = 'unknown' and (d.reconcile->>'over_at')::timestamptz = p_over_at and e.paused_at is null and not punctual.is_over(e)
+     order by e.id);
+begin
+  perform punctual.pause_enrolment(i, p_now) from unnest(v_ids) i;
+  return cardinality(v_ids);
+end
+$$;
+
+-- Pauses accounts until their next day, and for an hour at least. Clearing the refusal keeps a webhook that reports the account as connected from
+-- lifting the pause. An operator's longer pause keeps its reason. Answers how many.
+create function punctual.pause_restored_accounts(p_since timestamptz, p_now timestamptz) returns integer
+language sql set search_path = '' as $$
+  with next as (
+    select a.id, greatest(p_now + interval '1 hour', ((p_now at time zone z.name)::date + 1)::timestamp at time zone z.name) as day
+      from punctual.accounts a
+     cross join lateral (select case when punctual.is_time_zone(a.time_zone) then a.time_zone else 'UTC' end as name) z),
+  paused as (
+    update punctual.accounts a set
+      refused = null,
+      paused_until = greatest(a.paused_until, n.day),
+      paused_reason = case when a.paused_until > n.day and a.paused_reason <> coalesce(a.refused->>'said', '') then a.paused_reason
+                           else format('restored to %s: see docs/restore.md', p_since) end
+      from next n where a.id = n.id and (a.refused is not null or coalesce(a.paused_until, '-infinity') < n.day)
+    returning a.id)
+  select count(*)::integer from paused
+$$;
+
 -- Call it once the database is back, before anything ticks: at the end of this call nothing is claimed until an operator unpauses the queues.
 -- Owner only, and without a limit on its time: 1,000,000 due rows took four minutes on two busy cores.
 --
@@ -19,72 +100,19 @@ declare
   q punctual.queues;
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_over_at timestamptz := v_now + interval '15 minutes';
-  v_hint text := 'Give the instant that the database was put back to, with its zone: ''2026-03-02 14:00:00+00''.';
-  v_paused boolean;
-  v_rows integer;
   v_messages integer;
-  v_accounts integer;
-  v_enrolments bigint[];
   v_queues jsonb := '[]';
 begin
-  if p_since is null then raise exception 'after_restore: since is null' using errcode = '22023', hint = v_hint; end if;
-  if p_since > v_now then
-    raise exception 'after_restore: % lies in the future: it is %', p_since, v_now using errcode = '22023', hint = v_hint;
-  end if;
-  if p_since < v_now - interval '1 year' then
-    raise exception 'after_restore: % is more than a year ago', p_since
-      using errcode = '22023', hint = v_hint || ' No provider can be asked about so long a time: cancel what was due in it.';
-  end if;
-
+  perform punctual.check_since(p_since, v_now);
   lock table punctual.ticks in exclusive mode;
   perform from punctual.accounts a order by a.id for no key update;
   v_messages := punctual.queue_lost_messages(v_now);
   for q in select * from punctual.queues x order by x.name loop
-    if q.source = 'table' and to_regclass(format('%I.%I', q.table_schema, q.table_name)) is null then
-      raise exception 'after_restore: the table %.% of the queue % is not there', q.table_schema, q.table_name, q.name
-        using errcode = '42P01', hint = format('Restore it as well. If it is gone for good: select punctual.remove_queue(%L); then call it again.', q.name);
-    end if;
-    v_paused := q.paused_at is null or q.paused_at > v_now;
-    v_rows := null;
-    if v_paused then
-      update punctual.queues x set paused_at = v_now, paused_reason = format('restored to %s: see docs/restore.md', p_since) where x.name = q.name;
-    end if;
-    if q.delivery = 'at-most-once' then
-      v_rows := punctual.doubt_rows(q, p_since, v_over_at, v_now);
-    elsif q.source = 'table' then
-      execute punctual.render_sql(q, 'select count(*) from %I.%I t where t.{status} = %L or (t.{status} = %L and coalesce(t.next_attempt_at, t.%I) <= $1)',
-                     q.table_schema, q.table_name, q.running_word, q.pending_word, q.due_column)
-      into v_rows using v_now;
-    end if;
-    v_queues := v_queues || jsonb_build_object(
-      'queue', q.name, 'delivery', q.delivery, 'paused', v_paused,
-      'unknown', case when q.delivery = 'at-most-once' then v_rows else 0 end,
-      'run_again', case when q.delivery = 'at-most-once' then 0 else v_rows end,
-      'claimed_since', (select coalesce(sum(t.claimed), 0) from punctual.ticks t where t.queue = q.name and t.started_at > p_since));
+    v_queues := v_queues || punctual.restore_queue(q, p_since, v_over_at, v_now);
   end loop;
-
-  -- Each message comes back to an enrolment that waits: a proved one does not set off its next step, one that was not sent is withdrawn.
-  select array_agg(e.id order by e.id) into v_enrolments
-    from punctual.dm_queue d join punctual.enrolments e on e.message_id = d.id
-   where d.status = 'unknown' and (d.reconcile->>'over_at')::timestamptz = v_over_at and e.paused_at is null and not punctual.is_over(e);
-  perform punctual.pause_enrolment(i, v_now) from unnest(v_enrolments) i;
-
-  with next as (
-    select a.id, greatest(v_now + interval '1 hour', ((v_now at time zone z.name)::date + 1)::timestamp at time zone z.name) as day
-      from punctual.accounts a
-     cross join lateral (select case when punctual.is_time_zone(a.time_zone) then a.time_zone else 'UTC' end as name) z)
-  -- Clearing the refusal keeps a webhook that reports the account as connected from lifting the pause. An operator's longer pause keeps its reason.
-  update punctual.accounts a set
-    refused = null,
-    paused_until = greatest(a.paused_until, n.day),
-    paused_reason = case when a.paused_until > n.day and a.paused_reason <> coalesce(a.refused->>'said', '') then a.paused_reason
-                         else format('restored to %s: see docs/restore.md', p_since) end
-    from next n where a.id = n.id and (a.refused is not null or coalesce(a.paused_until, '-infinity') < n.day);
-  get diagnostics v_accounts = row_count;
-
   return jsonb_build_object(
     'since', p_since, 'now', v_now, 'last_tick_at', (select max(t.started_at) from punctual.ticks t where t.started_at <= p_since),
-    'accounts_paused', v_accounts, 'messages_queued', v_messages, 'enrolments_paused', coalesce(cardinality(v_enrolments), 0),
-    'queues', v_queues);
+    'messages_queued', v_messages, 'queues', v_queues, 'enrolments_paused', punctual.pause_doubted_enrolments(v_over_at, v_now),
+    'accounts_paused', punctual.pause_restored_accounts(p_since, v_now));
 end
 $$;

@@ -1,6 +1,67 @@
 -- After the database went back in time (a restore, a recovery to a point in time, a failover that lost the latest writes): what was sent in
 -- the lost time stands as not yet sent. docs/restore.md is what an operator follows.
 
+-- One step of doubt_rows: the next 5,000 rows after the id p_after, null being before all. Answers how many, the id of the last of them, and the ids of
+-- those for which there is proof of an earlier attempt.
+create function punctual.doubt_next_rows(
+  q punctual.queues, p_after text, p_since timestamptz, p_over_at timestamptz, p_now timestamptz, out rows integer, out last_id text, out proved text[])
+language plpgsql set search_path = '' as $$
+declare
+  v_ended jsonb;
+begin
+  execute punctual.render_sql(q, $sql$
+    with picked as materialized (
+      select t.id, t.{status} = {pending} as was_pending, t.{status} = {unknown} as was_unknown, gen_random_uuid() as claim_id
+        from {table} t
+       where ($1 is null or t.id > $1::{id_type}) and (t.reconcile->>'restored_to')::timestamptz is distinct from $2
+         and (t.{status} = {unknown} or (t.{status} = {running} and t.claimed_at <= $2)
+              or (t.{status} = {pending} and {due_at} <= $4 and (t.expires_at is null or t.expires_at > $2)))
+       order by t.id limit 5000 for no key update),
+    doubted as (
+      update {table} t set
+        {status} = {unknown}, claim_id = p.claim_id, claimed_at = case when p.was_pending then $2 else least(t.claimed_at, $2) end,
+        lease_expires_at = null, finished_at = case when p.was_pending then $4 else coalesce(t.finished_at, $4) end, reconcile_at = punctual.next_check_at(0, $4),
+        last_error = format('the database went back to %%s: it may have been %%s since', $2, {done}),
+        reconcile = punctual.begin_reconcile({queue}, to_jsonb(t.*) || jsonb_build_object('claim_id', coalesce(t.claim_id, p.claim_id)), $3)
+          || jsonb_build_object('restored_to', $2,
+               'first_at', least((t.reconcile->>'first_at')::timestamptz, case when not p.was_pending then t.claimed_at end, $2))
+          -- What was sent is what the row was then, whatever somebody has made of it since.
+          || case when p.was_unknown then jsonb_strip_nulls(jsonb_build_object('digest', t.reconcile->'digest', 'account_id', t.reconcile->'account_id')) else '{}' end
+        from picked p where t.id = p.id
+      returning t.id, t.last_error, p.was_unknown, t.reconcile ? 'late_proof' as is_proved),
+    noted as (
+      insert into punctual.history (queue, row_id, at, event, text)
+      select {queue}, d.id::text, $4, 'restored', d.last_error from doubted d order by d.id)
+    select count(*), (array_agg(d.id::text order by d.id desc))[1],
+           jsonb_agg(jsonb_build_object('id', d.id, 'outcome', 'unknown', 'error', d.last_error, 'rate_limited', false) order by d.id)
+             filter (where not d.was_unknown),
+           array_agg(d.id::text order by d.id) filter (where d.is_proved)
+      from doubted d
+    $sql$)
+  into rows, last_id, v_ended, proved using p_after, p_since, p_over_at, p_now;
+  if rows > 0 then perform punctual.tell_after_settle(q, v_ended, p_now); end if;
+end
+$$;
+
+-- Counts the rows that doubt_rows has made unknown as claims at p_since would have: what is proved absent gives its place back.
+create function punctual.count_doubted(q punctual.queues, p_since timestamptz, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute punctual.render_sql(q, $sql$
+    update punctual.pace p set
+      used = d.used + d.rows, used_until = d.until, used_since = case when d.used = 0 then $1 else p.used_since end
+      from (select c.account_id, c.rows, u.used, u.until
+              from (select t.{account} as account_id, count(*)::integer as rows from {table} t
+                     where t.{status} = {unknown} and t.finished_at = $2 and t.claimed_at = $1 group by 1) c
+              join punctual.accounts a on a.id = c.account_id
+              join punctual.pace x on x.queue = {queue} and x.account_id = c.account_id
+             cross join lateral punctual.used_of_day(x.used, x.used_until, case when punctual.is_time_zone(a.time_zone) then a.time_zone else 'UTC' end, $1) u) d
+     where p.queue = {queue} and p.account_id = d.account_id
+    $sql$)
+  using p_since, p_now;
+end
+$$;
+
 -- Makes rows of an at-most-once queue unknown that may have been attempted in the lost time: those that are due, those that were running,
 -- and those that were unknown and may have been decided since. Each gets a claim of its own, so that no outcome of a lost claim moves it;
 -- and its attempt counts as over only when no tick that began before p_now can still be at it, for none runs longer than 800 s. Rows that an
@@ -9,65 +70,18 @@ create function punctual.doubt_rows(q punctual.queues, p_since timestamptz, p_ov
 language plpgsql set search_path = '' as $$
 declare
   v_count integer := 0;
-  v_doubted integer;
+  v_doubted record;
   v_last text;
-  v_late text[];
-  v_ended jsonb;
 begin
   loop
-    execute punctual.render_sql(q, $sql$
-      with picked as materialized (
-        select t.id, t.{status} = %4$L as was_pending, t.{status} = %6$L as was_unknown, gen_random_uuid() as claim_id
-          from %1$I.%2$I t
-         where ($1 is null or t.id > $1::%3$s) and (t.reconcile->>'restored_to')::timestamptz is distinct from $2
-           and (t.{status} = %6$L or (t.{status} = %5$L and t.claimed_at <= $2)
-                or (t.{status} = %4$L and coalesce(t.next_attempt_at, t.%7$I) <= $4 and (t.expires_at is null or t.expires_at > $2)))
-         order by t.id limit 5000 for no key update),
-      doubted as (
-        update %1$I.%2$I t set
-          {status} = %6$L, claim_id = p.claim_id, claimed_at = case when p.was_pending then $2 else least(t.claimed_at, $2) end,
-          lease_expires_at = null, finished_at = case when p.was_pending then $4 else coalesce(t.finished_at, $4) end, reconcile_at = punctual.next_check_at(0, $4),
-          last_error = format('the database went back to %%s: it may have been %%s since', $2, %9$L),
-          reconcile = punctual.begin_reconcile(%8$L, to_jsonb(t.*) || jsonb_build_object('claim_id', coalesce(t.claim_id, p.claim_id)), $3)
-            || jsonb_build_object('restored_to', $2,
-                 'first_at', least((t.reconcile->>'first_at')::timestamptz, case when not p.was_pending then t.claimed_at end, $2))
-            -- What was sent is what the row was then, whatever somebody has made of it since.
-            || case when p.was_unknown then jsonb_strip_nulls(jsonb_build_object('digest', t.reconcile->'digest', 'account_id', t.reconcile->'account_id')) else '{}' end
-          from picked p where t.id = p.id
-        returning t.id, t.last_error, p.was_unknown, t.reconcile ? 'late_proof' as is_proved),
-      noted as (
-        insert into punctual.history (queue, row_id, at, event, text)
-        select %8$L, d.id::text, $4, 'restored', d.last_error from doubted d order by d.id)
-      select count(*), (array_agg(d.id::text order by d.id desc))[1],
-             jsonb_agg(jsonb_build_object('id', d.id, 'outcome', 'unknown', 'error', d.last_error, 'rate_limited', false) order by d.id)
-               filter (where not d.was_unknown),
-             array_agg(d.id::text order by d.id) filter (where d.is_proved)
-        from doubted d
-      $sql$,
-      q.table_schema, q.table_name, q.id_type, q.pending_word, q.running_word, q.unknown_word, q.due_column, q.name, q.done_word)
-    into v_doubted, v_last, v_ended, v_late using v_last, p_since, p_over_at, p_now;
-    exit when v_doubted = 0;
-    v_count := v_count + v_doubted;
-    perform punctual.tell_after_settle(q, v_ended, p_now);
+    v_doubted := punctual.doubt_next_rows(q, v_last, p_since, p_over_at, p_now);
+    exit when v_doubted.rows = 0;
+    v_count := v_count + v_doubted.rows;
+    v_last := v_doubted.last_id;
     -- Proof of an earlier attempt that was kept while the one that is lost was under way.
-    perform punctual.apply_late_proof(q, l, p_now) from unnest(v_late) l;
+    perform punctual.apply_late_proof(q, l, p_now) from unnest(v_doubted.proved) l;
   end loop;
-
-  -- As claims at p_since would have: what is proved absent gives its place back.
-  if q.account_column is not null then
-    execute punctual.render_sql(q, $sql$
-      update punctual.pace p set
-        used = (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).used + d.rows,
-        used_until = (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).until,
-        used_since = case when (punctual.used_of_day(p.used, p.used_until, d.zone, $1)).used = 0 then $1 else p.used_since end
-        from (select a.id, c.rows, case when punctual.is_time_zone(a.time_zone) then a.time_zone else 'UTC' end as zone
-                from (select t.%3$I as account_id, count(*)::integer as rows from %1$I.%2$I t
-                       where t.{status} = %4$L and t.finished_at = $2 and t.claimed_at = $1 group by 1) c
-                join punctual.accounts a on a.id = c.account_id) d
-       where p.queue = %5$L and p.account_id = d.id
-      $sql$, q.table_schema, q.table_name, q.account_column, q.unknown_word, q.name)
-    using p_since, p_now;
-  end if;
+  if q.account_column is not null then perform punctual.count_doubted(q, p_since, p_now); end if;
   return v_count;
 end
 $$;

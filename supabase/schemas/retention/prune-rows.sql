@@ -5,6 +5,21 @@ language sql stable set search_path = '' as $$
               then least(p_before, greatest(punctual.day_start(r.rolled_until, p_zone), p_before - interval '7 days')) end
 $$;
 
+-- Deletes up to p_limit rows of one of Punctual's own tables whose p_column is before p_before, the oldest first. Those that are locked are passed
+-- over. p_where: SQL on x, which they meet besides. Answers how many; none where p_before is null.
+create function punctual.delete_old(p_table text, p_column text, p_before timestamptz, p_limit integer, p_where text default 'true') returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_count integer;
+begin
+  execute format('delete from punctual.%I t where t.ctid = any (array('
+                 'select x.ctid from punctual.%I x where x.%I < $1 and %s order by x.%I limit $2 for update skip locked))',
+                 p_table, p_table, p_column, p_where, p_column) using p_before, p_limit;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+
 -- One bounded step of a queue's settled rows, p_limit of each state: those past its retention_days. Unknown rows stay: they wait for a
 -- decision. Of pgmq, messages set aside; of monitors, checks, and never a monitor. r: the queue's line, locked. Answers how many of each
 -- word, of which p_limit says that there may be more. Keys outlive their rows.
@@ -19,15 +34,15 @@ begin
   foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
     execute punctual.render_sql(q, $sql$
       with gone as (
-        delete from %1$I.%2$I t where t.id = any (array(select s.id from %1$I.%2$I s where s.{status} = %3$L and s.finished_at < $1
+        delete from {table} t where t.id = any (array(select s.id from {table} s where s.{status} = %L and s.finished_at < $1
           order by s.finished_at limit $2 for update skip locked))
         returning t.id, t.idempotency_key),
       spent as (
         insert into punctual.spent_keys (queue, key, row_id, status, spent_at)
-        select %4$L, g.idempotency_key, g.id::text, %3$L, $3 from gone g where g.idempotency_key is not null and %5$L on conflict do nothing)
+        select {queue}, g.idempotency_key, g.id::text, $4, $3 from gone g where g.idempotency_key is not null and $5 on conflict do nothing)
       select count(*) from gone
-      $sql$, q.table_schema, q.table_name, v_word, q.name, punctual.keeps_keys(q.name)::text)
-    into v_count using p_before, p_limit, p_now;
+      $sql$, v_word)
+    into v_count using p_before, p_limit, p_now, v_word, punctual.keeps_keys(q.name);
     v_counts := v_counts || v_count;
   end loop;
   return v_counts;

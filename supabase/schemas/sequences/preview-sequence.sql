@@ -1,3 +1,51 @@
+-- One message of a preview. p_message: a step or its reminder; p_at: about when; null: nobody can say, 'infinity': never.
+create function punctual.preview_message(
+  p_step integer, p_kind text, p_message jsonb, p_variables jsonb, p_at timestamptz, p_note text) returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_build_object('step', p_step, 'kind', p_kind, 'body', punctual.fill_in(p_message->>'body', p_variables),
+    'template', punctual.fill_in_template(p_message->'template', p_variables), 'about_at', case when p_at < 'infinity' then p_at end, 'note', p_note)
+$$;
+
+-- The messages of all steps, each as soon as it may go, from p_from on: see preview_message.
+create function punctual.preview_steps(
+  p_steps jsonb, p_variables jsonb, p_zone text, p_account punctual.accounts, p_pace punctual.pace, p_from timestamptz, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  s record;
+  v_at timestamptz := p_from;
+  v_sent timestamptz := p_from;
+  v_reminded timestamptz;
+  -- Whether the instants of what follows can be told.
+  v_known boolean := true;
+  v_list jsonb := '[]';
+begin
+  for s in select e.step, e.number::integer from jsonb_array_elements(p_steps) with ordinality e (step, number) order by e.number loop
+    v_at := punctual.expect_step_at(s.step->'hours', p_zone, p_account, p_pace,
+      greatest(v_at, v_sent + make_interval(secs => (s.step->>'delay_seconds')::double precision), p_now));
+    v_list := v_list || punctual.preview_message(s.number, s.step->>'kind', s.step, p_variables, case when v_known then v_at end,
+      case when not v_known then 'after the answer to the question before it'
+           when v_at = 'infinity' then 'never: its hours and the account''s have nothing in common, or the account may not send' end);
+    v_known := v_known and v_at < 'infinity';
+    v_sent := v_at;
+    if jsonb_typeof(s.step->'reminder') = 'object' then
+      v_reminded := punctual.expect_step_at(s.step->'hours', p_zone, p_account, p_pace,
+        v_sent + make_interval(secs => (s.step->'reminder'->>'after_seconds')::double precision));
+      v_list := v_list || punctual.preview_message(s.number, 'reminder', s.step->'reminder', p_variables,
+                                                   case when v_known then v_reminded end, 'unless there was an answer');
+    end if;
+    if s.step->>'kind' = 'question' then
+      if jsonb_typeof(s.step->'no_reply') = 'object' then
+        v_at := v_sent + make_interval(secs => (s.step->'no_reply'->>'after_seconds')::double precision);
+        v_known := v_known and s.step->'no_reply'->>'action' is distinct from 'stop';
+      else
+        v_known := false;
+      end if;
+    end if;
+  end loop;
+  return v_list;
+end
+$$;
+
 -- What a person would get, and about when: each step as soon as its delay, its hours and the account's pace allow, given a tick each minute.
 -- p_person: {account_id, variables, time_zone, start_at}. After a question without no_reply nobody can say. Answers {steps: [{step, kind, body,
 -- template, about_at, note}]}, or {errors: [{field, message}]}. Raises PT404.
@@ -10,15 +58,6 @@ declare
   v_account punctual.accounts;
   v_pace punctual.pace;
   v_errors jsonb;
-  v_zone text;
-  v_step record;
-  v_at timestamptz;
-  v_sent timestamptz;
-  v_reminded timestamptz;
-  v_note text;
-  v_known boolean := true;
-  v_list jsonb := '[]';
-  v_variables jsonb := coalesce(p_person->'variables', '{}');
 begin
   select * into v_sequence from punctual.sequences s where s.id = p_sequence_id;
   if not found then raise exception 'there is no sequence %', p_sequence_id using errcode = 'PT404'; end if;
@@ -29,35 +68,9 @@ begin
   if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
   select * into v_account from punctual.accounts a where a.id = (p_person->>'account_id')::uuid;
   select * into v_pace from punctual.pace p where p.queue = 'dm_queue' and p.account_id = v_account.id;
-  v_zone := coalesce(p_person->>'time_zone', v_sequence.time_zone, v_account.time_zone);
-  v_at := coalesce((p_person->>'start_at')::timestamptz, v_now);
-  v_sent := v_at;
-  for v_step in select s.step, s.number from jsonb_array_elements(v_steps) with ordinality s (step, number) order by s.number loop
-    v_at := punctual.expect_step_at(v_step.step->'hours', v_zone, v_account, v_pace,
-      greatest(v_at, v_sent + make_interval(secs => (v_step.step->>'delay_seconds')::double precision), v_now));
-    v_note := case when not v_known then null when v_at = 'infinity' then 'never: its hours and the account''s have nothing in common, or the account may not send' end;
-    v_list := v_list || jsonb_build_object('step', v_step.number, 'kind', v_step.step->'kind', 'body', punctual.fill_in(v_step.step->>'body', v_variables),
-      'template', punctual.fill_in_template(v_step.step->'template', v_variables), 'about_at', case when v_known and v_at < 'infinity' then v_at end,
-      'note', case when not v_known then 'after the answer to the question before it' else v_note end);
-    v_known := v_known and v_at < 'infinity';
-    v_sent := v_at;
-    if jsonb_typeof(v_step.step->'reminder') = 'object' then
-      v_reminded := punctual.expect_step_at(v_step.step->'hours', v_zone, v_account, v_pace,
-        v_sent + make_interval(secs => (v_step.step->'reminder'->>'after_seconds')::double precision));
-      v_list := v_list || jsonb_build_object('step', v_step.number, 'kind', 'reminder', 'body', punctual.fill_in(v_step.step->'reminder'->>'body', v_variables),
-        'template', punctual.fill_in_template(v_step.step->'reminder'->'template', v_variables),
-        'about_at', case when v_known and v_reminded < 'infinity' then v_reminded end, 'note', 'unless there was an answer');
-    end if;
-    if v_step.step->>'kind' = 'question' then
-      if jsonb_typeof(v_step.step->'no_reply') = 'object' then
-        v_at := v_sent + make_interval(secs => (v_step.step->'no_reply'->>'after_seconds')::double precision);
-        if v_step.step->'no_reply'->>'action' = 'stop' then v_known := false; end if;
-      else
-        v_known := false;
-      end if;
-    end if;
-  end loop;
-  return jsonb_build_object('steps', v_list);
+  return jsonb_build_object('steps', punctual.preview_steps(v_steps, coalesce(p_person->'variables', '{}'),
+    coalesce(p_person->>'time_zone', v_sequence.time_zone, v_account.time_zone), v_account, v_pace,
+    coalesce((p_person->>'start_at')::timestamptz, v_now), v_now));
 end
 $$;
 

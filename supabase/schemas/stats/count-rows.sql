@@ -43,8 +43,8 @@ begin
     return (select jsonb_build_object('count', coalesce(sum(d.due), 0), 'approximate', coalesce(bool_or(d.due >= 1000), false))
               from punctual.partitions p cross join lateral punctual.count_due(q, p.partition, p_now) d (due) where p.queue = q.name);
   end if;
-  return punctual.count_rows(q, punctual.render_sql(q, 't.{status} = %L and %s and coalesce(t.next_attempt_at, t.%I) <= %L',
-                                       q.pending_word, punctual.any_level_condition(q), q.due_column, p_now::text), q.pending_word);
+  return punctual.count_rows(q, punctual.render_sql(q, 't.{status} = {pending} and %s and {due_at} <= %L', punctual.any_level_condition(q), p_now::text),
+                             q.pending_word);
 end
 $$;
 

@@ -1,3 +1,9 @@
+-- A reason why no tick can reach rows, and how many of them there are: {reason, rows}. p_where: SQL on t, a template of render_sql.
+create function punctual.count_unreachable(q punctual.queues, p_reason text, p_where text, variadic p_args text[] default '{}') returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_build_object('reason', p_reason, 'rows', punctual.count_rows(q, punctual.render_sql(q, p_where, variadic p_args))->'count')
+$$;
+
 -- Rows that no tick can reach as things stand, counted to 10,000: [{reason, rows}]. p_configured: the providers that are configured;
 -- null where that is not known.
 create function punctual.list_unreachable(q punctual.queues, p_configured text[]) returns jsonb
@@ -11,16 +17,13 @@ declare
 begin
   if q.source = 'pgmq' then return punctual.list_unreachable_messages(q); end if;
   v_reasons := v_reasons
-    || jsonb_build_object('reason', format('%s is null', q.due_column), 'rows', punctual.count_rows(q, punctual.render_sql(q,
-         't.{status} = %L and %s and coalesce(t.next_attempt_at, t.%I) is null %s', q.pending_word, v_level, q.due_column,
-         case when q.waits_column is not null then format('and t.%I is null', q.waits_column) else '' end))->'count')
-    || jsonb_build_object('reason', format('%s is infinity', q.due_column), 'rows', punctual.count_rows(q, punctual.render_sql(q,
-         't.{status} = %L and %s and coalesce(t.next_attempt_at, t.%I) = ''infinity''', q.pending_word, v_level, q.due_column))->'count');
-  v_reasons := v_reasons || jsonb_build_object('reason', format('%s without a lease: set by hand, or by another program', q.running_word), 'rows',
-    punctual.count_rows(q, punctual.render_sql(q, 't.{status} = %L and t.lease_expires_at is null', q.running_word))->'count');
+    || punctual.count_unreachable(q, format('%s is null', q.due_column), 't.{status} = {pending} and %s and {due_at} is null '
+         || case when q.waits_column is not null then 'and t.{waits} is null' else '' end, v_level)
+    || punctual.count_unreachable(q, format('%s is infinity', q.due_column), 't.{status} = {pending} and %s and {due_at} = ''infinity''', v_level)
+    || punctual.count_unreachable(q, format('%s without a lease: set by hand, or by another program', q.running_word),
+         't.{status} = {running} and t.lease_expires_at is null');
   if q.account_column is not null then
-    v_reasons := v_reasons || jsonb_build_object('reason', 'no account', 'rows', punctual.count_rows(q, punctual.render_sql(q,
-      't.{status} = %L and t.%I is null', q.pending_word, q.account_column))->'count');
+    v_reasons := v_reasons || punctual.count_unreachable(q, 'no account', 't.{status} = {pending} and t.{account} is null');
     for v_account in
       select * from (
         select a.provider, 'a.provider = ' || quote_literal(a.provider) as condition, format('the provider %s is not configured', a.provider) as reason
@@ -28,8 +31,8 @@ begin
         union all select null, 'coalesce(p.daily_limit, a.daily_limit) = 0', 'the account''s daily limit is 0') c
     loop
       execute punctual.render_sql(q, 'select count(*) from (select from punctual.accounts a left join punctual.pace p on p.queue = $1 and p.account_id = a.id '
-                     'cross join lateral (select from %I.%I t where t.{status} = %L and t.%I = a.id limit 10000) r where %s limit 10000) c',
-                     q.table_schema, q.table_name, q.pending_word, q.account_column, v_account.condition) into v_rows using q.name;
+                     'cross join lateral (select from {table} t where t.{status} = {pending} and t.{account} = a.id limit 10000) r where %s limit 10000) c',
+                     v_account.condition) into v_rows using q.name;
       v_reasons := v_reasons || jsonb_build_object('reason', v_account.reason, 'rows', v_rows);
     end loop;
   end if;
@@ -37,16 +40,15 @@ begin
     -- From one partition to the next by the index, not over all rows.
     v_partition := '';
     loop
-      execute punctual.render_sql(q, 'select min(t.%1$I) from %2$I.%3$I t where t.{status} = %4$L and t.%1$I > $1',
-                     q.partition_column, q.table_schema, q.table_name, q.pending_word) into v_partition using v_partition;
+      execute punctual.render_sql(q, 'select min(t.{partition}) from {table} t where t.{status} = {pending} and t.{partition} > $1')
+        into v_partition using v_partition;
       exit when v_partition is null;
       if not exists (select from punctual.partitions p where p.queue = q.name and p.partition = v_partition) then
-        v_reasons := v_reasons || jsonb_build_object('reason', format('the partition "%s" is unknown', v_partition), 'rows',
-          punctual.count_rows(q, punctual.render_sql(q, 't.{status} = %L and t.%I = %L', q.pending_word, q.partition_column, v_partition))->'count');
+        v_reasons := v_reasons || punctual.count_unreachable(q, format('the partition "%s" is unknown', v_partition),
+                                                             't.{status} = {pending} and t.{partition} = %L', v_partition);
       end if;
     end loop;
-    v_reasons := v_reasons || jsonb_build_object('reason', 'no partition', 'rows', punctual.count_rows(q, punctual.render_sql(q,
-      't.{status} = %L and (t.%I is null or t.%2$I = '''')', q.pending_word, q.partition_column))->'count');
+    v_reasons := v_reasons || punctual.count_unreachable(q, 'no partition', 't.{status} = {pending} and (t.{partition} is null or t.{partition} = '''')');
   end if;
   return (select coalesce(jsonb_agg(r), '[]') from jsonb_array_elements(v_reasons) r where (r->>'rows')::bigint > 0);
 end
