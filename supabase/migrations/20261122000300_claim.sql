@@ -96,17 +96,24 @@ begin
              order by t.expires_at limit 1000 for no key update skip locked) r);
 end
 $$
+$template$),
+('sweep', $template$
+create function {function}(q punctual.queues, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+begin
+  return punctual.sweep_rows(q, p_now);
+end
+$$
 $template$);
 
--- Step 3: ends what no tick is going to finish any more. Answers how many rows it took from ticks that died.
-create function punctual.sweep(q punctual.queues, p_now timestamptz) returns integer
+-- Ends what no tick is going to finish any more. Answers how many rows it took from ticks that died.
+create function punctual.sweep_rows(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
   v_overdue jsonb;
   v_expired jsonb;
   v_swept integer;
 begin
-  if q.source = 'pgmq' then return punctual.sweep_messages(q, p_now); end if;
   execute format('select punctual.%I($1, $2, $3)', q.name || '.pick_overdue') into v_overdue using q.backoff_base_seconds, q.backoff_cap_seconds, p_now;
   v_swept := punctual.settle_by_fifty(q, v_overdue, p_now);
   execute format('select punctual.%I($1)', q.name || '.pick_expired') into v_expired using p_now;

@@ -13,16 +13,19 @@ $$;
 
 -- A row as the functions here judge it, locked; nothing where there is none, or somebody else has it and p_wait is false. content is all of
 -- its columns.
-create function punctual.lock_row(
-  q punctual.queues, p_id text, p_wait boolean, out id text, out state text, out claim_id uuid, out reconcile jsonb, out content jsonb)
+create type punctual.locked_row as (id text, state text, claim_id uuid, reconcile jsonb, content jsonb);
+create function punctual.lock_row(q punctual.queues, p_id text, p_wait boolean) returns punctual.locked_row
 language plpgsql set search_path = '' as $$
+declare
+  r punctual.locked_row;
 begin
-  execute format('select t.id::text, to_jsonb(t.*) from %I.%I t where t.id = $1::%s for no key update %s',
-                 q.table_schema, q.table_name, q.id_type, case when p_wait then '' else 'skip locked' end)
-  into id, content using p_id;
-  state := punctual.state_of_word(q, content->>q.status_column);
-  claim_id := (content->>'claim_id')::uuid;
-  reconcile := case when jsonb_typeof(content->'reconcile') = 'object' then content->'reconcile' else '{}' end;
+  execute punctual.render_sql(q, 'select t.id::text, to_jsonb(t.*) from {table} t where t.id = $1::{id_type} for no key update '
+                                 || case when p_wait then '' else 'skip locked' end)
+  into r.id, r.content using p_id;
+  r.state := punctual.state_of_word(q, r.content->>q.status_column);
+  r.claim_id := (r.content->>'claim_id')::uuid;
+  r.reconcile := case when jsonb_typeof(r.content->'reconcile') = 'object' then r.content->'reconcile' else '{}' end;
+  return r;
 end
 $$;
 
@@ -376,80 +379,86 @@ $$;
 create function punctual.settle_finding(q punctual.queues, p_finding jsonb, p_now timestamptz) returns text
 language plpgsql set search_path = '' as $$
 declare
-  v_row record;
+  r punctual.locked_row := punctual.lock_row(q, p_finding->>'id', false);
   v_proof jsonb;
-  v_result jsonb;
-  v_doubted boolean;
-  v_failed boolean := coalesce((p_finding->>'failed')::boolean, false);
-  v_over_seconds double precision := (p_finding->>'over_seconds')::double precision;
-  v_absent_after double precision := (p_finding->>'absent_after_seconds')::double precision;
-  v_text text := left(p_finding->>'text', 2000);
-  v_operator boolean;
-  v_verdict text := 'absent';
+  v_is_doubted boolean;
+  v_text text := p_finding->>'text';
 begin
-  select * into v_row from punctual.lock_row(q, p_finding->>'id', false);
-  if v_row.state = 'done' then return 'stale'; end if;
-  if v_row.id is null then return null; end if;
+  if r.state = 'done' then return 'stale'; end if;
+  if r.id is null then return null; end if;
   v_proof := (select p from jsonb_array_elements(p_finding->'proofs') with ordinality e (p, n)
-               where not punctual.is_taken(q, p->>'message_id', v_row.id) order by n limit 1);
-  v_doubted := exists (select from jsonb_array_elements_text(p_finding->'doubts') d where not punctual.is_taken(q, d, v_row.id));
-  if v_proof is not null and v_row.state <> 'running' and punctual.is_ambiguous(q, v_row.content) then
+               where not punctual.is_taken(q, p->>'message_id', r.id) order by n limit 1);
+  v_is_doubted := exists (select from jsonb_array_elements_text(p_finding->'doubts') d where not punctual.is_taken(q, d, r.id));
+  if v_proof is not null and r.state <> 'running' and punctual.is_ambiguous(q, r.content) then
     v_proof := null;
-    v_doubted := true;
+    v_is_doubted := true;
     v_text := 'the message may be another row''s, which is being sent, or of which the provider did not say as what it was sent: look there';
   end if;
-
-  if v_proof is not null then
-    v_result := coalesce(v_proof->'result', '{}')
-      || case when q.proof_column is null then '{}' else jsonb_build_object(q.proof_column, v_proof->>'message_id') end;
-    if v_row.state = 'running' then
-      perform punctual.keep_late_proof(q, v_row.id, v_proof->>'message_id', v_result, p_now);
-      return null;
-    end if;
-    perform punctual.settle_judged(q, 'check', v_row.id, v_row.state,
-      jsonb_build_object('outcome', 'done', 'result', v_result, 'event', 'proved', 'text', v_text), p_now);
-    return 'done';
-  end if;
+  if v_proof is not null then return punctual.settle_proof(q, r, v_proof, v_text, p_now); end if;
   -- Somebody was here meanwhile, and there is no proof against what they decided.
-  if v_row.state <> 'unknown' or v_row.claim_id is distinct from (p_finding->>'claim_id')::uuid then return 'stale'; end if;
-
-  if v_row.reconcile->>'digest' <> punctual.row_digest(q, v_row.content) then
-    v_doubted := true;
+  if r.state <> 'unknown' or r.claim_id is distinct from (p_finding->>'claim_id')::uuid then return 'stale'; end if;
+  if r.reconcile->>'digest' <> punctual.row_digest(q, r.content) then
+    v_is_doubted := true;
     v_text := 'the row was changed since it was sent, so that nobody can look for what was sent';
   end if;
-  if not v_doubted and v_over_seconds >= v_absent_after then
-    if not punctual.give_place_back(q, v_row.content, p_now) then return null; end if;
-    if (v_row.content->>'attempts')::integer >= coalesce((v_row.content->>'max_attempts')::integer, q.max_attempts) then
-      v_verdict := 'dead';
-    end if;
-    perform punctual.settle_judged(q, 'check', v_row.id, v_row.state, jsonb_build_object('event', 'absent', 'text', v_text,
-      'outcome', case v_verdict when 'dead' then 'dead' else 'pending' end,
-      'error', format(case v_verdict when 'dead' then 'it was not %s, and its attempts are used up' else 'it was not %s: the provider knows nothing of it' end,
-                      q.done_word)), p_now);
-    return v_verdict;
+  if not v_is_doubted and (p_finding->>'over_seconds')::double precision >= (p_finding->>'absent_after_seconds')::double precision then
+    return punctual.settle_absence(q, r, v_text, p_now);
   end if;
-  -- A look-up that never proves an absence is not worth more than a day of asking; receipts are still heard. One that fails is repeated.
-  v_operator := v_doubted or (v_failed and v_over_seconds > 86400) or (not v_failed and v_absent_after is null and v_over_seconds > 3600);
-  perform punctual.check_again(q, v_row.content, (v_row.reconcile->>'looks')::integer + 1, v_text, v_operator, p_now);
-  if v_operator and not v_failed and v_over_seconds > 86400 then
-    execute format('update %I.%I t set reconcile_at = null where t.id = $1::%s', q.table_schema, q.table_name, q.id_type) using v_row.id;
-  end if;
+  perform punctual.check_again(q, r, p_finding, v_is_doubted, v_text, p_now);
   return null;
 end
 $$;
 
--- Notes what was found of an unknown row, and when it is looked at next.
-create function punctual.check_again(
-  q punctual.queues, p_content jsonb, p_checks integer, p_text text, p_operator boolean, p_now timestamptz) returns void
+-- The attempt was delivered, as this message. That of a row which another attempt has in hand is kept until that has ended.
+create function punctual.settle_proof(q punctual.queues, r punctual.locked_row, p_proof jsonb, p_text text, p_now timestamptz) returns text
 language plpgsql set search_path = '' as $$
+declare
+  v_result jsonb := coalesce(p_proof->'result', '{}')
+    || case when q.proof_column is null then '{}' else jsonb_build_object(q.proof_column, p_proof->>'message_id') end;
 begin
-  if p_content->>q.status_column <> q.unknown_word then return; end if;
-  execute format('update %I.%I t set reconcile_at = $1, reconcile = t.reconcile || $2 where t.id = $3::%s', q.table_schema, q.table_name, q.id_type)
-  using punctual.next_check_at(p_checks, p_now),
-        jsonb_build_object('looks', p_checks, 'looked_at', p_now, 'found', p_text, 'waits_for_operator', p_operator), p_content->>'id';
+  if r.state = 'running' then
+    perform punctual.keep_late_proof(q, r.id, p_proof->>'message_id', v_result, p_now);
+    return null;
+  end if;
+  perform punctual.settle_judged(q, 'check', r.id, r.state,
+    jsonb_build_object('outcome', 'done', 'result', v_result, 'event', 'proved', 'text', p_text), p_now);
+  return 'done';
+end
+$$;
+
+-- The attempt had no effect. Null where the account's place cannot be given back just now.
+create function punctual.settle_absence(q punctual.queues, r punctual.locked_row, p_text text, p_now timestamptz) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_is_used_up boolean := (r.content->>'attempts')::integer >= coalesce((r.content->>'max_attempts')::integer, q.max_attempts);
+begin
+  if not punctual.give_place_back(q, r.content, p_now) then return null; end if;
+  perform punctual.settle_judged(q, 'check', r.id, r.state, jsonb_build_object('event', 'absent', 'text', p_text,
+    'outcome', case when v_is_used_up then 'dead' else 'pending' end,
+    'error', format(case when v_is_used_up then 'it was not %s, and its attempts are used up' else 'it was not %s: the provider knows nothing of it' end,
+                    q.done_word)), p_now);
+  return case when v_is_used_up then 'dead' else 'absent' end;
+end
+$$;
+
+-- Notes what was found of an unknown row, and when it is checked next.
+create function punctual.check_again(
+  q punctual.queues, r punctual.locked_row, p_finding jsonb, p_is_doubted boolean, p_text text, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_failed boolean := coalesce((p_finding->>'failed')::boolean, false);
+  v_over_seconds double precision := (p_finding->>'over_seconds')::double precision;
+  v_checks integer := (r.reconcile->>'looks')::integer + 1;
+  -- A check that never proves an absence is not worth more than a day of asking; receipts are still heard. One that fails is repeated.
+  v_waits_for_operator boolean := p_is_doubted or (v_failed and v_over_seconds > 86400)
+    or (not v_failed and p_finding->>'absent_after_seconds' is null and v_over_seconds > 3600);
+begin
+  execute punctual.render_sql(q, 'update {table} t set reconcile_at = $1, reconcile = t.reconcile || $2 where t.id = $3::{id_type}')
+  using case when not (v_waits_for_operator and not v_failed and v_over_seconds > 86400) then punctual.next_check_at(v_checks, p_now) end,
+        jsonb_build_object('looks', v_checks, 'looked_at', p_now, 'found', left(p_text, 2000), 'waits_for_operator', v_waits_for_operator), r.id;
   -- A person reads this: the same finding is not told twice.
-  if p_text is distinct from p_content->'reconcile'->>'found' then
-    insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_content->>'id', p_now, 'looked', p_text);
+  if left(p_text, 2000) is distinct from r.reconcile->>'found' then
+    insert into punctual.history (queue, row_id, at, event, text) values (q.name, r.id, p_now, 'looked', left(p_text, 2000));
   end if;
 end
 $$;

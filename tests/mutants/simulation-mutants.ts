@@ -73,14 +73,14 @@ export const simulationMutants: Mutant[] = [
     name: 'the wait of the reconcile',
     guarantee: 'not finding a message proves nothing before it had its time to show',
     file: migration('450_reconcile'),
-    find: 'if not v_doubted and v_over_seconds >= v_absent_after then',
-    replace: 'if not v_doubted and v_absent_after is not null then',
+    find: `(p_finding->>'over_seconds')::double precision >= (p_finding->>'absent_after_seconds')::double precision then`,
+    replace: `p_finding->>'absent_after_seconds' is not null then`,
   },
   {
     name: 'one message proves one row',
     guarantee: 'of identical messages each proves one row',
     file: migration('450_reconcile'),
-    find: `where not punctual.is_taken(q, p->>'message_id', v_row.id) order by n limit 1`,
+    find: `where not punctual.is_taken(q, p->>'message_id', r.id) order by n limit 1`,
     replace: 'order by n limit 1',
   },
   {

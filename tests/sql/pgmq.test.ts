@@ -455,7 +455,10 @@ describe('a worker that is late', () => {
     expect(rows).toMatchObject([{ id, attempt: 2 }]);
     for (const outcome of ['done', 'retry', 'dead', 'release', 'again']) {
       const { settled } = await late.settle([{ id, claim_id, outcome, error: 'e', delay_seconds: 0 }]);
-      expect(settled).toMatchObject({ lost: 1, exceptions: [{ id, verdict: 'lost' }] });
+      expect(settled).toMatchObject({
+        [outcome === 'release' ? 'released' : 'lost']: 1,
+        exceptions: [{ id, verdict: 'lost' }],
+      });
     }
     expect([await archived(), await setAside()]).toEqual([[], []]);
     const [message] = await queued();
@@ -536,7 +539,7 @@ describe('another consumer of the same pgmq queue', () => {
     expect(await tick().claim()).toMatchObject({ swept: 1, rows: [] });
     for (const outcome of ['done', 'retry', 'dead', 'release']) {
       const { settled } = await late.settle([{ id, claim_id, outcome, error: 'e', delay_seconds: 0 }]);
-      expect(settled).toMatchObject({ lost: 1 });
+      expect(settled).toMatchObject({ [outcome === 'release' ? 'released' : 'lost']: 1 });
     }
     expect(await queued()).toEqual(before);
     expect([await archived(), await setAside()]).toEqual([[], []]);
@@ -548,7 +551,7 @@ describe('another consumer of the same pgmq queue', () => {
       await database.sql(`select pgmq.${take}('orders', $1::bigint)`, [id.split(':')[1]]);
       for (const outcome of ['done', 'retry', 'dead', 'release']) {
         const { settled } = await one.settle([{ id, claim_id, outcome, error: 'e', delay_seconds: 0 }]);
-        expect(settled).toMatchObject({ lost: 1 });
+        expect(settled).toMatchObject({ [outcome === 'release' ? 'released' : 'lost']: 1 });
       }
       await pass(91);
       await tick().claim();

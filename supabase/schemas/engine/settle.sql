@@ -24,7 +24,8 @@ language plpgsql immutable set search_path = '' rows 10 as $$
 begin
   return query
     select distinct on (o.id, o.claim_id) o.*
-      from (select (jsonb_populate_record(null::punctual.outcome, jsonb_build_object('id', i, 'claim_id', g->'claim_id', 'outcome', 'done'))).*
+      from (select i as id, (g->>'claim_id')::uuid as claim_id, 'done' as outcome, null::text, null::jsonb, null::double precision, null::boolean,
+                   null::text, null::text, null::text, null::boolean, null::text, null::text, null::text, null::text
               from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i
             union all
             select r.* from jsonb_populate_recordset(null::punctual.outcome, p_records) r) o
@@ -145,7 +146,6 @@ declare
   v_done jsonb := coalesce(p_outcomes->'done', '[]');
   v_records jsonb := coalesce(p_outcomes->'records', '[]');
 begin
-  if q.source = 'pgmq' then return punctual.settle_messages(q, p_outcomes, p_now); end if;
   if v_done = '[]' and v_records = '[]' then return punctual.no_counts(); end if;
   return punctual.settle_records(q, v_done, v_records, p_now);
 exception

@@ -11,10 +11,15 @@ $$;
 -- look as if it still ran. Answers how many rows it took from ticks that died.
 create function punctual.sweep_call(c punctual.call, p_want integer) returns integer
 language plpgsql set search_path = '' as $$
+declare
+  v_swept integer := 0;
 begin
   if not punctual.may_claim(c) then return 0; end if;
   if c.is_new then perform punctual.arrive(c); end if;
-  return case when p_want > 0 then punctual.sweep(c.queue, c.now) else 0 end;
+  if p_want > 0 then
+    execute format('select punctual.%I($1, $2)', (c.queue).name || '.sweep') into v_swept using c.queue, c.now;
+  end if;
+  return v_swept;
 end
 $$;
 
@@ -48,13 +53,28 @@ begin
   if c.is_repeated then
     v_claimed.rows := punctual.list_claimed(c);
   elsif p_want > 0 and c.paused is null and punctual.may_claim(c) then
-    v_claimed := case when (c.queue).account_column is null then (punctual.claim_plain(c, p_want), false)::punctual.claimed
-                      else punctual.claim_of_accounts(c, p_want) end;
+    execute format('select * from punctual.%I($1, $2)', (c.queue).name || '.take') into v_claimed using c, p_want;
   end if;
   v_claimed.rows := punctual.add_facts(c.queue, v_claimed.rows, c.now);
   return v_claimed;
 end
 $$;
+
+insert into punctual.templates (verb, kinds, text) values ('take', '{plain,pgmq}', $template$
+create function {function}(c punctual.call, p_want integer) returns punctual.claimed
+language plpgsql set search_path = '' as $$
+begin
+  return (punctual.claim_plain(c, p_want), false)::punctual.claimed;
+end
+$$
+$template$), ('take', '{accounts}', $template$
+create function {function}(c punctual.call, p_want integer) returns punctual.claimed
+language plpgsql set search_path = '' as $$
+begin
+  return punctual.claim_of_accounts(c, p_want);
+end
+$$
+$template$);
 
 -- Of a queue without accounts.
 create function punctual.claim_plain(c punctual.call, p_want integer) returns json[]

@@ -14,6 +14,23 @@ begin
   return punctual.list_claimed_messages(p_claim_id, p_lease_until);
 end
 $$
+$template$), ('settle', '{pgmq}', $template$
+create function {function}(p_done jsonb, p_records jsonb, p_max_attempts integer, p_now timestamptz,
+  out asked integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
+language plpgsql set search_path = '' as $$
+begin
+  counts := punctual.settle_messages(punctual.read_queue({queue}), jsonb_build_object('done', p_done, 'records', p_records), p_now);
+  changed := counts->'exceptions';
+  applied := '[]';
+end
+$$
+$template$), ('sweep', '{pgmq}', $template$
+create function {function}(q punctual.queues, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+begin
+  return punctual.sweep_messages(q, p_now);
+end
+$$
 $template$), ('count_due', '{pgmq}', $template$
 create function {function}(p_partition text, p_now timestamptz) returns integer
 language plpgsql stable set search_path = '' as $$

@@ -13,15 +13,18 @@ $$;
 
 -- A row as the functions here judge it, locked; nothing where there is none, or somebody else has it and p_wait is false. content is all of
 -- its columns.
-create function punctual.lock_row(
-  q punctual.queues, p_id text, p_wait boolean, out id text, out state text, out claim_id uuid, out reconcile jsonb, out content jsonb)
+create type punctual.locked_row as (id text, state text, claim_id uuid, reconcile jsonb, content jsonb);
+create function punctual.lock_row(q punctual.queues, p_id text, p_wait boolean) returns punctual.locked_row
 language plpgsql set search_path = '' as $$
+declare
+  r punctual.locked_row;
 begin
-  execute format('select t.id::text, to_jsonb(t.*) from %I.%I t where t.id = $1::%s for no key update %s',
-                 q.table_schema, q.table_name, q.id_type, case when p_wait then '' else 'skip locked' end)
-  into id, content using p_id;
-  state := punctual.state_of_word(q, content->>q.status_column);
-  claim_id := (content->>'claim_id')::uuid;
-  reconcile := case when jsonb_typeof(content->'reconcile') = 'object' then content->'reconcile' else '{}' end;
+  execute punctual.render_sql(q, 'select t.id::text, to_jsonb(t.*) from {table} t where t.id = $1::{id_type} for no key update '
+                                 || case when p_wait then '' else 'skip locked' end)
+  into r.id, r.content using p_id;
+  r.state := punctual.state_of_word(q, r.content->>q.status_column);
+  r.claim_id := (r.content->>'claim_id')::uuid;
+  r.reconcile := case when jsonb_typeof(r.content->'reconcile') = 'object' then r.content->'reconcile' else '{}' end;
+  return r;
 end
 $$;
