@@ -738,7 +738,7 @@ begin
       waits_column = excluded.waits_column, closes_column = excluded.closes_column, setup = excluded.setup;
   exception when check_violation or not_null_violation or invalid_text_representation or numeric_value_out_of_range then
     raise exception 'add_queue: a setting is out of range: %', sqlerrm
-      using errcode = '22023', hint = 'What each may be is said in README.md under Operating it, and by the checks of punctual.queues.';
+      using errcode = '22023', hint = 'docs/settings.md has the range of each setting.';
   end;
   if q.partition_column is null then
     insert into punctual.partitions (queue, partition) values (q.name, 'main') on conflict do nothing;

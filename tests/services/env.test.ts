@@ -229,12 +229,12 @@ describe('the environment is refused', () => {
   });
 });
 
-it('is described in docs/deploy.md, every variable of it that a person sets', () => {
+it('is described in docs/environment.md, every variable of it that a person sets', () => {
   const source = readFileSync('lib/services/env.ts', 'utf8');
   const names = [...source.matchAll(/^ {2}([A-Z_]+): |\bset\('([A-Z_]+)'\)/gm)].map(
     ([, one, other]) => one ?? other,
   );
-  const described = readFileSync('docs/deploy.md', 'utf8');
+  const described = readFileSync('docs/environment.md', 'utf8');
   const byVercel = /^(VERCEL|PORT$)/;
   expect(names.length).toBeGreaterThan(30);
   expect(names.filter((name) => !byVercel.test(`${name}`) && !described.includes(`\`${name}\``))).toEqual([]);

@@ -1147,7 +1147,7 @@ const refusals: Refusal[] = [
     call: `${plain}, p_settings => '{"retention_days": ${days}}'`,
     message:
       'a setting is out of range: new row for relation "queues" violates check constraint "queues_retention_days_check"',
-    hint: 'What each may be is said in README.md under Operating it, and by the checks of punctual.queues.',
+    hint: 'docs/settings.md has the range of each setting.',
   })),
   ...[
     ['0', 'new row for relation "queues" violates check constraint "queues_concurrency_check"'],
@@ -1157,7 +1157,7 @@ const refusals: Refusal[] = [
     what: `a concurrency of ${value}`,
     call: `${plain}, p_settings => '{"concurrency": ${value}}'`,
     message: `a setting is out of range: ${said}`,
-    hint: 'What each may be is said in README.md under Operating it, and by the checks of punctual.queues.',
+    hint: 'docs/settings.md has the range of each setting.',
   })),
   {
     what: 'rows whose attempts are not counted',

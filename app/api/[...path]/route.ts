@@ -3,7 +3,7 @@ import { problem } from '@/lib/http/respond';
 /** Answers every path that has no route of its own. */
 function notFound(request: Request): Response {
   const { pathname } = new URL(request.url);
-  const message = `the API has no path ${pathname}: check its spelling against README.md and docs/`;
+  const message = `the API has no path ${pathname}: docs/api.md lists the paths`;
   return problem(404, 'not_found', message);
 }
 
