@@ -8,6 +8,7 @@ import { serverEnv } from '../../lib/services/env';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
 import { type Stack, startStack } from '../stack/start-stack';
 import { CRON_SECRET, stubSecrets } from '../support/api-server';
+import { buildWorker } from '../support/build-worker';
 import { dmTick } from './tick-process';
 
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
@@ -19,6 +20,7 @@ let sandbox: Sandbox;
 let worker: Worker | undefined;
 
 beforeAll(async () => {
+  buildWorker();
   stack = await startStack();
 });
 beforeEach(async () => {
@@ -60,7 +62,7 @@ interface Worker {
 
 /** The worker in a process of its own; there is none between, which would take the signal for it. */
 async function startWorker(): Promise<Worker> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'worker/main.ts', '--only', 'dm-queue,jobs'], {
+  const child = spawn(process.execPath, ['dist/worker.js', '--only', 'dm-queue,jobs'], {
     env: {
       PATH: process.env.PATH,
       NODE_ENV: 'production',

@@ -3,12 +3,14 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { buildWorker } from '../support/build-worker';
 
 /** A database that never answers. */
 const database = createServer();
 let child: ChildProcess | undefined;
 
 beforeAll(async () => {
+  buildWorker();
   database.listen(0, '127.0.0.1');
   await once(database, 'listening');
 });
@@ -23,8 +25,8 @@ async function startWorker(graceSeconds: number, code = '') {
   const worker = spawn(
     process.execPath,
     [
-      ...['--import', 'tsx', '--import', `data:text/javascript,${encodeURIComponent(code)}`],
-      ...['worker/main.ts', '--only', 'jobs'],
+      ...['--enable-source-maps', '--import', `data:text/javascript,${encodeURIComponent(code)}`],
+      ...['dist/worker.js', '--only', 'jobs'],
     ],
     {
       env: {
@@ -77,5 +79,15 @@ describe('the worker as a process', () => {
     expect(await exit).toEqual([1, null]);
     expect(said()).toMatch(/Error: broken.*the worker has ended/s);
     expect(Date.now() - toldAt).toBeLessThan(8_000);
+  });
+
+  it('names the source of a failed tick in its log, not the compiled file', async () => {
+    const { worker, said } = await startWorker(8);
+    while (!said().includes('a tick failed')) {
+      database.closeAllConnections();
+      await once(worker.stdout as never, 'data');
+    }
+    expect(said()).toMatch(/lib\/store\/supabase-rpc\.ts:\d+/);
+    expect(said()).not.toContain('dist/');
   });
 });
