@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -44,14 +45,18 @@ async function startWorker(graceSeconds: number, code = '') {
   child = worker;
   const exit = once(worker, 'exit');
   let said = '';
-  for (const stream of [worker.stdout, worker.stderr]) {
-    stream.on('data', (chunk) => {
-      said += chunk;
-    });
-  }
+  let url = '';
+  const listens = new Promise<void>((resolve) => {
+    for (const stream of [worker.stdout, worker.stderr]) {
+      stream.on('data', (chunk) => {
+        said += chunk;
+        url = /"url":"([^"]+)"/.exec(said)?.[1] ?? '';
+        if (url) resolve();
+      });
+    }
+  });
   const asked = once(database, 'request');
-  await Promise.race([asked, exit]);
-  const url = /"url":"([^"]+)"/.exec(said)?.[1] ?? '';
+  await Promise.race([Promise.all([asked, listens]), exit]);
   return { worker, url, exit, said: () => said };
 }
 
@@ -89,5 +94,18 @@ describe('the worker as a process', () => {
     }
     expect(said()).toMatch(/lib\/store\/supabase-rpc\.ts:\d+/);
     expect(said()).not.toContain('dist/');
+  });
+
+  it('needs nothing at run time that npm ci --omit=dev leaves out', () => {
+    const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+    const files = readdirSync('dist').filter((file) => file.endsWith('.js'));
+    const packages = files.flatMap((file) => {
+      const imports = readFileSync(`dist/${file}`, 'utf8').matchAll(
+        /^(?:import|} from) .*?"([^".][^"]*)";$/gm,
+      );
+      return [...imports].map(([, name = '']) => /^(@[^/]+\/)?[^/]+/.exec(name)?.[0] ?? name);
+    });
+    expect(packages).toContain('zod');
+    expect(packages.filter((name) => !name.startsWith('node:') && !(name in dependencies))).toEqual([]);
   });
 });
