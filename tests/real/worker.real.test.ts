@@ -62,17 +62,21 @@ interface Worker {
 
 /** The worker in a process of its own; there is none between, which would take the signal for it. */
 async function startWorker(): Promise<Worker> {
-  const child = spawn(process.execPath, ['dist/worker.js', '--only', 'dm-queue,jobs'], {
-    env: {
-      PATH: process.env.PATH,
-      NODE_ENV: 'production',
-      PORT: '0',
-      HOST: '127.0.0.1',
-      ...database(),
-      WORKER_GRACE_SECONDS: String(graceSeconds),
+  const child = spawn(
+    process.execPath,
+    ['--enable-source-maps', 'dist/worker.js', '--only', 'dm-queue,jobs'],
+    {
+      env: {
+        PATH: process.env.PATH,
+        NODE_ENV: 'production',
+        PORT: '0',
+        HOST: '127.0.0.1',
+        ...database(),
+        WORKER_GRACE_SECONDS: String(graceSeconds),
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  );
   const exit = once(child, 'exit');
   const url = await new Promise<string>((resolve, reject) => {
     let said = '';

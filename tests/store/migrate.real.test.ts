@@ -30,7 +30,7 @@ function migrate(...args: string[]): Promise<{ code: number; stdout: string; std
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      [script, '--folder', folder, ...args],
+      ['--enable-source-maps', script, '--folder', folder, ...args],
       { cwd: folder, env },
       (error, stdout, stderr) => {
         resolve({ code: Number(error?.code ?? 0), stdout, stderr });

@@ -32,7 +32,7 @@ function run(
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      ['dist/sql.js', ...args],
+      ['--enable-source-maps', 'dist/sql.js', ...args],
       {
         env: {
           ...process.env,

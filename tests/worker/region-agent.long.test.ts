@@ -85,7 +85,7 @@ describe('the agent as a process', () => {
     );
     await before.close();
 
-    const agent = spawn(process.execPath, ['dist/worker.js', '--region', 'fra1'], {
+    const agent = spawn(process.execPath, ['--enable-source-maps', 'dist/worker.js', '--region', 'fra1'], {
       env: { NODE_ENV: 'test', PUNCTUAL_DATA: directory, MONITOR_ALLOW_PRIVATE: host },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
