@@ -37,7 +37,7 @@ const { values: flags } = parseArgs({
 });
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const leftOut = new Set(['node_modules', '.data', '.next', '.git', 'test-results']);
+const leftOut = new Set(['node_modules', '.data', '.next', 'dist', '.git', 'test-results']);
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 

@@ -26,7 +26,7 @@ the app's. GET /health and, with WORKER_SECRET, POST /ticks/:queue are served on
   --schedules F  the schedules of this file instead, in the same form: where vercel.json has only what its plan allows.
   --region NAME  no worker, but an agent that checks the monitors of one region: --region office --help.
 
-A platform's start command is node --import tsx worker/main.ts: npm does not hand SIGTERM on.
+A platform builds with npm run build:worker and starts node --enable-source-maps dist/worker.js: npm does not pass SIGTERM on.
 
 Exit codes: 0 ended by a signal, 1 it cannot run or could not settle in time, 2 wrong arguments.
 `;

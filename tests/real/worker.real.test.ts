@@ -8,6 +8,7 @@ import { serverEnv } from '../../lib/services/env';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
 import { type Stack, startStack } from '../stack/start-stack';
 import { CRON_SECRET, stubSecrets } from '../support/api-server';
+import { buildWorker } from '../support/build-worker';
 import { dmTick } from './tick-process';
 
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
@@ -19,6 +20,7 @@ let sandbox: Sandbox;
 let worker: Worker | undefined;
 
 beforeAll(async () => {
+  buildWorker();
   stack = await startStack();
 });
 beforeEach(async () => {
@@ -60,17 +62,21 @@ interface Worker {
 
 /** The worker in a process of its own; there is none between, which would take the signal for it. */
 async function startWorker(): Promise<Worker> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'worker/main.ts', '--only', 'dm-queue,jobs'], {
-    env: {
-      PATH: process.env.PATH,
-      NODE_ENV: 'production',
-      PORT: '0',
-      HOST: '127.0.0.1',
-      ...database(),
-      WORKER_GRACE_SECONDS: String(graceSeconds),
+  const child = spawn(
+    process.execPath,
+    ['--enable-source-maps', 'dist/worker.js', '--only', 'dm-queue,jobs'],
+    {
+      env: {
+        PATH: process.env.PATH,
+        NODE_ENV: 'production',
+        PORT: '0',
+        HOST: '127.0.0.1',
+        ...database(),
+        WORKER_GRACE_SECONDS: String(graceSeconds),
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  );
   const exit = once(child, 'exit');
   const url = await new Promise<string>((resolve, reject) => {
     let said = '';

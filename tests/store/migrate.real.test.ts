@@ -6,12 +6,14 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { migratePostgres } from '@/lib/store/migrate-postgres';
 import { readMigrations } from '@/lib/store/migrations';
 import { type Stack, startStack } from '../stack/start-stack';
+import { buildWorker } from '../support/build-worker';
 
 let stack: Stack;
 let folder: string;
 const write = (file: string, sql: string) => writeFile(path.join(folder, file), sql);
 
 beforeAll(async () => {
+  buildWorker();
   stack = await startStack({ migrations: null });
 });
 afterAll(() => stack?.stop());
@@ -23,13 +25,17 @@ beforeEach(async () => {
 
 /** `npm run migrate` as a person runs it, in a folder without settings. */
 function migrate(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const script = path.resolve('scripts/migrate.ts');
-  const tsx = path.resolve('node_modules/.bin/tsx');
+  const script = path.resolve('dist/migrate.js');
   const { DATABASE_URL: _, ...env } = process.env;
   return new Promise((resolve) => {
-    execFile(tsx, [script, '--folder', folder, ...args], { cwd: folder, env }, (error, stdout, stderr) => {
-      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
-    });
+    execFile(
+      process.execPath,
+      ['--enable-source-maps', script, '--folder', folder, ...args],
+      { cwd: folder, env },
+      (error, stdout, stderr) => {
+        resolve({ code: Number(error?.code ?? 0), stdout, stderr });
+      },
+    );
   });
 }
 

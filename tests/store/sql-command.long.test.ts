@@ -10,10 +10,12 @@ import type { Container } from '../../lib/services/container';
 import { openEmbeddedDatabase } from '../../lib/store/embedded-database';
 import type { RunSql } from '../../lib/store/pglite-sql';
 import { CRON_SECRET, stubSecrets } from '../support/api-server';
+import { buildWorker } from '../support/build-worker';
 
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 const root = mkdtempSync(path.join(tmpdir(), 'punctual-sql-'));
 const directory = path.join(root, 'db');
+beforeAll(buildWorker);
 afterAll(() => rmSync(root, { recursive: true }));
 
 interface Run {
@@ -30,7 +32,7 @@ function run(
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      ['--import', 'tsx', 'scripts/sql.ts', ...args],
+      ['--enable-source-maps', 'dist/sql.js', ...args],
       {
         env: {
           ...process.env,

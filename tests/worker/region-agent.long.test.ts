@@ -11,6 +11,7 @@ import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
 import { runRegionAgent } from '../../worker/region-agent';
+import { buildWorker } from '../support/build-worker';
 
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
 const region = {
@@ -69,6 +70,7 @@ describe('the agent as a process', () => {
   });
 
   it('lets the check under way settle when it is told to end', async () => {
+    buildWorker();
     folder = await mkdtemp(path.join(tmpdir(), 'punctual-agent-'));
     const directory = path.join(folder, 'db');
     site.listen(0, '127.0.0.1');
@@ -83,7 +85,7 @@ describe('the agent as a process', () => {
     );
     await before.close();
 
-    const agent = spawn(process.execPath, ['--import', 'tsx', 'worker/main.ts', '--region', 'fra1'], {
+    const agent = spawn(process.execPath, ['--enable-source-maps', 'dist/worker.js', '--region', 'fra1'], {
       env: { NODE_ENV: 'test', PUNCTUAL_DATA: directory, MONITOR_ALLOW_PRIVATE: host },
       stdio: ['ignore', 'pipe', 'inherit'],
     });

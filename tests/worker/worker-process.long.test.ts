@@ -1,14 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { buildWorker } from '../support/build-worker';
 
 /** A database that never answers. */
 const database = createServer();
 let child: ChildProcess | undefined;
 
 beforeAll(async () => {
+  buildWorker();
   database.listen(0, '127.0.0.1');
   await once(database, 'listening');
 });
@@ -23,8 +26,8 @@ async function startWorker(graceSeconds: number, code = '') {
   const worker = spawn(
     process.execPath,
     [
-      ...['--import', 'tsx', '--import', `data:text/javascript,${encodeURIComponent(code)}`],
-      ...['worker/main.ts', '--only', 'jobs'],
+      ...['--enable-source-maps', '--import', `data:text/javascript,${encodeURIComponent(code)}`],
+      ...['dist/worker.js', '--only', 'jobs'],
     ],
     {
       env: {
@@ -42,14 +45,18 @@ async function startWorker(graceSeconds: number, code = '') {
   child = worker;
   const exit = once(worker, 'exit');
   let said = '';
-  for (const stream of [worker.stdout, worker.stderr]) {
-    stream.on('data', (chunk) => {
-      said += chunk;
-    });
-  }
+  let url = '';
+  const listens = new Promise<void>((resolve) => {
+    for (const stream of [worker.stdout, worker.stderr]) {
+      stream.on('data', (chunk) => {
+        said += chunk;
+        url = /"url":"([^"]+)"/.exec(said)?.[1] ?? '';
+        if (url) resolve();
+      });
+    }
+  });
   const asked = once(database, 'request');
-  await Promise.race([asked, exit]);
-  const url = /"url":"([^"]+)"/.exec(said)?.[1] ?? '';
+  await Promise.race([Promise.all([asked, listens]), exit]);
   return { worker, url, exit, said: () => said };
 }
 
@@ -77,5 +84,28 @@ describe('the worker as a process', () => {
     expect(await exit).toEqual([1, null]);
     expect(said()).toMatch(/Error: broken.*the worker has ended/s);
     expect(Date.now() - toldAt).toBeLessThan(8_000);
+  });
+
+  it('names the source of a failed tick in its log, not the compiled file', async () => {
+    const { worker, said } = await startWorker(8);
+    while (!said().includes('a tick failed')) {
+      database.closeAllConnections();
+      await once(worker.stdout as never, 'data');
+    }
+    expect(said()).toMatch(/lib\/store\/supabase-rpc\.ts:\d+/);
+    expect(said()).not.toContain('dist/');
+  });
+
+  it('needs nothing at run time that npm ci --omit=dev leaves out', () => {
+    const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+    const files = readdirSync('dist').filter((file) => file.endsWith('.js'));
+    const packages = files.flatMap((file) => {
+      const imports = readFileSync(`dist/${file}`, 'utf8').matchAll(
+        /^(?:import|} from) .*?"([^".][^"]*)";$/gm,
+      );
+      return [...imports].map(([, name = '']) => /^(@[^/]+\/)?[^/]+/.exec(name)?.[0] ?? name);
+    });
+    expect(packages).toContain('zod');
+    expect(packages.filter((name) => !name.startsWith('node:') && !(name in dependencies))).toEqual([]);
   });
 });

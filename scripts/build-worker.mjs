@@ -1,0 +1,45 @@
+// Compiles the worker and the command-line tools into dist/: `npm run worker`, `agent`, `migrate` and `sql` run this first.
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { listJobs } from './list-jobs.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const outdir = path.join(root, 'dist');
+
+listJobs();
+const { outputFiles } = await build({
+  absWorkingDir: root,
+  entryPoints: { worker: 'worker/main.ts', migrate: 'scripts/migrate.ts', sql: 'scripts/sql.ts' },
+  outdir,
+  bundle: true,
+  // Code behind `await import()` stays in files of its own: the worker listens to signals before it loads the rest.
+  splitting: true,
+  packages: 'external',
+  platform: 'node',
+  format: 'esm',
+  target: 'node20.9',
+  sourcemap: true,
+  sourcesContent: false,
+  write: false,
+});
+
+mkdirSync(outdir, { recursive: true });
+for (const { path: file, contents } of outputFiles) {
+  if (readIfThere(file)?.equals(contents)) continue;
+  // Renamed into place: a tool that starts meanwhile never reads half a file.
+  writeFileSync(`${file}.${process.pid}`, contents);
+  renameSync(`${file}.${process.pid}`, file);
+}
+const built = new Set(outputFiles.map((file) => path.basename(file.path)));
+for (const name of readdirSync(outdir))
+  if (!built.has(name)) rmSync(path.join(outdir, name), { force: true });
+
+function readIfThere(file) {
+  try {
+    return readFileSync(file);
+  } catch {
+    return null;
+  }
+}
