@@ -120,6 +120,13 @@ export const simulationMutants: Mutant[] = [
     replace: `return { kind: 'retry', error };`,
   },
   {
+    name: 'a limit of the provider holds its account',
+    guarantee: 'an account that its provider limits is left alone for as long as the provider says',
+    file: 'supabase/migrations/20261122000400_settle.sql',
+    find: `case when r.limit_scope = 'account' then p_now + make_interval(secs => coalesce(`,
+    replace: `case when r.limit_scope = 'nobody' then p_now + make_interval(secs => coalesce(`,
+  },
+  {
     name: 'the rest of a provider',
     guarantee: 'a provider that failed as a whole is left alone for a while',
     file: migration('300_claim'),

@@ -34,6 +34,8 @@ export interface BroughtOutcome {
   verdict: string;
   delaySeconds: number | null;
   limitScope: string | null;
+  /** What the provider said of how long it limits the account. */
+  accountPauseSeconds: number | null;
   /** Whom the provider refused; null where it refused nothing. */
   refused: 'row' | 'account' | 'provider' | null;
 }
@@ -49,6 +51,7 @@ interface Exchange {
       outcome: string;
       delay_seconds?: number;
       limit_scope?: string;
+      account_pause_seconds?: number;
       refused?: 'row' | 'account' | 'provider';
     }[];
   };
@@ -145,7 +148,7 @@ export class SimulatedStore {
       ...done.flatMap(({ claim_id, ids }) => ids.map((id) => ({ id, claim_id, outcome: 'done' }))),
       ...records,
     ] as Exchange['p_outcomes']['records'];
-    for (const { id, claim_id, outcome, delay_seconds, limit_scope, refused } of all) {
+    for (const { id, claim_id, outcome, delay_seconds, limit_scope, account_pause_seconds, refused } of all) {
       const exception = exceptions.find((other) => other.id === id && other.claim_id === claim_id);
       this.brought.push({
         at,
@@ -157,6 +160,7 @@ export class SimulatedStore {
         verdict: exception?.verdict ?? 'applied',
         delaySeconds: delay_seconds ?? null,
         limitScope: limit_scope ?? null,
+        accountPauseSeconds: account_pause_seconds ?? null,
         refused: refused ?? null,
       });
     }

@@ -7,6 +7,7 @@ import { enrolmentsComeToAnEnd } from './enrolments-come-to-an-end';
 import { failuresHold } from './failures-hold';
 import { jobsDone } from './jobs-done';
 import { lawfulTransitions } from './lawful-transitions';
+import { limitsHold } from './limits-hold';
 import { messagesAndEnrolmentsAgree } from './messages-and-enrolments-agree';
 import { nothingLost } from './nothing-lost';
 import { orderKept } from './order-kept';
@@ -30,6 +31,7 @@ export const invariants: ((run: FinishedRun) => Violation[])[] = [
   lawfulTransitions,
   settlesFenced,
   failuresHold,
+  limitsHold,
   refusalsCostLittle,
   claimsDue,
   jobsDone,

@@ -2,6 +2,7 @@ import { type ProviderCall, refusalCodes } from '../provider-model';
 import type { FinishedRun, PacedRun } from '../run-simulation';
 import { hour, minute } from '../world';
 import { refusedIn } from './refused-in';
+import { restartsOf } from './restarts-of';
 import type { Violation } from './violation';
 
 /** Few calls meet a refusal that lasts, ever fewer the longer it does; and none costs its message. */
@@ -68,19 +69,6 @@ function refusedCalls(run: PacedRun, fault: ProviderCall['fault']): RefusedCall[
     .map(({ at, provider, accountId, text }) => {
       const claim = claims.get(`${accountId} ${text}`)?.findLast((one) => one.at <= at);
       return { at, claimedAt: claim?.at ?? at, provider, accountId, toldAt: claim?.toldAt ?? null };
-    });
-}
-
-/** When a pause was taken back, or made to end earlier. */
-function restartsOf({ settings }: FinishedRun, subject: string): number[] {
-  let before = 0;
-  return settings
-    .filter((change) => change.subject === subject)
-    .flatMap(({ at, settings: { paused_until: value } }) => {
-      const until = value === null ? 0 : Date.parse(value);
-      const isEarlier = until < before;
-      before = until;
-      return isEarlier ? [at] : [];
     });
 }
 

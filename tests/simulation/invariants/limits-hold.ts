@@ -1,0 +1,31 @@
+import type { FinishedRun } from '../run-simulation';
+import { second } from '../world';
+import { restartsOf } from './restarts-of';
+import type { Violation } from './violation';
+
+/** The shortest wait after a limit of which the provider does not say how long it lasts. */
+const untoldSeconds = 60;
+
+/** An account that its provider limits makes no further call, in any queue, for as long as the provider says, or a minute. */
+export function limitsHold(run: FinishedRun): Violation[] {
+  const queues = [run, run.posts];
+  const claims = queues.flatMap(({ transitions }) => transitions.filter(({ to }) => to === 'running'));
+  const limits = queues.flatMap(({ brought, transitions }) => {
+    const accounts = new Map(transitions.map(({ rowId, accountId }) => [rowId, accountId]));
+    return brought
+      .filter(({ limitScope, verdict }) => limitScope === 'account' && verdict !== 'already')
+      .map(({ rowId, at, accountPauseSeconds }) => {
+        const until = at + (accountPauseSeconds ?? untoldSeconds) * second;
+        return { rowId, at, until, accountId: accounts.get(rowId) ?? '' };
+      });
+  });
+  return limits.flatMap(({ rowId, at, until, accountId }) => {
+    const ended = restartsOf(run, accountId).find((restart) => restart >= at) ?? Number.POSITIVE_INFINITY;
+    const early = claims.find(
+      (claim) => claim.accountId === accountId && claim.at > at && claim.at < Math.min(until, ended) - 1,
+    );
+    if (!early) return [];
+    const details = `row ${rowId} met a limit of its account at ${new Date(at).toISOString()}, for ${(until - at) / second} s; row ${early.rowId} was claimed at ${new Date(early.at).toISOString()}`;
+    return [{ invariant: 'a limit holds its account', details }];
+  });
+}

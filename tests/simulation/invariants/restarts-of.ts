@@ -1,0 +1,14 @@
+import type { FinishedRun } from '../run-simulation';
+
+/** When a pause was taken back, or made to end earlier. */
+export function restartsOf({ settings }: FinishedRun, subject: string): number[] {
+  let before = 0;
+  return settings
+    .filter((change) => change.subject === subject)
+    .flatMap(({ at, settings: { paused_until: value } }) => {
+      const until = value === null ? 0 : Date.parse(value);
+      const isEarlier = until < before;
+      before = until;
+      return isEarlier ? [at] : [];
+    });
+}
