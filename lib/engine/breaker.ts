@@ -47,6 +47,10 @@ export class Breaker {
     return this.open.size > 0;
   }
 
+  get hasNotes(): boolean {
+    return this.notes.size > 0;
+  }
+
   /** What the database does not know yet. */
   takeNotes(): ProviderNote[] {
     const notes = [...this.notes.values()];

@@ -44,8 +44,6 @@ export class Exchanges {
   };
   /** Calls made to the database, repeats included. */
   calls = 0;
-  /** Some call of the tick was answered. */
-  isKnown = false;
 
   /** By row and claim: an attempt that was left behind may end while a later one of its row is under way. */
   private readonly outcomes = new Map<string, Settlement>();
@@ -95,6 +93,11 @@ export class Exchanges {
     return this.outcomes.size;
   }
 
+  /** An exchange may have been carried out, and nobody knows what came of it. */
+  get isUnanswered(): boolean {
+    return this.unanswered !== null;
+  }
+
   /** How long the oldest outcome has waited. */
   get ageMs(): number {
     return this.oldestAt === null ? 0 : this.ports.clock.now() - this.oldestAt;
@@ -124,7 +127,6 @@ export class Exchanges {
       });
       this.seq++;
       this.unanswered = null;
-      this.isKnown = true;
       this.counts = reply.counts;
       this.breaker.setProbing(reply.probing);
       this.keep(settlements.slice(sent.settlements.length));
@@ -139,10 +141,11 @@ export class Exchanges {
     }
   }
 
-  /** What came in too late for the tick's last exchange. Never throws: what is not written is logged. */
+  /** What came in too late for the tick's last exchange, or was noticed of providers. Never throws: what is not written is logged. */
   async settleLate(): Promise<void> {
     try {
-      while (this.outcomes.size > 0) await this.exchange({ want: 0, close: false, report: null });
+      while (this.outcomes.size > 0 || this.breaker.hasNotes)
+        await this.exchange({ want: 0, close: false, report: null });
     } catch (error) {
       this.giveUp(error as StoreError);
     }

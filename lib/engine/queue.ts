@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { marginMs, workMs } from './budget';
+import { longestAttemptMs } from './budget';
 import type { Outcome } from './outcome';
 import type { Log } from './ports/log';
 import type { Account, Finding } from './ports/queue-store';
@@ -115,9 +115,9 @@ function faultOf({ name, timeoutMs }: Pick<Queue<never, never, never>, 'name' | 
   if (!/^[a-z][a-z0-9_]{0,39}$/.test(name)) {
     return `"${name}" is no name for a queue: lower-case letters, digits and _`;
   }
-  if (timeoutMs > 0 && timeoutMs <= workMs(shortestLimitMs)) return null;
+  if (timeoutMs > 0 && timeoutMs <= longestAttemptMs(shortestLimitMs)) return null;
   return (
-    `${name}: a timeout of ${timeoutMs} ms does not fit into a tick of ${shortestLimitMs} ms, which keeps ${marginMs} ms for its end. ` +
-    `Set timeoutMs in the queue's definition to ${workMs(shortestLimitMs)} ms at most.`
+    `${name}: a timeout of ${timeoutMs} ms does not fit into a tick of ${shortestLimitMs} ms. ` +
+    `Set timeoutMs in the queue's definition to ${longestAttemptMs(shortestLimitMs)} ms at most.`
   );
 }

@@ -76,7 +76,8 @@ async function check<Row, Deps, Env>(
   });
   const cut = () => end('the process ended before it was answered');
   const cancel = clock.timer(queue.timeoutMs, () => end(`no answer within ${queue.timeoutMs} ms`));
-  stop?.addEventListener('abort', cut, { once: true });
+  if (stop?.aborted) cut();
+  else stop?.addEventListener('abort', cut, { once: true });
   try {
     const asked = Promise.resolve().then(() => {
       if (!queue.reconcile) throw new Error(`${queue.name} has no reconcile`);

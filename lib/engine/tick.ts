@@ -1,12 +1,12 @@
 import { Breaker } from './breaker';
-import { type Budget, startBudget, workMs } from './budget';
+import { type Budget, longestAttemptMs, startBudget } from './budget';
 import { coldStartMs, Exchanges, exchangeMs } from './exchanges';
 import { Performing } from './performing';
 import { type Clock, type NewId, type Random, sleep } from './ports/clock';
 import type { Log } from './ports/log';
 import type { HeldLock, OverlapLock } from './ports/overlap-lock';
 import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity } from './ports/queue-store';
-import { asStoreError, StoreError } from './ports/store-error';
+import { asStoreError, isStoreError, StoreError } from './ports/store-error';
 import { NotConfiguredError, type Queue } from './queue';
 import { reconcileWithin } from './reconcile';
 import type { StopSignal } from './stop-signal';
@@ -172,12 +172,13 @@ class Tick<Row, Deps, Env> {
       }
       try {
         const reply = await this.exchange(busy === 0);
-        if (reply.closed) return reply;
+        // Whatever closed it: what is under way ends, and is settled.
+        if (reply.closed && this.performing.busy === 0) return reply;
       } catch (thrown) {
         const error = asStoreError(thrown);
         if (!this.mayGoOn(error)) throw error;
         this.fail(error);
-        if (busy === 0) await sleep(this.ports.clock, retryMs);
+        if (busy === 0 && error.kind === 'unavailable') await sleep(this.ports.clock, retryMs);
       }
     }
   }
@@ -209,9 +210,10 @@ class Tick<Row, Deps, Env> {
   /** After an exchange that failed: whether there is something to save, and time for it. */
   private mayGoOn({ kind }: StoreError): boolean {
     if (this.performing.busy > 0) return true;
-    if (kind !== 'unavailable' || !this.exchanges.timeFor(exchangeMs + retryMs)) return false;
-    // One that was never answered may have claimed all the same: it is asked once more, and its rows go back.
-    return this.exchanges.isKnown || this.error === null;
+    if (!this.exchanges.timeFor(exchangeMs + retryMs)) return false;
+    // Without a claim outcomes may be written all the same, and rows that were claimed unheard go back.
+    if (this.error === null && (this.exchanges.size > 0 || this.exchanges.isUnanswered)) return true;
+    return kind === 'unavailable' && this.settings !== null;
   }
 
   /** What is under way ends, nothing more is started, everything is settled; then the error is thrown. */
@@ -225,7 +227,7 @@ class Tick<Row, Deps, Env> {
   }
 
   private told(error: unknown): unknown {
-    if (!(error instanceof StoreError)) return error;
+    if (!isStoreError(error)) return error;
     const first = this.error ?? error;
     this.exchanges.giveUp(error);
     if (first.kind !== 'registry') first.counts = { ...this.exchanges.counts };
@@ -280,7 +282,7 @@ class Tick<Row, Deps, Env> {
       const { delivery: wanted } = this.queue;
       return `${name} is ${wanted} in the code and ${delivery} in the registry: change the code, or call add_queue again with '${wanted}'`;
     }
-    if (timeoutSeconds * 1_000 > workMs(this.options.limitMs)) {
+    if (timeoutSeconds * 1_000 > longestAttemptMs(this.options.limitMs)) {
       return `${name}: the registry's timeout of ${timeoutSeconds} s does not fit into a tick of ${this.options.limitMs / 1_000} s: change it in punctual.queues`;
     }
     const timeoutMs = Math.min(this.queue.timeoutMs, timeoutSeconds * 1_000);
@@ -318,16 +320,19 @@ class Tick<Row, Deps, Env> {
     if (this.exchanges.size === 0) return false;
     if (want > 0 && delivery === 'at-most-once' && this.performing.free >= Math.ceil(concurrency / 2))
       return true;
-    return this.exchanges.ageMs >= groupMs[delivery];
+    return this.exchanges.ageMs >= this.groupMs();
+  }
+
+  /** How long outcomes wait for each other; longer while the database fails. */
+  private groupMs(): number {
+    return this.error ? retryMs : groupMs[this.queue.delivery];
   }
 
   /** Until an attempt ends or says how far it is, or the oldest outcome has waited long enough. */
   private somethingHappens(): Promise<void> {
     return new Promise((resolve) => {
       const waitMs = Math.min(
-        this.exchanges.size > 0
-          ? groupMs[this.queue.delivery] - this.exchanges.ageMs
-          : Number.POSITIVE_INFINITY,
+        this.exchanges.size > 0 ? this.groupMs() - this.exchanges.ageMs : Number.POSITIVE_INFINITY,
         progressMs - (this.exchanges.progressAgeMs ?? Number.NEGATIVE_INFINITY),
       );
       const cancel = Number.isFinite(waitMs)
@@ -342,7 +347,7 @@ class Tick<Row, Deps, Env> {
   }
 
   private checkTimeout(timeoutMs: number): void {
-    const most = workMs(this.options.limitMs);
+    const most = longestAttemptMs(this.options.limitMs);
     if (timeoutMs <= most) return;
     throw new NotConfiguredError(
       `${this.queue.name}: a timeout of ${timeoutMs} ms does not fit into a tick of ${this.options.limitMs} ms. ` +
@@ -366,9 +371,9 @@ class Tick<Row, Deps, Env> {
   }
 
   /** For as long as the tick may last, once it has work to do; where more than one tick may run, the lock only stands in the others' way. */
-  private async keepLock({ settings, closed }: ExchangeReply): Promise<void> {
+  private async keepLock({ settings, rows }: ExchangeReply): Promise<void> {
     if (settings.maxTicks > 1) await this.releaseLock();
-    else if (!closed) await this.lock?.extend(this.options.limitMs);
+    else if (rows.length > 0) await this.lock?.extend(this.options.limitMs);
   }
 
   private async releaseLock(): Promise<void> {
@@ -379,7 +384,8 @@ class Tick<Row, Deps, Env> {
 
   /** Without `last` it is one that travels with a call, for the ledger, and is kept if that call is the last. */
   private report(last?: ExchangeReply, checks?: Checks): TickReport {
-    const outcome = (last?.outcome ?? 'ran') as TickReport['outcome'];
+    // One that outlived its limit was called dead, and did its work.
+    const outcome = !last?.outcome || last.outcome === 'died' ? 'ran' : last.outcome;
     const { durations } = this.performing;
     return {
       queue: this.queue.name,

@@ -39,7 +39,7 @@ $$;
 -- {account_summary}  of the account a, for who performs its rows
 -- {check_is_due}  the unknown row t is to be checked, by one of p_providers
 -- {keeps_plan}    the settings of each of these functions: its plans are kept, and go by indexes
--- {unfailed} {unfailed_receipt}  nothing of the row t, or of that of the receipt r, has failed for an hour
+-- {unswept} {unexpired} {unapplied}  to sweep t, to expire it, or to apply the receipt r has not failed for an hour
 create function punctual.words_of_queue(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -84,8 +84,9 @@ begin
     'account_id', case when q.account_column is null then 'null::uuid' else format('t.%I', q.account_column) end,
     'late', case when q.delivery = 'at-most-once' then 't.reconcile ? ''late_proof''' else 'false' end,
     'has_consequences', case when q.account_column is null and q.after_settle is null then 'w.outcome in (''retry'', ''dead'', ''unknown'') or w.event is not null or w.late' else 'true' end,
-    'unfailed', punctual.unfailed_condition(q, 't.id::text', 'p_now'),
-    'unfailed_receipt', punctual.unfailed_condition(q, 'r.row_id', 'p_now'),
+    'unswept', punctual.unfailed_condition(q, 't.id::text', 't.lease_expires_at'),
+    'unexpired', punctual.unfailed_condition(q, 't.id::text', 't.expires_at'),
+    'unapplied', punctual.unfailed_condition(q, 'r.row_id', 'r.received_at'),
     'keeps_plan', 'set search_path = '''' set plan_cache_mode = force_generic_plan set enable_seqscan = off',
     'take', '{status} = {running}, attempts = u.attempts + 1, claim_id = p_claim_id, lease_expires_at = p_lease_until, claimed_at = p_now',
     'claimed', 'json_build_object(''id'', t.id::text, ''attempt'', t.attempts, ''timeout_seconds'', t.timeout_seconds{claimed_account}, ''row'', row_to_json(t.*))',

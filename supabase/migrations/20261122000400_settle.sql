@@ -68,6 +68,10 @@ begin
     into v_said using p_done, p_records, v_said;
   end if;
   if coalesce(v_said, '[]') = '[]' then return; end if;
+  -- What an exchange brought whose answer was lost is known, and is brought once more.
+  execute punctual.render_sql(q, 'select jsonb_agg(r) from jsonb_array_elements($1) r where not exists (select from {table} t where t.id = (r->>''id'')::{id_type} '
+                                 'and t.claim_id = (r->>''claim_id'')::uuid and t.lease_expires_at is null and t.{status} <> {unknown})') into v_said using v_said;
+  if v_said is null then return; end if;
   -- In a statement of its own: what others wrote of them until they were locked is counted.
   perform from punctual.accounts a where a.id = any (array(select (r->>'account_id')::uuid from jsonb_array_elements(v_said) r))
     order by a.id for no key update;
@@ -190,7 +194,7 @@ begin
               o.refusal, o.unreadable, o.delay_seconds, t.claimed_at, {old_due} as due, {account_id} as account_id, {pair} as pair,
               {late} and coalesce(o.by, 'sweep') = 'sweep' as late, o.by, o.event, o.text, o.was)
   select (select count(*) from told), count(*),
-         case when count(*) < (select count(*) from told) then coalesce(array_agg(w.id || '/' || w.claim_id), '{}') else '{}' end,
+         case when count(*) < (select count(*) from told) then coalesce(array_agg(w.id || '/' || coalesce(w.claim_id::text, '')), '{}') else '{}' end,
          jsonb_build_object(
            'done', count(*) filter (where w.outcome = 'done'), 'retried', count(*) filter (where w.outcome = 'retry'),
            'again', count(*) filter (where w.outcome = 'again'), 'dead', count(*) filter (where w.outcome = 'dead'),
@@ -246,10 +250,9 @@ declare
 begin
   if v_done = '[]' and v_records = '[]' then return punctual.no_counts(); end if;
   return punctual.settle_records(q, v_done, v_records, p_now);
-exception
-  -- The call is made again.
-  when lock_not_available or deadlock_detected then raise;
-  when others then return punctual.settle_singly(q, v_done, v_records, p_now);
+exception when others then
+  if punctual.is_of_call(sqlstate) then raise; end if;
+  return punctual.settle_singly(q, v_done, v_records, p_now);
 end
 $$;
 
@@ -264,36 +267,53 @@ create function punctual.settle_singly(q punctual.queues, p_done jsonb, p_record
 language plpgsql set search_path = '' as $$
 declare
   v_record jsonb;
-  v_error text;
   v_answers jsonb[] := array[punctual.no_counts()];
 begin
+  -- As all of them at once would: accounts first, and by their ids.
+  perform from punctual.accounts a
+    where a.id in (select (r->>'account_id')::uuid from jsonb_array_elements(p_records) r where r->>'limit_scope' = 'account' or r->>'refused' is not null)
+    order by a.id for no key update;
   for v_record in
-    select r from jsonb_array_elements(p_records) r
-    union all
-    select jsonb_build_object('id', i, 'claim_id', g->'claim_id', 'outcome', 'done')
-      from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i
+    select r from (select r from jsonb_array_elements(p_records) r
+                   union all
+                   select jsonb_build_object('id', i, 'claim_id', g->'claim_id', 'outcome', 'done')
+                     from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i) o
+     order by length(r->>'id'), r->>'id'
   loop
-    for v_try in 1..2 loop
-      begin
-        v_answers := v_answers || punctual.settle_records(q, '[]', jsonb_build_array(v_record), p_now);
-        exit;
-      exception
-        when lock_not_available or deadlock_detected then raise;
-        when others then v_error := sqlerrm;
-      end;
-      if v_try = 1 and v_record ? 'result' then
-        v_record := v_record - 'result';
-        perform punctual.note_error(q, v_record->>'id', format('its result could not be written, and was left out: %s', v_error), p_now);
-      else
-        perform punctual.note_error(q, v_record->>'id', format('its outcome could not be written: %s', v_error), p_now);
-        v_answers := v_answers || jsonb_build_object('exceptions', jsonb_build_array(jsonb_build_object(
-          'id', v_record->'id', 'claim_id', v_record->'claim_id', 'outcome', v_record->'outcome', 'verdict', 'refused')));
-        exit;
-      end if;
-    end loop;
+    v_answers := v_answers || punctual.settle_one(q, v_record, p_now);
   end loop;
   return punctual.sum_of_counts(v_answers);
 end
+$$;
+
+-- As settle_records, of one record, and never raises for what is wrong with that one.
+create function punctual.settle_one(q punctual.queues, p_record jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_answer jsonb;
+begin
+  return punctual.settle_records(q, '[]', jsonb_build_array(p_record), p_now);
+exception when others then
+  if punctual.is_of_call(sqlstate) then raise; end if;
+  if p_record->>'result' is not null then
+    v_answer := punctual.settle_one(q, p_record - 'result', p_now);
+    if v_answer->'exceptions' = '[]' then
+      insert into punctual.history (queue, row_id, at, event, text)
+      values (q.name, p_record->>'id', p_now, 'left_out', left(format('its result could not be written, and was left out: %s', sqlerrm), 2000));
+    end if;
+    return v_answer;
+  end if;
+  perform punctual.note_error(q, p_record->>'id', format('its outcome could not be written: %s', sqlerrm), p_now);
+  return jsonb_build_object('exceptions', jsonb_build_array(jsonb_build_object(
+    'id', p_record->'id', 'claim_id', p_record->'claim_id', 'outcome', p_record->'outcome', 'verdict', 'refused')));
+end
+$$;
+
+-- Whether an error is of the call as a whole, and of no row in it: a lock, a deadlock, a lack of resources, a shutdown, a function or a right that is
+-- missing. Source: PostgreSQL, appendix A.
+create function punctual.is_of_call(p_sqlstate text) returns boolean
+language sql immutable set search_path = '' as $$
+  select p_sqlstate ~ '^(40|53|55P03|57|58|XX|25006|42501|42883|42P01|3F000)'
 $$;
 
 -- Answers of several settles as one.
@@ -316,8 +336,8 @@ declare
   v_late jsonb;
   v_freed jsonb;
 begin
-  -- Before the rows: accounts are locked first.
-  if q.account_column is not null then perform punctual.note_accounts(q, p_done, p_records, p_now); end if;
+  -- Before the rows: accounts are locked first. Whoever has judged a row holds it, and has nothing to say of its account.
+  if q.account_column is not null and not p_records @? '$[*].by' then perform punctual.note_accounts(q, p_done, p_records, p_now); end if;
   execute format('select * from punctual.%I($1, $2, $3, $4)', q.name || '.settle') into v_settled using p_done, p_records, q.max_attempts, p_now;
   v_exceptions := v_settled.changed;
   if v_settled.settled < v_settled.asked then
@@ -358,12 +378,14 @@ $$;
 create function punctual.tell_of_settled(q punctual.queues, p_applied jsonb, p_is_known boolean, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
-  -- One that was swept goes on.
-  v_told jsonb := jsonb_path_query_array(p_applied, '$[*] ? (@.outcome != "swept")');
+  v_told jsonb := p_applied;
 begin
   if p_is_known then
     execute format('select punctual.%I($1)', q.name || '.as_settled') into v_told using v_told;
   end if;
+  -- Nobody made these rows: they come to their end whatever it says. One that was swept and goes on is none of its business.
+  perform punctual.tell_after_settle(q, nullif(jsonb_path_query_array(v_told, '$[*] ? ((@.by == "sweep" || @.by == "expiry") && @.outcome != "swept")'), '[]'), p_now);
+  v_told := jsonb_path_query_array(v_told, '$[*] ? (@.by != "sweep" && @.by != "expiry")');
   if v_told <> '[]' then perform punctual.call_after_settle(q.after_settle, v_told, p_now); end if;
 end
 $$;

@@ -82,7 +82,7 @@ begin
   return array(
     select r.id from punctual.receipts r
       left join lateral (select o.{status} as status from {table} o where o.id = r.row_id::{id_type} limit 1) t on true
-     where r.queue = {queue} and r.applied_at is null and (t.status = {running}) is not true and {unfailed_receipt}
+     where r.queue = {queue} and r.applied_at is null and (t.status = {running}) is not true and {unapplied}
      order by r.row_id limit 200);
 end
 $$
@@ -306,7 +306,8 @@ $$;
 -- negative while it is not. Each is taken again after p_lease_seconds, unless its finding has come by then. Waits for no row.
 create function punctual.take_unknown(
   p_queue text, p_providers text[], p_lease_seconds double precision, p_want integer default null, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' set lock_timeout = '3s' set jit = off as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' set lock_timeout = '3s'
+  set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
   q punctual.queues := punctual.read_queue(p_queue);
   v_now timestamptz := coalesce(p_now, clock_timestamp());
@@ -335,7 +336,8 @@ $$;
 --
 -- Waits for no row and no account: what is locked at the moment is asked about again. Answers {checked, done, absent, dead}.
 create function punctual.settle_findings(p_queue text, p_findings jsonb, p_call_ms integer default null, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' set lock_timeout = '3s' set jit = off as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' set lock_timeout = '3s'
+  set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
   q punctual.queues := punctual.read_queue(p_queue);
   v_now timestamptz := coalesce(p_now, clock_timestamp());

@@ -292,10 +292,11 @@ language sql immutable set search_path = '' as $$
   select overlay(p_tick.id::text placing lpad(to_hex(p_seq), 8, '0') from 1)::uuid
 $$;
 
--- The tick, still open, that claimed under this id.
+-- The tick that claimed under this id, of the queue's latest.
 create function punctual.tick_of_claim(p_queue text, p_claim_id uuid) returns punctual.ticks
 language sql stable set search_path = '' as $$
-  select * from punctual.ticks t where t.queue = p_queue and t.closed_at is null and right(t.id::text, 27) = right(p_claim_id::text, 27) limit 1
+  select t.* from (select * from punctual.ticks x where x.queue = p_queue order by x.started_at desc limit 200) t
+   where right(t.id::text, 27) = right(p_claim_id::text, 27) limit 1
 $$;
 
 -- Whether it is the tick's next exchange: neither late nor repeated.
@@ -566,11 +567,13 @@ begin
   t.again := t.again + (p_settled->>'again')::integer;
   t.dead := t.dead + (p_settled->>'dead')::integer;
   t.unknown := t.unknown + (p_settled->>'unknown')::integer;
-  t.released := t.released + (p_settled->>'released')::integer;
+  t.released := least(t.claimed, t.released + (p_settled->>'released')::integer);
   t.lost := t.lost + (p_settled->>'lost')::integer;
   t.limited := t.limited + (p_settled->>'limited')::integer;
   t.swept := t.swept + p_swept;
-  if t.closed_at is null and (not t.admitted or (v_rows = 0 and not p_claimed.more and (p_close or (c.is_new and c.paused is not null)))) then
+  -- A copy of an older call that was on its way for long closes nothing.
+  if t.closed_at is null and c.seq = t.last_seq
+     and (not t.admitted or (v_rows = 0 and not p_claimed.more and (p_close or (c.is_new and c.paused is not null)))) then
     t := punctual.closed_tick(c, t, p_report);
   end if;
   update punctual.ticks x set

@@ -397,7 +397,7 @@ describe('a server that is not set up', () => {
     };
 
     it.each([
-      ['a timeout that is too long', { timeoutMs: 60_000 }, /Set timeoutMs in .* to 45000 ms at most/],
+      ['a timeout that is too long', { timeoutMs: 60_000 }, /Set timeoutMs in .* to 43000 ms at most/],
       [
         'a connect that throws',
         {

@@ -178,6 +178,47 @@ describe('a database that fails', () => {
   });
 });
 
+describe('a copy of a call that was on its way for long', () => {
+  it('closes nothing: what is under way ends, and is settled', async () => {
+    await bench.addDms(5);
+    let first: Record<string, unknown> | null = null;
+    let calls = 0;
+    bench.setFault(async (call, go) => {
+      first ??= call.args;
+      // Before the third call arrives, the first one does once more.
+      if (++calls === 3 && first) await bench.clock.busy(database.rpc('exchange', first));
+      return go();
+    });
+    let n = 0;
+    const report = await bench.tick(
+      bench.queue(async () => {
+        await bench.sleep(1_000 * ++n);
+        return done();
+      }),
+    );
+    expect(calls).toBeGreaterThan(3);
+    expect(report).toMatchObject({ ended: 'drained', counts: { claimed: 5, done: 5 } });
+    expect(await bench.states()).toEqual({ sent: 5 });
+  });
+});
+
+describe('a database that refuses to claim', () => {
+  it('has what was done written all the same', async () => {
+    await bench.addDms(5);
+    let calls = 0;
+    bench.setFault(({ args }, go) =>
+      ++calls > 1 && args.p_want !== 0
+        ? Promise.reject(new StoreError('refused', 'a facts function raised', 'P0001'))
+        : go(),
+    );
+    await expect(bench.tick(bench.queue(() => done()))).rejects.toMatchObject({
+      kind: 'refused',
+      counts: { claimed: 5, done: 5 },
+    });
+    expect(await bench.states()).toEqual({ sent: 5 });
+  });
+});
+
 describe('a database that ends calls, since they take too long,', () => {
   const cancelled = () => Promise.reject(new StoreError('unavailable', 'canceling statement', '57014'));
   type Args = Record<string, unknown> & {

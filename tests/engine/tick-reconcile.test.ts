@@ -328,6 +328,23 @@ describe('a call that only reconciles', () => {
     expect(checked).toEqual([]);
   });
 
+  it('begins none where the process was told to end while it took rows', async () => {
+    await addUnknown(2);
+    const stop = new AbortController();
+    bench.setFault(async ({ fn }, go) => {
+      const answer = await go();
+      if (fn === 'take_unknown') stop.abort();
+      return answer;
+    });
+    const from = bench.clock.now();
+    const options = { stop: { signal: stop.signal, graceMs: 10_000 } };
+    await bench.reconcile(
+      reconciling(() => new Promise(() => {})),
+      options,
+    );
+    expect(bench.clock.now() - from).toBeLessThan(1_000);
+  });
+
   it('ends its checks when the process is to end: they are made again', async () => {
     await addUnknown(2);
     const stop = new AbortController();

@@ -461,10 +461,44 @@ describe('a table of a person’s own', () => {
     expect(await database.sql('select trial::integer, outcome, ms from app.checks')).toEqual([
       { trial: Number(fine), outcome: 'again', ms: 20 },
     ]);
-    expect((await sql.history(refused)).map(([event]) => event)).toEqual(['error', 'error']);
+    expect((await sql.history(refused)).map(([event]) => event)).toEqual(['error']);
     // Its own to settle as before, once it can be.
     await one.settle([record(refused, 30)]);
     expect(await database.sql('select ms from app.checks order by ms')).toEqual([{ ms: 20 }, { ms: 30 }]);
+  });
+
+  it('is swept and expires whatever its after_settle says, and a refused outcome leaves it to the end of its lease', async () => {
+    await database.sql(`create function app.refuse_all(p_applied jsonb, p_now timestamptz) returns void language plpgsql as $$
+      begin raise exception 'not now'; end $$`);
+    await trials('', `, p_after_settle => 'app.refuse_all'`);
+    await addTrial(sql.at(-1));
+    const dies = tick();
+    const { rows, claimId } = await dies.claim();
+    const id = rows[0]?.id ?? '';
+    const { settled } = await dies.settle([{ id, claim_id: claimId, outcome: 'done' }]);
+    expect(settled).toMatchObject({ done: 0, exceptions: [{ id, verdict: 'refused' }] });
+    await addTrial(sql.at(-1));
+    await database.sql('update app.trials set expires_at = $1 where id = 2', [sql.at(80)]);
+    sql.pass(91);
+    expect((await tick().claim()).swept).toBe(1);
+    expect(await database.sql('select status from app.trials order by id')).toEqual([
+      { status: 'pending' },
+      { status: 'dead' },
+    ]);
+  });
+
+  it('ends a tick that meets a function which is gone: nothing is settled, and the error says so', async () => {
+    await database.sql(
+      `create function app.told(p_applied jsonb, p_now timestamptz) returns void language sql as $$ select $$`,
+    );
+    await trials('', `, p_after_settle => 'app.told'`);
+    await addTrial(sql.at(-1));
+    const one = tick();
+    const { rows, claimId } = await one.claim();
+    await database.sql('drop function app.told');
+    const record = { id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'done' };
+    await expect(one.settle([record])).rejects.toMatchObject({ kind: 'misconfigured', code: '42883' });
+    expect(await database.sql('select status from app.trials')).toEqual([{ status: 'running' }]);
   });
 
   it('is settled without a result that its column does not take', async () => {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { isError } from '../../http/failure';
 import type { Container } from '../../services/container';
-import { StoreError } from '../../store/rpc';
 import { type Admits, admitsOf } from '../cron-call';
 import type { CronWork } from '../cron-work';
 
@@ -58,7 +58,7 @@ export async function prune({ rpc, log }: Pick<Container, 'rpc' | 'log'>, admits
     try {
       answer = await rpc('prune', { p_limit: most });
     } catch (error) {
-      if (!(error instanceof StoreError && error.code === statementTimeout) || most === 1) throw error;
+      if (!(isError(error, 'StoreError') && error.code === statementTimeout) || most === 1) throw error;
       most /= 10;
       continue;
     }

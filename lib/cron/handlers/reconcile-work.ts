@@ -14,11 +14,17 @@ export function reconcileWork(queues: AnyQueue[]): CronWork {
   return async ({ env, ports }, { maxDuration, startedAt = systemClock.now(), stop }) => {
     const reports: ReconcileReport[] = [];
     const { connected, notConfigured } = connect(queues, env);
+    let fault: unknown;
     for (const { queue, deps } of connected) {
       if (stop?.signal.aborted) break;
-      reports.push(await reconcile(queue, ports, { deps, limitMs: maxDuration * 1_000, startedAt, stop }));
+      try {
+        reports.push(await reconcile(queue, ports, { deps, limitMs: maxDuration * 1_000, startedAt, stop }));
+      } catch (error) {
+        // One queue does not keep the others.
+        fault ??= error;
+      }
     }
-    return { reports: [], body: { reports, notConfigured } };
+    return { reports: [], body: { reports, notConfigured }, ...(fault !== undefined && { fault }) };
   };
 }
 

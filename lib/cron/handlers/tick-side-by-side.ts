@@ -1,6 +1,5 @@
 import pLimit from 'p-limit';
-import { type Budget, startBudget, workMs } from '../../engine/budget';
-import { NotConfiguredError } from '../../engine/queue';
+import { type Budget, startBudget } from '../../engine/budget';
 import type { TickReport } from '../../engine/tick-report';
 import type { AnyQueue } from '../../queues/scheduled-queue';
 import type { Container } from '../../services/container';
@@ -42,18 +41,6 @@ export async function tickSideBySide(
         const timeoutMs = Math.min(part.timeoutMs, part.queue.timeoutMs);
         const endBy = clock.now() + Math.max(share(budget, clock.now(), waiting), timeoutMs + overheadMs);
         waiting--;
-        const most = workMs(call.maxDuration * 1_000) - overheadMs;
-        if (timeoutMs > most) {
-          const name = `${part.queue.name}${part.partition === 'main' ? '' : `, ${part.partition}`}`;
-          faults.push(
-            new NotConfiguredError(
-              `${name}: a timeout of ${timeoutMs / 1_000} s does not fit into a call that several share. ` +
-                `Set timeout_seconds in punctual.queues or punctual.partitions to ${most / 1_000} at most, or call the queue's own endpoint.`,
-              [],
-            ),
-          );
-          return;
-        }
         if (call.stop?.signal.aborted || !budget.admits(timeoutMs)) {
           left.push(part);
           return;

@@ -25,9 +25,14 @@ export class StoreError extends Error {
   }
 }
 
+/** By its name and not by its class: Next bundles pages and routes apart, each with classes of its own. */
+export function isStoreError(error: unknown): error is StoreError {
+  return error instanceof Error && error.name === 'StoreError';
+}
+
 /** An error of the store as it is; any other as one of unknown effect. */
 export function asStoreError(error: unknown): StoreError {
-  if (error instanceof Error && error.name === 'StoreError') return error as StoreError;
+  if (isStoreError(error)) return error;
   return new StoreError('unavailable', error instanceof Error ? error.message : String(error), null, {
     cause: error,
   });

@@ -4,8 +4,8 @@ create table punctual.history (
   queue text not null references punctual.queues on delete cascade,
   row_id text not null,
   at timestamptz not null,
-  -- retry, dead, unknown, swept, expired, restored; looked, proved, absent, receipt, decided, late; twice: it was delivered twice; error: something of
-  -- it could not be done, and the rest went on.
+  -- retry, dead, unknown, swept, expired, restored; looked, proved, absent, receipt, decided, late; twice: it was delivered twice; left_out: a result
+  -- that could not be written; error: something of it could not be done, and the rest went on.
   event text not null,
   text text
 );

@@ -68,6 +68,10 @@ begin
     into v_said using p_done, p_records, v_said;
   end if;
   if coalesce(v_said, '[]') = '[]' then return; end if;
+  -- What an exchange brought whose answer was lost is known, and is brought once more.
+  execute punctual.render_sql(q, 'select jsonb_agg(r) from jsonb_array_elements($1) r where not exists (select from {table} t where t.id = (r->>''id'')::{id_type} '
+                                 'and t.claim_id = (r->>''claim_id'')::uuid and t.lease_expires_at is null and t.{status} <> {unknown})') into v_said using v_said;
+  if v_said is null then return; end if;
   -- In a statement of its own: what others wrote of them until they were locked is counted.
   perform from punctual.accounts a where a.id = any (array(select (r->>'account_id')::uuid from jsonb_array_elements(v_said) r))
     order by a.id for no key update;

@@ -93,10 +93,11 @@ language sql immutable set search_path = '' as $$
   select overlay(p_tick.id::text placing lpad(to_hex(p_seq), 8, '0') from 1)::uuid
 $$;
 
--- The tick, still open, that claimed under this id.
+-- The tick that claimed under this id, of the queue's latest.
 create function punctual.tick_of_claim(p_queue text, p_claim_id uuid) returns punctual.ticks
 language sql stable set search_path = '' as $$
-  select * from punctual.ticks t where t.queue = p_queue and t.closed_at is null and right(t.id::text, 27) = right(p_claim_id::text, 27) limit 1
+  select t.* from (select * from punctual.ticks x where x.queue = p_queue order by x.started_at desc limit 200) t
+   where right(t.id::text, 27) = right(p_claim_id::text, 27) limit 1
 $$;
 
 -- Whether it is the tick's next exchange: neither late nor repeated.

@@ -191,11 +191,13 @@ begin
   t.again := t.again + (p_settled->>'again')::integer;
   t.dead := t.dead + (p_settled->>'dead')::integer;
   t.unknown := t.unknown + (p_settled->>'unknown')::integer;
-  t.released := t.released + (p_settled->>'released')::integer;
+  t.released := least(t.claimed, t.released + (p_settled->>'released')::integer);
   t.lost := t.lost + (p_settled->>'lost')::integer;
   t.limited := t.limited + (p_settled->>'limited')::integer;
   t.swept := t.swept + p_swept;
-  if t.closed_at is null and (not t.admitted or (v_rows = 0 and not p_claimed.more and (p_close or (c.is_new and c.paused is not null)))) then
+  -- A copy of an older call that was on its way for long closes nothing.
+  if t.closed_at is null and c.seq = t.last_seq
+     and (not t.admitted or (v_rows = 0 and not p_claimed.more and (p_close or (c.is_new and c.paused is not null)))) then
     t := punctual.closed_tick(c, t, p_report);
   end if;
   update punctual.ticks x set

@@ -13,7 +13,7 @@ begin
   return array(
     select r.id from punctual.receipts r
       left join lateral (select o.{status} as status from {table} o where o.id = r.row_id::{id_type} limit 1) t on true
-     where r.queue = {queue} and r.applied_at is null and (t.status = {running}) is not true and {unfailed_receipt}
+     where r.queue = {queue} and r.applied_at is null and (t.status = {running}) is not true and {unapplied}
      order by r.row_id limit 200);
 end
 $$

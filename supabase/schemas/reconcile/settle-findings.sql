@@ -4,7 +4,8 @@
 --
 -- Waits for no row and no account: what is locked at the moment is asked about again. Answers {checked, done, absent, dead}.
 create function punctual.settle_findings(p_queue text, p_findings jsonb, p_call_ms integer default null, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' set lock_timeout = '3s' set jit = off as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' set lock_timeout = '3s'
+  set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
   q punctual.queues := punctual.read_queue(p_queue);
   v_now timestamptz := coalesce(p_now, clock_timestamp());

@@ -52,7 +52,8 @@ $$;
 -- negative while it is not. Each is taken again after p_lease_seconds, unless its finding has come by then. Waits for no row.
 create function punctual.take_unknown(
   p_queue text, p_providers text[], p_lease_seconds double precision, p_want integer default null, p_now timestamptz default null) returns jsonb
-language plpgsql set search_path = '' set statement_timeout = '4s' set lock_timeout = '3s' set jit = off as $$
+language plpgsql set search_path = '' set statement_timeout = '4s' set lock_timeout = '3s'
+  set jit = off set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
   q punctual.queues := punctual.read_queue(p_queue);
   v_now timestamptz := coalesce(p_now, clock_timestamp());

@@ -127,7 +127,7 @@ describe('a queue whose code is not as it should be', () => {
     });
     expect(reports.map(({ queue }) => queue)).toContain('jobs');
     expect(await database.sql('select status from punctual.jobs')).toEqual([{ status: 'done' }]);
-    expect(fault).toMatchObject({ name: 'NotConfiguredError', message: expect.stringContaining('45000 ms') });
+    expect(fault).toMatchObject({ name: 'NotConfiguredError', message: expect.stringContaining('43000 ms') });
   });
 });
 
@@ -156,9 +156,9 @@ describe('the budget of one call', () => {
     await addJobs('long', 1);
     await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
     await database.sql(`update punctual.partitions set timeout_seconds = 45 where partition = 'long'`);
-    const { body, fault } = await callWithSlowJobs({ timeoutMs: 45_000 });
+    const { body, fault } = await callWithSlowJobs({ timeoutMs: 43_000 });
     expect(body.left).toEqual([]);
-    expect(String(fault)).toContain('jobs, long: a timeout of 45 s does not fit');
+    expect(String(fault)).toContain('timeout of 45 s does not fit into a tick of 60 s');
     expect(body.reports).toMatchObject([{ partition: 'default', counts: { done: 1 } }]);
   });
 

@@ -14,6 +14,7 @@ const EVENTS: Record<string, string> = {
   expired: 'Expired',
   restored: 'Forgotten by a database that was put back',
   looked: 'Checked',
+  left_out: 'Result left out',
   proved: 'Proved to have worked',
   absent: 'Proved not to have worked',
   receipt: 'The provider told',
