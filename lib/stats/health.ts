@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { failed } from '../http/failure';
+import { errorResponse } from '../http/error-response';
 import { container } from '../services/container';
 import { accessEnv } from '../services/env';
 import { serverLog } from '../services/log';
@@ -81,7 +81,7 @@ async function askHealth(): Promise<Health> {
 
 /** Answers the text that other routes answer to the error. */
 async function explain(error: unknown, log: (fields: object) => void): Promise<string> {
-  const { error: told } = await failed(error).json();
+  const { error: told } = await errorResponse(error).json();
   if (told.message !== logged) log({ err: error });
   logged = told.message;
   return told.message;

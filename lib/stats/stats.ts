@@ -1,4 +1,4 @@
-import { isError } from '../http/failure';
+import { isError } from '../http/error-response';
 import { findQueue } from '../queues/scheduled-queue';
 import { scheduledQueues } from '../queues/scheduled-queues';
 import { configuredProviders } from '../services/configured-providers';

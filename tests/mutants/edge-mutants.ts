@@ -77,7 +77,7 @@ export const edgeMutants: Mutant[] = [
     name: 'the secret of SQL',
     guarantee: 'SQL is taken with CRON_SECRET only',
     file: 'lib/operate/sql-route.ts',
-    find: 'if (refused) return refused;',
+    find: 'requireCronSecret(request);',
     replace: '',
   },
   {
@@ -264,7 +264,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'what a refused key is told',
     guarantee: 'a wrong or disabled key says what to set',
-    file: 'lib/http/failure.ts',
+    file: 'lib/http/error-response.ts',
     find: ` || code === '401'`,
     replace: '',
     seenBy: 'services/supabase-keys.test.ts',

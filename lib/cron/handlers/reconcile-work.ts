@@ -1,6 +1,6 @@
 import { systemClock } from '../../engine/ports/clock';
 import { type ReconcileReport, reconcile } from '../../engine/reconcile';
-import { isError } from '../../http/failure';
+import { isError } from '../../http/error-response';
 import type { AnyQueue } from '../../queues/scheduled-queue';
 import type { ServerEnv } from '../../services/env';
 import type { CronWork } from '../cron-work';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { NotConfiguredError } from '../../engine/queue';
-import { isError } from '../../http/failure';
+import { isError } from '../../http/error-response';
 import type { ScheduledQueue } from '../../queues/scheduled-queue';
 import type { Container } from '../../services/container';
 import type { ServerEnv } from '../../services/env';

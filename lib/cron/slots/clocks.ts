@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { wholeNumber } from '../../http/query';
 import { findQueue } from '../../queues/scheduled-queue';
 import { scheduledQueues } from '../../queues/scheduled-queues';
 import { type SlotEntry, slotEntriesSchema } from '../../store/clocks';
@@ -152,16 +153,9 @@ function exceptionsOf(slots: AccountedSlot[]): SlotException[] {
   return latestFirst.filter((one) => shown.has(one));
 }
 
-const noHours = 'is no whole number from 1 to 48';
-
 /** `hours`, and `queue` as in the registry, which it may be named as in paths. */
 export const clocksQuery = z.strictObject({
-  hours: z
-    .string()
-    .regex(/^\d{1,2}$/, noHours)
-    .transform(Number)
-    .refine((hours) => hours >= 1 && hours <= 48, noHours)
-    .default(24),
+  hours: wholeNumber(1, 48, 'is no whole number from 1 to 48').default(24),
   queue: z
     .string()
     .transform((asked, context): string => {

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import type { FieldError } from '../../http/field-error';
+import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
-import { checkBy, type TakenIn, takeIn } from '../../http/input/take-in';
 import { templateField } from '../../http/input/template-field';
 import { bodyLimits } from '../../providers/body-limits';
 import type { Rpc } from '../../store/rpc';
@@ -51,7 +50,7 @@ const newDm = z
     }
   });
 
-/** Checks one message or up to 1,000, and takes in all of them or none. Throws a `StoreError`. */
-export function enqueueDms(rpc: Rpc, body: unknown): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
-  return takeIn('message', body, checkBy(newDm), (rows) => rpc('enqueue_dms', { p_rows: rows }));
+/** Checks one message or up to 1,000, and inserts all of them or none. Throws a `ValidationError` or a `StoreError`. */
+export function enqueueDms(rpc: Rpc, body: unknown): Promise<{ rows: InsertedRow[] }> {
+  return insertMany('message', body, checkBy(newDm), (rows) => rpc('enqueue_dms', { p_rows: rows }));
 }

@@ -1,9 +1,9 @@
 import pLimit from 'p-limit';
 import { z } from 'zod';
 import { type FieldError, fieldErrors } from '../../http/field-error';
+import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
 import { storableText } from '../../http/input/storable-text';
-import { type CheckedRow, type TakenIn, takeIn } from '../../http/input/take-in';
 import { findJob, type Jobs } from '../../jobs/find-job';
 import { keepJson } from '../../jobs/keep-json';
 import { registry } from '../../jobs/registry';
@@ -50,11 +50,11 @@ const newJob = z
     message: 'is the window of a unique_key, and there is none',
   });
 
-/** Checks one job or up to 1,000 by the code of their names, and creates all of them or none. Throws a `StoreError`. */
+/** Checks one job or up to 1,000 by the code of their names, and creates all or none. Throws a `ValidationError` or a `StoreError`. */
 export function enqueueJobs(
   { rpc, jobs = registry }: { rpc: Rpc; jobs?: Jobs },
   body: unknown,
-): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
+): Promise<{ rows: InsertedRow[] }> {
   // A schema of somebody's own may find fault with each of 100,000 entries, which takes half a second and 40 MB: a few at a time.
   const limit = pLimit(4);
   let found = 0;
@@ -64,7 +64,7 @@ export function enqueueJobs(
     if ('faults' in checked) found += checked.faults.length;
     return checked;
   };
-  return takeIn(
+  return insertMany(
     'job',
     body,
     (job) => limit(check, job),

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { wholeId } from '../../http/input/whole-id';
+import { wholeId } from '../../http/input/row-id';
 import { type Page, pageQuery, readPage } from '../../http/page';
-import type { RowRefusal } from '../../http/row-refusal';
 import {
   type Incident,
   incidentSchema,
@@ -24,7 +23,7 @@ export const incidentsQuery = z.strictObject({
 export function listMonitors(
   rpc: Rpc,
   { state, ...page }: z.output<typeof monitorsQuery>,
-): Promise<Page<MonitorSummary> | RowRefusal> {
+): Promise<Page<MonitorSummary>> {
   return readPage(rpc, 'list_monitors', monitorSummary, page, { p_state: state ?? null });
 }
 
@@ -32,7 +31,7 @@ export function listMonitors(
 export function listIncidents(
   rpc: Rpc,
   { open, monitor, ...page }: z.output<typeof incidentsQuery>,
-): Promise<Page<Incident> | RowRefusal> {
+): Promise<Page<Incident>> {
   const p_open = open === undefined ? null : open === 'true';
   return readPage(rpc, 'list_incidents', incidentSchema, page, { p_open, p_monitor: monitor ?? null });
 }

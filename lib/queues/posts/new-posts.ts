@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import type { FieldError } from '../../http/field-error';
+import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
 import { storableText } from '../../http/input/storable-text';
-import { checkBy, type TakenIn, takeIn } from '../../http/input/take-in';
 import { type AddressGuard, addressGuard } from '../../net/public-address';
 import type { Rpc } from '../../store/rpc';
 import { postBody, postMedia, postPriority } from './post-fields';
@@ -20,12 +19,12 @@ const newPost = (guard: AddressGuard) =>
     idempotency_key: storableText(200).min(1, 'is empty').optional(),
   });
 
-/** Checks one post or up to 1,000, and takes in all of them or none. `allowPrivate`: see `addressGuard`. Throws a `StoreError`. */
+/** Checks one post or up to 1,000, and inserts all of them or none. `allowPrivate`: see `addressGuard`. Throws a `ValidationError` or a `StoreError`. */
 export function enqueuePosts(
   rpc: Rpc,
   allowPrivate: string[],
   body: unknown,
-): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
+): Promise<{ rows: InsertedRow[] }> {
   const check = checkBy(newPost(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })));
-  return takeIn('post', body, check, (rows) => rpc('enqueue_posts', { p_rows: rows }));
+  return insertMany('post', body, check, (rows) => rpc('enqueue_posts', { p_rows: rows }));
 }

@@ -1,11 +1,9 @@
 import { z } from 'zod';
-import type { FieldError } from '../../http/field-error';
 import { atMost } from '../../http/input/at-most';
+import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
+import { findById } from '../../http/input/row-id';
 import { storableText } from '../../http/input/storable-text';
-import { checkBy, type TakenIn, takeIn } from '../../http/input/take-in';
-import { askOf } from '../../http/input/whole-id';
-import type { RowRefusal } from '../../http/row-refusal';
 import type { Rpc } from '../../store/rpc';
 import { variableName } from './placeholders';
 
@@ -43,15 +41,15 @@ const reachable = newEnrolment.refine(
   },
 );
 
-/** Enrols one person or up to 1,000, all or none. `again`: those anew whose enrolment is over. Throws a `StoreError`. */
+/** Enrols one person or up to 1,000, all or none. `again`: those anew whose enrolment is over. Throws an `HttpError` or a `StoreError`. */
 export async function enrolPeople(
   rpc: Rpc,
   sequence: string,
   body: unknown,
   again: boolean,
-): Promise<{ rows: TakenIn[] } | { errors: FieldError[] } | RowRefusal> {
-  return askOf('sequence', sequence, (p_sequence_id) =>
-    takeIn('person', body, checkBy(reachable), (people) =>
+): Promise<{ rows: InsertedRow[] }> {
+  return findById('sequence', sequence, (p_sequence_id) =>
+    insertMany('person', body, checkBy(reachable), (people) =>
       rpc('enrol_people', { p_sequence_id, p_people: people, p_again: again }),
     ),
   );

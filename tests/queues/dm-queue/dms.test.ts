@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../../app/api/dms/route';
-import type { TakenIn } from '../../../lib/http/input/take-in';
+import type { InsertedRow } from '../../../lib/http/input/insert-many';
 import {
   API_KEY,
   apiRequest,
@@ -35,7 +35,7 @@ afterEach(() => {
 
 const send = (body: BodyInit, headers = withKey) => POST(apiRequest('POST', '/api/dms', headers, body));
 
-async function enqueue(value: unknown): Promise<{ status: number; rows: TakenIn[] }> {
+async function enqueue(value: unknown): Promise<{ status: number; rows: InsertedRow[] }> {
   const response = await send(JSON.stringify(value));
   const answer = await response.json();
   expect(answer.error).toBeUndefined();
@@ -511,7 +511,7 @@ describe('whatever is sent', () => {
         seen.add(response.status);
         expect([200, 201, 400, 422], JSON.stringify(answer)).toContain(response.status);
         expect(response.headers.get('content-type')).toContain('application/json');
-        const rows: TakenIn[] = answer.rows ?? [];
+        const rows: InsertedRow[] = answer.rows ?? [];
         expect(answer.error === undefined).toBe(rows.length > 0);
         expect((await count()) - before).toBe(rows.filter(({ created }) => created).length);
         const asked: unknown = response.status < 300 ? JSON.parse(String(body)) : [];

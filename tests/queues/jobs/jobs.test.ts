@@ -3,7 +3,7 @@ import { GET as tickByGet, POST as tickByPost } from '../../../app/api/cron/jobs
 import { DELETE, GET } from '../../../app/api/jobs/[id]/route';
 import { POST } from '../../../app/api/jobs/route';
 import { POST as RUN } from '../../../app/api/jobs/run/route';
-import type { TakenIn } from '../../../lib/http/input/take-in';
+import type { InsertedRow } from '../../../lib/http/input/insert-many';
 import { createJob, createJobs } from '../../../lib/queues/jobs/create-job';
 import { getJob } from '../../../lib/queues/jobs/get-job';
 import { JobInputError } from '../../../lib/queues/jobs/job-input-error';
@@ -50,7 +50,7 @@ async function create(...asked: object[]): Promise<string[]> {
   const response = await post(asked);
   const answer = await response.json();
   expect(answer.error).toBeUndefined();
-  return answer.rows.map(({ id }: TakenIn) => id);
+  return answer.rows.map(({ id }: InsertedRow) => id);
 }
 async function statusOf(id: string | undefined): Promise<string | undefined> {
   return (await getJob(String(id)))?.status;
