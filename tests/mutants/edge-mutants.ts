@@ -371,7 +371,7 @@ export const edgeMutants: Mutant[] = [
     name: 'no answer from the cache',
     guarantee: 'what a cache answers proves no absence',
     file: 'lib/net/http.ts',
-    find: `        cache: 'no-store',`,
+    find: `      cache: 'no-store',`,
     replace: '',
   },
   {
