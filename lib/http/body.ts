@@ -1,3 +1,4 @@
+import { readUpTo } from '../net/read-up-to';
 import { HttpError } from './http-error';
 
 /** A thousand of the longest messages, and their punctuation. */
@@ -11,19 +12,12 @@ export async function readBody(request: Request, maxBytes: number): Promise<Buff
   const tooLarge = () =>
     new HttpError(413, 'too_large', `the body is larger than ${maxBytes / 1024 / 1024} MB: send it in parts`);
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of request.body ?? []) {
-      length += chunk.byteLength;
-      if (length > maxBytes) break;
-      chunks.push(chunk);
-    }
-  } catch {
+  if (!request.body) return Buffer.of();
+  const bytes = await readUpTo(request.body, maxBytes + 1).catch(() => {
     throw new HttpError(400, 'incomplete', 'the body did not arrive in full');
-  }
-  if (length > maxBytes) throw tooLarge();
-  return Buffer.concat(chunks);
+  });
+  if (bytes.length > maxBytes) throw tooLarge();
+  return bytes;
 }
 
 /** The request's JSON. `none`: what no body at all stands for. Throws an `HttpError`. */
