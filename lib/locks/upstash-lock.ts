@@ -2,6 +2,7 @@ import { Redis } from '@upstash/redis';
 import type { Clock, NewId } from '../engine/ports/clock';
 import type { Log } from '../engine/ports/log';
 import type { HeldLock, OverlapLock } from '../engine/ports/overlap-lock';
+import { networkCode } from '../net/network-error';
 import { within } from '../net/within';
 
 export interface UpstashLockOptions {
@@ -85,10 +86,11 @@ export function upstashLock({
 
   /** The error's own text would tell the command, and for a malformed address the address. */
   function describe(error: unknown): string {
-    const { name, message, cause } = error as Error & { cause?: { code?: string } };
+    const { name, message, cause } = error as Error;
+    const code = networkCode(cause);
     if (name === 'UrlError') return 'the address is not an http(s) URL';
     if (name === 'UpstashJSONParseError') return 'answered with something other than JSON';
-    if (name !== 'UpstashError') return `not reachable${cause?.code ? ` (${cause.code})` : ''}`;
+    if (name !== 'UpstashError') return `not reachable${code ? ` (${code})` : ''}`;
     const said = message.split(', command was:')[0] ?? '';
     return `refused: ${said.replaceAll(secret, '…').slice(0, 200)}`;
   }
