@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
+import { hasMoreWork } from '../lib/cron/cron-work';
 import { tickPartition } from '../lib/cron/handlers/tick-partition';
-import { hasMoreWork } from '../lib/cron/has-more-work';
 import { monitors } from '../lib/queues/monitors/queue';
 import { listRegions } from '../lib/queues/monitors/regions';
 import { container } from '../lib/services/container';

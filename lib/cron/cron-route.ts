@@ -9,7 +9,7 @@ import type { ServerEnv } from '../services/env';
 import { type After, goOn } from './continuation';
 import { type CronCall, readCall } from './cron-call';
 import type { CronWork } from './cron-work';
-import { tickWork } from './handlers/tick-work';
+import { tickWork } from './handlers/tick-partition';
 
 /** Of an endpoint of a queue with named parts: the one that is meant. */
 export const partQuery = z.strictObject({ queue: z.string().optional() });

@@ -4,7 +4,7 @@ import { findQueue, type ScheduledQueue } from '../queues/scheduled-queue';
 import { container } from '../services/container';
 import { answerCron, type CronRouteOptions, partQuery, runWork } from './cron-route';
 import { handOver } from './hand-over';
-import { queueWork } from './handlers/find-work';
+import { queueWork } from './handlers/queue-work';
 
 /**
  * The handler of `/api/trigger/:queue`: hands the queue's tick to a worker, and does it itself where the worker does not say within 3 s

@@ -1,5 +1,4 @@
-import { isError } from '../http/error-response';
-import { findQueue } from '../queues/scheduled-queue';
+import { findQueue, missingSettings } from '../queues/scheduled-queue';
 import { scheduledQueues } from '../queues/scheduled-queues';
 import { configuredProviders } from '../services/configured-providers';
 import { container } from '../services/container';
@@ -22,7 +21,9 @@ async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {
       ? 'the database lacks migrations that this code needs: run `npm run migrate`'
       : null;
   const queues = stats.queues.map((queue) => {
-    const failing = behind ?? (hasTicked(queue, stats.now) ? null : missingSettings(queue.name, env));
+    const known = findQueue(queue.name, scheduledQueues)?.queue;
+    const unset = known && !hasTicked(queue, stats.now) ? missingSettings(known, env) : null;
+    const failing = behind ?? unset?.message ?? null;
     return {
       ...queue,
       failing,
@@ -35,15 +36,4 @@ async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {
 /** In the last five minutes, be it by a worker, which has settings of its own. */
 function hasTicked({ ticks }: Stats['queues'][number], now: string): boolean {
   return ticks.some(({ started_at }) => Date.parse(now) - Date.parse(started_at) < 300_000);
-}
-
-/** What has to be set before a queue can tick; null where nothing has. */
-function missingSettings(name: string, env: ServerEnv): string | null {
-  try {
-    findQueue(name, scheduledQueues)?.queue.connect(env);
-    return null;
-  } catch (error) {
-    if (isError(error, 'NotConfiguredError')) return error.message;
-    throw error;
-  }
 }

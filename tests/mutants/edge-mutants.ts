@@ -98,7 +98,7 @@ export const edgeMutants: Mutant[] = [
     name: 'the settings that a queue lacks',
     guarantee: 'the overview says of a queue that cannot tick that its ticks fail',
     file: 'lib/stats/stats.ts',
-    find: 'hasTicked(queue, stats.now) ? null : missingSettings(queue.name, env)',
+    find: 'known && !hasTicked(queue, stats.now) ? missingSettings(known, env) : null',
     replace: 'null',
   },
   {
@@ -287,8 +287,8 @@ export const edgeMutants: Mutant[] = [
     name: 'nobody to ask',
     guarantee: 'the endpoint that asks providers does not fail where none is configured',
     file: 'lib/cron/handlers/reconcile-work.ts',
-    find: 'notConfigured.push(error.message);',
-    replace: 'throw error;',
+    find: 'notConfigured.push(missing.message);',
+    replace: 'throw missing;',
   },
   {
     name: 'the variable that opens a private address',
