@@ -6,7 +6,6 @@ import { ReadingFault } from '@/components/api/reading-fault';
 import { Command } from '@/components/command';
 import { ShowMore } from '@/components/show-more';
 import type { Clocks as Reading } from '@/lib/cron/slots/clocks';
-import { ClockCards } from './clock-cards';
 import { inOrder } from './clock-order';
 import { ClockTable } from './clock-table';
 
@@ -46,7 +45,6 @@ export function Clocks({ first, address }: ClocksProps) {
         {clocks.length > 0 && (
           <div>
             <ClockTable clocks={shown} />
-            <ClockCards clocks={shown} />
             <ShowMore all={all} hidden={clocks.length - Math.min(clocks.length, FEW)} onChange={setAll} />
           </div>
         )}

@@ -6,7 +6,6 @@ import { Command } from '@/components/command';
 import { Notice } from '@/components/notice';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { Analytics } from '@/lib/store/analytics';
-import { DayCards } from './day-cards';
 import { dayLines } from './day-lines';
 import { DayTable } from './day-table';
 import { UptimeTable } from './uptime-table';
@@ -55,7 +54,6 @@ export function Days({ first, address }: DaysProps) {
         {lines.length > 0 && (
           <div>
             <DayTable lines={lines} />
-            <DayCards lines={lines} />
           </div>
         )}
         {data && <UptimeTable monitors={data.monitors} />}

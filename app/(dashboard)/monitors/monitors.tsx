@@ -5,7 +5,6 @@ import { ReadingFault } from '@/components/api/reading-fault';
 import { Command } from '@/components/command';
 import type { Monitoring } from '@/lib/store/monitoring';
 import { ClosedIncidents, OpenIncidents } from './incident-list';
-import { MonitorCards } from './monitor-cards';
 import { MonitorCounts } from './monitor-counts';
 import { isWell } from './monitor-notes';
 import { MonitorTable } from './monitor-table';
@@ -62,7 +61,6 @@ function Figures({ data: { incidents, regions, monitors }, total }: { data: Moni
             To look at
           </h3>
           <MonitorTable monitors={troubled} />
-          <MonitorCards monitors={troubled} />
         </section>
       )}
       {well.length > 0 && (
