@@ -3,12 +3,12 @@ import { ValidationError } from '../http/http-error';
 import { atMost } from '../http/input/at-most';
 import { instant } from '../http/input/instant';
 import { parseInput } from '../http/input/parse-input';
-import { storableText } from '../http/input/storable-text';
+import { nonEmptyText } from '../http/input/storable-text';
 import { weeklyHours } from '../http/input/weekly-hours';
 import { type Page, type PageQuery, readPage } from '../http/page';
 import type { Rpc } from '../store/rpc';
 
-const text = storableText(200).min(1, 'is empty');
+const text = nonEmptyText(200);
 
 /** Messages a day, in the account's own time zone. 30 if never given. */
 const dailyLimit = z.int().min(0).max(100_000);

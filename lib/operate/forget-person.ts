@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { ConflictError, toHttpError } from '../http/http-error';
 import { parseInput } from '../http/input/parse-input';
-import { storableText } from '../http/input/storable-text';
+import { nonEmptyText } from '../http/input/storable-text';
 import type { Rpc } from '../store/rpc';
 
-const address = storableText(500).min(1, 'is empty').optional();
+const address = nonEmptyText(500).optional();
 
 const asked = z
   .strictObject({

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
+import { priority } from '../../http/input/priority';
 import { templateField } from '../../http/input/template-field';
-import { bodyLimits } from '../../providers/body-limits';
+import { bodyLimits, channels } from '../../providers/body-limits';
 import type { Rpc } from '../../store/rpc';
 
 /** Postgres keeps neither; cutting them out would send something else than was asked. */
@@ -15,7 +16,7 @@ const text = z
 const newDm = z
   .strictObject({
     account_id: z.guid(),
-    channel: z.enum(['linkedin', 'whatsapp']),
+    channel: z.enum(channels),
     chat_id: text.max(500).optional(),
     recipient: text.max(500).optional(),
     body: text,
@@ -23,8 +24,7 @@ const newDm = z
     template: templateField.optional(),
     /** Now, if not given. */
     send_at: instant.optional(),
-    /** 0 goes before 1 (the default), 1 before 2, 2 before 3. */
-    priority: z.int().min(0).max(3).optional(),
+    priority: priority.optional(),
     /** Not sent after this. */
     expires_at: instant.optional(),
     idempotency_key: text.max(200).optional(),

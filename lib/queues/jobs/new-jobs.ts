@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { type FieldError, fieldErrors } from '../../http/field-error';
 import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
-import { storableText } from '../../http/input/storable-text';
+import { priority } from '../../http/input/priority';
+import { nonEmptyText } from '../../http/input/storable-text';
 import { findJob, type Jobs } from '../../jobs/find-job';
 import { keepJson } from '../../jobs/keep-json';
 import { registry } from '../../jobs/registry';
@@ -34,10 +35,9 @@ const newJob = z
       .default('default'),
     /** Now, if not given. */
     run_at: instant.optional(),
-    /** 0 goes before 1 (the default), 1 before 2, 2 before 3. */
-    priority: z.int().min(0).max(3).optional(),
+    priority: priority.optional(),
     /** While one job of this name has it, no other is created. */
-    unique_key: storableText(200).min(1, 'is empty').optional(),
+    unique_key: nonEmptyText(200).optional(),
     /** For so long from its creation; as long as it is kept, if not given. */
     unique_seconds: z.int().min(1).max(315_360_000).optional(),
     max_attempts: z.int().min(1).max(1_000).optional(),

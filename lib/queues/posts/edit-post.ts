@@ -2,11 +2,12 @@ import { z } from 'zod';
 import { ConflictError } from '../../http/http-error';
 import { instant } from '../../http/input/instant';
 import { parseChanges } from '../../http/input/parse-input';
+import { priority } from '../../http/input/priority';
 import { findById, rowId } from '../../http/input/row-id';
 import { type AddressGuard, addressGuard } from '../../net/public-address';
 import type { ResolvedRow } from '../../operate/resolve-row';
 import type { Rpc } from '../../store/rpc';
-import { postBody, postMedia, postPriority } from './post-fields';
+import { postBody, postMedia } from './post-fields';
 
 const postSchema = z.object({
   id: z.string(),
@@ -35,7 +36,7 @@ const changes = (guard: AddressGuard) =>
     scheduled_for: instant.optional(),
     /** Null: it is published however late. */
     expires_at: instant.nullable().optional(),
-    priority: postPriority.optional(),
+    priority: priority.optional(),
   });
 
 /** Throws an `HttpError` or a `StoreError`. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { instant } from '../../http/input/instant';
 import { parseInput } from '../../http/input/parse-input';
 import { findById, wholeId } from '../../http/input/row-id';
-import { storableText } from '../../http/input/storable-text';
+import { nonEmptyText, storableText } from '../../http/input/storable-text';
 import { type Page, type PageQuery, pageQuery, readPage } from '../../http/page';
 import {
   type Enrolment,
@@ -65,7 +65,7 @@ const reply = z
   .strictObject({
     body: storableText(10_000).optional(),
     /** The provider's: with it a reply that is told twice is one. */
-    message_id: storableText(500).min(1, 'is empty').optional(),
+    message_id: nonEmptyText(500).optional(),
     /** Now, if not given. */
     said_at: instant.optional(),
     /** One of the replies that are nobody's yet. */

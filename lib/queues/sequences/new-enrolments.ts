@@ -2,12 +2,13 @@ import { z } from 'zod';
 import { atMost } from '../../http/input/at-most';
 import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
+import { priority } from '../../http/input/priority';
 import { findById } from '../../http/input/row-id';
-import { storableText } from '../../http/input/storable-text';
+import { nonEmptyText, storableText } from '../../http/input/storable-text';
 import type { Rpc } from '../../store/rpc';
 import { variableName } from './placeholders';
 
-const address = storableText(500).min(1, 'is empty').optional();
+const address = nonEmptyText(500).optional();
 
 const variables = atMost(
   50,
@@ -26,11 +27,11 @@ export const newEnrolment = z.strictObject({
   /** What stands for the placeholders. */
   variables: variables.default({}),
   /** Of the steps' hours; the sequence's if not given, else the account's. */
-  time_zone: storableText(100).min(1, 'is empty').optional(),
+  time_zone: nonEmptyText(100).optional(),
   /** What the first step's delay is counted from; now if not given. */
   start_at: instant.optional(),
-  /** Of the messages: 0 goes before 1 (the default), 1 before 2, 2 before 3. */
-  priority: z.int().min(0).max(3).optional(),
+  /** Of the messages. */
+  priority: priority.optional(),
 });
 
 const reachable = newEnrolment.refine(

@@ -1,21 +1,22 @@
 import { z } from 'zod';
 import { parseChanges, parseInput, parseStored } from '../../http/input/parse-input';
 import { findById } from '../../http/input/row-id';
-import { storableText } from '../../http/input/storable-text';
+import { nonBlankText, nonEmptyText } from '../../http/input/storable-text';
 import { type Page, type PageQuery, readPage } from '../../http/page';
+import { type Channel, channels } from '../../providers/body-limits';
 import { previewSchema, type Sequence, sequenceSchema } from '../../store/conversations';
 import type { Rpc } from '../../store/rpc';
 import { newEnrolment } from './new-enrolments';
-import { type Channel, sequenceSteps } from './sequence-steps';
+import { sequenceSteps } from './sequence-steps';
 
-const name = storableText(200).refine((text) => text.trim() !== '', 'is empty');
+const name = nonBlankText(200);
 /** Whether there is one of that name is for the database to say. */
-const timeZone = storableText(100).min(1, 'is empty').nullable();
+const timeZone = nonEmptyText(100).nullable();
 
 const newSequence = (channel: Channel) =>
   z.strictObject({
     name,
-    channel: z.enum(['linkedin', 'whatsapp']),
+    channel: z.enum(channels),
     time_zone: timeZone.default(null),
     steps: sequenceSteps(channel),
   });
