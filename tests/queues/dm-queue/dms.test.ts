@@ -109,38 +109,6 @@ describe('POST /api/dms', () => {
     expect(new Date(expires_at).toISOString()).toBe('2026-07-01T12:00:00.000Z');
   });
 
-  it('takes in a thousand at once, and answers them in their order', async () => {
-    const bodies = Array.from({ length: 1_000 }, (_, n) => `message ${n}`);
-    const { status, rows } = await enqueue(bodies.map((body) => dm({ body })));
-    expect(status).toBe(201);
-    expect(rows.every(({ created }) => created)).toBe(true);
-    const bodyOf = new Map((await stored()).map(({ id, body }) => [String(id), body]));
-    expect(rows.map(({ id }) => bodyOf.get(id))).toEqual(bodies);
-  });
-
-  it.each([0, 1_001])('refuses an array of %i as a whole', async (length) => {
-    expect(await refusal(Array.from({ length }, () => dm()))).toEqual([[null, '']]);
-  });
-
-  it('takes in all or nothing, and names every message and field that is wrong', async () => {
-    const asked = Array.from({ length: 10 }, (_, n) => dm({ body: `message ${n}` }));
-    expect(
-      await refusal([
-        ...asked,
-        dm({ body: '' }),
-        dm({ channel: 'telex', priority: 4 }),
-        dm({ send_at: 'tomorrow' }),
-        'hello',
-      ]),
-    ).toEqual([
-      [10, 'body'],
-      [11, 'channel'],
-      [11, 'priority'],
-      [12, 'send_at'],
-      [13, ''],
-    ]);
-  });
-
   it('shows what an instant looks like to who sends another', async () => {
     for (const send_at of ['tomorrow', null]) {
       const { error } = await (await send(JSON.stringify(dm({ send_at })))).json();
