@@ -1,6 +1,6 @@
 import { NotFoundError, toHttpError } from '../http/http-error';
-import { configuredProviders } from '../services/configured-providers';
 import type { Container } from '../services/container';
+import { configuredProviders } from '../services/env';
 import { type Explanation, explanationSchema } from '../store/explanation';
 
 /** Why a row stands where it stands. Throws an `HttpError` or a `StoreError`. */

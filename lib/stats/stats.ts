@@ -1,8 +1,9 @@
 import { findQueue, missingSettings } from '../queues/scheduled-queue';
 import { scheduledQueues } from '../queues/scheduled-queues';
-import { configuredProviders } from '../services/configured-providers';
 import { container } from '../services/container';
-import type { ServerEnv } from '../services/env';
+import { configuredProviders, type ServerEnv } from '../services/env';
+import { type Analytics, analyticsSchema } from '../store/analytics';
+import { type Monitoring, monitoringSchema } from '../store/monitoring';
 import type { Rpc } from '../store/rpc';
 import { schemaState } from '../store/schema-version';
 import { type Stats, statsSchema } from '../store/stats';
@@ -12,6 +13,17 @@ import { whyUnticked } from './unticked';
 export async function readStats(): Promise<Stats> {
   const { rpc, env, stats } = await container();
   return stats.get(() => computeStats(rpc, env));
+}
+
+/** What the queues did in the last `days` days, 1 to 90. Throws what `container()` throws, and a `StoreError`. */
+export async function readAnalytics(days = 14): Promise<Analytics> {
+  const { rpc } = await container();
+  return analyticsSchema.parse(await rpc('read_analytics', { p_days: days }));
+}
+
+/** The dashboard's view of monitors. Throws a `StoreError`. */
+export async function readMonitoring(rpc: Rpc): Promise<Monitoring> {
+  return monitoringSchema.parse(await rpc('read_monitoring', {}));
 }
 
 async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { apiRoute } from '@/lib/http/api-route';
 import { wholeNumber } from '@/lib/http/query';
-import { readAnalytics } from '@/lib/stats/analytics';
+import { readAnalytics } from '@/lib/stats/stats';
 
 /** What the queues did by the day, as `lib/store/analytics.ts` says: `?days=` of them, 14 unless said. */
 export const GET = apiRoute(({ query: { days } }) => readAnalytics(days), {

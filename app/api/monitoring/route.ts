@@ -1,5 +1,5 @@
 import { apiRoute } from '@/lib/http/api-route';
-import { readMonitoring } from '@/lib/queues/monitors/monitoring';
+import { readMonitoring } from '@/lib/stats/stats';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
