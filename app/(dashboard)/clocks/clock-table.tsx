@@ -1,4 +1,4 @@
-import { type Column, ResponsiveTable } from '@/components/responsive-table';
+import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { ClockAccount } from '@/lib/cron/slots/clocks';
 import { ClockName, SlotCounts, SlotExceptions } from './clock-parts';

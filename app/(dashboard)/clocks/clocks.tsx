@@ -1,8 +1,8 @@
 import { useState } from 'react';
 import { useReading } from '@/components/api/use-reading';
 import { Command } from '@/components/command';
+import { ShowMore } from '@/components/lists/show-more';
 import { Panel } from '@/components/panel';
-import { ShowMore } from '@/components/show-more';
 import type { Clocks as Reading } from '@/lib/cron/slots/clocks';
 import { inOrder } from './clock-order';
 import { ClockTable } from './clock-table';

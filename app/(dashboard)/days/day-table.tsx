@@ -1,4 +1,4 @@
-import { type Column, ResponsiveTable } from '@/components/responsive-table';
+import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
 import type { DayLine } from './day-lines';
 import { DayAccounts, DayName, OutcomeCounts, Percentiles } from './day-parts';
 

@@ -1,4 +1,4 @@
-import { type Column, ResponsiveTable } from '@/components/responsive-table';
+import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
 import type { MonitorSummary } from '@/lib/store/monitoring';
 import { Latency } from './latency';
 import { MonitorName, MonitorNotes, MonitorRegion, Uptime, Uptimes } from './monitor-parts';

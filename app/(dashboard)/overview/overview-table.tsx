@@ -1,5 +1,5 @@
 import { CountText } from '@/components/count-text';
-import { type Column, ResponsiveTable } from '@/components/responsive-table';
+import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
 import type { OverviewLine } from './overview-lines';
 import { LastTick, LineName, OldestDue, SettledCounts, Troubles } from './overview-parts';
 

@@ -1,5 +1,5 @@
 import { useState } from 'react';
-import { ShowMore } from '@/components/show-more';
+import { ShowMore } from '@/components/lists/show-more';
 import type { QueueStats } from '@/lib/store/stats';
 import { type OverviewLine, overviewLines } from './overview-lines';
 import { OverviewTable } from './overview-table';

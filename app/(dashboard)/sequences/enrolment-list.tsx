@@ -1,7 +1,7 @@
 import { useState } from 'react';
 import { ReadingFault } from '@/components/api/reading-fault';
 import { useReading } from '@/components/api/use-reading';
-import { PageLinks, usePages } from '@/components/pages';
+import { PageLinks, usePages } from '@/components/lists/pages';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { Enrolment, Funnel } from '@/lib/store/conversations';
 import { EnrolmentTimeline } from './enrolment-timeline';

@@ -1,6 +1,6 @@
 import { useReading } from '@/components/api/use-reading';
 import { Command } from '@/components/command';
-import { PageLinks, usePages } from '@/components/pages';
+import { PageLinks, usePages } from '@/components/lists/pages';
 import { Panel } from '@/components/panel';
 import type { Sequence } from '@/lib/store/conversations';
 import { EnrolmentList } from './enrolment-list';

@@ -2,7 +2,7 @@ import { useRef, useState } from 'react';
 import { useSWRConfig } from 'swr';
 import { useReading } from '@/components/api/use-reading';
 import { Command } from '@/components/command';
-import { PageLinks, usePages } from '@/components/pages';
+import { PageLinks, usePages } from '@/components/lists/pages';
 import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
 import { RefusedList } from './refused-list';
