@@ -4,7 +4,7 @@ import { CenteredCard } from '@/components/centered-card';
 import { readClocks } from '@/lib/cron/slots/clocks';
 import { dashboardDoor } from '@/lib/http/auth/access';
 import { readSessionCookie } from '@/lib/http/auth/session';
-import { errorResponse } from '@/lib/http/error-response';
+import { errorMessage } from '@/lib/http/error-response';
 import { listSequences } from '@/lib/queues/sequences/sequences';
 import { container } from '@/lib/services/container';
 import { accessEnv } from '@/lib/services/env';
@@ -50,8 +50,7 @@ async function firstReading(): Promise<FirstReading> {
     ]);
     return { stats, monitoring, analytics, clocks, sequences };
   } catch (error) {
-    const answer = errorResponse(error);
-    return { failure: (await answer.json()).error.message };
+    return { failure: await errorMessage(error) };
   }
 }
 

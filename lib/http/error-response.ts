@@ -27,6 +27,11 @@ export function errorResponse(error: unknown, whenInvalid?: string): Response {
   return problem(500, 'internal', 'something went wrong that should not have; the log says what');
 }
 
+/** What `errorResponse` says. */
+export async function errorMessage(error: unknown): Promise<string> {
+  return (await errorResponse(error).json()).error.message;
+}
+
 /** 200 with what `run` returns, unless that is a response, or the response for what it throws. */
 export async function respond(run: () => Promise<object>, whenInvalid?: string): Promise<Response> {
   try {

@@ -39,3 +39,6 @@ export function wholeNumber(least: number, most: number, otherwise: string) {
     .transform(Number)
     .refine((number) => number >= least && number <= most, otherwise);
 }
+
+/** `true` or `false`. */
+export const yesOrNo = z.enum(['true', 'false']).transform((word) => word === 'true');

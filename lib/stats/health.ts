@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { errorResponse } from '../http/error-response';
+import { errorMessage } from '../http/error-response';
 import { container } from '../services/container';
 import { accessEnv } from '../services/env';
 import { serverLog } from '../services/log';
@@ -78,8 +78,8 @@ async function askHealth(): Promise<Health> {
 
 /** Answers the text that other routes answer to the error. */
 async function explain(error: unknown, log: (fields: object) => void): Promise<string> {
-  const { error: told } = await errorResponse(error).json();
-  if (told.message !== logged) log({ err: error });
-  logged = told.message;
-  return told.message;
+  const reason = await errorMessage(error);
+  if (reason !== logged) log({ err: error });
+  logged = reason;
+  return reason;
 }

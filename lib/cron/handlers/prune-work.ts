@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sleep, systemClock } from '../../engine/ports/clock';
 import type { Container } from '../../services/container';
 import { StoreError } from '../../store/rpc';
 import { type Admits, admitsOf } from '../cron-call';
@@ -57,7 +58,7 @@ export async function prune({ rpc, log }: Pick<Container, 'rpc' | 'log'>, admits
     step = { problems, more };
     for (const kind of kinds) pruned[kind] += taken[kind];
     const idle = Object.values(taken).every((count) => count === 0);
-    if (more && idle) await new Promise((resolve) => setTimeout(resolve, busyMs));
+    if (more && idle) await sleep(systemClock, busyMs);
   }
   for (const one of step.problems) log.error(one, 'retention cannot delete the rows of a queue');
   return { ...pruned, ...step };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sleep, systemClock } from '../../engine/ports/clock';
 import { isError } from '../../http/error-response';
 import { ConflictError, HttpError } from '../../http/http-error';
 import type { Container } from '../../services/container';
@@ -63,7 +64,7 @@ export async function rollUp(
       },
     );
     if (step === null || step.busy) {
-      await new Promise((resolve) => setTimeout(resolve, busyMs));
+      await sleep(systemClock, busyMs);
       continue;
     }
     more = step.more;

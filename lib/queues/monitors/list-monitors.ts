@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { wholeId } from '../../http/input/row-id';
 import { type Page, pageQuery, readPage } from '../../http/page';
+import { yesOrNo } from '../../http/query';
 import {
   type Incident,
   incidentSchema,
@@ -14,7 +15,7 @@ export const monitorsQuery = z.strictObject({ state: z.enum(monitorStates).optio
 
 /** Only open or only closed ones, of one monitor. */
 export const incidentsQuery = z.strictObject({
-  open: z.enum(['true', 'false']).optional(),
+  open: yesOrNo.optional(),
   monitor: wholeId.optional(),
   ...pageQuery,
 });
@@ -32,6 +33,8 @@ export function listIncidents(
   rpc: Rpc,
   { open, monitor, ...page }: z.output<typeof incidentsQuery>,
 ): Promise<Page<Incident>> {
-  const p_open = open === undefined ? null : open === 'true';
-  return readPage(rpc, 'list_incidents', incidentSchema, page, { p_open, p_monitor: monitor ?? null });
+  return readPage(rpc, 'list_incidents', incidentSchema, page, {
+    p_open: open ?? null,
+    p_monitor: monitor ?? null,
+  });
 }

@@ -1,16 +1,16 @@
 import { z } from 'zod';
 import { bulkRoute } from '@/lib/http/bulk-route';
+import { yesOrNo } from '@/lib/http/query';
 import { enrolPeople } from '@/lib/queues/sequences/new-enrolments';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-const query = z.strictObject({ again: z.enum(['true', 'false']).default('false') });
+const query = z.strictObject({ again: yesOrNo.default(false) });
 
 /** Enrols people: see `bulkRoute`. A row's `status` is the phase. `?again=true`: those anew whose enrolment is over. 404. */
 export const POST = bulkRoute<{ id: string }, typeof query>(
   'nobody was enrolled',
-  ({ container: { rpc }, params, query: { again }, body }) =>
-    enrolPeople(rpc, params.id, body, again === 'true'),
+  ({ container: { rpc }, params, query: { again }, body }) => enrolPeople(rpc, params.id, body, again),
   query,
 );
