@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Cron } from 'croner';
 import { z } from 'zod';
+import { callEndpoint, fetchFault, isTimeout } from '../lib/cron/call-endpoint';
 
 const vercelJson = z.object({
   functions: z.record(z.string(), z.object({ regions: z.array(z.string()).optional() })).default({}),
@@ -100,7 +101,7 @@ const hourMs = 3_600_000;
  * The returned function ends it, and resolves when the calls under way are answered.
  */
 export function startLocalClock(options: LocalClockOptions): () => Promise<void> {
-  const { everyMs, clockName = 'local', fetch = globalThis.fetch } = options;
+  const { everyMs, clockName: clock = 'local', cronSecret: secret, fetch } = options;
   const timers = new Map<CronEntry, NodeJS.Timeout>();
   const underWay = new Set<Promise<void>>();
   const faults = new Map<CronEntry, string>();
@@ -125,7 +126,10 @@ export function startLocalClock(options: LocalClockOptions): () => Promise<void>
   }
 
   async function fire(entry: CronEntry, slot: string): Promise<void> {
-    const fault = await call(entry, slot).catch((error) => `could not be called: ${reasonOf(error)}`);
+    const fault = await call(entry, slot).catch((error) => {
+      const why = isTimeout(error) ? `no answer within ${callTimeoutMs / 1_000} s` : fetchFault(error);
+      return `could not be called: ${why}`;
+    });
     if (fault === null) faults.delete(entry);
     else if (faults.get(entry) !== fault) {
       const isKnown = [...faults.values()].includes(fault);
@@ -136,27 +140,19 @@ export function startLocalClock(options: LocalClockOptions): () => Promise<void>
 
   /** Answers what was wrong with the answer. */
   async function call(entry: CronEntry, slot: string): Promise<string | null> {
-    const response = await fetch(new URL(entry.path, options.baseUrl), {
-      headers: {
-        authorization: `Bearer ${options.cronSecret}`,
-        'x-punctual-clock': clockName,
-        'x-punctual-slot': slot,
-        ...scheduleHeader(entry),
-      },
-      cache: 'no-store',
-      redirect: 'manual',
-      signal: AbortSignal.timeout(callTimeoutMs),
+    const url = new URL(entry.path, options.baseUrl);
+    // At a pace of its own an entry's slots are not those of its schedule.
+    const said = { clock, slot, schedule: scheduleOf(entry, everyMs) };
+    const response = await callEndpoint(url, said, {
+      secret,
+      timeoutMs: callTimeoutMs,
+      method: 'GET',
+      fetch,
     });
     const body: unknown = await response.json().catch(() => null);
     if (!response.ok) return `answered ${response.status}${messageOf(body)}`;
     options.onReport?.({ path: entry.path, slot, body });
     return null;
-  }
-
-  /** At a pace of its own an entry's slots are not those of its schedule. */
-  function scheduleHeader(entry: CronEntry): Record<string, string> {
-    const schedule = scheduleOf(entry, everyMs);
-    return schedule === null ? {} : { 'x-punctual-schedule': schedule };
   }
 
   for (const entry of options.crons) {
@@ -228,11 +224,4 @@ function isSchedule(schedule: string): boolean {
 function messageOf(body: unknown): string {
   const message = (body as { error?: { message?: unknown } } | null)?.error?.message;
   return typeof message === 'string' ? `: ${message}` : '';
-}
-
-/** `fetch failed` says nothing; its cause does. */
-function reasonOf(error: unknown): string {
-  const { name, message, cause } = error as Error & { cause?: { code?: string } };
-  if (name === 'TimeoutError') return `no answer within ${callTimeoutMs / 1_000} s`;
-  return cause?.code ?? message;
 }

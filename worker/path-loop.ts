@@ -1,6 +1,5 @@
 import { setTimeout as timeout } from 'node:timers/promises';
 import type { CronCall } from '../lib/cron/cron-call';
-import type { WorkDone } from '../lib/cron/cron-work';
 import { growingPause } from './growing-pause';
 import { type CronEntry, isFrequent, latestSlot, nextSlot, scheduleOf } from './local-clock';
 
@@ -31,7 +30,7 @@ export interface PathLoopOptions {
   everyMs?: number;
   clockName: string;
   /** Does one call. `hasMore` says whether another one at once would get on. */
-  call: (call: Wish & { lap: number; chain: string }) => Promise<WorkDone & { hasMore: boolean }>;
+  call: (call: Wish & { lap: number; chain: string }) => Promise<{ hasMore: boolean }>;
   /** Ends the loop; the call under way is waited for. */
   signal: AbortSignal;
   /** Told what is wrong with calls, once for as long as it stays the same. */

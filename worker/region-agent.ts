@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util';
+import { hasMoreWork } from '../lib/cron/cron-work';
 import { tickPartition } from '../lib/cron/handlers/tick-partition';
-import { hasMoreWork } from '../lib/cron/has-more-work';
 import { monitors } from '../lib/queues/monitors/queue';
 import { listRegions } from '../lib/queues/monitors/regions';
 import { container } from '../lib/services/container';
 import { loadEnvFiles } from '../lib/services/load-env-files';
-import { runTickLoop } from './tick-loop';
+import { startPathLoop } from './path-loop';
 
 const usage = `npm run agent -- --region office [--every 10]
 
@@ -33,10 +33,14 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
   const shared = await container();
   const { log, rpc } = shared;
   let isKnown = false;
-  await runTickLoop({
+  let missing: MissingRegionError | null = null;
+  const stopped = new AbortController();
+  const loop = startPathLoop({
+    entry: { path: `/api/cron/monitors/${region}`, schedule: '* * * * *' },
     everyMs,
-    signal,
-    async tick() {
+    clockName: 'agent',
+    signal: AbortSignal.any([signal, stopped.signal]),
+    async call() {
       if (!isKnown) {
         checkRegion(region, await listRegions(rpc));
         log.info({ region, everyMs }, 'the agent ticks; SIGTERM ends it');
@@ -46,11 +50,17 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
       const call = { partition: region, maxDuration, clockName: 'agent', stop };
       return { hasMore: hasMoreWork([await tickPartition(monitors, shared, call)]) };
     },
-    onError(error, againInMs) {
-      if (error instanceof MissingRegionError) throw error;
-      log.error({ err: error, region, againInMs }, 'a tick failed');
+    onFault(error) {
+      if (!(error instanceof MissingRegionError)) {
+        log.error({ err: error, region }, 'a tick failed');
+        return;
+      }
+      missing = error;
+      stopped.abort();
     },
   });
+  await loop.ended;
+  if (missing) throw missing;
   log.info({ region }, 'the agent has ended');
   return 0;
 }

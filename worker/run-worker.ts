@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { setTimeout as timeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import type { CronWork } from '../lib/cron/cron-work';
+import { type CronWork, hasMoreWork } from '../lib/cron/cron-work';
 import { findWork } from '../lib/cron/handlers/find-work';
-import { hasMoreWork } from '../lib/cron/has-more-work';
-import { isError } from '../lib/http/failure';
+import { isError } from '../lib/http/error-response';
 import { findQueue, pathName } from '../lib/queues/scheduled-queue';
 import { scheduledQueues } from '../lib/queues/scheduled-queues';
 import { type Container, container } from '../lib/services/container';

@@ -1,8 +1,6 @@
 'use client';
 
-import useSWR from 'swr';
-import { fetchJson } from '@/components/api/fetch-json';
-import { polling } from '@/components/api/polling';
+import { useReading } from '@/components/api/use-reading';
 import { BrandMark } from '@/components/brand-mark';
 import { ServerNow } from '@/components/time/server-now';
 import type { Clocks as ClocksReading } from '@/lib/cron/slots/clocks';
@@ -38,10 +36,7 @@ interface DashboardProps {
 }
 
 export function Dashboard({ first, address, signedIn }: DashboardProps) {
-  const { data: stats, error } = useSWR<Stats, Error>('/api/stats', fetchJson, {
-    ...polling,
-    fallbackData: first.stats,
-  });
+  const { data: stats, error } = useReading<Stats>('/api/stats', { first: first.stats });
   const failure = error?.message ?? (stats ? null : (first.failure ?? null));
   const readAt = stats?.now ?? null;
 

@@ -4,13 +4,11 @@ import { CenteredCard } from '@/components/centered-card';
 import { readClocks } from '@/lib/cron/slots/clocks';
 import { dashboardDoor } from '@/lib/http/auth/access';
 import { readSessionCookie } from '@/lib/http/auth/session';
-import { failed } from '@/lib/http/failure';
-import { readMonitoring } from '@/lib/queues/monitors/monitoring';
+import { errorMessage } from '@/lib/http/error-response';
 import { listSequences } from '@/lib/queues/sequences/sequences';
 import { container } from '@/lib/services/container';
 import { accessEnv } from '@/lib/services/env';
-import { readAnalytics } from '@/lib/stats/analytics';
-import { readStats } from '@/lib/stats/stats';
+import { readAnalytics, readMonitoring, readStats } from '@/lib/stats/stats';
 import { Dashboard, type FirstReading } from './dashboard';
 import { SEQUENCES_SHOWN } from './sequences/page-sizes';
 
@@ -47,13 +45,12 @@ async function firstReading(): Promise<FirstReading> {
       readAnalytics().catch(none),
       readClocks(rpc, 24).catch(none),
       listSequences(rpc, { limit: SEQUENCES_SHOWN })
-        .then((page) => ('items' in page ? { sequences: page.items, next: page.next } : undefined))
+        .then(({ items, next }) => ({ sequences: items, next }))
         .catch(none),
     ]);
     return { stats, monitoring, analytics, clocks, sequences };
   } catch (error) {
-    const answer = failed(error);
-    return { failure: (await answer.json()).error.message };
+    return { failure: await errorMessage(error) };
   }
 }
 

@@ -1,5 +1,6 @@
 import { hasMore, type TickReport } from '../engine/tick-report';
 import type { Container } from '../services/container';
+import { callEndpoint, fetchFault, isTimeout } from './call-endpoint';
 import type { CronCall } from './cron-call';
 
 /** Next's `after`: does something once the answer is out, within the same function's time. */
@@ -27,9 +28,9 @@ export function goOn(
   if (!wanted || !after || secret === undefined) return false;
   const next = { path: call.path, chain: call.chain, lap: call.lap + 1 };
   const report = (error: unknown) =>
-    log.warn({ ...next, fault: causeOf(error) }, 'the next lap was not started; the next slot goes on');
+    log.warn({ ...next, fault: fetchFault(error) }, 'the next lap was not started; the next slot goes on');
   try {
-    after(() => startLap(call, env.selfUrl, headersOf(call, secret)).catch(report));
+    after(() => startLap({ ...call, ...next }, env.selfUrl, secret).catch(report));
     return true;
   } catch (error) {
     report(error);
@@ -38,43 +39,22 @@ export function goOn(
 }
 
 /** Throws what was wrong with an answer that came at once. */
-async function startLap({ path }: CronCall, selfUrl: string, headers: Record<string, string>): Promise<void> {
+async function startLap(
+  { path, clockName: clock, slot, schedule, lap, chain }: CronCall,
+  selfUrl: string,
+  secret: string,
+): Promise<void> {
   const url = new URL(selfUrl);
   const [pathname = '', query = ''] = path.split('?');
   // Joined, and not resolved: the secret goes to no other host, whatever the path.
   url.pathname = url.pathname.replace(/\/$/, '') + pathname;
   url.search = query;
   try {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers,
-      redirect: 'manual',
-      cache: 'no-store',
-      signal: AbortSignal.timeout(holdMs),
-    });
+    const said = { clock, slot, schedule, lap, chain };
+    const response = await callEndpoint(url, said, { secret, timeoutMs: holdMs });
     await response.body?.cancel();
     if (!response.ok) throw new Error(`it answered ${response.status}`);
   } catch (error) {
-    if ((error as Error).name !== 'TimeoutError') throw error;
+    if (!isTimeout(error)) throw error;
   }
-}
-
-function headersOf(
-  { clockName, slot, schedule, lap, chain }: CronCall,
-  secret: string,
-): Record<string, string> {
-  return {
-    authorization: `Bearer ${secret}`,
-    'x-punctual-clock': clockName,
-    'x-punctual-lap': String(lap + 1),
-    'x-punctual-chain': chain,
-    ...(slot !== null && { 'x-punctual-slot': slot }),
-    ...(schedule !== null && { 'x-punctual-schedule': schedule }),
-  };
-}
-
-/** `fetch failed` says nothing; its cause does. */
-function causeOf(error: unknown): string {
-  const { message, cause } = error as Error & { cause?: { code?: string } };
-  return cause?.code ?? message;
 }

@@ -1,16 +1,15 @@
 import { z } from 'zod';
 import { systemClock } from '../engine/ports/clock';
 import type { Queue } from '../engine/queue';
-import { refuseCron } from '../http/auth/refuse-cron';
-import { failed } from '../http/failure';
+import { requireCronSecret } from '../http/auth/cron-secret';
+import { respond } from '../http/error-response';
 import { noQuery, type QuerySchema, readQuery } from '../http/query';
-import { json } from '../http/respond';
-import { container } from '../services/container';
+import { type Container, container } from '../services/container';
 import type { ServerEnv } from '../services/env';
 import { type After, goOn } from './continuation';
-import { readCall } from './cron-call';
+import { type CronCall, readCall } from './cron-call';
 import type { CronWork } from './cron-work';
-import { tickWork } from './handlers/tick-work';
+import { tickWork } from './handlers/tick-partition';
 
 /** Of an endpoint of a queue with named parts: the one that is meant. */
 export const partQuery = z.strictObject({ queue: z.string().optional() });
@@ -41,21 +40,34 @@ export function cronRoute<Row, Deps>(
  * The handler of a cron endpoint that does `work`: 200 with what it answers, 400 for a query that it does not take, otherwise as
  * `cronRoute`.
  */
-export function workRoute(work: CronWork, { maxDuration, after, query = noQuery }: CronRouteOptions) {
-  return async (request: Request): Promise<Response> => {
-    const startedAt = systemClock.now();
-    const refused = refuseCron(request);
-    if (refused) return refused;
-    const read = readQuery(new URL(request.url), query);
-    if ('refused' in read) return read.refused;
-    try {
-      const shared = await container();
-      const call = readCall(request, { maxDuration, startedAt });
-      const { reports, body, fault } = await work(shared, call);
-      goOn(shared, call, reports, after);
-      return fault === undefined ? json(200, body) : failed(fault);
-    } catch (error) {
-      return failed(error);
-    }
-  };
+export function workRoute(work: CronWork, options: CronRouteOptions) {
+  return (request: Request): Promise<Response> =>
+    answerCron(request, options, async (call) => runWork(work, await container(), call, options.after));
+}
+
+/** The answer to a scheduler's call: `run` is called once it has shown the secret and asked for what there is. */
+export function answerCron(
+  request: Request,
+  { maxDuration, query = noQuery }: CronRouteOptions,
+  run: (call: CronCall) => Promise<object>,
+): Promise<Response> {
+  const startedAt = systemClock.now();
+  return respond(async () => {
+    requireCronSecret(request);
+    readQuery(new URL(request.url), query);
+    return run(readCall(request, { maxDuration, startedAt }));
+  });
+}
+
+/** Does the work of a call, and goes on with what is left. Answers the body; throws the fault once all else is done. */
+export async function runWork(
+  work: CronWork,
+  shared: Container,
+  call: CronCall,
+  after: After | undefined,
+): Promise<object> {
+  const { reports, body, fault } = await work(shared, call);
+  goOn(shared, call, reports, after);
+  if (fault !== undefined) throw fault;
+  return body;
 }

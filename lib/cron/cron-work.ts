@@ -1,4 +1,4 @@
-import type { TickReport } from '../engine/tick-report';
+import { hasMore, type TickReport } from '../engine/tick-report';
 import type { Container } from '../services/container';
 import type { CronCall } from './cron-call';
 
@@ -13,3 +13,6 @@ export interface WorkDone {
   /** What a part of it threw: it is told once all else is done. */
   fault?: unknown;
 }
+
+/** Whether another call at once would get on: some tick of the one that made these left rows that could start now. */
+export const hasMoreWork = (reports: TickReport[]): boolean => reports.some(hasMore);

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { readAnswerBody } from '../net/answer-body';
+import { networkCode } from '../net/network-error';
 import type { ServerEnv } from '../services/env';
+import { callEndpoint, isTimeout } from './call-endpoint';
 import type { CronCall } from './cron-call';
 
 const accepted = z.object({ state: z.enum(['started', 'running']) });
@@ -16,34 +18,23 @@ export type HandOver = { state: 'started' | 'running' } | { refused: string; isF
  */
 export async function handOver(
   queue: string,
-  { clockName, slot, schedule, path, params }: CronCall,
+  { clockName: clock, slot, schedule, path, params }: CronCall,
   worker: ServerEnv['worker'],
 ): Promise<HandOver> {
   if (!worker) return { refused: 'WORKER_URL is not set', isFault: false };
   if (params.has('queue')) return { refused: 'a worker ticks whole queues', isFault: false };
   try {
-    const response = await fetch(new URL(`/ticks/${queue}`, worker.url), {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${worker.secret}`,
-        'x-punctual-clock': clockName,
-        'x-punctual-path': path,
-        ...(slot !== null && { 'x-punctual-slot': slot }),
-        ...(schedule !== null && { 'x-punctual-schedule': schedule }),
-      },
-      redirect: 'manual',
-      cache: 'no-store',
-      signal: AbortSignal.timeout(answerMs),
-    });
+    const url = new URL(`/ticks/${queue}`, worker.url);
+    const said = { clock, slot, schedule, path };
+    const response = await callEndpoint(url, said, { secret: worker.secret, timeoutMs: answerMs });
     const body = accepted.safeParse((await readAnswerBody(response)).body);
     if (response.status === 202 && body.success) return { state: body.data.state };
     return { refused: `the worker answered ${response.status}`, isFault: true };
   } catch (error) {
-    const { name, cause } = error as Error & { cause?: { code?: string } };
-    const refused =
-      name === 'TimeoutError'
-        ? `the worker did not answer within ${answerMs / 1_000} s`
-        : `the worker could not be reached${cause?.code ? ` (${cause.code})` : ''}`;
+    const code = networkCode((error as Error).cause);
+    const refused = isTimeout(error)
+      ? `the worker did not answer within ${answerMs / 1_000} s`
+      : `the worker could not be reached${code ? ` (${code})` : ''}`;
     return { refused, isFault: true };
   }
 }

@@ -1,19 +1,14 @@
 import { z } from 'zod';
 import { systemClock } from '../engine/ports/clock';
 import { apiRoute } from '../http/api-route';
-import { json, problem } from '../http/respond';
+import { wholeNumber } from '../http/query';
 import { type AskedJobs, runJobs } from './handlers/run-jobs';
 
 const asked = z
   .strictObject({
     queue: z.string().min(1, 'is empty').optional(),
     status: z.enum(['pending', 'failed']).optional(),
-    limit: z
-      .string()
-      .regex(/^\d{1,4}$/, 'is no number from 1 to 1000')
-      .transform(Number)
-      .refine((limit) => limit >= 1 && limit <= 1_000, 'is no number from 1 to 1000')
-      .default(1),
+    limit: wholeNumber(1, 1_000, 'is no number from 1 to 1000').default(1),
   })
   .refine(({ queue, status }) => queue !== 'failed' || status !== 'pending', {
     path: ['status'],
@@ -33,10 +28,8 @@ export function runJobsRoute({ maxDuration }: { maxDuration: number }) {
   return (request: Request): Promise<Response> => {
     const startedAt = systemClock.now();
     const route = apiRoute(
-      async ({ container, query }) => {
-        const ran = await runJobs(container, askedJobs(query), { maxDuration, startedAt, clockName: 'api' });
-        return 'missing' in ran ? problem(404, 'not_found', ran.missing) : json(200, ran);
-      },
+      ({ container, query }) =>
+        runJobs(container, askedJobs(query), { maxDuration, startedAt, clockName: 'api' }),
       { cron: true, query: asked },
     );
     return route(request);

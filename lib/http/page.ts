@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Rpc } from '../store/rpc';
-import { refused } from './refused';
-import { json } from './respond';
-import type { RowRefusal } from './row-refusal';
+import { type ApiCall, apiRoute } from './api-route';
+import { type QuerySchema, wholeNumber, wrongQuery } from './query';
 
 /** Of the last item of a page: what its list is in the order of. */
 const key = z
@@ -20,12 +19,7 @@ const notOfType = new Set(['22P02', '22P05', '22003', '22007', '22008']);
 
 /** What every list takes: `limit`, 1 to 200 (50), and `cursor`, the `next` of the page before. */
 export const pageQuery = {
-  limit: z
-    .string()
-    .regex(/^\d{1,3}$/, 'is no number from 1 to 200')
-    .transform(Number)
-    .refine((limit) => limit >= 1 && limit <= 200, 'is no number from 1 to 200')
-    .default(50),
+  limit: wholeNumber(1, 200, 'is no number from 1 to 200').default(50),
   cursor: z
     .string()
     .max(2_000)
@@ -38,6 +32,8 @@ export const pageQuery = {
     .optional(),
 };
 
+const pageOnly = z.strictObject(pageQuery);
+
 export interface PageQuery {
   limit: number;
   cursor?: z.infer<typeof cursor>;
@@ -49,20 +45,20 @@ export interface Page<Item> {
   next: string | null;
 }
 
-/** A page of the list that the SQL function `fn` answers as `page_of` has it. Throws a `StoreError`. */
+/** A page of the list that the SQL function `fn` answers as `page_of` has it. Throws a `ValidationError` or a `StoreError`. */
 export async function readPage<Item>(
   rpc: Rpc,
   fn: string,
   item: z.ZodType<Item>,
   { limit, cursor }: PageQuery,
   params: object = {},
-): Promise<Page<Item> | RowRefusal> {
+): Promise<Page<Item>> {
   const list = createHash('sha256')
     .update(JSON.stringify([fn, params]))
     .digest('base64url')
     .slice(0, 8);
   // The keys of two lists may have the same form: those of another state's rows, say.
-  if (cursor && cursor.list !== list) return { errors: [{ field: 'cursor', message: noCursor }] };
+  if (cursor && cursor.list !== list) throw wrongQuery([{ field: 'cursor', message: noCursor }]);
   try {
     const answer = await rpc(fn, { ...params, p_limit: limit, p_cursor: cursor?.key ?? null });
     const { items, next } = z.object({ items: z.array(item), next: key.nullable() }).parse(answer);
@@ -70,16 +66,32 @@ export async function readPage<Item>(
   } catch (error) {
     // Whoever sends it may have made it up.
     const { code } = error as { code?: string };
-    if (cursor && notOfType.has(code ?? '')) return { errors: [{ field: 'cursor', message: noCursor }] };
+    if (cursor && notOfType.has(code ?? '')) throw wrongQuery([{ field: 'cursor', message: noCursor }]);
     throw error;
   }
 }
 
-/** 200 with `{ [name]: items, next }`, or why not. */
-export function answerPage(name: string, page: Page<unknown> | RowRefusal): Response {
-  return 'items' in page
-    ? json(200, { [name]: page.items, next: page.next })
-    : refused(page, 400, 'the query (what follows the ?) cannot be');
+interface ListRoute<Params, Schema> {
+  /** What the items are called in the answer. */
+  name: string;
+  /** `limit` and `cursor` unless given. */
+  query?: Schema;
+  list: (rpc: Rpc, query: z.output<Schema>, params: Params) => Promise<Page<unknown>>;
+  dashboard?: boolean;
+}
+
+/** The route of a list: 200 with `{ [name]: items, next }`, 400 for a query that it does not take. */
+export function listRoute<Params = object, Schema extends QuerySchema = typeof pageOnly>({
+  name,
+  query,
+  list,
+  dashboard,
+}: ListRoute<Params, Schema>) {
+  const handle = async ({ container: { rpc }, ...call }: ApiCall<Params, z.output<Schema>>) => {
+    const { items, next } = await list(rpc, call.query, call.params);
+    return { [name]: items, next };
+  };
+  return apiRoute<Params, Schema>(handle, { dashboard, query: query ?? (pageOnly as unknown as Schema) });
 }
 
 function parse(text: string): unknown {

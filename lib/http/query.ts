@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { fieldErrors } from './field-error';
-import { problem } from './respond';
+import { ValidationError } from './http-error';
 
 /** What the query of a route may say: what it does not name is refused. */
 export type QuerySchema = z.ZodObject<z.ZodRawShape, z.core.$strict>;
@@ -11,11 +11,8 @@ export const noQuery = z.strictObject({});
 const ofPlatform = /^x-vercel-/;
 const mostNames = 10;
 
-/** The query as `schema` has it, or a 400 that names each parameter that is wrong, given twice, or not there. */
-export function readQuery<Schema extends QuerySchema>(
-  url: URL,
-  schema: Schema,
-): { query: z.output<Schema> } | { refused: Response } {
+/** The query as `schema` has it. Throws a `ValidationError` that names each parameter that is wrong, given twice, or not there. */
+export function readQuery<Schema extends QuerySchema>(url: URL, schema: Schema): z.output<Schema> {
   const given = [...url.searchParams].filter(([name]) => !ofPlatform.test(name));
   const names = given.map(([name]) => name);
   const known = Object.keys(schema.shape);
@@ -26,7 +23,22 @@ export function readQuery<Schema extends QuerySchema>(
     return names.indexOf(name) === names.lastIndexOf(name) ? [] : [{ field, message: 'is given twice' }];
   });
   const parsed = schema.safeParse(Object.fromEntries(given.filter(([name]) => known.includes(name))));
-  if (parsed.success && errors.length === 0) return { query: parsed.data };
-  const wrong = [...errors.slice(0, mostNames), ...(parsed.error ? fieldErrors(parsed.error) : [])];
-  return { refused: problem(400, 'invalid', 'the query (what follows the ?) cannot be', { errors: wrong }) };
+  if (parsed.success && errors.length === 0) return parsed.data;
+  throw wrongQuery([...errors.slice(0, mostNames), ...(parsed.error ? fieldErrors(parsed.error) : [])]);
 }
+
+export function wrongQuery(errors: ValidationError['errors']): ValidationError {
+  return new ValidationError(errors, 'the query (what follows the ?) cannot be', 400);
+}
+
+/** A whole number from `least` to `most`, or the text `otherwise`. */
+export function wholeNumber(least: number, most: number, otherwise: string) {
+  return z
+    .string()
+    .regex(new RegExp(`^\\d{1,${String(most).length}}$`), otherwise)
+    .transform(Number)
+    .refine((number) => number >= least && number <= most, otherwise);
+}
+
+/** `true` or `false`. */
+export const yesOrNo = z.enum(['true', 'false']).transform((word) => word === 'true');

@@ -2,6 +2,8 @@ import { Redis } from '@upstash/redis';
 import type { Clock, NewId } from '../engine/ports/clock';
 import type { Log } from '../engine/ports/log';
 import type { HeldLock, OverlapLock } from '../engine/ports/overlap-lock';
+import { networkCode } from '../net/network-error';
+import { within } from '../net/within';
 
 export interface UpstashLockOptions {
   /** Upstash's REST address and token. They appear in no log and no reason. */
@@ -49,24 +51,23 @@ export function upstashLock({
   async function ask<T>(command: string, send: (redis: Redis) => Promise<T>): Promise<Answer<T>> {
     if (clock.now() < openUntil)
       return { ok: false, reason: 'Redis failed several times and is left alone for a while' };
-    const abort = new AbortController();
-    const cancel = clock.timer(timeoutMs, () => abort.abort());
-    try {
-      const value = await send(connect(abort.signal));
-      failuresInARow = 0;
-      return { ok: true, value };
-    } catch (error) {
-      const reason = abort.signal.aborted ? `no answer within ${timeoutMs} ms` : describe(error);
-      failuresInARow += 1;
-      if (failuresInARow >= failuresToOpen) openUntil = clock.now() + openMs;
-      log.warn(
-        { command, reason, failuresInARow, leftAloneMs: failuresInARow >= failuresToOpen ? openMs : 0 },
-        'lock unavailable',
-      );
-      return { ok: false, reason };
-    } finally {
-      cancel();
-    }
+    const attempt = async (signal: AbortSignal): Promise<Answer<T>> => {
+      try {
+        const value = await send(connect(signal));
+        failuresInARow = 0;
+        return { ok: true, value };
+      } catch (error) {
+        const reason = signal.aborted ? `no answer within ${timeoutMs} ms` : describe(error);
+        failuresInARow += 1;
+        if (failuresInARow >= failuresToOpen) openUntil = clock.now() + openMs;
+        log.warn(
+          { command, reason, failuresInARow, leftAloneMs: failuresInARow >= failuresToOpen ? openMs : 0 },
+          'lock unavailable',
+        );
+        return { ok: false, reason };
+      }
+    };
+    return within(undefined, timeoutMs, attempt, (ms, fire) => clock.timer(ms, fire));
   }
 
   /** A client is a few closures over `fetch`; one a call, since its signal belongs to the client. */
@@ -85,10 +86,11 @@ export function upstashLock({
 
   /** The error's own text would tell the command, and for a malformed address the address. */
   function describe(error: unknown): string {
-    const { name, message, cause } = error as Error & { cause?: { code?: string } };
+    const { name, message, cause } = error as Error;
+    const code = networkCode(cause);
     if (name === 'UrlError') return 'the address is not an http(s) URL';
     if (name === 'UpstashJSONParseError') return 'answered with something other than JSON';
-    if (name !== 'UpstashError') return `not reachable${cause?.code ? ` (${cause.code})` : ''}`;
+    if (name !== 'UpstashError') return `not reachable${code ? ` (${code})` : ''}`;
     const said = message.split(', command was:')[0] ?? '';
     return `refused: ${said.replaceAll(secret, '…').slice(0, 200)}`;
   }

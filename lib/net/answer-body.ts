@@ -1,3 +1,5 @@
+import { readUpTo } from './read-up-to';
+
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
 type Cut = 'answer_cut' | 'answer_too_long' | null;
@@ -7,23 +9,14 @@ type Cut = 'answer_cut' | 'answer_too_long' | null;
  * why a body was not read to its end, be it the connection, the call's signal or its size.
  */
 export async function readAnswerBody(response: Response): Promise<{ text: string; body: unknown; cut: Cut }> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  let cut: Cut = null;
   try {
-    for await (const chunk of response.body ?? []) {
-      bytes += chunk.byteLength;
-      if (bytes > MAX_ANSWER_BYTES) {
-        cut = 'answer_too_long';
-        break;
-      }
-      chunks.push(chunk);
-    }
+    const bytes = response.body ? await readUpTo(response.body, MAX_ANSWER_BYTES + 1) : Buffer.of();
+    const text = bytes.toString('utf8');
+    const cut = bytes.length > MAX_ANSWER_BYTES ? 'answer_too_long' : null;
+    return { text, body: cut ? null : parseJson(text), cut };
   } catch {
-    cut = 'answer_cut';
+    return { text: '', body: null, cut: 'answer_cut' };
   }
-  const text = Buffer.concat(chunks).toString('utf8');
-  return { text, body: cut ? null : parseJson(text), cut };
 }
 
 function parseJson(text: string): unknown {

@@ -1,5 +1,6 @@
 import { readAnswerBody } from './answer-body';
 import { networkCode, provesNothingWasSent } from './network-error';
+import { within } from './within';
 
 /**
  * What is known after a call that failed. Only `uncertain` leaves open whether the provider acted. `rejected` is this one row's;
@@ -107,15 +108,14 @@ export async function request(call: HttpRequest): Promise<HttpAnswer> {
     throw unsent('the call was aborted before it began', 'aborted');
   }
 
-  const controller = new AbortController();
-  let ended: 'aborted' | 'timeout' | null = null;
-  const end = (reason: 'aborted' | 'timeout') => {
-    ended ??= reason;
-    controller.abort();
-  };
-  const onAbort = () => end('aborted');
-  signal?.addEventListener('abort', onAbort, { once: true });
-  const timer = call.timeoutMs === undefined ? null : setTimeout(() => end('timeout'), call.timeoutMs);
+  return within(signal, call.timeoutMs ?? null, (inTime) => send(call, headers, inTime));
+}
+
+/** Sends a call whose form is valid, under a signal that fires with the call's own or after its time. */
+async function send(call: HttpRequest, headers: Headers, inTime: AbortSignal): Promise<HttpAnswer> {
+  const { provider } = call;
+  const ended = () =>
+    inTime.aborted ? (inTime.reason === call.signal?.reason ? 'aborted' : 'timeout') : null;
   const uncertain = (why: string, code: string | null, status: number | null = null) =>
     new ProviderError(`${provider}: ${why}; it may have acted`, {
       kind: 'uncertain',
@@ -124,45 +124,41 @@ export async function request(call: HttpRequest): Promise<HttpAnswer> {
       status,
     });
 
+  let response: Response;
   try {
-    let response: Response;
-    try {
-      response = await fetch(call.url, {
-        method: call.method,
-        headers,
-        body: call.body,
-        redirect: 'manual',
-        // Ours is none, and `cache-control: no-cache` goes out with it for the caches of others.
-        cache: 'no-store',
-        signal: controller.signal,
-      });
-    } catch (error) {
-      if (ended) throw uncertain(`no answer before the call was ended (${ended})`, ended);
-      const code = networkCode(error);
-      if (!provesNothingWasSent(error)) {
-        throw uncertain(`the connection failed without an answer (${code ?? 'unknown cause'})`, code);
-      }
-      const message = `${provider} could not be reached (${code ?? 'no connection'}); nothing was sent`;
-      throw new ProviderError(message, { kind: 'not_sent', provider, code });
+    response = await fetch(call.url, {
+      method: call.method,
+      headers,
+      body: call.body,
+      redirect: 'manual',
+      // Ours is none, and `cache-control: no-cache` goes out with it for the caches of others.
+      cache: 'no-store',
+      signal: inTime,
+    });
+  } catch (error) {
+    const end = ended();
+    if (end) throw uncertain(`no answer before the call was ended (${end})`, end);
+    const code = networkCode(error);
+    if (!provesNothingWasSent(error)) {
+      throw uncertain(`the connection failed without an answer (${code ?? 'unknown cause'})`, code);
     }
-
-    const read = await readAnswerBody(response);
-    const answer = { status: response.status, headers: response.headers, ...read };
-    if (!response.ok) {
-      // 429 and 401 say enough by their status; of another error only the body tells what it was.
-      const statusSaysEnough = response.status === 429 || response.status === 401;
-      const own = call.readError && !read.cut ? call.readError(answer) : {};
-      if (!read.cut || statusSaysEnough) throw refusal(call, answer, own);
-    }
-    if (read.cut) {
-      const why = `its answer (${response.status}) ${read.cut === 'answer_too_long' ? 'is too long' : 'was cut off'}`;
-      throw uncertain(why, ended ?? read.cut, response.status);
-    }
-    return answer;
-  } finally {
-    if (timer) clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
+    const message = `${provider} could not be reached (${code ?? 'no connection'}); nothing was sent`;
+    throw new ProviderError(message, { kind: 'not_sent', provider, code });
   }
+
+  const read = await readAnswerBody(response);
+  const answer = { status: response.status, headers: response.headers, ...read };
+  if (!response.ok) {
+    // 429 and 401 say enough by their status; of another error only the body tells what it was.
+    const statusSaysEnough = response.status === 429 || response.status === 401;
+    const own = call.readError && !read.cut ? call.readError(answer) : {};
+    if (!read.cut || statusSaysEnough) throw refusal(call, answer, own);
+  }
+  if (read.cut) {
+    const why = `its answer (${response.status}) ${read.cut === 'answer_too_long' ? 'is too long' : 'was cut off'}`;
+    throw uncertain(why, ended() ?? read.cut, response.status);
+  }
+  return answer;
 }
 
 /** A 2xx that is not in the shape agreed: the provider did something, but not what we know. */

@@ -3,6 +3,7 @@ import { request as requestHttps } from 'node:https';
 import { ProviderError, type ProviderErrorKind, retryAfterSeconds } from './http';
 import { networkCode } from './network-error';
 import { type AddressGuard, PRIVATE_ADDRESS } from './public-address';
+import { readUpTo } from './read-up-to';
 import { within } from './within';
 
 /** A picture or a video, as it was downloaded. */
@@ -115,9 +116,8 @@ async function readBytes(
   budget: { bytes: number },
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
   let length = 0;
-  const take = (bytes: number) => {
+  const checkSize = (bytes: number) => {
     if (bytes > mediaLimits.bytesEach)
       throw failure('rejected', `${what} is larger than ${megabytes(mediaLimits.bytesEach)}`);
     if (bytes - length > budget.bytes) {
@@ -127,19 +127,17 @@ async function readBytes(
       );
     }
   };
-  take(Number(response.headers['content-length'] ?? 0));
-  try {
-    for await (const chunk of response as AsyncIterable<Uint8Array>) {
-      take(length + chunk.byteLength);
-      length += chunk.byteLength;
-      budget.bytes -= chunk.byteLength;
-      chunks.push(chunk);
-    }
-  } catch (error) {
+  checkSize(Number(response.headers['content-length'] ?? 0));
+  const bytes = await readUpTo(response, mediaLimits.bytesEach + 1, (chunk) => {
+    checkSize(length + chunk.byteLength);
+    length += chunk.byteLength;
+    budget.bytes -= chunk.byteLength;
+    return true;
+  }).catch((error) => {
     throw error instanceof ProviderError ? error : networkFailure(error, what, signal);
-  }
+  });
   if (length === 0) throw failure('rejected', `${what} is empty`);
-  return Buffer.concat(chunks);
+  return bytes;
 }
 
 const megabytes = (bytes: number) => `${bytes / 1024 / 1024} MB`;

@@ -20,33 +20,28 @@ export function givenBackSinceNow(ms: number): () => number {
  * As `within`, for what is judged by its time: the time that the process itself was busy is given back, twice `ms` and 1.5 s at most, and
  * what has come by the end is read before the end is called.
  */
-export async function withinFairly<T>(
+export function withinFairly<T>(
   signal: AbortSignal,
   ms: number,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const startedAt = performance.now();
   const givenMs = givenBackSinceNow(ms);
-  const ending = new AbortController();
-  const end = () => ending.abort(signal.reason);
-  let timer: NodeJS.Timeout | undefined;
-  let immediate: NodeJS.Immediate | undefined;
-  const wait = (leftMs: number) => {
-    timer = setTimeout(() => {
-      const stillMs = startedAt + ms + givenMs() - performance.now();
-      // Timers come before what the network brought in the meantime.
-      if (stillMs > 0) wait(stillMs);
-      else immediate = setImmediate(() => ending.abort());
-    }, leftMs);
-  };
-  if (signal.aborted) end();
-  signal.addEventListener('abort', end, { once: true });
-  wait(ms);
-  try {
-    return await within(ending.signal, null, work);
-  } finally {
-    clearTimeout(timer);
-    clearImmediate(immediate);
-    signal.removeEventListener('abort', end);
-  }
+  return within(signal, ms, work, (_ms, fire) => {
+    let timer: NodeJS.Timeout | undefined;
+    let immediate: NodeJS.Immediate | undefined;
+    const wait = (leftMs: number) => {
+      timer = setTimeout(() => {
+        const stillMs = startedAt + ms + givenMs() - performance.now();
+        // Timers come before what the network brought in the meantime.
+        if (stillMs > 0) wait(stillMs);
+        else immediate = setImmediate(fire);
+      }, leftMs);
+    };
+    wait(ms);
+    return () => {
+      clearTimeout(timer);
+      clearImmediate(immediate);
+    };
+  });
 }

@@ -1,20 +1,14 @@
 import { z } from 'zod';
-import { fieldErrors } from '../http/field-error';
+import { ValidationError } from '../http/http-error';
 import { atMost } from '../http/input/at-most';
 import { instant } from '../http/input/instant';
+import { parseInput } from '../http/input/parse-input';
+import { nonEmptyText } from '../http/input/storable-text';
 import { weeklyHours } from '../http/input/weekly-hours';
 import { type Page, type PageQuery, readPage } from '../http/page';
-import type { RowRefusal } from '../http/row-refusal';
 import type { Rpc } from '../store/rpc';
 
-const text = z
-  .string()
-  .min(1, 'is empty')
-  .max(200)
-  .refine(
-    (value) => !value.includes('\0') && value.isWellFormed(),
-    'contains a character that cannot be kept',
-  );
+const text = nonEmptyText(200);
 
 /** Messages a day, in the account's own time zone. 30 if never given. */
 const dailyLimit = z.int().min(0).max(100_000);
@@ -102,27 +96,21 @@ export const accountSchema = z.object({
 
 export type StoredAccount = z.infer<typeof accountSchema>;
 
-/** Adds an account, or changes the one that the provider knows by the same id; what is not named stays. Throws a `StoreError`. */
-export async function saveAccount(
-  rpc: Rpc,
-  body: unknown,
-): Promise<{ account: StoredAccount } | { errors: { field: string; message: string }[] }> {
-  const parsed = newAccount.safeParse(body);
-  if (!parsed.success) {
-    return { errors: fieldErrors(parsed.error) };
-  }
+/** Adds an account, or changes the one that the provider knows by the same id; what is not named stays. Throws a `ValidationError` or a `StoreError`. */
+export async function saveAccount(rpc: Rpc, body: unknown): Promise<{ account: StoredAccount }> {
+  const p_account = parseInput(newAccount, body);
   try {
-    return { account: accountSchema.parse(await rpc('save_account', { p_account: parsed.data })) };
+    return { account: accountSchema.parse(await rpc('save_account', { p_account })) };
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
-    if (code === 'PT404') return { errors: [{ field: 'queues', message }] };
+    if (code === 'PT404') throw new ValidationError([{ field: 'queues', message }]);
     if (code !== '23514') throw error;
-    return { errors: [{ field: 'time_zone', message: 'is no time zone that the database knows' }] };
+    throw new ValidationError([{ field: 'time_zone', message: 'is no time zone that the database knows' }]);
   }
 }
 
 /** A page of the accounts, by name. Throws a `StoreError`. */
-export function listAccounts(rpc: Rpc, page: PageQuery): Promise<Page<StoredAccount> | RowRefusal> {
+export function listAccounts(rpc: Rpc, page: PageQuery): Promise<Page<StoredAccount>> {
   return readPage(rpc, 'list_accounts', accountSchema, page);
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { NotFoundError, toHttpError } from '../http/http-error';
+import { parseInput } from '../http/input/parse-input';
 import { storableText } from '../http/input/storable-text';
-import { fieldRefusal, type RowRefusal, rowRefusal } from '../http/row-refusal';
 import type { Rpc } from '../store/rpc';
 
 const asked = z.strictObject({
@@ -14,20 +15,15 @@ const asked = z.strictObject({
     .default(null),
 });
 
-/** Ends the pause of an account, or of a provider, that was refused: somebody has mended it. Throws a `StoreError`. */
-export async function endRefusal(
-  rpc: Rpc,
-  body: unknown,
-): Promise<{ ended: z.infer<typeof asked> } | RowRefusal> {
-  const parsed = asked.safeParse(body);
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  const { provider, account } = parsed.data;
+/** Ends the pause of an account, or of a provider, that was refused: somebody has mended it. Throws an `HttpError` or a `StoreError`. */
+export async function endRefusal(rpc: Rpc, body: unknown): Promise<z.infer<typeof asked>> {
+  const { provider, account } = parseInput(asked, body);
   try {
     await rpc('end_refusal', { p_provider: provider, p_account_id: account });
-    return { ended: { provider, account } };
+    return { provider, account };
   } catch (error) {
-    const refusal = rowRefusal(error, 'provider');
-    return 'missing' in refusal ? { missing: notRefused(provider, account) } : refusal;
+    const refusal = toHttpError(error, 'provider');
+    throw refusal instanceof NotFoundError ? new NotFoundError(notRefused(provider, account)) : refusal;
   }
 }
 

@@ -1,14 +1,14 @@
-import { type RowRefusal, rowRefusal } from '../http/row-refusal';
-import { configuredProviders } from '../services/configured-providers';
+import { NotFoundError, toHttpError } from '../http/http-error';
 import type { Container } from '../services/container';
+import { configuredProviders } from '../services/env';
 import { type Explanation, explanationSchema } from '../store/explanation';
 
-/** Why a row stands where it stands. Throws a `StoreError`. */
+/** Why a row stands where it stands. Throws an `HttpError` or a `StoreError`. */
 export async function explainRow(
   { rpc, env }: Pick<Container, 'rpc' | 'env'>,
   queue: string,
   id: string,
-): Promise<{ explanation: Explanation } | RowRefusal> {
+): Promise<Explanation> {
   try {
     const answer = await rpc('explain_row', {
       p_queue: queue,
@@ -16,10 +16,9 @@ export async function explainRow(
       p_configured: configuredProviders(env),
     });
     const explanation = explanationSchema.nullable().parse(answer);
-    return explanation
-      ? { explanation }
-      : { missing: `there is no row ${id} in ${queue}, or it was pruned since` };
+    if (explanation) return explanation;
   } catch (error) {
-    return rowRefusal(error, 'id');
+    throw toHttpError(error, 'id');
   }
+  throw new NotFoundError(`there is no row ${id} in ${queue}, or it was pruned since`);
 }

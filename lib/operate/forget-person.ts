@@ -1,9 +1,10 @@
 import { z } from 'zod';
-import { storableText } from '../http/input/storable-text';
-import { fieldRefusal, type RowRefusal, rowRefusal } from '../http/row-refusal';
+import { ConflictError, toHttpError } from '../http/http-error';
+import { parseInput } from '../http/input/parse-input';
+import { nonEmptyText } from '../http/input/storable-text';
 import type { Rpc } from '../store/rpc';
 
-const address = storableText(500).min(1, 'is empty').optional();
+const address = nonEmptyText(500).optional();
 
 const asked = z
   .strictObject({
@@ -25,22 +26,21 @@ const answer = z.union([
 
 /**
  * Ends what is under way with a person, and deletes what is known of them: how many rows of each kind. A conflict where a message is being
- * sent, or may have been: then nothing is deleted, and nothing more is sent. `by` says who, for the history. Throws a `StoreError`.
+ * sent, or may have been: then nothing is deleted, and nothing more is sent. `by` says who, for the history. Throws an `HttpError` or a `StoreError`.
  */
 export async function forgetPerson(
   rpc: Rpc,
   body: unknown,
   by: string,
-): Promise<{ deleted: Record<string, number> } | RowRefusal> {
-  const parsed = asked.safeParse(body);
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  const { recipient = null, chat_id = null, account_id = null } = parsed.data;
+): Promise<{ deleted: Record<string, number> }> {
+  const { recipient = null, chat_id = null, account_id = null } = parseInput(asked, body);
   const call = { p_account_id: account_id, p_recipient: recipient, p_chat_id: chat_id, p_by: by };
   try {
     const told = answer.parse(await rpc('forget_person', call));
-    return 'deleted' in told ? told : { conflict: conflictOf(told.in_flight) };
+    if ('deleted' in told) return told;
+    throw new ConflictError(conflictOf(told.in_flight));
   } catch (error) {
-    return rowRefusal(error, 'recipient');
+    throw toHttpError(error, 'recipient');
   }
 }
 

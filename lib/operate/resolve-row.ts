@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { toHttpError } from '../http/http-error';
+import { parseInput } from '../http/input/parse-input';
 import { storableText } from '../http/input/storable-text';
-import { fieldRefusal, type RowRefusal, rowRefusal } from '../http/row-refusal';
 import type { Rpc } from '../store/rpc';
 
 const asked = z.strictObject({
@@ -14,9 +15,11 @@ const asked = z.strictObject({
 
 const answer = z.object({ status: z.string() });
 
+export type ResolvedRow = { id: string; status: string };
+
 /**
  * A person's decision on a row of which nobody could tell whether it was done, or to cancel one that has not begun. `by` says who, for the
- * history. Throws a `StoreError`.
+ * history. Throws an `HttpError` or a `StoreError`.
  */
 export async function resolveRow(
   rpc: Rpc,
@@ -24,10 +27,8 @@ export async function resolveRow(
   id: string,
   by: 'api' | 'dashboard',
   body: unknown,
-): Promise<{ row: { id: string; status: string } } | RowRefusal> {
-  const parsed = asked.safeParse(body);
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  const { decision, note = null, attempt = null } = parsed.data;
+): Promise<ResolvedRow> {
+  const { decision, note = null, attempt = null } = parseInput(asked, body);
   try {
     const resolved = await rpc('resolve_row', {
       p_queue: queue,
@@ -37,8 +38,8 @@ export async function resolveRow(
       p_note: note,
       p_attempt: attempt,
     });
-    return { row: { id, ...answer.parse(resolved) } };
+    return { id, ...answer.parse(resolved) };
   } catch (error) {
-    return rowRefusal(error, 'decision');
+    throw toHttpError(error, 'decision');
   }
 }

@@ -1,8 +1,7 @@
 import { apiJsonRoute, apiRoute } from '../http/api-route';
-import { queueName, rowId } from '../http/input/row-path';
-import { answerPage } from '../http/page';
-import { refused } from '../http/refused';
-import { json } from '../http/respond';
+import { NotFoundError } from '../http/http-error';
+import { queueName, rowId } from '../http/input/row-id';
+import { listRoute } from '../http/page';
 import { explainRow } from './explain-row';
 import { listRows, rowsQuery } from './list-rows';
 import { resolveRow } from './resolve-row';
@@ -16,14 +15,12 @@ type OfRow = OfQueue & { id: string };
  * `&cursor=` as everywhere. 200 with `{ rows, next }`; 400 with `{ errors: [{ field, message }] }`, 404.
  */
 export function listRowsRoute(ofQueue?: string) {
-  return apiRoute<OfQueue, typeof rowsQuery>(
-    async ({ container, params: { queue = ofQueue }, query }) => {
-      const name = queueName.safeParse(queue);
-      if (!name.success) return refused({ missing: `there is no queue "${queue}"` });
-      return answerPage('rows', await listRows(container.rpc, name.data, query));
-    },
-    { dashboard: true, query: rowsQuery },
-  );
+  return listRoute<OfQueue, typeof rowsQuery>({
+    name: 'rows',
+    query: rowsQuery,
+    list: async (rpc, query, { queue = ofQueue }) => listRows(rpc, readQueue(queue), query),
+    dashboard: true,
+  });
 }
 
 /** Why a row stands where it stands: what it waits for, what goes before it, what it has been through. 404. */
@@ -31,9 +28,7 @@ export function explainRowRoute(ofQueue?: string) {
   return apiRoute<OfRow>(
     async ({ container, params: { queue = ofQueue, id } }) => {
       const at = readPath(queue, id);
-      if ('missing' in at) return refused(at);
-      const told = await explainRow(container, at.queue, at.id);
-      return 'explanation' in told ? json(200, told.explanation) : refused(told);
+      return explainRow(container, at.queue, at.id);
     },
     { dashboard: true },
   );
@@ -44,23 +39,24 @@ export function explainRowRoute(ofQueue?: string) {
  * queue's own word or the state. 200 with `{ id, status }`; 409 with what it is, where there is nothing to decide (any more); 404, 422.
  */
 export function resolveRowRoute(ofQueue?: string) {
-  return apiJsonRoute<OfRow>(async ({ container, params: { queue = ofQueue, id }, by, body }) => {
-    const at = readPath(queue, id);
-    if ('missing' in at) return refused(at);
-    const door = by === 'api-key' ? 'api' : 'dashboard';
-    const resolved = await resolveRow(container.rpc, at.queue, at.id, door, body);
-    return 'row' in resolved ? json(200, resolved.row) : refused(resolved, 422, 'nothing was decided');
-  });
+  return apiJsonRoute<OfRow>(
+    async ({ container, params: { queue = ofQueue, id }, by, body }) => {
+      const at = readPath(queue, id);
+      return resolveRow(container.rpc, at.queue, at.id, by, body);
+    },
+    { whenInvalid: 'nothing was decided' },
+  );
 }
 
-function readPath(
-  queue: string | undefined,
-  id: string,
-): { queue: string; id: string } | { missing: string } {
+function readQueue(queue: string | undefined): string {
   const name = queueName.safeParse(queue);
-  if (!name.success) return { missing: `there is no queue "${queue}"` };
+  if (!name.success) throw new NotFoundError(`there is no queue "${queue}"`);
+  return name.data;
+}
+
+function readPath(queue: string | undefined, id: string): { queue: string; id: string } {
+  const name = readQueue(queue);
   const row = rowId.safeParse(id);
-  return row.success
-    ? { queue: name.data, id: row.data }
-    : { missing: `there is no row "${id}" in ${queue}` };
+  if (!row.success) throw new NotFoundError(`there is no row "${id}" in ${queue}`);
+  return { queue: name, id: row.data };
 }

@@ -1,4 +1,5 @@
-import type { Queue } from '../engine/queue';
+import type { NotConfiguredError, Queue } from '../engine/queue';
+import { isError } from '../http/error-response';
 import type { ServerEnv } from '../services/env';
 
 /** A queue whatever its rows are. */
@@ -20,4 +21,15 @@ export const pathName = (queue: string) => queue.replaceAll('_', '-');
 /** The queue of that name, as in the registry or as in paths. */
 export function findQueue(name: string, queues: readonly ScheduledQueue[]): ScheduledQueue | null {
   return queues.find(({ queue }) => queue.name === name || pathName(queue.name) === name) ?? null;
+}
+
+/** What has to be set before the queue can run; null where nothing has. Throws what else its `connect` throws. */
+export function missingSettings(queue: AnyQueue, env: ServerEnv): NotConfiguredError | null {
+  try {
+    queue.connect(env);
+    return null;
+  } catch (error) {
+    if (isError(error, 'NotConfiguredError')) return error;
+    throw error;
+  }
 }

@@ -1,7 +1,7 @@
 import { dmQueue } from './dm-queue/queue';
-import { jobs } from './jobs/queue';
+import { scheduledJobs } from './jobs/queue';
 import { monitors } from './monitors/queue';
-import { noMessageQueue, pgmq } from './pgmq/queue';
+import { scheduledPgmq } from './pgmq/queue';
 import { posts } from './posts/queue';
 import { enrolments } from './sequences/queue';
 
@@ -11,7 +11,7 @@ export const scheduledQueues = [
   { queue: enrolments, parts: 'main' },
   { queue: dmQueue, parts: 'main' },
   { queue: posts, parts: 'main' },
-  { queue: jobs, parts: 'due' },
-  { queue: pgmq, parts: 'due', whereNone: noMessageQueue },
+  scheduledJobs,
+  scheduledPgmq,
   { queue: monitors, parts: 'named' },
 ] as const;

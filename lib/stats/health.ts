@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { failed } from '../http/failure';
+import { errorMessage } from '../http/error-response';
 import { container } from '../services/container';
 import { accessEnv } from '../services/env';
 import { serverLog } from '../services/log';
+import { sharedReading } from '../services/shared-reading';
 import { schemaState } from '../store/schema-version';
 
 export interface Health {
@@ -25,17 +26,13 @@ const answer = z.object({
 
 /** Anybody may ask, and each question costs a call and a Redis command: the answer is kept for this long. */
 const keepMs = 5_000;
-let kept: { health: Promise<Health>; until: number } | null = null;
+const kept = sharedReading<Health>(keepMs, () => Date.now());
 
 /** Why the database failed the latest check; null where it did not. It is logged once for as long as it stays the same. */
 let logged: string | null = null;
 
 /** Says how things are, and never why but in development. Never throws. */
-export function readHealth(): Promise<Health> {
-  const now = Date.now();
-  if (!kept || kept.until <= now) kept = { health: askHealth(), until: now + keepMs };
-  return kept.health;
-}
+export const readHealth = (): Promise<Health> => kept.get(askHealth);
 
 async function askHealth(): Promise<Health> {
   const health: Health = {
@@ -81,8 +78,8 @@ async function askHealth(): Promise<Health> {
 
 /** Answers the text that other routes answer to the error. */
 async function explain(error: unknown, log: (fields: object) => void): Promise<string> {
-  const { error: told } = await failed(error).json();
-  if (told.message !== logged) log({ err: error });
-  logged = told.message;
-  return told.message;
+  const reason = await errorMessage(error);
+  if (reason !== logged) log({ err: error });
+  logged = reason;
+  return reason;
 }

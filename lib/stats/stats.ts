@@ -1,9 +1,9 @@
-import { isError } from '../http/failure';
-import { findQueue } from '../queues/scheduled-queue';
+import { findQueue, missingSettings } from '../queues/scheduled-queue';
 import { scheduledQueues } from '../queues/scheduled-queues';
-import { configuredProviders } from '../services/configured-providers';
 import { container } from '../services/container';
-import type { ServerEnv } from '../services/env';
+import { configuredProviders, type ServerEnv } from '../services/env';
+import { type Analytics, analyticsSchema } from '../store/analytics';
+import { type Monitoring, monitoringSchema } from '../store/monitoring';
 import type { Rpc } from '../store/rpc';
 import { schemaState } from '../store/schema-version';
 import { type Stats, statsSchema } from '../store/stats';
@@ -15,6 +15,17 @@ export async function readStats(): Promise<Stats> {
   return stats.get(() => computeStats(rpc, env));
 }
 
+/** What the queues did in the last `days` days, 1 to 90. Throws what `container()` throws, and a `StoreError`. */
+export async function readAnalytics(days = 14): Promise<Analytics> {
+  const { rpc } = await container();
+  return analyticsSchema.parse(await rpc('read_analytics', { p_days: days }));
+}
+
+/** The dashboard's view of monitors. Throws a `StoreError`. */
+export async function readMonitoring(rpc: Rpc): Promise<Monitoring> {
+  return monitoringSchema.parse(await rpc('read_monitoring', {}));
+}
+
 async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {
   const stats = statsSchema.parse(await rpc('read_stats', { p_configured: configuredProviders(env) }));
   const behind =
@@ -22,7 +33,9 @@ async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {
       ? 'the database lacks migrations that this code needs: run `npm run migrate`'
       : null;
   const queues = stats.queues.map((queue) => {
-    const failing = behind ?? (hasTicked(queue, stats.now) ? null : missingSettings(queue.name, env));
+    const known = findQueue(queue.name, scheduledQueues)?.queue;
+    const unset = known && !hasTicked(queue, stats.now) ? missingSettings(known, env) : null;
+    const failing = behind ?? unset?.message ?? null;
     return {
       ...queue,
       failing,
@@ -35,15 +48,4 @@ async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {
 /** In the last five minutes, be it by a worker, which has settings of its own. */
 function hasTicked({ ticks }: Stats['queues'][number], now: string): boolean {
   return ticks.some(({ started_at }) => Date.parse(now) - Date.parse(started_at) < 300_000);
-}
-
-/** What has to be set before a queue can tick; null where nothing has. */
-function missingSettings(name: string, env: ServerEnv): string | null {
-  try {
-    findQueue(name, scheduledQueues)?.queue.connect(env);
-    return null;
-  } catch (error) {
-    if (isError(error, 'NotConfiguredError')) return error.message;
-    throw error;
-  }
 }

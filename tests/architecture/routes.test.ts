@@ -114,7 +114,7 @@ describe.each(cronRoutes)('%s', (route) => {
 
   it('has a limit that its queue’s timeout fits into, with 15 s for the end', async () => {
     const queues = await queuesOf(route);
-    if (/\b(cronRoute|partitionsWork)\(/.test(read(route))) expect(queues).not.toEqual([]);
+    if (/\b(cronRoute|queueWork)\(/.test(read(route))) expect(queues).not.toEqual([]);
     const mostMs = (maxDurationOf(route) ?? 0) * 1_000 - 15_000;
     for (const { name, timeoutMs } of queues)
       expect(timeoutMs, `the timeout of ${name}`).toBeLessThanOrEqual(mostMs);

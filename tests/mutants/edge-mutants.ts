@@ -77,7 +77,7 @@ export const edgeMutants: Mutant[] = [
     name: 'the secret of SQL',
     guarantee: 'SQL is taken with CRON_SECRET only',
     file: 'lib/operate/sql-route.ts',
-    find: 'if (refused) return refused;',
+    find: 'requireCronSecret(request);',
     replace: '',
   },
   {
@@ -98,7 +98,7 @@ export const edgeMutants: Mutant[] = [
     name: 'the settings that a queue lacks',
     guarantee: 'the overview says of a queue that cannot tick that its ticks fail',
     file: 'lib/stats/stats.ts',
-    find: 'hasTicked(queue, stats.now) ? null : missingSettings(queue.name, env)',
+    find: 'known && !hasTicked(queue, stats.now) ? missingSettings(known, env) : null',
     replace: 'null',
   },
   {
@@ -264,7 +264,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'what a refused key is told',
     guarantee: 'a wrong or disabled key says what to set',
-    file: 'lib/http/failure.ts',
+    file: 'lib/http/error-response.ts',
     find: ` || code === '401'`,
     replace: '',
     seenBy: 'services/supabase-keys.test.ts',
@@ -287,8 +287,8 @@ export const edgeMutants: Mutant[] = [
     name: 'nobody to ask',
     guarantee: 'the endpoint that asks providers does not fail where none is configured',
     file: 'lib/cron/handlers/reconcile-work.ts',
-    find: 'notConfigured.push(error.message);',
-    replace: 'throw error;',
+    find: 'notConfigured.push(missing.message);',
+    replace: 'throw missing;',
   },
   {
     name: 'the variable that opens a private address',
@@ -371,7 +371,7 @@ export const edgeMutants: Mutant[] = [
     name: 'no answer from the cache',
     guarantee: 'what a cache answers proves no absence',
     file: 'lib/net/http.ts',
-    find: `        cache: 'no-store',`,
+    find: `      cache: 'no-store',`,
     replace: '',
   },
   {

@@ -267,22 +267,3 @@ describe('GET /api/accounts', () => {
     expect(await list()).toMatchObject([{ paused_until: 'infinity', paused_reason: 'asked to' }]);
   });
 });
-
-describe('accounts', () => {
-  it('are closed to who has no key', async () => {
-    await saved(ann());
-    const guesses: (typeof withKey)[] = [{}, { authorization: 'Bearer guess' }];
-    for (const headers of guesses) {
-      expect((await GET(ask('GET', headers))).status).toBe(401);
-      expect((await save(ann({ name: 'Eve' }), headers)).status).toBe(401);
-    }
-    expect(await stored()).toMatchObject([{ name: 'Ann' }]);
-  });
-
-  it('are closed to everybody while there is no key, and the answer names it', async () => {
-    vi.stubEnv('API_KEY', '');
-    const response = await save(ann(), { authorization: 'Bearer ' });
-    expect(response.status).toBe(503);
-    expect((await response.json()).error.message).toContain('API_KEY');
-  });
-});

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { POST } from '../../app/api/queues/[queue]/rows/[id]/resolve/route';
 import { GET as WHY } from '../../app/api/queues/[queue]/rows/[id]/why/route';
 import { GET as LIST } from '../../app/api/queues/[queue]/rows/route';
-import { rowRefusal } from '../../lib/http/row-refusal';
+import { toHttpError } from '../../lib/http/http-error';
 import { explanationSchema } from '../../lib/store/explanation';
 import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row';
 import { apiRequest, cookie, openServedDatabase, stubSecrets, withKey } from '../support/api-server';
@@ -291,13 +291,17 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
   });
 });
 
-describe('rowRefusal', () => {
-  it('goes by the code, since the error may be of another bundle’s class', () => {
+describe('what the database refuses', () => {
+  it('is known by its code, since the error may be of another bundle’s class', () => {
     const error = (code: string) => Object.assign(new Error('said no'), { code });
-    expect(rowRefusal(error('PT404'), 'id')).toEqual({ missing: 'said no' });
-    expect(rowRefusal(error('PT409'), 'id')).toEqual({ conflict: 'said no' });
-    expect(rowRefusal(error('22023'), 'id')).toEqual({ errors: [{ field: 'id', message: 'said no' }] });
-    expect(() => rowRefusal(error('57014'), 'id')).toThrow('said no');
+    expect(toHttpError(error('PT404'))).toMatchObject({ status: 404, message: 'said no' });
+    expect(toHttpError(error('PT409'))).toMatchObject({ status: 409, message: 'said no' });
+    expect(toHttpError(error('22023'), 'id')).toMatchObject({
+      status: 422,
+      errors: [{ field: 'id', message: 'said no' }],
+    });
+    const other = error('57014');
+    expect(toHttpError(other)).toBe(other);
   });
 });
 

@@ -57,9 +57,8 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     sleep: (ms: number) => new Promise<void>((resolve) => void clock.timer(ms, resolve)),
     /** Answers the ids, in the order of what is created. */
     async create(...jobs: object[]): Promise<string[]> {
-      const taken = await enqueueJobs({ rpc, jobs: handlers }, jobs);
-      if ('errors' in taken) throw new Error(JSON.stringify(taken.errors));
-      return taken.rows.map(({ id }) => id);
+      const { rows } = await enqueueJobs({ rpc, jobs: handlers }, jobs);
+      return rows.map(({ id }) => id);
     },
     /** One tick of one queue, by the code of `known`. */
     tick(options: Partial<TickOptions<null>> = {}, known: Jobs = handlers): Promise<TickReport> {

@@ -1,56 +1,56 @@
+import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { ClockAccount } from '@/lib/cron/slots/clocks';
 import { ClockName, SlotCounts, SlotExceptions } from './clock-parts';
 
-/** For wide screens; `ClockCards` shows the same on narrow ones. */
+const columns: Column<ClockAccount>[] = [
+  { head: 'calls', isRowHead: true, cellClass: 'w-[30%]', cell: (clock) => <ClockName of={clock} /> },
+  {
+    head: 'queue',
+    className: 'pl-4',
+    cell: ({ queues }) =>
+      queues.map((queue) => (
+        <div key={queue} className="whitespace-nowrap">
+          {queue}
+        </div>
+      )),
+  },
+  {
+    head: 'last slot',
+    className: 'pl-4',
+    cellClass: 'whitespace-nowrap',
+    cell: ({ lastSlot }) => <RelativeTime at={lastSlot} />,
+  },
+  { head: 'slots of 24 h', className: 'pl-6', cell: (clock) => <SlotCounts of={clock} /> },
+  {
+    head: 'exceptions',
+    className: 'pl-6',
+    cellClass: 'w-[25%]',
+    cell: (clock) => <SlotExceptions of={clock} />,
+  },
+];
+
 export function ClockTable({ clocks }: { clocks: ClockAccount[] }) {
   return (
-    <table className="hidden w-full border-collapse md:table">
-      <thead>
-        <tr className="text-left text-xs text-muted *:border-b *:border-line *:py-2 *:font-normal *:whitespace-nowrap">
-          <th scope="col">calls</th>
-          <th scope="col" className="pl-4">
-            queue
-          </th>
-          <th scope="col" className="pl-4">
-            last slot
-          </th>
-          <th scope="col" className="pl-6">
-            slots of 24 h
-          </th>
-          <th scope="col" className="pl-6">
-            exceptions
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {clocks.map((clock) => (
-          <tr
-            key={`${clock.clock} ${clock.path} ${clock.schedule}`}
-            className="align-baseline *:border-t *:border-line *:py-2 first:*:border-t-0"
-          >
-            <th scope="row" className="w-[30%] text-left font-normal">
-              <ClockName of={clock} />
-            </th>
-            <td className="pl-4">
-              {clock.queues.map((queue) => (
-                <div key={queue} className="whitespace-nowrap">
-                  {queue}
-                </div>
-              ))}
-            </td>
-            <td className="pl-4 whitespace-nowrap">
-              <RelativeTime at={clock.lastSlot} />
-            </td>
-            <td className="pl-6">
-              <SlotCounts of={clock} />
-            </td>
-            <td className="w-[25%] pl-6">
-              <SlotExceptions of={clock} />
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <ResponsiveTable
+      items={clocks}
+      columns={columns}
+      keyOf={({ clock, path, schedule }) => `${clock} ${path} ${schedule}`}
+      rowClass={() => '*:border-t *:border-line *:py-2 first:*:border-t-0'}
+      listClass="divide-y divide-line"
+      cardClass={() => 'gap-1 py-2.5 first:pt-0'}
+      card={(clock) => (
+        <>
+          <ClockName of={clock} />
+          <p className="flex flex-wrap items-baseline justify-between gap-x-3">
+            <SlotCounts of={clock} />
+            <span className="text-muted">
+              last slot <RelativeTime at={clock.lastSlot} />
+            </span>
+          </p>
+          {clock.exceptions.length > 0 && <SlotExceptions of={clock} />}
+        </>
+      )}
+    />
   );
 }

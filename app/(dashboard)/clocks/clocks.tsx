@@ -1,12 +1,9 @@
 import { useState } from 'react';
-import useSWR from 'swr';
-import { fetchJson } from '@/components/api/fetch-json';
-import { polling } from '@/components/api/polling';
-import { ReadingFault } from '@/components/api/reading-fault';
+import { useReading } from '@/components/api/use-reading';
 import { Command } from '@/components/command';
-import { ShowMore } from '@/components/show-more';
+import { ShowMore } from '@/components/lists/show-more';
+import { Panel } from '@/components/panel';
 import type { Clocks as Reading } from '@/lib/cron/slots/clocks';
-import { ClockCards } from './clock-cards';
 import { inOrder } from './clock-order';
 import { ClockTable } from './clock-table';
 
@@ -25,33 +22,25 @@ interface ClocksProps {
 /** Which slots of their schedules clocks delivered, and which they did not. */
 export function Clocks({ first, address }: ClocksProps) {
   const [all, setAll] = useState(false);
-  const { data, error } = useSWR<Reading, Error>('/api/clocks', fetchJson, {
-    ...polling,
-    refreshInterval: REFRESH_MS,
-    fallbackData: first,
-  });
+  const { data, error } = useReading<Reading>('/api/clocks', { first, everyMs: REFRESH_MS });
   const clocks = inOrder(data?.clocks ?? []);
   const shown = all ? clocks : clocks.slice(0, FEW);
   return (
-    <section aria-labelledby="clocks" className="rounded-xl border border-line bg-surface">
-      <header className="flex flex-wrap items-baseline gap-x-4 gap-y-1 border-b border-line px-4 py-4 sm:px-6">
-        <h2 id="clocks" className="scroll-mt-4 text-base font-semibold tracking-tight">
-          Clocks
-        </h2>
-        {clocks.length > 0 && <p className="text-muted">and the slots of their schedules</p>}
-      </header>
-      <div className="grid grid-cols-[minmax(0,1fr)] gap-4 px-4 py-4 sm:px-6">
-        {error && <ReadingFault error={error} />}
-        {data && clocks.length === 0 && <HowToBegin address={address} />}
-        {clocks.length > 0 && (
-          <div>
-            <ClockTable clocks={shown} />
-            <ClockCards clocks={shown} />
-            <ShowMore all={all} hidden={clocks.length - Math.min(clocks.length, FEW)} onChange={setAll} />
-          </div>
-        )}
-      </div>
-    </section>
+    <Panel
+      id="clocks"
+      heading="Clocks"
+      aside={clocks.length > 0 && <p className="text-muted">and the slots of their schedules</p>}
+      spacing="gap-4 py-4"
+      error={error}
+    >
+      {data && clocks.length === 0 && <HowToBegin address={address} />}
+      {clocks.length > 0 && (
+        <div>
+          <ClockTable clocks={shown} />
+          <ShowMore all={all} hidden={clocks.length - Math.min(clocks.length, FEW)} onChange={setAll} />
+        </div>
+      )}
+    </Panel>
   );
 }
 

@@ -1,12 +1,9 @@
-import useSWR from 'swr';
-import { fetchJson } from '@/components/api/fetch-json';
-import { polling } from '@/components/api/polling';
-import { ReadingFault } from '@/components/api/reading-fault';
+import { useReading } from '@/components/api/use-reading';
 import { Command } from '@/components/command';
 import { Notice } from '@/components/notice';
+import { Panel } from '@/components/panel';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { Analytics } from '@/lib/store/analytics';
-import { DayCards } from './day-cards';
 import { dayLines } from './day-lines';
 import { DayTable } from './day-table';
 import { UptimeTable } from './uptime-table';
@@ -23,44 +20,38 @@ interface DaysProps {
 
 /** What every queue did day by day, as it was last rolled up. */
 export function Days({ first, address }: DaysProps) {
-  const { data, error } = useSWR<Analytics, Error>('/api/analytics', fetchJson, {
-    ...polling,
-    refreshInterval: REFRESH_MS,
-    fallbackData: first,
-  });
+  const { data, error } = useReading<Analytics>('/api/analytics', { first, everyMs: REFRESH_MS });
   const lines = data ? dayLines(data) : [];
   return (
-    <section aria-labelledby="days" className="rounded-xl border border-line bg-surface">
-      <header className="flex flex-wrap items-baseline gap-x-4 gap-y-1 border-b border-line px-4 py-4 sm:px-6">
-        <h2 id="days" className="scroll-mt-4 text-base font-semibold tracking-tight">
-          Days
-        </h2>
-        {data?.rolled_at && (
+    <Panel
+      id="days"
+      heading="Days"
+      aside={
+        data?.rolled_at && (
           <p className="text-muted">
             of {data.time_zone}, rolled up <RelativeTime at={data.rolled_at} />
           </p>
-        )}
-      </header>
-      <div className="grid grid-cols-[minmax(0,1fr)] gap-6 px-4 py-4 sm:px-6">
-        {error && <ReadingFault error={error} />}
-        {data?.problems.map(({ queue, problem }) => (
-          <Notice key={queue} tone="warn" heading={`${queue} could not be rolled up`}>
-            {problem}
-          </Notice>
-        ))}
-        {data && data.rolled_at === null && <HowToBegin address={address} />}
-        {data?.rolled_at && lines.length === 0 && (
-          <p className="text-muted">Nothing was done on any day yet.</p>
-        )}
-        {lines.length > 0 && (
-          <div>
-            <DayTable lines={lines} />
-            <DayCards lines={lines} />
-          </div>
-        )}
-        {data && <UptimeTable monitors={data.monitors} />}
-      </div>
-    </section>
+        )
+      }
+      spacing="gap-6 py-4"
+      error={error}
+    >
+      {data?.problems.map(({ queue, problem }) => (
+        <Notice key={queue} tone="warn" heading={`${queue} could not be rolled up`}>
+          {problem}
+        </Notice>
+      ))}
+      {data && data.rolled_at === null && <HowToBegin address={address} />}
+      {data?.rolled_at && lines.length === 0 && (
+        <p className="text-muted">Nothing was done on any day yet.</p>
+      )}
+      {lines.length > 0 && (
+        <div>
+          <DayTable lines={lines} />
+        </div>
+      )}
+      {data && <UptimeTable monitors={data.monitors} />}
+    </Panel>
   );
 }
 

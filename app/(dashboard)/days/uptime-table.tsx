@@ -1,5 +1,5 @@
 import { useState } from 'react';
-import { ShowMore } from '@/components/show-more';
+import { ShowMore } from '@/components/lists/show-more';
 import { uptimeText, uptimeTone } from '@/components/uptime-text';
 import { shortMs } from '@/lib/stats/short-duration';
 import type { Analytics } from '@/lib/store/analytics';

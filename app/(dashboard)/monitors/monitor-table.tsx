@@ -1,71 +1,72 @@
+import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
 import type { MonitorSummary } from '@/lib/store/monitoring';
 import { Latency } from './latency';
-import { MonitorName, MonitorNotes, MonitorRegion, Uptime } from './monitor-parts';
+import { MonitorName, MonitorNotes, MonitorRegion, Uptime, Uptimes } from './monitor-parts';
 import { MonitorState } from './monitor-state';
 
-/** Monitors that something is to be said of, for wide screens; `MonitorCards` shows the same on narrow ones. */
+const uptime = (
+  head: string,
+  span: keyof MonitorSummary['uptime'],
+  padding: string,
+): Column<MonitorSummary> => ({
+  head,
+  className: `${padding} text-right`,
+  cellClass: 'whitespace-nowrap',
+  cell: (monitor) => <Uptime share={monitor.uptime[span]} />,
+});
+
+const columns: Column<MonitorSummary>[] = [
+  {
+    head: 'monitor',
+    isRowHead: true,
+    cellClass: 'w-[22%]',
+    cell: (monitor) => <MonitorName monitor={monitor} />,
+  },
+  { head: 'state', className: 'pl-4', cell: (monitor) => <MonitorState monitor={monitor} /> },
+  { head: 'what is wrong', className: 'pl-4', cell: (monitor) => <MonitorNotes monitor={monitor} /> },
+  {
+    head: 'region',
+    title: 'where it is checked now',
+    className: 'pl-4',
+    cellClass: 'whitespace-nowrap',
+    cell: (monitor) => <MonitorRegion monitor={monitor} />,
+  },
+  { head: 'last check', className: 'pl-4 text-right', cell: ({ last }) => <Latency last={last} /> },
+  { ...uptime('up 24 h', 'day', 'pl-4'), title: 'share of its checks that were not down' },
+  uptime('7 d', 'week', 'pl-3'),
+  uptime('30 d', 'month', 'pl-3'),
+];
+
+/** Monitors that something is to be said of. */
 export function MonitorTable({ monitors }: { monitors: MonitorSummary[] }) {
   return (
-    <table className="mt-2 hidden w-full border-collapse lg:table">
-      <thead>
-        <tr className="text-left text-xs text-muted *:border-b *:border-line *:py-2 *:font-normal *:whitespace-nowrap">
-          <th scope="col">monitor</th>
-          <th scope="col" className="pl-4">
-            state
-          </th>
-          <th scope="col" className="pl-4">
-            what is wrong
-          </th>
-          <th scope="col" className="pl-4" title="where it is checked now">
-            region
-          </th>
-          <th scope="col" className="pl-4 text-right">
-            last check
-          </th>
-          <th scope="col" className="pl-4 text-right" title="share of its checks that were not down">
-            up 24 h
-          </th>
-          <th scope="col" className="pl-3 text-right">
-            7 d
-          </th>
-          <th scope="col" className="pl-3 text-right">
-            30 d
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {monitors.map((monitor) => (
-          <tr
-            key={monitor.id}
-            className="align-baseline *:border-t *:border-line *:py-1.5 first:*:border-t-0"
-          >
-            <th scope="row" className="w-[22%] text-left font-normal">
-              <MonitorName monitor={monitor} />
-            </th>
-            <td className="pl-4">
+    <ResponsiveTable
+      items={monitors}
+      columns={columns}
+      keyOf={({ id }) => id}
+      from="lg"
+      margin="mt-2"
+      rowClass={() => '*:border-t *:border-line *:py-1.5 first:*:border-t-0'}
+      listClass="divide-y divide-line border-t border-line"
+      cardClass={() => 'gap-1 py-2.5'}
+      card={(monitor) => (
+        <>
+          <div className="flex flex-wrap items-baseline justify-between gap-x-3 gap-y-1">
+            <MonitorName monitor={monitor} />
+            <span className="inline-flex items-baseline gap-2">
+              <span className="text-muted">
+                <MonitorRegion monitor={monitor} />
+              </span>
               <MonitorState monitor={monitor} />
-            </td>
-            <td className="pl-4">
-              <MonitorNotes monitor={monitor} />
-            </td>
-            <td className="pl-4 whitespace-nowrap">
-              <MonitorRegion monitor={monitor} />
-            </td>
-            <td className="pl-4 text-right">
-              <Latency last={monitor.last} />
-            </td>
-            <td className="pl-4 text-right whitespace-nowrap">
-              <Uptime share={monitor.uptime.day} />
-            </td>
-            <td className="pl-3 text-right whitespace-nowrap">
-              <Uptime share={monitor.uptime.week} />
-            </td>
-            <td className="pl-3 text-right whitespace-nowrap">
-              <Uptime share={monitor.uptime.month} />
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+            </span>
+          </div>
+          <MonitorNotes monitor={monitor} />
+          <div className="flex flex-wrap items-baseline justify-between gap-x-2 gap-y-1">
+            <Uptimes monitor={monitor} />
+            <Latency last={monitor.last} />
+          </div>
+        </>
+      )}
+    />
   );
 }

@@ -1,11 +1,8 @@
-import useSWR from 'swr';
-import { fetchJson } from '@/components/api/fetch-json';
-import { polling } from '@/components/api/polling';
-import { ReadingFault } from '@/components/api/reading-fault';
+import { useReading } from '@/components/api/use-reading';
 import { Command } from '@/components/command';
+import { Panel } from '@/components/panel';
 import type { Monitoring } from '@/lib/store/monitoring';
 import { ClosedIncidents, OpenIncidents } from './incident-list';
-import { MonitorCards } from './monitor-cards';
 import { MonitorCounts } from './monitor-counts';
 import { isWell } from './monitor-notes';
 import { MonitorTable } from './monitor-table';
@@ -24,25 +21,20 @@ interface MonitorsProps {
 
 /** All monitors, their incidents and their regions at one look. */
 export function Monitors({ first, address }: MonitorsProps) {
-  const { data, error } = useSWR<Monitoring, Error>('/api/monitoring', fetchJson, {
-    ...polling,
-    fallbackData: first,
-  });
+  const { data, error } = useReading<Monitoring>('/api/monitoring', { first });
   const total = data ? Object.values(data.counts).reduce((sum, count) => sum + count, 0) : 0;
   return (
-    <section aria-labelledby="monitors" className="rounded-xl border border-line bg-surface">
-      <header className="flex flex-wrap items-center gap-x-4 gap-y-2 border-b border-line px-4 py-4 sm:px-6">
-        <h2 id="monitors" className="scroll-mt-4 text-base font-semibold tracking-tight">
-          Monitors
-        </h2>
-        {data && total > 0 && <MonitorCounts counts={data.counts} />}
-      </header>
-      <div className="grid grid-cols-[minmax(0,1fr)] gap-7 px-4 py-5 sm:px-6">
-        {error && <ReadingFault error={error} />}
-        {data && total === 0 && <HowToBegin address={address} />}
-        {data && total > 0 && <Figures data={data} total={total} />}
-      </div>
-    </section>
+    <Panel
+      id="monitors"
+      heading="Monitors"
+      aside={data && total > 0 && <MonitorCounts counts={data.counts} />}
+      headerClass="items-center gap-y-2"
+      spacing="gap-7 py-5"
+      error={error}
+    >
+      {data && total === 0 && <HowToBegin address={address} />}
+      {data && total > 0 && <Figures data={data} total={total} />}
+    </Panel>
   );
 }
 
@@ -62,7 +54,6 @@ function Figures({ data: { incidents, regions, monitors }, total }: { data: Moni
             To look at
           </h3>
           <MonitorTable monitors={troubled} />
-          <MonitorCards monitors={troubled} />
         </section>
       )}
       {well.length > 0 && (

@@ -1,7 +1,6 @@
 import { useState } from 'react';
-import { ShowMore } from '@/components/show-more';
+import { ShowMore } from '@/components/lists/show-more';
 import type { QueueStats } from '@/lib/store/stats';
-import { OverviewCards } from './overview-cards';
 import { type OverviewLine, overviewLines } from './overview-lines';
 import { OverviewTable } from './overview-table';
 
@@ -31,7 +30,6 @@ export function Overview({ queues, now }: OverviewProps) {
         Overview
       </h2>
       <OverviewTable lines={shown} />
-      <OverviewCards lines={shown} />
       <ShowMore all={all} hidden={hidden} onChange={setAll} />
     </section>
   );

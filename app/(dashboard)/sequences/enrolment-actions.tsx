@@ -2,10 +2,9 @@ import { useRef, useState } from 'react';
 import { useSWRConfig } from 'swr';
 import { fetchJson } from '@/components/api/fetch-json';
 import { useActing } from '@/components/api/use-acting';
+import { ConfirmButtons, PLAIN_BUTTON } from '@/components/confirm-buttons';
 import type { Enrolment } from '@/lib/store/conversations';
 import { phaseLabel } from './enrolment-words';
-
-const BUTTON = 'min-h-9 cursor-pointer rounded-md border border-line-strong px-3 font-medium hover:bg-sunken';
 
 /** What a person may do about an enrolment; only what became of it where it is over. */
 export function EnrolmentActions({ enrolment: { id, phase, paused_at } }: { enrolment: Enrolment }) {
@@ -46,26 +45,7 @@ export function EnrolmentActions({ enrolment: { id, phase, paused_at } }: { enro
           )}
           <div className="flex flex-wrap gap-2">
             {asking ? (
-              <>
-                <button
-                  key="yes"
-                  type="button"
-                  className="min-h-9 cursor-pointer rounded-md bg-accent px-3 font-medium text-on-accent"
-                  onClick={() => void change('stop')}
-                >
-                  Yes, stop it
-                </button>
-                <button
-                  key="leave"
-                  type="button"
-                  // biome-ignore lint/a11y/noAutofocus: the button that was pressed has gone, and this is the harmless one.
-                  autoFocus
-                  className={BUTTON}
-                  onClick={leave}
-                >
-                  Leave it
-                </button>
-              </>
+              <ConfirmButtons yes="Yes, stop it" onYes={() => void change('stop')} onLeave={leave} />
             ) : (
               <>
                 {/* One button, which keeps the focus when it turns into the other. */}
@@ -77,7 +57,7 @@ export function EnrolmentActions({ enrolment: { id, phase, paused_at } }: { enro
                       ? 'Nothing more is sent until it is resumed.'
                       : 'It goes on with the step that it stands at.'
                   }
-                  className={BUTTON}
+                  className={PLAIN_BUTTON}
                   onClick={() => void change(doing)}
                 >
                   {doing === 'pause' ? 'Pause' : 'Resume'}
@@ -87,7 +67,7 @@ export function EnrolmentActions({ enrolment: { id, phase, paused_at } }: { enro
                   ref={stop}
                   type="button"
                   title="It is over: nothing more is sent."
-                  className={BUTTON}
+                  className={PLAIN_BUTTON}
                   onClick={() => {
                     setBecame('');
                     setAsking(true);

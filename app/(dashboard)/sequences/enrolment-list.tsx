@@ -1,9 +1,7 @@
 import { useState } from 'react';
-import useSWR from 'swr';
-import { fetchJson } from '@/components/api/fetch-json';
-import { polling } from '@/components/api/polling';
 import { ReadingFault } from '@/components/api/reading-fault';
-import { PageLinks, usePages } from '@/components/pages';
+import { useReading } from '@/components/api/use-reading';
+import { PageLinks, usePages } from '@/components/lists/pages';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { Enrolment, Funnel } from '@/lib/store/conversations';
 import { EnrolmentTimeline } from './enrolment-timeline';
@@ -59,11 +57,9 @@ function People({ sequence, name, phase, signedIn }: PeopleProps) {
   const pages = usePages(
     `/api/enrolments?sequence=${sequence}${phase ? `&phase=${phase}` : ''}&limit=${MOST_SHOWN}`,
   );
-  const { data, error } = useSWR<{ enrolments: Enrolment[]; next: string | null }, Error>(
-    pages.url,
-    fetchJson,
-    { ...polling, refreshInterval: REFRESH_MS },
-  );
+  const { data, error } = useReading<{ enrolments: Enrolment[]; next: string | null }>(pages.url, {
+    everyMs: REFRESH_MS,
+  });
   return (
     <>
       {error && <ReadingFault error={error} />}

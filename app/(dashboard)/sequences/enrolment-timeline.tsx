@@ -1,7 +1,5 @@
-import useSWR from 'swr';
-import { fetchJson } from '@/components/api/fetch-json';
-import { polling } from '@/components/api/polling';
 import { ReadingFault } from '@/components/api/reading-fault';
+import { useReading } from '@/components/api/use-reading';
 import { RowLink } from '@/components/row-link';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { EnrolmentWithTimeline } from '@/lib/store/conversations';
@@ -15,7 +13,7 @@ interface EnrolmentTimelineProps {
 
 /** All that became of one person in one sequence, and what may be done about it. */
 export function EnrolmentTimeline({ id, signedIn }: EnrolmentTimelineProps) {
-  const { data, error } = useSWR<EnrolmentWithTimeline, Error>(`/api/enrolments/${id}`, fetchJson, polling);
+  const { data, error } = useReading<EnrolmentWithTimeline>(`/api/enrolments/${id}`);
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] gap-3 pb-4 pl-4">
       {error && <ReadingFault error={error} />}

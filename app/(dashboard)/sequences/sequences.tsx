@@ -1,9 +1,7 @@
-import useSWR from 'swr';
-import { fetchJson } from '@/components/api/fetch-json';
-import { polling } from '@/components/api/polling';
-import { ReadingFault } from '@/components/api/reading-fault';
+import { useReading } from '@/components/api/use-reading';
 import { Command } from '@/components/command';
-import { PageLinks, usePages } from '@/components/pages';
+import { PageLinks, usePages } from '@/components/lists/pages';
+import { Panel } from '@/components/panel';
 import type { Sequence } from '@/lib/store/conversations';
 import { EnrolmentList } from './enrolment-list';
 import { FunnelTable } from './funnel-table';
@@ -30,27 +28,18 @@ interface SequencesProps {
 /** Each sequence with how far its people came, and what became of each of them. */
 export function Sequences({ first, address, signedIn }: SequencesProps) {
   const pages = usePages(`/api/sequences?limit=${SEQUENCES_SHOWN}`);
-  const { data, error } = useSWR<SequencesReading, Error>(pages.url, fetchJson, {
-    ...polling,
-    refreshInterval: REFRESH_MS,
-    fallbackData: pages.isFirst ? first : undefined,
+  const { data, error } = useReading<SequencesReading>(pages.url, {
+    first: pages.isFirst ? first : undefined,
+    everyMs: REFRESH_MS,
   });
   return (
-    <section aria-labelledby="sequences" className="rounded-xl border border-line bg-surface">
-      <header className="border-b border-line px-4 py-4 sm:px-6">
-        <h2 id="sequences" className="scroll-mt-4 text-base font-semibold tracking-tight">
-          Sequences
-        </h2>
-      </header>
-      <div className="grid grid-cols-[minmax(0,1fr)] gap-8 px-4 py-5 sm:px-6">
-        {error && <ReadingFault error={error} />}
-        {data?.sequences.length === 0 && pages.isFirst && <HowToBegin address={address} />}
-        {data?.sequences.map((sequence) => (
-          <Shown key={sequence.id} sequence={sequence} signedIn={signedIn} />
-        ))}
-        <PageLinks pages={pages} next={data?.next} />
-      </div>
-    </section>
+    <Panel id="sequences" heading="Sequences" spacing="gap-8 py-5" error={error}>
+      {data?.sequences.length === 0 && pages.isFirst && <HowToBegin address={address} />}
+      {data?.sequences.map((sequence) => (
+        <Shown key={sequence.id} sequence={sequence} signedIn={signedIn} />
+      ))}
+      <PageLinks pages={pages} next={data?.next} />
+    </Panel>
   );
 }
 

@@ -1,6 +1,5 @@
 import { clocksQuery, readClocks } from '@/lib/cron/slots/clocks';
 import { apiRoute } from '@/lib/http/api-route';
-import { json } from '@/lib/http/respond';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
@@ -12,10 +11,10 @@ export const maxDuration = 15;
 export const GET = apiRoute(
   async ({ query: { hours, queue }, container: { rpc } }) => {
     const { clocks, ...rest } = await readClocks(rpc, hours);
-    return json(200, {
+    return {
       ...rest,
       clocks: queue === undefined ? clocks : clocks.filter(({ queues }) => queues.includes(queue)),
-    });
+    };
   },
   { dashboard: true, query: clocksQuery },
 );

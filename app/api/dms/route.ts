@@ -1,5 +1,4 @@
-import { apiJsonRoute } from '@/lib/http/api-route';
-import { json, problem } from '@/lib/http/respond';
+import { bulkRoute } from '@/lib/http/bulk-route';
 import { listRowsRoute } from '@/lib/operate/rows-route';
 import { enqueueDms } from '@/lib/queues/dm-queue/new-dms';
 
@@ -8,16 +7,7 @@ export const maxDuration = 15;
 
 export const GET = listRowsRoute('dm_queue');
 
-/**
- * Takes in one message or up to 1,000, all or none. 201 with `{ rows: [{ id, status, created }] }`, 200 where every key was there
- * already; 422 with `{ errors: [{ index, field, message }] }`.
- */
-export const POST = apiJsonRoute(async ({ container: { rpc }, body }) => {
-  const taken = await enqueueDms(rpc, body);
-  if ('errors' in taken) {
-    return problem(422, 'invalid', 'nothing was taken in; mend these and send all of it again', {
-      errors: taken.errors,
-    });
-  }
-  return json(taken.rows.some((row) => row.created) ? 201 : 200, taken);
-});
+/** Queues messages: see `bulkRoute`. */
+export const POST = bulkRoute('nothing was taken in', ({ container: { rpc }, body }) =>
+  enqueueDms(rpc, body),
+);

@@ -1,12 +1,8 @@
-import { apiRoute } from '@/lib/http/api-route';
-import { answerPage } from '@/lib/http/page';
+import { listRoute } from '@/lib/http/page';
 import { incidentsQuery, listIncidents } from '@/lib/queues/monitors/list-monitors';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /** `{ incidents, next }`, the newest first: `?open=true&monitor=42&limit=50&cursor=…`. 400 with `{ errors: [{ field, message }] }`. */
-export const GET = apiRoute(
-  async ({ container: { rpc }, query }) => answerPage('incidents', await listIncidents(rpc, query)),
-  { query: incidentsQuery },
-);
+export const GET = listRoute({ name: 'incidents', query: incidentsQuery, list: listIncidents });

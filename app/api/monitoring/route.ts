@@ -1,11 +1,8 @@
 import { apiRoute } from '@/lib/http/api-route';
-import { json } from '@/lib/http/respond';
-import { readMonitoring } from '@/lib/queues/monitors/monitoring';
+import { readMonitoring } from '@/lib/stats/stats';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /** What the dashboard shows of monitors. */
-export const GET = apiRoute(async ({ container: { rpc } }) => json(200, await readMonitoring(rpc)), {
-  dashboard: true,
-});
+export const GET = apiRoute(({ container: { rpc } }) => readMonitoring(rpc), { dashboard: true });

@@ -3,7 +3,7 @@ import { clientAddress } from '@/lib/http/auth/client-address';
 import { secretsEqual } from '@/lib/http/auth/secrets';
 import { endSessionCookie, signSession, startSessionCookie } from '@/lib/http/auth/session';
 import { countWrongTry } from '@/lib/http/auth/wrong-tries';
-import { readBody } from '@/lib/http/read-body';
+import { readBody } from '@/lib/http/body';
 import { json, problem } from '@/lib/http/respond';
 import { accessEnv } from '@/lib/services/env';
 
@@ -59,11 +59,9 @@ function seeOther(location: string, headers: Record<string, string> = {}): Respo
 }
 
 async function readPassword(request: Request, isForm: boolean): Promise<string | null> {
-  const read = await readBody(request, MAX_BODY_BYTES);
-  if ('refused' in read) return null;
-  const body = read.bytes.toString();
-  if (isForm) return new URLSearchParams(body).get('password');
   try {
+    const body = (await readBody(request, MAX_BODY_BYTES)).toString();
+    if (isForm) return new URLSearchParams(body).get('password');
     const value: unknown = JSON.parse(body);
     const password =
       typeof value === 'object' && value !== null && 'password' in value ? value.password : null;

@@ -1,28 +1,17 @@
-import { jobs } from '../../queues/jobs/queue';
 import { pathName, type ScheduledQueue } from '../../queues/scheduled-queue';
 import type { CronWork } from '../cron-work';
-import { withFailedJobs } from './failed-jobs-work';
-import { partitionsWork } from './partitions-work';
 import { pruneWork } from './prune-work';
+import { queueWork } from './queue-work';
 import { reconcileWork } from './reconcile-work';
 import { rollUpWork } from './roll-up-work';
 import { scheduledWork } from './scheduled-work';
-import { tickWork } from './tick-work';
-
-/** What the queue's own endpoint does; of `partition`, where it has one each. */
-export function queueWork({ queue, parts, whereNone }: ScheduledQueue, partition?: string): CronWork {
-  if (parts !== 'due') return tickWork(queue, partition);
-  const work = partitionsWork(queue, { whereNone });
-  return queue.name === jobs.name ? withFailedJobs(work) : work;
-}
 
 /** What the endpoint of that path does, for whoever has no HTTP between; null where there is none. */
 export function findWork(path: string, queues: readonly ScheduledQueue[]): CronWork | null {
   const { pathname } = new URL(path, 'http://punctual.invalid');
   const [, name = '', partition] = /^\/api\/cron\/([\w-]+)(?:\/([\w-]+))?$/.exec(pathname) ?? [];
   if (partition === undefined) {
-    if (name === 'reconcile')
-      return reconcileWork(queues.map(({ queue }) => queue).filter((q) => q.reconcile));
+    if (name === 'reconcile') return reconcileWork(queues);
     if (name === 'analytics') return rollUpWork;
     if (name === 'prune') return pruneWork;
     if (name === 'process-scheduled') return scheduledWork(queues);

@@ -1,5 +1,5 @@
-import { CronRefusedError } from '../../http/cron-refused-error';
-import { isError } from '../../http/failure';
+import { isError } from '../../http/error-response';
+import { NotFoundError } from '../../http/http-error';
 import type { AnyQueue } from '../../queues/scheduled-queue';
 import type { StoreError } from '../../store/rpc';
 import type { CronWork } from '../cron-work';
@@ -13,7 +13,7 @@ const sideBySide = 4;
  * Of a queue with named parts one tick of each that has something due, side by side, all within the budget of one call. `?queue=` names
  * one of them. Answers `{ reports: [TickReport], left }`; `left` names those that there was no time for: they come first in the next call.
  *
- * Throws a `CronRefusedError` for a name that there is not. A partition that fails does not keep the others: its error is the `fault`.
+ * Throws a `NotFoundError` for a name that there is not. A partition that fails does not keep the others: its error is the `fault`.
  * `whereNone` is said as long as the database does not know the queue.
  */
 export function partitionsWork(queue: AnyQueue, { whereNone }: { whereNone?: string } = {}): CronWork {
@@ -21,11 +21,11 @@ export function partitionsWork(queue: AnyQueue, { whereNone }: { whereNone?: str
     // What is not configured is told before anything is asked.
     queue.connect(shared.env);
     const named = call.params.get('queue');
-    if (named?.includes('\0')) throw noSuchPart(`there is no such part of ${queue.name}`);
+    if (named?.includes('\0')) throw new NotFoundError(`there is no such part of ${queue.name}`);
     const due = await readDuePartitions(shared, queue.name, named).catch((error) => {
       if (!isMissing(error)) throw error;
       if (whereNone !== undefined && named === null) return null;
-      throw noSuchPart(error.message);
+      throw new NotFoundError(error.message);
     });
     if (due === null) return { reports: [], body: { reports: [], left: [], note: whereNone } };
     const parts = due.map((part): Part => ({ queue, ...part }));
@@ -37,8 +37,4 @@ export function partitionsWork(queue: AnyQueue, { whereNone }: { whereNone?: str
 /** There is no such queue, or no such part of it. */
 export function isMissing(error: unknown): error is StoreError {
   return isError(error, 'StoreError') && error.code === 'PT404';
-}
-
-function noSuchPart(message: string): CronRefusedError {
-  return new CronRefusedError(404, 'not_found', message);
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sleep, systemClock } from '../../engine/ports/clock';
 import { isError } from '../../http/failure';
 import type { Container } from '../../services/container';
 import { type Admits, admitsOf } from '../cron-call';
@@ -40,17 +41,8 @@ export const pruneWork: CronWork = async (shared, call) => {
 };
 
 export async function prune({ rpc, log }: Pick<Container, 'rpc' | 'log'>, admits: Admits): Promise<Step> {
-  const pruned: Counts = {
-    rows: 0,
-    ticks: 0,
-    history: 0,
-    receipts: 0,
-    enrolments: 0,
-    checks: 0,
-    hours: 0,
-    incidents: 0,
-    days: 0,
-  };
+  const kinds = counts.keyof().options;
+  const pruned = Object.fromEntries(kinds.map((kind) => [kind, 0])) as Counts;
   let step: Pick<Step, 'problems' | 'more'> = { problems: [], more: true };
   let most = 1_000;
   while (step.more && admits(stepMs)) {
@@ -64,9 +56,9 @@ export async function prune({ rpc, log }: Pick<Container, 'rpc' | 'log'>, admits
     }
     const { problems, more, ...taken } = stepSchema.parse(answer);
     step = { problems, more };
-    for (const kind of Object.keys(pruned) as (keyof Counts)[]) pruned[kind] += taken[kind];
+    for (const kind of kinds) pruned[kind] += taken[kind];
     const idle = Object.values(taken).every((count) => count === 0);
-    if (more && idle) await new Promise((resolve) => setTimeout(resolve, busyMs));
+    if (more && idle) await sleep(systemClock, busyMs);
   }
   for (const one of step.problems) log.error(one, 'retention cannot delete the rows of a queue');
   return { ...pruned, ...step };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { CronRefusedError } from '../../http/cron-refused-error';
-import { isError } from '../../http/failure';
+import { sleep, systemClock } from '../../engine/ports/clock';
+import { isError } from '../../http/error-response';
+import { ConflictError, HttpError } from '../../http/http-error';
 import type { Container } from '../../services/container';
 import { type Admits, admitsOf } from '../cron-call';
 import type { CronWork } from '../cron-work';
@@ -26,13 +27,13 @@ const busyMs = 500;
 
 /**
  * Rolls up what every queue did, until all is or the time is over; what is left goes with the next call. `?day=2026-11-20`: that day
- * alone, once more. Throws a `CronRefusedError` for what is no day that has begun, and for one that retention has taken rows of.
+ * alone, once more. Throws an `HttpError` for what is no day that has begun, and for one that retention has taken rows of.
  */
 export const rollUpWork: CronWork = async (shared, call) => {
   const day = call.params.get('day');
   if (day !== null && !z.iso.date().safeParse(day).success) {
     const said = `day is "${day.slice(0, 40)}", and has to be one like 2026-11-20`;
-    throw new CronRefusedError(422, 'invalid', said);
+    throw new HttpError(422, 'invalid', said);
   }
   return { reports: [], body: await rollUp(shared, admitsOf(shared.ports.clock, call), day) };
 };
@@ -63,7 +64,7 @@ export async function rollUp(
       },
     );
     if (step === null || step.busy) {
-      await new Promise((resolve) => setTimeout(resolve, busyMs));
+      await sleep(systemClock, busyMs);
       continue;
     }
     more = step.more;
@@ -75,9 +76,9 @@ export async function rollUp(
   return { steps, rows: steps.reduce((sum, { rows }) => sum + (rows ?? 0), 0), more };
 }
 
-function refusalOf(error: unknown): CronRefusedError | null {
+function refusalOf(error: unknown): HttpError | null {
   if (!isError(error, 'StoreError')) return null;
-  if (error.code === 'PT409') return new CronRefusedError(409, 'conflict', error.message);
-  if (error.code === '22023') return new CronRefusedError(422, 'invalid', error.message);
+  if (error.code === 'PT409') return new ConflictError(error.message);
+  if (error.code === '22023') return new HttpError(422, 'invalid', error.message);
   return null;
 }

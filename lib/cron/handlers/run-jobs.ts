@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { startBudget } from '../../engine/budget';
 import { tick } from '../../engine/tick';
 import type { TickReport } from '../../engine/tick-report';
-import { isError } from '../../http/failure';
+import { isError } from '../../http/error-response';
+import { NotFoundError } from '../../http/http-error';
 import { jobs } from '../../queues/jobs/queue';
 import type { Container } from '../../services/container';
 import type { StoreError } from '../../store/rpc';
@@ -28,7 +29,7 @@ export interface AskedJobs {
 /**
  * Runs jobs because somebody asks for it, queue after queue within one budget. `left` names the queues that there was no time for. A queue
  * whose settings do not fit does not keep the others: its error is thrown at the end. Throws a
- * `StoreError`, or a `NotConfiguredError` where a job is defined wrongly.
+ * `StoreError`, a `NotFoundError` for a queue that there is not, or a `NotConfiguredError` where a job is defined wrongly.
  */
 export async function runJobs(
   { rpc, ports }: Pick<Container, 'rpc' | 'ports'>,
@@ -38,10 +39,10 @@ export async function runJobs(
     queue = jobs,
     ...call
   }: Pick<CronCall, 'maxDuration' | 'startedAt' | 'clockName'> & Partial<CronCall> & { queue?: typeof jobs },
-): Promise<{ reports: TickReport[]; left: string[] } | { missing: string }> {
+): Promise<{ reports: TickReport[]; left: string[] }> {
   const deps = queue.connect(null);
   const queues = await readQueues(rpc, asked);
-  if (queues === null) return { missing: `there is no queue "${asked.queue}" of jobs` };
+  if (queues === null) throw new NotFoundError(`there is no queue "${asked.queue}" of jobs`);
   const budget = startBudget(ports.clock, call.startedAt, maxDuration * 1_000);
   const reports: TickReport[] = [];
   const left: string[] = [];

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import type { NotConfiguredError } from '../../engine/queue';
-import { isError } from '../../http/failure';
-import type { ScheduledQueue } from '../../queues/scheduled-queue';
+import { missingSettings, type ScheduledQueue } from '../../queues/scheduled-queue';
 import type { Container } from '../../services/container';
 import type { ServerEnv } from '../../services/env';
 import { type Admits, admitsOf } from '../cron-call';
@@ -56,14 +55,9 @@ export function scheduledWork(queues: readonly ScheduledQueue[]): CronWork {
 function split(queues: readonly ScheduledQueue[], env: ServerEnv) {
   const missing: { queue: string; error: NotConfiguredError }[] = [];
   const configured = queues.filter(({ queue }) => {
-    try {
-      queue.connect(env);
-      return true;
-    } catch (error) {
-      if (!isError(error, 'NotConfiguredError')) throw error;
-      missing.push({ queue: queue.name, error });
-      return false;
-    }
+    const error = missingSettings(queue, env);
+    if (error) missing.push({ queue: queue.name, error });
+    return !error;
   });
   return { configured, missing };
 }

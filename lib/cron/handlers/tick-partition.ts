@@ -2,9 +2,11 @@ import { systemClock } from '../../engine/ports/clock';
 import type { Queue } from '../../engine/queue';
 import { tick } from '../../engine/tick';
 import type { TickReport } from '../../engine/tick-report';
+import type { AnyQueue } from '../../queues/scheduled-queue';
 import type { Container } from '../../services/container';
 import type { ServerEnv } from '../../services/env';
 import type { CronCall } from '../cron-call';
+import type { CronWork } from '../cron-work';
 
 export interface TickCall extends Partial<Omit<CronCall, 'params'>> {
   /** A region of `monitors`; `main` where the queue has no parts. */
@@ -25,4 +27,12 @@ export async function tickPartition<Row, Deps>(
     limitMs: maxDuration * 1_000,
     startedAt,
   });
+}
+
+/** One tick of a partition a call: of `main` where the queue has no parts. */
+export function tickWork(queue: AnyQueue, partition = 'main'): CronWork {
+  return async (shared, call) => {
+    const report = await tickPartition(queue, shared, { ...call, partition });
+    return { reports: [report], body: report };
+  };
 }

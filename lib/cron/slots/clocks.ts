@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { wholeNumber } from '../../http/query';
 import { findQueue } from '../../queues/scheduled-queue';
 import { scheduledQueues } from '../../queues/scheduled-queues';
+import { type SharedReading, sharedReading } from '../../services/shared-reading';
 import { type SlotEntry, slotEntriesSchema } from '../../store/clocks';
 import type { Rpc } from '../../store/rpc';
 import { scheduleInstants } from './schedule-instants';
@@ -55,18 +57,13 @@ export interface Clocks {
 const mostExceptions = 20;
 /** Each reading goes through two days of the ledger: its answer is kept for this long. */
 const keepMs = 10_000;
-const kept = new Map<number, { clocks: Promise<Clocks>; until: number }>();
+const kept = new Map<number, SharedReading<Clocks>>();
 
 /** What became of the slots of the last `hours`, 1 to 48, that clocks with a schedule delivered to queues. Throws a `StoreError`. */
 export function readClocks(rpc: Rpc, hours: number): Promise<Clocks> {
-  const now = Date.now();
-  const before = kept.get(hours);
-  if (before && before.until > now) return before.clocks;
-  const clocks = askClocks(rpc, hours);
-  kept.set(hours, { clocks, until: now + keepMs });
-  // A fault is told to whoever waits for it, and not kept.
-  clocks.catch(() => kept.get(hours)?.clocks === clocks && kept.delete(hours));
-  return clocks;
+  const reading = kept.get(hours) ?? sharedReading<Clocks>(keepMs, () => Date.now());
+  kept.set(hours, reading);
+  return reading.get(() => askClocks(rpc, hours));
 }
 
 async function askClocks(rpc: Rpc, hours: number): Promise<Clocks> {
@@ -152,16 +149,9 @@ function exceptionsOf(slots: AccountedSlot[]): SlotException[] {
   return latestFirst.filter((one) => shown.has(one));
 }
 
-const noHours = 'is no whole number from 1 to 48';
-
 /** `hours`, and `queue` as in the registry, which it may be named as in paths. */
 export const clocksQuery = z.strictObject({
-  hours: z
-    .string()
-    .regex(/^\d{1,2}$/, noHours)
-    .transform(Number)
-    .refine((hours) => hours >= 1 && hours <= 48, noHours)
-    .default(24),
+  hours: wholeNumber(1, 48, 'is no whole number from 1 to 48').default(24),
   queue: z
     .string()
     .transform((asked, context): string => {

@@ -10,3 +10,10 @@ export function storableText(most: number) {
       'contains a character that cannot be kept',
     );
 }
+
+/** The same with one character at least, be it a blank. */
+export const nonEmptyText = (most: number) => storableText(most).min(1, 'is empty');
+
+/** The same with one character at least that is no blank. */
+export const nonBlankText = (most: number) =>
+  storableText(most).refine((value) => value.trim() !== '', 'is empty');

@@ -1,9 +1,9 @@
 import type { WebhookReading } from '../../providers/receipt';
 import { container } from '../../services/container';
 import { storable } from '../../store/storable';
-import { failed } from '../failure';
-import { readBody } from '../read-body';
-import { json, problem } from '../respond';
+import { parseJson, readBody } from '../body';
+import { respond } from '../error-response';
+import { HttpError } from '../http-error';
 import { receiveReceipts } from './receive-receipts';
 
 /** Meta sends up to 3 MB, and again for a week what was refused. */
@@ -29,42 +29,27 @@ interface Webhook {
  * entries; 503 with what to set, or when the database is away, so that the provider sends it again.
  */
 export function webhookRoute({ provider, variable, secret: readSecret, proof, isGenuine, read }: Webhook) {
-  return async (request: Request): Promise<Response> => {
-    const secret = readSecret();
-    if (!secret) return notConfigured(variable);
-    const taken = await readBody(request, maxBytes);
-    if ('refused' in taken) return taken.refused;
-    if (!isGenuine(request, taken.bytes, secret)) return problem(401, 'unauthorised', proof);
-    const body = parse(taken.bytes);
-    if (body === undefined) return problem(400, 'invalid_json', 'the body is not JSON in UTF-8');
-    const { receipts, connections = [], ignored, refusal } = read(body);
-    if (refusal !== undefined) return problem(422, 'invalid', refusal);
-    if (receipts.length + connections.length === 0) return json(200, { received: 0, new: 0, ignored });
-    try {
+  return (request: Request): Promise<Response> =>
+    respond(async () => {
+      const secret = readSecret();
+      if (!secret) throw notConfigured(variable);
+      const bytes = await readBody(request, maxBytes);
+      if (!isGenuine(request, bytes, secret)) throw new HttpError(401, 'unauthorised', proof);
+      const { receipts, connections = [], ignored, refusal } = read(parseJson(bytes, storable));
+      if (refusal !== undefined) throw new HttpError(422, 'invalid', refusal);
+      if (receipts.length + connections.length === 0) return { received: 0, new: 0, ignored };
       const { rpc } = await container();
       const total = await receiveReceipts(rpc, provider, receipts);
       for (const p_told of connections) {
         total.received += 1;
         if (await rpc('note_connection', { p_provider: provider, p_told })) total.new += 1;
       }
-      return json(200, { ...total, ignored });
-    } catch (error) {
-      return failed(error);
-    }
-  };
+      return { ...total, ignored };
+    });
 }
 
-export function notConfigured(variable: string): Response {
-  return problem(503, 'not_configured', `${variable} is not set: nothing is taken in until it is`, {
+export function notConfigured(variable: string): HttpError {
+  return new HttpError(503, 'not_configured', `${variable} is not set: nothing is taken in until it is`, {
     variables: [variable],
   });
-}
-
-/** Undefined where it is no JSON; else with strings that the database can keep. */
-function parse(bytes: Buffer): unknown {
-  try {
-    return storable(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
-  } catch {
-    return undefined;
-  }
 }

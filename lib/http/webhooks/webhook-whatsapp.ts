@@ -1,6 +1,7 @@
 import { isSignedByMeta, readWhatsappWebhook } from '../../providers/whatsapp/whatsapp-webhook';
 import { accessEnv } from '../../services/env';
 import { secretsEqual } from '../auth/secrets';
+import { errorResponse } from '../error-response';
 import { problem } from '../respond';
 import { notConfigured, webhookRoute } from './webhook-route';
 
@@ -21,7 +22,7 @@ export const receiveFromWhatsapp = webhookRoute({
  */
 export function answerChallenge(request: Request): Response {
   const { whatsappVerifyToken } = accessEnv();
-  if (!whatsappVerifyToken) return notConfigured('WHATSAPP_VERIFY_TOKEN');
+  if (!whatsappVerifyToken) return errorResponse(notConfigured('WHATSAPP_VERIFY_TOKEN'));
   const asked = new URL(request.url).searchParams;
   if (!secretsEqual(asked.get('hub.verify_token') ?? '', whatsappVerifyToken)) {
     return problem(401, 'unauthorised', 'hub.verify_token is not WHATSAPP_VERIFY_TOKEN');

@@ -1,11 +1,12 @@
 import { type IncomingMessage, request, validateHeaderName, validateHeaderValue } from 'node:http';
 import type { Socket } from 'node:net';
 import { type AddressGuard, isPublicAddress } from '../public-address';
+import { readUpTo } from '../read-up-to';
 import { tellExpiry } from './certificate-expiry';
 import { FailedCheckError } from './failed-check';
 import { type ConnectOptions, openTcp, openTls } from './open-connection';
 import { type CheckLimits, type CheckResult, runCheck, type Trace } from './run-check';
-import { readSiteBody, siteBodyBytes, textOfBody } from './site-body';
+import { siteBodyBytes, textOfBody } from './site-body';
 import { isExpectedStatus, readStatuses } from './status-ranges';
 
 export interface HttpCheck extends CheckLimits {
@@ -151,7 +152,7 @@ async function judge(response: IncomingMessage, check: HttpCheck, signal: AbortS
   if (!isExpectedStatus(status, readStatuses(expectedStatus) ?? []))
     throw new FailedCheckError(`it answered ${status}, not ${expectedStatus}`);
   const looksForKeyword = keywordPresent !== null || keywordAbsent !== null;
-  const body = await readSiteBody(response, looksForKeyword);
+  const body = await readUpTo(response, siteBodyBytes, () => looksForKeyword);
   signal.throwIfAborted();
   if (!looksForKeyword) return;
   const text = await textOfBody(body, response.headers, signal);

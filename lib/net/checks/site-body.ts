@@ -1,22 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable, type Transform } from 'node:stream';
 import { constants, createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
+import { readUpTo } from '../read-up-to';
 import { FailedCheckError } from './failed-check';
 
 /** Of a body, packed and unpacked: what comes after it is not looked at. */
 export const siteBodyBytes = 1024 * 1024;
-
-/** Reads the body to its end, or as far as it is looked at. Rejects where it is cut off. Keeps it only where `keep` says so. */
-export async function readSiteBody(response: IncomingMessage, keep: boolean): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.byteLength;
-    if (keep) chunks.push(chunk);
-    if (bytes >= siteBodyBytes) break;
-  }
-  return Buffer.concat(chunks).subarray(0, siteBodyBytes);
-}
 
 /** The text of a body, unpacked as far as it is looked at: what it would come to as a whole is never held. */
 export async function textOfBody(
@@ -39,24 +28,16 @@ async function unpack(packed: Buffer, coding: string, signal: AbortSignal): Prom
   const unpacker = unpackerOf(coding, packed);
   if (unpacker === null)
     throw new FailedCheckError(`its body is packed in a way that cannot be read (${coding.slice(0, 20)})`);
-  const chunks: Buffer[] = [];
-  let bytes = 0;
   const ending = () => unpacker.destroy(new Error('ended'));
   signal.addEventListener('abort', ending, { once: true });
   try {
-    for await (const chunk of Readable.from([packed]).pipe(unpacker) as AsyncIterable<Buffer>) {
-      chunks.push(chunk);
-      bytes += chunk.byteLength;
-      if (bytes >= siteBodyBytes) break;
-    }
+    return await readUpTo(Readable.from([packed]).pipe(unpacker), siteBodyBytes);
   } catch {
-    if (!signal.aborted) throw new FailedCheckError(`its body cannot be unpacked (${coding})`);
-    signal.throwIfAborted();
+    throw signal.aborted ? signal.reason : new FailedCheckError(`its body cannot be unpacked (${coding})`);
   } finally {
     signal.removeEventListener('abort', ending);
     unpacker.destroy();
   }
-  return Buffer.concat(chunks).subarray(0, siteBodyBytes);
 }
 
 /** One that takes a body that was cut at its most bytes as well. */

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { FieldError } from '../../http/field-error';
+import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
-import { checkBy, type TakenIn, takeIn } from '../../http/input/take-in';
+import { priority } from '../../http/input/priority';
 import { templateField } from '../../http/input/template-field';
-import { bodyLimits } from '../../providers/body-limits';
+import { bodyLimits, channels } from '../../providers/body-limits';
 import type { Rpc } from '../../store/rpc';
 
 /** Postgres keeps neither; cutting them out would send something else than was asked. */
@@ -16,7 +16,7 @@ const text = z
 const newDm = z
   .strictObject({
     account_id: z.guid(),
-    channel: z.enum(['linkedin', 'whatsapp']),
+    channel: z.enum(channels),
     chat_id: text.max(500).optional(),
     recipient: text.max(500).optional(),
     body: text,
@@ -24,8 +24,7 @@ const newDm = z
     template: templateField.optional(),
     /** Now, if not given. */
     send_at: instant.optional(),
-    /** 0 goes before 1 (the default), 1 before 2, 2 before 3. */
-    priority: z.int().min(0).max(3).optional(),
+    priority: priority.optional(),
     /** Not sent after this. */
     expires_at: instant.optional(),
     idempotency_key: text.max(200).optional(),
@@ -51,7 +50,7 @@ const newDm = z
     }
   });
 
-/** Checks one message or up to 1,000, and takes in all of them or none. Throws a `StoreError`. */
-export function enqueueDms(rpc: Rpc, body: unknown): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
-  return takeIn('message', body, checkBy(newDm), (rows) => rpc('enqueue_dms', { p_rows: rows }));
+/** Checks one message or up to 1,000, and inserts all of them or none. Throws a `ValidationError` or a `StoreError`. */
+export function enqueueDms(rpc: Rpc, body: unknown): Promise<{ rows: InsertedRow[] }> {
+  return insertMany('message', body, checkBy(newDm), (rows) => rpc('enqueue_dms', { p_rows: rows }));
 }

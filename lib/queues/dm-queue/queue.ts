@@ -8,7 +8,7 @@ import {
   type ReconcileContext,
 } from '../../engine/queue';
 import { ProviderError } from '../../net/http';
-import { bodyLimits } from '../../providers/body-limits';
+import { bodyLimits, channels } from '../../providers/body-limits';
 import { type Unipile, unipile, unipileMaxLateMs } from '../../providers/unipile/unipile';
 import type { UnipileOptions } from '../../providers/unipile/unipile-api';
 import { type WhatsappCloud, whatsappCloud } from '../../providers/whatsapp/whatsapp-cloud';
@@ -17,7 +17,7 @@ import { clockRoomMs, judgeMessages, type SeenInChat } from './judge-messages';
 const row = z
   .object({
     id: z.coerce.string(),
-    channel: z.enum(['linkedin', 'whatsapp']),
+    channel: z.enum(channels),
     chat_id: z.string().min(1).nullable(),
     recipient: z.string().min(1).nullable(),
     body: z.string().min(1, 'is empty'),

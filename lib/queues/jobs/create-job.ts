@@ -1,4 +1,5 @@
-import type { TakenIn } from '../../http/input/take-in';
+import { ValidationError } from '../../http/http-error';
+import type { InsertedRow } from '../../http/input/insert-many';
 import type { JobName, JobPayload } from '../../jobs/job-name';
 import { type Container, container } from '../../services/container';
 import { JobInputError } from './job-input-error';
@@ -37,27 +38,32 @@ export async function createJob<Name extends JobName>(
   name: Name,
   options: JobOptions<Name>,
   server?: Pick<Container, 'rpc'>,
-): Promise<TakenIn> {
+): Promise<InsertedRow> {
   const [created] = await create({ ...withInstants(options), name }, server);
-  return created as TakenIn;
+  return created as InsertedRow;
 }
 
 /** Up to 1,000 jobs, all or none, answered in their order. Throws as `createJob` does; its faults bear the index of their job. */
 export async function createJobs(
   newJobs: readonly NewJob[],
   server?: Pick<Container, 'rpc'>,
-): Promise<TakenIn[]> {
+): Promise<InsertedRow[]> {
   return create(newJobs.map(withInstants), server);
 }
 
-async function create(body: object, server: Pick<Container, 'rpc'> | undefined): Promise<TakenIn[]> {
+async function create(body: object, server: Pick<Container, 'rpc'> | undefined): Promise<InsertedRow[]> {
   const { rpc } = server ?? (await container());
-  const taken = await enqueueJobs({ rpc }, body);
-  if ('rows' in taken) return taken.rows;
-  const faults = Array.isArray(body)
-    ? taken.errors
-    : taken.errors.map((fault) => ({ ...fault, index: null }));
-  throw new JobInputError(faults);
+  try {
+    return (await enqueueJobs({ rpc }, body)).rows;
+  } catch (error) {
+    if (!(error instanceof ValidationError)) throw error;
+    throw new JobInputError(
+      error.errors.map(({ index = null, ...fault }) => ({
+        ...fault,
+        index: Array.isArray(body) ? index : null,
+      })),
+    );
+  }
 }
 
 function withInstants<Options extends Pick<JobSettings, 'run_at' | 'expires_at'>>(options: Options): Options {

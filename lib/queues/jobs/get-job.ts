@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rowId } from '../../http/input/row-path';
+import { rowId } from '../../http/input/row-id';
 import { type Container, container } from '../../services/container';
 
 const keptJob = z.object({

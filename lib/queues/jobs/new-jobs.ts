@@ -1,9 +1,10 @@
 import pLimit from 'p-limit';
 import { z } from 'zod';
 import { type FieldError, fieldErrors } from '../../http/field-error';
+import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
-import { storableText } from '../../http/input/storable-text';
-import { type CheckedRow, type TakenIn, takeIn } from '../../http/input/take-in';
+import { priority } from '../../http/input/priority';
+import { nonEmptyText } from '../../http/input/storable-text';
 import { findJob, type Jobs } from '../../jobs/find-job';
 import { keepJson } from '../../jobs/keep-json';
 import { registry } from '../../jobs/registry';
@@ -34,10 +35,9 @@ const newJob = z
       .default('default'),
     /** Now, if not given. */
     run_at: instant.optional(),
-    /** 0 goes before 1 (the default), 1 before 2, 2 before 3. */
-    priority: z.int().min(0).max(3).optional(),
+    priority: priority.optional(),
     /** While one job of this name has it, no other is created. */
-    unique_key: storableText(200).min(1, 'is empty').optional(),
+    unique_key: nonEmptyText(200).optional(),
     /** For so long from its creation; as long as it is kept, if not given. */
     unique_seconds: z.int().min(1).max(315_360_000).optional(),
     max_attempts: z.int().min(1).max(1_000).optional(),
@@ -50,11 +50,11 @@ const newJob = z
     message: 'is the window of a unique_key, and there is none',
   });
 
-/** Checks one job or up to 1,000 by the code of their names, and creates all of them or none. Throws a `StoreError`. */
+/** Checks one job or up to 1,000 by the code of their names, and creates all or none. Throws a `ValidationError` or a `StoreError`. */
 export function enqueueJobs(
   { rpc, jobs = registry }: { rpc: Rpc; jobs?: Jobs },
   body: unknown,
-): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
+): Promise<{ rows: InsertedRow[] }> {
   // A schema of somebody's own may find fault with each of 100,000 entries, which takes half a second and 40 MB: a few at a time.
   const limit = pLimit(4);
   let found = 0;
@@ -64,7 +64,7 @@ export function enqueueJobs(
     if ('faults' in checked) found += checked.faults.length;
     return checked;
   };
-  return takeIn(
+  return insertMany(
     'job',
     body,
     (job) => limit(check, job),

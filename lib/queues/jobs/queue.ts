@@ -6,6 +6,7 @@ import { findJob, type Jobs } from '../../jobs/find-job';
 import { registry } from '../../jobs/registry';
 import { runJob } from '../../jobs/run-job';
 import { runWithin } from '../../jobs/run-within';
+import type { ScheduledQueue } from '../scheduled-queue';
 
 const row = z.object({ id: z.coerce.string(), name: z.string(), payload: z.unknown() });
 
@@ -45,3 +46,5 @@ function faultOf(known: Jobs): string | null {
 
 /** Background jobs, in queues by name. */
 export const jobs = jobsQueue(registry);
+
+export const scheduledJobs = { queue: jobs, parts: 'due' } as const satisfies ScheduledQueue;

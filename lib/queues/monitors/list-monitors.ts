@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { wholeId } from '../../http/input/whole-id';
+import { wholeId } from '../../http/input/row-id';
 import { type Page, pageQuery, readPage } from '../../http/page';
-import type { RowRefusal } from '../../http/row-refusal';
+import { yesOrNo } from '../../http/query';
 import {
   type Incident,
   incidentSchema,
@@ -15,7 +15,7 @@ export const monitorsQuery = z.strictObject({ state: z.enum(monitorStates).optio
 
 /** Only open or only closed ones, of one monitor. */
 export const incidentsQuery = z.strictObject({
-  open: z.enum(['true', 'false']).optional(),
+  open: yesOrNo.optional(),
   monitor: wholeId.optional(),
   ...pageQuery,
 });
@@ -24,7 +24,7 @@ export const incidentsQuery = z.strictObject({
 export function listMonitors(
   rpc: Rpc,
   { state, ...page }: z.output<typeof monitorsQuery>,
-): Promise<Page<MonitorSummary> | RowRefusal> {
+): Promise<Page<MonitorSummary>> {
   return readPage(rpc, 'list_monitors', monitorSummary, page, { p_state: state ?? null });
 }
 
@@ -32,7 +32,9 @@ export function listMonitors(
 export function listIncidents(
   rpc: Rpc,
   { open, monitor, ...page }: z.output<typeof incidentsQuery>,
-): Promise<Page<Incident> | RowRefusal> {
-  const p_open = open === undefined ? null : open === 'true';
-  return readPage(rpc, 'list_incidents', incidentSchema, page, { p_open, p_monitor: monitor ?? null });
+): Promise<Page<Incident>> {
+  return readPage(rpc, 'list_incidents', incidentSchema, page, {
+    p_open: open ?? null,
+    p_monitor: monitor ?? null,
+  });
 }

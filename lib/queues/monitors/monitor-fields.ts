@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { FieldError } from '../../http/field-error';
 import { atMost } from '../../http/input/at-most';
-import { storableText } from '../../http/input/storable-text';
+import { nonBlankText, nonEmptyText } from '../../http/input/storable-text';
 import { kindOf, type MonitorKind, monitorUrl } from './monitor-url';
 
 /** As regions are called. */
@@ -51,7 +51,7 @@ function isStatusRange(range: string): boolean {
   return first !== undefined && Number(first) <= Number(last);
 }
 
-const keyword = storableText(500).min(1, 'is empty').nullable();
+const keyword = nonEmptyText(500).nullable();
 
 /** What may be said of a monitor besides its name and its url. What is left out is as the table's defaults are. */
 const settings = {
@@ -78,13 +78,13 @@ const settings = {
   confirm_failures: z.int().min(1).max(10).optional(),
   confirm_checks: z.int().min(1).max(10).optional(),
 };
-const name = storableText(200).refine((value) => value.trim() !== '', 'is empty');
+const name = nonBlankText(200);
 
 export const newMonitor = z.strictObject({
   name,
   url: monitorUrl,
   ...settings,
-  idempotency_key: storableText(200).min(1, 'is empty').optional(),
+  idempotency_key: nonEmptyText(200).optional(),
 });
 
 export const monitorChanges = z.strictObject({

@@ -1,16 +1,16 @@
-import { type FieldError, fieldErrors } from '../../http/field-error';
-import { type CheckedRow, type TakenIn, takeIn } from '../../http/input/take-in';
+import { fieldErrors } from '../../http/field-error';
+import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import type { Rpc } from '../../store/rpc';
 import type { AddressCheck } from './address-check';
 import { discords, monitorDefaults, newMonitor } from './monitor-fields';
 
-/** Checks one monitor or up to 1,000, and creates all of them or none. Throws a `StoreError`. */
+/** Checks one monitor or up to 1,000, and creates all of them or none. Throws a `ValidationError` or a `StoreError`. */
 export function createMonitors(
   rpc: Rpc,
   refusalOf: AddressCheck,
   body: unknown,
-): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
-  return takeIn(
+): Promise<{ rows: InsertedRow[] }> {
+  return insertMany(
     'monitor',
     body,
     (monitor) => checkMonitor(refusalOf, monitor),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { fieldRefusal, type RowRefusal, rowRefusal } from '../../http/row-refusal';
+import { NotFoundError, toHttpError } from '../../http/http-error';
+import { parseInput } from '../../http/input/parse-input';
 import { type Region, regionSchema } from '../../store/monitoring';
 import type { Rpc } from '../../store/rpc';
 import { regionName } from './monitor-fields';
@@ -19,29 +20,25 @@ export async function listRegions(rpc: Rpc): Promise<Region[]> {
   return z.array(regionSchema).parse(await rpc('list_regions', {}));
 }
 
-/** Makes a region, or changes the one of this name. Throws a `StoreError`. */
-export async function saveRegion(rpc: Rpc, body: unknown): Promise<{ region: Region } | RowRefusal> {
-  const parsed = asked.safeParse(body);
-  if (!parsed.success) return fieldRefusal(parsed.error);
+/** Makes a region, or changes the one of this name. Throws an `HttpError` or a `StoreError`. */
+export async function saveRegion(rpc: Rpc, body: unknown): Promise<{ region: Region }> {
+  const p_region = parseInput(asked, body);
   try {
-    return { region: regionSchema.parse(await rpc('save_region', { p_region: parsed.data })) };
+    return { region: regionSchema.parse(await rpc('save_region', { p_region })) };
   } catch (error) {
-    return rowRefusal(error, 'name');
+    throw toHttpError(error, 'name');
   }
 }
 
 const removed = z.object({ name: z.string(), moved: z.number() });
 
-/** Its monitors move to the other regions; what it found is kept. Throws a `StoreError`. */
-export async function removeRegion(
-  rpc: Rpc,
-  name: string,
-): Promise<{ removed: z.infer<typeof removed> } | RowRefusal> {
+/** Its monitors move to the other regions; what it found is kept. Throws an `HttpError` or a `StoreError`. */
+export async function removeRegion(rpc: Rpc, name: string): Promise<z.infer<typeof removed>> {
   const parsed = regionName.safeParse(name);
-  if (!parsed.success) return { missing: 'there is no such region' };
+  if (!parsed.success) throw new NotFoundError('there is no such region');
   try {
-    return { removed: removed.parse(await rpc('remove_region', { p_name: parsed.data })) };
+    return removed.parse(await rpc('remove_region', { p_name: parsed.data }));
   } catch (error) {
-    return rowRefusal(error, 'name');
+    throw toHttpError(error, 'name');
   }
 }

@@ -4,6 +4,7 @@ import { defineQueue } from '../../engine/queue';
 import type { Jobs } from '../../jobs/find-job';
 import { registry } from '../../jobs/registry';
 import { runJob } from '../../jobs/run-job';
+import type { ScheduledQueue } from '../scheduled-queue';
 
 const row = z.object({ id: z.string(), job: z.string().nullable(), message: z.unknown() });
 
@@ -35,9 +36,12 @@ export function messageQueue(known: Jobs) {
   });
 }
 
-/** What is answered as long as none was added: a project without Supabase Queues is as it should be. */
-export const noMessageQueue =
-  "no message queue was added yet: select punctual.add_message_queue('…'); docs/pgmq.md says more";
-
 /** Messages of Supabase Queues, each pgmq queue a partition. */
 export const pgmq = messageQueue(registry);
+
+export const scheduledPgmq = {
+  queue: pgmq,
+  parts: 'due',
+  // A project without Supabase Queues is as it should be.
+  whereNone: "no message queue was added yet: select punctual.add_message_queue('…'); docs/pgmq.md says more",
+} as const satisfies ScheduledQueue;

@@ -1,12 +1,13 @@
 import { z } from 'zod';
-import { isError } from '../../http/failure';
-import { fieldErrors } from '../../http/field-error';
+import { ConflictError } from '../../http/http-error';
 import { instant } from '../../http/input/instant';
-import { rowId } from '../../http/input/row-path';
-import type { RowRefusal } from '../../http/row-refusal';
+import { parseChanges } from '../../http/input/parse-input';
+import { priority } from '../../http/input/priority';
+import { findById, rowId } from '../../http/input/row-id';
 import { type AddressGuard, addressGuard } from '../../net/public-address';
+import type { ResolvedRow } from '../../operate/resolve-row';
 import type { Rpc } from '../../store/rpc';
-import { postBody, postMedia, postPriority } from './post-fields';
+import { postBody, postMedia } from './post-fields';
 
 const postSchema = z.object({
   id: z.string(),
@@ -35,46 +36,36 @@ const changes = (guard: AddressGuard) =>
     scheduled_for: instant.optional(),
     /** Null: it is published however late. */
     expires_at: instant.nullable().optional(),
-    priority: postPriority.optional(),
+    priority: priority.optional(),
   });
 
-/** Throws a `StoreError`. */
-export function readPost(rpc: Rpc, id: string): Promise<{ post: StoredPost } | RowRefusal> {
-  return call(id, async (p_id) => ({ post: postSchema.parse(await rpc('read_post', { p_id })) }));
+/** Throws an `HttpError` or a `StoreError`. */
+export function readPost(rpc: Rpc, id: string): Promise<StoredPost> {
+  return findPost(id, async (p_id) => postSchema.parse(await rpc('read_post', { p_id })));
 }
 
 /**
- * Changes a post that has not begun to be published; what is accepted is what goes out. `allowPrivate`: see `addressGuard`. Throws a
- * `StoreError`.
+ * Changes a post that has not begun to be published; what is accepted is what goes out. `allowPrivate`: see `addressGuard`. Throws
+ * an `HttpError` or a `StoreError`.
  */
 export async function editPost(
   rpc: Rpc,
   allowPrivate: string[],
   id: string,
   body: unknown,
-): Promise<{ post: StoredPost } | RowRefusal> {
-  const parsed = changes(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })).safeParse(body);
-  if (!parsed.success) {
-    return { errors: fieldErrors(parsed.error) };
-  }
-  if (Object.keys(parsed.data).length === 0) {
-    const message = 'name what is to change: body, media_urls, scheduled_for, expires_at, priority';
-    return { errors: [{ field: '', message }] };
-  }
-  return call(id, async (p_id) => ({
-    post: postSchema.parse(await rpc('update_post', { p_id, p_changes: parsed.data })),
-  }));
+): Promise<StoredPost> {
+  const p_changes = parseChanges(
+    changes(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })),
+    body,
+  );
+  return findPost(id, async (p_id) => postSchema.parse(await rpc('update_post', { p_id, p_changes })));
 }
 
 const cancelled = z.object({ id: z.string(), status: z.string() });
 
-/** Cancels a post that has not begun to be published. `by` says who, for the history. Throws a `StoreError`. */
-export function cancelPost(
-  rpc: Rpc,
-  id: string,
-  by: string,
-): Promise<{ row: z.infer<typeof cancelled> } | RowRefusal> {
-  return call(id, async (p_id) => ({ row: cancelled.parse(await rpc('cancel_post', { p_id, p_by: by })) }));
+/** Cancels a post that has not begun to be published. `by` says who, for the history. Throws an `HttpError` or a `StoreError`. */
+export function cancelPost(rpc: Rpc, id: string, by: string): Promise<ResolvedRow> {
+  return findPost(id, async (p_id) => cancelled.parse(await rpc('cancel_post', { p_id, p_by: by })));
 }
 
 /** What somebody can do who comes too late, by what the post is. */
@@ -87,16 +78,12 @@ const tooLate: Record<string, string> = {
   cancelled: 'schedule a new one',
 };
 
-async function call<T>(id: string, ask: (id: string) => Promise<T>): Promise<T | RowRefusal> {
-  const parsed = rowId.safeParse(id);
-  if (!parsed.success) return { missing: 'there is no such post: ids are whole numbers' };
+async function findPost<T>(id: string, ask: (id: string) => Promise<T>): Promise<T> {
   try {
-    return await ask(parsed.data);
+    return await findById('post', id, ask, rowId);
   } catch (error) {
-    if (!isError(error, 'StoreError')) throw error;
-    if (error.code === 'PT404') return { missing: error.message };
-    if (error.code !== 'PT409') throw error;
-    const word = /(\w+)$/.exec(error.message)?.[1] ?? '';
-    return { conflict: word in tooLate ? `the post is ${word}: ${tooLate[word]}` : error.message };
+    const word = error instanceof ConflictError ? /(\w+)$/.exec(error.message)?.[1] : undefined;
+    if (word === undefined || !(word in tooLate)) throw error;
+    throw new ConflictError(`the post is ${word}: ${tooLate[word]}`);
   }
 }

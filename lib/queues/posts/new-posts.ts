@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import type { FieldError } from '../../http/field-error';
+import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
-import { storableText } from '../../http/input/storable-text';
-import { checkBy, type TakenIn, takeIn } from '../../http/input/take-in';
+import { priority } from '../../http/input/priority';
+import { nonEmptyText } from '../../http/input/storable-text';
 import { type AddressGuard, addressGuard } from '../../net/public-address';
 import type { Rpc } from '../../store/rpc';
-import { postBody, postMedia, postPriority } from './post-fields';
+import { postBody, postMedia } from './post-fields';
 
 const newPost = (guard: AddressGuard) =>
   z.strictObject({
@@ -14,18 +14,18 @@ const newPost = (guard: AddressGuard) =>
     media_urls: postMedia(guard).optional(),
     /** Now, if not given. */
     scheduled_for: instant.optional(),
-    priority: postPriority.optional(),
+    priority: priority.optional(),
     /** Not published after this. */
     expires_at: instant.optional(),
-    idempotency_key: storableText(200).min(1, 'is empty').optional(),
+    idempotency_key: nonEmptyText(200).optional(),
   });
 
-/** Checks one post or up to 1,000, and takes in all of them or none. `allowPrivate`: see `addressGuard`. Throws a `StoreError`. */
+/** Checks one post or up to 1,000, and inserts all of them or none. `allowPrivate`: see `addressGuard`. Throws a `ValidationError` or a `StoreError`. */
 export function enqueuePosts(
   rpc: Rpc,
   allowPrivate: string[],
   body: unknown,
-): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
+): Promise<{ rows: InsertedRow[] }> {
   const check = checkBy(newPost(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })));
-  return takeIn('post', body, check, (rows) => rpc('enqueue_posts', { p_rows: rows }));
+  return insertMany('post', body, check, (rows) => rpc('enqueue_posts', { p_rows: rows }));
 }

@@ -1,13 +1,11 @@
 import { z } from 'zod';
 import { atMost } from '../../http/input/at-most';
-import { storableText } from '../../http/input/storable-text';
+import { nonBlankText, storableText } from '../../http/input/storable-text';
 import type { AddressGuard } from '../../net/public-address';
 import { postLimits } from '../../providers/body-limits';
 
 /** The fields of a post that creating and editing it have in common. */
-export const postBody = storableText(postLimits.body).refine((body) => body.trim() !== '', 'is empty');
-
-export const postPriority = z.int().min(0).max(3);
+export const postBody = nonBlankText(postLimits.body);
 
 /** Addresses of pictures and videos. What a name resolves to is looked at when it is fetched. */
 export function postMedia(guard: AddressGuard) {

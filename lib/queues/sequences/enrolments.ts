@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { instant } from '../../http/input/instant';
-import { storableText } from '../../http/input/storable-text';
-import { askOf, wholeId } from '../../http/input/whole-id';
+import { parseInput } from '../../http/input/parse-input';
+import { findById, wholeId } from '../../http/input/row-id';
+import { nonEmptyText, storableText } from '../../http/input/storable-text';
 import { type Page, type PageQuery, pageQuery, readPage } from '../../http/page';
-import { fieldRefusal, type RowRefusal } from '../../http/row-refusal';
 import {
   type Enrolment,
   type EnrolmentWithTimeline,
@@ -25,21 +25,18 @@ export const enrolmentsQuery = z.strictObject({
 export function listEnrolments(
   rpc: Rpc,
   { sequence, phase, ...page }: z.output<typeof enrolmentsQuery>,
-): Promise<Page<Enrolment> | RowRefusal> {
+): Promise<Page<Enrolment>> {
   return readPage(rpc, 'list_enrolments', enrolmentSchema, page, {
     p_sequence_id: sequence ?? null,
     p_phase: phase ?? null,
   });
 }
 
-/** Throws a `StoreError`. */
-export function readEnrolment(
-  rpc: Rpc,
-  id: string,
-): Promise<{ enrolment: EnrolmentWithTimeline } | RowRefusal> {
-  return askOf('enrolment', id, async (p_id) => ({
-    enrolment: enrolmentWithTimeline.parse(await rpc('read_enrolment', { p_id })),
-  }));
+/** Throws an `HttpError` or a `StoreError`. */
+export function readEnrolment(rpc: Rpc, id: string): Promise<EnrolmentWithTimeline> {
+  return findById('enrolment', id, async (p_id) =>
+    enrolmentWithTimeline.parse(await rpc('read_enrolment', { p_id })),
+  );
 }
 
 const bodies = {
@@ -49,28 +46,26 @@ const bodies = {
 };
 export type Doing = keyof typeof bodies;
 
-/** Pauses, resumes or stops it. `by` says who, for the timeline. Throws a `StoreError`. */
+/** Pauses, resumes or stops it. `by` says who, for the timeline. Throws an `HttpError` or a `StoreError`. */
 export async function changeEnrolment(
   rpc: Rpc,
   doing: Doing,
   id: string,
   body: unknown,
   by: string,
-): Promise<{ enrolment: EnrolmentWithTimeline } | RowRefusal> {
-  const parsed = bodies[doing].safeParse(body);
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  const { reason = null } = parsed.data as { reason?: string };
+): Promise<EnrolmentWithTimeline> {
+  const { reason = null } = parseInput<z.ZodType<{ reason?: string }>>(bodies[doing], body);
   const more = doing === 'stop' ? { p_reason: reason, p_by: by } : {};
-  return askOf('enrolment', id, async (p_id) => ({
-    enrolment: enrolmentWithTimeline.parse(await rpc(`${doing}_enrolment`, { p_id, ...more })),
-  }));
+  return findById('enrolment', id, async (p_id) =>
+    enrolmentWithTimeline.parse(await rpc(`${doing}_enrolment`, { p_id, ...more })),
+  );
 }
 
 const reply = z
   .strictObject({
     body: storableText(10_000).optional(),
     /** The provider's: with it a reply that is told twice is one. */
-    message_id: storableText(500).min(1, 'is empty').optional(),
+    message_id: nonEmptyText(500).optional(),
     /** Now, if not given. */
     said_at: instant.optional(),
     /** One of the replies that are nobody's yet. */
@@ -83,23 +78,13 @@ const reply = z
 
 const taken = z.object({ enrolment: enrolmentSchema, applied: z.boolean() });
 
-/** What the person answered; `applied` says whether that was news. Throws a `StoreError`. */
-export async function takeReply(
-  rpc: Rpc,
-  id: string,
-  body: unknown,
-): Promise<z.infer<typeof taken> | RowRefusal> {
-  const parsed = reply.safeParse(body);
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  return askOf('enrolment', id, async (p_id) =>
-    taken.parse(await rpc('take_reply', { p_id, p_reply: parsed.data })),
-  );
+/** What the person answered; `applied` says whether that was news. Throws an `HttpError` or a `StoreError`. */
+export async function takeReply(rpc: Rpc, id: string, body: unknown): Promise<z.infer<typeof taken>> {
+  const p_reply = parseInput(reply, body);
+  return findById('enrolment', id, async (p_id) => taken.parse(await rpc('take_reply', { p_id, p_reply })));
 }
 
 /** A page of what people wrote that is nobody's as far as is known, the latest first. Throws a `StoreError`. */
-export function listReplies(
-  rpc: Rpc,
-  page: PageQuery,
-): Promise<Page<z.infer<typeof replySchema>> | RowRefusal> {
+export function listReplies(rpc: Rpc, page: PageQuery): Promise<Page<z.infer<typeof replySchema>>> {
   return readPage(rpc, 'list_replies', replySchema, page);
 }

@@ -1,15 +1,14 @@
 import { z } from 'zod';
-import type { FieldError } from '../../http/field-error';
 import { atMost } from '../../http/input/at-most';
+import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
-import { storableText } from '../../http/input/storable-text';
-import { checkBy, type TakenIn, takeIn } from '../../http/input/take-in';
-import { askOf } from '../../http/input/whole-id';
-import type { RowRefusal } from '../../http/row-refusal';
+import { priority } from '../../http/input/priority';
+import { findById } from '../../http/input/row-id';
+import { nonEmptyText, storableText } from '../../http/input/storable-text';
 import type { Rpc } from '../../store/rpc';
 import { variableName } from './placeholders';
 
-const address = storableText(500).min(1, 'is empty').optional();
+const address = nonEmptyText(500).optional();
 
 const variables = atMost(
   50,
@@ -28,11 +27,11 @@ export const newEnrolment = z.strictObject({
   /** What stands for the placeholders. */
   variables: variables.default({}),
   /** Of the steps' hours; the sequence's if not given, else the account's. */
-  time_zone: storableText(100).min(1, 'is empty').optional(),
+  time_zone: nonEmptyText(100).optional(),
   /** What the first step's delay is counted from; now if not given. */
   start_at: instant.optional(),
-  /** Of the messages: 0 goes before 1 (the default), 1 before 2, 2 before 3. */
-  priority: z.int().min(0).max(3).optional(),
+  /** Of the messages. */
+  priority: priority.optional(),
 });
 
 const reachable = newEnrolment.refine(
@@ -43,15 +42,15 @@ const reachable = newEnrolment.refine(
   },
 );
 
-/** Enrols one person or up to 1,000, all or none. `again`: those anew whose enrolment is over. Throws a `StoreError`. */
+/** Enrols one person or up to 1,000, all or none. `again`: those anew whose enrolment is over. Throws an `HttpError` or a `StoreError`. */
 export async function enrolPeople(
   rpc: Rpc,
   sequence: string,
   body: unknown,
   again: boolean,
-): Promise<{ rows: TakenIn[] } | { errors: FieldError[] } | RowRefusal> {
-  return askOf('sequence', sequence, (p_sequence_id) =>
-    takeIn('person', body, checkBy(reachable), (people) =>
+): Promise<{ rows: InsertedRow[] }> {
+  return findById('sequence', sequence, (p_sequence_id) =>
+    insertMany('person', body, checkBy(reachable), (people) =>
       rpc('enrol_people', { p_sequence_id, p_people: people, p_again: again }),
     ),
   );

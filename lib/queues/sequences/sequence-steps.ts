@@ -1,12 +1,10 @@
 import { z } from 'zod';
 import { atMost } from '../../http/input/at-most';
-import { storableText } from '../../http/input/storable-text';
+import { nonBlankText } from '../../http/input/storable-text';
 import { templateField } from '../../http/input/template-field';
 import { weeklyHours } from '../../http/input/weekly-hours';
-import { bodyLimits } from '../../providers/body-limits';
+import { bodyLimits, type Channel } from '../../providers/body-limits';
 import { placeholderFaults } from './placeholders';
-
-export type Channel = keyof typeof bodyLimits;
 
 const year = 31_536_000;
 const seconds = (least: number) => z.int().min(least).max(year);
@@ -17,9 +15,7 @@ function checkPlaceholders(text: string, context: z.RefinementCtx): void {
 
 /** The steps of a sequence over a channel, 1 to 50. What is not given is what it means then. */
 export function sequenceSteps(channel: Channel) {
-  const body = storableText(bodyLimits[channel])
-    .refine((text) => text.trim() !== '', 'is empty')
-    .superRefine(checkPlaceholders);
+  const body = nonBlankText(bodyLimits[channel]).superRefine(checkPlaceholders);
   const template = templateField
     .superRefine(({ parameters }, context) => {
       for (const [index, parameter] of parameters.entries()) {

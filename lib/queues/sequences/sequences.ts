@@ -1,21 +1,22 @@
 import { z } from 'zod';
-import { storableText } from '../../http/input/storable-text';
-import { askOf } from '../../http/input/whole-id';
+import { parseChanges, parseInput, parseStored } from '../../http/input/parse-input';
+import { findById } from '../../http/input/row-id';
+import { nonBlankText, nonEmptyText } from '../../http/input/storable-text';
 import { type Page, type PageQuery, readPage } from '../../http/page';
-import { fieldRefusal, type RowRefusal } from '../../http/row-refusal';
+import { type Channel, channels } from '../../providers/body-limits';
 import { previewSchema, type Sequence, sequenceSchema } from '../../store/conversations';
 import type { Rpc } from '../../store/rpc';
 import { newEnrolment } from './new-enrolments';
-import { type Channel, sequenceSteps } from './sequence-steps';
+import { sequenceSteps } from './sequence-steps';
 
-const name = storableText(200).refine((text) => text.trim() !== '', 'is empty');
+const name = nonBlankText(200);
 /** Whether there is one of that name is for the database to say. */
-const timeZone = storableText(100).min(1, 'is empty').nullable();
+const timeZone = nonEmptyText(100).nullable();
 
 const newSequence = (channel: Channel) =>
   z.strictObject({
     name,
-    channel: z.enum(['linkedin', 'whatsapp']),
+    channel: z.enum(channels),
     time_zone: timeZone.default(null),
     steps: sequenceSteps(channel),
   });
@@ -27,43 +28,28 @@ const changes = (channel: Channel) =>
     steps: sequenceSteps(channel).optional(),
   });
 
-const faults = z.object({ errors: z.array(z.object({ field: z.string(), message: z.string() })) });
-const stored = z.union([faults, sequenceSchema.transform((sequence) => ({ sequence }))]);
-const previewed = z.union([faults, previewSchema.transform((preview) => ({ preview }))]);
-
 /** A page of them, the newest first. Throws a `StoreError`. */
-export function listSequences(rpc: Rpc, page: PageQuery): Promise<Page<Sequence> | RowRefusal> {
+export function listSequences(rpc: Rpc, page: PageQuery): Promise<Page<Sequence>> {
   return readPage(rpc, 'list_sequences', sequenceSchema, page);
 }
 
-/** Throws a `StoreError`. */
-export async function createSequence(rpc: Rpc, body: unknown): Promise<{ sequence: Sequence } | RowRefusal> {
-  const parsed = newSequence(channelOf(body)).safeParse(body);
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  return stored.parse(await rpc('create_sequence', { p_sequence: parsed.data }));
+/** Throws a `ValidationError` or a `StoreError`. */
+export async function createSequence(rpc: Rpc, body: unknown): Promise<Sequence> {
+  const p_sequence = parseInput(newSequence(channelOf(body)), body);
+  return parseStored(sequenceSchema, await rpc('create_sequence', { p_sequence }));
 }
 
-/** Throws a `StoreError`. */
-export function readSequence(rpc: Rpc, id: string): Promise<{ sequence: Sequence } | RowRefusal> {
-  return askOf('sequence', id, async (p_id) => stored.parse(await rpc('read_sequence', { p_id })));
+/** Throws an `HttpError` or a `StoreError`. */
+export function readSequence(rpc: Rpc, id: string): Promise<Sequence> {
+  return findById('sequence', id, async (p_id) => sequenceSchema.parse(await rpc('read_sequence', { p_id })));
 }
 
-/** Changes what is named; new steps are for those who are enrolled from now on. Throws a `StoreError`. */
-export async function editSequence(
-  rpc: Rpc,
-  id: string,
-  body: unknown,
-): Promise<{ sequence: Sequence } | RowRefusal> {
-  return askOf('sequence', id, async (p_id) => {
+/** Changes what is named; new steps are for those who are enrolled from now on. Throws an `HttpError` or a `StoreError`. */
+export async function editSequence(rpc: Rpc, id: string, body: unknown): Promise<Sequence> {
+  return findById('sequence', id, async (p_id) => {
     const { channel } = sequenceSchema.parse(await rpc('read_sequence', { p_id }));
-    const schema = changes(channel);
-    const parsed = schema.safeParse(body);
-    if (!parsed.success) return fieldRefusal(parsed.error);
-    if (Object.keys(parsed.data).length === 0) {
-      const message = `name what is to change: ${Object.keys(schema.shape).join(', ')}`;
-      return { errors: [{ field: '', message }] };
-    }
-    return stored.parse(await rpc('update_sequence', { p_id, p_changes: parsed.data }));
+    const p_changes = parseChanges(changes(channel), body);
+    return parseStored(sequenceSchema, await rpc('update_sequence', { p_id, p_changes }));
   });
 }
 
@@ -74,16 +60,15 @@ const previewedPerson = newEnrolment.pick({
   start_at: true,
 });
 
-/** What a person would get, and about when. Throws a `StoreError`. */
+/** What a person would get, and about when. Throws an `HttpError` or a `StoreError`. */
 export async function previewSequence(
   rpc: Rpc,
   id: string,
   body: unknown,
-): Promise<{ preview: z.infer<typeof previewSchema> } | RowRefusal> {
-  const parsed = previewedPerson.safeParse(body);
-  if (!parsed.success) return fieldRefusal(parsed.error);
-  return askOf('sequence', id, async (p_sequence_id) =>
-    previewed.parse(await rpc('preview_sequence', { p_sequence_id, p_person: parsed.data })),
+): Promise<z.infer<typeof previewSchema>> {
+  const p_person = parseInput(previewedPerson, body);
+  return findById('sequence', id, async (p_sequence_id) =>
+    parseStored(previewSchema, await rpc('preview_sequence', { p_sequence_id, p_person })),
   );
 }
 

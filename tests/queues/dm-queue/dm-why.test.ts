@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../../app/api/dms/[id]/why/route';
-import { signSession } from '../../../lib/http/auth/session';
 import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
 import { type Explanation, explanationSchema } from '../../../lib/store/explanation';
@@ -238,34 +237,5 @@ describe('GET /api/dms/:id/why', () => {
 
   it('takes the greatest id there can be for one', async () => {
     expect((await ask('9223372036854775807')).status).toBe(404);
-  });
-});
-
-describe('who may ask why', () => {
-  const cookie = () => `punctual_session=${signSession(PASSWORD, Date.now())}`;
-
-  it('is who has the key, or the dashboard’s cookie', async () => {
-    const id = await by.addDm(account);
-    expect((await ask(id)).status).toBe(200);
-    expect((await ask(id, { cookie: cookie() })).status).toBe(200);
-  });
-
-  it('is nobody else, and they do not learn whether there is such a message', async () => {
-    const id = await by.addDm(account);
-    const guesses: Record<string, string>[] = [
-      {},
-      { authorization: 'Bearer guess' },
-      { cookie: 'punctual_session=x' },
-    ];
-    for (const headers of guesses)
-      for (const asked of [id, '999', 'x']) expect((await ask(asked, headers)).status).toBe(401);
-  });
-
-  it('is everybody who reaches an open dashboard, in development', async () => {
-    const id = await by.addDm(account);
-    vi.stubEnv('DASHBOARD_PASSWORD', '');
-    expect((await ask(id, {})).status).toBe(200);
-    vi.stubEnv('NODE_ENV', 'production');
-    expect((await ask(id, {})).status).toBe(401);
   });
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../../app/api/dms/route';
-import type { TakenIn } from '../../../lib/http/input/take-in';
+import type { InsertedRow } from '../../../lib/http/input/insert-many';
 import {
   API_KEY,
   apiRequest,
@@ -35,7 +35,7 @@ afterEach(() => {
 
 const send = (body: BodyInit, headers = withKey) => POST(apiRequest('POST', '/api/dms', headers, body));
 
-async function enqueue(value: unknown): Promise<{ status: number; rows: TakenIn[] }> {
+async function enqueue(value: unknown): Promise<{ status: number; rows: InsertedRow[] }> {
   const response = await send(JSON.stringify(value));
   const answer = await response.json();
   expect(answer.error).toBeUndefined();
@@ -107,38 +107,6 @@ describe('POST /api/dms', () => {
     expect(row).toMatchObject(asked);
     expect(new Date(send_at).toISOString()).toBe('2026-07-01T07:30:00.123Z');
     expect(new Date(expires_at).toISOString()).toBe('2026-07-01T12:00:00.000Z');
-  });
-
-  it('takes in a thousand at once, and answers them in their order', async () => {
-    const bodies = Array.from({ length: 1_000 }, (_, n) => `message ${n}`);
-    const { status, rows } = await enqueue(bodies.map((body) => dm({ body })));
-    expect(status).toBe(201);
-    expect(rows.every(({ created }) => created)).toBe(true);
-    const bodyOf = new Map((await stored()).map(({ id, body }) => [String(id), body]));
-    expect(rows.map(({ id }) => bodyOf.get(id))).toEqual(bodies);
-  });
-
-  it.each([0, 1_001])('refuses an array of %i as a whole', async (length) => {
-    expect(await refusal(Array.from({ length }, () => dm()))).toEqual([[null, '']]);
-  });
-
-  it('takes in all or nothing, and names every message and field that is wrong', async () => {
-    const asked = Array.from({ length: 10 }, (_, n) => dm({ body: `message ${n}` }));
-    expect(
-      await refusal([
-        ...asked,
-        dm({ body: '' }),
-        dm({ channel: 'telex', priority: 4 }),
-        dm({ send_at: 'tomorrow' }),
-        'hello',
-      ]),
-    ).toEqual([
-      [10, 'body'],
-      [11, 'channel'],
-      [11, 'priority'],
-      [12, 'send_at'],
-      [13, ''],
-    ]);
   });
 
   it('shows what an instant looks like to who sends another', async () => {
@@ -511,7 +479,7 @@ describe('whatever is sent', () => {
         seen.add(response.status);
         expect([200, 201, 400, 422], JSON.stringify(answer)).toContain(response.status);
         expect(response.headers.get('content-type')).toContain('application/json');
-        const rows: TakenIn[] = answer.rows ?? [];
+        const rows: InsertedRow[] = answer.rows ?? [];
         expect(answer.error === undefined).toBe(rows.length > 0);
         expect((await count()) - before).toBe(rows.filter(({ created }) => created).length);
         const asked: unknown = response.status < 300 ? JSON.parse(String(body)) : [];

@@ -152,16 +152,6 @@ describe('GET /api/dms', () => {
       expect(await response.json()).toMatchObject({ error: { errors: [{ field: 'limit' }] } });
     },
   );
-
-  it('is for who has the key or the cookie, and for an open dashboard in development', async () => {
-    expect((await list('?status=unknown', {})).status).toBe(401);
-    expect((await list('?status=unknown', { authorization: 'Bearer guess' })).status).toBe(401);
-    expect((await list('?status=unknown', { cookie: cookie() })).status).toBe(200);
-    vi.stubEnv('DASHBOARD_PASSWORD', '');
-    expect((await list('?status=unknown', {})).status).toBe(200);
-    vi.stubEnv('NODE_ENV', 'production');
-    expect((await list('?status=unknown', {})).status).toBe(401);
-  });
 });
 
 describe('POST /api/dms/:id/resolve', () => {
@@ -255,33 +245,4 @@ describe('POST /api/dms/:id/resolve', () => {
   it('answers 400 to what is no JSON', async () => {
     expect(await refusal(resolve(await addUnknown(), '{'))).toEqual([400, 'invalid_json']);
   });
-});
-
-describe('who may decide', () => {
-  it('is nobody without the key or the cookie, also where the dashboard is open', async () => {
-    const id = await addUnknown();
-    const guesses: Record<string, string>[] = [
-      {},
-      { authorization: 'Bearer guess' },
-      { cookie: 'punctual_session=x', origin: 'http://app.test' },
-    ];
-    for (const headers of guesses)
-      expect(await refusal(resolve(id, { decision: 'sent' }, headers))).toEqual([401, 'unauthorised']);
-    vi.stubEnv('DASHBOARD_PASSWORD', '');
-    expect(await refusal(resolve(id, { decision: 'sent' }, { origin: 'http://app.test' }))).toEqual([
-      401,
-      'unauthorised',
-    ]);
-    expect(await by.dm(id)).toMatchObject({ status: 'unknown' });
-  });
-
-  it.each<Record<string, string>>([{}, { origin: 'http://evil.test' }, { 'sec-fetch-site': 'cross-site' }])(
-    'is no other site that makes a browser send the cookie: %j',
-    async (headers) => {
-      const id = await addUnknown();
-      const answer = resolve(id, { decision: 'sent' }, { cookie: cookie(), ...headers });
-      expect(await refusal(answer)).toEqual([403, 'cross_origin']);
-      expect(await by.dm(id)).toMatchObject({ status: 'unknown' });
-    },
-  );
 });

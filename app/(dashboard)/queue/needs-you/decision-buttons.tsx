@@ -1,6 +1,7 @@
 import { useRef, useState } from 'react';
 import { fetchJson } from '@/components/api/fetch-json';
 import { useActing } from '@/components/api/use-acting';
+import { ConfirmButtons, PLAIN_BUTTON } from '@/components/confirm-buttons';
 import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
 
@@ -10,8 +11,6 @@ interface DecisionButtonsProps {
   path: string;
   onDecided: (id: string, status: string) => void;
 }
-
-const BUTTON = 'min-h-9 cursor-pointer rounded-md border border-line-strong px-3 font-medium hover:bg-sunken';
 
 export function DecisionButtons({ row, words, path, onDecided }: DecisionButtonsProps) {
   const [asking, setAsking] = useState(false);
@@ -42,22 +41,7 @@ export function DecisionButtons({ row, words, path, onDecided }: DecisionButtons
         >
           <p className="text-warn">If it did work, this does it a second time. Try it again?</p>
           <div className="mt-2 flex flex-wrap gap-2">
-            <button
-              type="button"
-              className="min-h-9 cursor-pointer rounded-md bg-accent px-3 font-medium text-on-accent"
-              onClick={() => void decide(words.pending)}
-            >
-              Yes, try again
-            </button>
-            <button
-              type="button"
-              // biome-ignore lint/a11y/noAutofocus: the button that was pressed has gone, and this is the harmless one.
-              autoFocus
-              className={BUTTON}
-              onClick={leave}
-            >
-              Leave it
-            </button>
+            <ConfirmButtons yes="Yes, try again" onYes={() => void decide(words.pending)} onLeave={leave} />
           </div>
         </fieldset>
       ) : (
@@ -69,7 +53,7 @@ export function DecisionButtons({ row, words, path, onDecided }: DecisionButtons
           <button
             type="button"
             title="You have seen that it worked."
-            className={BUTTON}
+            className={PLAIN_BUTTON}
             onClick={() => void decide(words.done)}
           >
             Mark as {words.done}
@@ -78,7 +62,7 @@ export function DecisionButtons({ row, words, path, onDecided }: DecisionButtons
             ref={again}
             type="button"
             title="You have seen that it did not work: a coming tick does it."
-            className={BUTTON}
+            className={PLAIN_BUTTON}
             onClick={() => setAsking(true)}
           >
             Try again
@@ -86,7 +70,7 @@ export function DecisionButtons({ row, words, path, onDecided }: DecisionButtons
           <button
             type="button"
             title="It is given up, and not tried again."
-            className={BUTTON}
+            className={PLAIN_BUTTON}
             onClick={() => void decide(words.dead)}
           >
             Mark as {words.dead}

@@ -1,9 +1,8 @@
 import { useRef, useState } from 'react';
-import useSWR, { useSWRConfig } from 'swr';
-import { fetchJson } from '@/components/api/fetch-json';
-import { polling } from '@/components/api/polling';
+import { useSWRConfig } from 'swr';
+import { useReading } from '@/components/api/use-reading';
 import { Command } from '@/components/command';
-import { PageLinks, usePages } from '@/components/pages';
+import { PageLinks, usePages } from '@/components/lists/pages';
 import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
 import { RefusedList } from './refused-list';
@@ -26,10 +25,8 @@ export function NeedsYou({ queue, path, address, signedIn }: NeedsYouProps) {
   const { words } = queue;
   const { count } = queue.states.unknown;
   const pages = usePages(`${path}?status=${encodeURIComponent(words.unknown)}&limit=${LIMIT}`);
-  const { data, error } = useSWR<{ rows: ListedRow[]; next: string | null }, Error>(
+  const { data, error } = useReading<{ rows: ListedRow[]; next: string | null }>(
     count > 0 ? pages.url : null,
-    fetchJson,
-    polling,
   );
   const { mutate } = useSWRConfig();
   const [decided, setDecided] = useState('');

@@ -5,7 +5,9 @@ import {
   apiRequest,
   bearer,
   CRON_SECRET,
+  cookie,
   openServedDatabase,
+  type RequestHeaders,
   stubSecrets,
   withKey,
 } from '../support/api-server';
@@ -30,10 +32,17 @@ afterEach(() => {
 
 type Handler = (request: Request, context: object) => Promise<Response>;
 
-async function ask(file: string, query: string): Promise<{ method: string; status: number; body: Answer }[]> {
+/** What a scheduler calls, and `npm run sql`. */
+const takesCronSecret = (file: string) => /^(cron|trigger|sql)/.test(file);
+
+/** The answers of each of a route's methods, asked with the secret that it takes. */
+async function ask(
+  file: string,
+  query: string,
+  headers: RequestHeaders = takesCronSecret(file) ? bearer(CRON_SECRET) : withKey,
+): Promise<{ method: string; status: number; body: Answer }[]> {
   const handlers: Record<string, Handler> = await import(path.resolve('app/api', file));
   const methods = ['GET', 'POST', 'PATCH', 'DELETE'].filter((method) => handlers[method]);
-  const headers = /^(cron|trigger|sql)/.test(file) ? bearer(CRON_SECRET) : withKey;
   return Promise.all(
     methods.map(async (method) => {
       const request = apiRequest(
@@ -53,6 +62,26 @@ async function ask(file: string, query: string): Promise<{ method: string; statu
 interface Answer {
   error?: { errors?: { field: string; message: string }[] };
 }
+
+describe('a call', () => {
+  it.each(routes)('is refused without the secret that the path takes: %s', async (file) => {
+    const other = takesCronSecret(file) ? withKey : bearer(CRON_SECRET);
+    for (const headers of [{}, bearer('guess'), other]) {
+      for (const { status } of await ask(file, '', headers)) {
+        // A scheduler may run jobs, too.
+        expect(status).toBe(file === 'jobs/run/route.ts' && headers === other ? 200 : 401);
+      }
+    }
+  });
+
+  it.each(routes.filter((file) => !takesCronSecret(file)))(
+    'that changes something is refused with the cookie from another site: %s',
+    async (file) => {
+      for (const { method, status } of await ask(file, '', { ...cookie(), origin: 'http://evil.test' }))
+        if (method !== 'GET') expect(status).toBe(403);
+    },
+  );
+});
 
 describe('a parameter that a path does not take', () => {
   it.each(routes)('is refused by name: %s', async (file) => {

@@ -6,22 +6,43 @@ import type { MigrationError } from '../store/migrations';
 import type { SqlError } from '../store/pglite-sql';
 import { directoryInUseCode, type StoreError } from '../store/rpc';
 import { schemaBehindCode } from '../store/schema-version';
-import type { CronRefusedError } from './cron-refused-error';
-import { problem } from './respond';
+import { HttpError, ValidationError } from './http-error';
+import { json, problem } from './respond';
 
 /** Until a database or a lock is worth asking again. */
 const retryAfterSeconds = 5;
 
-/** The answer for an error: what is wrong and what to do. One that is none of ours is logged, and answered without its text. */
-export function failed(error: unknown): Response {
+/**
+ * The answer for an error: what is wrong and what to do. `whenInvalid` says that nothing was done, where the body was not as it should be. An
+ * error that is none of ours is logged, and answered without its text.
+ */
+export function errorResponse(error: unknown, whenInvalid?: string): Response {
+  if (error instanceof HttpError) {
+    const isBody = error instanceof ValidationError && error.status === 422;
+    return problem(error.status, error.kind, (isBody && whenInvalid) || error.message, { ...error.extra });
+  }
   const answer = ours(error);
   if (answer) return answer;
   serverLog('error').error({ err: error }, 'a request failed');
   return problem(500, 'internal', 'something went wrong that should not have; the log says what');
 }
 
+/** What `errorResponse` says. */
+export async function errorMessage(error: unknown): Promise<string> {
+  return (await errorResponse(error).json()).error.message;
+}
+
+/** 200 with what `run` returns, unless that is a response, or the response for what it throws. */
+export async function respond(run: () => Promise<object>, whenInvalid?: string): Promise<Response> {
+  try {
+    const result = await run();
+    return result instanceof Response ? result : json(200, result);
+  } catch (error) {
+    return errorResponse(error, whenInvalid);
+  }
+}
+
 interface OurErrors {
-  CronRefusedError: CronRefusedError;
   EnvError: EnvError;
   NotConfiguredError: NotConfiguredError;
   StoreError: StoreError;
@@ -38,7 +59,6 @@ export function isError<Name extends keyof OurErrors>(error: unknown, name: Name
 }
 
 function ours(error: unknown): Response | null {
-  if (isError(error, 'CronRefusedError')) return problem(error.status, error.kind, error.message);
   if (isError(error, 'EnvError') || isError(error, 'NotConfiguredError')) {
     // What a queue's `connect` threw: its text may have a secret in it.
     if (error.cause !== undefined) {

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { type FieldError, fieldErrors } from '../field-error';
+import { ValidationError } from '../http-error';
 
-/** A row that was taken in, or was there. */
-export interface TakenIn {
+/** A row that was inserted, or was there. */
+export interface InsertedRow {
   id: string;
   status: string;
   /** False: its key was there already, and this is the row that bears it. */
@@ -19,18 +20,18 @@ const answer = z.union([
 /**
  * Checks one row or an array of up to 1,000, and hands all of them to `store`, or none. `noun` is what one is called. `store` is a SQL
  * function that answers `{ rows }`, or `{ errors }` and has taken in nothing; it raises PT409 where another call has just used a key.
- * Throws a `StoreError`.
+ * Throws a `ValidationError` or a `StoreError`.
  */
-export async function takeIn(
+export async function insertMany(
   noun: string,
   body: unknown,
   check: (row: unknown) => CheckedRow | Promise<CheckedRow>,
   store: (rows: object[]) => Promise<unknown>,
-): Promise<{ rows: TakenIn[] } | { errors: FieldError[] }> {
+): Promise<{ rows: InsertedRow[] }> {
   const asked: unknown[] = Array.isArray(body) ? body : [body];
   if (asked.length === 0 || asked.length > most) {
     const message = `send one ${noun}, or an array of 1 to ${most}; this has ${asked.length}`;
-    return { errors: [{ index: null, field: '', message }] };
+    throw new ValidationError([{ index: null, field: '', message }]);
   }
   const rows: object[] = [];
   const errors: FieldError[] = [];
@@ -40,15 +41,17 @@ export async function takeIn(
     if ('row' in checked) rows.push(checked.row);
     else errors.push(...checked.faults.map((fault) => ({ index, ...fault })));
   }
-  if (errors.length > 0) return { errors };
-  try {
-    return answer.parse(await store(rows));
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'PT409') throw error;
-    // Two calls at once: the other was first, and its row is another one.
-    const message = `another call has just used one of the keys for another ${noun}`;
-    return { errors: [{ index: null, field: 'idempotency_key', message }] };
-  }
+  if (errors.length > 0) throw new ValidationError(errors);
+  const inserted = answer.parse(
+    await store(rows).catch((error) => {
+      if ((error as { code?: string }).code !== 'PT409') throw error;
+      // Two calls at once: the other was first, and its row is another one.
+      const message = `another call has just used one of the keys for another ${noun}`;
+      throw new ValidationError([{ index: null, field: 'idempotency_key', message }]);
+    }),
+  );
+  if ('errors' in inserted) throw new ValidationError(inserted.errors);
+  return inserted;
 }
 
 export type CheckedRow = { row: object } | { faults: Omit<FieldError, 'index'>[] };

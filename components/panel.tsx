@@ -1,0 +1,41 @@
+import type { ReactNode } from 'react';
+import { ReadingFault } from './api/reading-fault';
+
+interface PanelProps {
+  id: string;
+  heading: string;
+  /** Beside the heading. */
+  aside?: ReactNode;
+  headerClass?: string;
+  /** The space within. */
+  spacing: string;
+  /** Why its figures could not be read. */
+  error?: Error;
+  children: ReactNode;
+}
+
+/** A part of the dashboard that reads its figures apart from the others. */
+export function Panel({
+  id,
+  heading,
+  aside,
+  headerClass = 'items-baseline gap-y-1',
+  spacing,
+  error,
+  children,
+}: PanelProps) {
+  return (
+    <section aria-labelledby={id} className="rounded-xl border border-line bg-surface">
+      <header className={`flex flex-wrap gap-x-4 border-b border-line px-4 py-4 sm:px-6 ${headerClass}`}>
+        <h2 id={id} className="scroll-mt-4 text-base font-semibold tracking-tight">
+          {heading}
+        </h2>
+        {aside}
+      </header>
+      <div className={`grid grid-cols-[minmax(0,1fr)] px-4 sm:px-6 ${spacing}`}>
+        {error && <ReadingFault error={error} />}
+        {children}
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,155 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { POST as DMS } from '../../app/api/dms/route';
+import { POST as JOBS } from '../../app/api/jobs/route';
+import { POST as MONITORS } from '../../app/api/monitors/route';
+import { POST as POSTS } from '../../app/api/posts/route';
+import { POST as ENROLMENTS } from '../../app/api/sequences/[id]/enrolments/route';
+import { answered, apiRequest, openServedDatabase, stubSecrets } from '../support/api-server';
+import { conversations } from '../support/conversations';
+import { exchanges } from '../support/exchanges';
+import type { TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+let account: string;
+let sequence: string;
+
+beforeAll(async () => {
+  // Names are not resolved: nobody answers there.
+  database = await openServedDatabase({ MONITOR_DNS_SERVERS: '127.0.0.1:9' });
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  stubSecrets();
+  await database.reset();
+  const by = exchanges(database);
+  by.setNow(new Date().toISOString());
+  account = await by.addAccount({ name: 'Ann' });
+  sequence = await conversations(database, by).addSequence([{ body: 'hello' }]);
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+interface Kind {
+  route: unknown;
+  table: string;
+  /** The nth of many, of which none is the same as another, with a key if rows of this kind have keys. */
+  row: (n: number) => object;
+  /** Changes what its key is not for; null where a key stands for any row. */
+  other: object | null;
+  wrong: [field: string, value: unknown];
+}
+const kinds: [name: string, kind: Kind][] = [
+  [
+    'messages',
+    {
+      route: DMS,
+      table: 'dm_queue',
+      row: (n) => ({
+        account_id: account,
+        channel: 'linkedin',
+        recipient: `person ${n}`,
+        body: 'hello',
+        idempotency_key: `${n}`,
+      }),
+      other: { body: 'goodbye' },
+      wrong: ['body', ''],
+    },
+  ],
+  [
+    'posts',
+    {
+      route: POSTS,
+      table: 'posts',
+      row: (n) => ({ account_id: account, body: `post ${n}`, idempotency_key: `${n}` }),
+      other: { body: 'another' },
+      wrong: ['priority', 4],
+    },
+  ],
+  [
+    'jobs',
+    {
+      route: JOBS,
+      table: 'jobs',
+      row: (n) => ({ name: 'count-words', payload: { text: `${n}` }, unique_key: `${n}` }),
+      other: null,
+      wrong: ['name', 'count-sheep'],
+    },
+  ],
+  [
+    'monitors',
+    {
+      route: MONITORS,
+      table: 'monitors',
+      row: (n) => ({ name: `site ${n}`, url: `https://192.0.43.8/${n}`, idempotency_key: `${n}` }),
+      other: { name: 'another' },
+      wrong: ['url', 'ftp://192.0.43.8/'],
+    },
+  ],
+  [
+    'people in a sequence',
+    {
+      route: ENROLMENTS,
+      table: 'enrolments',
+      row: (n) => ({ account_id: account, recipient: `person ${n}` }),
+      other: null,
+      wrong: ['start_at', 'tomorrow'],
+    },
+  ],
+];
+
+describe.each(kinds)('%s, created in bulk', (_name, { route, table, row, other, wrong }) => {
+  type Route = (request: Request, context: object) => Promise<Response>;
+  const create = (body: unknown) =>
+    answered(
+      (route as Route)(apiRequest('POST', '/api/x', undefined, JSON.stringify(body)), {
+        params: Promise.resolve({ id: sequence }),
+      }),
+    );
+  const count = async () => (await database.sql(`select count(*)::integer as n from punctual.${table}`))[0].n;
+  const bad = { [wrong[0]]: wrong[1] };
+
+  it('may be one, or a thousand, which are answered in their order', async () => {
+    const one = await create(row(0));
+    expect(one).toMatchObject({ status: 201, body: { rows: [{ created: true }] } });
+    const rows = Array.from({ length: 1_000 }, (_, n) => row(n));
+    const { status, body } = await create(rows);
+    expect(status).toBe(201);
+    const ids: string[] = body.rows.map(({ id }: { id: string }) => id);
+    expect(ids[0]).toBe(one.body.rows[0].id);
+    expect(new Set(ids).size).toBe(1_000);
+    const again = await create(rows.toReversed());
+    expect(again.status).toBe(200);
+    expect(again.body.rows.map(({ id }: { id: string }) => id)).toEqual(ids.toReversed());
+    expect(await count()).toBe(1_000);
+  }, 20_000);
+
+  it.each([0, 1_001])('are refused as a whole where they are %i', async (length) => {
+    const { status, body } = await create(Array.from({ length }, (_, n) => row(n)));
+    expect({ status, kind: body.error.kind }).toEqual({ status: 422, kind: 'invalid' });
+    expect(body.error.message).toMatch(/^(nothing|nobody) was .*; mend these and send all of it again$/);
+    expect(body.error.errors).toEqual([
+      { index: null, field: '', message: expect.stringContaining(`this has ${length}`) },
+    ]);
+    expect(await count()).toBe(0);
+  });
+
+  it('are created all or none, and each that is wrong is named', async () => {
+    const { status, body } = await create([row(0), { ...row(1), ...bad }, row(2), 'hello']);
+    expect(status).toBe(422);
+    expect(body.error.errors).toMatchObject([
+      { index: 1, field: wrong[0], message: expect.stringMatching(/\w/) },
+      { index: 3, field: '' },
+    ]);
+    expect(await count()).toBe(0);
+  });
+
+  if (!other) return;
+  it('are refused with a key that another row has', async () => {
+    await create(row(1));
+    const { status, body } = await create([row(2), { ...row(1), ...other }]);
+    expect(status).toBe(422);
+    expect(body.error.errors).toMatchObject([{ index: 1, field: 'idempotency_key' }]);
+    expect(await count()).toBe(1);
+  });
+});

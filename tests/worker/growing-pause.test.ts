@@ -1,0 +1,10 @@
+import { expect, it } from 'vitest';
+import { growingPause } from '../../worker/growing-pause';
+
+it('is twice as long after each failure, a minute at most, and a second again after a success', () => {
+  const pause = growingPause();
+  const pauses = Array.from({ length: 8 }, () => pause.next() / 1_000);
+  expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
+  pause.reset();
+  expect(pause.next()).toBe(1_000);
+});
