@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { sleep, systemClock } from '../../engine/ports/clock';
-import { isError } from '../../http/failure';
+import { isError } from '../../http/error-response';
 import type { Container } from '../../services/container';
 import { type Admits, admitsOf } from '../cron-call';
 import type { CronWork } from '../cron-work';
