@@ -506,7 +506,8 @@ $$;
 
 -- Makes those of them ready that have something to do. An account that is locked at this moment is being judged by somebody else.
 create function punctual.wake_some(q punctual.queues, p_accounts uuid[], p_now timestamptz) returns void
-language plpgsql set search_path = '' as $$
+-- Planned at each call: a plan that was made while pace was empty, and kept, reads all of it for each account, 0.6 s for a thousand of 100,000.
+language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
   v_found uuid[];
   v_due timestamptz[];

@@ -6,7 +6,8 @@
 --
 -- p_applied, outcome being lost where the attempt is over and has changed no row: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, unreadable, pair, error}].
 create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
-language plpgsql set search_path = '' as $$
+-- Planned at each call, as wake_some.
+language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 begin
   with freed as materialized (
     select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
