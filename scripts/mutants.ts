@@ -15,11 +15,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import pLimit from 'p-limit';
-import { boundedMutants } from '../tests/mutants/bounded-mutants';
-import { edgeMutants } from '../tests/mutants/edge-mutants';
-import { engineMutants } from '../tests/mutants/engine-mutants';
+import { allMutants } from '../tests/mutants/all-mutants';
 import type { Mutant } from '../tests/mutants/mutant';
-import { privacyMutants } from '../tests/mutants/privacy-mutants';
 import { simulationMutants } from '../tests/mutants/simulation-mutants';
 import type { SimulationResult } from '../tests/simulation/run-simulation';
 
@@ -172,9 +169,7 @@ if (!['simulation', 'tests'].includes(flags.by))
   throw new Error(`--by is "${flags.by}": give simulation or tests.`);
 const byTests = flags.by === 'tests';
 const judge = byTests ? judgeByTests : judgeBySimulation;
-const mutants = byTests
-  ? [...engineMutants, ...boundedMutants, ...edgeMutants, ...privacyMutants, ...simulationMutants]
-  : simulationMutants;
+const mutants = byTests ? allMutants : simulationMutants;
 
 async function tryMutant(mutant: Mutant): Promise<Verdict> {
   const { name, guarantee, file, find, replace } = mutant;

@@ -40,7 +40,7 @@ export const boundedMutants: Mutant[] = [
   {
     name: 'the end of a sweep',
     guarantee: 'no call takes so long that the database ends it',
-    file: 'supabase/migrations/20261122000300_claim.sql',
+    file: migration('300_claim'),
     find: `jsonb_array_length(v_settled->'exceptions');
     exit when punctual.is_call_over();`,
     replace: `jsonb_array_length(v_settled->'exceptions');`,

@@ -1,18 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { boundedMutants } from './bounded-mutants';
-import { edgeMutants } from './edge-mutants';
-import { engineMutants } from './engine-mutants';
-import { privacyMutants } from './privacy-mutants';
-import { simulationMutants } from './simulation-mutants';
-
-const mutants = [
-  ...engineMutants,
-  ...boundedMutants,
-  ...edgeMutants,
-  ...privacyMutants,
-  ...simulationMutants,
-];
+import { allMutants as mutants } from './all-mutants';
 
 it('every mutant has a place in the code, and one', () => {
   const places = mutants.map(({ name, file, find }) => [

@@ -9,7 +9,7 @@ export const simulationMutants: Mutant[] = [
   {
     name: 'the fence',
     guarantee: 'an outcome moves a row only under its own claim',
-    file: 'supabase/migrations/20261122000400_settle.sql',
+    file: migration('400_settle'),
     find: 'when o.by is null then t.claim_id = o.claim_id',
     replace: 'when o.by is null then true',
   },
@@ -65,7 +65,7 @@ export const simulationMutants: Mutant[] = [
   {
     name: 'the sweep to unknown',
     guarantee: 'a row whose tick died is not sent again by itself',
-    file: 'supabase/migrations/20261122000150_templates.sql',
+    file: migration('150_templates'),
     find: `when o.outcome = ''swept'' then ''unknown''`,
     replace: `when o.outcome = ''none'' then ''unknown''`,
   },
@@ -122,7 +122,7 @@ export const simulationMutants: Mutant[] = [
   {
     name: 'a limit of the provider holds its account',
     guarantee: 'an account that its provider limits is left alone for as long as the provider says',
-    file: 'supabase/migrations/20261122000400_settle.sql',
+    file: migration('400_settle'),
     find: `case when r.limit_scope = 'account' then p_now + make_interval(secs => coalesce(`,
     replace: `case when r.limit_scope = 'nobody' then p_now + make_interval(secs => coalesce(`,
   },

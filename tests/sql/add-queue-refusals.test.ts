@@ -1,0 +1,622 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { registryShape, tableShape } from '../support/table-shape';
+import { openTestDatabase, type TestDatabase } from '../support/test-database';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await openTestDatabase({ own: true });
+});
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.sql('drop schema if exists app cascade');
+  await database.reset();
+  await database.sql('create schema app');
+});
+
+interface Refusal {
+  what: string;
+  /** Columns of `app.t`, besides the key and `due`. */
+  columns?: string;
+  /** In place of the whole table. */
+  table?: string;
+  /** Before the call. */
+  given?: string[];
+  call?: string;
+  /** What the message says, and what it advises; null where the message says it all. */
+  message: string;
+  hint: string | null;
+}
+
+const take = 'name the words your table uses in p_words.';
+const words = (...named: string[]) =>
+  `the word${named.length > 1 ? 's' : ''} ${named.map((word) => `"${word}"`).join(', ')}`;
+const allWords = words('cancelled', 'dead', 'done', 'pending', 'running', 'unknown');
+const states = `'pending', 'running', 'done', 'dead', 'unknown'`;
+const plain = `'t', 'app.t', 'due', 'at-least-once'`;
+const role = 'Add it, name another column, or change its type.';
+const roles =
+  'Standard columns cannot be status, due, partition, account, progress or result columns, nor one column two of these.';
+const function_ = 'Create it first, and name it with its schema.';
+const distinct = "Name six words, none of them empty; add to the column's check those that it lacks.";
+const retype = 'Rename your column, or change its type.';
+const account = ', account_id uuid references punctual.accounts';
+
+const refusals: Refusal[] = [
+  {
+    what: 'a name that is none',
+    call: `'Trials!', 'app.t', 'due', 'at-least-once'`,
+    message: '"Trials!" is no name for a queue',
+    hint: 'Use up to 40 lower-case letters, digits and _, beginning with a letter.',
+  },
+  {
+    what: 'a name that is too long',
+    call: `'${'t'.repeat(41)}', 'app.t', 'due', 'at-least-once'`,
+    message: `"${'t'.repeat(41)}" is no name for a queue`,
+    hint: 'Use up to 40 lower-case letters, digits and _, beginning with a letter.',
+  },
+  {
+    what: 'a promise that is none',
+    call: `'t', 'app.t', 'due', 'exactly-once'`,
+    message: 'delivery is "exactly-once"',
+    hint: `It is 'at-most-once' or 'at-least-once'.`,
+  },
+  {
+    what: 'a table without its schema',
+    call: `'t', 't', 'due', 'at-least-once'`,
+    message: 'the table "t" has to be named with its schema',
+    hint: `For example 'public.free_trials'.`,
+  },
+  {
+    what: 'a table that is not there',
+    call: `'t', 'app.nothing', 'due', 'at-least-once'`,
+    message: 'there is no table app.nothing',
+    hint: `Look at the spelling; a name with capitals has quotes of its own: 'public."FreeTrials"'.`,
+  },
+  ...['pg_catalog.pg_class', 'app.seen', 'app.parted', 'app.part', 'app.forgetful'].map((table) => ({
+    what: `${table}, which is no table of rows`,
+    given: [
+      'create view app.seen as select * from app.t',
+      'create table app.parted (id bigint primary key, due timestamptz) partition by range (id)',
+      'create table app.part partition of app.parted for values from (0) to (9)',
+      'create unlogged table app.forgetful (id bigint primary key, due timestamptz)',
+    ],
+    call: `'t', '${table}', 'due', 'at-least-once'`,
+    message: `${table} is no ordinary table`,
+    hint: 'Views, partitions, partitioned, foreign, unlogged and system tables cannot be queues.',
+  })),
+  {
+    what: 'the table of another queue',
+    call: `'t', 'punctual.dm_queue', 'send_at', 'at-least-once'`,
+    message: 'punctual.dm_queue is the table of the queue dm_queue already',
+    hint: `A table is one queue: use that one, or remove it first: select punctual.remove_queue('dm_queue');`,
+  },
+  {
+    what: 'another table for a queue that has one',
+    call: `'dm_queue', 'app.t', 'due', 'at-least-once'`,
+    message: 'the queue dm_queue has another table, punctual.dm_queue',
+    hint: 'Choose another name. If the table was renamed, update table_schema and table_name in punctual.queues.',
+  },
+  ...[
+    ['without a key', 'id bigint, due timestamptz'],
+    ['with a key of two columns', 'id bigint, b bigint, due timestamptz, primary key (id, b)'],
+    ['with a key of another name', 'key bigint primary key, due timestamptz'],
+    ['with an integer key', 'id integer primary key, due timestamptz'],
+    ['with a text for its key', 'id text primary key, due timestamptz'],
+  ].map(([what, columns]) => ({
+    what: `a table ${what}`,
+    table: `create table app.t (${columns})`,
+    message: 'the primary key of app.t has to be one column id, bigint or uuid',
+    hint: 'An integer key becomes one by: alter table … alter column id type bigint. Any other table can be given one.',
+  })),
+  ...[
+    ['without time zone', 'due timestamp', 'timestamp without time zone'],
+    ['that is a date', 'due date', 'date'],
+    ['that is not there', 'other timestamptz', 'missing'],
+  ].map(([what, column, type]) => ({
+    what: `a due column ${what}`,
+    table: `create table app.t (id bigint primary key, ${column})`,
+    message: `the due column due of app.t is ${type}, and has to be timestamptz`,
+    hint:
+      type === 'missing'
+        ? 'Name the column that says when a row is due: p_due_column.'
+        : `alter table … alter column … type timestamptz using … at time zone 'UTC': without a zone it means another instant to every reader.`,
+  })),
+  {
+    what: 'a partition column that is not there',
+    call: `${plain}, p_partition_column => 'region'`,
+    message: 'the partition column region of app.t is missing, and has to be text',
+    hint: role,
+  },
+  {
+    what: 'an account column that is no uuid',
+    columns: ', account_id bigint',
+    call: `${plain}, p_account_column => 'account_id'`,
+    message: 'the account column account_id of app.t is bigint, and has to be uuid',
+    hint: role,
+  },
+  {
+    what: 'a pair column that is no text',
+    columns: `${account}, person integer`,
+    call: `${plain}, p_account_column => 'account_id', p_pair_column => 'person'`,
+    message: 'the pair column person of app.t is integer, and has to be text',
+    hint: role,
+  },
+  {
+    what: 'a progress column that is no jsonb',
+    columns: ', progress text',
+    call: `${plain}, p_progress_column => 'progress'`,
+    message: 'the progress column progress of app.t is text, and has to be jsonb',
+    hint: role,
+  },
+  {
+    what: 'a secret column that is not there',
+    call: `${plain}, p_secret_columns => '{token}'`,
+    message: 'the secret column token of app.t is missing, and has to be there',
+    hint: role,
+  },
+  {
+    what: 'a result column that is neither text nor jsonb',
+    columns: ', size integer',
+    call: `${plain}, p_result_columns => '{size}'`,
+    message: 'the result column size of app.t is integer, and has to be text or jsonb',
+    hint: role,
+  },
+  {
+    what: 'a proof column that is jsonb',
+    columns: ', sent jsonb',
+    call: `${plain}, p_result_columns => '{sent}', p_proof_column => 'sent'`,
+    message: 'the proof column sent is jsonb, and has to be text',
+    hint: `It bears the provider's id of what was sent, which is searched for.`,
+  },
+  {
+    what: 'a proof column that is no result column',
+    columns: ', sent text',
+    call: `${plain}, p_proof_column => 'sent'`,
+    message: 'the proof column sent is none of the result columns',
+    hint: 'Name it in p_result_columns as well.',
+  },
+  {
+    what: 'an account column that references no account',
+    columns: ', account_id uuid',
+    call: `${plain}, p_account_column => 'account_id'`,
+    message: 'the account column account_id of app.t has to reference punctual.accounts (id)',
+    hint: 'alter table app.t add foreign key (account_id) references punctual.accounts',
+  },
+  {
+    what: 'a pair without an account',
+    columns: ', person text',
+    call: `${plain}, p_pair_column => 'person'`,
+    message: 'a pair is an account and an addressee, and there is no account column',
+    hint: 'Name it in p_account_column, or leave p_pair_column out.',
+  },
+  {
+    what: 'a due column that is a standard one',
+    columns: ', next_attempt_at timestamptz',
+    call: `'t', 'app.t', 'next_attempt_at', 'at-least-once'`,
+    message: 'the column next_attempt_at has another role already',
+    hint: roles,
+  },
+  {
+    what: 'a result column that is a standard one',
+    columns: ', last_error text',
+    call: `${plain}, p_result_columns => '{last_error}'`,
+    message: 'the column last_error has another role already',
+    hint: roles,
+  },
+  {
+    what: 'one column for result and partition',
+    columns: ', region text',
+    call: `${plain}, p_partition_column => 'region', p_result_columns => '{region}'`,
+    message: 'the column region has another role already',
+    hint: roles,
+  },
+  {
+    what: 'one column for result and progress',
+    columns: ', data jsonb',
+    call: `${plain}, p_progress_column => 'data', p_result_columns => '{data}'`,
+    message: 'the column data has another role already',
+    hint: roles,
+  },
+  {
+    what: 'rows in a table without a status, whose words are those of another column',
+    columns: `, state text default 'open'`,
+    given: [`insert into app.t (id, due, state) values (1, '2020-01-01', 'void')`],
+    call: `${plain}, '{"pending": "open", "dead": "void"}'`,
+    message: 'app.t has rows and no column status, so the state of these rows is unknown',
+    hint: `Say what state they are in: p_existing_rows => 'done' (or 'cancelled'), or 'pending' to have the due ones done by the first tick. If another column of yours says it, name it in p_status_column.`,
+  },
+  ...[
+    [
+      `text check (state in ('draft', 'open'))`,
+      `'t', 'app.t', 'due', 'at-least-once', '{"pending": "open"}'`,
+      'open',
+    ],
+    ['app.state', plain, 'pending'],
+  ].map(([type, call, word]) => ({
+    what: `an empty table that seems to say its state in another column (${type})`,
+    given: [`create type app.state as enum (${states})`],
+    columns: `, note text, state ${type}`,
+    call,
+    message: `app.t has no column status, and a column state that takes the word "${word}"`,
+    hint: `If it says a row's state: p_status_column => 'state'. If not: p_status_column => 'status', which is added.`,
+  })),
+  {
+    what: 'a misspelt status column',
+    columns: `, state text, kind app.kind, amount integer, last_error text`,
+    given: [`create type app.kind as enum ('once', 'monthly')`],
+    call: `${plain}, p_status_column => 'sate'`,
+    message: 'the status column sate of app.t is missing, and has to be there',
+    hint: 'Name one that it has: state, kind. Without p_status_column, a column status is added.',
+  },
+  {
+    what: 'a state of existing rows that is none of the three',
+    call: `${plain}, p_existing_rows => 'dead'`,
+    message: 'p_existing_rows is "dead"',
+    hint: `It is the state of rows that are there already: 'pending', 'done' or 'cancelled'.`,
+  },
+  {
+    what: 'a state of existing rows where each row has its own',
+    columns: `, status text default 'pending'`,
+    call: `${plain}, p_existing_rows => 'done'`,
+    message: 'p_existing_rows is given, and app.t has a column status, which says the state of each row',
+    hint: 'Leave p_existing_rows out. To change the state of rows, update them first.',
+  },
+  {
+    what: 'a state that is none',
+    call: `${plain}, '{"paused": "x", "held": "y"}'`,
+    message: 'p_words knows pending, running, done, dead, unknown and cancelled, not held, paused',
+    hint: 'Its keys are these six states, its values the words that your table has for them.',
+  },
+  {
+    what: 'words that are not distinct',
+    call: `${plain}, '{"dead": "done"}'`,
+    message:
+      'the six state words have to be distinct, and are pending "pending", running "running", done "done", dead "done", unknown "unknown", cancelled "cancelled"',
+    hint: distinct,
+  },
+  {
+    what: 'an empty word',
+    call: `${plain}, '{"dead": ""}'`,
+    message:
+      'the six state words have to be distinct, and are pending "pending", running "running", done "done", dead "", unknown "unknown", cancelled "cancelled"',
+    hint: distinct,
+  },
+  {
+    what: 'an after_settle that is not there',
+    call: `${plain}, p_after_settle => 'app.nothing'`,
+    message: 'there is no function app.nothing(p_applied jsonb, p_now timestamptz)',
+    hint: function_,
+  },
+  {
+    what: 'a before_claim that is not there',
+    call: `${plain}, p_before_claim => 'app.nothing'`,
+    message: 'there is no function app.nothing(p_partition text, p_now timestamptz)',
+    hint: function_,
+  },
+  {
+    what: 'an after_settle that takes something else',
+    given: [`create function app.note(text) returns void language sql as 'select'`],
+    call: `${plain}, p_after_settle => 'app.note'`,
+    message: 'there is no function app.note(p_applied jsonb, p_now timestamptz)',
+    hint: function_,
+  },
+  ...[
+    '',
+    '(((',
+    'app.',
+    'app.note(',
+    'app.note(jsonb, timestamptz); drop table app.t; --',
+    '1',
+    'a.b.c.d',
+  ].flatMap((name) => [
+    {
+      what: `"${name}" for an after_settle`,
+      call: `${plain}, p_after_settle => '${name}'`,
+      message: `there is no function ${name}(p_applied jsonb, p_now timestamptz)`,
+      hint: function_,
+    },
+    {
+      what: `"${name}" for an evidence`,
+      call: `${plain}, p_evidence => '${name}'`,
+      message: `there is no function ${name}(p_ids text[], p_now timestamptz)`,
+      hint: function_,
+    },
+  ]),
+  {
+    what: 'an evidence that is not there',
+    call: `${plain}, p_evidence => 'app.nothing'`,
+    message: 'there is no function app.nothing(p_ids text[], p_now timestamptz)',
+    hint: function_,
+  },
+  ...[
+    ['a boolean', 'boolean', 'boolean', allWords],
+    ['a number', 'integer', 'integer', allWords],
+    ['too short', 'varchar(8)', 'character varying(8)', words('cancelled')],
+    ['an enum that lacks one', 'app.state', 'app.state', words('cancelled')],
+    ['an enum that lacks three', 'app.open', 'app.open', words('cancelled', 'dead', 'unknown')],
+    ['a domain that lacks one', 'app.narrow', 'app.narrow', words('cancelled')],
+    ['filled up', 'char(9)', 'character(9)', words('dead', 'done', 'pending', 'running', 'unknown')],
+  ].map(([what, type, said, lacking]) => ({
+    what: `a status that is ${what}`,
+    given: [
+      `create type app.state as enum (${states})`,
+      `create type app.open as enum ('pending', 'running', 'done')`,
+      `create domain app.narrow as text check (value in (${states}))`,
+    ],
+    table: `create table app.t (id bigint primary key, due timestamptz, status ${type})`,
+    message: `the column status of app.t (${said}) does not take ${lacking}`,
+    hint: `Add them to the type, or ${take}`,
+  })),
+  {
+    what: 'a check that does not take a word',
+    columns: `, status text check (status in (${states}))`,
+    message: 'the check "t_status_check" of app.t does not take the word "cancelled"',
+    hint: `Widen the check, or ${take}`,
+  },
+  {
+    what: 'a check that does not take several words',
+    columns: `, state text check (state in ('draft', 'open', 'paid', 'void'))`,
+    call: `${plain}, '{"pending": "open", "done": "paid"}', p_status_column => 'state'`,
+    message: `the check "t_state_check" of app.t does not take ${words('cancelled', 'dead', 'running', 'unknown')}`,
+    hint: `Widen the check, or ${take}`,
+  },
+  {
+    what: 'a second check that does not take a word',
+    columns: `, status text check (length(status) > 0) constraint short check (length(status) < 9)`,
+    message: 'the check "short" of app.t does not take the word "cancelled"',
+    hint: `Widen the check, or ${take}`,
+  },
+  {
+    what: 'a word that the table of states does not know',
+    given: ['create table app.states (name text primary key)', `insert into app.states values ('cancelled')`],
+    table: `create table app.t (id bigint primary key, due timestamptz, status text references app.states)`,
+    message: `"t_status_fkey" of app.t does not take ${words('dead', 'done', 'pending', 'running', 'unknown')}, which app.states lacks`,
+    hint: `Insert them there, or ${take}`,
+  },
+  ...[
+    ['priority', 'integer', 'smallint'],
+    ['attempts', 'text', 'integer'],
+    ['claim_id', 'text', 'uuid'],
+    ['finished_at', 'date', 'timestamp with time zone'],
+    ['last_error', 'jsonb', 'text'],
+    // One that is too short is no text.
+    ['last_error', 'character varying', 'text'],
+  ].map(([name, type, wanted]) => ({
+    what: `a column ${name} that is ${type}`,
+    columns: `, ${name} ${type}`,
+    message: `the column ${name} of app.t is ${type}, and has to be ${wanted}`,
+    hint: retype,
+  })),
+  ...['7', 'null'].map((priority) => ({
+    what: `rows whose priority is ${priority}`,
+    columns: ', priority smallint',
+    given: [`insert into app.t (id, priority) values (1, ${priority})`],
+    call: `${plain}, p_existing_rows => 'pending'`,
+    message: 'app.t has rows whose priority is not between 0 and 3',
+    hint: 'update app.t set priority = 1 where priority is null or priority not between 0 and 3, or rename your column.',
+  })),
+  ...['5', '(2 + 2)'].map((said) => ({
+    what: `a priority of ${said} unless it is said`,
+    columns: `, priority smallint not null default ${said}`,
+    message: `app.t has a default (${said}) by which priority is not between 0 and 3`,
+    hint: 'alter table app.t alter column priority set default 1, or rename your column.',
+  })),
+  {
+    what: 'attempts that begin below none',
+    columns: `, attempts integer not null default '-1'`,
+    message: `app.t has a default ('-1'::integer) by which attempts are not counted`,
+    hint: 'alter table app.t alter column attempts set default 0, or rename your column.',
+  },
+  ...[
+    ['max_attempts', 5],
+    ['timeout_seconds', 15],
+  ].flatMap(([name, remedy]) => [
+    {
+      what: `rows whose ${name} is 0`,
+      columns: `, ${name} integer`,
+      given: [`insert into app.t (id, ${name}) values (1, null), (2, 0)`],
+      call: `${plain}, p_existing_rows => 'pending'`,
+      message: `app.t has rows whose ${name} is less than 1`,
+      hint: `update app.t set ${name} = ${remedy} where ${name} < 1, or rename your column.`,
+    },
+    {
+      what: `a ${name} of 0 unless it is said`,
+      columns: `, ${name} integer not null default 0`,
+      message: `app.t has a default (0) by which ${name} is less than 1`,
+      hint: `alter table app.t alter column ${name} set default ${remedy}, or rename your column.`,
+    },
+  ]),
+  {
+    what: 'a check that cannot be tried',
+    columns: `, status text check (status::integer > 0)`,
+    message: `the check "t_status_check" of app.t does not take ${allWords}`,
+    hint: `Widen the check, or ${take}`,
+  },
+  {
+    what: 'a name that is none of a table',
+    call: `'t', 'public.', 'due', 'at-least-once'`,
+    message: 'the table "public." has to be named with its schema',
+    hint: `For example 'public.free_trials'.`,
+  },
+  {
+    what: 'a table of Punctual’s own',
+    call: `'t', 'punctual.accounts', 'created_at', 'at-least-once'`,
+    message: 'punctual.accounts is a table that Punctual keeps for itself',
+    hint: 'Make a table of your own.',
+  },
+  {
+    what: 'no due column',
+    call: `'t', 'app.t', null, 'at-least-once'`,
+    message: 'the due column <NULL> of app.t is missing, and has to be timestamptz',
+    hint: 'Name the column that says when a row is due: p_due_column.',
+  },
+  ...[
+    ['status', `, status text generated always as ('pending') stored`],
+    ['attempts', ', attempts integer generated always as (1) stored'],
+    ['sent', `, sent text generated always as ('x') stored`],
+  ].map(([name, columns]) => ({
+    what: `a column ${name} that is generated`,
+    columns,
+    call: name === 'sent' ? `${plain}, p_result_columns => '{sent}'` : plain,
+    message: `the column ${name} of app.t is generated, and ticks have to write it`,
+    hint: `alter table app.t alter column ${name} drop expression, or rename your column.`,
+  })),
+  {
+    what: 'a column attempts that counts by itself',
+    columns: ', attempts integer generated by default as identity',
+    message: 'the column attempts of app.t is generated, and ticks have to write it',
+    hint: 'alter table app.t alter column attempts drop identity, or rename your column.',
+  },
+  ...[
+    ['last_error', `text not null default ''`],
+    ['finished_at', 'timestamptz not null default now()'],
+  ].map(([name, type]) => ({
+    what: `a column ${name} that takes no null`,
+    columns: `, ${name} ${type}`,
+    message: `the column ${name} of app.t is not null, and ticks have to empty it`,
+    hint: `alter table app.t alter column ${name} drop not null, or rename your column.`,
+  })),
+  ...['[]', '"x"', 'null', '{"dead": null}', '{"dead": 5}', '{"dead": {"a": 1}}'].map((said) => ({
+    what: `words said as ${said}`,
+    call: `${plain}, '${said}'`,
+    message: 'p_words is no object of words',
+    hint: `For example '{"running": "sending", "done": "sent"}'.`,
+  })),
+  ...['p_after_settle', 'p_evidence', 'p_facts'].map((name) => ({
+    what: `${name} that ticks may not call`,
+    given: [
+      `create function app.f(jsonb, timestamptz) returns void language sql as 'select'`,
+      `create function app.f(text[], timestamptz) returns jsonb language sql as 'select null::jsonb'`,
+      'revoke execute on all functions in schema app from public',
+    ],
+    call: `${plain}, ${name} => 'app.f'`,
+    message: 'service_role, as which ticks run, may not call app.f',
+    hint: 'grant execute on function … to service_role, and on its schema usage.',
+  })),
+  {
+    what: 'a function that service_role could replace by one of its own',
+    given: [
+      `create function app.f(jsonb, timestamptz) returns void language sql as 'select'`,
+      'alter function app.f(jsonb, timestamptz) owner to service_role',
+    ],
+    call: `${plain}, p_after_settle => 'app.f'`,
+    message: 'the owner of app.f, who could replace it, is not Punctual’s',
+    hint: 'alter function … owner to the owner of the schema punctual.',
+  },
+  {
+    what: 'a table of somebody else’s, whose triggers would run as the owner',
+    given: ['alter table app.t owner to authenticated'],
+    call: plain,
+    message:
+      'app.t is of another owner than Punctual, whose triggers on it after_restore would run as Punctual’s',
+    hint: 'alter table … owner to the owner of the schema punctual, or make its owner a member of that role.',
+  },
+  {
+    what: 'settings that are no object',
+    call: `${plain}, p_settings => '[]'`,
+    message: 'p_settings is no object of settings',
+    hint: `For example '{"concurrency": 10}'.`,
+  },
+  {
+    what: 'a setting that is none',
+    call: `${plain}, p_settings => '{"batch": 5}'`,
+    message: 'there is no setting batch',
+    hint: 'p_settings knows batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts, backoff_base_seconds, backoff_cap_seconds and retention_days.',
+  },
+  ...[0, 36_501, 2_147_483_647].map((days) => ({
+    what: `a retention of ${days} days`,
+    call: `${plain}, p_settings => '{"retention_days": ${days}}'`,
+    message:
+      'a setting is out of range: new row for relation "queues" violates check constraint "queues_retention_days_check"',
+    hint: 'docs/settings.md has the range of each setting.',
+  })),
+  ...[
+    ['0', 'new row for relation "queues" violates check constraint "queues_concurrency_check"'],
+    ['null', 'null value in column "concurrency" of relation "queues" violates not-null constraint'],
+    ['"many"', 'invalid input syntax for type integer: "many"'],
+  ].map(([value, said]) => ({
+    what: `a concurrency of ${value}`,
+    call: `${plain}, p_settings => '{"concurrency": ${value}}'`,
+    message: `a setting is out of range: ${said}`,
+    hint: 'docs/settings.md has the range of each setting.',
+  })),
+  {
+    what: 'rows whose attempts are not counted',
+    columns: ', attempts integer',
+    given: ['insert into app.t (id) values (1)'],
+    call: `${plain}, p_existing_rows => 'pending'`,
+    message: 'app.t has rows whose attempts are not counted',
+    hint: 'update app.t set attempts = 0 where attempts is null or attempts < 0, or rename your column.',
+  },
+  {
+    what: 'two rows of one key',
+    columns: ', idempotency_key text',
+    given: [`insert into app.t (id, idempotency_key) values (1, 'k'), (2, 'k')`],
+    call: `${plain}, p_existing_rows => 'pending'`,
+    message: 'app.t has two rows whose idempotency_key is "k"',
+    hint: 'It is unique where it is set: empty one of them, or rename your column.',
+  },
+  {
+    what: 'indexes of its name on another table',
+    given: ['create table app.old (id bigint)', 'create index punctual_t_due on app.old (id)'],
+    message: 'the index app.punctual_t_due is of app.old',
+    hint: 'It is of a queue of this name that was removed: drop the indexes of that name.',
+  },
+];
+
+const enumMessage =
+  'add_queue: the word "cancelled" was added to app.state in this transaction, and cannot be used before its end';
+
+describe('add_queue refuses', () => {
+  it.each(refusals)('$what', async ({ columns = '', table, given = [], call = plain, message, hint }) => {
+    const create = table ?? `create table app.t (id bigint primary key, due timestamptz${columns})`;
+    // What a table is made of comes before it, what is in it after it.
+    const later = given.filter((statement) => / app\.t\b/.test(statement));
+    for (const statement of [...given.filter((one) => !later.includes(one)), create, ...later]) {
+      await database.sql(statement);
+    }
+    const state = async () => [await tableShape(database, 'app.t'), await registryShape(database)];
+    const before = await state();
+    const refusal = await database.sql(`select punctual.add_queue(${call})`).then(
+      () => null,
+      (error: { message: string; hint?: string | null }) => error,
+    );
+    expect(refusal?.message).toBe(`add_queue: ${message}`);
+    expect(refusal?.hint ?? null).toBe(hint);
+    // Refused is refused: nothing of it is left.
+    expect(await state()).toEqual(before);
+  });
+
+  it('a word that was added to the enum in the same migration', async () => {
+    await database.sql(`create type app.state as enum (${states})`);
+    await database.sql('create table app.t (id bigint primary key, due timestamptz, status app.state)');
+    await database.sql('begin');
+    await database.sql(`alter type app.state add value 'cancelled'`);
+    await expect(database.sql(`select punctual.add_queue(${plain})`)).rejects.toMatchObject({
+      message: enumMessage,
+      hint: 'Add it in a migration of its own, before this one.',
+    });
+    await database.sql('rollback');
+  });
+
+  it('nothing without a case above', () => {
+    const file = '../../supabase/migrations/20261122000200_add_queue.sql';
+    const sql = readFileSync(new URL(file, import.meta.url), 'utf8');
+    const templates = [...sql.matchAll(/raise exception '(add_queue: (?:[^']|'')*)'/g)].map(
+      ([, text = '']) => text,
+    );
+    expect(templates.length).toBeGreaterThan(20);
+    const literally = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    const messages = [enumMessage, ...refusals.map(({ message }) => `add_queue: ${message}`)];
+    const unmet = templates.filter((template) => {
+      const pattern = new RegExp(
+        `^${template.replaceAll(`''`, `'`).split('%').map(literally).join('.*')}$`,
+        's',
+      );
+      return !messages.some((message) => pattern.test(message));
+    });
+    expect(unmet).toEqual([]);
+  });
+});
