@@ -55,7 +55,7 @@ async function open(serverUrl: string, commit: string | undefined): Promise<Clie
   await admin.end();
   await migratePostgres(url.href, await migrationsOf(commit));
   const client = new Client({ connectionString: url.href });
-  // The server ends it, where something failed: that error is told, and not this one.
+  // If a round fails, the server is stopped and ends this connection. The round's error is the one to see.
   client.on('error', () => {});
   await client.connect();
   await client.query(`create table public.items (id bigint generated always as identity primary key, body text, due timestamptz);

@@ -1,12 +1,13 @@
 import { realpathSync } from 'node:fs';
 import { text as readText } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
+import { StoreError } from '../lib/engine/ports/store-error';
 import { EnvError, serverEnv } from '../lib/services/env';
 import { loadEnvFiles } from '../lib/services/load-env-files';
 import { openEmbeddedDatabase } from '../lib/store/embedded-database';
 import { MigrationError } from '../lib/store/migrations';
 import { SqlError, type SqlResult } from '../lib/store/pglite-sql';
-import { directoryInUseCode, StoreError } from '../lib/store/rpc';
+import { directoryInUseCode } from '../lib/store/rpc';
 import { AskError, askApp } from './sql/ask-app';
 import { printError, printResults } from './sql/print-results';
 

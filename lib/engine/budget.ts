@@ -9,11 +9,11 @@ export const marginMs = 15_000;
 /** How long a tick of this limit works before it only ends. */
 export const workMs = (limitMs: number): number => limitMs - marginMs;
 
-/** Before a row can start it has to be claimed. */
-const claimMs = 2_000;
+/** Beside its rows a tick has a first claim and an end. */
+export const overheadMs = 2_000;
 
 /** The longest that one attempt may take, in a tick of this limit. */
-export const longestAttemptMs = (limitMs: number): number => workMs(limitMs) - claimMs;
+export const longestAttemptMs = (limitMs: number): number => workMs(limitMs) - overheadMs;
 
 /** How much of a tick is left, and what still fits into it. All times in milliseconds. */
 export interface Budget {

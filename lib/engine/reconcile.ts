@@ -84,7 +84,9 @@ async function check<Row, Deps, Env>(
       const context = { deps, signal: controller.signal, log, account, attemptedAt, evidence };
       return queue.reconcile(queue.row.parse(row), context);
     });
-    const finding = presentable(await Promise.race([asked, isOver]));
+    const finding = presentable(await Promise.race([asked, isOver]), (reason) =>
+      log.error({ id, queue: queue.name, reason }, 'a result is no JSON, and was left out'),
+    );
     return { id, claimId, overSeconds, finding, failed: false };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -102,10 +104,10 @@ async function check<Row, Deps, Env>(
 }
 
 /** With results that JSON carries. Throws where it is no finding. */
-function presentable(finding: Finding): Finding {
+function presentable(finding: Finding, leaveOut: (reason: string) => void): Finding {
   const proofs = finding.proofs.map(({ messageId, result }) => ({
     messageId,
-    result: transportable(result, () => {}),
+    result: transportable(result, leaveOut),
   }));
   return { ...finding, proofs };
 }

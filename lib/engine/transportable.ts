@@ -1,3 +1,5 @@
+import { depthOfJson } from './depth-of-json';
+
 /** Deeper than anybody means it, and less than Postgres reads. */
 const deepest = 500;
 
@@ -9,20 +11,10 @@ export function transportable<T extends object>(
   if (value === undefined) return undefined;
   try {
     const text = JSON.stringify(value, (_key, one) => (typeof one === 'bigint' ? `${one}` : one));
-    if (depthOf(text) > deepest) throw new Error(`it is nested more than ${deepest} deep`);
+    if (depthOfJson(text) > deepest) throw new Error(`it is nested more than ${deepest} deep`);
     return JSON.parse(text);
   } catch (error) {
     leaveOut((error as Error).message);
     return undefined;
   }
-}
-
-function depthOf(json: string): number {
-  let depth = 0;
-  let most = 0;
-  for (const [bracket] of json.replace(/"(?:[^"\\]|\\.)*"/g, '').matchAll(/[[\]{}]/g)) {
-    depth += bracket === '[' || bracket === '{' ? 1 : -1;
-    most = Math.max(most, depth);
-  }
-  return most;
 }

@@ -1,10 +1,11 @@
 import { loggable } from '../engine/ports/log';
+import type { StoreError } from '../engine/ports/store-error';
 import type { NotConfiguredError } from '../engine/queue';
 import type { EnvError } from '../services/env';
 import { serverLog } from '../services/log';
 import type { MigrationError } from '../store/migrations';
 import type { SqlError } from '../store/pglite-sql';
-import { directoryInUseCode, type StoreError } from '../store/rpc';
+import { directoryInUseCode } from '../store/rpc';
 import { schemaBehindCode } from '../store/schema-version';
 import { HttpError, ValidationError } from './http-error';
 import { json, problem } from './respond';

@@ -1,3 +1,5 @@
+import { depthOfJson } from '../engine/depth-of-json';
+
 /** Deeper than anybody means, and far from where JavaScript or Postgres give up. */
 const mostDepth = 64;
 
@@ -15,16 +17,6 @@ export function keepJson(value: unknown, mostBytes: number): { kept: unknown } |
   if (json === undefined) return { fault: `is no JSON, but of the type ${typeof value}` };
   const bytes = Buffer.byteLength(json);
   if (bytes > mostBytes) return { fault: `is ${bytes} bytes of JSON; ${mostBytes} are kept` };
-  if (depthOf(json) > mostDepth) return { fault: `is nested more than ${mostDepth} levels deep` };
+  if (depthOfJson(json) > mostDepth) return { fault: `is nested more than ${mostDepth} levels deep` };
   return { kept: JSON.parse(json) };
-}
-
-function depthOf(json: string): number {
-  let depth = 0;
-  let most = 0;
-  for (const [mark] of json.matchAll(/"(?:[^"\\]+|\\.)*"|[[\]{}]/g)) {
-    if (mark === '[' || mark === '{') most = Math.max(most, ++depth);
-    else if (mark === ']' || mark === '}') depth--;
-  }
-  return most;
 }

@@ -1,7 +1,8 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { StoreError } from '../engine/ports/store-error';
 import { lockFile } from './file-lock';
-import { directoryInUseCode, StoreError } from './rpc';
+import { directoryInUseCode } from './rpc';
 
 /**
  * Makes this process the only one that uses an embedded database's directory: two on one directory corrupt it silently. Throws a

@@ -1,11 +1,12 @@
 import { statfs } from 'node:fs/promises';
 import { PGlite } from '@electric-sql/pglite';
+import { StoreError } from '../engine/ports/store-error';
 import { lockDirectory } from './directory-lock';
 import { isPanic } from './is-panic';
 import { applyMigrations, isRaised, MigrationError, type MigrationFile, readMigrations } from './migrations';
 import { pgliteRpc } from './pglite-rpc';
 import { pgliteSql, type RunSql } from './pglite-sql';
-import { type Rpc, StoreError } from './rpc';
+import type { Rpc } from './rpc';
 
 /** Room for two segments of the write-ahead log. Postgres panics where it cannot create the next one. */
 const leastFreeBytes = 32 * 1024 * 1024;

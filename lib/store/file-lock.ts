@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
-import { StoreError } from './rpc';
+import { StoreError } from '../engine/ports/store-error';
 
 /**
  * Programs that lock file descriptor 3, since Node cannot. They exit with 0, or with 1 and no complaint where another process has it. The

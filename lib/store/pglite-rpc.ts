@@ -1,5 +1,6 @@
 import type { PGlite } from '@electric-sql/pglite';
-import { type Rpc, StoreError } from './rpc';
+import { StoreError } from '../engine/ports/store-error';
+import type { Rpc } from './rpc';
 import { storeErrorKind } from './store-error-kind';
 
 /** `Rpc` over an embedded Postgres in this process. */

@@ -8,5 +8,3 @@ export type Rpc = (fn: string, args: Record<string, unknown>) => Promise<unknown
 
 /** Another process has the embedded database's directory (SQLSTATE object_in_use). */
 export const directoryInUseCode = '55006';
-
-export { StoreError, type StoreErrorKind } from '../engine/ports/store-error';

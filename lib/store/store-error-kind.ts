@@ -1,4 +1,4 @@
-import type { StoreErrorKind } from './rpc';
+import type { StoreErrorKind } from '../engine/ports/store-error';
 
 /** What a SQLSTATE or PostgREST code means for the caller. Source: PostgreSQL appendix A; PostgREST's error reference. */
 export function storeErrorKind(code: string | null): StoreErrorKind {

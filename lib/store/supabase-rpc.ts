@@ -1,5 +1,6 @@
 import { createClient } from '@supabase/supabase-js';
-import { type Rpc, StoreError } from './rpc';
+import { StoreError } from '../engine/ports/store-error';
+import type { Rpc } from './rpc';
 import { storeErrorKind } from './store-error-kind';
 
 /** The server ends a call after 4 s; an answer that is not here after 5 is not coming. */

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { StoreError } from '../../lib/engine/ports/store-error';
 import { lockDirectory } from '../../lib/store/directory-lock';
-import { StoreError } from '../../lib/store/rpc';
 import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape';
 import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape';
 import { readCrons, startLocalClock } from '../../worker/local-clock';

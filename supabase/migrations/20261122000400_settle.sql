@@ -262,8 +262,7 @@ language sql immutable set search_path = '' as $$
   select '{"done": 0, "retried": 0, "again": 0, "dead": 0, "unknown": 0, "released": 0, "lost": 0, "limited": 0, "exceptions": []}'::jsonb
 $$;
 
--- Settles each outcome alone; one that cannot be written without its result, which may be what its column does not take; and one that cannot
--- be written at all not.
+-- Settles each record alone, see settle_one.
 create function punctual.settle_singly(q punctual.queues, p_done jsonb, p_records jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -287,7 +286,8 @@ begin
 end
 $$;
 
--- As settle_records, of one record, and never raises for what is wrong with that one.
+-- As settle_records, of one record. If that fails it is settled without its result, which may be what its column does not take. If that fails
+-- too, it is answered as refused. Raises only what is of the call as a whole.
 create function punctual.settle_one(q punctual.queues, p_record jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -384,7 +384,7 @@ begin
   if p_is_known then
     execute format('select punctual.%I($1)', q.name || '.as_settled') into v_told using v_told;
   end if;
-  -- Nobody made these rows: they come to their end whatever it says. One that was swept and goes on is none of its business.
+  -- No attempt brought these: they come to their end whatever it says. One that was swept and goes on is not told.
   perform punctual.tell_after_settle(q, nullif(jsonb_path_query_array(v_told, '$[*] ? ((@.by == "sweep" || @.by == "expiry") && @.outcome != "swept")'), '[]'), p_now);
   v_told := jsonb_path_query_array(v_told, '$[*] ? (@.by != "sweep" && @.by != "expiry")');
   if v_told <> '[]' then perform punctual.call_after_settle(q.after_settle, v_told, p_now); end if;

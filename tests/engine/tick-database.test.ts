@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { dead, done } from '../../lib/engine/outcome';
-import { StoreError } from '../../lib/store/rpc';
+import { StoreError } from '../../lib/engine/ports/store-error';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 import { tickBench } from '../support/tick-bench';
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { done, unknown } from '../../lib/engine/outcome';
 import type { Finding } from '../../lib/engine/ports/queue-store';
+import { StoreError } from '../../lib/engine/ports/store-error';
 import type { ReconcileContext } from '../../lib/engine/queue';
-import { StoreError } from '../../lib/store/rpc';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 import { type TestRow, tickBench } from '../support/tick-bench';
 

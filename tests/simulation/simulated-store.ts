@@ -1,4 +1,5 @@
-import { type Rpc, StoreError } from '../../lib/store/rpc';
+import { StoreError } from '../../lib/engine/ports/store-error';
+import type { Rpc } from '../../lib/store/rpc';
 import type { VirtualClock } from '../support/virtual-clock';
 import type { SimulationDatabase } from './database';
 import type { Fate, Faults } from './faults';

@@ -3,10 +3,10 @@ import { GET as read } from '../../app/api/analytics/route';
 import { GET, POST } from '../../app/api/cron/analytics/route';
 import { GET as pruneByGet } from '../../app/api/cron/prune/route';
 import { silentLog } from '../../lib/engine/ports/log';
+import { StoreError } from '../../lib/engine/ports/store-error';
 import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
 import { analyticsSchema } from '../../lib/store/analytics';
-import { StoreError } from '../../lib/store/rpc';
 import { API_KEY, apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 

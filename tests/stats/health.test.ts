@@ -2,10 +2,11 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../lib/engine/ports/log';
+import { StoreError } from '../../lib/engine/ports/store-error';
 import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
 import { MigrationError } from '../../lib/store/migrations';
-import { type Rpc, StoreError } from '../../lib/store/rpc';
+import type { Rpc } from '../../lib/store/rpc';
 import { schemaVersion } from '../../lib/store/schema-version';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 

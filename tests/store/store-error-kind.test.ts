@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { StoreErrorKind } from '../../lib/store/rpc';
+import type { StoreErrorKind } from '../../lib/engine/ports/store-error';
 import { storeErrorKind } from '../../lib/store/store-error-kind';
 
 describe('the code of an error', () => {

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { startBudget } from '../../engine/budget';
+import type { StoreError } from '../../engine/ports/store-error';
 import { tick } from '../../engine/tick';
 import type { TickReport } from '../../engine/tick-report';
 import { isError } from '../../http/error-response';
 import { NotFoundError } from '../../http/http-error';
 import { jobs } from '../../queues/jobs/queue';
 import type { Container } from '../../services/container';
-import type { StoreError } from '../../store/rpc';
 import type { CronCall } from '../cron-call';
 import { readDuePartitions } from './due-partitions';
 

@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import { type Budget, startBudget } from '../../engine/budget';
+import { type Budget, overheadMs, startBudget } from '../../engine/budget';
 import type { TickReport } from '../../engine/tick-report';
 import type { AnyQueue } from '../../queues/scheduled-queue';
 import type { Container } from '../../services/container';
@@ -13,9 +13,6 @@ export interface Part {
   /** The longest one attempt takes there, in milliseconds. */
   timeoutMs: number;
 }
-
-/** Beside its rows a tick has a claim and an end. */
-const overheadMs = 2_000;
 
 /**
  * Ticks parts side by side within the budget of one call, each with the concurrency of its own. Where there are more than run side by side,

@@ -2,10 +2,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { GET as sendByGet } from '../../../app/api/cron/dm-queue/route';
 import { GET, POST } from '../../../app/api/cron/reconcile/route';
 import { silentLog } from '../../../lib/engine/ports/log';
+import { StoreError } from '../../../lib/engine/ports/store-error';
 import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
 import { queueStore } from '../../../lib/store/queue-store';
-import { StoreError } from '../../../lib/store/rpc';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
 import { openTestDatabase, type TestDatabase } from '../../support/test-database';

@@ -2,9 +2,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTes
 import { GET as tickDms } from '../../../app/api/cron/dm-queue/route';
 import { GET as tickJobs } from '../../../app/api/cron/jobs/route';
 import type { Clocks } from '../../../lib/cron/slots/clocks';
+import { StoreError } from '../../../lib/engine/ports/store-error';
 import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
-import { type Rpc, StoreError } from '../../../lib/store/rpc';
+import type { Rpc } from '../../../lib/store/rpc';
 import {
   apiRequest,
   bearer,
