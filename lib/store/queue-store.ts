@@ -9,6 +9,7 @@ import type {
 import type { Rpc } from './rpc';
 import { schemaState, schemaVersion } from './schema-version';
 import { storable } from './storable';
+import { tickCounts } from './tick-counts';
 
 const account = z
   .object({ id: z.string(), provider: z.string(), provider_account_id: z.string(), name: z.string() })
@@ -68,17 +69,7 @@ const reply = z.object({
         facts: r.facts ?? null,
       })),
   ),
-  counts: z.object({
-    claimed: z.number(),
-    done: z.number(),
-    retried: z.number(),
-    again: z.number(),
-    dead: z.number(),
-    unknown: z.number(),
-    released: z.number(),
-    lost: z.number(),
-    swept: z.number(),
-  }),
+  counts: tickCounts,
   settled: z.object({
     exceptions: z.array(z.object({ id: z.string(), claim_id: z.string(), verdict: z.string() })),
   }),

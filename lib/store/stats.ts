@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { tickCounts } from './tick-counts';
 
 /** A count that is exact up to 10,000 and an estimate of the planner's statistics beyond. */
 const count = z.object({ count: z.number(), approximate: z.boolean() });
@@ -19,16 +20,7 @@ const ledgerTick = z.object({
   /** `running` while it is open, `died` when it was never closed before its limit. */
   outcome: z.enum(['ran', 'idle', 'skipped', 'paused', 'running', 'died']),
   duplicate: z.boolean(),
-  claimed: z.number(),
-  done: z.number(),
-  retried: z.number(),
-  again: z.number(),
-  dead: z.number(),
-  unknown: z.number(),
-  released: z.number(),
-  lost: z.number(),
-  swept: z.number(),
-  /** Unknown rows that it asked the provider about, and those of them that came to an end. */
+  ...tickCounts.shape,
   /** Somebody asked for rows of this state; null where a clock called. */
   asked_for: z.enum(['pending', 'dead']).nullable(),
   /** The tick's report; null while it runs, and when it died. */
