@@ -156,7 +156,7 @@ end
 $$;
 create trigger remake_functions
   after update of table_schema, table_name, id_type, due_column, status_column, status_type, partition_column, account_column, pending_word, running_word,
-    done_word, dead_word, unknown_word, delivery, result_columns, jsonb_columns, pair_column, after_settle, before_claim, closes_column
+    done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns, pair_column, after_settle, before_claim, closes_column
   on punctual.queues for each row when (to_jsonb(old) - 'setup' is distinct from to_jsonb(new) - 'setup') execute function punctual.remake_functions();
 
 create function punctual.drop_functions(p_queue text) returns void

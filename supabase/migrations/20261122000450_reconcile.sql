@@ -1,6 +1,5 @@
--- What became of rows whose attempt is uncertain: by what webhooks told, by asking the provider, by an operator. The mark of the attempt
--- (claim_id) stays on the row through all of it, and the marks of earlier uncertain attempts in reconcile, so that proof of any of
--- them is heard, and what is no proof counts for the attempt that it is of, and for no later one.
+-- What became of rows whose attempt is uncertain, by webhooks, by checks and by operators. The attempt's claim_id stays on the row all along, and
+-- those of earlier uncertain attempts in `reconcile`. So proof of any of them counts. A finding that is no proof counts only for its own attempt.
 
 -- Settles a row as a receipt, a check or an operator says: p_said is {outcome, error, result, event, text}, as settle takes them. The caller holds
 -- the row's lock and has judged it in this state. Raises where the row cannot be written.
@@ -480,7 +479,7 @@ end
 $$;
 
 -- Whether another row of the same account and addressee is being sent, or was sent since this one's attempt without the provider's saying
--- as what: the message that a look found may be that one's.
+-- as what: the message that a check found may be that one's.
 create function punctual.is_ambiguous(q punctual.queues, p_content jsonb) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare

@@ -583,6 +583,16 @@ describe('a table of a person’s own', () => {
     expect(known((await one.claim(100, 1)).rows)).toEqual(facts);
   });
 
+  it('is cancelled by the word that the registry has, whoever changed that', async () => {
+    await trials();
+    await addTrial(sql.at(-1));
+    await database.sql('alter table app.trials drop constraint trials_status_check');
+    await database.sql(`update punctual.queues set cancelled_word = 'void' where name = 'trials'`);
+    const call = { p_queue: 'trials', p_id: '1', p_decision: 'cancelled', p_by: 'Ann', p_now: sql.now };
+    expect(await database.rpc('resolve_row', call)).toEqual({ status: 'void' });
+    expect(await database.sql('select status from app.trials')).toEqual([{ status: 'void' }]);
+  });
+
   it('is claimed and settled as the registry has it, whoever changed that', async () => {
     await trials();
     await addTrial(sql.at(-1));

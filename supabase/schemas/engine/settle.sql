@@ -18,7 +18,8 @@ create type punctual.outcome as (
   was text
 );
 
--- Done rows come as ids by their claim, for there are many; of two by one claim that it was done is the truth.
+-- The outcomes of p_done, rows that were done without a result as ids under their claim, and of p_records. If an attempt brings two outcomes, done
+-- is the one that counts.
 create function punctual.list_outcomes(p_done jsonb, p_records jsonb) returns setof punctual.outcome
 language plpgsql immutable set search_path = '' rows 10 as $$
 begin
@@ -65,14 +66,14 @@ begin
                       when o.outcome = 'again' then 0 else t.attempts end,
       next_attempt_at = case {outcome} when 'retry' then {retry_at} when 'swept' then p_now + make_interval(secs => o.delay_seconds) when 'again' then null
                                        else t.next_attempt_at end,
-      -- Anchored on the last due time: lateness does not add up, and slots that were missed are not made up for. The first after the
-      -- claim, not after now: work that goes on past its next slot does not lose it.
+      -- Counted from the last due time, so that lateness does not add up. The next run is the first multiple of the interval after the claim;
+      -- missed runs are skipped.
       {due} = case when o.outcome <> 'again' then t.{due}
-                   -- A due time that is none, by somebody's hand, is no anchor.
+                   -- From an infinite one, which somebody set by hand, nothing can be counted.
                    when isfinite(t.{due}) then t.{due} + make_interval(secs => o.delay_seconds
                         * (1 + greatest(0, floor(extract(epoch from coalesce(t.claimed_at, p_now) - t.{due}) / o.delay_seconds))))
                    else coalesce(t.claimed_at, p_now) + make_interval(secs => o.delay_seconds) end,
-      -- To within a second, another for each that was swept: those that are run again come in the order of it.
+      -- Up to a second earlier for each that was swept: dead rows are retried in this order, and rows that died together are not to meet again.
       finished_at = case when {outcome} in ('done', 'dead', 'unknown', 'cancelled')
                          then p_now - make_interval(secs => case when o.by = 'sweep' and {outcome} = 'dead' then {spread} else 0 end) end,
       last_error = case when o.by is not null or {outcome} in ('retry', 'dead', 'unknown') then left(o.error, 2000)

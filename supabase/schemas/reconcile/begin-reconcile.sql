@@ -28,7 +28,7 @@ begin
 end
 $$;
 
--- When an unknown row is looked at next, after so many looks: in 30 s, then twice as long each time, an hour at most.
+-- When an unknown row is checked next, after so many checks: in 30 s, then twice as long each time, an hour at most.
 create function punctual.next_check_at(p_looks integer, p_now timestamptz) returns timestamptz
 language plpgsql immutable set search_path = '' as $$
 begin

@@ -148,7 +148,7 @@ end
 $$;
 
 -- Whether another row of the same account and addressee is being sent, or was sent since this one's attempt without the provider's saying
--- as what: the message that a look found may be that one's.
+-- as what: the message that a check found may be that one's.
 create function punctual.is_ambiguous(q punctual.queues, p_content jsonb) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare
