@@ -13,12 +13,18 @@ interface EndpointOptions {
 }
 
 /** Calls a cron endpoint of ours, or a worker's. Follows no redirect, since the secret is for nobody else. Rejects as `fetch` does. */
-export function callEndpoint(
+export async function callEndpoint(
   url: URL,
   said: Said,
   { secret, timeoutMs, method = 'POST', fetch = globalThis.fetch }: EndpointOptions,
 ): Promise<Response> {
-  const headers = new Headers({ authorization: `Bearer ${secret}` });
+  const headers = new Headers();
+  try {
+    headers.set('authorization', `Bearer ${secret}`);
+  } catch {
+    // The text of that error quotes the secret, and callers log it.
+    throw new TypeError('the secret has a character that no header can carry, such as a line break');
+  }
   for (const [name, value] of Object.entries(said)) {
     if (value !== null && value !== undefined) headers.set(`x-punctual-${name}`, String(value));
   }
