@@ -35,6 +35,8 @@ export interface PathLoopOptions {
   signal: AbortSignal;
   /** Told what is wrong with calls, once for as long as it stays the same. */
   onFault: (error: unknown, path: string) => void;
+  /** Told when a call succeeds again. */
+  onRecovered: (path: string) => void;
   now?: () => number;
   sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
@@ -56,6 +58,7 @@ export function startPathLoop({
   call,
   signal,
   onFault,
+  onRecovered,
   now = Date.now,
   sleep = (ms, signal) => timeout(ms, undefined, { signal }).catch(() => {}),
 }: PathLoopOptions): PathLoop {
@@ -108,6 +111,7 @@ export function startPathLoop({
         const { hasMore } = await call({ ...wish, lap, chain });
         latest = { at: now(), state: 'ok' };
         dueSince = null;
+        if (saidFault !== null) onRecovered(entry.path);
         saidFault = null;
         pause.reset();
         if (!hasMore || isWanted()) return;

@@ -58,6 +58,7 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
       missing = error;
       stopped.abort();
     },
+    onRecovered: () => log.info({ region }, 'ticks succeed again'),
   });
   await loop.ended;
   if (missing) throw missing;

@@ -76,6 +76,7 @@ export async function runWorker(
             log.warn({ path, why: error.message }, 'a path does nothing');
           else log.error({ err: error, path }, 'a tick failed');
         },
+        onRecovered: (path) => log.info({ path }, 'calls succeed again'),
       }),
     );
   }

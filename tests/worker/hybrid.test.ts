@@ -46,6 +46,7 @@ beforeEach(async () => {
     onFault: (error) => {
       throw error;
     },
+    onRecovered() {},
   });
   const options = { port: 0, host: '127.0.0.1', secret: WORKER_SECRET, signal: stop.signal };
   server = await startWorkerServer({ ...options, loops: [loop] });

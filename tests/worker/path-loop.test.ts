@@ -46,6 +46,7 @@ function bench(options: {
       return { reports: [], body: {}, hasMore: laps-- > 0 };
     },
     onFault: (error) => faults.push((error as Error).message),
+    onRecovered: () => faults.push('over'),
   });
   return { calls, faults, loop, clock, stop, ended: () => clock.run(loop.ended) };
 }
@@ -109,7 +110,7 @@ describe('the loop of a path', () => {
     expect(calls[1]?.schedule).toBe('*/5 * * * * *');
   });
 
-  it('tries a call that failed again with pauses that grow, as the same lap, and says so once', async () => {
+  it('tries a call that failed again with pauses that grow, as the same lap, and says it once, and when it is over', async () => {
     const away = [1, 2, 3].map(() => new Error('the database is away'));
     const { calls, faults, ended } = bench({ until: '2026-03-02T12:00:40Z', fails: away });
     await ended();
@@ -120,7 +121,7 @@ describe('the loop of a path', () => {
       ['12:00:17', null, 0],
     ]);
     expect(new Set(calls.map(({ chain }) => chain)).size).toBe(1);
-    expect(faults).toEqual(['the database is away']);
+    expect(faults).toEqual(['the database is away', 'over']);
   });
 
   it('answers the slot that came while calls failed', async () => {
@@ -141,7 +142,7 @@ describe('the loop of a path', () => {
       ['12:03:13', '12:03:00', 0],
       ['12:04:00', '12:04:00', 0],
     ]);
-    expect(faults).toEqual(['the database is away']);
+    expect(faults).toEqual(['the database is away', 'over']);
     const beganAt = Date.parse('2026-03-02T12:00:10Z');
     expect(since).toEqual([beganAt, beganAt, null]);
   });
