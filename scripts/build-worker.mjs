@@ -26,6 +26,9 @@ const { outputFiles } = await build({
 });
 
 mkdirSync(outdir, { recursive: true });
+// A tool is in place after the parts that it loads.
+const isTool = ({ path: file }) => /^(worker|migrate|sql)\.js$/.test(path.basename(file));
+outputFiles.sort((a, b) => isTool(a) - isTool(b));
 for (const { path: file, contents } of outputFiles) {
   if (readIfThere(file)?.equals(contents)) continue;
   // Renamed into place: a tool that starts meanwhile never reads half a file.
@@ -33,8 +36,9 @@ for (const { path: file, contents } of outputFiles) {
   renameSync(`${file}.${process.pid}`, file);
 }
 const built = new Set(outputFiles.map((file) => path.basename(file.path)));
+// What another build is writing at the moment has the id of its process at its end, and stays.
 for (const name of readdirSync(outdir))
-  if (!built.has(name)) rmSync(path.join(outdir, name), { force: true });
+  if (/\.js(\.map)?$/.test(name) && !built.has(name)) rmSync(path.join(outdir, name), { force: true });
 
 function readIfThere(file) {
   try {
