@@ -2,10 +2,10 @@ import { hasMore, type TickReport } from '../engine/tick-report';
 import type { Container } from '../services/container';
 import type { CronCall } from './cron-call';
 
-/** What one call of a cron endpoint does, with or without HTTP. Throws what `failed` knows how to answer. */
+/** What one call of a cron endpoint does, with or without HTTP. Throws what `errorResponse` answers. */
 export type CronWork = (shared: Container, call: CronCall) => Promise<WorkDone>;
 
-export interface WorkDone {
+interface WorkDone {
   /** The ticks that another call at once could go on with. */
   reports: TickReport[];
   /** The answer. */

@@ -1,10 +1,7 @@
 import { loggable } from '../engine/ports/log';
 import type { StoreError } from '../engine/ports/store-error';
-import type { NotConfiguredError } from '../engine/queue';
-import type { EnvError } from '../services/env';
+import { isError } from '../services/is-error';
 import { serverLog } from '../services/log';
-import type { MigrationError } from '../store/migrations';
-import type { SqlError } from '../store/pglite-sql';
 import { directoryInUseCode } from '../store/rpc';
 import { schemaBehindCode } from '../store/schema-version';
 import { HttpError, ValidationError } from './http-error';
@@ -18,6 +15,7 @@ const retryAfterSeconds = 5;
  * error that is none of ours is logged, and answered without its text.
  */
 export function errorResponse(error: unknown, whenInvalid?: string): Response {
+  // Made and answered within one bundle, unlike what `isError` tells by name.
   if (error instanceof HttpError) {
     const isBody = error instanceof ValidationError && error.status === 422;
     return problem(error.status, error.kind, (isBody && whenInvalid) || error.message, { ...error.extra });
@@ -41,22 +39,6 @@ export async function respond(run: () => Promise<object>, whenInvalid?: string):
   } catch (error) {
     return errorResponse(error, whenInvalid);
   }
-}
-
-interface OurErrors {
-  EnvError: EnvError;
-  NotConfiguredError: NotConfiguredError;
-  StoreError: StoreError;
-  MigrationError: MigrationError;
-  SqlError: SqlError;
-}
-
-/**
- * Whether an error is one of ours, by its name and not by its class: Next bundles the page and the routes apart, each with classes of its
- * own, and what they share (the container) throws those of whoever made it.
- */
-export function isError<Name extends keyof OurErrors>(error: unknown, name: Name): error is OurErrors[Name] {
-  return error instanceof Error && error.name === name;
 }
 
 function ours(error: unknown): Response | null {

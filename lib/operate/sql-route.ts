@@ -2,11 +2,12 @@ import { realpathSync } from 'node:fs';
 import { z } from 'zod';
 import { requireCronSecret } from '../http/auth/cron-secret';
 import { readJson } from '../http/body';
-import { isError, respond } from '../http/error-response';
+import { respond } from '../http/error-response';
 import { HttpError, NotFoundError } from '../http/http-error';
 import { noQuery, readQuery } from '../http/query';
 import { container } from '../services/container';
 import { accessEnv, serverEnv } from '../services/env';
+import { isError } from '../services/is-error';
 
 const question = z.strictObject({
   sql: z.string(),

@@ -1,6 +1,6 @@
 import type { NotConfiguredError, Queue } from '../engine/queue';
-import { isError } from '../http/error-response';
 import type { ServerEnv } from '../services/env';
+import { isError } from '../services/is-error';
 
 /** A queue whatever its rows are. */
 // biome-ignore lint/suspicious/noExplicitAny: each queue has its own types of row and deps
@@ -23,7 +23,7 @@ export function findQueue(name: string, queues: readonly ScheduledQueue[]): Sche
   return queues.find(({ queue }) => queue.name === name || pathName(queue.name) === name) ?? null;
 }
 
-/** What has to be set before the queue can run; null where nothing has. Throws what else its `connect` throws. */
+/** Why the queue cannot run: what has to be set or, where `variables` is empty, what is wrong with its code. Null where it can. */
 export function missingSettings(queue: AnyQueue, env: ServerEnv): NotConfiguredError | null {
   try {
     queue.connect(env);

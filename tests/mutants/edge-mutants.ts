@@ -287,8 +287,8 @@ export const edgeMutants: Mutant[] = [
     name: 'nobody to ask',
     guarantee: 'the endpoint that asks providers does not fail where none is configured',
     file: 'lib/cron/handlers/reconcile-work.ts',
-    find: 'notConfigured.push(missing.message);',
-    replace: 'throw missing;',
+    find: 'notConfigured.push(error.message);',
+    replace: 'throw error;',
   },
   {
     name: 'the variable that opens a private address',

@@ -1,7 +1,7 @@
 import type { StoreError } from '../../engine/ports/store-error';
-import { isError } from '../../http/error-response';
 import { NotFoundError } from '../../http/http-error';
 import type { AnyQueue } from '../../queues/scheduled-queue';
+import { isError } from '../../services/is-error';
 import type { CronWork } from '../cron-work';
 import { readDuePartitions } from './due-partitions';
 import { type Part, tickSideBySide } from './tick-side-by-side';

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { sleep, systemClock } from '../../engine/ports/clock';
-import { isError } from '../../http/error-response';
 import { ConflictError, HttpError } from '../../http/http-error';
 import type { Container } from '../../services/container';
+import { isError } from '../../services/is-error';
 import { type Admits, admitsOf } from '../cron-call';
 import type { CronWork } from '../cron-work';
 

@@ -3,10 +3,10 @@ import { startBudget } from '../../engine/budget';
 import type { StoreError } from '../../engine/ports/store-error';
 import { tick } from '../../engine/tick';
 import type { TickReport } from '../../engine/tick-report';
-import { isError } from '../../http/error-response';
 import { NotFoundError } from '../../http/http-error';
 import { jobs } from '../../queues/jobs/queue';
 import type { Container } from '../../services/container';
+import { isError } from '../../services/is-error';
 import type { CronCall } from '../cron-call';
 import { readDuePartitions } from './due-partitions';
 

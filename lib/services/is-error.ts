@@ -1,0 +1,21 @@
+import type { StoreError } from '../engine/ports/store-error';
+import type { NotConfiguredError } from '../engine/queue';
+import type { MigrationError } from '../store/migrations';
+import type { SqlError } from '../store/pglite-sql';
+import type { EnvError } from './env';
+
+interface OurErrors {
+  EnvError: EnvError;
+  NotConfiguredError: NotConfiguredError;
+  StoreError: StoreError;
+  MigrationError: MigrationError;
+  SqlError: SqlError;
+}
+
+/**
+ * Whether an error is one of ours, by its name and not by its class: Next bundles the page and the routes apart, each with classes of its
+ * own, and what they share (the container) throws those of whoever made it.
+ */
+export function isError<Name extends keyof OurErrors>(error: unknown, name: Name): error is OurErrors[Name] {
+  return error instanceof Error && error.name === name;
+}
