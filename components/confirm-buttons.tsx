@@ -1,4 +1,4 @@
-/** Of a button that does nothing before it is confirmed, or nothing that matters. */
+/** The look of every button but the one that confirms. */
 export const PLAIN_BUTTON =
   'min-h-9 cursor-pointer rounded-md border border-line-strong px-3 font-medium hover:bg-sunken';
 

@@ -20,7 +20,7 @@ export interface ApiCall<Params, Query = object> {
 /** Who asks, in words for a history. */
 export const actors = { api: 'the API', dashboard: 'somebody at the dashboard' };
 
-export interface RouteContext<Params> {
+interface RouteContext<Params> {
   params?: Promise<Params>;
 }
 

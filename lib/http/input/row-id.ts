@@ -14,16 +14,10 @@ export const rowId = z
 export const wholeId = z.string().regex(/^\d{1,18}$/, 'is no id');
 
 /**
- * Asks the database about what an id of a path stands for. `what` is its name where there is none of that id; `form` is what `ask` takes for an
- * id. Throws an `HttpError` or a `StoreError`.
+ * Asks the database about what an id of a path stands for. `what` is its name where there is none of that id. Throws an `HttpError` or a `StoreError`.
  */
-export async function findById<T>(
-  what: string,
-  id: string,
-  ask: (id: string) => Promise<T>,
-  form: z.ZodType<string, string> = rowId.pipe(wholeId),
-): Promise<T> {
-  const parsed = form.safeParse(id);
+export async function findById<T>(what: string, id: string, ask: (id: string) => Promise<T>): Promise<T> {
+  const parsed = rowId.pipe(wholeId).safeParse(id);
   if (!parsed.success) throw new NotFoundError(`there is no such ${what}: ids are whole numbers`);
   try {
     return await ask(parsed.data);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { atMost } from './at-most';
-import { storableText } from './storable-text';
+import { nonEmptyText } from './storable-text';
 
 /** An approved WhatsApp template, with what Meta would refuse of it at each send refused when it is given. */
 export const templateField = z.strictObject({
@@ -12,9 +12,10 @@ export const templateField = z.strictObject({
   parameters: atMost(
     100,
     z.array(
-      storableText(1_024)
-        .min(1, 'is empty')
-        .refine((text) => !/[\n\r\t]| {5}/.test(text), 'has a line break, a tab or five spaces in a row'),
+      nonEmptyText(1_024).refine(
+        (text) => !/[\n\r\t]| {5}/.test(text),
+        'has a line break, a tab or five spaces in a row',
+      ),
     ),
   ).default([]),
 });

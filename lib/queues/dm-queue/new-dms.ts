@@ -2,24 +2,19 @@ import { z } from 'zod';
 import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import { instant } from '../../http/input/instant';
 import { priority } from '../../http/input/priority';
+import { nonEmptyText } from '../../http/input/storable-text';
 import { templateField } from '../../http/input/template-field';
 import { bodyLimits, channels } from '../../providers/body-limits';
 import type { Rpc } from '../../store/rpc';
-
-/** Postgres keeps neither; cutting them out would send something else than was asked. */
-const text = z
-  .string()
-  .min(1, 'is empty')
-  .refine((value) => !value.includes('\0'), 'contains a NUL character')
-  .refine((value) => value.isWellFormed(), 'contains half of a character (a lone surrogate)');
 
 const newDm = z
   .strictObject({
     account_id: z.guid(),
     channel: z.enum(channels),
-    chat_id: text.max(500).optional(),
-    recipient: text.max(500).optional(),
-    body: text,
+    chat_id: nonEmptyText(500).optional(),
+    recipient: nonEmptyText(500).optional(),
+    /** How long it may be depends on the channel. */
+    body: nonEmptyText(Number.POSITIVE_INFINITY),
     /** WhatsApp only: what goes out instead where the person has not written for 24 hours. */
     template: templateField.optional(),
     /** Now, if not given. */
@@ -27,7 +22,7 @@ const newDm = z
     priority: priority.optional(),
     /** Not sent after this. */
     expires_at: instant.optional(),
-    idempotency_key: text.max(200).optional(),
+    idempotency_key: nonEmptyText(200).optional(),
   })
   .superRefine((dm, context) => {
     const most = bodyLimits[dm.channel];

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { NotFoundError, ValidationError } from '../../http/http-error';
 import { parseChanges, parseStored } from '../../http/input/parse-input';
-import { findById, rowId } from '../../http/input/row-id';
+import { findById } from '../../http/input/row-id';
 import { type Monitor, monitorSchema } from '../../store/monitoring';
 import type { Rpc } from '../../store/rpc';
 import type { AddressCheck } from './address-check';
@@ -64,4 +64,4 @@ async function read(rpc: Rpc, p_id: string): Promise<Monitor> {
   return monitor;
 }
 
-const findMonitor = <T>(id: string, ask: (id: string) => Promise<T>) => findById('monitor', id, ask, rowId);
+const findMonitor = <T>(id: string, ask: (id: string) => Promise<T>) => findById('monitor', id, ask);

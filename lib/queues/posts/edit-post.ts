@@ -3,7 +3,7 @@ import { ConflictError } from '../../http/http-error';
 import { instant } from '../../http/input/instant';
 import { parseChanges } from '../../http/input/parse-input';
 import { priority } from '../../http/input/priority';
-import { findById, rowId } from '../../http/input/row-id';
+import { findById } from '../../http/input/row-id';
 import { type AddressGuard, addressGuard } from '../../net/public-address';
 import type { ResolvedRow } from '../../operate/resolve-row';
 import type { Rpc } from '../../store/rpc';
@@ -80,7 +80,7 @@ const tooLate: Record<string, string> = {
 
 async function findPost<T>(id: string, ask: (id: string) => Promise<T>): Promise<T> {
   try {
-    return await findById('post', id, ask, rowId);
+    return await findById('post', id, ask);
   } catch (error) {
     const word = error instanceof ConflictError ? /(\w+)$/.exec(error.message)?.[1] : undefined;
     if (word === undefined || !(word in tooLate)) throw error;
