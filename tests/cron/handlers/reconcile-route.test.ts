@@ -1,8 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET as sendByGet } from '../../../app/api/cron/dm-queue/route';
 import { GET, POST } from '../../../app/api/cron/reconcile/route';
+import { workRoute } from '../../../lib/cron/cron-route';
+import { reconcileWork } from '../../../lib/cron/handlers/reconcile-work';
 import { silentLog } from '../../../lib/engine/ports/log';
 import { StoreError } from '../../../lib/engine/ports/store-error';
+import { defineQueue } from '../../../lib/engine/queue';
+import { dmQueue } from '../../../lib/queues/dm-queue/queue';
+import { posts } from '../../../lib/queues/posts/queue';
 import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
 import { queueStore } from '../../../lib/store/queue-store';
@@ -206,6 +211,29 @@ describe('what is wrong is said', () => {
         notConfigured: [expect.stringContaining('UNIPILE_DSN'), expect.stringContaining('UNIPILE_DSN')],
       },
     ]);
+  });
+
+  it('when a queue’s own connect fails: that is an error, and the others are checked', async () => {
+    const asked: unknown[] = [];
+    const serve = rpc;
+    rpc = (fn, args) => {
+      if (fn === 'take_unknown') asked.push(args.p_queue);
+      return serve(fn, args);
+    };
+    const broken = defineQueue({
+      ...dmQueue,
+      connect() {
+        throw new TypeError('undefined is not a function');
+      },
+    });
+    const both = [broken, posts].map((queue) => ({ queue, parts: 'main' as const }));
+    const response = await call(workRoute(reconcileWork(both), { maxDuration: 60 }));
+    expect(response.status).toBe(503);
+    expect((await response.json()).error).toMatchObject({
+      kind: 'not_configured',
+      message: expect.stringContaining('dm_queue: connect threw an error'),
+    });
+    expect(asked).toEqual(['posts']);
   });
 
   it('when the database cannot be reached: with when to come again', async () => {
