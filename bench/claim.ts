@@ -53,7 +53,7 @@ async function round(one: Side): Promise<void> {
     id: crypto.randomUUID(),
     queue: 'dm_queue',
     partition: 'main',
-    clock: 'bench',
+    scheduler: 'bench',
     limit_seconds: 60,
     providers: ['unipile'],
   };

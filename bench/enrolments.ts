@@ -66,7 +66,7 @@ async function side(waiting: number) {
       `now() + interval '1 day' + n * interval '1 second', 'in_progress', null`,
     );
   }
-  const run = () => tick(enrolments, realTimePorts(rpc), { deps: null, limitMs: 60_000, clockName: 'bench' });
+  const run = () => tick(enrolments, realTimePorts(rpc), { deps: null, limitMs: 60_000, scheduler: 'bench' });
   return { stack, run, idleMs: [] as number[] };
 }
 

@@ -76,7 +76,7 @@ async function round(
     id: crypto.randomUUID(),
     queue,
     partition,
-    clock: 'bench',
+    scheduler: 'bench',
     limit_seconds: 60,
     providers: ['unipile'],
   };

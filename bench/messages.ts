@@ -51,7 +51,7 @@ try {
     unipile: { dsn: `http://127.0.0.1:${flags.port}`, apiKey: 'sandbox-key' },
   });
   // Code that is loaded and compiled by the first tick is no tick's.
-  await tick(dmQueue, ports, { deps, limitMs: 60_000, clockName: 'bench' });
+  await tick(dmQueue, ports, { deps, limitMs: 60_000, scheduler: 'bench' });
   await stack.sql(
     `insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
      select 'unipile', 'account-' || n, 'Account ' || n, 1000 from generate_series(1, $1::integer) n`,
@@ -77,7 +77,7 @@ try {
   const startedAt = performance.now();
   let [sent, ticks] = [0, 0];
   for (;;) {
-    const { counts } = await tick(dmQueue, ports, { deps, limitMs: 60_000, clockName: 'bench' });
+    const { counts } = await tick(dmQueue, ports, { deps, limitMs: 60_000, scheduler: 'bench' });
     ticks++;
     sent += counts.done;
     if (counts.claimed === 0) break;

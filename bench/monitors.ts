@@ -63,7 +63,7 @@ try {
     }),
     partition: 'main',
     limitMs: 60_000,
-    clockName: 'bench',
+    scheduler: 'bench',
   });
   const found = await stack.sql(
     `select verdict, error, count(*)::integer as checks, min(total_ms) as least_ms, max(total_ms) as most_ms from punctual.monitor_checks

@@ -23,7 +23,7 @@ const report = {
   budgetMs: 44_000,
   batchLimit: 30,
   concurrency: 5,
-  maxLaps: 3,
+  maxContinuations: 3,
   usedMs: 1_234,
   lock: 'acquired',
   performMs: { p50: 350, p95: 900 },
@@ -41,7 +41,7 @@ const playDay = `create function pg_temp.play_day(p_day timestamptz, p_report js
     for v_minute in 0..1439 loop
       v_at := p_day + v_minute * interval '1 minute';
       foreach v_queue in array array['a', 'b', 'c', 'd', 'e'] loop
-        v_tick := jsonb_build_object('id', gen_random_uuid(), 'queue', 'jobs', 'partition', v_queue, 'clock', 'vercel', 'slot', v_at,
+        v_tick := jsonb_build_object('id', gen_random_uuid(), 'queue', 'jobs', 'partition', v_queue, 'scheduler', 'vercel', 'slot', v_at,
           'path', '/api/jobs/run', 'schedule', '* * * * *', 'limit_seconds', 60, 'lock', 'acquired');
         v_reply := punctual.exchange(v_tick, 1, p_want => 5, p_now => v_at);
         perform punctual.exchange(v_tick, 2, jsonb_build_object('records', jsonb_build_array(
@@ -96,7 +96,7 @@ try {
   if (counts[0].ran !== counts[0].kept || all > 60 * megabyte) process.exitCode = 1;
 
   await client.query(
-    `insert into punctual.ticks (id, queue, partition, clock, admitted, started_at, deadline_at, closed_at, outcome, claimed)
+    `insert into punctual.ticks (id, queue, partition, scheduler, admitted, started_at, deadline_at, closed_at, outcome, claimed)
      select gen_random_uuid(), 'jobs', 'a', 'bench', true, at, at, at, case when n % 2 = 0 then 'ran' else 'idle' end, (n + 1) % 2
        from (select n, $1::timestamptz - n * interval '0.5 s' as at from generate_series(1, $2::integer) n) t`,
     [day(days), flags.ticks],

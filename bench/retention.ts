@@ -60,7 +60,7 @@ async function tick(): Promise<void> {
     id,
     queue: 'dm_queue',
     partition: 'main',
-    clock: 'bench',
+    scheduler: 'bench',
     limit_seconds: 60,
     providers: ['unipile'],
   });

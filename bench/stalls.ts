@@ -76,7 +76,7 @@ async function tick(queue: string, { exchanges = 12, dies = false } = {}): Promi
     id: crypto.randomUUID(),
     queue,
     partition: 'main',
-    clock: 'bench',
+    scheduler: 'bench',
     limit_seconds: 60,
     providers: ['unipile'],
   };

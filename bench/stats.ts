@@ -27,7 +27,7 @@ try {
     settled: Number(flags.settled),
   });
   await client.query(
-    `insert into punctual.ticks (id, queue, partition, clock, admitted, started_at, deadline_at, closed_at, outcome, claimed, done)
+    `insert into punctual.ticks (id, queue, partition, scheduler, admitted, started_at, deadline_at, closed_at, outcome, claimed, done)
      select gen_random_uuid(), 'dm_queue', 'main', 'bench', true, at, at + interval '1 minute', at + interval '3 seconds', 'ran', 30, 30
        from (select now() - make_interval(secs => n * 6) as at from generate_series(1, $1::integer) n) t`,
     [flags.ticks],

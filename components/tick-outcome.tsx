@@ -27,17 +27,17 @@ export function TickOutcome({ tick }: { tick: LedgerTick }) {
       >
         {tick.outcome}
       </span>
-      {tick.lap > 0 && (
+      {tick.continuation > 0 && (
         <span
-          title="It went on at once where a tick ended with a backlog: lap 1 follows the clock’s own call."
+          title="It went on at once where a tick ended with a backlog: continuation 1 follows the scheduler’s own call."
           className="rounded-full border border-line-strong px-2 py-0.5 text-xs text-muted"
         >
-          lap {tick.lap}
+          continuation {tick.continuation}
         </span>
       )}
       {tick.duplicate && (
         <span
-          title="The clock delivered this slot more than once. The claims see to it that each row is done once."
+          title="The scheduler delivered this slot more than once. The claims see to it that each row is done once."
           className="rounded-full border border-line-strong px-2 py-0.5 text-xs text-muted"
         >
           duplicate

@@ -1,4 +1,4 @@
-import { fileMatcher } from '../worker/local-clock';
+import { fileMatcher } from '../worker/local-scheduler';
 
 /** What a route's file says in seconds, as Vercel reads it: a number in the text. Null where it says nothing. */
 export function maxDurationOf(source: string): number | null {

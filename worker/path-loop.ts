@@ -1,10 +1,10 @@
 import { setTimeout as timeout } from 'node:timers/promises';
 import type { CronCall } from '../lib/cron/cron-call';
 import { growingPause } from './growing-pause';
-import { type CronEntry, isFrequent, latestSlot, nextSlot, scheduleOf } from './local-clock';
+import { type CronEntry, isFrequent, latestSlot, nextSlot, scheduleOf } from './local-scheduler';
 
-/** What somebody who wakes the loop says of his clock. */
-export type Wish = Pick<CronCall, 'clockName' | 'slot' | 'schedule' | 'path'>;
+/** What somebody who wakes the loop says of its scheduler. */
+export type Wish = Pick<CronCall, 'scheduler' | 'slot' | 'schedule' | 'path'>;
 
 /** `not_configured`: something has to be set, and nothing is wrong otherwise. */
 export type CallState = 'ok' | 'failing' | 'not_configured';
@@ -28,9 +28,9 @@ export interface PathLoopOptions {
   entry: CronEntry;
   /** Entries that are due every hour or oftener are called at this pace instead. */
   everyMs?: number;
-  clockName: string;
+  scheduler: string;
   /** Does one call. `hasMore` says whether another one at once would get on. */
-  call: (call: Wish & { lap: number; chain: string }) => Promise<{ hasMore: boolean }>;
+  call: (call: Wish & { continuation: number; runId: string }) => Promise<{ hasMore: boolean }>;
   /** Ends the loop; the call under way is waited for. */
   signal: AbortSignal;
   /** Told what is wrong with calls, once for as long as it stays the same. */
@@ -54,7 +54,7 @@ const mostWishes = 20;
 export function startPathLoop({
   entry,
   everyMs,
-  clockName,
+  scheduler,
   call,
   signal,
   onFault,
@@ -63,13 +63,13 @@ export function startPathLoop({
   sleep = (ms, signal) => timeout(ms, undefined, { signal }).catch(() => {}),
 }: PathLoopOptions): PathLoop {
   const schedule = scheduleOf(entry, everyMs);
-  const byClock = (slotMs: number | null): Wish => ({
-    clockName,
+  const bySchedule = (slotMs: number | null): Wish => ({
+    scheduler,
     path: entry.path,
     schedule: slotMs === null ? null : schedule,
     slot: slotMs === null ? null : new Date(slotMs).toISOString(),
   });
-  const wishes: Wish[] = isFrequent(entry) ? [byClock(null)] : [];
+  const wishes: Wish[] = isFrequent(entry) ? [bySchedule(null)] : [];
   let dueMs = nextSlot(entry, now(), everyMs);
   const pause = growingPause();
   let isBusy = false;
@@ -97,25 +97,25 @@ export function startPathLoop({
     const slotMs = isDue ? (latestSlot(entry, nowMs, everyMs) ?? dueMs) : null;
     // Reckoned anew even where none is due: the machine's clock may have been set back.
     dueMs = nextSlot(entry, nowMs, everyMs);
-    return isDue ? byClock(slotMs) : null;
+    return isDue ? bySchedule(slotMs) : null;
   }
 
   const isWanted = () => wishes.length > 0 || (dueMs !== null && dueMs <= now());
 
-  /** One call and its laps. */
+  /** One call and its continuations. */
   async function answer(wish: Wish): Promise<void> {
-    const chain = crypto.randomUUID();
-    for (let lap = 0; !signal.aborted; ) {
+    const runId = crypto.randomUUID();
+    for (let continuation = 0; !signal.aborted; ) {
       dueSince ??= now();
       try {
-        const { hasMore } = await call({ ...wish, lap, chain });
+        const { hasMore } = await call({ ...wish, continuation, runId });
         latest = { at: now(), state: 'ok' };
         dueSince = null;
         if (saidFault !== null) onRecovered(entry.path);
         saidFault = null;
         pause.reset();
         if (!hasMore || isWanted()) return;
-        lap++;
+        continuation++;
       } catch (error) {
         const fault = error instanceof Error ? error.message : String(error);
         if (fault !== saidFault) onFault(error, entry.path);

@@ -38,7 +38,7 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
   const loop = startPathLoop({
     entry: { path: `/api/cron/monitors/${region}`, schedule: '* * * * *' },
     everyMs,
-    clockName: 'agent',
+    scheduler: 'agent',
     signal: AbortSignal.any([signal, stopped.signal]),
     async call() {
       if (!isKnown) {
@@ -47,7 +47,7 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
       }
       isKnown = true;
       const stop = { signal, graceMs: shared.env.workerGraceSeconds * 1_000 };
-      const call = { partition: region, maxDuration, clockName: 'agent', stop };
+      const call = { partition: region, maxDuration, scheduler: 'agent', stop };
       return { hasMore: hasMoreWork([await tickPartition(monitors, shared, call)]) };
     },
     onFault(error) {

@@ -9,7 +9,7 @@ import { type Container, container } from '../lib/services/container';
 import { isError } from '../lib/services/is-error';
 import { loadEnvFiles } from '../lib/services/load-env-files';
 import { startHeartbeat } from './heartbeat';
-import { type CronEntry, readSchedules, type Schedules } from './local-clock';
+import { type CronEntry, readSchedules, type Schedules } from './local-scheduler';
 import { type PathLoop, startPathLoop } from './path-loop';
 import { startWorkerServer } from './worker-server';
 
@@ -68,7 +68,7 @@ export async function runWorker(
       startPathLoop({
         entry,
         everyMs: asked.everyMs,
-        clockName: shared.env.workerName,
+        scheduler: shared.env.workerName,
         signal,
         call: (call) => callWork(work, entry, shared, call, signal),
         onFault(error, path) {

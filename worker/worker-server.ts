@@ -1,6 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { readClock, readSchedule, readSlot } from '../lib/cron/slots/slot';
+import { callHeaders } from '../lib/cron/call-headers';
+import { readSchedule, readScheduler, readSlot } from '../lib/cron/slots/slot';
 import { bearerToken, secretsEqual } from '../lib/http/auth/secrets';
 import { pathName } from '../lib/queues/scheduled-queue';
 import type { PathLoop } from './path-loop';
@@ -101,10 +102,10 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
     // One with a query does something else: of jobs, what had failed for good.
     const loop = options.loops.find((one) => one.path === path);
     if (!loop) return problem(404, 'not_found', 'this worker does not tick that queue');
-    const headers = ofClock(sent);
-    const named = headers.get('x-punctual-path');
+    const headers = describingHeaders(sent);
+    const named = headers.get(callHeaders.path);
     const state = loop.wake({
-      clockName: readClock(headers),
+      scheduler: readScheduler(headers),
       slot: readSlot(headers, now()),
       schedule: readSchedule(headers),
       path: named !== null && /^\/[\w/?=%.-]{1,199}$/.test(named) ? named : loop.path,
@@ -128,10 +129,9 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
   };
 }
 
-/** What a clock may say of its call. */
-function ofClock(sent: IncomingHttpHeaders): Headers {
+function describingHeaders(sent: IncomingHttpHeaders): Headers {
   const headers = new Headers();
-  for (const name of ['clock', 'slot', 'schedule', 'path'].map((word) => `x-punctual-${word}`)) {
+  for (const name of Object.values(callHeaders)) {
     const value = sent[name];
     if (typeof value === 'string') headers.set(name, value);
   }

@@ -3,11 +3,10 @@
 import { useReading } from '@/components/api/use-reading';
 import { BrandMark } from '@/components/brand-mark';
 import { ServerNow } from '@/components/time/server-now';
-import type { Clocks as ClocksReading } from '@/lib/cron/slots/clocks';
+import type { Coverage as CoverageReading } from '@/lib/cron/slots/schedule-coverage';
 import type { Analytics } from '@/lib/store/analytics';
 import type { Monitoring } from '@/lib/store/monitoring';
 import type { Stats } from '@/lib/store/stats';
-import { Clocks } from './clocks/clocks';
 import { Days } from './days/days';
 import { FirstSteps } from './first-steps';
 import { Freshness } from './freshness';
@@ -15,6 +14,7 @@ import { Monitors } from './monitors/monitors';
 import { Overview } from './overview/overview';
 import { PausedProviders } from './paused-providers';
 import { QueuePanel } from './queue/queue-panel';
+import { Schedulers } from './schedulers/schedulers';
 import { Sequences, type SequencesReading } from './sequences/sequences';
 import { StaleNotice } from './stale-notice';
 
@@ -23,7 +23,7 @@ export interface FirstReading {
   stats?: Stats;
   monitoring?: Monitoring;
   analytics?: Analytics;
-  clocks?: ClocksReading;
+  schedulers?: CoverageReading;
   sequences?: SequencesReading;
   failure?: string;
 }
@@ -64,7 +64,7 @@ export function Dashboard({ first, address, signedIn }: DashboardProps) {
             <PausedProviders providers={stats.providers} />
             <FirstSteps queues={stats.queues} address={address} />
             <Overview queues={stats.queues} now={stats.now} />
-            <Clocks first={first.clocks} address={address} />
+            <Schedulers first={first.schedulers} address={address} />
             <Sequences first={first.sequences} address={address} signedIn={signedIn} />
             <Monitors first={first.monitoring} address={address} />
             <Days first={first.analytics} address={address} />

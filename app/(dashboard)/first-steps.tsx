@@ -49,7 +49,7 @@ export function FirstSteps({ queues, address }: FirstStepsProps) {
           />
           <Step
             title="Tick"
-            note="A clock does this every minute; by hand it works just as well, and answers with its report."
+            note="A scheduler does this every minute; by hand it works just as well, and answers with its report."
             command={`curl ${address}/api/cron/dm-queue \\
   -H "Authorization: Bearer $CRON_SECRET"`}
           />

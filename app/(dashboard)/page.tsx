@@ -1,7 +1,7 @@
 import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
 import { CenteredCard } from '@/components/centered-card';
-import { readClocks } from '@/lib/cron/slots/clocks';
+import { readCoverage } from '@/lib/cron/slots/schedule-coverage';
 import { dashboardDoor } from '@/lib/http/auth/access';
 import { readSessionCookie } from '@/lib/http/auth/session';
 import { errorMessage } from '@/lib/http/error-response';
@@ -39,16 +39,16 @@ async function firstReading(): Promise<FirstReading> {
     const { rpc } = await container();
     // These sections say themselves, as soon as they ask again, why there is nothing to read.
     const none = () => undefined;
-    const [stats, monitoring, analytics, clocks, sequences] = await Promise.all([
+    const [stats, monitoring, analytics, schedulers, sequences] = await Promise.all([
       readStats(),
       readMonitoring(rpc).catch(none),
       readAnalytics().catch(none),
-      readClocks(rpc, 24).catch(none),
+      readCoverage(rpc, 24).catch(none),
       listSequences(rpc, { limit: SEQUENCES_SHOWN })
         .then(({ items, next }) => ({ sequences: items, next }))
         .catch(none),
     ]);
-    return { stats, monitoring, analytics, clocks, sequences };
+    return { stats, monitoring, analytics, schedulers, sequences };
   } catch (error) {
     return { failure: await errorMessage(error) };
   }

@@ -1,8 +1,9 @@
 import { networkCode } from '../net/network-error';
+import { callHeaders } from './call-headers';
 import type { CronCall } from './cron-call';
 
-/** What a call says of the scheduler behind it, in `x-punctual-…` headers. What is null is not said. */
-type Said = { clock: string } & Partial<Pick<CronCall, 'slot' | 'schedule' | 'path' | 'lap' | 'chain'>>;
+/** What `callHeaders` carry. Null is left out. */
+type CallHeaders = { scheduler: string } & Partial<Pick<CronCall, keyof typeof callHeaders>>;
 
 interface EndpointOptions {
   secret: string;
@@ -15,7 +16,7 @@ interface EndpointOptions {
 /** Calls a cron endpoint of ours, or a worker's. Follows no redirect, since the secret is for nobody else. Rejects as `fetch` does. */
 export async function callEndpoint(
   url: URL,
-  said: Said,
+  call: CallHeaders,
   { secret, timeoutMs, method = 'POST', fetch = globalThis.fetch }: EndpointOptions,
 ): Promise<Response> {
   const headers = new Headers();
@@ -25,8 +26,9 @@ export async function callEndpoint(
     // The text of that error quotes the secret, and callers log it.
     throw new TypeError('the secret has a character that no header can carry, such as a line break');
   }
-  for (const [name, value] of Object.entries(said)) {
-    if (value !== null && value !== undefined) headers.set(`x-punctual-${name}`, String(value));
+  for (const name of Object.keys(callHeaders) as (keyof typeof callHeaders)[]) {
+    const value = call[name] ?? null;
+    if (value !== null) headers.set(callHeaders[name], String(value));
   }
   const signal = AbortSignal.timeout(timeoutMs);
   return fetch(url, { method, headers, redirect: 'manual', cache: 'no-store', signal });

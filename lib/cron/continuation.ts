@@ -13,9 +13,9 @@ export type After = (task: () => Promise<void>) => void;
 const holdMs = 3_000;
 
 /**
- * Goes on with what is due where a call has ended: the same endpoint is called with the next lap, in a function of its own. Bounded by the
- * queues' `max_laps`, and by the lock: a lap that finds another tick at work ends the chain. Nothing depends on it: where the call is
- * lost, the next slot goes on. Answers whether there is a next lap. Never throws.
+ * Goes on with what is due where a call has ended: the same endpoint is called with the next continuation, in a function of its own. Bounded by the
+ * queues' `max_continuations`, and by the lock: a continuation that finds another tick at work ends the run. Nothing depends on it: where the call is
+ * lost, the next slot goes on. Answers whether there is a next continuation. Never throws.
  */
 export function goOn(
   { env, log }: Pick<Container, 'env' | 'log'>,
@@ -24,13 +24,18 @@ export function goOn(
   after: After | undefined,
 ): boolean {
   const [secret] = env.cronSecrets;
-  const wanted = reports.some((report) => hasMore(report) && call.lap < (report.maxLaps ?? 0));
+  const wanted = reports.some(
+    (report) => hasMore(report) && call.continuation < (report.maxContinuations ?? 0),
+  );
   if (!wanted || !after || secret === undefined) return false;
-  const next = { path: call.path, chain: call.chain, lap: call.lap + 1 };
+  const next = { path: call.path, runId: call.runId, continuation: call.continuation + 1 };
   const report = (error: unknown) =>
-    log.warn({ ...next, fault: fetchFault(error) }, 'the next lap was not started; the next slot goes on');
+    log.warn(
+      { ...next, fault: fetchFault(error) },
+      'the next continuation was not started; the next slot goes on',
+    );
   try {
-    after(() => startLap({ ...call, ...next }, env.selfUrl, secret).catch(report));
+    after(() => callAgain({ ...call, ...next }, env.selfUrl, secret).catch(report));
     return true;
   } catch (error) {
     report(error);
@@ -39,8 +44,8 @@ export function goOn(
 }
 
 /** Throws what was wrong with an answer that came at once. */
-async function startLap(
-  { path, clockName: clock, slot, schedule, lap, chain }: CronCall,
+async function callAgain(
+  { path, scheduler, slot, schedule, continuation, runId }: CronCall,
   selfUrl: string,
   secret: string,
 ): Promise<void> {
@@ -50,7 +55,7 @@ async function startLap(
   url.pathname = url.pathname.replace(/\/$/, '') + pathname;
   url.search = query;
   try {
-    const said = { clock, slot, schedule, lap, chain };
+    const said = { scheduler, slot, schedule, continuation, runId };
     const response = await callEndpoint(url, said, { secret, timeoutMs: holdMs });
     await response.body?.cancel();
     if (!response.ok) throw new Error(`it answered ${response.status}`);

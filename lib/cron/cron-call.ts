@@ -2,22 +2,23 @@ import { z } from 'zod';
 import { startBudget } from '../engine/budget';
 import { type Clock, systemClock } from '../engine/ports/clock';
 import type { StopSignal } from '../engine/stop-signal';
-import { readClock, readSchedule, readSlot } from './slots/slot';
+import { callHeaders } from './call-headers';
+import { readSchedule, readScheduler, readSlot } from './slots/slot';
 
 /** One call of a clock, however it came: over HTTP, or in the worker's own process. */
 export interface CronCall {
-  /** What the clock's entry names, with the part of the query that says what to do: `/api/cron/jobs?queue=reports`. */
+  /** What the scheduler's entry names, with the part of the query that says what to do: `/api/cron/jobs?queue=reports`. */
   path: string;
   params: URLSearchParams;
-  clockName: string;
+  scheduler: string;
   /** ISO 8601; null where it is not known. */
   slot: string | null;
   /** A cron expression in UTC; null where it is not known. */
   schedule: string | null;
-  /** 0 for what a clock asked for, one more for each call that goes on where one ended. */
-  lap: number;
-  /** A UUID, shared by a call's ticks and the laps after it. */
-  chain: string;
+  /** 0 for what a scheduler asked for, one more for each call that goes on where one ended. */
+  continuation: number;
+  /** A UUID, shared by a call's ticks and the continuations after it. */
+  runId: string;
   /** The first line of the handler, in the clock's milliseconds. */
   startedAt: number;
   /** In seconds: what the platform gives the call, and a tick of our own takes at most. */
@@ -28,28 +29,28 @@ export interface CronCall {
   endBy?: number;
 }
 
-const lapText = z.string().regex(/^\d{1,4}$/);
-const chainText = z.uuid();
+const continuationText = z.string().regex(/^\d{1,4}$/);
+const runIdText = z.uuid();
 
-/** What a request with the secret says of its clock. What makes no sense counts as not said. */
+/** What a request with the secret says of its scheduler. What makes no sense counts as not said. */
 export function readCall(
   request: Request,
   { maxDuration, startedAt = systemClock.now() }: { maxDuration: number; startedAt?: number },
 ): CronCall {
   const { headers } = request;
   const { pathname, searchParams } = new URL(request.url);
-  const lap = lapText.safeParse(headers.get('x-punctual-lap'));
-  const chain = chainText.safeParse(headers.get('x-punctual-chain'));
-  // A lap without its chain would be taken for the clock's own call.
-  const goesOn = lap.success && chain.success;
+  const continuation = continuationText.safeParse(headers.get(callHeaders.continuation));
+  const runId = runIdText.safeParse(headers.get(callHeaders.runId));
+  // A continuation without its run id would be taken for the scheduler's own call.
+  const goesOn = continuation.success && runId.success;
   return {
     path: pathOf(pathname, searchParams),
     params: searchParams,
-    clockName: readClock(headers),
+    scheduler: readScheduler(headers),
     slot: readSlot(headers, Date.now()),
     schedule: readSchedule(headers),
-    lap: goesOn ? Number(lap.data) : 0,
-    chain: goesOn ? chain.data : crypto.randomUUID(),
+    continuation: goesOn ? Number(continuation.data) : 0,
+    runId: goesOn ? runId.data : crypto.randomUUID(),
     startedAt,
     maxDuration,
   };

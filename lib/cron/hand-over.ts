@@ -18,14 +18,14 @@ export type HandOver = { state: 'started' | 'running' } | { refused: string; isF
  */
 export async function handOver(
   queue: string,
-  { clockName: clock, slot, schedule, path, params }: CronCall,
+  { scheduler, slot, schedule, path, params }: CronCall,
   worker: ServerEnv['worker'],
 ): Promise<HandOver> {
   if (!worker) return { refused: 'WORKER_URL is not set', isFault: false };
   if (params.has('queue')) return { refused: 'a worker ticks whole queues', isFault: false };
   try {
     const url = new URL(`/ticks/${queue}`, worker.url);
-    const said = { clock, slot, schedule, path };
+    const said = { scheduler, slot, schedule, path };
     const response = await callEndpoint(url, said, { secret: worker.secret, timeoutMs: answerMs });
     const body = accepted.safeParse((await readAnswerBody(response)).body);
     if (response.status === 202 && body.success) return { state: body.data.state };

@@ -29,7 +29,7 @@ export function runJobsRoute({ maxDuration }: { maxDuration: number }) {
     const startedAt = systemClock.now();
     const route = apiRoute(
       ({ container, query }) =>
-        runJobs(container, askedJobs(query), { maxDuration, startedAt, clockName: 'api' }),
+        runJobs(container, askedJobs(query), { maxDuration, startedAt, scheduler: 'api' }),
       { cron: true, query: asked },
     );
     return route(request);

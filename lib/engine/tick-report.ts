@@ -4,13 +4,13 @@ export interface TickReport {
   partition: string;
   tick: string;
   /** What called: `vercel`, `worker`, `local`, `http`, … */
-  clock: string;
+  scheduler: string;
   /** The instant of the schedule this tick answers, ISO 8601, where it is known. */
   slot: string | null;
-  /** 0 for the tick that a clock asked for; one that went on where it ended has the next number. */
-  lap: number;
+  /** 0 for the tick that a scheduler asked for; one that went on where it ended has the next number. */
+  continuation: number;
   /** Shared by all ticks of one call, and by those that went on where they ended. */
-  chain: string;
+  runId: string;
   outcome: 'ran' | 'idle' | 'skipped' | 'paused';
   /** Why it ended. Null where nothing was claimed because the tick was skipped. */
   ended: 'drained' | 'budget' | 'batch limit' | 'breaker' | 'paused' | 'stopped' | null;
@@ -19,7 +19,7 @@ export interface TickReport {
   /** The settings that were in force at its end; null before the first answer. A batch limit of null is none. */
   batchLimit: number | null;
   concurrency: number | null;
-  maxLaps: number | null;
+  maxContinuations: number | null;
   usedMs: number;
   lock: 'acquired' | 'held' | 'unavailable' | 'none';
   /** Rows of the partition that are due as the tick ends, counted to 1,000 at most; null if not counted. */

@@ -31,16 +31,16 @@ export interface TickOptions<Deps> {
   /** The first line of the handler, in the clock's milliseconds; now if not given. */
   startedAt?: number;
   /** What called. */
-  clockName: string;
+  scheduler: string;
   /** The instant of the schedule that this tick answers, ISO 8601, where it is known. */
   slot?: string | null;
   /** The endpoint that was called, and the cron expression by which, where they are known. */
   path?: string | null;
   schedule?: string | null;
-  /** 0 for the tick that a clock asked for; of one that goes on where another ended one more, and that one's chain. */
-  lap?: number;
+  /** 0 for the tick that the scheduler asked for; one more for each continuation, which keeps the run id. */
+  continuation?: number;
   /** A UUID; the tick's own id if not given. */
-  chain?: string;
+  runId?: string;
   /** Work ends then, in the clock's milliseconds, if not before. */
   endBy?: number;
   /** Ends the tick early. */
@@ -113,12 +113,12 @@ class Tick<Row, Deps, Env> {
       id,
       queue: queue.name,
       partition: options.partition ?? 'main',
-      clock: options.clockName,
+      scheduler: options.scheduler,
       path: options.path ?? null,
       schedule: options.schedule ?? null,
       slot: options.slot ?? null,
-      lap: options.lap ?? 0,
-      chain: options.chain ?? id,
+      continuation: options.continuation ?? 0,
+      runId: options.runId ?? id,
       limitSeconds: options.limitMs / 1_000,
       lock: 'none',
       providers: queue.providers?.(options.deps) ?? [],
@@ -391,17 +391,17 @@ class Tick<Row, Deps, Env> {
       queue: this.queue.name,
       partition: this.identity.partition,
       tick: this.identity.id,
-      clock: this.identity.clock,
+      scheduler: this.identity.scheduler,
       slot: this.identity.slot,
-      lap: this.identity.lap,
-      chain: this.identity.chain,
+      continuation: this.identity.continuation,
+      runId: this.identity.runId,
       outcome,
       ended: outcome === 'skipped' ? null : (this.ended ?? (this.breaker.everOpened ? 'breaker' : 'drained')),
       counts: { ...this.exchanges.counts },
       budgetMs: this.budget.workMs,
       batchLimit: this.settings?.batchLimit ?? null,
       concurrency: this.settings?.concurrency ?? null,
-      maxLaps: this.settings?.maxLaps ?? null,
+      maxContinuations: this.settings?.maxContinuations ?? null,
       usedMs: this.budget.usedMs(),
       lock: this.identity.lock,
       backlogDue: last?.due ?? null,

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { clockName } from './clock-name';
+import { schedulerName } from './scheduler-name';
 
 /**
  * The only reader of `process.env`. What is set wrongly is said at once, by name and never by value; what is not set keeps the part
@@ -87,7 +87,7 @@ const variables = z.object({
     blankAsUnset,
     z
       .string()
-      .regex(clockName, 'is no name of a clock: lower-case letters, digits and -, 20 at most')
+      .regex(schedulerName, 'is no name of a clock: lower-case letters, digits and -, 20 at most')
       .optional(),
   ),
   DEV_SCHEDULER: flag,

@@ -3,7 +3,7 @@ import { scheduledQueues } from '../queues/scheduled-queues';
 import type { QueueStats } from '../store/stats';
 import { shortDuration } from './short-duration';
 
-/** Clocks call every few minutes at the least. */
+/** Schedulers call every few minutes at the least. */
 const lateSeconds = 300;
 
 /** Says that no tick comes although rows are due, and what to do if none ever came. Null if ticks come, or are not needed. */
@@ -20,7 +20,7 @@ export function whyUnticked(queue: QueueStats, nowMs: number): string | null {
   const { count } = queue.due_now;
   const rows = `${count.toLocaleString('en-US')} ${count === 1 ? 'row is' : 'rows are'} due`;
   const remedy = found
-    ? `Have a clock call /api/cron/${pathName(queue.name)} (docs/clocks.md).`
+    ? `Have a scheduler call /api/cron/${pathName(queue.name)} (docs/schedulers.md).`
     : 'Give it a route, an entry in vercel.json and a line in lib/queues/scheduled-queues.ts (docs/your-own-table.md).';
   return `nothing ticks it: ${rows}. ${remedy}`;
 }

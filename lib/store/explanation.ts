@@ -30,7 +30,7 @@ export const explanationSchema = z.object({
   expected_at: z.string().nullable(),
   /** The tick that is at it. */
   tick: z
-    .object({ id: z.string(), clock: z.string(), started_at: z.string(), deadline_at: z.string() })
+    .object({ id: z.string(), scheduler: z.string(), started_at: z.string(), deadline_at: z.string() })
     .nullable(),
   lease_expires_at: z.string().nullable(),
   reconcile: reconcileFacts.nullable(),

@@ -7,21 +7,21 @@ const count = z.object({ count: z.number(), approximate: z.boolean() });
 const ledgerTick = z.object({
   id: z.string(),
   partition: z.string(),
-  clock: z.string(),
+  scheduler: z.string(),
   /** The endpoint that was called, and its schedule (a cron expression, UTC), where they are known. */
   path: z.string().nullable(),
   schedule: z.string().nullable(),
   slot: z.string().nullable(),
-  /** 0 for what the clock asked for; ticks that went on where it ended have the next numbers, and its chain. */
-  lap: z.number(),
-  chain: z.string(),
+  /** 0 for what the scheduler asked for; ticks that went on where it ended have the next numbers, and its run id. */
+  continuation: z.number(),
+  run_id: z.string(),
   started_at: z.string(),
   closed_at: z.string().nullable(),
   /** `running` while it is open, `died` when it was never closed before its limit. */
   outcome: z.enum(['ran', 'idle', 'skipped', 'paused', 'running', 'died']),
   duplicate: z.boolean(),
   ...tickCounts.shape,
-  /** Somebody asked for rows of this state; null where a clock called. */
+  /** Somebody asked for rows of this state; null where a scheduler called. */
   asked_for: z.enum(['pending', 'dead']).nullable(),
   /** The tick's report; null while it runs, and when it died. */
   report: z.record(z.string(), z.unknown()).nullable(),

@@ -4,7 +4,7 @@ const firstMs = 45_000;
 const everyMs = 60_000;
 
 /**
- * Rolls the day up now and then, which a clock does once a night elsewhere, until the returned function is called. Says so the first time,
+ * Rolls the day up now and then, which a scheduler does once a night elsewhere, until the returned function is called. Says so the first time,
  * and what went wrong as often as it does.
  */
 export function keepRollingUp(client: DemoClient, say: (text: string) => void): () => void {

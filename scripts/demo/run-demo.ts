@@ -5,7 +5,7 @@ import { StoreError } from '../../lib/engine/ports/store-error';
 import { lockDirectory } from '../../lib/store/directory-lock';
 import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape';
 import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape';
-import { readCrons, startLocalClock } from '../../worker/local-clock';
+import { readCrons, startLocalScheduler } from '../../worker/local-scheduler';
 import type { WatchedSequence } from './check-sequence';
 import { DemoClient } from './demo-client';
 import { DemoError } from './demo-error';
@@ -72,7 +72,7 @@ export async function runDemo(
   CRON_SECRET        ${cronSecret}
   API_KEY            ${apiKey}
 
-  Fire a tick yourself (the local clock does it every few seconds):
+  Fire a tick yourself (the local scheduler does it every few seconds):
   curl -H 'Authorization: Bearer ${cronSecret}' ${app}/api/cron/dm-queue
 
   Ask its database:
@@ -82,8 +82,8 @@ export async function runDemo(
 `);
   let checks = 0;
   const crons = readCrons(path.join(projectFolder, 'vercel.json'));
-  const stopClocks = [...new Set([everyMs, ...Object.values(quickMs)])].map((paceMs) =>
-    startLocalClock({
+  const stopSchedulers = [...new Set([everyMs, ...Object.values(quickMs)])].map((paceMs) =>
+    startLocalScheduler({
       crons: crons.filter((cron) => (quickMs[cron.path] ?? everyMs) === paceMs),
       baseUrl: app,
       cronSecret,
@@ -96,7 +96,7 @@ export async function runDemo(
   );
   // A tick under way settles its rows first; left in mid-air they would stand as unknown.
   onEnd(async () => {
-    const stopped = Promise.all(stopClocks.map((stop) => stop()));
+    const stopped = Promise.all(stopSchedulers.map((stop) => stop()));
     await Promise.race([stopped, new Promise<void>((resolve) => setTimeout(resolve, 10_000))]);
   });
   const progress = showProgress(client, before, watched, () => checks, process.stdout);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ClockCall } from '../../worker/local-clock';
+import type { SchedulerCall } from '../../worker/local-scheduler';
 
 /** What the monitors did since the demo began. */
 export interface WatchFigures {
@@ -17,8 +17,8 @@ export function watchLine({ checks, opened, closed, open }: WatchFigures): strin
 
 const report = z.object({ queue: z.literal('monitors'), counts: z.object({ again: z.number() }) });
 
-/** How many checks a call of the clock came to: none where it was of another queue. */
-export function checksIn({ body }: Pick<ClockCall, 'body'>): number {
+/** How many checks a call of the scheduler came to: none where it was of another queue. */
+export function checksIn({ body }: Pick<SchedulerCall, 'body'>): number {
   return report.safeParse(body).data?.counts.again ?? 0;
 }
 

@@ -105,7 +105,7 @@ create table punctual.queues (
   adaptive boolean not null default false,
   budget_seconds integer check (budget_seconds > 0),
   max_ticks integer not null default 1 check (max_ticks between 1 and 100),
-  max_laps integer not null default 10 check (max_laps between 0 and 1000),
+  max_continuations integer not null default 10 check (max_continuations between 0 and 1000),
   timeout_seconds integer not null default 15 check (timeout_seconds between 1 and 785),
   lease_seconds integer not null default 90 check (lease_seconds >= 31),
   max_attempts integer not null default 5 check (max_attempts between 1 and 1000000),
@@ -122,7 +122,7 @@ create table punctual.queues (
 comment on column punctual.queues.batch_limit is 'The most rows that one tick claims; null is unlimited.';
 comment on column punctual.queues.adaptive is 'Batch limit and concurrency follow the backlog, and what providers bear.';
 comment on column punctual.queues.budget_seconds is 'The longest that a tick works; null is what its limit leaves.';
-comment on column punctual.queues.max_laps is 'How many ticks may follow one call at once while there is a backlog; 0 is none.';
+comment on column punctual.queues.max_continuations is 'How many ticks may follow one call at once while there is a backlog; 0 is none.';
 comment on column punctual.queues.retention_days is 'Settled rows older than this are pruned; null keeps them for ever.';
 
 -- A named part of a queue with its own tick. Null settings are the queue's.
@@ -154,17 +154,17 @@ create table punctual.ticks (
   id uuid primary key,
   queue text not null references punctual.queues on delete cascade,
   partition text not null,
-  clock text not null,
+  scheduler text not null,
   -- The endpoint that it called, and by which schedule (a cron expression, UTC), where that is known.
   path text,
   schedule text,
   slot timestamptz,
-  -- 0 for the tick that the clock asked for; those that went on where it ended have the next numbers, and its chain.
-  lap integer not null default 0,
-  chain uuid not null default gen_random_uuid(),
+  -- 0 for the tick that the scheduler asked for; those that went on where it ended have the next numbers, and its run id.
+  continuation integer not null default 0,
+  run_id uuid not null default gen_random_uuid(),
   -- The slot had been delivered before: this delivery is one too many, and harmless.
   duplicate boolean not null default false,
-  -- Somebody asked for rows of this state; null where a clock called.
+  -- Somebody asked for rows of this state; null where a scheduler called.
   asked_for text check (asked_for in ('pending', 'dead')),
   -- False where another tick was running and this one was told to leave.
   admitted boolean not null,
@@ -192,7 +192,7 @@ create table punctual.ticks (
   -- What it says of itself beyond these columns.
   report jsonb
 );
-create unique index ticks_slot on punctual.ticks (queue, partition, coalesce(asked_for, ''), slot, lap, clock, coalesce(path, ''))
+create unique index ticks_slot on punctual.ticks (queue, partition, coalesce(asked_for, ''), slot, continuation, scheduler, coalesce(path, ''))
   where slot is not null and not duplicate;
 create index ticks_recent on punctual.ticks (queue, started_at desc);
 create index ticks_idle on punctual.ticks (queue, started_at) where outcome in ('idle', 'skipped') and done = 0;
@@ -713,7 +713,7 @@ begin
   loop
     execute format('revoke execute on function %s from public, anon, authenticated', v_function.signature);
     if v_function.name not in ('add_queue', 'remove_queue', 'add_message_queue', 'close_to_public', 'create_queue_worker', 'drop_queue_worker', 'save_queue_worker',
-                               'list_queue_workers', 'call_queue_worker', 'punctual_install_clocks', 'punctual_remove_clocks', 'keep_token',
+                               'list_queue_workers', 'call_queue_worker', 'punctual_install_schedules', 'punctual_remove_schedules', 'keep_token',
                                'read_token', 'find_token_place', 'drop_cron_job', 'prune_worker_runs', 'after_restore', 'note_migration', 'make_functions', 'drop_functions') then
       execute format('grant execute on function %s to service_role', v_function.signature);
     end if;
@@ -730,7 +730,7 @@ begin
   end loop;
   -- What a queue is, its functions above all, is the owner's to say: only its settings are anybody else's.
   revoke insert, update, delete on punctual.queues from service_role;
-  grant update (batch_limit, concurrency, adaptive, budget_seconds, max_ticks, max_laps, timeout_seconds, lease_seconds, max_attempts,
+  grant update (batch_limit, concurrency, adaptive, budget_seconds, max_ticks, max_continuations, timeout_seconds, lease_seconds, max_attempts,
                 backoff_base_seconds, backoff_cap_seconds, retention_days, paused_at, paused_reason) on punctual.queues to service_role;
   -- So is what migrations it has had, and what its functions are made from.
   revoke insert, update, delete on punctual.schema_migrations from service_role;

@@ -723,7 +723,7 @@ language plpgsql set search_path = '' as $$
 begin
   begin
     insert into punctual.queues select n.* from jsonb_populate_record(q, jsonb_build_object(
-      'source', 'table', 'batch_limit', 30, 'concurrency', 5, 'adaptive', false, 'max_ticks', 1, 'max_laps', 10, 'timeout_seconds', 15,
+      'source', 'table', 'batch_limit', 30, 'concurrency', 5, 'adaptive', false, 'max_ticks', 1, 'max_continuations', 10, 'timeout_seconds', 15,
       'lease_seconds', 90, 'max_attempts', 5, 'backoff_base_seconds', 30, 'backoff_cap_seconds', 3600,
       -- A table of a person's own holds more than messages: nothing of it is deleted unless that is asked for.
       'retention_days', case when q.table_schema = 'punctual' then 30 end) || p_settings) n

@@ -132,10 +132,10 @@ begin
 end
 $$;
 
--- {queue: max_laps}: how many ticks may follow one call of it at once.
-create function punctual.list_lap_limits() returns jsonb
+-- {queue: max_continuations}: how many ticks may follow one call of it at once.
+create function punctual.list_continuation_limits() returns jsonb
 language sql stable set search_path = '' as $$
-  select coalesce(jsonb_object_agg(q.name, q.max_laps), '{}') from punctual.queues q
+  select coalesce(jsonb_object_agg(q.name, q.max_continuations), '{}') from punctual.queues q
 $$;
 
 -- When the rows of a tick were asked for: a slot that is delivered twice asks once.
@@ -178,15 +178,15 @@ begin
      -- One that somebody asked for stands in nobody's way.
      and t.asked_for is null;
 
-  insert into punctual.ticks as t (id, queue, partition, clock, path, schedule, slot, lap, chain, asked_for, step, duplicate, admitted, started_at, deadline_at)
-  values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'clock', 'http'), p_tick->>'path', p_tick->>'schedule',
-          (p_tick->>'slot')::timestamptz, coalesce((p_tick->>'lap')::integer, 0), coalesce(p_tick->>'chain', p_tick->>'id')::uuid, v_asked_for,
+  insert into punctual.ticks as t (id, queue, partition, scheduler, path, schedule, slot, continuation, run_id, asked_for, step, duplicate, admitted, started_at, deadline_at)
+  values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'scheduler', 'http'), p_tick->>'path', p_tick->>'schedule',
+          (p_tick->>'slot')::timestamptz, coalesce((p_tick->>'continuation')::integer, 0), coalesce(p_tick->>'run_id', p_tick->>'id')::uuid, v_asked_for,
           case when coalesce(p_partition.adaptive, q.adaptive) then punctual.adaptive_step(q, p_partition.partition, v_now) end,
           exists (select from punctual.ticks s where s.queue = q.name and s.partition = p_partition.partition and not s.duplicate
                      and s.asked_for is not distinct from v_asked_for
-                     and s.slot = (p_tick->>'slot')::timestamptz and s.lap = coalesce((p_tick->>'lap')::integer, 0)
-                     -- Two clocks may name the same instant, and one may have two entries for it.
-                     and s.clock = coalesce(p_tick->>'clock', 'http') and coalesce(s.path, '') = coalesce(p_tick->>'path', '')),
+                     and s.slot = (p_tick->>'slot')::timestamptz and s.continuation = coalesce((p_tick->>'continuation')::integer, 0)
+                     -- Two schedulers may name the same instant, and one may have two entries for it.
+                     and s.scheduler = coalesce(p_tick->>'scheduler', 'http') and coalesce(s.path, '') = coalesce(p_tick->>'path', '')),
           v_asked_for is not null or (v_live < v_max and (p_tick->>'lock' is distinct from 'held' or v_max > 1)),
           v_now, v_now + make_interval(secs => (p_tick->>'limit_seconds')::double precision))
   returning t.* into tick;
@@ -346,7 +346,7 @@ create type punctual.tick_settings as (
   budget_seconds integer,
   lease_seconds double precision,
   max_ticks integer,
-  max_laps integer,
+  max_continuations integer,
   backoff_base_seconds integer,
   backoff_cap_seconds integer
 );
@@ -369,7 +369,7 @@ begin
     coalesce(p.timeout_seconds, q.timeout_seconds),
     coalesce(p.budget_seconds, q.budget_seconds),
     extract(epoch from c.lease_until - c.now),
-    coalesce(p.max_ticks, q.max_ticks), q.max_laps,
+    coalesce(p.max_ticks, q.max_ticks), q.max_continuations,
     q.backoff_base_seconds, q.backoff_cap_seconds)::punctual.tick_settings;
 end
 $$;
@@ -596,7 +596,7 @@ begin
                     when c.paused is not null and t.claimed = 0 then 'paused'
                     when t.claimed = 0 and t.swept = 0 then 'idle'
                     else 'ran' end;
-  t.report := coalesce(p_report, '{}') - array['queue', 'partition', 'tick', 'clock', 'slot', 'lap', 'chain', 'outcome', 'counts', 'duplicate', 'checks']
+  t.report := coalesce(p_report, '{}') - array['queue', 'partition', 'tick', 'scheduler', 'slot', 'continuation', 'runId', 'outcome', 'counts', 'duplicate', 'checks']
     || jsonb_build_object('backlogDue', v_due, 'nextDueInMs', punctual.next_due_in_ms(c, v_due),
          'ended', case t.outcome when 'skipped' then null when 'paused' then 'paused' else p_report->>'ended' end);
   return t;
@@ -605,7 +605,7 @@ $$;
 
 -- One exchange of a tick with the database, in one transaction: opens the tick, settles, sweeps, claims, and notes it in the ledger.
 --
--- p_tick      {id, queue, partition, clock, path, schedule, slot, lap, chain, limit_seconds, lock, providers, reconciles, asked_for, asked_limit, call_ms, schema}.
+-- p_tick      {id, queue, partition, scheduler, path, schedule, slot, continuation, run_id, limit_seconds, lock, providers, reconciles, asked_for, asked_limit, call_ms, schema}.
 --             providers: the ones that are configured, for queues with accounts.
 --             reconciles: the queue can check unknown rows; otherwise such a row waits for an operator at once.
 --             asked_for: 'pending' or 'dead': somebody asked for due rows, or for dead ones to be run once more, asked_limit of them at most.

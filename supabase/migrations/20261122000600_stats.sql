@@ -175,8 +175,8 @@ $$;
 create function punctual.list_ticks(q punctual.queues, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object(
-           'id', t.id, 'partition', t.partition, 'clock', t.clock, 'path', t.path, 'schedule', t.schedule,
-           'slot', t.slot, 'lap', t.lap, 'chain', t.chain, 'started_at', t.started_at, 'closed_at', t.closed_at,
+           'id', t.id, 'partition', t.partition, 'scheduler', t.scheduler, 'path', t.path, 'schedule', t.schedule,
+           'slot', t.slot, 'continuation', t.continuation, 'run_id', t.run_id, 'started_at', t.started_at, 'closed_at', t.closed_at,
            'outcome', case when t.closed_at is not null then t.outcome when t.deadline_at > p_now then 'running' else 'died' end,
            'duplicate', t.duplicate, 'claimed', t.claimed, 'done', t.done, 'retried', t.retried, 'again', t.again, 'dead', t.dead,
            'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept,
@@ -199,35 +199,35 @@ language sql stable set search_path = '' as $$
            group by 1 having sum(t.done + t.again + t.retried + t.dead + t.unknown) > 0) m
 $$;
 
--- What clocks that name their slots delivered in the last p_hours, by clock, path and schedule:
--- [{clock, path, schedule, queues, first_slot, last_slot, slots: [[slot, late_seconds, deliveries, ran]]}]. slot: seconds since 1970; late_seconds: of its first
+-- What schedulers that name their slots delivered in the last p_hours, by scheduler, path and schedule:
+-- [{scheduler, path, schedule, queues, first_slot, last_slot, slots: [[slot, late_seconds, deliveries, ran]]}]. slot: seconds since 1970; late_seconds: of its first
 -- delivery; deliveries: calls that named it; ran: false where each of them found another tick running. first_slot: the first in 49 hours, since
 -- a daily slot of yesterday says that there was one to come today; last_slot: the last, be it before p_hours. Which slots are missing is told by whoever can read the schedule.
 create function punctual.read_slots(p_hours integer default 24, p_now timestamptz default null) returns jsonb
 language sql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
   with calls as (
-    select t.clock, t.path, t.schedule, t.slot, t.chain, min(t.started_at) as at, bool_or(t.admitted) as ran, array_agg(distinct t.queue) as queues
+    select t.scheduler, t.path, t.schedule, t.slot, t.run_id, min(t.started_at) as at, bool_or(t.admitted) as ran, array_agg(distinct t.queue) as queues
       from punctual.queues q
      cross join lateral (
            select * from punctual.ticks x
             where x.queue = q.name and x.started_at > coalesce(p_now, clock_timestamp()) - interval '49 hours'
               and x.slot is not null and x.path is not null and x.schedule is not null
-              and x.lap = 0 and x.asked_for is null) t
-     group by t.clock, t.path, t.schedule, t.slot, t.chain),
+              and x.continuation = 0 and x.asked_for is null) t
+     group by t.scheduler, t.path, t.schedule, t.slot, t.run_id),
   slots as (
-    select c.clock, c.path, c.schedule, c.slot, min(c.at) as at, count(*) as deliveries, bool_or(c.ran) as ran
-      from calls c group by c.clock, c.path, c.schedule, c.slot),
+    select c.scheduler, c.path, c.schedule, c.slot, min(c.at) as at, count(*) as deliveries, bool_or(c.ran) as ran
+      from calls c group by c.scheduler, c.path, c.schedule, c.slot),
   entries as (
-    select s.clock, s.path, s.schedule, min(s.slot) as first_slot, max(s.slot) as last_slot,
+    select s.scheduler, s.path, s.schedule, min(s.slot) as first_slot, max(s.slot) as last_slot,
            coalesce(jsonb_agg(jsonb_build_array(extract(epoch from s.slot), round(extract(epoch from s.at - s.slot)::numeric, 3), s.deliveries, s.ran)
                               order by s.slot)
              filter (where s.slot > coalesce(p_now, clock_timestamp()) - make_interval(hours => p_hours)), '[]') as slots
-      from slots s group by s.clock, s.path, s.schedule)
-  select coalesce(jsonb_agg(jsonb_build_object('clock', e.clock, 'path', e.path, 'schedule', e.schedule, 'first_slot', e.first_slot,
+      from slots s group by s.scheduler, s.path, s.schedule)
+  select coalesce(jsonb_agg(jsonb_build_object('scheduler', e.scheduler, 'path', e.path, 'schedule', e.schedule, 'first_slot', e.first_slot,
            'last_slot', e.last_slot, 'slots', e.slots,
            'queues', (select jsonb_agg(distinct u.queue order by u.queue) from calls c cross join lateral unnest(c.queues) u (queue)
-                       where (c.clock, c.path, c.schedule) = (e.clock, e.path, e.schedule)))
-           order by e.path, e.clock, e.schedule), '[]')
+                       where (c.scheduler, c.path, c.schedule) = (e.scheduler, e.path, e.schedule)))
+           order by e.path, e.scheduler, e.schedule), '[]')
     from entries e
 $$;
 

@@ -25,7 +25,7 @@ create function punctual.explain_running(q punctual.queues, p_row jsonb) returns
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
     'waits', punctual.wait_of('lease', (p_row->>'lease_expires_at')::timestamptz, 'a tick is at work on it, or died; its lease ends then'),
-    'tick', (select jsonb_build_object('id', t.id, 'clock', t.clock, 'started_at', t.started_at, 'deadline_at', t.deadline_at)
+    'tick', (select jsonb_build_object('id', t.id, 'scheduler', t.scheduler, 'started_at', t.started_at, 'deadline_at', t.deadline_at)
                from punctual.tick_of_claim(q.name, (p_row->>'claim_id')::uuid) t where t.id is not null))
 $$;
 

@@ -121,7 +121,7 @@ describe.each(cronRoutes)('%s', (route) => {
       expect(timeoutMs, `the timeout of ${name}`).toBeLessThanOrEqual(mostMs);
   });
 
-  it('answers GET, which Vercel sends, and POST, which other clocks send', async () => {
+  it('answers GET, which Vercel sends, and POST, which other schedulers send', async () => {
     const { GET, POST } = await import(path.join(root, route));
     expect(GET).toBeTypeOf('function');
     expect(POST).toBeTypeOf('function');

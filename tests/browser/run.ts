@@ -9,9 +9,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 import { check, tally } from './check';
-import { checkClocks, checkLaps } from './check-clocks';
 import { checkMonitors } from './check-monitors';
 import { checkJobs, checkPosts } from './check-rows';
+import { checkContinuations, checkSchedulers } from './check-schedulers';
 import { checkSequences } from './check-sequences';
 import { checkSignedIn } from './check-signed-in';
 import { address, type Figures, figures, port, sandboxPort, twiceIn } from './demo-figures';
@@ -184,11 +184,11 @@ async function main(): Promise<void> {
       /[1-9]\d* checks · [1-9]\d* incidents opened/.test(said()),
       said(),
     );
-    await checkLaps(secret, apiKey);
+    await checkContinuations(secret, apiKey);
     const keep = process.argv.includes('--keep') ? 'docs/dashboard.png' : null;
     await checkMonitors(apiKey, browser, startedAt, keep);
     await checkSequences(apiKey, browser, startedAt);
-    await checkClocks(secret, apiKey, browser);
+    await checkSchedulers(secret, apiKey, browser);
     // What was delivered with its answer lost is found out, by a look or by a webhook.
     while ((now.sent < now.delivered.length || now.foundOut === 0) && Date.now() - startedAt < 240_000) {
       await sleep(2_000);

@@ -16,7 +16,7 @@ describe('what is wrong with a queue', () => {
     expect(texts({ paused_at: ago(60) })).toEqual(['paused']);
   });
 
-  it('is that its ticks fail, whether it ever ticked or not, and not that no clock calls', () => {
+  it('is that its ticks fail, whether it ever ticked or not, and not that no scheduler calls', () => {
     const failing = 'no provider can send messages: set UNIPILE_DSN';
     const troubles = (changes: Parameters<typeof queueStats>[0]) => queueTroubles(queueStats(changes));
     const text = `its ticks fail: ${failing}`;
@@ -77,7 +77,7 @@ describe('what is wrong with a queue', () => {
   });
 
   it('is that nothing ticks it', () => {
-    const unticked = 'nothing ticks it: 3 rows are due. Have a clock call /api/cron/dm-queue.';
+    const unticked = 'nothing ticks it: 3 rows are due. Have a scheduler call /api/cron/dm-queue.';
     expect(queueTroubles(queueStats({ unticked }))).toEqual([{ tone: 'bad', text: unticked }]);
   });
 });

@@ -4,7 +4,7 @@ import { callEndpoint, fetchFault } from '../../lib/cron/call-endpoint';
 it('a secret that no header can carry is not in the text of the fault', async () => {
   const called = callEndpoint(
     new URL('http://127.0.0.1:9/api/cron/jobs'),
-    { clock: 'worker' },
+    { scheduler: 'worker' },
     { secret: 's3cret\nkey', timeoutMs: 1_000 },
   );
   const error = await called.catch((error: unknown) => error);

@@ -19,7 +19,7 @@ const after: After = (task) => {
   tasks.add(running);
   void running.finally(() => tasks.delete(running));
 };
-/** What the app was called with, lap after lap. */
+/** What the app was called with, continuation after continuation. */
 let called: { method?: string; url?: string; headers: NodeJS.Dict<string | string[]> }[];
 
 const quick = {
@@ -81,7 +81,7 @@ async function callOnce(headers: Record<string, string> = {}): Promise<void> {
   const response = await fetch(`${appUrl}/api/cron/dm-queue`, {
     headers: {
       ...bearer(CRON_SECRET),
-      'x-punctual-clock': 'test-clock',
+      'x-punctual-scheduler': 'test-scheduler',
       'x-punctual-slot': slot,
       'x-punctual-schedule': '* * * * *',
       ...headers,
@@ -93,26 +93,26 @@ async function callOnce(headers: Record<string, string> = {}): Promise<void> {
 
 const ledger = () =>
   database.sql(
-    `select lap, clock, path, schedule, slot, duplicate, claimed, report->>'ended' as ended, chain
-       from punctual.ticks order by started_at, lap`,
+    `select continuation, scheduler, path, schedule, slot, duplicate, claimed, report->>'ended' as ended, run_id
+       from punctual.ticks order by started_at, continuation`,
   );
 
 describe('a call that ends with a backlog', () => {
-  it('is gone on with at once, lap after lap, until the backlog is gone', async () => {
+  it('is gone on with at once, continuation after continuation, until the backlog is gone', async () => {
     await addDms(100);
     await callOnce();
     const ticks = await ledger();
-    expect(ticks.map(({ lap, claimed, ended }) => [lap, claimed, ended])).toEqual([
+    expect(ticks.map(({ continuation, claimed, ended }) => [continuation, claimed, ended])).toEqual([
       [0, 30, 'batch limit'],
       [1, 30, 'batch limit'],
       [2, 30, 'batch limit'],
       [3, 10, 'drained'],
     ]);
     expect(sent).toBe(100);
-    expect(new Set(ticks.map(({ chain }) => chain)).size).toBe(1);
+    expect(new Set(ticks.map(({ run_id }) => run_id)).size).toBe(1);
     for (const tick of ticks) {
       expect(tick).toMatchObject({
-        clock: 'test-clock',
+        scheduler: 'test-scheduler',
         path: '/api/cron/dm-queue',
         schedule: '* * * * *',
         slot,
@@ -122,29 +122,32 @@ describe('a call that ends with a backlog', () => {
     expect(called.slice(1).every(({ method }) => method === 'POST')).toBe(true);
   });
 
-  it('goes on no longer than max_laps says', async () => {
+  it('goes on no longer than max_continuations says', async () => {
     await addDms(100);
-    await database.sql(`update punctual.queues set max_laps = 2 where name = 'dm_queue'`);
+    await database.sql(`update punctual.queues set max_continuations = 2 where name = 'dm_queue'`);
     await callOnce();
-    expect((await ledger()).map(({ lap }) => lap)).toEqual([0, 1, 2]);
+    expect((await ledger()).map(({ continuation }) => continuation)).toEqual([0, 1, 2]);
     expect(sent).toBe(90);
   });
 
-  it('goes on with nothing where max_laps is 0', async () => {
+  it('goes on with nothing where max_continuations is 0', async () => {
     await addDms(40);
-    await database.sql(`update punctual.queues set max_laps = 0 where name = 'dm_queue'`);
+    await database.sql(`update punctual.queues set max_continuations = 0 where name = 'dm_queue'`);
     await callOnce();
     expect(called).toHaveLength(1);
     expect(sent).toBe(30);
   });
 
-  it('ends its chain where another tick is at work', async () => {
+  it('ends its run where another tick is at work', async () => {
     await addDms(100);
     await database.sql(
-      `insert into punctual.ticks (id, queue, partition, clock, admitted, started_at, deadline_at)
+      `insert into punctual.ticks (id, queue, partition, scheduler, admitted, started_at, deadline_at)
        values (gen_random_uuid(), 'dm_queue', 'main', 'other', true, now(), now() + interval '1 minute')`,
     );
-    await callOnce({ 'x-punctual-lap': '1', 'x-punctual-chain': '6f2f4f0e-1e62-4d9c-9c5c-0d6b4a1d1f10' });
+    await callOnce({
+      'x-punctual-continuation': '1',
+      'x-punctual-run-id': '6f2f4f0e-1e62-4d9c-9c5c-0d6b4a1d1f10',
+    });
     expect(called).toHaveLength(1);
     expect(sent).toBe(0);
   });
@@ -156,9 +159,9 @@ describe('a call that ends with a backlog', () => {
     expect(called).toHaveLength(1);
   });
 
-  it('does not believe a lap without its chain: it is the clock’s own call then', async () => {
-    await callOnce({ 'x-punctual-lap': '7' });
-    expect(await ledger()).toMatchObject([{ lap: 0 }]);
+  it('does not believe a continuation without its run id: it is the scheduler’s own call then', async () => {
+    await callOnce({ 'x-punctual-continuation': '7' });
+    expect(await ledger()).toMatchObject([{ continuation: 0 }]);
   });
 
   it('keeps its secret out of the ledger, and the query with it', async () => {
@@ -178,11 +181,11 @@ describe('two calls for one slot', () => {
     expect((await ledger()).map(({ duplicate }) => duplicate)).toEqual([false, true]);
   });
 
-  it('are none where two clocks, or two entries of one, name the same instant', async () => {
+  it('are none where two schedulers, or two entries of one, name the same instant', async () => {
     await callOnce();
-    await callOnce({ 'x-punctual-clock': 'another-clock' });
+    await callOnce({ 'x-punctual-scheduler': 'another-scheduler' });
     await fetch(`${appUrl}/api/cron/process-scheduled`, {
-      headers: { ...bearer(CRON_SECRET), 'x-punctual-clock': 'test-clock', 'x-punctual-slot': slot },
+      headers: { ...bearer(CRON_SECRET), 'x-punctual-scheduler': 'test-scheduler', 'x-punctual-slot': slot },
     });
     expect((await ledger()).map(({ duplicate }) => duplicate)).toEqual([false, false, false]);
   });

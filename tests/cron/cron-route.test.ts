@@ -146,17 +146,17 @@ describe('a call with the secret', () => {
       queue: 'dm_queue',
       partition: 'main',
       tick: expect.stringMatching(/^[0-9a-f-]{36}$/),
-      clock: 'http',
+      scheduler: 'http',
       slot: null,
-      lap: 0,
-      chain: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      continuation: 0,
+      runId: expect.stringMatching(/^[0-9a-f-]{36}$/),
       outcome: 'idle',
       ended: 'drained',
       counts: noCounts,
       budgetMs: 45_000,
       batchLimit: 30,
       concurrency: 5,
-      maxLaps: 10,
+      maxContinuations: 10,
       usedMs: expect.any(Number),
       lock: 'none',
       backlogDue: 0,
@@ -232,7 +232,7 @@ describe('a call with the secret', () => {
 
   it('is told that it was skipped while another tick is running, and claims nothing', async () => {
     await addDms(1, 'overlapped');
-    await database.sql(`insert into punctual.ticks (id, queue, partition, clock, admitted, started_at, deadline_at)
+    await database.sql(`insert into punctual.ticks (id, queue, partition, scheduler, admitted, started_at, deadline_at)
       values (gen_random_uuid(), 'dm_queue', 'main', 'vercel', true, now(), now() + interval '1 minute')`);
     const response = await tick();
     expect(response.status).toBe(200);
@@ -243,7 +243,7 @@ describe('a call with the secret', () => {
 
   it('runs again once the limit of a tick that died has passed', async () => {
     await addDms(1, 'after a death');
-    await database.sql(`insert into punctual.ticks (id, queue, partition, clock, admitted, started_at, deadline_at)
+    await database.sql(`insert into punctual.ticks (id, queue, partition, scheduler, admitted, started_at, deadline_at)
       values (gen_random_uuid(), 'dm_queue', 'main', 'vercel', true, now() - interval '2 minutes', now() - interval '1 minute')`);
     expect(await (await tick()).json()).toMatchObject({ outcome: 'ran', counts: { done: 1 } });
   });
@@ -489,28 +489,33 @@ describe('the ledger', () => {
       thisYear,
     ],
     [
-      'a clock of ours',
-      { 'x-punctual-clock': 'pg-cron', 'x-punctual-slot': '2026-03-02T13:00:00+01:00' },
+      'a scheduler of ours',
+      { 'x-punctual-scheduler': 'pg-cron', 'x-punctual-slot': '2026-03-02T13:00:00+01:00' },
       'pg-cron',
       '2026-03-02T12:00:00.000Z',
     ],
     [
-      'a clock of ours behind Vercel, which is believed first',
+      'a scheduler of ours behind Vercel, which is believed first',
       {
         'user-agent': 'vercel-cron/1.0',
         'x-vercel-cron-schedule': '0 0 1 1 *',
-        'x-punctual-clock': 'local',
+        'x-punctual-scheduler': 'local',
         'x-punctual-slot': '2026-03-02T12:00:00Z',
       },
       'local',
       '2026-03-02T12:00:00.000Z',
     ],
-    ['a clock that talks nonsense', { 'x-punctual-clock': '<b>', 'x-punctual-slot': 'noon' }, 'http', null],
-  ])('says that the tick was called by %s, and for which slot', async (_what, headers, clock, slot) => {
+    [
+      'a scheduler that talks nonsense',
+      { 'x-punctual-scheduler': '<b>', 'x-punctual-slot': 'noon' },
+      'http',
+      null,
+    ],
+  ])('says that the tick was called by %s, and for which slot', async (_what, headers, scheduler, slot) => {
     const report = await (await tick('GET', { ...bearer(SECRET), ...headers })).json();
-    expect(report).toMatchObject({ clock, slot });
+    expect(report).toMatchObject({ scheduler, slot });
     const [entry] = await ledger();
-    expect(entry.clock).toBe(clock);
+    expect(entry.scheduler).toBe(scheduler);
     expect(entry.slot === null ? null : new Date(entry.slot).toISOString()).toBe(slot);
   });
 

@@ -57,11 +57,11 @@ const done = async () =>
   (await database.sql(`select count(*)::integer as n from punctual.jobs where status = 'done'`))[0]?.n;
 
 describe('a trigger', () => {
-  it('hands the queue’s tick to the worker, with what the clock said', async () => {
+  it('hands the queue’s tick to the worker, with what the scheduler said', async () => {
     behave = (answer) => answer(202, { queue: 'jobs', state: 'started' });
     const answer = await trigger('jobs', {
       ...bearer(CRON_SECRET),
-      'x-punctual-clock': 'some-clock',
+      'x-punctual-scheduler': 'some-scheduler',
       'x-punctual-slot': '2026-03-02T12:00:00Z',
       'x-punctual-schedule': '* * * * *',
     });
@@ -72,7 +72,7 @@ describe('a trigger', () => {
         url: '/ticks/jobs',
         headers: {
           authorization: `Bearer ${WORKER_SECRET}`,
-          'x-punctual-clock': 'some-clock',
+          'x-punctual-scheduler': 'some-scheduler',
           'x-punctual-slot': '2026-03-02T12:00:00.000Z',
           'x-punctual-schedule': '* * * * *',
           'x-punctual-path': '/api/trigger/jobs',
@@ -113,7 +113,7 @@ describe('a trigger', () => {
     expect(asked).toEqual([]);
   });
 
-  it('wants the secret of the clocks, and takes not the worker’s', async () => {
+  it('wants the secret of the schedulers, and takes not the worker’s', async () => {
     expect((await trigger('jobs', {})).status).toBe(401);
     expect((await trigger('jobs', bearer(WORKER_SECRET))).status).toBe(401);
     expect(asked).toEqual([]);

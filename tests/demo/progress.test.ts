@@ -43,7 +43,7 @@ it('the second line tells what the monitors did, in 80 columns', () => {
   expect(`       ${line}`.length).toBeLessThan(80);
 });
 
-it('checks are counted by what the clock is told of monitors’ ticks alone', () => {
+it('checks are counted by what the scheduler is told of monitors’ ticks alone', () => {
   const body = { queue: 'monitors', counts: { again: 14, done: 0 } };
   expect([body, { ...body, queue: 'jobs' }, null].map((one) => checksIn({ body: one }))).toEqual([14, 0, 0]);
 });

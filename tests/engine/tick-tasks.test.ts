@@ -53,7 +53,7 @@ function run(perform: Perform, options: Partial<TickOptions<null>> = {}, rpc: Rp
     lock: null,
   };
   return clock.run(
-    tick(queue, ports, { deps: null, limitMs: 60_000, clockName: 'test', partition: 'a', ...options }),
+    tick(queue, ports, { deps: null, limitMs: 60_000, scheduler: 'test', partition: 'a', ...options }),
   );
 }
 

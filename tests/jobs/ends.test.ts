@@ -481,7 +481,7 @@ describe('a handler that takes its whole function with it', () => {
     expect(taken.length).toBeGreaterThan(started.size);
     expect(taken.every(({ status }) => status === 'running')).toBe(true);
 
-    // A clock that calls every minute, for four hours.
+    // A scheduler that calls every minute, for four hours.
     let killed = 1;
     for (let minute = 0; minute < 240; minute++) {
       bench.clock.skip(60_000);

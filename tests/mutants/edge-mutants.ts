@@ -248,10 +248,10 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the store that next dev ticks',
     guarantee: 'next dev with variables of production ticks nothing',
-    file: 'worker/dev-clock.ts',
+    file: 'worker/dev-scheduler.ts',
     find: `if (store.kind !== 'embedded' && !devScheduler) {`,
     replace: `if (store.kind !== 'embedded' && !store.url) {`,
-    seenBy: 'worker/dev-clock.test.ts',
+    seenBy: 'worker/dev-scheduler.test.ts',
   },
   {
     name: 'the secret key before the legacy one',

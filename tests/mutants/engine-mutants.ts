@@ -309,8 +309,8 @@ export const engineMutants: Mutant[] = [
     name: 'a slot that is delivered twice',
     guarantee: 'the ledger says which call was a duplicate',
     file: migration('500_exchange'),
-    find: `and s.slot = (p_tick->>'slot')::timestamptz and s.lap =`,
-    replace: 'and s.slot is null and s.lap =',
+    find: `and s.slot = (p_tick->>'slot')::timestamptz and s.continuation =`,
+    replace: 'and s.slot is null and s.continuation =',
   },
   {
     name: 'ticks that died',

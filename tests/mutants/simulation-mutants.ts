@@ -345,8 +345,8 @@ export const simulationMutants: Mutant[] = [
     name: 'a request without what was added since',
     guarantee: 'a process of the former version goes on during a deployment',
     file: migration('500_exchange'),
-    find: `coalesce((p_tick->>'lap')::integer, 0), coalesce(p_tick->>'chain', p_tick->>'id')::uuid, v_asked_for`,
-    replace: `(p_tick->>'lap')::integer, (p_tick->>'chain')::uuid, v_asked_for`,
+    find: `coalesce((p_tick->>'continuation')::integer, 0), coalesce(p_tick->>'run_id', p_tick->>'id')::uuid, v_asked_for`,
+    replace: `(p_tick->>'continuation')::integer, (p_tick->>'run_id')::uuid, v_asked_for`,
   },
   {
     name: 'a reply with more than is known',

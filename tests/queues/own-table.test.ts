@@ -332,7 +332,7 @@ function ticking() {
         tick(
           asking,
           { store, clock, log: silentLog, random: () => 0.5, newId, lock: null },
-          { deps: null, limitMs: 60_000, clockName: 'test' },
+          { deps: null, limitMs: 60_000, scheduler: 'test' },
         ),
       ),
   };

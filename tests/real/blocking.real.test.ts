@@ -50,7 +50,7 @@ function tasks(
   };
 }
 
-/** Eight clocks at once, each calling tick after tick, until nothing is left in the line. */
+/** Eight schedulers at once, each calling tick after tick, until nothing is left in the line. */
 async function drain(queue: Queue<z.infer<typeof row>, null, unknown>): Promise<number> {
   let over = false;
   let looks = 0;

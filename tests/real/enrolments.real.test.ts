@@ -129,7 +129,7 @@ it('goes step by step for everybody, with four ticks of either queue at once, re
       await rpc('resolve_row', { p_queue: 'dm_queue', p_id: String(id), p_decision: 'done' });
     }
   };
-  const options = { deps: null, limitMs: 60_000, clockName: 'test' };
+  const options = { deps: null, limitMs: 60_000, scheduler: 'test' };
   const done = Promise.all([
     ...Array.from({ length: 4 }, () => repeat(() => tick(enrolments, realTimePorts(rpc), options), 10)),
     ...Array.from({ length: 4 }, () => repeat(() => tick(queue, realTimePorts(rpc), options), 10)),
@@ -208,7 +208,7 @@ it.each([
     const { rows } = (await rpc('enrol_people', { p_sequence_id: sequence, p_people: people })) as {
       rows: { id: string }[];
     };
-    await tick(enrolments, realTimePorts(rpc), { deps: null, limitMs: 60_000, clockName: 'test' });
+    await tick(enrolments, realTimePorts(rpc), { deps: null, limitMs: 60_000, scheduler: 'test' });
 
     const claiming = new Client({ connectionString: stack.databaseUrl });
     await claiming.connect();
@@ -236,7 +236,7 @@ it.each([
     };
     const queue = { ...messenger(sent), perform };
     for (let n = 0; n < 2; n++) {
-      await tick(queue, realTimePorts(rpc), { deps: null, limitMs: 60_000, clockName: 'test' });
+      await tick(queue, realTimePorts(rpc), { deps: null, limitMs: 60_000, scheduler: 'test' });
     }
     expect(sent).toEqual([]);
     const states = await stack.sql(

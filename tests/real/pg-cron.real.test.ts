@@ -113,7 +113,7 @@ beforeAll(async () => {
     );
   }
   // From here on pg_cron calls, with every minute that begins.
-  installed = await value(owner, 'select punctual.punctual_install_clocks($1, $2)', [appUrl, SECRET]);
+  installed = await value(owner, 'select punctual.punctual_install_schedules($1, $2)', [appUrl, SECRET]);
 });
 afterAll(async () => {
   for (const client of clients) await client.end();
@@ -160,7 +160,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     await stack.sql('grant usage on schema vault to postgres');
     await stack.sql('grant select, delete on vault.secrets, vault.decrypted_secrets to postgres');
     const warned = notices.length;
-    const again = await value(owner, 'select punctual.punctual_install_clocks($1, null)', [appUrl]);
+    const again = await value(owner, 'select punctual.punctual_install_schedules($1, null)', [appUrl]);
     expect(new Set(again.workers.map(({ token }: { token: string }) => token))).toEqual(new Set(['vault']));
     expect(notices).toHaveLength(warned);
     expect(await stack.sql('select * from punctual.queue_worker_tokens')).toEqual([]);
@@ -273,8 +273,8 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     ).toEqual(['by pg_cron 1', 'by pg_cron 2', 'by pg_cron 3']);
 
     const ticks = await stack.sql(
-      `select distinct on (queue) queue, clock, path, schedule, lap, slot, started_at, done from punctual.ticks
-        where clock = 'pg-cron' order by queue, started_at desc`,
+      `select distinct on (queue) queue, scheduler, path, schedule, continuation, slot, started_at, done from punctual.ticks
+        where scheduler = 'pg-cron' order by queue, started_at desc`,
     );
     expect(ticks.map(({ queue, path }) => [queue, path])).toEqual([
       ['dm_queue', '/api/cron/dm-queue'],
@@ -284,7 +284,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
       ['posts', '/api/cron/posts'],
     ]);
     for (const tick of ticks) {
-      expect(tick).toMatchObject({ schedule: '* * * * *', lap: 0 });
+      expect(tick).toMatchObject({ schedule: '* * * * *', continuation: 0 });
       // The minute that had just begun.
       expect(tick.slot.getTime() % 60_000).toBe(0);
       expect(tick.started_at - tick.slot).toBeGreaterThanOrEqual(0);
@@ -328,7 +328,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     // Nobody else's, and not those of yesterday.
     expect(await stack.sql('select command from cron.job_run_details where jobid = 999')).toHaveLength(3);
 
-    const removed = await value(owner, 'select punctual.punctual_remove_clocks()');
+    const removed = await value(owner, 'select punctual.punctual_remove_schedules()');
     expect(removed.removed).toHaveLength(9);
     expect(await stack.sql('select * from cron.job')).toEqual([]);
     expect(await stack.sql('select * from vault.secrets')).toEqual([]);

@@ -64,7 +64,7 @@ async function work(settings: WorkerSettings): Promise<void> {
       deps: null,
       partition: 'orders',
       limitMs: 60_000,
-      clockName: 'test',
+      scheduler: 'test',
     });
     if (report.counts.claimed === 0) await pause(20);
   }

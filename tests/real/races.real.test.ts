@@ -264,7 +264,7 @@ describe('one exchange that arrives several times at once', () => {
         id: tick,
         queue: 'dm_queue',
         partition: 'main',
-        clock: 'test',
+        scheduler: 'test',
         limit_seconds: 60,
         lock: 'none',
         providers: ['unipile'],

@@ -200,7 +200,7 @@ async function loseAndRestore(): Promise<{ stack: Stack; since: string; lost: st
   await run('pg_restore', ...whole, `--dbname=${stack.databaseUrl}`, dump);
   await stack.sql(`notify pgrst, 'reload schema'`);
   const { rpc } = ticksOf(stack);
-  while (!(await rpc('list_lap_limits', {}).catch(() => null)))
+  while (!(await rpc('list_continuation_limits', {}).catch(() => null)))
     await new Promise((resolve) => setTimeout(resolve, 50));
   return { stack, since, lost };
 }

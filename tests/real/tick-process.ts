@@ -42,7 +42,7 @@ export function stackTick<Row, Deps, Env>(
       newId: () => crypto.randomUUID(),
       lock: redis ? upstashLock({ ...redis, clock: systemClock, log: silentLog }) : null,
     },
-    { deps, limitMs, clockName: 'test', partition },
+    { deps, limitMs, scheduler: 'test', partition },
   );
 }
 

@@ -187,18 +187,19 @@ describe('the worker', () => {
       ),
     ).toEqual([{ attempts: 1 }]);
     const shares = await stack.sql(
-      `select queue, clock, count(*)::integer as ticks, sum(done)::integer as done, max(lap) as laps from punctual.ticks
+      `select queue, scheduler, count(*)::integer as ticks, sum(done)::integer as done, max(continuation) as continuations from punctual.ticks
         where done > 0 group by 1, 2 order by 1, 2`,
     );
     console.log(`${dms + jobs} rows in ${seconds.toFixed(1)} s: ${JSON.stringify(shares)}`);
     // Both had their share, and the worker went on without waiting for its next slot.
-    expect(shares.map(({ queue, clock }) => `${queue} ${clock}`)).toEqual([
+    expect(shares.map(({ queue, scheduler }) => `${queue} ${scheduler}`)).toEqual([
       'dm_queue vercel',
       'dm_queue worker',
       'jobs vercel',
       'jobs worker',
     ]);
-    for (const { clock, laps } of shares) if (clock === 'worker') expect(laps).toBeGreaterThan(0);
+    for (const { scheduler, continuations } of shares)
+      if (scheduler === 'worker') expect(continuations).toBeGreaterThan(0);
   });
 
   it('ends with 0 within the grace when it is told to under load, with nothing left running and nothing lost', async () => {

@@ -256,13 +256,13 @@ describe('who may come in', () => {
       { cronSecrets: [] },
     ],
     [
-      'the clock with either secret',
+      'the scheduler with either secret',
       { CRON_SECRET: 'a', CRON_SECRET_PREVIOUS: 'b' },
       { cronSecrets: ['a', 'b'] },
     ],
-    ['the clock with its secret alone', { CRON_SECRET: 'a' }, { cronSecrets: ['a'] }],
+    ['the scheduler with its secret alone', { CRON_SECRET: 'a' }, { cronSecrets: ['a'] }],
     [
-      'the clock with a secret that was copied with a line break',
+      'the scheduler with a secret that was copied with a line break',
       { CRON_SECRET: 'a\n' },
       { cronSecrets: ['a'] },
     ],

@@ -12,7 +12,6 @@ import type { Container } from '../../lib/services/container';
 import { queueStore } from '../../lib/store/queue-store';
 import type { Rpc } from '../../lib/store/rpc';
 import { VirtualClock } from '../support/virtual-clock';
-import { type Call, startClocks } from './clocks';
 import type { SimulationDatabase } from './database';
 import type { DrawnJob } from './draw-jobs';
 import { type Fate, Faults } from './faults';
@@ -35,6 +34,7 @@ import {
   type Transition,
 } from './recorder';
 import { type LostTime, Restorer } from './restorer';
+import { type Call, startSchedulers } from './schedulers';
 import { type Act, type Enrolled, SequenceOperator } from './sequence-operator';
 import { textOf } from './sequence-reckoning';
 import { SimulatedLocks } from './simulated-lock';
@@ -277,7 +277,7 @@ class Simulation {
     this.beginJumps();
     this.beginChatter();
     this.beginHousekeeping();
-    startClocks(
+    startSchedulers(
       { world: this.world, clock: this.clock, faults: this.faults, stream: this.stream },
       (call) => void this.startProcess(call),
     );
@@ -431,7 +431,7 @@ class Simulation {
     const end = (told: string) => {
       process.end();
       this.live.delete(process);
-      this.tell(() => `tick ${n} (${call.clockName}) ${told}`);
+      this.tell(() => `tick ${n} (${call.scheduler}) ${told}`);
     };
     void run.then(
       (reports) => end(reports.map(described).join('; ')),
@@ -444,11 +444,11 @@ class Simulation {
   }
 
   private async tick(
-    { queue, limitMs, clockName, reconciles }: Call,
+    { queue, limitMs, scheduler, reconciles }: Call,
     ports: TickPorts,
     { process, fate, rpc, startedAt }: { process: SimulatedProcess; fate: Fate; rpc: Rpc; startedAt: number },
   ): Promise<(TickReport | ReconcileReport)[]> {
-    const options = { limitMs, clockName, startedAt };
+    const options = { limitMs, scheduler, startedAt };
     switch (queue) {
       case 'dm_queue': {
         const sends = { ...options, deps: this.provider.portsOf(process, fate) };
@@ -465,7 +465,7 @@ class Simulation {
         const shared = { ports, rpc, env: {} } as unknown as Container;
         const params = new URLSearchParams();
         const { reports, fault } = await work(shared, {
-          clockName,
+          scheduler,
           startedAt,
           maxDuration: limitMs / 1_000,
           params,

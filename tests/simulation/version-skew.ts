@@ -2,7 +2,7 @@
 export type VersionSkew = 'none' | 'older code' | 'newer database';
 
 /** What later versions have added to a request. An older one has never heard of it. */
-const addedToTick = ['path', 'schedule', 'lap', 'chain', 'asked_for', 'asked_limit', 'call_ms'];
+const addedToTick = ['path', 'schedule', 'continuation', 'run_id', 'asked_for', 'asked_limit', 'call_ms'];
 const addedToOutcomes = ['progress'];
 const addedToRecords = ['limit_scope', 'account_id', 'account_pause_seconds', 'refused', 'refusal'];
 

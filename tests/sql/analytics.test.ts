@@ -414,7 +414,7 @@ describe('the daily figures', () => {
   it('of pgmq are what its ticks did, and what was set aside', async () => {
     await database.sql(`insert into punctual.queues select (jsonb_populate_record(q, '{"name": "pgmq", "source": "pgmq", "table_name": "x"}')).*
       from punctual.queues q where q.name = 'jobs'`);
-    await database.sql(`insert into punctual.ticks (id, queue, partition, clock, admitted, started_at, deadline_at, closed_at, outcome, done)
+    await database.sql(`insert into punctual.ticks (id, queue, partition, scheduler, admitted, started_at, deadline_at, closed_at, outcome, done)
       select gen_random_uuid(), 'pgmq', 'orders', 'test', true, at, at + interval '1 minute', at + interval '40 s', 'ran', 7
         from unnest('{2026-06-01 10:00Z, 2026-06-01 23:59:30Z, 2026-06-02 10:00Z}'::timestamptz[]) at`);
     await database.sql(`insert into punctual.set_aside_messages (partition, msg_id, enqueued_at, read_ct, attempts, set_aside_at, cancelled_at)

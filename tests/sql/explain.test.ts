@@ -159,7 +159,7 @@ describe('a row that is not pending', () => {
       status: 'sending',
       attempts: 1,
       waits: [{ kind: 'lease', until: expect.any(String) }],
-      tick: { id: tick.id, clock: 'test' },
+      tick: { id: tick.id, scheduler: 'test' },
       lease_expires_at: expect.any(String),
       expected_at: null,
     });

@@ -780,7 +780,7 @@ describe('operators', () => {
       attempts: 1,
       lease_expires_at: expect.any(String),
       waits: [{ kind: 'lease' }],
-      tick: { clock: 'test' },
+      tick: { scheduler: 'test' },
     });
     expect(await explain(ids.done)).toMatchObject({
       state: 'done',

@@ -20,7 +20,7 @@ const settings = {
   adaptive: 'true',
   budget_seconds: '7',
   max_ticks: '7',
-  max_laps: '7',
+  max_continuations: '7',
   timeout_seconds: '17',
   lease_seconds: '97',
   max_attempts: '7',

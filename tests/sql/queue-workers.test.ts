@@ -277,7 +277,7 @@ describe('call_queue_worker', () => {
         headers: {
           Authorization: `Bearer ${TOKEN}`,
           'Content-Type': 'application/json',
-          'x-punctual-clock': 'pg-cron',
+          'x-punctual-scheduler': 'pg-cron',
           'x-punctual-schedule': '*/5 * * * *',
           'x-punctual-slot': '2026-11-23T10:05:00Z',
         },
@@ -292,7 +292,7 @@ describe('call_queue_worker', () => {
     expect(Object.keys((await requests())[0].headers).sort()).toEqual([
       'Authorization',
       'Content-Type',
-      'x-punctual-clock',
+      'x-punctual-scheduler',
     ]);
   });
 
@@ -324,7 +324,7 @@ describe('call_queue_worker', () => {
         timeout_ms: 55_000,
         headers: {
           Authorization: `Bearer ${TOKEN}`,
-          'x-punctual-clock': 'pg-cron',
+          'x-punctual-scheduler': 'pg-cron',
           'x-punctual-schedule': '* * * * *',
           'x-punctual-slot': '2026-11-23T10:06:00Z',
         },
@@ -480,9 +480,9 @@ describe('what the requirements call, as they write it', () => {
   );
 });
 
-describe('punctual_install_clocks', () => {
+describe('punctual_install_schedules', () => {
   const install = async (base = 'https://your.app/', token: string | null = TOKEN) =>
-    (await database.sql('select punctual.punctual_install_clocks($1, $2) as i', [base, token]))[0].i;
+    (await database.sql('select punctual.punctual_install_schedules($1, $2) as i', [base, token]))[0].i;
   const entries = async () =>
     (await listed()).map(({ name, url, schedule }: Record<string, string>) => [name, url, schedule]);
 
@@ -553,11 +553,11 @@ describe('punctual_install_clocks', () => {
     expect([await listed(), await jobs()]).toEqual([[], []]);
   });
 
-  it('is undone by punctual_remove_clocks, whoever made them', async () => {
+  it('is undone by punctual_remove_schedules, whoever made them', async () => {
     await hasAll();
     await install();
     await create({ name: 'monitors-fra1', url: 'https://your.app/api/cron/monitors/fra1' });
-    const [{ r }] = await database.sql('select punctual.punctual_remove_clocks() as r');
+    const [{ r }] = await database.sql('select punctual.punctual_remove_schedules() as r');
     expect(r.removed).toHaveLength(9);
     expect([await listed(), await jobs(), await secrets()]).toEqual([[], [], []]);
   });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type AccountedSlot, accountOfSlots } from '../../lib/cron/slots/slot-account';
 import { dead, done, retry } from '../../lib/engine/outcome';
 import { hasMore } from '../../lib/engine/tick-report';
-import { type SlotEntry, slotEntriesSchema } from '../../lib/store/clocks';
+import { type SlotEntry, slotEntriesSchema } from '../../lib/store/slots';
 import { RandomStream } from '../simulation/random';
 import { seed } from '../support/property';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
@@ -14,16 +14,16 @@ const startMs = Date.parse('2026-03-02T00:00:00Z');
 const endMs = startMs + 24 * hour + 30 * second;
 const path = '/api/cron/dm-queue';
 /** Both name the instants at the full and half hour. */
-const faultyClocks = [
+const faultySchedulers = [
   { name: 'pg-cron', schedule: '*/2 * * * *', everyMs: 2 * minute },
   { name: 'worker', schedule: '*/30 * * * *', everyMs: 30 * minute },
 ];
 /** What rows come to is not a matter of its pace, only of the test's. */
-const faultlessClocks = [{ name: 'pg-cron', schedule: '*/10 * * * *', everyMs: 10 * minute }];
-const maxLaps = 5;
+const faultlessSchedulers = [{ name: 'pg-cron', schedule: '*/10 * * * *', everyMs: 10 * minute }];
+const maxContinuations = 5;
 
 interface Delivery {
-  clock: (typeof faultyClocks)[number];
+  scheduler: (typeof faultySchedulers)[number];
   slotMs: number;
   atMs: number;
 }
@@ -74,8 +74,8 @@ function drawIntents(random: RandomStream): Intent[] {
 
 /** Each slot once, a moment after its time. */
 function faultless(): Delivery[] {
-  return faultlessClocks.flatMap((clock) =>
-    slotsOf(clock).map((slotMs) => ({ clock, slotMs, atMs: slotMs + 200 })),
+  return faultlessSchedulers.flatMap((scheduler) =>
+    slotsOf(scheduler).map((slotMs) => ({ scheduler, slotMs, atMs: slotMs + 200 })),
   );
 }
 
@@ -86,25 +86,25 @@ const delays = { prompt: [0, 5], slow: [5, 59.9], late: [60.1, 600] } as const;
 function faulty(random: RandomStream): Delivery[] {
   const outage = startMs + random.between(4, 18) * hour;
   const deliveries: Delivery[] = [];
-  for (const clock of faultyClocks) {
-    for (const slotMs of slotsOf(clock)) {
+  for (const scheduler of faultySchedulers) {
+    for (const slotMs of slotsOf(scheduler)) {
       // The account begins with the first slot that came.
       const lost =
         slotMs > startMs && (random.chance(0.08) || (slotMs > outage && slotMs < outage + 45 * minute));
       if (lost) continue;
       const [least, most] = delays[random.weighted({ prompt: 70, slow: 10, late: 20 })];
       let atMs = slotMs + Math.floor(random.between(least, most) * second);
-      deliveries.push({ clock, slotMs, atMs });
+      deliveries.push({ scheduler, slotMs, atMs });
       while (random.chance(0.15)) {
         atMs += Math.ceil(random.magnitude(0.05, 300) * second);
-        deliveries.push({ clock, slotMs, atMs });
+        deliveries.push({ scheduler, slotMs, atMs });
       }
     }
   }
   return deliveries;
 }
 
-function slotsOf({ everyMs }: Delivery['clock']): number[] {
+function slotsOf({ everyMs }: Delivery['scheduler']): number[] {
   return Array.from({ length: Math.floor((endMs - startMs) / everyMs) + 1 }, (_, n) => startMs + n * everyMs);
 }
 
@@ -125,7 +125,7 @@ async function playDay(seed: number, intents: Intent[], deliveries: Delivery[]) 
   await database.reset();
   const bench = tickBench(database, new Date(startMs).toISOString());
   const { clock } = bench;
-  // So that a heap takes long, and several laps, with few rows.
+  // So that a heap takes long, and several continuations, with few rows.
   await database.sql(`update punctual.queues set concurrency = 2, batch_limit = 12 where name = 'dm_queue'`);
   await database.sql(
     `insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
@@ -157,11 +157,11 @@ async function playDay(seed: number, intents: Intent[], deliveries: Delivery[]) 
   const known = new Map<string, Known>();
   const seen = new Set<string>();
   const wrong: string[] = [];
-  const counts = { deliveries: 0, laps: 0, outOfOrder: 0 };
+  const counts = { deliveries: 0, continuations: 0, outOfOrder: 0 };
   let running = 0;
   let latestSlotMs = 0;
 
-  async function deliver({ clock: { name, schedule }, slotMs }: Delivery): Promise<void> {
+  async function deliver({ scheduler: { name, schedule }, slotMs }: Delivery): Promise<void> {
     const slot = new Date(slotMs).toISOString();
     const one = known.get(`${name} ${slotMs}`) ?? { firstMs: clock.now(), deliveries: 0, ran: false };
     known.set(`${name} ${slotMs}`, one);
@@ -171,19 +171,19 @@ async function playDay(seed: number, intents: Intent[], deliveries: Delivery[]) 
     counts.deliveries++;
     if (slotMs < latestSlotMs) counts.outOfOrder++;
     latestSlotMs = Math.max(latestSlotMs, slotMs);
-    const chain = crypto.randomUUID();
-    for (let lap = 0; lap <= maxLaps; lap++) {
-      const nth = `${name} ${slot} lap ${lap}`;
+    const runId = crypto.randomUUID();
+    for (let continuation = 0; continuation <= maxContinuations; continuation++) {
+      const nth = `${name} ${slot} continuation ${continuation}`;
       const again = seen.has(nth);
       seen.add(nth);
       if (!overlaps) running++;
-      const options = { limitMs: 300 * second, clockName: name, path, schedule, slot, chain, lap };
+      const options = { limitMs: 300 * second, scheduler: name, path, schedule, slot, runId, continuation };
       const report = await bench.start(queue, options);
       if (!overlaps) running--;
       if ((report.outcome === 'skipped') !== overlaps) wrong.push(`${nth}: ${report.outcome}`);
       if (report.duplicate !== again) wrong.push(`${nth}: duplicate ${report.duplicate}`);
       if (!hasMore(report)) return;
-      counts.laps++;
+      counts.continuations++;
     }
   }
 
@@ -201,10 +201,10 @@ async function playDay(seed: number, intents: Intent[], deliveries: Delivery[]) 
   return { known, wrong, counts, rows, attempts, doneAt, entries };
 }
 
-/** What became of each slot of a clock, by what the test knows itself. */
-function expected(known: Map<string, Known>, clock: Delivery['clock']): AccountedSlot[] {
-  return slotsOf(clock).flatMap((atMs): AccountedSlot[] => {
-    const one = known.get(`${clock.name} ${atMs}`);
+/** What became of each slot of a scheduler, by what the test knows itself. */
+function expected(known: Map<string, Known>, scheduler: Delivery['scheduler']): AccountedSlot[] {
+  return slotsOf(scheduler).flatMap((atMs): AccountedSlot[] => {
+    const one = known.get(`${scheduler.name} ${atMs}`);
     if (!one)
       return endMs - atMs > minute ? [{ atMs, state: 'missed', lateSeconds: null, deliveries: 0 }] : [];
     const lateSeconds = (one.firstMs - atMs) / 1_000;
@@ -219,27 +219,29 @@ describe(`a day of slots (SEED=${seed})`, () => {
     const good = await playDay(seed, intents, faultless());
     const bad = await playDay(seed, intents, faulty(new RandomStream(`${seed}/clock`)));
 
-    for (const [day, clocks] of [
-      [good, faultlessClocks],
-      [bad, faultyClocks],
+    for (const [day, schedulers] of [
+      [good, faultlessSchedulers],
+      [bad, faultySchedulers],
     ] as const) {
       expect(day.wrong).toEqual([]);
-      expect(day.entries.map(({ clock }) => clock)).toEqual(clocks.map(({ name }) => name));
-      for (const [nth, clock] of clocks.entries()) {
+      expect(day.entries.map(({ scheduler }) => scheduler)).toEqual(schedulers.map(({ name }) => name));
+      for (const [nth, scheduler] of schedulers.entries()) {
         const { slots, offGrid, sinceMs } = accountOfSlots(
           day.entries[nth] as SlotEntry,
           endMs,
           endMs - 25 * hour,
         );
-        expect(slots).toEqual(expected(day.known, clock));
+        expect(slots).toEqual(expected(day.known, scheduler));
         expect([offGrid, sinceMs]).toEqual([0, startMs]);
       }
     }
     // The day had something of everything.
-    const states = expected(bad.known, faultyClocks[0] as Delivery['clock']).map(({ state }) => state);
+    const states = expected(bad.known, faultySchedulers[0] as Delivery['scheduler']).map(
+      ({ state }) => state,
+    );
     for (const state of ['ran', 'late', 'overlapped', 'missed']) expect(states).toContain(state);
     expect(bad.counts.outOfOrder).toBeGreaterThan(10);
-    expect(bad.counts.laps).toBeGreaterThan(0);
+    expect(bad.counts.continuations).toBeGreaterThan(0);
 
     expect(bad.rows).toHaveLength(intents.length);
     expect(bad.rows).toEqual(good.rows);

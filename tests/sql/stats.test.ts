@@ -116,23 +116,23 @@ describe('the stats', () => {
     expect((await read()).queue.ticks.map((tick) => tick.outcome)).toEqual(['idle', 'ran', 'died']);
   });
 
-  it('say by which call a tick came, and of which chain it is the next lap', async () => {
+  it('say by which call a tick came, and of which run it is the next continuation', async () => {
     const call = {
-      clock: 'pg-cron',
+      scheduler: 'pg-cron',
       path: '/api/cron/dm-queue',
       schedule: '* * * * *',
       slot: sql.now,
-      chain: crypto.randomUUID(),
+      run_id: crypto.randomUUID(),
     };
     await sql.addDm(await sql.addAccount());
-    await sql.tick({ ...call, lap: 2 }).claim();
+    await sql.tick({ ...call, continuation: 2 }).claim();
     sql.pass(1);
     await sql.tick().exchange({ want: 0, close: true });
-    const [own, lap] = (await read()).queue.ticks;
+    const [own, continuation] = (await read()).queue.ticks;
     const { slot, ...named } = call;
-    expect(lap).toMatchObject({ ...named, lap: 2 });
-    expect(Date.parse(lap?.slot ?? '')).toBe(Date.parse(slot));
-    expect(own).toMatchObject({ path: null, schedule: null, lap: 0, chain: own?.id });
+    expect(continuation).toMatchObject({ ...named, continuation: 2 });
+    expect(Date.parse(continuation?.slot ?? '')).toBe(Date.parse(slot));
+    expect(own).toMatchObject({ path: null, schedule: null, continuation: 0, run_id: own?.id });
   });
 
   it('estimate beyond 10,000, and say so', async () => {

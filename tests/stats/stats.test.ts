@@ -36,7 +36,7 @@ describe('GET /api/stats', () => {
     async (minutes, said) => {
       database = await openServedDatabase();
       await database.sql(
-        `insert into punctual.ticks (id, queue, partition, clock, admitted, outcome, started_at, deadline_at, closed_at)
+        `insert into punctual.ticks (id, queue, partition, scheduler, admitted, outcome, started_at, deadline_at, closed_at)
        select gen_random_uuid(), 'dm_queue', 'main', 'worker', true, 'ran', t.at, t.at, t.at
          from (select now() - make_interval(mins => $1::integer) as at) t`,
         [minutes],

@@ -10,7 +10,7 @@ describe('a queue that no tick comes to', () => {
   it('is told of once rows have been due for a while', () => {
     expect(why({ due_now: due, oldest_due_seconds: 700, ticks: late })).toBe('no tick for 12 min');
     expect(why({ due_now: due, oldest_due_seconds: 700, ticks: [] })).toBe(
-      'nothing ticks it: 3 rows are due. Have a clock call /api/cron/dm-queue (docs/clocks.md).',
+      'nothing ticks it: 3 rows are due. Have a scheduler call /api/cron/dm-queue (docs/schedulers.md).',
     );
     expect(why({ due_now: due, oldest_due_seconds: 20, ticks: [] })).toBeNull();
     expect(why({ due_now: due })).toBeNull();

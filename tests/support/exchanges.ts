@@ -82,7 +82,7 @@ export function exchanges(database: TestDatabase) {
         id: crypto.randomUUID(),
         queue: 'dm_queue',
         partition: 'main',
-        clock: 'test',
+        scheduler: 'test',
         limit_seconds: 60,
         providers: ['unipile', 'whatsapp_cloud'],
         // Whatever the machine's speed, a call does all that it can.

@@ -31,7 +31,7 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     lock: null,
   };
   const ask = (server: { rpc: Rpc; ports: typeof ports }, asked: Partial<AskedJobs>, more: object = {}) => {
-    const call = { maxDuration: 60, startedAt: clock.now(), clockName: 'test', ...more };
+    const call = { maxDuration: 60, startedAt: clock.now(), scheduler: 'test', ...more };
     const all = { queue: null, state: 'pending', limit: 1, ...asked } as const;
     return runJobs(server, all, { ...call, queue: jobsQueue(handlers, clock) });
   };
@@ -62,7 +62,7 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     },
     /** One tick of one queue, by the code of `known`. */
     tick(options: Partial<TickOptions<null>> = {}, known: Jobs = handlers): Promise<TickReport> {
-      const defaults = { deps: null, partition: 'default', limitMs: 60_000, clockName: 'test' };
+      const defaults = { deps: null, partition: 'default', limitMs: 60_000, scheduler: 'test' };
       return clock.run(tick(jobsQueue(known, clock), ports, { ...defaults, ...options }));
     },
     /** For a handler: the platform ends the whole function here. Only of an `…UntilKilled`. */
@@ -76,7 +76,7 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
           deps: null,
           partition: 'default',
           limitMs: 60_000,
-          clockName: 'test',
+          scheduler: 'test',
         }),
       ),
     /** Somebody asks for jobs to be run. */

@@ -8,7 +8,7 @@ const settings = [
   'adaptive',
   'budget_seconds',
   'max_ticks',
-  'max_laps',
+  'max_continuations',
   'timeout_seconds',
   'lease_seconds',
   'max_attempts',

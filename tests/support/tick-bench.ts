@@ -73,7 +73,7 @@ export function tickBench(database: TestDatabase, start?: string) {
           newId: () => crypto.randomUUID(),
           lock,
         },
-        { deps: null, limitMs: 60_000, clockName: 'test', ...rest },
+        { deps: null, limitMs: 60_000, scheduler: 'test', ...rest },
       );
     },
     /** A call of the reconcile endpoint. */

@@ -31,7 +31,7 @@ beforeEach(async () => {
   const work = partitionsWork(jobs);
   loop = startPathLoop({
     entry: { path: '/api/cron/jobs', schedule: '0 0 29 2 *' },
-    clockName: 'worker',
+    scheduler: 'worker',
     signal: stop.signal,
     async call(call) {
       const params = new URLSearchParams();
@@ -78,19 +78,21 @@ const states = () =>
     'select status, count(*)::integer as n, max(attempts) as attempts from punctual.jobs group by 1',
   );
 const ticks = () =>
-  database.sql(`select clock, path, schedule, lap, done from punctual.ticks where done > 0 order by lap`);
+  database.sql(
+    `select scheduler, path, schedule, continuation, done from punctual.ticks where done > 0 order by continuation`,
+  );
 
 describe('an app that hands its ticks to a worker', () => {
-  it('has the work done by it, and in its ledger under the clock’s own name, path and slot', async () => {
+  it('has the work done by it, and in its ledger under the scheduler’s own name, path and slot', async () => {
     expect(await trigger()).toEqual({ status: 202, body: { queue: 'jobs', worker: 'started' } });
     await vi.waitFor(
       async () => expect(await states()).toEqual([{ status: 'done', n: 40, attempts: 1 }]),
       30_000,
     );
-    const entry = { clock: 'vercel', path: '/api/trigger/jobs', schedule: '* * * * *' };
+    const entry = { scheduler: 'vercel', path: '/api/trigger/jobs', schedule: '* * * * *' };
     expect(await ticks()).toEqual([
-      { ...entry, lap: 0, done: 30 },
-      { ...entry, lap: 1, done: 10 },
+      { ...entry, continuation: 0, done: 30 },
+      { ...entry, continuation: 1, done: 10 },
     ]);
   });
 

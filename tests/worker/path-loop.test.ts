@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { startPathLoop, type Wish } from '../../worker/path-loop';
 import { VirtualClock } from '../support/virtual-clock';
 
-type Call = Wish & { lap: number; chain: string };
+type Call = Wish & { continuation: number; runId: string };
 
-const wish: Wish = { clockName: 'vercel', path: '/api/trigger/jobs', slot: null, schedule: null };
+const wish: Wish = { scheduler: 'vercel', path: '/api/trigger/jobs', slot: null, schedule: null };
 
 /**
- * A loop under a virtual clock that begins at 12:00:10. Each call takes `takesMs`, and has more to do as long as `laps` are left; `fails` of
+ * A loop under a virtual clock that begins at 12:00:10. Each call takes `takesMs`, and has more to do as long as `continuations` are left; `fails` of
  * the first calls throw.
  */
 function bench(options: {
@@ -15,7 +15,7 @@ function bench(options: {
   schedule?: string;
   everyMs?: number;
   takesMs?: number;
-  laps?: number;
+  continuations?: number;
   fails?: unknown[];
 }) {
   const clock = new VirtualClock('2026-03-02T12:00:10Z');
@@ -23,12 +23,12 @@ function bench(options: {
   clock.timer(Date.parse(options.until) - clock.now(), () => stop.abort());
   const calls: (Call & { at: string })[] = [];
   const faults: string[] = [];
-  let laps = options.laps ?? 0;
+  let continuations = options.continuations ?? 0;
   const fails = [...(options.fails ?? [])];
   const loop = startPathLoop({
     entry: { path: '/api/cron/jobs', schedule: options.schedule ?? '* * * * *' },
     everyMs: options.everyMs,
-    clockName: 'worker',
+    scheduler: 'worker',
     signal: stop.signal,
     now: () => clock.now(),
     sleep: (ms, signal) =>
@@ -43,7 +43,7 @@ function bench(options: {
       calls.push({ ...call, at: clock.date().toISOString().slice(11, 19) });
       await new Promise<void>((resolve) => void clock.timer(options.takesMs ?? 100, resolve));
       if (fails.length > 0) throw fails.shift();
-      return { reports: [], body: {}, hasMore: laps-- > 0 };
+      return { reports: [], body: {}, hasMore: continuations-- > 0 };
     },
     onFault: (error) => faults.push((error as Error).message),
     onRecovered: () => faults.push('over'),
@@ -52,7 +52,7 @@ function bench(options: {
 }
 
 const told = (calls: (Call & { at: string })[]) =>
-  calls.map(({ at, slot, lap }) => [at, slot?.slice(11, 19) ?? null, lap]);
+  calls.map(({ at, slot, continuation }) => [at, slot?.slice(11, 19) ?? null, continuation]);
 
 describe('the loop of a path', () => {
   it('calls once at its start, for no slot, and then at each slot', async () => {
@@ -64,9 +64,9 @@ describe('the loop of a path', () => {
       ['12:02:00', '12:02:00', 0],
       ['12:03:00', '12:03:00', 0],
     ]);
-    expect(calls[1]).toMatchObject({ clockName: 'worker', path: '/api/cron/jobs', schedule: '* * * * *' });
+    expect(calls[1]).toMatchObject({ scheduler: 'worker', path: '/api/cron/jobs', schedule: '* * * * *' });
     expect(calls[0]?.schedule).toBeNull();
-    expect(new Set(calls.map(({ chain }) => chain)).size).toBe(4);
+    expect(new Set(calls.map(({ runId }) => runId)).size).toBe(4);
   });
 
   it('waits for its time where it is due less than hourly', async () => {
@@ -75,8 +75,8 @@ describe('the loop of a path', () => {
     expect(told(calls)).toEqual([['12:30:00', '12:30:00', 0]]);
   });
 
-  it('goes back-to-back while there is a backlog, each lap with the chain of its call', async () => {
-    const { calls, ended } = bench({ until: '2026-03-02T12:01:30Z', laps: 3 });
+  it('goes back-to-back while there is a backlog, each continuation with the run id of its call', async () => {
+    const { calls, ended } = bench({ until: '2026-03-02T12:01:30Z', continuations: 3 });
     await ended();
     expect(told(calls)).toEqual([
       ['12:00:10', null, 0],
@@ -85,11 +85,11 @@ describe('the loop of a path', () => {
       ['12:00:10', null, 3],
       ['12:01:00', '12:01:00', 0],
     ]);
-    expect(new Set(calls.slice(0, 4).map(({ chain }) => chain)).size).toBe(1);
+    expect(new Set(calls.slice(0, 4).map(({ runId }) => runId)).size).toBe(1);
   });
 
   it('answers a slot that comes meanwhile with the next call, and of several that passed the latest', async () => {
-    const { calls, ended } = bench({ until: '2026-03-02T12:05:00Z', laps: 100, takesMs: 80_000 });
+    const { calls, ended } = bench({ until: '2026-03-02T12:05:00Z', continuations: 100, takesMs: 80_000 });
     await ended();
     expect(told(calls)).toEqual([
       ['12:00:10', null, 0],
@@ -110,7 +110,7 @@ describe('the loop of a path', () => {
     expect(calls[1]?.schedule).toBe('*/5 * * * * *');
   });
 
-  it('tries a call that failed again with pauses that grow, as the same lap, and says it once, and when it is over', async () => {
+  it('tries a call that failed again with pauses that grow, as the same continuation, and says it once, and when it is over', async () => {
     const away = [1, 2, 3].map(() => new Error('the database is away'));
     const { calls, faults, ended } = bench({ until: '2026-03-02T12:00:40Z', fails: away });
     await ended();
@@ -120,7 +120,7 @@ describe('the loop of a path', () => {
       ['12:00:13', null, 0],
       ['12:00:17', null, 0],
     ]);
-    expect(new Set(calls.map(({ chain }) => chain)).size).toBe(1);
+    expect(new Set(calls.map(({ runId }) => runId)).size).toBe(1);
     expect(faults).toEqual(['the database is away', 'over']);
   });
 
@@ -156,7 +156,7 @@ describe('the loop of a path', () => {
     for (const second of [0.5, 2, 5]) clock.timer(second * 1_000, () => states.push(loop.wake(wish)));
     await ended();
     expect(states).toEqual(['failing', 'failing', 'started']);
-    expect(calls.map(({ at, clockName }) => [at, clockName])).toEqual([
+    expect(calls.map(({ at, scheduler }) => [at, scheduler])).toEqual([
       ['12:00:10', 'worker'],
       ['12:00:11', 'worker'],
       ['12:00:13', 'worker'],
@@ -177,7 +177,7 @@ describe('the loop of a path', () => {
     expect(state).toBe('not_configured');
   });
 
-  it('is woken at once where it waits, with what its waker says of his clock', async () => {
+  it('is woken at once where it waits, with what its waker says of its scheduler', async () => {
     const { calls, loop, clock, ended } = bench({ until: '2026-03-02T12:00:50Z' });
     let state: string | undefined;
     clock.timer(20_000, () => {
@@ -189,24 +189,32 @@ describe('the loop of a path', () => {
       ['12:00:10', null, 0],
       ['12:00:30', '12:00:00', 0],
     ]);
-    expect(calls[1]).toMatchObject({ clockName: 'vercel', path: '/api/trigger/jobs' });
+    expect(calls[1]).toMatchObject({ scheduler: 'vercel', path: '/api/trigger/jobs' });
   });
 
   it('calls once more where it is woken while a call is under way', async () => {
     const states: string[] = [];
-    const { calls, loop, clock, ended } = bench({ until: '2026-03-02T12:00:50Z', takesMs: 10_000, laps: 1 });
+    const { calls, loop, clock, ended } = bench({
+      until: '2026-03-02T12:00:50Z',
+      takesMs: 10_000,
+      continuations: 1,
+    });
     clock.timer(5_000, () => states.push(loop.wake(wish)));
     await ended();
-    // The lap that was to come is what the waker gets.
-    expect(calls.map(({ at, clockName, lap }) => [at, clockName, lap])).toEqual([
+    // The continuation that was to come is what the waker gets.
+    expect(calls.map(({ at, scheduler, continuation }) => [at, scheduler, continuation])).toEqual([
       ['12:00:10', 'worker', 0],
       ['12:00:20', 'vercel', 0],
     ]);
     expect(states).toEqual(['running']);
   });
 
-  it('ends with the call under way, and starts no lap after it', async () => {
-    const { calls, clock, ended } = bench({ until: '2026-03-02T12:00:12Z', takesMs: 5_000, laps: 9 });
+  it('ends with the call under way, and starts no continuation after it', async () => {
+    const { calls, clock, ended } = bench({
+      until: '2026-03-02T12:00:12Z',
+      takesMs: 5_000,
+      continuations: 9,
+    });
     await ended();
     expect(calls).toHaveLength(1);
     expect(clock.date().toISOString()).toBe('2026-03-02T12:00:15.000Z');

@@ -106,6 +106,8 @@ describe('the agent as a process', () => {
       .split('\n')
       .filter((line) => line.includes('"counts"'))
       .map((line) => JSON.parse(line));
-    expect(reports).toMatchObject([{ partition: 'fra1', clock: 'agent', counts: { claimed: 1, again: 1 } }]);
+    expect(reports).toMatchObject([
+      { partition: 'fra1', scheduler: 'agent', counts: { claimed: 1, again: 1 } },
+    ]);
   }, 30_000);
 });

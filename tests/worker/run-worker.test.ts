@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
-import { readSchedules } from '../../worker/local-clock';
+import { readSchedules } from '../../worker/local-scheduler';
 import { chooseEntries, runWorker } from '../../worker/run-worker';
 
 const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };

@@ -51,11 +51,11 @@ async function ask(method: string, path: string, headers: Record<string, string>
 const withSecret = { authorization: `Bearer ${SECRET}` };
 
 describe('POST /ticks/:queue', () => {
-  it.each(['dm_queue', 'dm-queue'])('wakes the loop of %s, with what the clock said', async (queue) => {
+  it.each(['dm_queue', 'dm-queue'])('wakes the loop of %s, with what the scheduler said', async (queue) => {
     await start();
     const answer = await ask('POST', `/ticks/${queue}`, {
       ...withSecret,
-      'x-punctual-clock': 'vercel',
+      'x-punctual-scheduler': 'vercel',
       'x-punctual-slot': '2026-03-02T12:00:00Z',
       'x-punctual-schedule': '* * * * *',
       'x-punctual-path': '/api/trigger/dm-queue',
@@ -63,7 +63,7 @@ describe('POST /ticks/:queue', () => {
     expect(answer).toMatchObject({ status: 202, body: { queue, state: 'started' } });
     expect(woken).toEqual([
       {
-        clockName: 'vercel',
+        scheduler: 'vercel',
         slot: '2026-03-02T12:00:00.000Z',
         schedule: '* * * * *',
         path: '/api/trigger/dm-queue',

@@ -8,7 +8,7 @@ import { dayLines } from './day-lines';
 import { DayTable } from './day-table';
 import { UptimeTable } from './uptime-table';
 
-/** A clock rolls up once a night, a person now and then. */
+/** A scheduler rolls up once a night, a person now and then. */
 const REFRESH_MS = 10_000;
 
 interface DaysProps {
@@ -58,7 +58,7 @@ export function Days({ first, address }: DaysProps) {
 function HowToBegin({ address }: { address: string }) {
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] gap-2">
-      <p className="text-muted">No day was rolled up yet. A clock does it once a night; by hand:</p>
+      <p className="text-muted">No day was rolled up yet. A scheduler does it once a night; by hand:</p>
       <Command>{`curl ${address}/api/cron/analytics \\
   -H "Authorization: Bearer $CRON_SECRET"`}</Command>
     </div>

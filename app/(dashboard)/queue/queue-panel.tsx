@@ -73,7 +73,7 @@ export function QueuePanel({ queue, now, address, signedIn }: QueuePanelProps) {
             Last ticks
           </h3>
           {queue.ticks.length === 0 ? (
-            <p className="mt-1 text-muted">No clock has called this queue yet.</p>
+            <p className="mt-1 text-muted">No scheduler has called this queue yet.</p>
           ) : (
             <>
               <TickTable ticks={queue.ticks} words={queue.words} />

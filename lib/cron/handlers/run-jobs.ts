@@ -38,7 +38,7 @@ export async function runJobs(
     maxDuration,
     queue = jobs,
     ...call
-  }: Pick<CronCall, 'maxDuration' | 'startedAt' | 'clockName'> & Partial<CronCall> & { queue?: typeof jobs },
+  }: Pick<CronCall, 'maxDuration' | 'startedAt' | 'scheduler'> & Partial<CronCall> & { queue?: typeof jobs },
 ): Promise<{ reports: TickReport[]; left: string[] }> {
   const deps = queue.connect(null);
   const queues = await readQueues(rpc, asked);

@@ -11,14 +11,14 @@ import { prune } from './prune-work';
 import { rollUp } from './roll-up-work';
 import { type Part, tickSideBySide } from './tick-side-by-side';
 
-const lapLimits = z.record(z.string(), z.number());
+const continuationLimits = z.record(z.string(), z.number());
 
 /** Ticks side by side: as many as an installation has queues and parts at work, as a rule, so that none waits. */
 const sideBySide = 16;
 
 /**
  * All that falls due, in one call: one tick of every queue, and of each part of one that has something due, side by side, within one
- * budget that they share; and once a UTC day the roll-up and retention beside them. For plans and clocks that allow one entry.
+ * budget that they share; and once a UTC day the roll-up and retention beside them. For plans and schedulers that allow one entry.
  *
  * Answers `{ reports: [TickReport], left, housekeeping, notConfigured }`; `left` names as `queue:partition` what there was no time for,
  * `housekeeping` is null but for once a day, `notConfigured` names queues whose provider is not set. A queue that fails does not keep the
@@ -28,9 +28,14 @@ export function scheduledWork(queues: readonly ScheduledQueue[]): CronWork {
   return async (shared, call) => {
     const { configured, missing } = split(queues, shared.env);
     if (configured.length === 0 && missing[0]) throw missing[0].error;
-    const limits = call.lap === 0 ? null : lapLimits.parse(await shared.rpc('list_lap_limits', {}));
-    // A lap is of the queues that allow so many: the others wait for the next slot.
-    const wanted = configured.filter(({ queue }) => !limits || call.lap <= (limits[queue.name] ?? 0));
+    const limits =
+      call.continuation === 0
+        ? null
+        : continuationLimits.parse(await shared.rpc('list_continuation_limits', {}));
+    // A continuation is of the queues that allow so many: the others wait for the next slot.
+    const wanted = configured.filter(
+      ({ queue }) => !limits || call.continuation <= (limits[queue.name] ?? 0),
+    );
     const parts = inTurns(await Promise.all(wanted.map((queue) => partsOf(shared, queue))));
     const [{ reports, left, faults }, housekeeping] = await Promise.all([
       tickSideBySide(parts, shared, call, sideBySide),

@@ -12,7 +12,7 @@ export interface TickCall extends Partial<Omit<CronCall, 'params'>> {
   /** A region of `monitors`; `main` where the queue has no parts. */
   partition?: string;
   maxDuration: number;
-  clockName: string;
+  scheduler: string;
 }
 
 /** One tick by what the environment names. Throws as `tick` does, and a `NotConfiguredError`. */

@@ -1,4 +1,4 @@
-import type { SlotEntry } from '../../store/clocks';
+import type { SlotEntry } from '../../store/slots';
 import { maxInstants, scheduleInstants } from './schedule-instants';
 
 /** A slot that comes within it is on time; one that has not come by then is missed, until it does. */
@@ -6,7 +6,7 @@ export const lateAfterSeconds = 60;
 
 /**
  * What became of a slot. `ran`: it was delivered in time, and a tick was let run by it. `late`: it was not delivered in time. One that was late
- * and then found another tick at work counts as late: that is the clock's failing, while an overlap harms nothing. `overlapped`: in time, but
+ * and then found another tick at work counts as late: that is the scheduler's failing, while an overlap harms nothing. `overlapped`: in time, but
  * every delivery found another tick running. `missed`: it has not been delivered.
  */
 export type SlotState = 'ran' | 'late' | 'overlapped' | 'missed';
@@ -46,7 +46,7 @@ export function accountOfSlots(
   { untilMs = Number.POSITIVE_INFINITY, instantsOf = scheduleInstants }: AccountOptions = {},
 ): SlotAccount {
   const lateAfterMs = lateAfterSeconds * 1_000;
-  // A clock may be fast: what it delivers a little before the time belongs to the schedule all the same.
+  // A scheduler may be fast: what it delivers a little before the time belongs to the schedule all the same.
   const grid = instantsOf(entry.schedule, windowStartMs, nowMs + lateAfterMs);
   // Of a window that has too many instants only the last are there.
   const earliestMs = grid.length >= maxInstants ? (grid[0] as number) : windowStartMs;

@@ -1,14 +1,15 @@
 import { Cron } from 'croner';
 import { instant } from '../../http/input/instant';
-import { clockName } from '../../services/clock-name';
+import { schedulerName } from '../../services/scheduler-name';
+import { callHeaders } from '../call-headers';
 
 /**
- * The instant of the schedule that a request answers, ISO 8601: what a clock of ours says in `x-punctual-slot`, else the latest instant
+ * The instant of the schedule that a request answers, ISO 8601: what a scheduler of ours says in `x-punctual-slot`, else the latest instant
  * of the expression that Vercel sends in `x-vercel-cron-schedule` that is not after now (a guess: Vercel names no slot). Null where
  * neither is there or makes sense.
  */
 export function readSlot(headers: Headers, nowMs: number): string | null {
-  const named = instant.safeParse(headers.get('x-punctual-slot'));
+  const named = instant.safeParse(headers.get(callHeaders.slot));
   if (named.success) return new Date(named.data).toISOString();
   const schedule = headers.get('x-vercel-cron-schedule');
   if (!schedule) return null;
@@ -24,9 +25,9 @@ export function readSlot(headers: Headers, nowMs: number): string | null {
   }
 }
 
-/** The cron expression, in UTC, by which a request was made: as a clock of ours or Vercel says it; null where neither makes sense. */
+/** The cron expression, in UTC, by which a request was made: as a scheduler of ours or Vercel says it; null where neither makes sense. */
 export function readSchedule(headers: Headers): string | null {
-  const schedule = headers.get('x-punctual-schedule') ?? headers.get('x-vercel-cron-schedule');
+  const schedule = headers.get(callHeaders.schedule) ?? headers.get('x-vercel-cron-schedule');
   if (!schedule || schedule.length > 100) return null;
   try {
     return new Cron(schedule, { timezone: 'UTC', paused: true }) && schedule;
@@ -35,9 +36,9 @@ export function readSchedule(headers: Headers): string | null {
   }
 }
 
-/** What called: a clock of ours says so itself. */
-export function readClock(headers: Headers): string {
-  const named = headers.get('x-punctual-clock');
-  if (named && clockName.test(named)) return named;
+/** What called: a scheduler of ours says so itself. */
+export function readScheduler(headers: Headers): string {
+  const named = headers.get(callHeaders.scheduler);
+  if (named && schedulerName.test(named)) return named;
   return headers.get('user-agent')?.startsWith('vercel-cron/') ? 'vercel' : 'http';
 }

@@ -33,21 +33,21 @@ export interface TickIdentity {
   id: string;
   queue: string;
   partition: string;
-  clock: string;
+  scheduler: string;
   /** The endpoint that was called, and its schedule: where they are known, the ledger tells which slots were missed. */
   path: string | null;
   schedule: string | null;
   slot: string | null;
-  lap: number;
+  continuation: number;
   /** Of all ticks of one call, and of those that went on where they ended. */
-  chain: string;
+  runId: string;
   limitSeconds: number;
   lock: 'acquired' | 'held' | 'unavailable' | 'none';
   /** The providers that are configured, for a queue with accounts. */
   providers: string[];
   /** The queue can check unknown rows. Otherwise such a row waits for an operator at once. */
   reconciles: boolean;
-  /** Somebody asked for rows of this state, so many at most; null where a clock called. */
+  /** Somebody asked for rows of this state, so many at most; null where a scheduler called. */
   asked: { state: 'pending' | 'dead'; limit: number | null } | null;
 }
 
@@ -131,7 +131,7 @@ export interface QueueSettings {
   concurrency: number;
   maxTicks: number;
   /** How many ticks may follow one call at once while there is a backlog; 0 is none. */
-  maxLaps: number;
+  maxContinuations: number;
   timeoutSeconds: number;
   /** The longest that a tick works; null is what its limit leaves. */
   budgetSeconds: number | null;

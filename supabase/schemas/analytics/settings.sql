@@ -21,7 +21,7 @@ create table punctual.settings (
   incidents_days integer default 365 check (incidents_days between 1 and 36500),
   -- The figures of this file themselves.
   daily_days integer default 730 check (daily_days between 1 and 36500),
-  -- The UTC day for which a clock with one entry for everything has had the roll-up and retention done.
+  -- The UTC day for which a scheduler with one entry for everything has had the roll-up and retention done.
   housekeeping_done_on date
 );
 insert into punctual.settings default values;

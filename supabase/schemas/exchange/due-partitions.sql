@@ -59,8 +59,8 @@ begin
 end
 $$;
 
--- {queue: max_laps}: how many ticks may follow one call of it at once.
-create function punctual.list_lap_limits() returns jsonb
+-- {queue: max_continuations}: how many ticks may follow one call of it at once.
+create function punctual.list_continuation_limits() returns jsonb
 language sql stable set search_path = '' as $$
-  select coalesce(jsonb_object_agg(q.name, q.max_laps), '{}') from punctual.queues q
+  select coalesce(jsonb_object_agg(q.name, q.max_continuations), '{}') from punctual.queues q
 $$;

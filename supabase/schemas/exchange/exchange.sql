@@ -1,6 +1,6 @@
 -- One exchange of a tick with the database, in one transaction: opens the tick, settles, sweeps, claims, and notes it in the ledger.
 --
--- p_tick      {id, queue, partition, clock, path, schedule, slot, lap, chain, limit_seconds, lock, providers, reconciles, asked_for, asked_limit, call_ms, schema}.
+-- p_tick      {id, queue, partition, scheduler, path, schedule, slot, continuation, run_id, limit_seconds, lock, providers, reconciles, asked_for, asked_limit, call_ms, schema}.
 --             providers: the ones that are configured, for queues with accounts.
 --             reconciles: the queue can check unknown rows; otherwise such a row waits for an operator at once.
 --             asked_for: 'pending' or 'dead': somebody asked for due rows, or for dead ones to be run once more, asked_limit of them at most.

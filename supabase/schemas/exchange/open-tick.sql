@@ -38,15 +38,15 @@ begin
      -- One that somebody asked for stands in nobody's way.
      and t.asked_for is null;
 
-  insert into punctual.ticks as t (id, queue, partition, clock, path, schedule, slot, lap, chain, asked_for, step, duplicate, admitted, started_at, deadline_at)
-  values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'clock', 'http'), p_tick->>'path', p_tick->>'schedule',
-          (p_tick->>'slot')::timestamptz, coalesce((p_tick->>'lap')::integer, 0), coalesce(p_tick->>'chain', p_tick->>'id')::uuid, v_asked_for,
+  insert into punctual.ticks as t (id, queue, partition, scheduler, path, schedule, slot, continuation, run_id, asked_for, step, duplicate, admitted, started_at, deadline_at)
+  values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'scheduler', 'http'), p_tick->>'path', p_tick->>'schedule',
+          (p_tick->>'slot')::timestamptz, coalesce((p_tick->>'continuation')::integer, 0), coalesce(p_tick->>'run_id', p_tick->>'id')::uuid, v_asked_for,
           case when coalesce(p_partition.adaptive, q.adaptive) then punctual.adaptive_step(q, p_partition.partition, v_now) end,
           exists (select from punctual.ticks s where s.queue = q.name and s.partition = p_partition.partition and not s.duplicate
                      and s.asked_for is not distinct from v_asked_for
-                     and s.slot = (p_tick->>'slot')::timestamptz and s.lap = coalesce((p_tick->>'lap')::integer, 0)
-                     -- Two clocks may name the same instant, and one may have two entries for it.
-                     and s.clock = coalesce(p_tick->>'clock', 'http') and coalesce(s.path, '') = coalesce(p_tick->>'path', '')),
+                     and s.slot = (p_tick->>'slot')::timestamptz and s.continuation = coalesce((p_tick->>'continuation')::integer, 0)
+                     -- Two schedulers may name the same instant, and one may have two entries for it.
+                     and s.scheduler = coalesce(p_tick->>'scheduler', 'http') and coalesce(s.path, '') = coalesce(p_tick->>'path', '')),
           v_asked_for is not null or (v_live < v_max and (p_tick->>'lock' is distinct from 'held' or v_max > 1)),
           v_now, v_now + make_interval(secs => (p_tick->>'limit_seconds')::double precision))
   returning t.* into tick;

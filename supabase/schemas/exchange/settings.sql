@@ -29,7 +29,7 @@ create type punctual.tick_settings as (
   budget_seconds integer,
   lease_seconds double precision,
   max_ticks integer,
-  max_laps integer,
+  max_continuations integer,
   backoff_base_seconds integer,
   backoff_cap_seconds integer
 );
@@ -52,7 +52,7 @@ begin
     coalesce(p.timeout_seconds, q.timeout_seconds),
     coalesce(p.budget_seconds, q.budget_seconds),
     extract(epoch from c.lease_until - c.now),
-    coalesce(p.max_ticks, q.max_ticks), q.max_laps,
+    coalesce(p.max_ticks, q.max_ticks), q.max_continuations,
     q.backoff_base_seconds, q.backoff_cap_seconds)::punctual.tick_settings;
 end
 $$;

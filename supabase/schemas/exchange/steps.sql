@@ -220,7 +220,7 @@ begin
                     when c.paused is not null and t.claimed = 0 then 'paused'
                     when t.claimed = 0 and t.swept = 0 then 'idle'
                     else 'ran' end;
-  t.report := coalesce(p_report, '{}') - array['queue', 'partition', 'tick', 'clock', 'slot', 'lap', 'chain', 'outcome', 'counts', 'duplicate', 'checks']
+  t.report := coalesce(p_report, '{}') - array['queue', 'partition', 'tick', 'scheduler', 'slot', 'continuation', 'runId', 'outcome', 'counts', 'duplicate', 'checks']
     || jsonb_build_object('backlogDue', v_due, 'nextDueInMs', punctual.next_due_in_ms(c, v_due),
          'ended', case t.outcome when 'skipped' then null when 'paused' then 'paused' else p_report->>'ended' end);
   return t;

@@ -3,17 +3,17 @@ create table punctual.ticks (
   id uuid primary key,
   queue text not null references punctual.queues on delete cascade,
   partition text not null,
-  clock text not null,
+  scheduler text not null,
   -- The endpoint that it called, and by which schedule (a cron expression, UTC), where that is known.
   path text,
   schedule text,
   slot timestamptz,
-  -- 0 for the tick that the clock asked for; those that went on where it ended have the next numbers, and its chain.
-  lap integer not null default 0,
-  chain uuid not null default gen_random_uuid(),
+  -- 0 for the tick that the scheduler asked for; those that went on where it ended have the next numbers, and its run id.
+  continuation integer not null default 0,
+  run_id uuid not null default gen_random_uuid(),
   -- The slot had been delivered before: this delivery is one too many, and harmless.
   duplicate boolean not null default false,
-  -- Somebody asked for rows of this state; null where a clock called.
+  -- Somebody asked for rows of this state; null where a scheduler called.
   asked_for text check (asked_for in ('pending', 'dead')),
   -- False where another tick was running and this one was told to leave.
   admitted boolean not null,
@@ -41,7 +41,7 @@ create table punctual.ticks (
   -- What it says of itself beyond these columns.
   report jsonb
 );
-create unique index ticks_slot on punctual.ticks (queue, partition, coalesce(asked_for, ''), slot, lap, clock, coalesce(path, ''))
+create unique index ticks_slot on punctual.ticks (queue, partition, coalesce(asked_for, ''), slot, continuation, scheduler, coalesce(path, ''))
   where slot is not null and not duplicate;
 create index ticks_recent on punctual.ticks (queue, started_at desc);
 create index ticks_idle on punctual.ticks (queue, started_at) where outcome in ('idle', 'skipped') and done = 0;

@@ -1,6 +1,6 @@
 -- The first instant after p_after of a monitor's own grid. Its phase comes of its id, so that monitors of one interval are spread over it.
--- Intervals of whole minutes keep away from the minute's first 15 and last 5 seconds, which is when clocks of a minute call: at
--- their margin a clock that comes now a little early, now a little late would pass over a check, and make it twice as long in coming.
+-- Intervals of whole minutes keep away from the minute's first 15 and last 5 seconds, which is when schedulers of a minute call: at
+-- their margin a scheduler that comes now a little early, now a little late would pass over a check, and make it twice as long in coming.
 create function punctual.next_on_grid(p_id bigint, p_interval_seconds integer, p_after timestamptz) returns timestamptz
 language plpgsql immutable set search_path = '' as $$
 declare

@@ -54,7 +54,7 @@ create table punctual.queues (
   adaptive boolean not null default false,
   budget_seconds integer check (budget_seconds > 0),
   max_ticks integer not null default 1 check (max_ticks between 1 and 100),
-  max_laps integer not null default 10 check (max_laps between 0 and 1000),
+  max_continuations integer not null default 10 check (max_continuations between 0 and 1000),
   timeout_seconds integer not null default 15 check (timeout_seconds between 1 and 785),
   lease_seconds integer not null default 90 check (lease_seconds >= 31),
   max_attempts integer not null default 5 check (max_attempts between 1 and 1000000),
@@ -71,7 +71,7 @@ create table punctual.queues (
 comment on column punctual.queues.batch_limit is 'The most rows that one tick claims; null is unlimited.';
 comment on column punctual.queues.adaptive is 'Batch limit and concurrency follow the backlog, and what providers bear.';
 comment on column punctual.queues.budget_seconds is 'The longest that a tick works; null is what its limit leaves.';
-comment on column punctual.queues.max_laps is 'How many ticks may follow one call at once while there is a backlog; 0 is none.';
+comment on column punctual.queues.max_continuations is 'How many ticks may follow one call at once while there is a backlog; 0 is none.';
 comment on column punctual.queues.retention_days is 'Settled rows older than this are pruned; null keeps them for ever.';
 
 -- A named part of a queue with its own tick. Null settings are the queue's.

@@ -15,7 +15,7 @@ begin
   loop
     execute format('revoke execute on function %s from public, anon, authenticated', v_function.signature);
     if v_function.name not in ('add_queue', 'remove_queue', 'add_message_queue', 'close_to_public', 'create_queue_worker', 'drop_queue_worker', 'save_queue_worker',
-                               'list_queue_workers', 'call_queue_worker', 'punctual_install_clocks', 'punctual_remove_clocks', 'keep_token',
+                               'list_queue_workers', 'call_queue_worker', 'punctual_install_schedules', 'punctual_remove_schedules', 'keep_token',
                                'read_token', 'find_token_place', 'drop_cron_job', 'prune_worker_runs', 'after_restore', 'note_migration', 'make_functions', 'drop_functions') then
       execute format('grant execute on function %s to service_role', v_function.signature);
     end if;
@@ -32,7 +32,7 @@ begin
   end loop;
   -- What a queue is, its functions above all, is the owner's to say: only its settings are anybody else's.
   revoke insert, update, delete on punctual.queues from service_role;
-  grant update (batch_limit, concurrency, adaptive, budget_seconds, max_ticks, max_laps, timeout_seconds, lease_seconds, max_attempts,
+  grant update (batch_limit, concurrency, adaptive, budget_seconds, max_ticks, max_continuations, timeout_seconds, lease_seconds, max_attempts,
                 backoff_base_seconds, backoff_cap_seconds, retention_days, paused_at, paused_reason) on punctual.queues to service_role;
   -- So is what migrations it has had, and what its functions are made from.
   revoke insert, update, delete on punctual.schema_migrations from service_role;

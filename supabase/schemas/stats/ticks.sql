@@ -2,8 +2,8 @@
 create function punctual.list_ticks(q punctual.queues, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object(
-           'id', t.id, 'partition', t.partition, 'clock', t.clock, 'path', t.path, 'schedule', t.schedule,
-           'slot', t.slot, 'lap', t.lap, 'chain', t.chain, 'started_at', t.started_at, 'closed_at', t.closed_at,
+           'id', t.id, 'partition', t.partition, 'scheduler', t.scheduler, 'path', t.path, 'schedule', t.schedule,
+           'slot', t.slot, 'continuation', t.continuation, 'run_id', t.run_id, 'started_at', t.started_at, 'closed_at', t.closed_at,
            'outcome', case when t.closed_at is not null then t.outcome when t.deadline_at > p_now then 'running' else 'died' end,
            'duplicate', t.duplicate, 'claimed', t.claimed, 'done', t.done, 'retried', t.retried, 'again', t.again, 'dead', t.dead,
            'unknown', t.unknown, 'released', t.released, 'lost', t.lost, 'swept', t.swept,

@@ -81,17 +81,20 @@ describe('one call for everything', () => {
     expect(await database.sql('select status from punctual.dm_queue')).toEqual([{ status: 'sent' }]);
     const paths = await database.sql('select distinct path from punctual.ticks');
     expect(paths).toEqual([{ path: '/api/cron/process-scheduled' }]);
-    // One call is one chain, whatever it ticks.
-    expect(await database.sql('select distinct chain from punctual.ticks')).toHaveLength(1);
+    // One call is one run id, whatever it ticks.
+    expect(await database.sql('select distinct run_id from punctual.ticks')).toHaveLength(1);
   });
 
-  it('leaves queues whose laps are used up, or off, to the next slot', async () => {
+  it('leaves queues whose continuations are used up, or off, to the next slot', async () => {
     await addJobs('default', 2);
-    await database.sql(`update punctual.queues set max_laps = 0 where name <> 'jobs'`);
-    const lap = { 'x-punctual-lap': '1', 'x-punctual-chain': crypto.randomUUID() };
-    const request = apiRequest('POST', '/api/cron/process-scheduled', { ...bearer(CRON_SECRET), ...lap });
+    await database.sql(`update punctual.queues set max_continuations = 0 where name <> 'jobs'`);
+    const continuation = { 'x-punctual-continuation': '1', 'x-punctual-run-id': crypto.randomUUID() };
+    const request = apiRequest('POST', '/api/cron/process-scheduled', {
+      ...bearer(CRON_SECRET),
+      ...continuation,
+    });
     const { reports } = await (await POST(request)).json();
-    expect(reports).toMatchObject([{ queue: 'jobs', lap: 1, counts: { done: 2 } }]);
+    expect(reports).toMatchObject([{ queue: 'jobs', continuation: 1, counts: { done: 2 } }]);
   });
 
   it('rolls up and prunes once a UTC day, and not every minute', async () => {
@@ -117,11 +120,11 @@ describe('a queue whose code is not as it should be', () => {
     await addJobs('default', 1);
     const odd = defineQueue({ ...jobs, name: 'odd', timeoutMs: 60_000 });
     const queues = [{ queue: odd, parts: 'main' as const }, ...scheduledQueues];
-    const call = { path: '/x', params: new URLSearchParams(), clockName: 'test', slot: null, schedule: null };
+    const call = { path: '/x', params: new URLSearchParams(), scheduler: 'test', slot: null, schedule: null };
     const { reports, fault } = await scheduledWork(queues)(await container(), {
       ...call,
-      lap: 0,
-      chain: crypto.randomUUID(),
+      continuation: 0,
+      runId: crypto.randomUUID(),
       startedAt: systemClock.now(),
       maxDuration: 60,
     });
@@ -182,11 +185,11 @@ describe('the budget of one call', () => {
     const call: CronCall = {
       path: '/api/cron/process-scheduled',
       params: new URLSearchParams(),
-      clockName: 'test',
+      scheduler: 'test',
       slot: null,
       schedule: null,
-      lap: 0,
-      chain: crypto.randomUUID(),
+      continuation: 0,
+      runId: crypto.randomUUID(),
       startedAt,
       maxDuration: 60,
     };

@@ -1,9 +1,9 @@
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
-import { accountOfClocks } from '../../../lib/cron/slots/clocks';
+import { coverageOf } from '../../../lib/cron/slots/schedule-coverage';
 import { maxInstants, scheduleInstants } from '../../../lib/cron/slots/schedule-instants';
 import { accountOfSlots } from '../../../lib/cron/slots/slot-account';
-import { type SlotEntry, slotEntriesSchema } from '../../../lib/store/clocks';
+import { type SlotEntry, slotEntriesSchema } from '../../../lib/store/slots';
 
 const now = '2026-03-02T12:00:30Z';
 const nowMs = Date.parse(now);
@@ -16,7 +16,7 @@ type Delivered = [time: string, lateSeconds?: number, deliveries?: number, ran?:
 function entry(slots: Delivered[], changes: Record<string, unknown> = {}): SlotEntry {
   const [parsed] = slotEntriesSchema.parse([
     {
-      clock: 'pg-cron',
+      scheduler: 'pg-cron',
       path: '/api/cron/dm-queue',
       schedule: '* * * * *',
       queues: ['dm_queue'],
@@ -90,7 +90,7 @@ describe('the account of slots', () => {
     expect(told(account(slots))).toEqual(['11:57 ran', '11:58 late', '11:59 late', '12:00 overlapped']);
   });
 
-  it('takes a clock that is a little fast for what it is', () => {
+  it('takes a scheduler that is a little fast for what it is', () => {
     expect(told(account([['12:00:00'], ['12:01:00', -30]]))).toEqual(['12:00 ran', '12:01 ran']);
   });
 
@@ -149,7 +149,7 @@ describe('the instants of a schedule', () => {
     const day = (schedule: string) => entry([['2026-03-01T12:00:00.000Z']], { schedule });
     const entries = Array.from({ length: 10 }, () => day('* * * * *'));
     const began = process.cpuUsage();
-    const accounts = accountOfClocks(entries, nowMs, 24);
+    const accounts = coverageOf(entries, nowMs, 24);
     const took = process.cpuUsage(began);
     expect(accounts.map(({ missed }) => missed)).toEqual(Array(10).fill(1_439));
     const beganCroner = process.cpuUsage();
@@ -162,9 +162,9 @@ describe('the instants of a schedule', () => {
   });
 });
 
-describe('the account of clocks', () => {
+describe('the account of schedulers', () => {
   const minutely = (slots: Delivered[], changes = {}) => entry(slots, changes);
-  const accounts = (...entries: SlotEntry[]) => accountOfClocks(entries, nowMs, 1);
+  const accounts = (...entries: SlotEntry[]) => coverageOf(entries, nowMs, 1);
 
   it('counts each slot once, and besides those that were delivered more than once', () => {
     const [one] = accounts(
@@ -201,12 +201,12 @@ describe('the account of clocks', () => {
     expect(other).toMatchObject({ until: null, expected: 4, ran: 4 });
   });
 
-  it('takes two schedules that both go on for two, and those of other clocks and paths for nothing to do with it', () => {
+  it('takes two schedules that both go on for two, and those of other schedulers and paths for nothing to do with it', () => {
     const slots: Delivered[] = [['11:58:00'], ['11:59:00'], ['12:00:00']];
     const both = accounts(
       minutely(slots),
       minutely([['11:56:00'], ['12:00:00']], { schedule: '*/4 * * * *' }),
-      minutely([['11:50:00']], { clock: 'vercel' }),
+      minutely([['11:50:00']], { scheduler: 'vercel' }),
       minutely([['11:50:00']], { path: '/api/cron/posts' }),
     );
     expect(both.map(({ until }) => until)).toEqual([null, null, null, null]);

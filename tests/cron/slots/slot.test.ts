@@ -1,7 +1,7 @@
 import { Cron } from 'croner';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readClock, readSlot } from '../../../lib/cron/slots/slot';
+import { readScheduler, readSlot } from '../../../lib/cron/slots/slot';
 import { assertProperty } from '../../support/property';
 
 const named = (slot: string) =>
@@ -15,7 +15,7 @@ describe('the slot of a request', () => {
     ['2026-03-02T12:00:00.000Z', '2026-03-02T12:00:00.000Z'],
     ['2026-03-02T12:00:00Z', '2026-03-02T12:00:00.000Z'],
     ['2026-03-02T13:00:10+01:00', '2026-03-02T12:00:10.000Z'],
-  ])('is the instant %s that a clock of ours names', (header, slot) => {
+  ])('is the instant %s that a scheduler of ours names', (header, slot) => {
     expect(named(header)).toBe(slot);
   });
 
@@ -31,11 +31,11 @@ describe('the slot of a request', () => {
     '0000-01-01T00:00:00Z',
     // Which instant this is depends on where the server stands.
     '2026-03-02T12:00:00',
-  ])('is unknown where a clock names %j, which is no instant', (header) => {
+  ])('is unknown where a scheduler names %j, which is no instant', (header) => {
     expect(named(header)).toBeNull();
   });
 
-  it('is what the clock says rather than what the schedule suggests', () => {
+  it('is what the scheduler says rather than what the schedule suggests', () => {
     const headers = new Headers({
       'x-punctual-slot': '2026-03-02T11:59:50Z',
       'x-vercel-cron-schedule': '* * * * *',
@@ -96,19 +96,19 @@ describe('the slot of a request', () => {
   });
 });
 
-describe('the clock of a request', () => {
-  it.each<[headers: Record<string, string>, clock: string]>([
+describe('the scheduler of a request', () => {
+  it.each<[headers: Record<string, string>, scheduler: string]>([
     [{}, 'http'],
     [{ 'user-agent': 'curl/8.0' }, 'http'],
     [{ 'user-agent': 'vercel-cron/1.0' }, 'vercel'],
     [{ 'user-agent': 'Mozilla/5.0 vercel-cron/1.0' }, 'http'],
-    [{ 'x-punctual-clock': 'local' }, 'local'],
-    [{ 'x-punctual-clock': 'pg-cron', 'user-agent': 'vercel-cron/1.0' }, 'pg-cron'],
-    [{ 'x-punctual-clock': 'Local' }, 'http'],
-    [{ 'x-punctual-clock': '<script>' }, 'http'],
-    [{ 'x-punctual-clock': 'x'.repeat(21) }, 'http'],
-    [{ 'x-punctual-clock': '', 'user-agent': 'vercel-cron/2.0' }, 'vercel'],
-  ])('that sends %j is called %s', (headers, clock) => {
-    expect(readClock(new Headers(headers))).toBe(clock);
+    [{ 'x-punctual-scheduler': 'local' }, 'local'],
+    [{ 'x-punctual-scheduler': 'pg-cron', 'user-agent': 'vercel-cron/1.0' }, 'pg-cron'],
+    [{ 'x-punctual-scheduler': 'Local' }, 'http'],
+    [{ 'x-punctual-scheduler': '<script>' }, 'http'],
+    [{ 'x-punctual-scheduler': 'x'.repeat(21) }, 'http'],
+    [{ 'x-punctual-scheduler': '', 'user-agent': 'vercel-cron/2.0' }, 'vercel'],
+  ])('that sends %j is called %s', (headers, scheduler) => {
+    expect(readScheduler(new Headers(headers))).toBe(scheduler);
   });
 });

@@ -454,7 +454,7 @@ describe('what Unipile tells', () => {
       );
       const deps = dmQueue.connect({ unipile: { dsn, apiKey: 'k' } });
       const run = () =>
-        tick(dmQueue, realTimePorts(database.rpc), { limitMs: 60_000, clockName: 'test', deps });
+        tick(dmQueue, realTimePorts(database.rpc), { limitMs: 60_000, scheduler: 'test', deps });
       const states = async () =>
         (await database.sql('select status from punctual.dm_queue')).map((row) => row.status);
       await run();
@@ -676,7 +676,7 @@ describe('the sandbox’s webhooks', () => {
     await database.rpc('enrol_people', { p_sequence_id: id, p_people });
     const connection = { accessToken: SANDBOX_ACCESS_TOKEN, apiVersion: 'v23.0', baseUrl: sandbox.url };
     const deps = dmQueue.connect({ whatsappCloud: { ...connection, knowsReplies: true } });
-    const options = { limitMs: 60_000, clockName: 'test' };
+    const options = { limitMs: 60_000, scheduler: 'test' };
     const goOn = async () => {
       await tick(enrolments, realTimePorts(database.rpc), { ...options, deps: null });
       await tick(dmQueue, realTimePorts(database.rpc), { ...options, deps });

@@ -153,7 +153,7 @@ describe('GET /api/dms/:id/why', () => {
       state: 'running',
       status: 'sending',
       attempts: 1,
-      tick: { id: tick.id, clock: 'test' },
+      tick: { id: tick.id, scheduler: 'test' },
       lease_expires_at: expect.any(String),
     });
   });

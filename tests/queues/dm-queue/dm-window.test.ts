@@ -62,7 +62,7 @@ async function send(messages: { recipient: string; template?: object }[], knowsR
   await tick(dmQueue, realTimePorts(database.rpc), {
     deps: dmQueue.connect({ whatsappCloud }),
     limitMs: 60_000,
-    clockName: 'test',
+    scheduler: 'test',
   });
   const rows = await database.sql('select recipient, status, last_error from punctual.dm_queue order by id');
   const delivered = new Map(sandbox.deliveries().map(({ recipient, text }) => [recipient, text]));

@@ -323,7 +323,7 @@ describe('POST /api/jobs/run', () => {
     const response = await run();
     expect(response.status).toBe(200);
     const { reports } = await response.json();
-    expect(reports).toMatchObject([{ clock: 'api', counts: { done: 1 } }]);
+    expect(reports).toMatchObject([{ scheduler: 'api', counts: { done: 1 } }]);
     expect((await Promise.all(ids.map(statusOf))).sort()).toEqual(['done', 'pending']);
   });
 

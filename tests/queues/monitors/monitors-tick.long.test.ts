@@ -41,7 +41,7 @@ const runTick = (canaries: string[]) =>
       monitorDnsServers: [dns.address],
     }),
     limitMs: 60_000,
-    clockName: 'test',
+    scheduler: 'test',
   });
 
 it('thirty each of the worst sites and a hundred good ones: each check ends at its timeout, and all of them are settled', async () => {

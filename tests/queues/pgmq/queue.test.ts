@@ -66,7 +66,7 @@ const runTick = () =>
       newId: () => crypto.randomUUID(),
       lock: null,
     },
-    { deps: null, partition: 'orders', limitMs: 60_000, clockName: 'test' },
+    { deps: null, partition: 'orders', limitMs: 60_000, scheduler: 'test' },
   );
 const archived = async () =>
   (await database.sql('select message from pgmq.a_orders order by msg_id')).map((row) => row.message);

@@ -41,7 +41,7 @@ const ports = () => {
     lock: null,
   };
 };
-const options = { limitMs: 60_000, clockName: 'test' };
+const options = { limitMs: 60_000, scheduler: 'test' };
 const advance = () => {
   const { clock, ...rest } = ports();
   return clock.run(tick(enrolments, { clock, ...rest }, { ...options, deps: null }));

@@ -13,7 +13,7 @@ export function TickDetails({ tick, words }: { tick: LedgerTick; words: QueueSta
         <span aria-hidden="true" className="text-[0.625rem] transition-transform group-open:rotate-90">
           ▶
         </span>
-        <span>by {tick.clock}</span>
+        <span>by {tick.scheduler}</span>
         {tick.partition !== 'main' && <Part>partition {tick.partition}</Part>}
         {tick.asked_for && <Part>asked for {words[tick.asked_for]} rows</Part>}
         {tick.slot && (
@@ -46,13 +46,14 @@ function Part({ children }: { children: ReactNode }) {
 }
 
 /** What was called, and how it hangs together with other ticks. */
-function Call({ tick: { path, schedule, lap, chain } }: { tick: LedgerTick }) {
+function Call({ tick: { path, schedule, continuation, run_id } }: { tick: LedgerTick }) {
   return (
     <p className="mt-2 flex flex-wrap gap-x-2 gap-y-0.5 text-ink lg:gap-x-3">
       {path && <code className="font-mono wrap-anywhere">{path}</code>}
       {schedule && <span title={`${schedule} (UTC)`}>{scheduleInWords(schedule)}</span>}
       <span className="wrap-anywhere">
-        {lap > 0 ? `lap ${lap} of ` : ''}chain <code className="font-mono">{chain}</code>
+        {continuation > 0 ? `continuation ${continuation} of ` : ''}run{' '}
+        <code className="font-mono">{run_id}</code>
       </span>
     </p>
   );

@@ -68,7 +68,7 @@ function Waits({ row }: { row: Explanation }) {
               </>
             }
           >
-            The tick by {tick.clock} began <RelativeTime at={tick.started_at} />
+            The tick by {tick.scheduler} began <RelativeTime at={tick.started_at} />
           </Line>
         )}
         {reconcile?.found && <Line>Found: {reconcile.found}</Line>}

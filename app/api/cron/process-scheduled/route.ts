@@ -1,4 +1,4 @@
-// All queues in one call, for plans and clocks that allow one entry: docs/clocks.md. vercel.json has an entry for each queue instead.
+// All queues in one call, for plans and schedulers that allow one entry: docs/schedulers.md. vercel.json has an entry for each queue instead.
 import { after } from 'next/server';
 import { workRoute } from '@/lib/cron/cron-route';
 import { scheduledWork } from '@/lib/cron/handlers/scheduled-work';

@@ -1,4 +1,4 @@
-// For a clock that is to wake a worker elsewhere (WORKER_URL), and tick here where it does not answer.
+// For a scheduler that is to wake a worker elsewhere (WORKER_URL), and tick here where it does not answer.
 import { after } from 'next/server';
 import { triggerRoute } from '@/lib/cron/trigger-route';
 import { scheduledQueues } from '@/lib/queues/scheduled-queues';

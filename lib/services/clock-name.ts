@@ -1,2 +1,0 @@
-/** How ticks name what called them. */
-export const clockName = /^[a-z][a-z0-9-]{0,19}$/;

@@ -1,0 +1,353 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Cron } from 'croner';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { GET, POST } from '../../app/api/cron/process-scheduled/route';
+import { openServedDatabase, stubSecrets } from '../support/api-server';
+import type { TestDatabase } from '../support/test-database';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
+const example = (name: string) => read(`examples/schedulers/${name}`);
+
+/** Nobody else's on this machine, so that no other process has it on its command line. */
+const secret = `secret-${randomUUID()}`;
+
+let database: TestDatabase;
+/** The app on loopback: the real handler, over a test database. */
+let app: Server;
+let appUrl: string;
+let calls = 0;
+/** Where the app answers that it has moved to. */
+let movedTo: string | null = null;
+/** The command lines of all processes while a call of an example was under way. */
+let commandLines: string[] = [];
+let folder: string;
+
+beforeAll(async () => {
+  database = await openServedDatabase();
+  folder = await mkdtemp(path.join(tmpdir(), 'punctual-schedulers-'));
+  app = createServer(async (incoming, outgoing) => {
+    const { method, headers, url } = incoming;
+    calls++;
+    commandLines.push(...readCommandLines());
+    if (movedTo !== null) {
+      outgoing.writeHead(308, { location: `${movedTo}${url}` }).end();
+      return;
+    }
+    const request = new Request(`${appUrl}${url}`, { method, headers: headers as Record<string, string> });
+    const response =
+      url === '/api/cron/process-scheduled'
+        ? await (method === 'GET' ? GET : POST)(request)
+        : new Response('', { status: 404 });
+    outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text());
+  });
+  app.listen(0, '127.0.0.1');
+  await once(app, 'listening');
+  appUrl = `http://127.0.0.1:${(app.address() as AddressInfo).port}`;
+});
+afterAll(async () => {
+  app.closeAllConnections();
+  app.close();
+  await database.close();
+  await rm(folder, { recursive: true, force: true });
+});
+beforeEach(async () => {
+  stubSecrets();
+  vi.stubEnv('CRON_SECRET', secret);
+  commandLines = [];
+  calls = 0;
+  movedTo = null;
+  await database.reset();
+  await database.sql(`insert into punctual.jobs (name, payload) values ('count-words', '{"text": "a b"}')`);
+});
+afterEach(() => vi.unstubAllEnvs());
+
+/** A command as its platform runs it. */
+async function run(command: string, args: string[], env: Record<string, string>) {
+  const child = spawn(command, args, {
+    cwd: root,
+    env: { NODE_ENV: 'test', PATH: process.env.PATH, ...env },
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += chunk));
+  const [code] = await once(child, 'close');
+  return { code, said };
+}
+
+/** Of all processes, where the system shows them. */
+function readCommandLines(): string[] {
+  if (!existsSync('/proc/self/cmdline')) return [];
+  return readdirSync('/proc').flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return [];
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+    } catch {
+      return []; // it has ended
+    }
+  });
+}
+
+const ticked = async () => {
+  const [job] = await database.sql('select status from punctual.jobs');
+  const ticks = await database.sql(
+    `select scheduler, path, schedule, slot from punctual.ticks where queue = 'jobs' and done = 1`,
+  );
+  return { job: job?.status, ticks };
+};
+
+/** The text of a block of a YAML file: what is indented deeper than its key. */
+function yamlText(source: string, key: string): string {
+  const [, indent = '', rest = ''] = new RegExp(`^( *)(?:- )?${key}: ?(.*)$`, 'm').exec(source) ?? [];
+  if (rest !== '|') return rest;
+  const after = source
+    .slice(source.indexOf(`${key}: |`))
+    .split('\n')
+    .slice(1);
+  const end = after.findIndex((line) => line.trim() !== '' && !line.startsWith(`${indent} `));
+  return after.slice(0, end < 0 ? undefined : end).join('\n');
+}
+
+/** The line that cron runs, with what cron itself does to it. */
+function crontabCommand(): string {
+  const line = example('crontab')
+    .split('\n')
+    .find((one) => one.startsWith('* * * * * '));
+  return (line ?? '').replace(/^(\S+ ){5}nobody /, '').replaceAll('\\%', '%');
+}
+
+/** What `render-cron.yaml` sets, but for what is secret. */
+const renderVariables = (): Record<string, string> =>
+  Object.fromEntries(
+    [...example('render-cron.yaml').matchAll(/- key: (\w+)\n +value: "?(.*?)"?$/gm)].map(([, key, value]) => [
+      key,
+      value,
+    ]),
+  );
+
+/** What systemd runs, with its escapes undone. */
+function systemdCommand(): string {
+  const [, command = ''] = /^ExecStart=\/bin\/sh -c '(.*)'$/m.exec(example('punctual.service')) ?? [];
+  return command.replaceAll('$$', '$').replaceAll('%%', '%');
+}
+
+const aMinute = /^\d{4}-\d\d-\d\dT\d\d:\d\d:00/;
+
+describe('an example of a scheduler', () => {
+  type Command = [command: string, args: string[], env: Record<string, string>];
+  /** `command` answers how it is run with that token; `entry` is what the ledger then has. */
+  const scheduler = (name: string, command: (token: string) => Promise<Command>, entry: object) => ({
+    name,
+    command,
+    entry,
+  });
+  const everyMinute = { schedule: '* * * * *', slot: expect.stringMatching(aMinute) };
+  const headersFile = async (token: string) => {
+    const file = path.join(folder, 'headers');
+    await writeFile(file, `Authorization: Bearer ${token}\n`);
+    return file;
+  };
+  const all = [
+    scheduler(
+      'crontab',
+      async (token) => [
+        '/bin/sh',
+        ['-c', crontabCommand()],
+        { PUNCTUAL_URL: appUrl, HEADERS: await headersFile(token) },
+      ],
+      { scheduler: 'crontab', ...everyMinute },
+    ),
+    scheduler(
+      'punctual.service',
+      async (token) => [
+        '/bin/sh',
+        ['-c', systemdCommand()],
+        { PUNCTUAL_URL: appUrl, CREDENTIALS_DIRECTORY: path.dirname(await headersFile(token)) },
+      ],
+      { scheduler: 'systemd', ...everyMinute },
+    ),
+    scheduler(
+      'github-actions.yml',
+      // As GitHub runs a step on Linux.
+      async (token) => [
+        'bash',
+        ['-e', '-c', yamlText(example('github-actions.yml'), 'run')],
+        { PUNCTUAL_URL: appUrl, CRON_SECRET: token },
+      ],
+      { scheduler: 'github', schedule: null, slot: null },
+    ),
+    scheduler(
+      'render-cron.yaml',
+      async (token) => {
+        const [command = '', ...args] = yamlText(example('render-cron.yaml'), 'startCommand').split(' ');
+        return [command, args, { ...renderVariables(), PUNCTUAL_URL: appUrl, CRON_SECRET: token }];
+      },
+      { scheduler: 'render', ...everyMinute },
+    ),
+  ];
+
+  it.each(all)('$name drives a real tick, with its secret on no command line', async ({ command, entry }) => {
+    const { code, said } = await run(...(await command(secret)));
+    expect({ code, said }).toEqual({ code: 0, said: expect.any(String) });
+    expect(await ticked()).toEqual({
+      job: 'done',
+      ticks: [{ path: '/api/cron/process-scheduled', ...entry }],
+    });
+    expect(commandLines.filter((line) => line.includes(secret))).toEqual([]);
+    // The look was not blind.
+    const isSeen = commandLines.some((line) => /curl .*process-scheduled|call\.mjs/.test(line));
+    expect(isSeen).toBe(existsSync('/proc/self/cmdline'));
+  });
+
+  it.each(all)('$name fails and says so where the secret is another one', async ({ command }) => {
+    const { code, said } = await run(...(await command('another-secret')));
+    expect(code).not.toBe(0);
+    expect(said).toMatch(/401/);
+    expect((await ticked()).job).toBe('pending');
+  });
+
+  it.each(all)(
+    '$name fails and says so where the app has moved, and does not go there',
+    async ({ command }) => {
+      movedTo = `${appUrl}/moved`;
+      const { code, said } = await run(...(await command(secret)));
+      expect(code).not.toBe(0);
+      expect(said).toMatch(/redirect|308/);
+      // One call: the headers with the secret were not sent on.
+      expect(calls).toBe(1);
+    },
+  );
+});
+
+describe('by hand and by Vercel', () => {
+  it('curl drives a real tick', async () => {
+    const [, line = ''] = /^(curl -i .*)$/m.exec(read('docs/schedulers.md')) ?? [];
+    const { code, said } = await run('/bin/sh', ['-c', line.replace('https://your.app', appUrl)], {
+      CRON_SECRET: secret,
+    });
+    expect({ code, said }).toEqual({ code: 0, said: expect.stringContaining('200') });
+    expect(await ticked()).toMatchObject({ job: 'done', ticks: [{ scheduler: 'http' }] });
+  });
+
+  it('Vercel’s headers drive a real tick, for the slot that its schedule suggests', async () => {
+    const response = await fetch(`${appUrl}/api/cron/process-scheduled`, {
+      headers: {
+        authorization: `Bearer ${secret}`,
+        'user-agent': 'vercel-cron/1.0',
+        'x-vercel-cron-schedule': '5 6 * * *',
+      },
+    });
+    expect(response.status).toBe(200);
+    expect(await ticked()).toEqual({
+      job: 'done',
+      ticks: [
+        {
+          scheduler: 'vercel',
+          path: '/api/cron/process-scheduled',
+          schedule: '5 6 * * *',
+          slot: expect.stringMatching(/T06:05:00/),
+        },
+      ],
+    });
+  });
+});
+
+/** Between the next instants of a schedule. */
+function leastGapMs(schedule: string): number {
+  const instants = new Cron(schedule, { timezone: 'UTC', paused: true, mode: '5-part' }).nextRuns(20);
+  return Math.min(...instants.slice(1).map((at, n) => at.getTime() - (instants[n]?.getTime() ?? 0)));
+}
+
+describe('what cannot be run here', () => {
+  it('calls paths that there are', () => {
+    const named = readdirSync(path.join(root, 'examples/schedulers')).flatMap(
+      (name) => example(name).match(/(?<!app)\/api\/cron\/[\w/-]+/g) ?? [],
+    );
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((one) => !existsSync(path.join(root, `app${one}/route.ts`)))).toEqual([]);
+  });
+
+  it('is, for systemd, every minute on the minute', () => {
+    const timer = example('punctual.timer');
+    expect(timer).toMatch(/^OnCalendar=\*-\*-\* \*:\*:00$/m);
+    expect(timer).toMatch(/^AccuracySec=1s$/m);
+  });
+
+  it('is, for Render, started by the schedule that it says it is', () => {
+    const schedule = yamlText(example('render-cron.yaml'), 'schedule').replaceAll('"', '');
+    expect(renderVariables().PUNCTUAL_SCHEDULE).toBe(schedule);
+  });
+
+  it('is, for GitHub, every five minutes at most', () => {
+    const schedule = yamlText(example('github-actions.yml'), 'cron').replaceAll("'", '');
+    expect(leastGapMs(schedule)).toBeGreaterThanOrEqual(300_000);
+  });
+
+  it('calls, for pg_cron, functions that there are', async () => {
+    const calls = [
+      ...`${example('pg-cron.sql')}${read('docs/schedulers.md')}`.matchAll(/punctual\.(\w+)\(([^)]*)\)/g),
+    ];
+    expect(calls.length).toBeGreaterThan(8);
+    for (const [call, name, parameters = ''] of calls) {
+      const [found] = await database.sql(
+        `select pronargs, pronargdefaults from pg_proc where pronamespace = 'punctual'::regnamespace and proname = '${name}'`,
+      );
+      const given = parameters === '' ? 0 : parameters.split(', ').length;
+      expect(found, call).toBeDefined();
+      expect(given, call).toBeLessThanOrEqual(found?.pronargs as number);
+      expect(given, call).toBeGreaterThanOrEqual(
+        (found?.pronargs as number) - (found?.pronargdefaults as number),
+      );
+    }
+  });
+
+  it('is, for Hobby, once a day at most, and pinned to no region', () => {
+    const { crons, functions } = JSON.parse(example('vercel.hobby.json'));
+    expect(functions).toBeUndefined();
+    for (const { schedule } of crons) {
+      expect(leastGapMs(schedule)).toBeGreaterThanOrEqual(86_400_000);
+    }
+  });
+
+  it('is, for a Daemon, the worker by the schedules that vercel.json had, beside what Hobby takes', () => {
+    const { crons, daemons } = JSON.parse(example('vercel.daemon.json'));
+    expect(crons).toEqual(JSON.parse(example('vercel.hobby.json')).crons);
+    const { root: folder, entrypoint, command, instances } = daemons.worker;
+    const dockerfile = read(path.join(folder, entrypoint));
+    const [, start = ''] = /^CMD (\[.+\])$/m.exec(dockerfile) ?? [];
+    expect(command).toEqual([...JSON.parse(start), '--schedules', 'schedules.json']);
+    expect(Object.values(instances)).toEqual([1]);
+    expect(read('docs/schedulers.md')).toContain('cp vercel.json schedules.json');
+    expect(dockerfile).toContain(`FROM node:${read('.nvmrc').trim()}-`);
+  });
+
+  it('is, for Schedules, what vercel.json is for Cron', () => {
+    const { schedules, functions } = JSON.parse(example('vercel.schedules.json'));
+    const vercel = JSON.parse(read('vercel.json'));
+    const entries = Object.values(
+      schedules as Record<string, { path: string; schedule: string; timezone: string }>,
+    );
+    expect(entries.map(({ path, schedule }) => ({ path, schedule }))).toEqual(vercel.crons);
+    expect(new Set(entries.map(({ timezone }) => timezone))).toEqual(new Set(['UTC']));
+    expect(functions).toEqual(vercel.functions);
+  });
+
+  it('is, for EventBridge, a POST with the secret as a bearer token, tried once', () => {
+    const { Resources } = JSON.parse(example('eventbridge.json'));
+    expect(Resources.Connection.Properties.AuthParameters.ApiKeyAuthParameters).toEqual({
+      ApiKeyName: 'Authorization',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's own
+      ApiKeyValue: { 'Fn::Sub': 'Bearer ${CronSecret}' },
+    });
+    expect(Resources.Destination.Properties.HttpMethod).toBe('POST');
+    expect(Resources.Rule.Properties.Targets[0].RetryPolicy.MaximumRetryAttempts).toBe(0);
+  });
+});
