@@ -1,4 +1,4 @@
-import type { Container } from '../lib/services/container';
+import type { Services } from '../lib/services/services';
 
 const everyMs = 60_000;
 const timeoutMs = 10_000;
@@ -7,8 +7,8 @@ export interface HeartbeatOptions {
   /** Whoever has it can say that the worker is well: it is logged by its host alone. */
   url: string;
   isWell(): boolean;
-  clock: Container['ports']['clock'];
-  log: Container['log'];
+  clock: Services['ports']['clock'];
+  log: Services['log'];
 }
 
 /**

@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
-import { hasMoreWork } from '../lib/cron/cron-work';
+import { anyHasMore } from '../lib/cron/cron-handler';
 import { tickPartition } from '../lib/cron/handlers/tick-partition';
 import { monitors } from '../lib/queues/monitors/queue';
 import { listRegions } from '../lib/queues/monitors/regions';
-import { container } from '../lib/services/container';
 import { loadEnvFiles } from '../lib/services/load-env-files';
+import { getServices } from '../lib/services/services';
 import { startPathLoop } from './path-loop';
 
 const usage = `npm run agent -- --region office [--every 10]
@@ -30,8 +30,8 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
   }
   const { region, everyMs } = asked;
   loadEnvFiles();
-  const shared = await container();
-  const { log, rpc } = shared;
+  const services = await getServices();
+  const { log, rpc } = services;
   let isKnown = false;
   let missing: MissingRegionError | null = null;
   const stopped = new AbortController();
@@ -46,9 +46,9 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
         log.info({ region, everyMs }, 'the agent ticks; SIGTERM ends it');
       }
       isKnown = true;
-      const stop = { signal, graceMs: shared.env.workerGraceSeconds * 1_000 };
+      const stop = { signal, graceMs: services.env.workerGraceSeconds * 1_000 };
       const call = { partition: region, maxDuration, scheduler: 'agent', stop };
-      return { hasMore: hasMoreWork([await tickPartition(monitors, shared, call)]) };
+      return { hasMore: anyHasMore([await tickPartition(monitors, services, call)]) };
     },
     onFault(error) {
       if (!(error instanceof MissingRegionError)) {

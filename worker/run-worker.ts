@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { setTimeout as timeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { type CronWork, hasMoreWork } from '../lib/cron/cron-work';
-import { findWork } from '../lib/cron/handlers/find-work';
+import { anyHasMore, type CronHandler } from '../lib/cron/cron-handler';
+import { findHandler } from '../lib/cron/handlers/find-handler';
 import { findQueue, pathName } from '../lib/queues/scheduled-queue';
 import { scheduledQueues } from '../lib/queues/scheduled-queues';
-import { type Container, container } from '../lib/services/container';
 import { isError } from '../lib/services/is-error';
 import { loadEnvFiles } from '../lib/services/load-env-files';
+import { getServices, type Services } from '../lib/services/services';
 import { startHeartbeat } from './heartbeat';
 import { type CronEntry, readSchedules, type Schedules } from './local-scheduler';
 import { type PathLoop, startPathLoop } from './path-loop';
@@ -50,8 +50,8 @@ export async function runWorker(
     process.stderr.write(`${fault}\n`);
     return 2;
   }
-  const shared = await container();
-  const { log } = shared;
+  const services = await getServices();
+  const { log } = services;
   for (const { path, why } of left) log.info({ path, why }, 'the worker does not tick this path');
 
   const loops: PathLoop[] = [];
@@ -60,7 +60,7 @@ export async function runWorker(
     port: asked.port,
     host: asked.host,
     loops,
-    secret: shared.env.workerSecret,
+    secret: services.env.workerSecret,
     signal,
   });
   for (const { entry, work } of entries) {
@@ -68,9 +68,9 @@ export async function runWorker(
       startPathLoop({
         entry,
         everyMs: asked.everyMs,
-        scheduler: shared.env.workerName,
+        scheduler: services.env.workerName,
         signal,
-        call: (call) => callWork(work, entry, shared, call, signal),
+        call: (call) => callHandler(work, entry, services, call, signal),
         onFault(error, path) {
           if (isError(error, 'NotConfiguredError'))
             log.warn({ path, why: error.message }, 'a path does nothing');
@@ -82,17 +82,17 @@ export async function runWorker(
   }
   const paths = entries.map(({ entry }) => `${entry.path} (${entry.schedule})`);
   log.info({ url: server.url, paths, everyMs: asked.everyMs }, 'the worker ticks; SIGTERM ends it');
-  const heartbeatUrl = shared.env.workerHeartbeatUrl;
+  const heartbeatUrl = services.env.workerHeartbeatUrl;
   const endHeartbeat = heartbeatUrl
     ? startHeartbeat({
         url: heartbeatUrl,
         isWell: () => server.health() === 'ok',
-        clock: shared.ports.clock,
+        clock: services.ports.clock,
         log,
       })
     : () => {};
   const ended = Promise.all(loops.map((loop) => loop.ended)).then(() => true);
-  const isSettled = await Promise.race([ended, graceOver(signal, shared.env.workerGraceSeconds * 1_000)]);
+  const isSettled = await Promise.race([ended, graceOver(signal, services.env.workerGraceSeconds * 1_000)]);
   endHeartbeat();
   await server.close();
   if (isSettled) log.info({}, 'the worker has ended');
@@ -108,31 +108,31 @@ async function graceOver(signal: AbortSignal, graceMs: number): Promise<false> {
   return false;
 }
 
-async function callWork(
-  work: CronWork,
+async function callHandler(
+  work: CronHandler,
   entry: CronEntry,
-  shared: Container,
+  services: Services,
   call: Parameters<Parameters<typeof startPathLoop>[0]['call']>[0],
   signal: AbortSignal,
 ) {
-  const done = await work(shared, {
+  const done = await work(services, {
     ...call,
     params: new URL(entry.path, 'http://worker.invalid').searchParams,
-    startedAt: shared.ports.clock.now(),
+    startedAt: services.ports.clock.now(),
     maxDuration,
-    stop: { signal, graceMs: shared.env.workerGraceSeconds * 1_000 },
+    stop: { signal, graceMs: services.env.workerGraceSeconds * 1_000 },
   });
-  const hasMore = hasMoreWork(done.reports);
+  const hasMore = anyHasMore(done.reports);
   if (done.fault !== undefined) {
     // A part that cannot run does not keep the others.
     if (!hasMore) throw done.fault;
-    shared.log.error({ err: done.fault, path: call.path }, 'a part of a call failed');
+    services.log.error({ err: done.fault, path: call.path }, 'a part of a call failed');
   }
   return { ...done, hasMore };
 }
 
 interface Chosen {
-  entries: { entry: CronEntry; work: CronWork }[];
+  entries: { entry: CronEntry; work: CronHandler }[];
   left: { path: string; why: string }[];
   /** What is to be asked for instead, where nothing can come of it. */
   fault?: string;
@@ -146,7 +146,7 @@ export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedu
   const chosen: Chosen = { entries: [], left: [] };
   for (const entry of crons) {
     const { path } = entry;
-    const work = findWork(path, scheduledQueues);
+    const work = findHandler(path, scheduledQueues);
     if (asked && !asked.includes(nameOf(entry))) chosen.left.push({ path, why: 'it is not among --only' });
     else if (!work) chosen.left.push({ path, why: 'no queue of lib/queues/scheduled-queues.ts has it' });
     else if (!asked && isPlace(path) && isPinned(path)) {
@@ -155,7 +155,7 @@ export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedu
   }
   const names = chosen.entries.map(({ entry }) => nameOf(entry));
   const missing = (asked ?? []).filter((name) => !names.includes(name));
-  const known = crons.filter(({ path }) => findWork(path, scheduledQueues)).map(nameOf);
+  const known = crons.filter(({ path }) => findHandler(path, scheduledQueues)).map(nameOf);
   if (missing.length > 0) {
     const fault = `--only: there is no schedule of ${missing.join(', ')}, but of ${known.join(', ')}`;
     return { ...chosen, fault };
@@ -170,7 +170,7 @@ export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedu
 /** Of a queue whose parts are places it matters where they are ticked; of any other a pin says where its database is, at most. */
 function isPlace(path: string): boolean {
   const name = /^\/api\/cron\/([\w-]+)/.exec(path)?.[1] ?? '';
-  return findQueue(name, scheduledQueues)?.parts === 'named';
+  return findQueue(name, scheduledQueues)?.partitions === 'named';
 }
 
 type Asked =

@@ -6,8 +6,8 @@ import { dashboardDoor } from '@/lib/http/auth/access';
 import { readSessionCookie } from '@/lib/http/auth/session';
 import { errorMessage } from '@/lib/http/error-response';
 import { listSequences } from '@/lib/queues/sequences/sequences';
-import { container } from '@/lib/services/container';
 import { accessEnv } from '@/lib/services/env';
+import { getServices } from '@/lib/services/services';
 import { readAnalytics, readMonitoring, readStats } from '@/lib/stats/stats';
 import { Dashboard, type FirstReading } from './dashboard';
 import { SEQUENCES_SHOWN } from './sequences/page-sizes';
@@ -36,7 +36,7 @@ function NotConfigured() {
 /** The page comes with its figures; the browser then keeps them fresh. */
 async function firstReading(): Promise<FirstReading> {
   try {
-    const { rpc } = await container();
+    const { rpc } = await getServices();
     // These sections say themselves, as soon as they ask again, why there is nothing to read.
     const none = () => undefined;
     const [stats, monitoring, analytics, schedulers, sequences] = await Promise.all([

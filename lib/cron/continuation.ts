@@ -1,5 +1,5 @@
 import { hasMore, type TickReport } from '../engine/tick-report';
-import type { Container } from '../services/container';
+import type { Services } from '../services/services';
 import { callEndpoint, fetchFault, isTimeout } from './call-endpoint';
 import type { CronCall } from './cron-call';
 
@@ -17,8 +17,8 @@ const holdMs = 3_000;
  * queues' `max_continuations`, and by the lock: a continuation that finds another tick at work ends the run. Nothing depends on it: where the call is
  * lost, the next slot goes on. Answers whether there is a next continuation. Never throws.
  */
-export function goOn(
-  { env, log }: Pick<Container, 'env' | 'log'>,
+export function scheduleContinuation(
+  { env, log }: Pick<Services, 'env' | 'log'>,
   call: CronCall,
   reports: TickReport[],
   after: After | undefined,
@@ -35,7 +35,7 @@ export function goOn(
       'the next continuation was not started; the next slot goes on',
     );
   try {
-    after(() => callAgain({ ...call, ...next }, env.selfUrl, secret).catch(report));
+    after(() => startContinuation({ ...call, ...next }, env.selfUrl, secret).catch(report));
     return true;
   } catch (error) {
     report(error);
@@ -44,7 +44,7 @@ export function goOn(
 }
 
 /** Throws what was wrong with an answer that came at once. */
-async function callAgain(
+async function startContinuation(
   { path, scheduler, slot, schedule, continuation, runId }: CronCall,
   selfUrl: string,
   secret: string,

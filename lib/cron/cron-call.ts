@@ -7,7 +7,7 @@ import { readSchedule, readScheduler, readSlot } from './slots/slot';
 
 /** One call of a clock, however it came: over HTTP, or in the worker's own process. */
 export interface CronCall {
-  /** What the scheduler's entry names, with the part of the query that says what to do: `/api/cron/jobs?queue=reports`. */
+  /** What the scheduler's entry names, with the part of the query that says what to do: `/api/cron/jobs?partition=reports`. */
   path: string;
   params: URLSearchParams;
   scheduler: string;
@@ -56,17 +56,18 @@ export function readCall(
   };
 }
 
-/** Whether something that takes so many milliseconds may still be started. */
+/** Whether work of up to `ms` milliseconds may still start. */
 export type Admits = (ms: number) => boolean;
 
-/** By the call's time, and by nobody's wish to end the process. */
+/** Admits work that fits into the call's budget, and none once the process is to stop. */
 export function admitsOf(clock: Clock, { startedAt, maxDuration, stop }: CronCall): Admits {
   const budget = startBudget(clock, startedAt, maxDuration * 1_000);
   return (ms) => !stop?.signal.aborted && budget.admits(ms);
 }
 
-/** The ledger keeps it, so that nothing of the query gets there but what is known to be harmless. */
+/** The ledger keeps the path, so only a query parameter that can hold no secret is part of it. */
 function pathOf(pathname: string, params: URLSearchParams): string {
-  const queue = params.get('queue');
-  return `${pathname}${queue === null ? '' : `?queue=${encodeURIComponent(queue)}`}`.slice(0, 1_000);
+  const partition = params.get('partition');
+  const query = partition === null ? '' : `?partition=${encodeURIComponent(partition)}`;
+  return `${pathname}${query}`.slice(0, 1_000);
 }

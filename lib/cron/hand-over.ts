@@ -22,7 +22,7 @@ export async function handOver(
   worker: ServerEnv['worker'],
 ): Promise<HandOver> {
   if (!worker) return { refused: 'WORKER_URL is not set', isFault: false };
-  if (params.has('queue')) return { refused: 'a worker ticks whole queues', isFault: false };
+  if (params.has('partition')) return { refused: 'a worker ticks whole queues', isFault: false };
   try {
     const url = new URL(`/ticks/${queue}`, worker.url);
     const said = { scheduler, slot, schedule, path };

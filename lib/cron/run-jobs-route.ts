@@ -28,8 +28,8 @@ export function runJobsRoute({ maxDuration }: { maxDuration: number }) {
   return (request: Request): Promise<Response> => {
     const startedAt = systemClock.now();
     const route = apiRoute(
-      ({ container, query }) =>
-        runJobs(container, askedJobs(query), { maxDuration, startedAt, scheduler: 'api' }),
+      ({ services, query }) =>
+        runJobs(services, askedJobs(query), { maxDuration, startedAt, scheduler: 'api' }),
       { cron: true, query: asked },
     );
     return route(request);

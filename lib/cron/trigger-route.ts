@@ -1,10 +1,10 @@
 import { NotFoundError } from '../http/http-error';
 import { json } from '../http/respond';
 import { findQueue, type ScheduledQueue } from '../queues/scheduled-queue';
-import { container } from '../services/container';
-import { answerCron, type CronRouteOptions, partQuery, runWork } from './cron-route';
+import { getServices } from '../services/services';
+import { answerCron, type CronRouteOptions, partitionQuery, runHandler } from './cron-route';
 import { handOver } from './hand-over';
-import { queueWork } from './handlers/queue-work';
+import { queueHandler } from './handlers/queue-handler';
 
 /**
  * The handler of `/api/trigger/:queue`: hands the queue's tick to a worker, and does it itself where the worker does not say within 3 s
@@ -15,19 +15,19 @@ import { queueWork } from './handlers/queue-work';
  */
 export function triggerRoute(queues: readonly ScheduledQueue[], options: CronRouteOptions) {
   return (request: Request, context: { params: Promise<{ queue: string }> }): Promise<Response> =>
-    answerCron(request, { ...options, query: partQuery }, async (call) => {
+    answerCron(request, { ...options, query: partitionQuery }, async (call) => {
       const { queue: name } = await context.params;
       const found = findQueue(name, queues);
       if (!found) {
         const names = queues.map(({ queue }) => queue.name).join(', ');
         throw new NotFoundError(`there is no such queue; there are ${names}`);
       }
-      const shared = await container();
+      const services = await getServices();
       const queue = found.queue.name;
-      const handed = await handOver(queue, call, shared.env.worker);
+      const handed = await handOver(queue, call, services.env.worker);
       if ('state' in handed) return json(202, { queue, worker: handed.state });
-      if (handed.isFault) shared.log.warn({ queue, worker: handed.refused }, 'the worker does not tick');
-      const body = await runWork(queueWork(found), shared, call, options.after);
+      if (handed.isFault) services.log.warn({ queue, worker: handed.refused }, 'the worker does not tick');
+      const body = await runHandler(queueHandler(found), services, call, options.after);
       return { ...body, worker: handed.refused };
     });
 }

@@ -91,8 +91,8 @@ async function check<Row, Deps, Env>(
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const finding: Finding = {
-      proofs: [],
-      doubts: [],
+      proof: [],
+      candidates: [],
       absentAfterMs: null,
       text: `it could not be found out: ${reason}`,
     };
@@ -105,9 +105,9 @@ async function check<Row, Deps, Env>(
 
 /** With results that JSON carries. Throws where it is no finding. */
 function presentable(finding: Finding, leaveOut: (reason: string) => void): Finding {
-  const proofs = finding.proofs.map(({ messageId, result }) => ({
+  const proof = finding.proof.map(({ messageId, result }) => ({
     messageId,
     result: transportable(result, leaveOut),
   }));
-  return { ...finding, proofs };
+  return { ...finding, proof };
 }

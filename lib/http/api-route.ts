@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import { type Container, container } from '../services/container';
 import { accessEnv } from '../services/env';
+import { getServices, type Services } from '../services/services';
 import { apiAccess } from './auth/access';
 import { hasCronSecret } from './auth/cron-secret';
 import { readJson } from './body';
@@ -14,7 +14,7 @@ export interface ApiCall<Params, Query = object> {
   query: Query;
   params: Params;
   by: keyof typeof actors;
-  container: Container;
+  services: Services;
 }
 
 /** Who asks, in words for a history. */
@@ -84,11 +84,11 @@ async function runHandler<Params, Schema extends QuerySchema>(
 ): Promise<object> {
   const query = readQuery(new URL(request.url), schema);
   const params = ((await context?.params) ?? {}) as Params;
-  const shared = await container();
+  const services = await getServices();
   try {
-    return await handle({ query, params, by, container: shared });
+    return await handle({ query, params, by, services: services });
   } finally {
     // Whoever changes something sees it by his next look.
-    if (request.method !== 'GET') shared.stats.forget();
+    if (request.method !== 'GET') services.stats.forget();
   }
 }

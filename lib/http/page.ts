@@ -87,7 +87,7 @@ export function listRoute<Params = object, Schema extends QuerySchema = typeof p
   list,
   dashboard,
 }: ListRoute<Params, Schema>) {
-  const handle = async ({ container: { rpc }, ...call }: ApiCall<Params, z.output<Schema>>) => {
+  const handle = async ({ services: { rpc }, ...call }: ApiCall<Params, z.output<Schema>>) => {
     const { items, next } = await list(rpc, call.query, call.params);
     return { [name]: items, next };
   };

@@ -1,11 +1,11 @@
 import { NotFoundError, toHttpError } from '../http/http-error';
-import type { Container } from '../services/container';
 import { configuredProviders } from '../services/env';
+import type { Services } from '../services/services';
 import { type Explanation, explanationSchema } from '../store/explanation';
 
 /** Why a row stands where it stands. Throws an `HttpError` or a `StoreError`. */
 export async function explainRow(
-  { rpc, env }: Pick<Container, 'rpc' | 'env'>,
+  { rpc, env }: Pick<Services, 'rpc' | 'env'>,
   queue: string,
   id: string,
 ): Promise<Explanation> {

@@ -26,9 +26,9 @@ export function listRowsRoute(ofQueue?: string) {
 /** Why a row stands where it stands: what it waits for, what goes before it, what it has been through. 404. */
 export function explainRowRoute(ofQueue?: string) {
   return apiRoute<OfRow>(
-    async ({ container, params: { queue = ofQueue, id } }) => {
+    async ({ services, params: { queue = ofQueue, id } }) => {
       const at = readPath(queue, id);
-      return explainRow(container, at.queue, at.id);
+      return explainRow(services, at.queue, at.id);
     },
     { dashboard: true },
   );
@@ -40,9 +40,9 @@ export function explainRowRoute(ofQueue?: string) {
  */
 export function resolveRowRoute(ofQueue?: string) {
   return apiJsonRoute<OfRow>(
-    async ({ container, params: { queue = ofQueue, id }, by, body }) => {
+    async ({ services, params: { queue = ofQueue, id }, by, body }) => {
       const at = readPath(queue, id);
-      return resolveRow(container.rpc, at.queue, at.id, by, body);
+      return resolveRow(services.rpc, at.queue, at.id, by, body);
     },
     { whenInvalid: 'nothing was decided' },
   );

@@ -5,9 +5,9 @@ import { readJson } from '../http/body';
 import { respond } from '../http/error-response';
 import { HttpError, NotFoundError } from '../http/http-error';
 import { noQuery, readQuery } from '../http/query';
-import { container } from '../services/container';
 import { accessEnv, serverEnv } from '../services/env';
 import { isError } from '../services/is-error';
+import { getServices } from '../services/services';
 
 const question = z.strictObject({
   sql: z.string(),
@@ -32,7 +32,7 @@ export function answerSql(request: Request): Promise<Response> {
     readQuery(new URL(request.url), noQuery);
     const asked = question.safeParse(await readJson(request));
     if (!asked.success) throw new HttpError(422, 'invalid', 'send { "sql": "…", "directory": "…" }');
-    const { sql } = await container();
+    const { sql } = await getServices();
     const directory = realpathSync(store.directory);
     if (sql === null || asked.data.directory !== directory) {
       throw new HttpError(409, 'other_database', `this server's database is ${directory}`);

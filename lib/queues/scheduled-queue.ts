@@ -10,7 +10,7 @@ export type AnyQueue = Queue<any, any, ServerEnv>;
 export interface ScheduledQueue {
   queue: AnyQueue;
   /** `main`: there is one. `named`: each has an endpoint of its own. `due`: one endpoint ticks all that have something due. */
-  parts: 'main' | 'named' | 'due';
+  partitions: 'main' | 'named' | 'due';
   /** What is answered as long as the database does not know the queue. */
   whereNone?: string;
 }

@@ -8,10 +8,10 @@ import { enrolments } from './sequences/queue';
 /** Every queue, for whoever ticks them all: `/api/cron/process-scheduled`, `/api/trigger`, the worker. A queue of yours goes here, too. */
 export const scheduledQueues = [
   // Before the messages that they queue.
-  { queue: enrolments, parts: 'main' },
-  { queue: dmQueue, parts: 'main' },
-  { queue: posts, parts: 'main' },
+  { queue: enrolments, partitions: 'main' },
+  { queue: dmQueue, partitions: 'main' },
+  { queue: posts, partitions: 'main' },
   scheduledJobs,
   scheduledPgmq,
-  { queue: monitors, parts: 'named' },
+  { queue: monitors, partitions: 'named' },
 ] as const;

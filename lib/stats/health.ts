@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { errorMessage } from '../http/error-response';
-import { container } from '../services/container';
 import { accessEnv } from '../services/env';
 import { serverLog } from '../services/log';
+import { getServices } from '../services/services';
 import { sharedReading } from '../services/shared-reading';
 import { schemaState } from '../store/schema-version';
 
@@ -43,7 +43,7 @@ async function askHealth(): Promise<Health> {
     lastTickSeconds: {},
   };
   try {
-    const { env, rpc, lock, log } = await container();
+    const { env, rpc, lock, log } = await getServices();
     const [known, attempt] = await Promise.all([
       rpc('read_health', {})
         .then((value) => answer.parse(value))

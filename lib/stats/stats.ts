@@ -1,7 +1,7 @@
 import { findQueue, missingSettings } from '../queues/scheduled-queue';
 import { scheduledQueues } from '../queues/scheduled-queues';
-import { container } from '../services/container';
 import { configuredProviders, type ServerEnv } from '../services/env';
+import { getServices } from '../services/services';
 import { type Analytics, analyticsSchema } from '../store/analytics';
 import { type Monitoring, monitoringSchema } from '../store/monitoring';
 import type { Rpc } from '../store/rpc';
@@ -9,15 +9,15 @@ import { schemaState } from '../store/schema-version';
 import { type Stats, statsSchema } from '../store/stats';
 import { whyUnticked } from './unticked';
 
-/** The dashboard's figures, a second old at most. Throws what `container()` throws, and a `StoreError`. */
+/** The dashboard's figures, a second old at most. Throws what `getServices()` throws, and a `StoreError`. */
 export async function readStats(): Promise<Stats> {
-  const { rpc, env, stats } = await container();
+  const { rpc, env, stats } = await getServices();
   return stats.get(() => computeStats(rpc, env));
 }
 
-/** What the queues did in the last `days` days, 1 to 90. Throws what `container()` throws, and a `StoreError`. */
+/** What the queues did in the last `days` days, 1 to 90. Throws what `getServices()` throws, and a `StoreError`. */
 export async function readAnalytics(days = 14): Promise<Analytics> {
-  const { rpc } = await container();
+  const { rpc } = await getServices();
   return analyticsSchema.parse(await rpc('read_analytics', { p_days: days }));
 }
 

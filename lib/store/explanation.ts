@@ -2,10 +2,10 @@ import { z } from 'zod';
 
 /** What was found at the provider of an attempt that may or may not have worked. */
 export const reconcileFacts = z.object({
-  looks: z.number(),
-  looked_at: z.string().nullable(),
+  checks: z.number(),
+  checked_at: z.string().nullable(),
   /** Null: no look is planned. */
-  next_look_at: z.string().nullable(),
+  next_check_at: z.string().nullable(),
   /** In words; null before the first look. */
   found: z.string().nullable(),
   waits_for_operator: z.boolean(),

@@ -239,11 +239,11 @@ function finding({ id, claimId, overSeconds, finding, failed }: CheckedRow): obj
     id,
     claim_id: claimId,
     over_seconds: overSeconds,
-    proofs: finding.proofs.map(({ messageId, result }) => ({
+    proof: finding.proof.map(({ messageId, result }) => ({
       message_id: storable(messageId),
       result: storable(result),
     })),
-    doubts: storable(finding.doubts),
+    candidates: storable(finding.candidates),
     absent_after_seconds: finding.absentAfterMs === null ? null : finding.absentAfterMs / 1_000,
     text: storable(finding.text),
     failed,

@@ -30,7 +30,7 @@ begin
 end
 $$;
 
--- What is known of a row that becomes unknown, by its state before (p_row): {over_at, looks, first_at, claims, account_id, digest}, beside
+-- What is known of a row that becomes unknown, by its state before (p_row): {over_at, checks, first_at, claims, account_id, digest}, beside
 -- what was known before. From over_at on its attempt is over for certain, whoever made it; first_at and claims are of all its
 -- uncertain attempts; account_id and digest are of the row as it was sent.
 create function punctual.begin_reconcile(p_queue text, p_row jsonb, p_over_at timestamptz) returns jsonb
@@ -41,7 +41,7 @@ declare
 begin
   select * into q from punctual.queues where name = p_queue;
   return v_before - 'found' || jsonb_build_object(
-    'over_at', p_over_at, 'looks', 0,
+    'over_at', p_over_at, 'checks', 0,
     -- A tick of a queue without reconcile made it unknown: nobody is going to ask, unless the queue gets one.
     'waits_for_operator', coalesce(current_setting('punctual.reconciles', true) = 'false', false),
     'first_at', coalesce(v_before->'first_at', p_row->'claimed_at'),
@@ -61,10 +61,10 @@ end
 $$;
 
 -- When an unknown row is checked next, after so many checks: in 30 s, then twice as long each time, an hour at most.
-create function punctual.next_check_at(p_looks integer, p_now timestamptz) returns timestamptz
+create function punctual.next_check_at(p_checks integer, p_now timestamptz) returns timestamptz
 language plpgsql immutable set search_path = '' as $$
 begin
-  return p_now + make_interval(secs => least(3600, 30 * power(2, least(p_looks, 10))));
+  return p_now + make_interval(secs => least(3600, 30 * power(2, least(p_checks, 10))));
 end
 $$;
 

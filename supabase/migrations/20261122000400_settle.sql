@@ -376,7 +376,7 @@ begin
 end
 $$;
 
--- Tells after_settle of rows that were settled. p_is_known: it has been told already of what receipts and proofs made of some of them in this call.
+-- Tells after_settle of rows that were settled. p_is_known: it has been told already of what receipts and proof made of some of them in this call.
 create function punctual.tell_of_settled(q punctual.queues, p_applied jsonb, p_is_known boolean, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare

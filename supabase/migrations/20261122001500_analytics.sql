@@ -22,7 +22,7 @@ create table punctual.settings (
   -- The figures of this file themselves.
   daily_days integer default 730 check (daily_days between 1 and 36500),
   -- The UTC day for which a scheduler with one entry for everything has had the roll-up and retention done.
-  housekeeping_done_on date
+  maintenance_done_on date
 );
 insert into punctual.settings default values;
 
@@ -560,14 +560,14 @@ end
 $$;
 
 -- Whether the roll-up and retention still wait, where one entry does everything: they are done once a UTC day.
-create function punctual.is_housekeeping_due(p_now timestamptz default null) returns boolean
+create function punctual.is_maintenance_due(p_now timestamptz default null) returns boolean
 language sql stable set search_path = '' as $$
-  select s.housekeeping_done_on is distinct from (coalesce(p_now, clock_timestamp()) at time zone 'UTC')::date from punctual.settings s
+  select s.maintenance_done_on is distinct from (coalesce(p_now, clock_timestamp()) at time zone 'UTC')::date from punctual.settings s
 $$;
 
-create function punctual.note_housekeeping(p_now timestamptz default null) returns void
+create function punctual.note_maintenance(p_now timestamptz default null) returns void
 language sql set search_path = '' as $$
-  update punctual.settings set housekeeping_done_on = (coalesce(p_now, clock_timestamp()) at time zone 'UTC')::date
+  update punctual.settings set maintenance_done_on = (coalesce(p_now, clock_timestamp()) at time zone 'UTC')::date
 $$;
 
 select punctual.close_to_public();

@@ -1,9 +1,9 @@
 -- After the database went back in time (a restore, a recovery to a point in time, a failover that lost the latest writes): what was sent in
 -- the lost time stands as not yet sent. docs/restore.md is what an operator follows.
 
--- One step of doubt_rows: the next 5,000 rows after the id p_after, null being before all. Answers how many, the id of the last of them, and the ids of
+-- One step of mark_rows_unknown: the next 5,000 rows after the id p_after, null being before all. Answers how many, the id of the last of them, and the ids of
 -- those for which there is proof of an earlier attempt.
-create function punctual.doubt_next_rows(
+create function punctual.mark_next_rows_unknown(
   q punctual.queues, p_after text, p_since timestamptz, p_over_at timestamptz, p_now timestamptz, out rows integer, out last_id text, out proved text[])
 language plpgsql set search_path = '' as $$
 declare
@@ -17,7 +17,7 @@ begin
          and (t.{status} = {unknown} or (t.{status} = {running} and t.claimed_at <= $2)
               or (t.{status} = {pending} and {due_at} <= $4 and (t.expires_at is null or t.expires_at > $2)))
        order by t.id limit 5000 for no key update),
-    doubted as (
+    marked as (
       update {table} t set
         {status} = {unknown}, claim_id = p.claim_id, claimed_at = case when p.was_pending then $2 else least(t.claimed_at, $2) end,
         lease_expires_at = null, finished_at = case when p.was_pending then $4 else coalesce(t.finished_at, $4) end, reconcile_at = punctual.next_check_at(0, $4),
@@ -31,20 +31,20 @@ begin
       returning t.id, t.last_error, p.was_unknown, t.reconcile ? 'late_proof' as is_proved),
     noted as (
       insert into punctual.history (queue, row_id, at, event, text)
-      select {queue}, d.id::text, $4, 'restored', d.last_error from doubted d order by d.id)
+      select {queue}, d.id::text, $4, 'restored', d.last_error from marked d order by d.id)
     select count(*), (array_agg(d.id::text order by d.id desc))[1],
            jsonb_agg(jsonb_build_object('id', d.id, 'outcome', 'unknown', 'error', d.last_error, 'rate_limited', false) order by d.id)
              filter (where not d.was_unknown),
            array_agg(d.id::text order by d.id) filter (where d.is_proved)
-      from doubted d
+      from marked d
     $sql$)
   into rows, last_id, v_ended, proved using p_after, p_since, p_over_at, p_now;
   if rows > 0 then perform punctual.tell_after_settle(q, v_ended, p_now); end if;
 end
 $$;
 
--- Counts the rows that doubt_rows has made unknown as claims at p_since would have: what is proved absent gives its place back.
-create function punctual.count_doubted(q punctual.queues, p_since timestamptz, p_now timestamptz) returns void
+-- Counts the rows that mark_rows_unknown has made unknown as claims at p_since would have: what is proved absent gives its place back.
+create function punctual.count_restored(q punctual.queues, p_since timestamptz, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
   execute punctual.render_sql(q, $sql$
@@ -66,22 +66,22 @@ $$;
 -- and those that were unknown and may have been decided since. Each gets a claim of its own, so that no outcome of a lost claim moves it;
 -- and its attempt counts as over only when no tick that began before p_now can still be at it, for none runs longer than 800 s. Rows that an
 -- earlier call for the same instant has seen are left alone. Answers how many.
-create function punctual.doubt_rows(q punctual.queues, p_since timestamptz, p_over_at timestamptz, p_now timestamptz) returns integer
+create function punctual.mark_rows_unknown(q punctual.queues, p_since timestamptz, p_over_at timestamptz, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
   v_count integer := 0;
-  v_doubted record;
+  v_marked record;
   v_last text;
 begin
   loop
-    v_doubted := punctual.doubt_next_rows(q, v_last, p_since, p_over_at, p_now);
-    exit when v_doubted.rows = 0;
-    v_count := v_count + v_doubted.rows;
-    v_last := v_doubted.last_id;
+    v_marked := punctual.mark_next_rows_unknown(q, v_last, p_since, p_over_at, p_now);
+    exit when v_marked.rows = 0;
+    v_count := v_count + v_marked.rows;
+    v_last := v_marked.last_id;
     -- Proof of an earlier attempt that was kept while the one that is lost was under way.
-    perform punctual.apply_late_proof(q, l, p_now) from unnest(v_doubted.proved) l;
+    perform punctual.apply_late_proof(q, l, p_now) from unnest(v_marked.proved) l;
   end loop;
-  if q.account_column is not null then perform punctual.count_doubted(q, p_since, p_now); end if;
+  if q.account_column is not null then perform punctual.count_restored(q, p_since, p_now); end if;
   return v_count;
 end
 $$;
@@ -146,7 +146,7 @@ begin
     update punctual.queues x set paused_at = p_now, paused_reason = format('restored to %s: see docs/restore.md', p_since) where x.name = q.name;
   end if;
   if q.delivery = 'at-most-once' then
-    v_unknown := punctual.doubt_rows(q, p_since, p_over_at, p_now);
+    v_unknown := punctual.mark_rows_unknown(q, p_since, p_over_at, p_now);
   elsif q.source = 'table' then
     execute punctual.render_sql(q, 'select count(*) from {table} t where t.{status} = {running} or (t.{status} = {pending} and {due_at} <= $1)')
       into v_run_again using p_now;
@@ -160,9 +160,9 @@ begin
 end
 $$;
 
--- Pauses the enrolments whose message doubt_rows made unknown. Each message comes back to an enrolment that waits: a proved one does not set off
+-- Pauses the enrolments whose message mark_rows_unknown made unknown. Each message comes back to an enrolment that waits: a proved one does not set off
 -- its next step, one that was not sent is withdrawn. Answers how many.
-create function punctual.pause_doubted_enrolments(p_over_at timestamptz, p_now timestamptz) returns integer
+create function punctual.pause_restored_enrolments(p_over_at timestamptz, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
   v_ids bigint[] := array(
@@ -227,7 +227,7 @@ begin
   end loop;
   return jsonb_build_object(
     'since', p_since, 'now', v_now, 'last_tick_at', (select max(t.started_at) from punctual.ticks t where t.started_at <= p_since),
-    'messages_queued', v_messages, 'queues', v_queues, 'enrolments_paused', punctual.pause_doubted_enrolments(v_over_at, v_now),
+    'messages_queued', v_messages, 'queues', v_queues, 'enrolments_paused', punctual.pause_restored_enrolments(v_over_at, v_now),
     'accounts_paused', punctual.pause_restored_accounts(p_since, v_now));
 end
 $$;

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
-import { findWork } from '../../lib/cron/handlers/find-work';
+import { findHandler } from '../../lib/cron/handlers/find-handler';
 import { longestAttemptMs } from '../../lib/engine/budget';
 import { scheduledQueues } from '../../lib/queues/scheduled-queues';
 import { durationFaults, maxDurationOf as maxDurationIn } from '../../scripts/duration-faults';
@@ -105,7 +105,7 @@ describe.each(cronRoutes)('%s', (route) => {
 
   it('does what a worker does for its path, too', () => {
     const url = route.replace(/^app|\/route\.ts$/g, '');
-    expect(findWork(url, scheduledQueues)).toBeTypeOf('function');
+    expect(findHandler(url, scheduledQueues)).toBeTypeOf('function');
   });
 
   it('says its limit as a number, of 300 s at most', () => {
@@ -115,7 +115,7 @@ describe.each(cronRoutes)('%s', (route) => {
 
   it('has a limit that its queue’s timeout fits into, with 17 s for its claim and its end', async () => {
     const queues = await queuesOf(route);
-    if (/\b(cronRoute|queueWork)\(/.test(read(route))) expect(queues).not.toEqual([]);
+    if (/\b(tickHandler|queueHandler)\(/.test(read(route))) expect(queues).not.toEqual([]);
     const mostMs = longestAttemptMs((maxDurationOf(route) ?? 0) * 1_000);
     for (const { name, timeoutMs } of queues)
       expect(timeoutMs, `the timeout of ${name}`).toBeLessThanOrEqual(mostMs);
@@ -136,8 +136,8 @@ describe('the regions of monitors', () => {
     expect(functions).toEqual(Object.fromEntries(pinned));
   });
 
-  it.each(regionRoutes)('%s ticks the part that its folder names', (route) => {
-    expect(read(route)).toContain(`partition: '${path.basename(path.dirname(route))}'`);
+  it.each(regionRoutes)('%s ticks the partition that its folder names', (route) => {
+    expect(read(route)).toContain(`tickHandler(monitors, '${path.basename(path.dirname(route))}')`);
   });
 
   it.each(regionRoutes)('%s is called every minute: a region that is not seen is left', (route) => {

@@ -14,7 +14,7 @@ export async function checkContinuations(secret: string, apiKey: string): Promis
   // The demo's own scheduler may have come first: then there is nothing left for a continuation.
   for (let attempt = 0; attempt < 3 && continuations.length < 2; attempt++) {
     await fetch(`${address}/api/jobs`, { method: 'POST', headers, body: JSON.stringify(jobs) });
-    const answer = await fetch(`${address}/api/cron/jobs?queue=default`, {
+    const answer = await fetch(`${address}/api/cron/jobs?partition=default`, {
       headers: { authorization: `Bearer ${secret}` },
     });
     const run_id = (await answer.json()).reports[0].runId;

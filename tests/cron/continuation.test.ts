@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { After } from '../../lib/cron/continuation';
 import { cronRoute } from '../../lib/cron/cron-route';
+import { tickHandler } from '../../lib/cron/handlers/tick-partition';
 import { dmQueue } from '../../lib/queues/dm-queue/queue';
 import { bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';
 import type { TestDatabase } from '../support/test-database';
@@ -33,7 +34,7 @@ const quick = {
 };
 
 beforeAll(async () => {
-  const handle = cronRoute(quick, { maxDuration: 60, after });
+  const handle = cronRoute(tickHandler(quick), { maxDuration: 60, after });
   app = createServer(async (incoming, outgoing) => {
     called.push({ method: incoming.method, url: incoming.url, headers: incoming.headers });
     const headers = incoming.headers as Record<string, string>;

@@ -6,12 +6,13 @@ import { GET as tickByGet, POST as tickByPost } from '../../app/api/cron/dm-queu
 import { GET as pruneByGet } from '../../app/api/cron/prune/route';
 import { POST as postDms } from '../../app/api/dms/route';
 import { cronRoute } from '../../lib/cron/cron-route';
+import { tickHandler } from '../../lib/cron/handlers/tick-partition';
 import { done } from '../../lib/engine/outcome';
 import type { Log } from '../../lib/engine/ports/log';
 import { StoreError } from '../../lib/engine/ports/store-error';
 import { defineQueue } from '../../lib/engine/queue';
-import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
+import { makeServices, type Services } from '../../lib/services/services';
 import { queueStore } from '../../lib/store/queue-store';
 import type { Rpc } from '../../lib/store/rpc';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
@@ -34,7 +35,7 @@ const SECRETS = [
   WRONG_UNIPILE_KEY,
 ];
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let sandbox: Sandbox;
 /** Where nobody listens. */
@@ -44,11 +45,11 @@ const logged: string[] = [];
 /** The server as the environment makes it, but for its database. Without one it calls a Supabase that is not there. */
 async function startServer(variables: Record<string, string> = {}, rpc?: Rpc): Promise<void> {
   const env = serverEnv({ SUPABASE_URL: deadUrl, SUPABASE_SERVICE_ROLE_KEY: SERVICE_ROLE_KEY, ...variables });
-  const made = await makeContainer(env);
+  const made = await makeServices(env);
   const write = (fields: object, message: string) => void logged.push(`${JSON.stringify(fields)} ${message}`);
   const log: Log = { info: write, warn: write, error: write };
   const store = rpc ? queueStore(rpc) : made.ports.store;
-  shared.punctual = Promise.resolve({
+  globals.punctual = Promise.resolve({
     ...made,
     log,
     rpc: rpc ?? made.rpc,
@@ -85,7 +86,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  shared.punctual = undefined;
+  globals.punctual = undefined;
 });
 
 type Headers = Record<string, string>;
@@ -301,7 +302,7 @@ describe('a call without the secret', () => {
   });
 
   it('is refused before the environment is read: a server that is not set up tells strangers nothing', async () => {
-    shared.punctual = undefined;
+    globals.punctual = undefined;
     vi.stubEnv('VERCEL', '1');
     expect((await tick('GET', bearer('guess'))).status).toBe(401);
   });
@@ -359,7 +360,7 @@ describe('a server that is not set up', () => {
     ['with half of a pair', { STORE: 'embedded', UNIPILE_DSN: 'api1.unipile.com' }, ['UNIPILE_API_KEY']],
     ['with a wrong word', { STORE: 'mysql' }, ['STORE']],
   ])('%s names what to set', async (_where, variables, named) => {
-    shared.punctual = undefined;
+    globals.punctual = undefined;
     for (const name of ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', 'VERCEL', 'STORE', 'UNIPILE_DSN'])
       vi.stubEnv(name, '');
     for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
@@ -369,7 +370,7 @@ describe('a server that is not set up', () => {
   });
 
   it('is tried anew by the next call once that is set', async () => {
-    shared.punctual = undefined;
+    globals.punctual = undefined;
     vi.stubEnv('SUPABASE_URL', '');
     vi.stubEnv('SUPABASE_SERVICE_ROLE_KEY', '');
     vi.stubEnv('VERCEL', '1');
@@ -394,7 +395,7 @@ describe('a server that is not set up', () => {
         ...changes,
       });
       const request = new Request('http://app.test/api/cron/x', { headers: bearer(SECRET) });
-      return cronRoute(queue, { maxDuration: 60 })(request);
+      return cronRoute(tickHandler(queue), { maxDuration: 60 })(request);
     };
 
     it.each([
@@ -440,7 +441,7 @@ describe('a server that is not set up', () => {
   });
 
   it('answers, and does not throw, when its embedded database cannot be opened', async () => {
-    shared.punctual = undefined;
+    globals.punctual = undefined;
     vi.stubEnv('STORE', 'embedded');
     // Below a file nothing can be made.
     vi.stubEnv('PUNCTUAL_DATA', 'package.json/data');

@@ -97,7 +97,7 @@ describe('a trigger', () => {
 
   it('does a call for one part itself: a worker ticks whole queues', async () => {
     behave = (answer) => answer(202, { queue: 'jobs', state: 'started' });
-    expect(await trigger('jobs?queue=default')).toMatchObject({
+    expect(await trigger('jobs?partition=default')).toMatchObject({
       status: 200,
       body: { worker: 'a worker ticks whole queues' },
     });

@@ -20,12 +20,12 @@ beforeEach(async () => {
 
 type Check = (row: TestRow, context: ReconcileContext<null>) => Promise<Finding> | Finding;
 const proof = (messageId: string): Finding => ({
-  proofs: [{ messageId }],
-  doubts: [],
+  proof: [{ messageId }],
+  candidates: [],
   absentAfterMs: null,
   text: 'it is there',
 });
-const nothing: Finding = { proofs: [], doubts: [], absentAfterMs: null, text: 'nothing yet' };
+const nothing: Finding = { proof: [], candidates: [], absentAfterMs: null, text: 'nothing yet' };
 const prove: Check = (row) => proof(`of ${row.body}`);
 
 /** Unknown rows, each of an account of its own, whose first check is due. */

@@ -23,7 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => servers.closeAll());
 
-const nothing = { proofs: [], doubts: [], absentAfterMs: 0, text: 'it is not there' };
+const nothing = { proof: [], candidates: [], absentAfterMs: 0, text: 'it is not there' };
 
 /**
  * A machine that is suspended in the midst of an attempt, before its request goes out. Meanwhile another one sweeps the row, asks the

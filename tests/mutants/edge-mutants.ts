@@ -118,7 +118,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'smaller steps of retention',
     guarantee: 'retention gets on however slow the database is',
-    file: 'lib/cron/handlers/prune-work.ts',
+    file: 'lib/cron/handlers/prune-handler.ts',
     find: 'most /= 10;',
     replace: 'throw error;',
     seenBy: 'cron/cron-route.test.ts',
@@ -286,7 +286,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'nobody to ask',
     guarantee: 'the endpoint that asks providers does not fail where none is configured',
-    file: 'lib/cron/handlers/reconcile-work.ts',
+    file: 'lib/cron/handlers/reconcile-handler.ts',
     find: 'notConfigured.push(error.message);',
     replace: 'throw error;',
   },

@@ -83,7 +83,7 @@ export const restoreMutants: Mutant[] = [
     name: 'late proof of a restored row',
     guarantee: 'proof that was kept is heard when the later attempt is lost',
     file: 'supabase/migrations/20261122001900_restore.sql',
-    find: 'perform punctual.apply_late_proof(q, l, p_now) from unnest(v_doubted.proved) l;',
+    find: 'perform punctual.apply_late_proof(q, l, p_now) from unnest(v_marked.proved) l;',
     replace: '',
   },
   {
@@ -99,6 +99,6 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/migrations/20261122001900_restore.sql',
     find: `jsonb_build_object('digest', t.reconcile->'digest', 'account_id', t.reconcile->'account_id')`,
     replace: `'{}'::jsonb`,
-    seenBy: 'sql/late-proofs.test.ts',
+    seenBy: 'sql/late-proof.test.ts',
   },
 ];

@@ -267,14 +267,14 @@ export const simulationMutants: Mutant[] = [
   {
     name: 'any message of ours is a candidate',
     guarantee: 'a delivered text that the network changed is not sent again',
-    file: 'lib/queues/dm-queue/judge-messages.ts',
+    file: 'lib/queues/dm-queue/match-messages.ts',
     find: '.filter((message) => message.fromUs || isAlike(',
     replace: '.filter((message) => isAlike(',
   },
   {
     name: 'room for clocks that are hours off',
     guarantee: 'a delivered message that the provider dates hours earlier is not sent again',
-    file: 'lib/queues/dm-queue/judge-messages.ts',
+    file: 'lib/queues/dm-queue/match-messages.ts',
     find: 'clockRoomMs = 24 * 3_600_000',
     replace: 'clockRoomMs = 600_000',
   },
@@ -288,7 +288,7 @@ export const simulationMutants: Mutant[] = [
   {
     name: 'any post that no other row bears is a candidate',
     guarantee: 'a published text that the network changed is not published again',
-    file: 'lib/queues/posts/judge-posts.ts',
+    file: 'lib/queues/posts/match-posts.ts',
     find: '    ...strangers.map(({ id }) => id),\n',
     replace: '',
   },

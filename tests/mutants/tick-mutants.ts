@@ -169,23 +169,23 @@ export const tickMutants: Mutant[] = [
   {
     name: 'two uncertain messages of one text to one person',
     guarantee: 'a person decides which of two like messages it was',
-    file: 'lib/queues/dm-queue/judge-messages.ts',
+    file: 'lib/queues/dm-queue/match-messages.ts',
     find: 'isShared ? [] : ',
     replace: '',
   },
   {
     name: 'two uncertain posts of one text',
     guarantee: 'a person decides which of two like posts it was',
-    file: 'lib/queues/posts/judge-posts.ts',
+    file: 'lib/queues/posts/match-posts.ts',
     find: '(other) => !posts.some((post) => isBorneBy(post, other))',
     replace: '(other) => other.postId !== null && !posts.some((post) => isBorneBy(post, other))',
   },
   {
     name: 'room for clocks that are hours off, of posts',
     guarantee: 'a published text that the network changed and dates hours earlier is not published again',
-    file: 'lib/queues/posts/judge-posts.ts',
-    find: 'Date.parse(post.at) >= begunAt - postDoubtMs);',
-    replace: 'Date.parse(post.at) >= begunAt - doubtMs);',
+    file: 'lib/queues/posts/match-posts.ts',
+    find: 'Date.parse(post.at) >= begunAt - postCandidateMs,',
+    replace: 'Date.parse(post.at) >= begunAt - candidateMs,',
   },
   {
     name: 'to whom by user id',

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/sql/route';
-import type { Container } from '../../lib/services/container';
+import type { Services } from '../../lib/services/services';
 import { type RunSql, SqlError } from '../../lib/store/pglite-sql';
 import { answered, apiRequest, bearer, CRON_SECRET, stubSecrets, withKey } from '../support/api-server';
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 const withSecret = bearer(CRON_SECRET);
 let directory: string;
 /** What was run. */
@@ -30,10 +30,10 @@ beforeEach(() => {
       throw new SqlError('syntax error', { code: '42601', position: '1', hint: 'Mind it.' });
     return [{ command: 'SELECT', rowCount: 1, columns: ['a'], rows: [['1']] }];
   };
-  shared.punctual = Promise.resolve({ sql } as Container);
+  globals.punctual = Promise.resolve({ sql } as Services);
 });
 afterEach(() => {
-  shared.punctual = undefined;
+  globals.punctual = undefined;
   vi.unstubAllEnvs();
   rmSync(directory, { recursive: true });
 });

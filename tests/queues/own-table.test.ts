@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../lib/engine/ports/log';
 import { tick } from '../../lib/engine/tick';
-import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
+import { makeServices, type Services } from '../../lib/services/services';
 import { queueStore } from '../../lib/store/queue-store';
 import { splitStatements } from '../../lib/store/sql-statements';
 import { freeTrials } from '../fixtures/free-trials/free-trials';
@@ -18,7 +18,7 @@ import { VirtualClock } from '../support/virtual-clock';
 
 const SECRET = 'cron-secret-of-this-month';
 const words = ['active', 'asking', 'finished', 'gave_up', 'unclear', 'stopped'];
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 const fixture = (file: string) =>
   readFileSync(new URL(`../fixtures/free-trials/${file}`, import.meta.url), 'utf8');
 const page = readFileSync(new URL('../../docs/your-own-table.md', import.meta.url), 'utf8');
@@ -94,13 +94,13 @@ describe('a table of a person’s own, by its one file, one migration and one ro
     vi.stubEnv('CRON_SECRET', SECRET);
     vi.stubEnv('CRON_SECRET_PREVIOUS', '');
     const env = serverEnv({ SUPABASE_URL: deadUrl, SUPABASE_SERVICE_ROLE_KEY: 'a key' });
-    const made = await makeContainer(env);
+    const made = await makeServices(env);
     const ports = { ...made.ports, log: silentLog, store: queueStore(database.rpc) };
-    shared.punctual = Promise.resolve({ ...made, log: silentLog, rpc: database.rpc, ports });
+    globals.punctual = Promise.resolve({ ...made, log: silentLog, rpc: database.rpc, ports });
   });
   afterEach(() => {
     vi.unstubAllEnvs();
-    shared.punctual = undefined;
+    globals.punctual = undefined;
   });
 
   const call = (route: typeof GET, token: string) =>

@@ -8,8 +8,8 @@ import { POST as jobs } from '../../app/api/cron/jobs/route';
 import { POST as monitors } from '../../app/api/cron/monitors/route';
 import { POST as posts } from '../../app/api/cron/posts/route';
 import { POST as reconcile } from '../../app/api/cron/reconcile/route';
-import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
+import { makeServices, type Services } from '../../lib/services/services';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
 import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape';
 import { type Stack, startStack } from '../stack/start-stack';
@@ -33,7 +33,7 @@ const routes = new Map(
   ),
 );
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let stack: Stack;
 let sandbox: Sandbox;
 let app: Server;
@@ -85,7 +85,7 @@ beforeAll(async () => {
 
   sandbox = await startSandbox();
   vi.stubEnv('CRON_SECRET', SECRET);
-  shared.punctual = makeContainer(
+  globals.punctual = makeServices(
     serverEnv({
       SUPABASE_URL: stack.supabaseUrl,
       SUPABASE_SERVICE_ROLE_KEY: stack.serviceRoleKey,
@@ -119,7 +119,7 @@ afterAll(async () => {
   for (const client of clients) await client.end();
   app?.close();
   await sandbox?.close();
-  shared.punctual = undefined;
+  globals.punctual = undefined;
   vi.unstubAllEnvs();
   await stack?.stop();
 });

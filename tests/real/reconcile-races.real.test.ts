@@ -49,7 +49,7 @@ async function openTicks(count: number): Promise<Tick[]> {
   for (const tick of ticks) await tick.exchange();
   return ticks;
 }
-const proof = (message_id: string) => ({ proofs: [{ message_id }], text: 'found' });
+const proof = (message_id: string) => ({ proof: [{ message_id }], text: 'found' });
 const states = async () => {
   const rows = await database.sql('select status, count(*)::integer as n from punctual.dm_queue group by 1');
   return Object.fromEntries(rows.map((row) => [row.status, row.n]));
@@ -107,9 +107,9 @@ describe('one message that two looks at once want for two rows', () => {
     const messages = Array.from({ length: 25 }, (_, n) => ({ message_id: `m${n}` }));
     const told = looks.map((look, n) =>
       finding(look, {
-        proofs: n % 2 ? messages : [...messages].reverse(),
+        proof: n % 2 ? messages : [...messages].reverse(),
         text: 'found',
-        ...(n % 3 === 0 && { doubts: ['m0'] }),
+        ...(n % 3 === 0 && { candidates: ['m0'] }),
       }),
     );
     const before = await deadlocks();
@@ -157,8 +157,8 @@ describe('a look, a receipt, a late proof and an operator at once on the same ro
     // Whoever came first, it was delivered, and that prevails in the end.
     await sql.tick().exchange({ want: 0, close: true });
     expect(await states()).toEqual({ sent: 50 });
-    const proofs = await database.sql('select id, provider_message_id from punctual.dm_queue order by id');
-    for (const { id, provider_message_id } of proofs) expect(provider_message_id).toBe(`m${id}`);
+    const proved = await database.sql('select id, provider_message_id from punctual.dm_queue order by id');
+    for (const { id, provider_message_id } of proved) expect(provider_message_id).toBe(`m${id}`);
     expect(await database.sql('select distinct attempts from punctual.dm_queue')).toEqual([{ attempts: 1 }]);
     await expectNoDeadlock(before);
   });
@@ -240,7 +240,7 @@ describe('many rows in each call, in orders of their own', () => {
     },
   );
 
-  it('looks, late proofs, receipts and decisions of ids from 5 to 105 do not either', async () => {
+  it('looks, late proof, receipts and decisions of ids from 5 to 105 do not either', async () => {
     const before = await deadlocks();
     const rows = (await addUnknown(105)).slice(4);
     sql.pass(60);

@@ -91,8 +91,8 @@ const letters = defineQueue({
   },
   async reconcile({ body }, { signal }) {
     const list = (await (await fetch(post.url, { signal })).json()) as string[];
-    const proofs = list.includes(body) ? [{ messageId: body }] : [];
-    return { proofs, doubts: [], absentAfterMs: 600_000, text: 'asked the post office' };
+    const proof = list.includes(body) ? [{ messageId: body }] : [];
+    return { proof, candidates: [], absentAfterMs: 600_000, text: 'asked the post office' };
   },
 });
 

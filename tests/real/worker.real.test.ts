@@ -3,15 +3,15 @@ import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET as tickDms } from '../../app/api/cron/dm-queue/route';
 import { GET as tickJobs } from '../../app/api/cron/jobs/route';
-import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
+import { makeServices, type Services } from '../../lib/services/services';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
 import { type Stack, startStack } from '../stack/start-stack';
 import { CRON_SECRET, stubSecrets } from '../support/api-server';
 import { buildWorker } from '../support/build-worker';
 import { dmTick } from './tick-process';
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 /** The platform's, in these tests. */
 const graceSeconds = 10;
 
@@ -32,7 +32,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await worker?.end();
   worker = undefined;
-  shared.punctual = undefined;
+  globals.punctual = undefined;
   vi.unstubAllEnvs();
   await sandbox?.close();
 });
@@ -153,7 +153,7 @@ describe('the worker', () => {
       [jobs],
     );
     await stack.sql('analyze punctual.jobs');
-    shared.punctual = makeContainer(serverEnv({ ...database(), LOG_LEVEL: 'fatal' }));
+    globals.punctual = makeServices(serverEnv({ ...database(), LOG_LEVEL: 'fatal' }));
 
     const startedAt = Date.now();
     worker = await startWorker();

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../app/api/cron/jobs/route';
-import type { Container } from '../../lib/services/container';
+import type { Services } from '../../lib/services/services';
 import { type RestGateway, startRestGateway } from '../stack/rest-gateway';
 import { signJwt } from '../stack/sign-jwt';
 import { apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server';
@@ -13,7 +13,7 @@ const SECRET_KEY = 'sb_secret_of-this-project';
 const PUBLISHABLE_KEY = 'sb_publishable_of-this-project';
 const LEGACY_KEY = signJwt('secret', 'service_role');
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let postgrest: Server;
 let gateway: RestGateway;
@@ -44,19 +44,19 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await database.reset();
-  shared.punctual = undefined;
+  globals.punctual = undefined;
   stubSecrets();
   for (const [name, value] of Object.entries({ SUPABASE_URL: gateway.url, STORE: '', LOG_LEVEL: 'fatal' }))
     vi.stubEnv(name, value);
 });
 afterEach(() => {
-  shared.punctual = undefined;
+  globals.punctual = undefined;
   vi.unstubAllEnvs();
 });
 
 async function tick(variables: Record<string, string>) {
   for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
-  const response = await GET(apiRequest('GET', '/api/cron/jobs?queue=default', bearer(CRON_SECRET)));
+  const response = await GET(apiRequest('GET', '/api/cron/jobs?partition=default', bearer(CRON_SECRET)));
   return { status: response.status, body: await response.json() };
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { CronCall } from '../../lib/cron/cron-call';
-import { partitionsWork } from '../../lib/cron/handlers/partitions-work';
+import { partitionsHandler } from '../../lib/cron/handlers/partitions-handler';
 import { silentLog } from '../../lib/engine/ports/log';
 import { type ReconcileReport, reconcile } from '../../lib/engine/reconcile';
 import { type TickPorts, tick } from '../../lib/engine/tick';
@@ -8,7 +8,7 @@ import type { TickReport } from '../../lib/engine/tick-report';
 import { dmQueue } from '../../lib/queues/dm-queue/queue';
 import { posts } from '../../lib/queues/posts/queue';
 import { enrolments } from '../../lib/queues/sequences/queue';
-import type { Container } from '../../lib/services/container';
+import type { Services } from '../../lib/services/services';
 import { queueStore } from '../../lib/store/queue-store';
 import type { Rpc } from '../../lib/store/rpc';
 import { VirtualClock } from '../support/virtual-clock';
@@ -461,10 +461,10 @@ class Simulation {
       case 'enrolments':
         return [await tick(enrolments, ports, { ...options, deps: null })];
       case 'jobs': {
-        const work = partitionsWork(this.jobs.queueOf(process, fate));
-        const shared = { ports, rpc, env: {} } as unknown as Container;
+        const work = partitionsHandler(this.jobs.queueOf(process, fate));
+        const services = { ports, rpc, env: {} } as unknown as Services;
         const params = new URLSearchParams();
-        const { reports, fault } = await work(shared, {
+        const { reports, fault } = await work(services, {
           scheduler,
           startedAt,
           maxDuration: limitMs / 1_000,
@@ -493,7 +493,7 @@ class Simulation {
   /** The roll-up and retention, each until nothing is left or a call fails. */
   private beginHousekeeping(): void {
     if (this.world.retentionDays === null) return;
-    const random = this.stream('housekeeping');
+    const random = this.stream('maintenance');
     const keepHouse = () => {
       this.clock.timer(random.between(3, 12) * hour, keepHouse);
       const process = new SimulatedProcess(this.clock, () => this.live.delete(process));

@@ -10,7 +10,7 @@ import { second } from './world';
 
 /** As the transports: an answer that is not here by then is not coming. */
 const timeoutMs = 5 * second;
-/** Of the functions that ticks and housekeeping call, as their migrations set it. */
+/** Of the functions that ticks and maintenance call, as their migrations set it. */
 const statementLimitMs: Record<string, number> = {
   exchange: 4 * second,
   take_unknown: 4 * second,

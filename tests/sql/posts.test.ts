@@ -294,10 +294,10 @@ describe('what is kept of a post', () => {
   it('is its permalink as well where a look found it', async () => {
     await settled('unknown');
     by.pass(60);
-    const proofs = [{ message_id: 'urn:li:activity:1', result: { permalink: 'https://example.com/1' } }];
+    const proof = [{ message_id: 'urn:li:activity:1', result: { permalink: 'https://example.com/1' } }];
     const taken = await by.takeUnknown({ queue: 'posts' });
     await by.settleFindings(
-      taken.map((one) => finding(one, { proofs })),
+      taken.map((one) => finding(one, { proof })),
       'posts',
     );
     expect(await database.sql('select status, provider_post_id, permalink from punctual.posts')).toEqual([

@@ -221,7 +221,7 @@ describe('create_queue_worker', () => {
   it('takes plain http where it does not leave the machine or its network', async () => {
     await hasAll();
     for (const url of [
-      'http://localhost:3000/api/cron/jobs?queue=failed',
+      'http://localhost:3000/api/cron/jobs?partition=failed',
       'http://127.0.0.1:3000/x',
       'http://[::1]:3000/x',
       'http://host.docker.internal:3000/x',

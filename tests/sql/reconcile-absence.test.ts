@@ -107,8 +107,8 @@ describe('an absence', () => {
     await sql.check(() => ({ text: 'no webhook yet' }));
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile_at: null });
     // The same finding is told once.
-    expect((await sql.history(id)).filter(([event]) => event === 'looked')).toEqual([
-      ['looked', 'no webhook yet'],
+    expect((await sql.history(id)).filter(([event]) => event === 'checked')).toEqual([
+      ['checked', 'no webhook yet'],
     ]);
   });
 });

@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 
 const proof = (messageId: string, result: object = {}) => ({
-  proofs: [{ message_id: messageId, result }],
+  proof: [{ message_id: messageId, result }],
   text: `found ${messageId}`,
 });
 /** Finding nothing proves that nothing was sent, `seconds` after the attempt is over. */
@@ -39,7 +39,7 @@ describe('an unknown row', () => {
       });
       expect(await sql.dm(id)).toMatchObject({
         status: 'unknown',
-        reconcile: { looks: n + 1, looked_at: expect.any(String) },
+        reconcile: { looks: n + 1, checked_at: expect.any(String) },
       });
     }
     expect(waits).toEqual([30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]);
@@ -143,7 +143,7 @@ describe('a proof', () => {
       await sql.addUnknown(account),
     ];
     sql.pass(30);
-    const both = { proofs: ['m1', 'm2'].map((message_id) => ({ message_id })), text: 'two' };
+    const both = { proof: ['m1', 'm2'].map((message_id) => ({ message_id })), text: 'two' };
     expect(await sql.check(() => both)).toMatchObject({ checked: 3, done: 2 });
     const dms = await Promise.all(rows.map(({ id }) => sql.dm(id)));
     expect(dms.map((dm) => dm.provider_message_id).sort()).toEqual(['m1', 'm2', null].sort());
@@ -160,7 +160,7 @@ describe('a proof', () => {
     );
     const { id } = await sql.addUnknown(account);
     sql.pass(30);
-    expect(await sql.check(() => ({ ...proof('m1'), doubts: ['m1'] }))).toMatchObject({ done: 0 });
+    expect(await sql.check(() => ({ ...proof('m1'), candidates: ['m1'] }))).toMatchObject({ done: 0 });
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: false } });
   });
 
@@ -246,7 +246,7 @@ describe('a proof', () => {
     const { claimId } = await tick.claim();
     await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'e' }], { close: true });
     const before = await sql.dm(id);
-    for (const found of [absence(1), { doubts: ['m2'] }])
+    for (const found of [absence(1), { candidates: ['m2'] }])
       await sql.settleFindings(looks.map((one) => finding(one, found)));
     expect(await sql.dm(id)).toEqual(before);
     await sql.settleFindings(looks.map((one) => finding(one, proof('m1'))));
@@ -260,7 +260,7 @@ describe('a proof', () => {
       const looks = await sql.takeUnknown();
       await sql.resolve(id, decision);
       const before = await sql.dm(id);
-      await sql.settleFindings(looks.map((one) => finding(one, { ...absence(1), doubts: ['m9'] })));
+      await sql.settleFindings(looks.map((one) => finding(one, { ...absence(1), candidates: ['m9'] })));
       expect(await sql.dm(id)).toEqual(before);
       await database.sql(`update punctual.dm_queue set status = 'cancelled' where status = 'pending'`);
     }
@@ -271,7 +271,7 @@ describe('a doubt', () => {
   it('stands in the way of sending again: an operator has to decide', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(4_000);
-    expect(await sql.check(() => ({ ...absence(1), doubts: ['m1'] }))).toMatchObject({
+    expect(await sql.check(() => ({ ...absence(1), candidates: ['m1'] }))).toMatchObject({
       done: 0,
       absent: 0,
       dead: 0,
@@ -289,14 +289,14 @@ describe('a doubt', () => {
     await sql.check(() => proof('m1'));
     const { id } = await sql.addUnknown(account);
     sql.pass(200);
-    expect(await sql.check(() => ({ ...absence(1), doubts: ['m1'] }))).toMatchObject({ absent: 1 });
+    expect(await sql.check(() => ({ ...absence(1), candidates: ['m1'] }))).toMatchObject({ absent: 1 });
     expect([(await sql.dm(other)).status, (await sql.dm(id)).status]).toEqual(['sent', 'pending']);
   });
 
   it('does not end the asking: a proof that is found later settles the row', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(30);
-    await sql.check(() => ({ doubts: ['m1'] }));
+    await sql.check(() => ({ candidates: ['m1'] }));
     sql.pass(60);
     expect(await sql.check(() => proof('m2'))).toMatchObject({ done: 1 });
     expect(await sql.dm(id)).toMatchObject({ status: 'sent' });

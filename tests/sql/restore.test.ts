@@ -183,7 +183,7 @@ describe('what may have been sent in the lost time', () => {
     });
     expect(await sql.check(() => undefined)).toMatchObject({ checked: 0 });
     sql.pass(120);
-    expect(await sql.check(() => ({ proofs: [{ message_id: 'm' }] }))).toMatchObject({ done: 1 });
+    expect(await sql.check(() => ({ proof: [{ message_id: 'm' }] }))).toMatchObject({ done: 1 });
     expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm' });
   });
 
@@ -313,9 +313,7 @@ describe('the accounts', () => {
     await goBack().call();
     expect(await sql.pace(account)).toMatchObject({ used: 4, used_until: '2026-03-03T00:00:00.000Z' });
     sql.pass(2_000);
-    await sql.check(({ row }) =>
-      row.body === 'message 0' ? absent : { proofs: [{ message_id: row.body }] },
-    );
+    await sql.check(({ row }) => (row.body === 'message 0' ? absent : { proof: [{ message_id: row.body }] }));
     expect(await sql.pace(account)).toMatchObject({ used: 3 });
   });
 
@@ -355,7 +353,7 @@ describe('called twice', () => {
       row.body === 'message 0'
         ? absent
         : row.body === 'message 1'
-          ? { proofs: [{ message_id: 'm' }] }
+          ? { proof: [{ message_id: 'm' }] }
           : undefined,
     );
     await sql.resolve(ids[2] ?? '', 'pending');
@@ -405,7 +403,7 @@ describe('the enrolments', () => {
     expect(Date.parse(message?.send_at ?? '')).toBe(Date.parse(since));
     await unpause();
     sql.pass(2_000);
-    await sql.check(() => ({ proofs: [{ message_id: 'm' }] }));
+    await sql.check(() => ({ proof: [{ message_id: 'm' }] }));
     expect(await talk.read(id)).toMatchObject({ step: 2, sent_steps: 1, waits_for: 'somebody to resume it' });
     sql.pass(24 * hour);
     expect(await talk.advance()).toEqual({});

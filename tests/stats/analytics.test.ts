@@ -4,13 +4,13 @@ import { GET, POST } from '../../app/api/cron/analytics/route';
 import { GET as pruneByGet } from '../../app/api/cron/prune/route';
 import { silentLog } from '../../lib/engine/ports/log';
 import { StoreError } from '../../lib/engine/ports/store-error';
-import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
+import { makeServices, type Services } from '../../lib/services/services';
 import { analyticsSchema } from '../../lib/store/analytics';
 import { API_KEY, apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let rpc: TestDatabase['rpc'];
 
@@ -22,14 +22,14 @@ beforeEach(async () => {
   await database.reset();
   rpc = database.rpc;
   stubSecrets();
-  const made = await makeContainer(
+  const made = await makeServices(
     serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' }),
   );
-  shared.punctual = Promise.resolve({ ...made, log: silentLog, rpc: (fn, args) => rpc(fn, args) });
+  globals.punctual = Promise.resolve({ ...made, log: silentLog, rpc: (fn, args) => rpc(fn, args) });
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  shared.punctual = undefined;
+  globals.punctual = undefined;
 });
 
 const ask = (handler: typeof GET, path: string, token: string): Promise<Response> =>

@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../lib/engine/ports/log';
 import { StoreError } from '../../lib/engine/ports/store-error';
-import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
+import { makeServices, type Services } from '../../lib/services/services';
 import { MigrationError } from '../../lib/store/migrations';
 import type { Rpc } from '../../lib/store/rpc';
 import { schemaVersion } from '../../lib/store/schema-version';
@@ -12,7 +12,7 @@ import { openTestDatabase, type TestDatabase } from '../support/test-database';
 
 const SECRETS = ['service-role-key-of-this-project', 'token-of-redis'] as const;
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 /** Redis behind REST, as far as SET goes: the client sends its commands as a pipeline. */
 let redis: Server;
@@ -53,11 +53,11 @@ beforeEach(async () => {
 afterEach(() => {
   vi.unstubAllEnvs();
   vi.useRealTimers();
-  shared.punctual = undefined;
+  globals.punctual = undefined;
 });
 
 async function startServer({ rpc, lockUrl }: { rpc?: Rpc; lockUrl?: string }): Promise<void> {
-  const made = await makeContainer(
+  const made = await makeServices(
     serverEnv({
       SUPABASE_URL: deadUrl,
       SUPABASE_SERVICE_ROLE_KEY: SECRETS[0],
@@ -65,7 +65,7 @@ async function startServer({ rpc, lockUrl }: { rpc?: Rpc; lockUrl?: string }): P
       ...(lockUrl && { UPSTASH_REDIS_REST_URL: lockUrl, UPSTASH_REDIS_REST_TOKEN: SECRETS[1] }),
     }),
   );
-  shared.punctual = Promise.resolve({ ...made, rpc: rpc ?? made.rpc });
+  globals.punctual = Promise.resolve({ ...made, rpc: rpc ?? made.rpc });
 }
 
 /** The route of a process that just started: the answer is kept for a while in between. */
@@ -162,7 +162,7 @@ describe('GET /api/health', () => {
     const error = new MigrationError('20261201000000_trials.sql, line 2: there is no table public.trials');
     const refused = Promise.reject(error);
     refused.catch(() => {});
-    shared.punctual = refused;
+    globals.punctual = refused;
     const reasons = async () => (await ask()).body.reason;
     expect(await reasons()).toBe(error.message);
     vi.stubEnv('NODE_ENV', 'production');
@@ -180,10 +180,10 @@ describe('GET /api/health', () => {
       rpc: (fn, args) =>
         code ? Promise.reject(new StoreError('unavailable', 'no room', code)) : database.rpc(fn, args),
     });
-    const { env, ...rest } = (await shared.punctual) as Container;
+    const { env, ...rest } = (await globals.punctual) as Services;
     const store = { kind: 'embedded', directory: 'd' } as const;
     const log = { ...silentLog, warn: (fields: object) => void logged.push(fields) };
-    shared.punctual = Promise.resolve({ ...rest, env: { ...env, store }, log });
+    globals.punctual = Promise.resolve({ ...rest, env: { ...env, store }, log });
     const get = await freshRoute();
     const look = async () => {
       vi.advanceTimersByTime(5_100);

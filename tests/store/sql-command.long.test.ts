@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/sql/route';
-import type { Container } from '../../lib/services/container';
+import type { Services } from '../../lib/services/services';
 import { openEmbeddedDatabase } from '../../lib/store/embedded-database';
 import type { RunSql } from '../../lib/store/pglite-sql';
 import { CRON_SECRET, stubSecrets } from '../support/api-server';
 import { buildWorker } from '../support/build-worker';
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 const root = mkdtempSync(path.join(tmpdir(), 'punctual-sql-'));
 const directory = path.join(root, 'db');
 beforeAll(buildWorker);
@@ -72,7 +72,7 @@ describe('npm run sql', () => {
     beforeAll(async () => {
       const database = await openEmbeddedDatabase(directory);
       sql = database.sql;
-      shared.punctual = Promise.resolve({ sql: database.sql } as Container);
+      globals.punctual = Promise.resolve({ sql: database.sql } as Services);
       stubSecrets();
       vi.stubEnv('PUNCTUAL_DATA', directory);
       const app = createServer(async (request, response) => {
@@ -91,7 +91,7 @@ describe('npm run sql', () => {
       url = `http://127.0.0.1:${(app.address() as AddressInfo).port}`;
       return async () => {
         app.close();
-        shared.punctual = undefined;
+        globals.punctual = undefined;
         vi.unstubAllEnvs();
         await database.close();
       };

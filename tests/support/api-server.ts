@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
 import { signSession } from '../../lib/http/auth/session';
-import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
+import { makeServices, type Services } from '../../lib/services/services';
 import { queueStore } from '../../lib/store/queue-store';
 import { openTestDatabase, type TestDatabase } from './test-database';
 
@@ -9,7 +9,7 @@ export const API_KEY = 'api-key-of-this-server';
 export const CRON_SECRET = 'cron-secret-of-this-server';
 export const PASSWORD = 'password-of-the-dashboard';
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 
 /** A test database that the routes of this process read and write, until it is closed. */
 export async function openServedDatabase(
@@ -17,7 +17,7 @@ export async function openServedDatabase(
   options: { own?: boolean } = {},
 ): Promise<TestDatabase> {
   const database = await openTestDatabase(options);
-  const made = await makeContainer(
+  const made = await makeServices(
     serverEnv({
       SUPABASE_URL: 'http://127.0.0.1',
       SUPABASE_SERVICE_ROLE_KEY: 'key',
@@ -26,11 +26,11 @@ export async function openServedDatabase(
     }),
   );
   const ports = { ...made.ports, store: queueStore(database.rpc) };
-  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  globals.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
   return {
     ...database,
     async close() {
-      shared.punctual = undefined;
+      globals.punctual = undefined;
       await database.close();
     },
   };

@@ -41,7 +41,7 @@ export interface Unknown {
 /** What a check found, as `settle_findings` takes it; nothing, and nothing proved by it, unless said. */
 export function finding(row: Pick<Unknown, 'id' | 'claim_id' | 'over_seconds'>, found: object = {}) {
   const { id, claim_id, over_seconds } = row;
-  const nothing = { proofs: [], doubts: [], absent_after_seconds: null, text: 'nothing', failed: false };
+  const nothing = { proof: [], candidates: [], absent_after_seconds: null, text: 'nothing', failed: false };
   return { id, claim_id, over_seconds, ...nothing, ...found };
 }
 

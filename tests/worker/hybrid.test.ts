@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/trigger/[queue]/route';
-import { partitionsWork } from '../../lib/cron/handlers/partitions-work';
+import { partitionsHandler } from '../../lib/cron/handlers/partitions-handler';
 import { jobs } from '../../lib/queues/jobs/queue';
-import { container } from '../../lib/services/container';
+import { getServices } from '../../lib/services/services';
 import { type PathLoop, startPathLoop } from '../../worker/path-loop';
 import { startWorkerServer, type WorkerServer } from '../../worker/worker-server';
 import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';
@@ -26,19 +26,19 @@ beforeEach(async () => {
   await database.sql(
     `insert into punctual.jobs (name, payload) select 'count-words', '{"text": "a b"}' from generate_series(1, 40)`,
   );
-  const shared = await container();
+  const services = await getServices();
   stop = new AbortController();
-  const work = partitionsWork(jobs);
+  const work = partitionsHandler(jobs);
   loop = startPathLoop({
     entry: { path: '/api/cron/jobs', schedule: '0 0 29 2 *' },
     scheduler: 'worker',
     signal: stop.signal,
     async call(call) {
       const params = new URLSearchParams();
-      const done = await work(shared, {
+      const done = await work(services, {
         ...call,
         params,
-        startedAt: shared.ports.clock.now(),
+        startedAt: services.ports.clock.now(),
         maxDuration: 60,
       });
       return { ...done, hasMore: done.reports.some(({ ended }) => ended === 'batch limit') };
@@ -51,7 +51,7 @@ beforeEach(async () => {
   const options = { port: 0, host: '127.0.0.1', secret: WORKER_SECRET, signal: stop.signal };
   server = await startWorkerServer({ ...options, loops: [loop] });
   // What the app on Vercel knows of it.
-  shared.env.worker = { url: server.url, secret: WORKER_SECRET };
+  services.env.worker = { url: server.url, secret: WORKER_SECRET };
 });
 
 afterEach(async () => {
@@ -110,17 +110,17 @@ describe('an app that hands its ticks to a worker', () => {
       signal: AbortSignal.abort(),
       loops: [loop],
     });
-    const shared = await container();
-    shared.env.worker = { url: server.url, secret: WORKER_SECRET };
+    const services = await getServices();
+    services.env.worker = { url: server.url, secret: WORKER_SECRET };
     expect(await trigger()).toMatchObject({ status: 200, body: { worker: 'the worker answered 503' } });
     expect(await states()).toEqual([{ status: 'done', n: 40, attempts: 1 }]);
   });
 
   it('has each row done once where the worker had begun, and only its answer was lost', async () => {
-    const shared = await container();
+    const services = await getServices();
     // The worker is woken, and the app tells itself that it was not heard.
     await fetch(`${server.url}/ticks/jobs`, { method: 'POST', headers: bearer(WORKER_SECRET) });
-    shared.env.worker = { url: 'http://127.0.0.1:1', secret: WORKER_SECRET };
+    services.env.worker = { url: 'http://127.0.0.1:1', secret: WORKER_SECRET };
     expect((await trigger()).status).toBe(200);
     await vi.waitFor(
       async () => expect(await states()).toEqual([{ status: 'done', n: 40, attempts: 1 }]),

@@ -91,7 +91,7 @@ describe('readSchedules', () => {
     );
     const { isPinned } = readSchedules(file);
     const names = ['jobs', 'monitors', 'monitors/eu'];
-    expect(names.filter((name) => isPinned(`/api/cron/${name}?queue=x`))).toEqual(pinned);
+    expect(names.filter((name) => isPinned(`/api/cron/${name}?partition=x`))).toEqual(pinned);
   });
 });
 

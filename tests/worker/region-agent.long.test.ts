@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
-import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
+import { makeServices, type Services } from '../../lib/services/services';
 import { runRegionAgent } from '../../worker/region-agent';
 import { buildWorker } from '../support/build-worker';
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 const region = {
   name: 'main',
   is_default: true,
@@ -28,15 +28,15 @@ const region = {
 
 describe('the agent', () => {
   afterEach(() => {
-    shared.punctual = undefined;
+    globals.punctual = undefined;
     vi.restoreAllMocks();
   });
   const signal = () => new AbortController().signal;
 
   it('says how a region is made that is not there', async () => {
     const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' });
-    const made = await makeContainer({ ...env, logLevel: 'fatal' });
-    shared.punctual = Promise.resolve({ ...made, rpc: async () => [region] });
+    const made = await makeServices({ ...env, logLevel: 'fatal' });
+    globals.punctual = Promise.resolve({ ...made, rpc: async () => [region] });
     await expect(runRegionAgent(['--region', 'office'], signal())).rejects.toThrow(
       /there is no region "office"; there are main\. To make it:\n.*POST .*\/api\/regions .*"office"/s,
     );

@@ -2,15 +2,15 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { type Container, makeContainer } from '../../lib/services/container';
 import { serverEnv } from '../../lib/services/env';
+import { makeServices, type Services } from '../../lib/services/services';
 import { readSchedules } from '../../worker/local-scheduler';
 import { chooseEntries, runWorker } from '../../worker/run-worker';
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 
 afterEach(() => {
-  shared.punctual = undefined;
+  globals.punctual = undefined;
   vi.restoreAllMocks();
 });
 
@@ -38,10 +38,10 @@ describe('the worker', () => {
 
   it('leaves paths that are pinned to a region to those who are there, unless it is told otherwise', async () => {
     const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' });
-    const made = await makeContainer({ ...env, logLevel: 'fatal' });
+    const made = await makeServices({ ...env, logLevel: 'fatal' });
     const told: Record<string, unknown>[] = [];
     const log = { ...made.log, info: (fields: object) => void told.push(fields as Record<string, unknown>) };
-    shared.punctual = Promise.resolve({ ...made, log });
+    globals.punctual = Promise.resolve({ ...made, log });
     // It has ended before it begins: what it says is what it would have done.
     const over = AbortSignal.abort();
     const port = { PORT: '0', HOST: '127.0.0.1' } as unknown as NodeJS.ProcessEnv;
@@ -69,10 +69,10 @@ describe('the worker', () => {
       SUPABASE_SECRET_KEY: 'key',
       WORKER_HEARTBEAT_URL: `http://127.0.0.1:${port}/secret-of-the-check`,
     });
-    const made = await makeContainer({ ...env, logLevel: 'fatal' });
+    const made = await makeServices({ ...env, logLevel: 'fatal' });
     const told: unknown[] = [];
     const tell = (fields: object) => void told.push(fields);
-    shared.punctual = Promise.resolve({ ...made, log: { info: tell, warn: tell, error: tell } });
+    globals.punctual = Promise.resolve({ ...made, log: { info: tell, warn: tell, error: tell } });
     const stop = new AbortController();
     const environment = { PORT: '0', HOST: '127.0.0.1' } as unknown as NodeJS.ProcessEnv;
     const ended = runWorker(['--only', 'prune'], stop.signal, environment);
@@ -83,7 +83,7 @@ describe('the worker', () => {
     server.close();
   });
 
-  const crons = ['dm-queue', 'jobs?queue=my_reports', 'monitors', 'monitors/eu', 'mine'].map((name) => ({
+  const crons = ['dm-queue', 'jobs?partition=my_reports', 'monitors', 'monitors/eu', 'mine'].map((name) => ({
     path: `/api/cron/${name}`,
     schedule: '* * * * *',
   }));
@@ -93,18 +93,18 @@ describe('the worker', () => {
   };
 
   it('minds where monitors are checked from, and of any other queue not where its function is', () => {
-    expect(chosen(null, () => true)).toEqual(['dm-queue', 'jobs?queue=my_reports']);
+    expect(chosen(null, () => true)).toEqual(['dm-queue', 'jobs?partition=my_reports']);
     expect(chosen(null, (path) => path.endsWith('/eu'))).toEqual([
       'dm-queue',
-      'jobs?queue=my_reports',
+      'jobs?partition=my_reports',
       'monitors',
     ]);
   });
 
   it('takes names as the registry or as paths spell them, and says which it cannot tick', () => {
-    expect(chosen(['dm_queue', 'jobs?queue=my_reports', 'monitors/eu'], () => true)).toEqual([
+    expect(chosen(['dm_queue', 'jobs?partition=my_reports', 'monitors/eu'], () => true)).toEqual([
       'dm-queue',
-      'jobs?queue=my_reports',
+      'jobs?partition=my_reports',
       'monitors/eu',
     ]);
     expect(chosen(['dm-queue', 'mine'], () => true)).toMatch(/no schedule of mine, but of dm-queue, /);
@@ -116,14 +116,14 @@ describe('the worker', () => {
     other.listen(0, '127.0.0.1');
     await once(other, 'listening');
     const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' });
-    const made = await makeContainer({ ...env, logLevel: 'fatal' });
+    const made = await makeServices({ ...env, logLevel: 'fatal' });
     let exchanges = 0;
     const exchange = () => {
       exchanges++;
       return Promise.reject(new Error('nobody is to ask'));
     };
     const store = { ...made.ports.store, exchange };
-    shared.punctual = Promise.resolve({ ...made, ports: { ...made.ports, store } });
+    globals.punctual = Promise.resolve({ ...made, ports: { ...made.ports, store } });
     const port = String((other.address() as AddressInfo).port);
     const stop = new AbortController();
     await expect(

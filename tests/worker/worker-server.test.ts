@@ -28,7 +28,7 @@ async function start(secret: string | null = SECRET): Promise<void> {
   server = await startWorkerServer({
     port: 0,
     host: '127.0.0.1',
-    loops: [loop('/api/cron/posts?queue=failed'), loop('/api/cron/dm-queue'), loop('/api/cron/jobs')],
+    loops: [loop('/api/cron/posts?partition=failed'), loop('/api/cron/dm-queue'), loop('/api/cron/jobs')],
     secret: secret ?? undefined,
     signal: stop.signal,
     now: () => nowMs,
@@ -137,7 +137,7 @@ describe('GET /health', () => {
       status: 'ok',
       uptimeSeconds: 600,
       paths: {
-        '/api/cron/posts?queue=failed': { status: 'ok', secondsAgo: 4 },
+        '/api/cron/posts?partition=failed': { status: 'ok', secondsAgo: 4 },
         '/api/cron/dm-queue': { status: 'ok', secondsAgo: 4 },
         '/api/cron/jobs': { status: 'ok', secondsAgo: 4 },
       },

@@ -9,6 +9,6 @@ export const maxDuration = 15;
 export const GET = listRoute({ name: 'accounts', list: listAccounts });
 
 /** Adds an account, or changes the one with the same provider_account_id. 200 with `{ account }`, 422 with `{ errors }`. */
-export const POST = apiJsonRoute(({ container: { rpc }, body }) => saveAccount(rpc, body), {
+export const POST = apiJsonRoute(({ services: { rpc }, body }) => saveAccount(rpc, body), {
   whenInvalid: 'the account was not saved',
 });

@@ -5,4 +5,4 @@ export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /** What the dashboard shows of monitors. */
-export const GET = apiRoute(({ container: { rpc } }) => readMonitoring(rpc), { dashboard: true });
+export const GET = apiRoute(({ services: { rpc } }) => readMonitoring(rpc), { dashboard: true });

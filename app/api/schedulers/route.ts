@@ -9,7 +9,7 @@ export const maxDuration = 15;
  * `?queue=` or to all. 400 for others.
  */
 export const GET = apiRoute(
-  async ({ query: { hours, queue }, container: { rpc } }) => {
+  async ({ query: { hours, queue }, services: { rpc } }) => {
     const { schedulers, ...rest } = await readCoverage(rpc, hours);
     return {
       ...rest,

@@ -11,6 +11,6 @@ export const GET = listRoute({ name: 'sequences', list: listSequences, dashboard
 
 /** Creates a sequence: 201 with it; 422 with `{ errors: [{ field, message }] }`. */
 export const POST = apiJsonRoute(
-  async ({ container: { rpc }, body }) => json(201, await createSequence(rpc, body)),
+  async ({ services: { rpc }, body }) => json(201, await createSequence(rpc, body)),
   { whenInvalid: 'nothing was created; mend these and send it again' },
 );

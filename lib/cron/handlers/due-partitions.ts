@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import type { Container } from '../../services/container';
+import type { Services } from '../../services/services';
 
 const duePartitions = z.array(z.object({ partition: z.string(), timeout_seconds: z.number() }));
 
-/** The longest not ticked first; or `only` this one. Throws a `StoreError`, with the code PT404 where there is none of that name. */
+/** Partitions with due rows, the longest not ticked first; or `only` the one named. Throws a `StoreError` PT404 for an unknown queue or partition. */
 export async function readDuePartitions(
-  { rpc }: Pick<Container, 'rpc'>,
+  { rpc }: Pick<Services, 'rpc'>,
   queue: string,
   only: string | null = null,
 ): Promise<{ partition: string; timeoutMs: number }[]> {

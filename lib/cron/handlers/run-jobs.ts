@@ -5,8 +5,8 @@ import { tick } from '../../engine/tick';
 import type { TickReport } from '../../engine/tick-report';
 import { NotFoundError } from '../../http/http-error';
 import { jobs } from '../../queues/jobs/queue';
-import type { Container } from '../../services/container';
 import { isError } from '../../services/is-error';
+import type { Services } from '../../services/services';
 import type { CronCall } from '../cron-call';
 import { readDuePartitions } from './due-partitions';
 
@@ -32,7 +32,7 @@ export interface AskedJobs {
  * `StoreError`, a `NotFoundError` for a queue that there is not, or a `NotConfiguredError` where a job is defined wrongly.
  */
 export async function runJobs(
-  { rpc, ports }: Pick<Container, 'rpc' | 'ports'>,
+  { rpc, ports }: Pick<Services, 'rpc' | 'ports'>,
   asked: AskedJobs,
   {
     maxDuration,
@@ -75,7 +75,7 @@ export async function runJobs(
 
 /** The queues to go through, in order, and how long one attempt takes there; null where the one that is named is not there. */
 async function readQueues(
-  rpc: Container['rpc'],
+  rpc: Services['rpc'],
   { queue, state }: AskedJobs,
 ): Promise<{ partition: string; timeoutMs: number }[] | null> {
   if (queue === null && state === 'pending') return readDuePartitions({ rpc }, jobs.name);

@@ -3,22 +3,22 @@ import type { Queue } from '../../engine/queue';
 import { tick } from '../../engine/tick';
 import type { TickReport } from '../../engine/tick-report';
 import type { AnyQueue } from '../../queues/scheduled-queue';
-import type { Container } from '../../services/container';
 import type { ServerEnv } from '../../services/env';
+import type { Services } from '../../services/services';
 import type { CronCall } from '../cron-call';
-import type { CronWork } from '../cron-work';
+import type { CronHandler } from '../cron-handler';
 
 export interface TickCall extends Partial<Omit<CronCall, 'params'>> {
-  /** A region of `monitors`; `main` where the queue has no parts. */
+  /** `main` unless the queue has named partitions. */
   partition?: string;
   maxDuration: number;
   scheduler: string;
 }
 
-/** One tick by what the environment names. Throws as `tick` does, and a `NotConfiguredError`. */
+/** Ticks one partition with the services and settings of the environment. Throws as `tick` does, and a `NotConfiguredError`. */
 export async function tickPartition<Row, Deps>(
   queue: Queue<Row, Deps, ServerEnv>,
-  { env, ports }: Pick<Container, 'env' | 'ports'>,
+  { env, ports }: Pick<Services, 'env' | 'ports'>,
   { maxDuration, startedAt = systemClock.now(), ...call }: TickCall,
 ): Promise<TickReport> {
   return tick(queue, ports, {
@@ -29,10 +29,10 @@ export async function tickPartition<Row, Deps>(
   });
 }
 
-/** One tick of a partition a call: of `main` where the queue has no parts. */
-export function tickWork(queue: AnyQueue, partition = 'main'): CronWork {
-  return async (shared, call) => {
-    const report = await tickPartition(queue, shared, { ...call, partition });
+/** The handler that ticks one partition a call. */
+export function tickHandler(queue: AnyQueue, partition = 'main'): CronHandler {
+  return async (services, call) => {
+    const report = await tickPartition(queue, services, { ...call, partition });
     return { reports: [report], body: report };
   };
 }

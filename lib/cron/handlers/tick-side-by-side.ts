@@ -2,50 +2,47 @@ import pLimit from 'p-limit';
 import { type Budget, overheadMs, startBudget } from '../../engine/budget';
 import type { TickReport } from '../../engine/tick-report';
 import type { AnyQueue } from '../../queues/scheduled-queue';
-import type { Container } from '../../services/container';
+import type { Services } from '../../services/services';
 import type { CronCall } from '../cron-call';
 import { tickPartition } from './tick-partition';
 
-/** A partition whose turn it is. */
-export interface Part {
+export interface QueuePartition {
   queue: AnyQueue;
   partition: string;
-  /** The longest one attempt takes there, in milliseconds. */
+  /** The partition's own, in milliseconds; the queue's bounds it. */
   timeoutMs: number;
 }
 
 /**
- * Ticks parts side by side within the budget of one call, each with the concurrency of its own. Where there are more than run side by side,
- * the time is shared: a part with a long backlog ends when its share is over, so that those behind it get theirs. `left` holds those that
- * there was no time for, in their order; `faults` what other ticks threw: none keeps the others.
+ * Ticks partitions within the budget of one call, `concurrency` at a time. If more are waiting, they share the time: a partition with a long
+ * backlog ends when its share is over. `left` holds the partitions for which no time remained, in order; `faults` holds what ticks threw.
  */
 export async function tickSideBySide(
-  parts: Part[],
-  shared: Pick<Container, 'env' | 'ports'>,
+  partitions: QueuePartition[],
+  services: Pick<Services, 'env' | 'ports'>,
   call: CronCall,
-  sideBySide: number,
-): Promise<{ reports: TickReport[]; left: Part[]; faults: unknown[] }> {
-  const { clock } = shared.ports;
+  concurrency: number,
+): Promise<{ reports: TickReport[]; left: QueuePartition[]; faults: unknown[] }> {
+  const { clock } = services.ports;
   const budget = startBudget(clock, call.startedAt, call.maxDuration * 1_000);
-  const limit = pLimit(sideBySide);
+  const limit = pLimit(concurrency);
   const reports: TickReport[] = [];
-  const left: Part[] = [];
+  const left: QueuePartition[] = [];
   const faults: unknown[] = [];
-  let waiting = parts.length;
+  let waiting = partitions.length;
   await Promise.all(
-    parts.map((part) =>
+    partitions.map((one) =>
       limit(async () => {
-        const timeoutMs = Math.min(part.timeoutMs, part.queue.timeoutMs);
+        const { queue, partition } = one;
+        const timeoutMs = Math.min(one.timeoutMs, queue.timeoutMs);
         const endBy = clock.now() + Math.max(share(budget, clock.now(), waiting), timeoutMs + overheadMs);
         waiting--;
         if (call.stop?.signal.aborted || !budget.admits(timeoutMs)) {
-          left.push(part);
+          left.push(one);
           return;
         }
         try {
-          reports.push(
-            await tickPartition(part.queue, shared, { ...call, partition: part.partition, endBy }),
-          );
+          reports.push(await tickPartition(queue, services, { ...call, partition, endBy }));
         } catch (error) {
           faults.push(error);
         }
@@ -54,8 +51,8 @@ export async function tickSideBySide(
   );
   return { reports, left, faults };
 
-  /** Of the time that is left, for each round that is still to come. */
+  /** The time left, divided by the rounds still to come. */
   function share({ abortAt }: Budget, now: number, stillWaiting: number): number {
-    return (abortAt - now) / Math.max(1, Math.ceil(stillWaiting / sideBySide));
+    return (abortAt - now) / Math.max(1, Math.ceil(stillWaiting / concurrency));
   }
 }

@@ -180,9 +180,9 @@ export interface Finding {
    * Messages that are for certain what the attempt left at the provider, the likeliest first. Each proves one row at most: the
    * first counts that no other row bears.
    */
-  proofs: { messageId: string; result?: Result }[];
+  proof: { messageId: string; result?: Result }[];
   /** Messages that may be of the attempt: one that no other row bears stands in the way of sending again. */
-  doubts: string[];
+  candidates: string[];
   /** With nothing found: how long after the attempt is over, in milliseconds, that proves that nothing was sent. Null: it never does. */
   absentAfterMs: number | null;
   /** For a person. */

@@ -1,5 +1,5 @@
 import type { WebhookReading } from '../../providers/receipt';
-import { container } from '../../services/container';
+import { getServices } from '../../services/services';
 import { storable } from '../../store/storable';
 import { parseJson, readBody } from '../body';
 import { respond } from '../error-response';
@@ -38,7 +38,7 @@ export function webhookRoute({ provider, variable, secret: readSecret, proof, is
       const { receipts, connections = [], ignored, refusal } = read(parseJson(bytes, storable));
       if (refusal !== undefined) throw new HttpError(422, 'invalid', refusal);
       if (receipts.length + connections.length === 0) return { received: 0, new: 0, ignored };
-      const { rpc } = await container();
+      const { rpc } = await getServices();
       const total = await receiveReceipts(rpc, provider, receipts);
       for (const p_told of connections) {
         total.received += 1;

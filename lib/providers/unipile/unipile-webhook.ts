@@ -8,7 +8,7 @@ import { disconnectedCodes } from './unipile-codes';
  * payload), /v2.0/docs/status-lifecycle; the message object as in Unipile's own Python SDK (github.com/unipile/unipile-python).
  * v1's reference does not list is_group and is_event; captured payloads have both (github.com/jcleira/magiklead, testdata).
  * Not found anywhere, and not relied upon:
- * - Whether v2 tells of the messages that the account itself sends. Where it does not, only looks prove those.
+ * - Whether v2 tells of the messages that the account itself sends. Where it does not, only checks prove those.
  * - Whom such a message goes to: v2's message names its chat and its sender, so the receipt has a chat and no recipient.
  * - Whether v2's message is in a group: only the chat object says so. There a member's message counts as written to us alone.
  */

@@ -12,7 +12,7 @@ import { bodyLimits, channels } from '../../providers/body-limits';
 import { type Unipile, unipile, unipileMaxLateMs } from '../../providers/unipile/unipile';
 import type { UnipileOptions } from '../../providers/unipile/unipile-api';
 import { type WhatsappCloud, whatsappCloud } from '../../providers/whatsapp/whatsapp-cloud';
-import { clockRoomMs, judgeMessages, type SeenInChat } from './judge-messages';
+import { clockRoomMs, matchMessages, type SeenInChat } from './match-messages';
 
 const row = z
   .object({
@@ -118,8 +118,8 @@ export const dmQueue = defineQueue<Dm, DmProviders, DmEnv>({
     // Its webhooks bear our reference, and the database reads those by itself.
     if (context.account?.provider === 'whatsapp_cloud') {
       return {
-        proofs: [],
-        doubts: [],
+        proof: [],
+        candidates: [],
         absentAfterMs: null,
         text: 'WhatsApp cannot be asked, and no webhook has told of it yet',
       };
@@ -233,20 +233,20 @@ async function findInChat(
     seen.set(message.id, { ...message, fromUs: message.fromUs || told.has(message.id) });
   }
 
-  const { proofs, doubts } = judgeMessages(dm.body, attemptedAt, [...seen.values()], others);
+  const { proof, candidates } = matchMessages(dm.body, attemptedAt, [...seen.values()], others);
   const complete = lists.every((list) => list.complete);
   const authoritative = dm.chat_id !== null && complete;
   return {
-    proofs,
-    doubts,
+    proof,
+    candidates,
     absentAfterMs: authoritative ? deps.unipileMaxLateMs : null,
-    text: tellFinding(proofs.length, doubts.length, dm.chat_id !== null, complete),
+    text: describeFinding(proof.length, candidates.length, dm.chat_id !== null, complete),
   };
 }
 
-function tellFinding(proofs: number, doubts: number, knowsChat: boolean, complete: boolean): string {
-  if (proofs > 0) return 'it is in the chat';
-  if (doubts > 0) return 'the chat has a message that may be it: look there';
+function describeFinding(proof: number, candidates: number, knowsChat: boolean, complete: boolean): string {
+  if (proof > 0) return 'it is in the chat';
+  if (candidates > 0) return 'the chat has a message that may be it: look there';
   if (!knowsChat) return 'no chat with this person has it; one that was to be opened may not be listed';
   return complete ? 'it is not in the chat' : 'it is not in the latest messages of the chat; there are more';
 }

@@ -1,11 +1,11 @@
 import { ConflictError, NotFoundError } from '../../http/http-error';
 import { rowId } from '../../http/input/row-id';
 import { type ResolvedRow, resolveRow } from '../../operate/resolve-row';
-import type { Container } from '../../services/container';
+import type { Services } from '../../services/services';
 
 /** Cancels a job before it runs, or before it runs again. `by` says who, for its history. Throws an `HttpError` or a `StoreError`. */
 export async function cancelJob(
-  { rpc }: Pick<Container, 'rpc'>,
+  { rpc }: Pick<Services, 'rpc'>,
   id: string,
   by: 'api' | 'dashboard',
 ): Promise<ResolvedRow> {

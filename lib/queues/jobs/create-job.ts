@@ -1,7 +1,7 @@
 import { ValidationError } from '../../http/http-error';
 import type { InsertedRow } from '../../http/input/insert-many';
 import type { JobName, JobPayload } from '../../jobs/job-name';
-import { type Container, container } from '../../services/container';
+import { getServices, type Services } from '../../services/services';
 import { JobInputError } from './job-input-error';
 import { enqueueJobs } from './new-jobs';
 
@@ -37,7 +37,7 @@ export type NewJob = { [Name in JobName]: { name: Name } & JobOptions<Name> }[Jo
 export async function createJob<Name extends JobName>(
   name: Name,
   options: JobOptions<Name>,
-  server?: Pick<Container, 'rpc'>,
+  server?: Pick<Services, 'rpc'>,
 ): Promise<InsertedRow> {
   const [created] = await create({ ...withInstants(options), name }, server);
   return created as InsertedRow;
@@ -46,13 +46,13 @@ export async function createJob<Name extends JobName>(
 /** Up to 1,000 jobs, all or none, answered in their order. Throws as `createJob` does; its faults bear the index of their job. */
 export async function createJobs(
   newJobs: readonly NewJob[],
-  server?: Pick<Container, 'rpc'>,
+  server?: Pick<Services, 'rpc'>,
 ): Promise<InsertedRow[]> {
   return create(newJobs.map(withInstants), server);
 }
 
-async function create(body: object, server: Pick<Container, 'rpc'> | undefined): Promise<InsertedRow[]> {
-  const { rpc } = server ?? (await container());
+async function create(body: object, server: Pick<Services, 'rpc'> | undefined): Promise<InsertedRow[]> {
+  const { rpc } = server ?? (await getServices());
   try {
     return (await enqueueJobs({ rpc }, body)).rows;
   } catch (error) {

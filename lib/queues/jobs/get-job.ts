@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { rowId } from '../../http/input/row-id';
-import { type Container, container } from '../../services/container';
+import { getServices, type Services } from '../../services/services';
 
 const keptJob = z.object({
   id: z.string(),
@@ -30,9 +30,9 @@ const keptJob = z.object({
 export type KeptJob = z.infer<typeof keptJob>;
 
 /** A job as it stands; null where there is none of that id, or none any more. Throws a `StoreError`. */
-export async function getJob(id: string, server?: Pick<Container, 'rpc'>): Promise<KeptJob | null> {
+export async function getJob(id: string, server?: Pick<Services, 'rpc'>): Promise<KeptJob | null> {
   const known = rowId.safeParse(id);
   if (!known.success) return null;
-  const { rpc } = server ?? (await container());
+  const { rpc } = server ?? (await getServices());
   return keptJob.nullable().parse(await rpc('read_job', { p_id: known.data }));
 }

@@ -47,4 +47,4 @@ function faultOf(known: Jobs): string | null {
 /** Background jobs, in queues by name. */
 export const jobs = jobsQueue(registry);
 
-export const scheduledJobs = { queue: jobs, parts: 'due' } as const satisfies ScheduledQueue;
+export const scheduledJobs = { queue: jobs, partitions: 'due' } as const satisfies ScheduledQueue;

@@ -41,7 +41,7 @@ export const pgmq = messageQueue(registry);
 
 export const scheduledPgmq = {
   queue: pgmq,
-  parts: 'due',
+  partitions: 'due',
   // A project without Supabase Queues is as it should be.
   whereNone: "no message queue was added yet: select punctual.add_message_queue('…'); docs/pgmq.md says more",
 } as const satisfies ScheduledQueue;

@@ -14,7 +14,7 @@ import { postLimits } from '../../providers/body-limits';
 import { unipileMaxLateMs } from '../../providers/unipile/unipile';
 import type { UnipileOptions } from '../../providers/unipile/unipile-api';
 import { type UnipilePosts, unipilePosts } from '../../providers/unipile/unipile-posts';
-import { judgePosts, type OtherRow, postDoubtMs } from './judge-posts';
+import { matchPosts, type OtherRow, postCandidateMs } from './match-posts';
 
 const row = z.object({
   id: z.coerce.string(),
@@ -142,16 +142,16 @@ async function findInList(
   // What it leaves in the list could be taken for this one's: in a moment it bears its id.
   if (rows.some(({ status }) => status === 'publishing'))
     throw new Error('another post of the account is being published at the moment');
-  const since = new Date(Date.parse(attemptedAt) - postDoubtMs).toISOString();
+  const since = new Date(Date.parse(attemptedAt) - postCandidateMs).toISOString();
   const { providerAccountId: accountId } = account;
   const { posts: own, complete } = await deps.unipile.listOwnPosts({ accountId, since, signal });
-  const { proofs, doubts } = judgePosts(post.body, attemptedAt, own, rows.map(asOther));
+  const { proof, candidates } = matchPosts(post.body, attemptedAt, own, rows.map(asOther));
   return {
-    proofs,
-    doubts,
+    proof,
+    candidates,
     // LinkedIn may process a video for longer than any wait that proves something.
     absentAfterMs: complete && post.media_urls.length === 0 ? deps.unipileMaxLateMs : null,
-    text: tellFinding(proofs.length, doubts.length, complete, post.media_urls.length > 0),
+    text: describeFinding(proof.length, candidates.length, complete, post.media_urls.length > 0),
   };
 }
 
@@ -160,9 +160,9 @@ function asOther(other: z.infer<typeof others>[number]): OtherRow {
   return { body, postId, permalink };
 }
 
-function tellFinding(proofs: number, doubts: number, complete: boolean, hasMedia: boolean): string {
-  if (proofs > 0) return 'it is among the account’s posts';
-  if (doubts > 0) return 'the account has a post that may be it: look there';
+function describeFinding(proof: number, candidates: number, complete: boolean, hasMedia: boolean): string {
+  if (proof > 0) return 'it is among the account’s posts';
+  if (candidates > 0) return 'the account has a post that may be it: look there';
   if (hasMedia)
     return 'it is not among the account’s posts, where its media may still be in process: look there';
   return complete

@@ -22,6 +22,6 @@ create table punctual.settings (
   -- The figures of this file themselves.
   daily_days integer default 730 check (daily_days between 1 and 36500),
   -- The UTC day for which a scheduler with one entry for everything has had the roll-up and retention done.
-  housekeeping_done_on date
+  maintenance_done_on date
 );
 insert into punctual.settings default values;

@@ -96,8 +96,8 @@ $$;
 -- How far the checks of an unknown row are, for people.
 create function punctual.describe_reconcile(p_row jsonb, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
-  select jsonb_build_object('looks', coalesce((p_row->'reconcile'->>'looks')::integer, 0), 'looked_at', p_row->'reconcile'->>'looked_at',
-    'next_look_at', p_row->>'reconcile_at', 'found', p_row->'reconcile'->>'found',
+  select jsonb_build_object('checks', coalesce((p_row->'reconcile'->>'checks')::integer, 0), 'checked_at', p_row->'reconcile'->>'checked_at',
+    'next_check_at', p_row->>'reconcile_at', 'found', p_row->'reconcile'->>'found',
     'waits_for_operator', p_row->>'reconcile_at' is null or coalesce((p_row->'reconcile'->>'waits_for_operator')::boolean, false)
       -- Nobody has come to ask: its provider is not configured, or its queue does not know how.
       or (p_row->>'reconcile_at')::timestamptz < p_now - interval '1 hour')

@@ -1,4 +1,4 @@
--- Judges what checks found of unknown rows. p_findings: [{id, claim_id, over_seconds, proofs: [{message_id, result}], doubts: [message_id],
+-- Judges what checks found of unknown rows. p_findings: [{id, claim_id, over_seconds, proof: [{message_id, result}], candidates: [message_id],
 -- absent_after_seconds, text, failed}]; over_seconds as take_unknown answered it, absent_after_seconds null where finding nothing proves nothing;
 -- failed: the provider could not be asked. p_call_ms: see is_call_over.
 --
@@ -19,7 +19,7 @@ begin
   -- A message proves one row: whoever would prove another with it waits here.
   for v_message in
     select distinct m from jsonb_array_elements(p_findings) l cross join lateral (
-      select p->>'message_id' as m from jsonb_array_elements(l->'proofs') p union all select jsonb_array_elements_text(l->'doubts')) x order by 1
+      select p->>'message_id' as m from jsonb_array_elements(l->'proof') p union all select jsonb_array_elements_text(l->'candidates')) x order by 1
   loop
     perform pg_advisory_xact_lock(hashtextextended('punctual message ' || v_message, 0));
   end loop;
@@ -51,30 +51,30 @@ language plpgsql set search_path = '' as $$
 declare
   r punctual.locked_row := punctual.lock_row(q, p_finding->>'id', false);
   v_proof jsonb;
-  v_is_doubted boolean;
+  v_has_candidate boolean;
   v_text text := p_finding->>'text';
 begin
   if r.state = 'done' then return 'stale'; end if;
   if r.id is null then return null; end if;
-  v_proof := (select p from jsonb_array_elements(p_finding->'proofs') with ordinality e (p, n)
+  v_proof := (select p from jsonb_array_elements(p_finding->'proof') with ordinality e (p, n)
                where not punctual.is_taken(q, p->>'message_id', r.id) order by n limit 1);
-  v_is_doubted := exists (select from jsonb_array_elements_text(p_finding->'doubts') d where not punctual.is_taken(q, d, r.id));
+  v_has_candidate := exists (select from jsonb_array_elements_text(p_finding->'candidates') d where not punctual.is_taken(q, d, r.id));
   if v_proof is not null and r.state <> 'running' and punctual.is_ambiguous(q, r.content) then
     v_proof := null;
-    v_is_doubted := true;
+    v_has_candidate := true;
     v_text := 'the message may be another row''s, which is being sent, or of which the provider did not say as what it was sent: look there';
   end if;
   if v_proof is not null then return punctual.settle_proof(q, r, v_proof, v_text, p_now); end if;
   -- Somebody was here meanwhile, and there is no proof against what they decided.
   if r.state <> 'unknown' or r.claim_id is distinct from (p_finding->>'claim_id')::uuid then return 'stale'; end if;
   if r.reconcile->>'digest' <> punctual.row_digest(q, r.content) then
-    v_is_doubted := true;
+    v_has_candidate := true;
     v_text := 'the row was changed since it was sent, so that nobody can look for what was sent';
   end if;
-  if not v_is_doubted and (p_finding->>'over_seconds')::double precision >= (p_finding->>'absent_after_seconds')::double precision then
+  if not v_has_candidate and (p_finding->>'over_seconds')::double precision >= (p_finding->>'absent_after_seconds')::double precision then
     return punctual.settle_absence(q, r, v_text, p_now);
   end if;
-  perform punctual.check_again(q, r, p_finding, v_is_doubted, v_text, p_now);
+  perform punctual.check_again(q, r, p_finding, v_has_candidate, v_text, p_now);
   return null;
 end
 $$;
@@ -113,22 +113,22 @@ $$;
 
 -- Notes what was found of an unknown row, and when it is checked next.
 create function punctual.check_again(
-  q punctual.queues, r punctual.locked_row, p_finding jsonb, p_is_doubted boolean, p_text text, p_now timestamptz) returns void
+  q punctual.queues, r punctual.locked_row, p_finding jsonb, p_has_candidate boolean, p_text text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_failed boolean := coalesce((p_finding->>'failed')::boolean, false);
   v_over_seconds double precision := (p_finding->>'over_seconds')::double precision;
-  v_checks integer := (r.reconcile->>'looks')::integer + 1;
+  v_checks integer := (r.reconcile->>'checks')::integer + 1;
   -- A check that never proves an absence is not worth more than a day of asking; receipts are still heard. One that fails is repeated.
-  v_waits_for_operator boolean := p_is_doubted or (v_failed and v_over_seconds > 86400)
+  v_waits_for_operator boolean := p_has_candidate or (v_failed and v_over_seconds > 86400)
     or (not v_failed and p_finding->>'absent_after_seconds' is null and v_over_seconds > 3600);
 begin
   execute punctual.render_sql(q, 'update {table} t set reconcile_at = $1, reconcile = t.reconcile || $2 where t.id = $3::{id_type}')
   using case when not (v_waits_for_operator and not v_failed and v_over_seconds > 86400) then punctual.next_check_at(v_checks, p_now) end,
-        jsonb_build_object('looks', v_checks, 'looked_at', p_now, 'found', left(p_text, 2000), 'waits_for_operator', v_waits_for_operator), r.id;
+        jsonb_build_object('checks', v_checks, 'checked_at', p_now, 'found', left(p_text, 2000), 'waits_for_operator', v_waits_for_operator), r.id;
   -- A person reads this: the same finding is not told twice.
   if left(p_text, 2000) is distinct from r.reconcile->>'found' then
-    insert into punctual.history (queue, row_id, at, event, text) values (q.name, r.id, p_now, 'looked', left(p_text, 2000));
+    insert into punctual.history (queue, row_id, at, event, text) values (q.name, r.id, p_now, 'checked', left(p_text, 2000));
   end if;
 end
 $$;

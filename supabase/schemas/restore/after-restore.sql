@@ -31,7 +31,7 @@ begin
     update punctual.queues x set paused_at = p_now, paused_reason = format('restored to %s: see docs/restore.md', p_since) where x.name = q.name;
   end if;
   if q.delivery = 'at-most-once' then
-    v_unknown := punctual.doubt_rows(q, p_since, p_over_at, p_now);
+    v_unknown := punctual.mark_rows_unknown(q, p_since, p_over_at, p_now);
   elsif q.source = 'table' then
     execute punctual.render_sql(q, 'select count(*) from {table} t where t.{status} = {running} or (t.{status} = {pending} and {due_at} <= $1)')
       into v_run_again using p_now;
@@ -45,9 +45,9 @@ begin
 end
 $$;
 
--- Pauses the enrolments whose message doubt_rows made unknown. Each message comes back to an enrolment that waits: a proved one does not set off
+-- Pauses the enrolments whose message mark_rows_unknown made unknown. Each message comes back to an enrolment that waits: a proved one does not set off
 -- its next step, one that was not sent is withdrawn. Answers how many.
-create function punctual.pause_doubted_enrolments(p_over_at timestamptz, p_now timestamptz) returns integer
+create function punctual.pause_restored_enrolments(p_over_at timestamptz, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
   v_ids bigint[] := array(
@@ -112,7 +112,7 @@ begin
   end loop;
   return jsonb_build_object(
     'since', p_since, 'now', v_now, 'last_tick_at', (select max(t.started_at) from punctual.ticks t where t.started_at <= p_since),
-    'messages_queued', v_messages, 'queues', v_queues, 'enrolments_paused', punctual.pause_doubted_enrolments(v_over_at, v_now),
+    'messages_queued', v_messages, 'queues', v_queues, 'enrolments_paused', punctual.pause_restored_enrolments(v_over_at, v_now),
     'accounts_paused', punctual.pause_restored_accounts(p_since, v_now));
 end
 $$;

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET, POST } from '../../../app/api/cron/process-scheduled/route';
 import type { CronCall } from '../../../lib/cron/cron-call';
-import { scheduledWork } from '../../../lib/cron/handlers/scheduled-work';
+import { scheduledHandler } from '../../../lib/cron/handlers/scheduled-handler';
 import { systemClock } from '../../../lib/engine/ports/clock';
 import { silentLog } from '../../../lib/engine/ports/log';
 import { defineQueue } from '../../../lib/engine/queue';
 import { jobs } from '../../../lib/queues/jobs/queue';
 import { scheduledQueues } from '../../../lib/queues/scheduled-queues';
-import { type Container, container } from '../../../lib/services/container';
+import { getServices, type Services } from '../../../lib/services/services';
 import { queueStore } from '../../../lib/store/queue-store';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
@@ -99,10 +99,10 @@ describe('one call for everything', () => {
 
   it('rolls up and prunes once a UTC day, and not every minute', async () => {
     const first = await processScheduled();
-    expect(first.body.housekeeping).toMatchObject({ rolledUp: { more: false }, pruned: { more: false } });
-    expect((await processScheduled()).body.housekeeping).toBeNull();
-    await database.sql('update punctual.settings set housekeeping_done_on = housekeeping_done_on - 1');
-    expect((await processScheduled()).body.housekeeping).not.toBeNull();
+    expect(first.body.maintenance).toMatchObject({ rolledUp: { more: false }, pruned: { more: false } });
+    expect((await processScheduled()).body.maintenance).toBeNull();
+    await database.sql('update punctual.settings set maintenance_done_on = maintenance_done_on - 1');
+    expect((await processScheduled()).body.maintenance).not.toBeNull();
   });
 
   it('is not kept from the others by a queue that cannot run, and says what is wrong with it', async () => {
@@ -119,9 +119,9 @@ describe('a queue whose code is not as it should be', () => {
   it('keeps no other from its tick, and is told of', async () => {
     await addJobs('default', 1);
     const odd = defineQueue({ ...jobs, name: 'odd', timeoutMs: 60_000 });
-    const queues = [{ queue: odd, parts: 'main' as const }, ...scheduledQueues];
+    const queues = [{ queue: odd, partitions: 'main' as const }, ...scheduledQueues];
     const call = { path: '/x', params: new URLSearchParams(), scheduler: 'test', slot: null, schedule: null };
-    const { reports, fault } = await scheduledWork(queues)(await container(), {
+    const { reports, fault } = await scheduledHandler(queues)(await getServices(), {
       ...call,
       continuation: 0,
       runId: crypto.randomUUID(),
@@ -168,7 +168,7 @@ describe('the budget of one call', () => {
   /** A call under a virtual clock, in which every job takes its time. */
   async function callWithSlowJobs({ timeoutMs = 5_000, rowMs = 4_000, queues: names = ['jobs'] } = {}) {
     const clock = new VirtualClock();
-    const shared: Container = { ...(await container()), log: silentLog };
+    const shared: Services = { ...(await getServices()), log: silentLog };
     const slow = {
       ...jobs,
       timeoutMs,
@@ -177,7 +177,7 @@ describe('the budget of one call', () => {
         return { kind: 'done' as const };
       },
     };
-    const rpc: Container['rpc'] = (fn, args) => clock.busy(database.rpc(fn, args));
+    const rpc: Services['rpc'] = (fn, args) => clock.busy(database.rpc(fn, args));
     shared.rpc = rpc;
     shared.ports = { ...shared.ports, store: queueStore(rpc, clock.date), clock, log: silentLog, lock: null };
     const queues = scheduledQueues.map((one) => (one.queue === jobs ? { ...one, queue: slow } : one));
@@ -194,7 +194,7 @@ describe('the budget of one call', () => {
       maxDuration: 60,
     };
     const { body, fault } = await clock.run(
-      scheduledWork(queues.filter(({ queue }) => names.includes(queue.name)))(shared, call),
+      scheduledHandler(queues.filter(({ queue }) => names.includes(queue.name)))(shared, call),
     );
     return {
       body: body as {

@@ -1,31 +1,31 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET as sendByGet } from '../../../app/api/cron/dm-queue/route';
 import { GET, POST } from '../../../app/api/cron/reconcile/route';
-import { workRoute } from '../../../lib/cron/cron-route';
-import { reconcileWork } from '../../../lib/cron/handlers/reconcile-work';
+import { cronRoute } from '../../../lib/cron/cron-route';
+import { reconcileHandler } from '../../../lib/cron/handlers/reconcile-handler';
 import { silentLog } from '../../../lib/engine/ports/log';
 import { StoreError } from '../../../lib/engine/ports/store-error';
 import { defineQueue } from '../../../lib/engine/queue';
 import { dmQueue } from '../../../lib/queues/dm-queue/queue';
 import { posts } from '../../../lib/queues/posts/queue';
-import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
+import { makeServices, type Services } from '../../../lib/services/services';
 import { queueStore } from '../../../lib/store/queue-store';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
 import { openTestDatabase, type TestDatabase } from '../../support/test-database';
 
 const SECRET = 'cron-secret-of-this-month';
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let sandbox: Sandbox;
 let rpc: TestDatabase['rpc'];
 
 async function startServer(variables: Record<string, string>): Promise<void> {
   const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', ...variables });
-  const made = await makeContainer(env);
+  const made = await makeServices(env);
   const store = queueStore((fn, args) => rpc(fn, args));
-  shared.punctual = Promise.resolve({
+  globals.punctual = Promise.resolve({
     ...made,
     rpc,
     log: silentLog,
@@ -50,7 +50,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  shared.punctual = undefined;
+  globals.punctual = undefined;
 });
 
 const withSecret = { authorization: `Bearer ${SECRET}` };
@@ -226,8 +226,8 @@ describe('what is wrong is said', () => {
         throw new TypeError('undefined is not a function');
       },
     });
-    const both = [broken, posts].map((queue) => ({ queue, parts: 'main' as const }));
-    const response = await call(workRoute(reconcileWork(both), { maxDuration: 60 }));
+    const both = [broken, posts].map((queue) => ({ queue, partitions: 'main' as const }));
+    const response = await call(cronRoute(reconcileHandler(both), { maxDuration: 60 }));
     expect(response.status).toBe(503);
     expect((await response.json()).error).toMatchObject({
       kind: 'not_configured',

@@ -3,8 +3,8 @@ import { GET as tickDms } from '../../../app/api/cron/dm-queue/route';
 import { GET as tickJobs } from '../../../app/api/cron/jobs/route';
 import type { Coverage } from '../../../lib/cron/slots/schedule-coverage';
 import { StoreError } from '../../../lib/engine/ports/store-error';
-import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
+import { makeServices, type Services } from '../../../lib/services/services';
 import type { Rpc } from '../../../lib/store/rpc';
 import {
   apiRequest,
@@ -18,7 +18,7 @@ import {
 } from '../../support/api-server';
 import type { TestDatabase } from '../../support/test-database';
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let minute: number;
 
@@ -176,12 +176,12 @@ describe('GET /api/schedulers', () => {
 
 /** The same server over another way to the database. */
 async function serve(rpc: Rpc): Promise<void> {
-  const made = await makeContainer(
+  const made = await makeServices(
     serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
   );
-  const before = shared.punctual;
-  shared.punctual = Promise.resolve({ ...made, rpc });
+  const before = globals.punctual;
+  globals.punctual = Promise.resolve({ ...made, rpc });
   onTestFinished(() => {
-    shared.punctual = before;
+    globals.punctual = before;
   });
 }

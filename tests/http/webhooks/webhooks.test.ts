@@ -7,8 +7,8 @@ import { GET as challenge, POST as whatsapp } from '../../../app/api/webhooks/wh
 import { tick } from '../../../lib/engine/tick';
 import { dmQueue } from '../../../lib/queues/dm-queue/queue';
 import { enrolments } from '../../../lib/queues/sequences/queue';
-import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
+import { makeServices, type Services } from '../../../lib/services/services';
 import { queueStore } from '../../../lib/store/queue-store';
 import { supabaseRpc } from '../../../lib/store/supabase-rpc';
 import { startSandbox } from '../../../sandbox/sandbox';
@@ -22,24 +22,24 @@ const APP_SECRET = 'app-secret-of-meta';
 const VERIFY_TOKEN = 'verify-token';
 const UNIPILE_SECRET = 'secret-of-unipile';
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
-let made: Container;
+let made: Services;
 const servers: Server[] = [];
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  const container = await makeContainer(
+  const container = await makeServices(
     serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
   );
   made = { ...container, rpc: database.rpc, ports: { ...container.ports, store: queueStore(database.rpc) } };
 });
 afterAll(async () => {
-  shared.punctual = undefined;
+  globals.punctual = undefined;
   await database.close();
 });
 beforeEach(async () => {
-  shared.punctual = Promise.resolve(made);
+  globals.punctual = Promise.resolve(made);
   vi.stubEnv('WHATSAPP_APP_SECRET', APP_SECRET);
   vi.stubEnv('WHATSAPP_VERIFY_TOKEN', VERIFY_TOKEN);
   vi.stubEnv('UNIPILE_WEBHOOK_SECRET', UNIPILE_SECRET);
@@ -192,7 +192,7 @@ describe('what WhatsApp tells', () => {
       sizes.push((args.p_receipts as unknown[]).length);
       return made.rpc(fn, args);
     };
-    shared.punctual = Promise.resolve({ ...made, rpc });
+    globals.punctual = Promise.resolve({ ...made, rpc });
     const many = Array.from({ length: 1_201 }, (_, n) => status({ id: `wamid.${n}` }));
     expect(await answer(await tellWhatsapp(ofWhatsapp(...many)))).toMatchObject({
       received: 1_201,
@@ -211,7 +211,7 @@ describe('what WhatsApp tells', () => {
       // Of another bundle's class, as the routes of a build meet it.
       throw Object.assign(new Error('canceling statement'), { name: 'StoreError', code: '57014' });
     };
-    shared.punctual = Promise.resolve({ ...made, rpc });
+    globals.punctual = Promise.resolve({ ...made, rpc });
     const many = Array.from({ length: 60 }, (_, n) => status({ id: `wamid.${n}` }));
     expect(await answer(await tellWhatsapp(ofWhatsapp(...many)))).toMatchObject({ received: 60, new: 60 });
     expect(sizes).toEqual([60, 30, 30]);
@@ -559,14 +559,14 @@ describe('a webhook', () => {
 
   it('is asked for again while the database is away', async () => {
     const away = supabaseRpc({ url: 'http://127.0.0.1:1', serviceRoleKey: 'key' });
-    shared.punctual = Promise.resolve({ ...made, rpc: away });
+    globals.punctual = Promise.resolve({ ...made, rpc: away });
     for (const call of [tellWhatsapp(ofWhatsapp(status())), tellUnipile(ofUnipile())]) {
       const response = await call;
       expect(response.status).toBe(503);
       expect(response.headers.get('retry-after')).toBe('5');
       expect((await response.json()).error.kind).toBe('database_unavailable');
     }
-    shared.punctual = Promise.resolve(made);
+    globals.punctual = Promise.resolve(made);
     expect(await answer(await tellUnipile(ofUnipile()))).toMatchObject({ status: 200, new: 1 });
   });
 });
@@ -677,19 +677,19 @@ describe('the sandbox’s webhooks', () => {
     const connection = { accessToken: SANDBOX_ACCESS_TOKEN, apiVersion: 'v23.0', baseUrl: sandbox.url };
     const deps = dmQueue.connect({ whatsappCloud: { ...connection, knowsReplies: true } });
     const options = { limitMs: 60_000, scheduler: 'test' };
-    const goOn = async () => {
+    const scheduleContinuation = async () => {
       await tick(enrolments, realTimePorts(database.rpc), { ...options, deps: null });
       await tick(dmQueue, realTimePorts(database.rpc), { ...options, deps });
     };
     try {
-      await goOn();
+      await scheduleContinuation();
       await expect.poll(async () => (await stored()).length).toBe(2);
       const chat = { provider: 'whatsapp-cloud', account: 'ph-1', recipient: 'US.9115194' } as const;
       sandbox.write(chat, 'stop');
       await expect
         .poll(() => database.sql('select phase, last_reply from punctual.enrolments'))
         .toEqual([{ phase: 'replied', last_reply: 'stop' }]);
-      await goOn();
+      await scheduleContinuation();
       expect(sandbox.deliveries()).toHaveLength(1);
     } finally {
       await sandbox.close();

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../../app/api/dms/[id]/why/route';
-import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
+import { makeServices, type Services } from '../../../lib/services/services';
 import { type Explanation, explanationSchema } from '../../../lib/store/explanation';
 import { queueStore } from '../../../lib/store/queue-store';
 import { exchanges } from '../../support/exchanges';
@@ -10,14 +10,14 @@ import { openTestDatabase, type TestDatabase } from '../../support/test-database
 const API_KEY = 'api-key-of-this-server';
 const PASSWORD = 'password-of-the-dashboard';
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let by: ReturnType<typeof exchanges>;
 let account: string;
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  const made = await makeContainer(
+  const made = await makeServices(
     serverEnv({
       SUPABASE_URL: 'http://127.0.0.1',
       SUPABASE_SERVICE_ROLE_KEY: 'key',
@@ -27,10 +27,10 @@ beforeAll(async () => {
     }),
   );
   const ports = { ...made.ports, store: queueStore(database.rpc) };
-  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  globals.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
 });
 afterAll(async () => {
-  shared.punctual = undefined;
+  globals.punctual = undefined;
   await database.close();
 });
 beforeEach(async () => {
@@ -194,14 +194,14 @@ describe('GET /api/dms/:id/why', () => {
     const asked = await why(id);
     expect(kinds(asked)).toEqual(['reconcile']);
     expect(asked.reconcile).toMatchObject({
-      looks: 0,
-      next_look_at: asked.waits[0]?.until,
+      checks: 0,
+      next_check_at: asked.waits[0]?.until,
       waits_for_operator: false,
     });
     await database.sql('update punctual.dm_queue set reconcile_at = null');
     const waiting = await why(id);
     expect(kinds(waiting)).toEqual(['operator']);
-    expect(waiting.reconcile).toMatchObject({ next_look_at: null, waits_for_operator: true });
+    expect(waiting.reconcile).toMatchObject({ next_check_at: null, waits_for_operator: true });
   });
 
   it('says of a message that was cancelled that it was', async () => {

@@ -78,8 +78,8 @@ describe('what became of a message in a known chat', () => {
   it('is proved by its text in the chat, asked from a day before the attempt on', async () => {
     const { unipile, asked } = fakeUnipile({ chats: { chat: [message('m1')] } });
     expect(await reconcile({ unipile })).toEqual({
-      proofs: [{ messageId: 'm1', result: { chat_id: 'chat' } }],
-      doubts: [],
+      proof: [{ messageId: 'm1', result: { chat_id: 'chat' } }],
+      candidates: [],
       absentAfterMs: maxLateMs,
       text: 'it is in the chat',
     });
@@ -88,17 +88,21 @@ describe('what became of a message in a known chat', () => {
 
   it('is proved absent after the time that a message may be late, where all of the chat was read', async () => {
     const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'Who are you?', 5, false)] } });
-    expect(await reconcile({ unipile })).toMatchObject({ proofs: [], doubts: [], absentAfterMs: maxLateMs });
+    expect(await reconcile({ unipile })).toMatchObject({
+      proof: [],
+      candidates: [],
+      absentAfterMs: maxLateMs,
+    });
   });
 
   it('is not sent again while the chat holds any other message of ours', async () => {
     const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'something else')] } });
-    expect(await reconcile({ unipile })).toMatchObject({ proofs: [], doubts: ['m1'] });
+    expect(await reconcile({ unipile })).toMatchObject({ proof: [], candidates: ['m1'] });
   });
 
   it('is not proved absent where there may be more of the chat than was read', async () => {
     const { unipile } = fakeUnipile({ chats: { chat: [] }, complete: false });
-    expect(await reconcile({ unipile })).toMatchObject({ proofs: [], absentAfterMs: null });
+    expect(await reconcile({ unipile })).toMatchObject({ proof: [], absentAfterMs: null });
   });
 
   it('is not proved by what the other side wrote', async () => {
@@ -106,7 +110,7 @@ describe('what became of a message in a known chat', () => {
       chats: { chat: [message('m1', 'hello', 5, false), message('m2', '', 5, false)] },
     });
     // The same text may be ours, told with the wrong sender.
-    expect(await reconcile({ unipile })).toMatchObject({ proofs: [], doubts: ['m1'] });
+    expect(await reconcile({ unipile })).toMatchObject({ proof: [], candidates: ['m1'] });
   });
 
   it('is proved by what a webhook told, too, and each message counts once', async () => {
@@ -116,14 +120,14 @@ describe('what became of a message in a known chat', () => {
       { message_id: 'm2', chat_id: 'chat', body: 'hello', said_at: at(5) },
     ];
     const evidence = { receipts, others: ['good morning'] };
-    const { proofs } = await reconcile({ unipile }, dm, { evidence });
-    expect(proofs.map(({ messageId }) => messageId)).toEqual(['m1', 'm2']);
+    const { proof } = await reconcile({ unipile }, dm, { evidence });
+    expect(proof.map(({ messageId }) => messageId)).toEqual(['m1', 'm2']);
   });
 
   it('is proved where the provider calls it the other side’s, and a webhook told that it is ours, if not its text', async () => {
     const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'hello', 5, false)] } });
-    const { proofs } = await reconcile({ unipile }, dm, { evidence: told({ body: null }) });
-    expect(proofs.map(({ messageId }) => messageId)).toEqual(['m1']);
+    const { proof } = await reconcile({ unipile }, dm, { evidence: told({ body: null }) });
+    expect(proof.map(({ messageId }) => messageId)).toEqual(['m1']);
   });
 
   it.each([
@@ -133,8 +137,8 @@ describe('what became of a message in a known chat', () => {
     ['nonsense', 'x'],
   ])('is asked all the same where the evidence is %s', async (_what, evidence) => {
     const { unipile } = fakeUnipile({ chats: { chat: [message('m2')] } });
-    const { proofs } = await reconcile({ unipile }, dm, { evidence });
-    expect(proofs.map(({ messageId }) => messageId)).toEqual(['m2']);
+    const { proof } = await reconcile({ unipile }, dm, { evidence });
+    expect(proof.map(({ messageId }) => messageId)).toEqual(['m2']);
   });
 });
 
@@ -143,14 +147,14 @@ describe('what became of a message beside another to the same person that is unc
 
   it('is not proved while that has the same text: a person decides', async () => {
     const evidence = { receipts: [], others: [' hello\n'] };
-    expect(await reconcile(found, dm, { evidence })).toMatchObject({ proofs: [], doubts: ['m1'] });
+    expect(await reconcile(found, dm, { evidence })).toMatchObject({ proof: [], candidates: ['m1'] });
   });
 
   it('is proved by its own text', async () => {
     const evidence = { receipts: [], others: ['hello you'] };
     expect(await reconcile(found, dm, { evidence })).toMatchObject({
-      proofs: [{ messageId: 'm1' }],
-      doubts: [],
+      proof: [{ messageId: 'm1' }],
+      candidates: [],
     });
   });
 });
@@ -163,7 +167,7 @@ describe('what became of a message that was to open a chat', () => {
       chats: { one: [message('m1', 'other')], two: [message('m2')] },
     });
     expect(await reconcile({ unipile }, opening)).toMatchObject({
-      proofs: [{ messageId: 'm2', result: { chat_id: 'two' } }],
+      proof: [{ messageId: 'm2', result: { chat_id: 'two' } }],
     });
     expect(asked[0]).toEqual({ attendeeId: 'bob', accountId: 'acc' });
     expect(asked.slice(1).map((query) => query.chatId)).toEqual(['one', 'two']);
@@ -175,7 +179,7 @@ describe('what became of a message that was to open a chat', () => {
   ])('is never proved absent: %s', async (_what, chats) => {
     const { unipile } = fakeUnipile({ chats });
     const finding = await reconcile({ unipile }, opening);
-    expect(finding).toMatchObject({ proofs: [], doubts: [], absentAfterMs: null });
+    expect(finding).toMatchObject({ proof: [], candidates: [], absentAfterMs: null });
     expect(finding.text).toMatch(/may not be listed/);
   });
 });
@@ -186,7 +190,7 @@ describe('what became of a message', () => {
     const whatsapp = { ...account, provider: 'whatsapp_cloud' };
     expect(await reconcile({ unipile }, dm, { account: whatsapp })).toMatchObject({
       text: 'WhatsApp cannot be asked, and no webhook has told of it yet',
-      proofs: [],
+      proof: [],
       absentAfterMs: null,
     });
     expect(asked).toEqual([]);

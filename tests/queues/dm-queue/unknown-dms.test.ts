@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { POST } from '../../../app/api/dms/[id]/resolve/route';
 import { GET } from '../../../app/api/dms/route';
 import { signSession } from '../../../lib/http/auth/session';
-import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
+import { makeServices, type Services } from '../../../lib/services/services';
 import { type ListedRow, listedRowSchema } from '../../../lib/store/listed-row';
 import { queueStore } from '../../../lib/store/queue-store';
 import { exchanges } from '../../support/exchanges';
@@ -12,21 +12,21 @@ import { openTestDatabase, type TestDatabase } from '../../support/test-database
 const API_KEY = 'api-key-of-this-server';
 const PASSWORD = 'password-of-the-dashboard';
 
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let by: ReturnType<typeof exchanges>;
 let account: string;
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  const made = await makeContainer(
+  const made = await makeServices(
     serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
   );
   const ports = { ...made.ports, store: queueStore(database.rpc) };
-  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  globals.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
 });
 afterAll(async () => {
-  shared.punctual = undefined;
+  globals.punctual = undefined;
   await database.close();
 });
 beforeEach(async () => {
@@ -90,7 +90,7 @@ describe('GET /api/dms', () => {
     const second = await addUnknown();
     await database.sql(
       `update punctual.dm_queue set reconcile_at = null,
-         reconcile = reconcile || '{"looks": 3, "looked_at": "2026-03-02T12:00:00+00:00", "found": "nothing", "waits_for_operator": true}'
+         reconcile = reconcile || '{"checks": 3, "checked_at": "2026-03-02T12:00:00+00:00", "found": "nothing", "waits_for_operator": true}'
         where id = $1`,
       [second],
     );
@@ -101,11 +101,16 @@ describe('GET /api/dms', () => {
       attempts: 1,
       last_error: 'no answer in time',
       account: { id: account, name: 'Ann' },
-      reconcile: { looks: 3, next_look_at: null, found: 'nothing', waits_for_operator: true },
+      reconcile: { checks: 3, next_check_at: null, found: 'nothing', waits_for_operator: true },
     });
     expect(asked).toMatchObject({
       id: first,
-      reconcile: { looks: 0, looked_at: null, next_look_at: expect.any(String), waits_for_operator: false },
+      reconcile: {
+        checks: 0,
+        checked_at: null,
+        next_check_at: expect.any(String),
+        waits_for_operator: false,
+      },
       row: { body, recipient: 'bob', channel: 'linkedin', account_id: account },
     });
   });

@@ -297,13 +297,13 @@ describe('/api/cron/jobs', () => {
     }
   });
 
-  it('leaves failed jobs alone, and with ?queue=failed runs each once more', async () => {
+  it('leaves failed jobs alone, and with ?partition=failed runs each once more', async () => {
     const [id] = await create({ name: 'fail-first', payload: { times: 1 }, max_attempts: 1 });
     await cron('', bearer(CRON_SECRET), tickByPost);
     expect(await getJob(String(id))).toMatchObject({ status: 'failed', attempts: 1 });
     await cron();
     expect(await getJob(String(id))).toMatchObject({ status: 'failed', attempts: 1 });
-    const response = await cron('?queue=failed');
+    const response = await cron('?partition=failed');
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ reports: [{ partition: 'default' }], left: [] });
     expect(await getJob(String(id))).toMatchObject({ status: 'done', attempts: 2 });
@@ -311,9 +311,9 @@ describe('/api/cron/jobs', () => {
 
   it('ticks one queue by its name, and knows none that there is not', async () => {
     const [one, other] = await create(words(), words({ queue: 'emails' }));
-    await cron('?queue=emails');
+    await cron('?partition=emails');
     expect([await statusOf(one), await statusOf(other)]).toEqual(['pending', 'done']);
-    expect((await cron('?queue=letters')).status).toBe(404);
+    expect((await cron('?partition=letters')).status).toBe(404);
   });
 });
 

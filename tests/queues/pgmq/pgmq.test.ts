@@ -3,15 +3,15 @@ import { GET as tickByGet, POST as tickByPost } from '../../../app/api/cron/pgmq
 import { POST as resolvePost } from '../../../app/api/queues/[queue]/rows/[id]/resolve/route';
 import { GET as whyGet } from '../../../app/api/queues/[queue]/rows/[id]/why/route';
 import { silentLog } from '../../../lib/engine/ports/log';
-import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
+import { makeServices, type Services } from '../../../lib/services/services';
 import { queueStore } from '../../../lib/store/queue-store';
 import { installPgmq } from '../../support/pgmq-sql';
 import { openTestDatabase, type TestDatabase } from '../../support/test-database';
 
 const SECRET = 'cron-secret-of-this-month';
 const API_KEY = 'api-key-of-this-server';
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 
 beforeAll(async () => {
@@ -26,14 +26,14 @@ beforeEach(async () => {
   vi.stubEnv('CRON_SECRET', SECRET);
   vi.stubEnv('API_KEY', API_KEY);
   const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1:9', SUPABASE_SERVICE_ROLE_KEY: 'key' });
-  const made = await makeContainer(env);
+  const made = await makeServices(env);
   const { rpc } = database;
   const ports = { ...made.ports, log: silentLog, store: queueStore(rpc) };
-  shared.punctual = Promise.resolve({ ...made, log: silentLog, rpc, ports });
+  globals.punctual = Promise.resolve({ ...made, log: silentLog, rpc, ports });
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  shared.punctual = undefined;
+  globals.punctual = undefined;
 });
 
 async function call(query = '', { by = tickByGet, token = SECRET } = {}) {
@@ -73,10 +73,10 @@ it('ticks the one that is named', async () => {
   await add('orders', `, 'count-words'`);
   await send('mails', { text: 'a' });
   await send('orders', { text: 'b' });
-  const { body } = await call('?queue=orders');
+  const { body } = await call('?partition=orders');
   expect(body.reports).toMatchObject([{ partition: 'orders', counts: { done: 1 } }]);
   expect(await database.sql('select count(*)::integer as n from pgmq.q_mails')).toEqual([{ n: 1 }]);
-  expect(await call('?queue=others')).toMatchObject({
+  expect(await call('?partition=others')).toMatchObject({
     status: 404,
     body: { error: { kind: 'not_found', message: expect.stringContaining('mails, orders') } },
   });

@@ -5,15 +5,15 @@ import { GET } from '../../../app/api/cron/posts/route';
 import { silentLog } from '../../../lib/engine/ports/log';
 import type { UnipilePosts } from '../../../lib/providers/unipile/unipile-posts';
 import { posts as queue } from '../../../lib/queues/posts/queue';
-import { type Container, makeContainer } from '../../../lib/services/container';
 import { serverEnv } from '../../../lib/services/env';
+import { makeServices, type Services } from '../../../lib/services/services';
 import { queueStore } from '../../../lib/store/queue-store';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
 import { openTestDatabase, type TestDatabase } from '../../support/test-database';
 
 const SECRET = 'cron-secret-of-this-month';
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let sandbox: Sandbox;
 /** Where media are, and what it answers next: a status, or the sandbox's own picture. */
@@ -30,11 +30,11 @@ async function startServer(variables: Record<string, string> = {}): Promise<void
     MEDIA_ALLOW_PRIVATE: `${mediaHost}, ${new URL(sandbox.url).host}`,
     ...variables,
   });
-  const made = await makeContainer(env);
+  const made = await makeServices(env);
   const store = queueStore(database.rpc);
   // What is tried again waits for longer than a test takes.
   const ports = { ...made.ports, log: silentLog, store, random: () => 0.5 };
-  shared.punctual = Promise.resolve({ ...made, rpc: database.rpc, log: silentLog, ports });
+  globals.punctual = Promise.resolve({ ...made, rpc: database.rpc, log: silentLog, ports });
 }
 
 beforeAll(async () => {
@@ -60,7 +60,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  shared.punctual = undefined;
+  globals.punctual = undefined;
 });
 
 const account = { id: 'a', provider: 'unipile', providerAccountId: 'acc', name: 'Ann' };
@@ -381,7 +381,7 @@ describe('a post whose answer was lost', () => {
         signal: new AbortController().signal,
       },
     );
-    expect(finding).toMatchObject({ proofs: [], doubts: [], absentAfterMs });
+    expect(finding).toMatchObject({ proof: [], candidates: [], absentAfterMs });
   });
 
   it('is looked at later where another post of the account is going out at the moment', async () => {

@@ -7,12 +7,12 @@ const proves = new Set(['sent', 'delivered', 'read']);
 /** A webhook that names a row is heard: at once by the settle that comes after it, and by the ticks in any case. */
 export function receiptsHeard({ told, transitions, rows, world, handled }: FinishedRun): Violation[] {
   const violations: Violation[] = [];
-  const proofs = new Map<string, number>();
+  const proof = new Map<string, number>();
   for (const { at, status, reference } of told) {
-    if (reference && proves.has(status)) proofs.set(reference, Math.min(at, proofs.get(reference) ?? at));
+    if (reference && proves.has(status)) proof.set(reference, Math.min(at, proof.get(reference) ?? at));
   }
   const statuses = new Map(rows.filter(({ gone }) => gone === null).map(({ id, status }) => [id, status]));
-  for (const [reference, at] of proofs) {
+  for (const [reference, at] of proof) {
     const [, rowId = '', claimId] = reference.split('/');
     if (handled.has(rowId)) continue;
     const own = transitions.filter((transition) => transition.rowId === rowId);

@@ -51,29 +51,29 @@ export function UnknownRow({ queue, row, path, onDecided }: UnknownRowProps) {
         <p className="wrap-anywhere first-letter:uppercase">
           {row.reconcile?.found ?? row.last_error ?? 'Nothing is known yet.'}
         </p>
-        <NextLook row={row} />
+        <NextCheck row={row} />
       </div>
       {onDecided && <DecisionButtons row={row} words={queue.words} path={path} onDecided={onDecided} />}
     </li>
   );
 }
 
-function NextLook({ row }: { row: ListedRow }) {
+function NextCheck({ row }: { row: ListedRow }) {
   const nowMs = useServerNow();
-  const { looks = 0, looked_at, next_look_at } = row.reconcile ?? {};
+  const { checks = 0, checked_at, next_check_at } = row.reconcile ?? {};
   const waits = waitsForPerson(row);
   return (
     <p className="flex flex-wrap gap-x-2 text-muted">
       {waits && <span className="font-medium text-warn">It waits for your decision.</span>}
-      {next_look_at && (!waits || looked_at) && (
+      {next_check_at && (!waits || checked_at) && (
         <span className={waits ? '' : 'text-busy'}>
           It is checked{waits && ' again'}{' '}
-          {Date.parse(next_look_at) > nowMs ? <RelativeTime at={next_look_at} /> : 'with the next tick'}.
+          {Date.parse(next_check_at) > nowMs ? <RelativeTime at={next_check_at} /> : 'with the next tick'}.
         </span>
       )}
-      {looked_at && (
+      {checked_at && (
         <span>
-          Checked {looks === 1 ? 'once' : `${looks} times`}, last <RelativeTime at={looked_at} />.
+          Checked {checks === 1 ? 'once' : `${checks} times`}, last <RelativeTime at={checked_at} />.
         </span>
       )}
     </p>

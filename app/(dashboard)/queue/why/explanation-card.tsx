@@ -13,7 +13,7 @@ const EVENTS: Record<string, string> = {
   swept: 'Left behind by a tick that died',
   expired: 'Expired',
   restored: 'Forgotten by a database that was put back',
-  looked: 'Checked',
+  checked: 'Checked',
   left_out: 'Result left out',
   proved: 'Proved to have worked',
   absent: 'Proved not to have worked',
@@ -72,9 +72,9 @@ function Waits({ row }: { row: Explanation }) {
           </Line>
         )}
         {reconcile?.found && <Line>Found: {reconcile.found}</Line>}
-        {reconcile && reconcile.looks > 0 && reconcile.looked_at && (
-          <Line end={<RelativeTime at={reconcile.looked_at} />}>
-            Checked {reconcile.looks === 1 ? 'once' : `${reconcile.looks} times, the last time`}
+        {reconcile && reconcile.checks > 0 && reconcile.checked_at && (
+          <Line end={<RelativeTime at={reconcile.checked_at} />}>
+            Checked {reconcile.checks === 1 ? 'once' : `${reconcile.checks} times, the last time`}
           </Line>
         )}
       </ul>

@@ -47,9 +47,9 @@ function decisiveWait(waits: Wait[], hasForecast: boolean): Wait | undefined {
 }
 
 function whatIsNext({ reconcile }: Explanation, nowMs: number): string {
-  const nextLookAt = reconcile?.next_look_at ?? null;
-  if (!isInstant(nextLookAt) || reconcile?.waits_for_operator) return 'It waits for a person to decide.';
-  const when = Date.parse(nextLookAt) > nowMs ? `at ${clockTime(nextLookAt, nowMs)}` : 'with the next tick';
+  const nextCheckAt = reconcile?.next_check_at ?? null;
+  if (!isInstant(nextCheckAt) || reconcile?.waits_for_operator) return 'It waits for a person to decide.';
+  const when = Date.parse(nextCheckAt) > nowMs ? `at ${clockTime(nextCheckAt, nowMs)}` : 'with the next tick';
   return `It is checked ${when}.`;
 }
 

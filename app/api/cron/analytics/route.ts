@@ -1,12 +1,12 @@
 // Once a day, by vercel.json, before retention.
 import { z } from 'zod';
-import { workRoute } from '@/lib/cron/cron-route';
-import { rollUpWork } from '@/lib/cron/handlers/roll-up-work';
+import { cronRoute } from '@/lib/cron/cron-route';
+import { rollUpHandler } from '@/lib/cron/handlers/roll-up-handler';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const rollUp = workRoute(rollUpWork, {
+const rollUp = cronRoute(rollUpHandler, {
   maxDuration,
   query: z.strictObject({ day: z.string().optional() }),
 });

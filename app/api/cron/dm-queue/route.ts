@@ -1,11 +1,12 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
 import { cronRoute } from '@/lib/cron/cron-route';
+import { tickHandler } from '@/lib/cron/handlers/tick-partition';
 import { dmQueue } from '@/lib/queues/dm-queue/queue';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const tick = cronRoute(dmQueue, { maxDuration, after });
+const tick = cronRoute(tickHandler(dmQueue), { maxDuration, after });
 export const GET = tick;
 export const POST = tick;

@@ -1,11 +1,12 @@
 // Every minute, by vercel.json: the default region, wherever the project's functions run.
 import { after } from 'next/server';
 import { cronRoute } from '@/lib/cron/cron-route';
+import { tickHandler } from '@/lib/cron/handlers/tick-partition';
 import { monitors } from '@/lib/queues/monitors/queue';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const tick = cronRoute(monitors, { maxDuration, partition: 'main', after });
+const tick = cronRoute(tickHandler(monitors, 'main'), { maxDuration, after });
 export const GET = tick;
 export const POST = tick;

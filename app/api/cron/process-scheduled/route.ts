@@ -1,12 +1,12 @@
 // All queues in one call, for plans and schedulers that allow one entry: docs/schedulers.md. vercel.json has an entry for each queue instead.
 import { after } from 'next/server';
-import { workRoute } from '@/lib/cron/cron-route';
-import { scheduledWork } from '@/lib/cron/handlers/scheduled-work';
+import { cronRoute } from '@/lib/cron/cron-route';
+import { scheduledHandler } from '@/lib/cron/handlers/scheduled-handler';
 import { scheduledQueues } from '@/lib/queues/scheduled-queues';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const tick = workRoute(scheduledWork(scheduledQueues), { maxDuration, after });
+const tick = cronRoute(scheduledHandler(scheduledQueues), { maxDuration, after });
 export const GET = tick;
 export const POST = tick;

@@ -1,10 +1,10 @@
 // Once a day, by vercel.json.
-import { workRoute } from '@/lib/cron/cron-route';
-import { pruneWork } from '@/lib/cron/handlers/prune-work';
+import { cronRoute } from '@/lib/cron/cron-route';
+import { pruneHandler } from '@/lib/cron/handlers/prune-handler';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const prune = workRoute(pruneWork, { maxDuration });
+const prune = cronRoute(pruneHandler, { maxDuration });
 export const GET = prune;
 export const POST = prune;

@@ -1,11 +1,11 @@
 // Every five minutes, by vercel.json.
-import { workRoute } from '@/lib/cron/cron-route';
-import { reconcileWork } from '@/lib/cron/handlers/reconcile-work';
+import { cronRoute } from '@/lib/cron/cron-route';
+import { reconcileHandler } from '@/lib/cron/handlers/reconcile-handler';
 import { scheduledQueues } from '@/lib/queues/scheduled-queues';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const reconcile = workRoute(reconcileWork(scheduledQueues), { maxDuration });
+const reconcile = cronRoute(reconcileHandler(scheduledQueues), { maxDuration });
 export const GET = reconcile;
 export const POST = reconcile;

@@ -6,6 +6,6 @@ export const maxDuration = 15;
 
 /** The enrolment with its timeline. 404. */
 export const GET = apiRoute<{ id: string }>(
-  ({ container: { rpc }, params }) => readEnrolment(rpc, params.id),
+  ({ services: { rpc }, params }) => readEnrolment(rpc, params.id),
   { dashboard: true },
 );

@@ -5,18 +5,18 @@ export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /** The post. 404. */
-export const GET = apiRoute<{ id: string }>(({ container: { rpc }, params }) => readPost(rpc, params.id));
+export const GET = apiRoute<{ id: string }>(({ services: { rpc }, params }) => readPost(rpc, params.id));
 
 /**
  * Changes what is named of `{ body, media_urls, scheduled_for, expires_at, priority }`, while the post is `scheduled`: 200 with the post.
  * 409 with what it is after that; 404; 422.
  */
 export const PATCH = apiJsonRoute<{ id: string }>(
-  ({ container: { rpc, env }, params, body }) => editPost(rpc, env.mediaAllowPrivate, params.id, body),
+  ({ services: { rpc, env }, params, body }) => editPost(rpc, env.mediaAllowPrivate, params.id, body),
   { whenInvalid: 'nothing was changed' },
 );
 
 /** Cancels the post while it is `scheduled`: 200 with `{ id, status }`. 409 with what it is after that; 404. */
-export const DELETE = apiRoute<{ id: string }>(({ container: { rpc }, params, by }) =>
+export const DELETE = apiRoute<{ id: string }>(({ services: { rpc }, params, by }) =>
   cancelPost(rpc, params.id, by),
 );

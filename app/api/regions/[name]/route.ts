@@ -5,6 +5,6 @@ export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /** Removes it: 200 with `{ name, moved }`, how many monitors went elsewhere. 404; 409 for the default region. */
-export const DELETE = apiRoute<{ name: string }>(({ container: { rpc }, params }) =>
+export const DELETE = apiRoute<{ name: string }>(({ services: { rpc }, params }) =>
   removeRegion(rpc, params.name),
 );

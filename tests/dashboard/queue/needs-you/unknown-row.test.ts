@@ -6,9 +6,9 @@ import { ServerNow } from '../../../../components/time/server-now';
 import { ago, now, queueStats } from '../../queue-stats';
 
 const reconcile = {
-  looks: 1,
-  looked_at: ago(60),
-  next_look_at: ago(-60),
+  checks: 1,
+  checked_at: ago(60),
+  next_check_at: ago(-60),
   found: 'WhatsApp cannot be asked, and no webhook has told of it yet',
   waits_for_operator: false,
 };
@@ -35,7 +35,7 @@ it('an unknown row says for how long it is unknown, when it is checked next and 
 });
 
 it('an unknown row that nobody can ask about waits for a decision, and is not said to be checked', () => {
-  const text = shown({ looks: 0, looked_at: null, waits_for_operator: true });
+  const text = shown({ checks: 0, checked_at: null, waits_for_operator: true });
   expect(text).toContain('It waits for your decision.');
   expect(text).not.toContain('checked');
 });

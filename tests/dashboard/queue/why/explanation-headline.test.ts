@@ -85,9 +85,9 @@ describe('explanationHeadline', () => {
 
   it('says of an unknown row who finds out', () => {
     const reconcile = {
-      looks: 1,
-      looked_at: at(10, 14, 59),
-      next_look_at: at(10, 15, 2),
+      checks: 1,
+      checked_at: at(10, 14, 59),
+      next_check_at: at(10, 15, 2),
       found: 'nothing yet',
       waits_for_operator: false,
     };
@@ -96,7 +96,7 @@ describe('explanationHeadline', () => {
       'Unknown: it may have worked, or not. It is checked at 15:02.',
     );
     expect(
-      headline({ ...unknown, reconcile: { ...reconcile, next_look_at: null, waits_for_operator: true } }),
+      headline({ ...unknown, reconcile: { ...reconcile, next_check_at: null, waits_for_operator: true } }),
     ).toBe('Unknown: it may have worked, or not. It waits for a person to decide.');
   });
 });

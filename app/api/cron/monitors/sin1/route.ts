@@ -1,11 +1,12 @@
 // Every minute, by vercel.json, which pins it to Singapore.
 import { after } from 'next/server';
 import { cronRoute } from '@/lib/cron/cron-route';
+import { tickHandler } from '@/lib/cron/handlers/tick-partition';
 import { monitors } from '@/lib/queues/monitors/queue';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const tick = cronRoute(monitors, { maxDuration, partition: 'sin1', after });
+const tick = cronRoute(tickHandler(monitors, 'sin1'), { maxDuration, after });
 export const GET = tick;
 export const POST = tick;

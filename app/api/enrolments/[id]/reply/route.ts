@@ -9,6 +9,6 @@ export const maxDuration = 15;
  * `{ enrolment, applied }`. 404; 409 where it cannot be this person's; 422.
  */
 export const POST = apiJsonRoute<{ id: string }>(
-  ({ container: { rpc }, params, body }) => takeReply(rpc, params.id, body),
+  ({ services: { rpc }, params, body }) => takeReply(rpc, params.id, body),
   { whenInvalid: 'nothing was heard' },
 );

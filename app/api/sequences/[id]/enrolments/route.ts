@@ -11,6 +11,6 @@ const query = z.strictObject({ again: yesOrNo.default(false) });
 /** Enrols people: see `bulkRoute`. A row's `status` is the phase. `?again=true`: those anew whose enrolment is over. 404. */
 export const POST = bulkRoute<{ id: string }, typeof query>(
   'nobody was enrolled',
-  ({ container: { rpc }, params, query: { again }, body }) => enrolPeople(rpc, params.id, body, again),
+  ({ services: { rpc }, params, query: { again }, body }) => enrolPeople(rpc, params.id, body, again),
   query,
 );

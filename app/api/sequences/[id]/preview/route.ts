@@ -6,6 +6,6 @@ export const maxDuration = 15;
 
 /** What a person, `{ account_id, variables, time_zone, start_at }`, would get, and about when: 200 with `{ steps }`. Enrols nobody. 404; 422. */
 export const POST = apiJsonRoute<{ id: string }>(
-  ({ container: { rpc }, params, body }) => previewSequence(rpc, params.id, body),
+  ({ services: { rpc }, params, body }) => previewSequence(rpc, params.id, body),
   { whenInvalid: 'this person cannot be enrolled' },
 );

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { OwnPost } from '../../../lib/providers/unipile/unipile-posts';
-import { judgePosts, type OtherRow } from '../../../lib/queues/posts/judge-posts';
+import { matchPosts, type OtherRow } from '../../../lib/queues/posts/match-posts';
 
 const attemptedAt = '2026-03-02T12:00:00.000Z';
 const at = (seconds: number) => new Date(Date.parse(attemptedAt) + seconds * 1_000).toISOString();
@@ -25,20 +25,20 @@ const other = (body: string, postId: string | null, more: Partial<OtherRow> = {}
 
 /** Which of the posts prove it and which may be it, by their numbers. */
 function judge(posts: OwnPost[], others: OtherRow[] = [], text = 'hello') {
-  const { proofs, doubts } = judgePosts(text, attemptedAt, posts, others);
+  const { proof, candidates } = matchPosts(text, attemptedAt, posts, others);
   const short = (id: string) => Number(id.slice(-3));
-  return { proofs: proofs.map(({ messageId }) => short(messageId)), doubts: doubts.map(short) };
+  return { proof: proof.map(({ messageId }) => short(messageId)), candidates: candidates.map(short) };
 }
 
 describe('a post is proved', () => {
   it('by its text in the account’s list since the attempt, with its permalink', () => {
     const [own] = [post(1)];
-    expect(judgePosts('hello', attemptedAt, [own], [])).toEqual({
-      proofs: [{ messageId: own.id, result: { permalink: own.permalink } }],
-      doubts: [],
+    expect(matchPosts('hello', attemptedAt, [own], [])).toEqual({
+      proof: [{ messageId: own.id, result: { permalink: own.permalink } }],
+      candidates: [],
     });
-    const without = judgePosts('hello', attemptedAt, [post(1, 'hello', 5, { permalink: null })], []);
-    expect(without.proofs).toEqual([{ messageId: own.id }]);
+    const without = matchPosts('hello', attemptedAt, [post(1, 'hello', 5, { permalink: null })], []);
+    expect(without.proof).toEqual([{ messageId: own.id }]);
   });
 
   it.each([
@@ -47,11 +47,11 @@ describe('a post is proved', () => {
     ['See https://a.example/ and https://b.example/', 'See https://a.example/ and https://lnkd.in/xyz'],
     ['line one\r\n\r\nline two', 'line one\nline two'],
   ])('where LinkedIn has shortened its links, or set its lines anew: %j', (wanted, seen) => {
-    expect(judge([post(1, seen)], [], wanted)).toEqual({ proofs: [1], doubts: [] });
+    expect(judge([post(1, seen)], [], wanted)).toEqual({ proof: [1], candidates: [] });
   });
 
   it('by the oldest of several first, and by each once', () => {
-    expect(judge([post(2, 'hello', 9), post(1)])).toEqual({ proofs: [1, 2], doubts: [] });
+    expect(judge([post(2, 'hello', 9), post(1)])).toEqual({ proof: [1, 2], candidates: [] });
   });
 });
 
@@ -66,7 +66,7 @@ describe('a post that may be it stands in the way', () => {
     ['whose link is gone', post(1, 'Read, it is good', 60)],
     ['of another text and without a time', post(1, 'goodbye', 0, { at: null })],
   ])('%s', (_what, one) => {
-    expect(judge([one])).toEqual({ proofs: [], doubts: [1] });
+    expect(judge([one])).toEqual({ proof: [], candidates: [1] });
   });
 
   it.each([
@@ -74,7 +74,7 @@ describe('a post that may be it stands in the way', () => {
     ['of another text, from before the last day', post(1, 'goodbye', -25 * hour)],
     ['of somebody else’s, handed on', post(1, 'hello', 60, { isRepost: true })],
   ])('but none %s', (_what, one) => {
-    expect(judge([one])).toEqual({ proofs: [], doubts: [] });
+    expect(judge([one])).toEqual({ proof: [], candidates: [] });
   });
 });
 
@@ -88,13 +88,16 @@ describe('another row’s post', () => {
       other('hello', 'x', { permalink: `https://www.linkedin.com/feed/update/urn:li:activity:${number(1)}` }),
     ],
   ])('proves nothing where the row bears %s', (_what, row) => {
-    expect(judge([post(1)], [row])).toEqual({ proofs: [], doubts: [] });
-    expect(judge([post(1), post(2)], [row])).toEqual({ proofs: [2], doubts: [] });
+    expect(judge([post(1)], [row])).toEqual({ proof: [], candidates: [] });
+    expect(judge([post(1), post(2)], [row])).toEqual({ proof: [2], candidates: [] });
   });
 
   it('leaves doubt where only its text tells of it: the network may have made either text of it', () => {
-    expect(judge([post(1, 'goodbye')], [other('goodbye', number(77))])).toEqual({ proofs: [], doubts: [1] });
-    expect(judge([post(1, 'goodbye')], [other('goodbye', null)])).toEqual({ proofs: [], doubts: [1] });
+    expect(judge([post(1, 'goodbye')], [other('goodbye', number(77))])).toEqual({
+      proof: [],
+      candidates: [1],
+    });
+    expect(judge([post(1, 'goodbye')], [other('goodbye', null)])).toEqual({ proof: [], candidates: [1] });
   });
 
   it.each([
@@ -106,8 +109,8 @@ describe('another row’s post', () => {
     ],
   ])('of one template with ours, %j beside %j, leaves doubt and no proof for either', (one, two, seen) => {
     const beside = (body: string) => [other(body, null)];
-    expect(judge([post(1, seen)], beside(two), one)).toEqual({ proofs: [], doubts: [1] });
-    expect(judge([post(1, seen)], beside(one), two)).toEqual({ proofs: [], doubts: [1] });
+    expect(judge([post(1, seen)], beside(two), one)).toEqual({ proof: [], candidates: [1] });
+    expect(judge([post(1, seen)], beside(one), two)).toEqual({ proof: [], candidates: [1] });
   });
 
   it('is not told by a number that people wrote: a name or an order in the permalink', () => {
@@ -115,13 +118,13 @@ describe('another row’s post', () => {
       `https://www.linkedin.com/posts/ana-123456789012345_order-998877665544332211-activity-${number(n)}-x`;
     const row = other('goodbye', number(2), { permalink: permalink(2) });
     expect(judge([post(1, 'hello', 5, { permalink: permalink(1) })], [row])).toEqual({
-      proofs: [1],
-      doubts: [],
+      proof: [1],
+      candidates: [],
     });
   });
 
   it('leaves doubt where its text is the same, and it is not known which is its', () => {
-    expect(judge([post(1)], [other('hello', number(77))])).toEqual({ proofs: [], doubts: [1] });
-    expect(judge([post(1)], [other('hello', null)])).toEqual({ proofs: [], doubts: [1] });
+    expect(judge([post(1)], [other('hello', number(77))])).toEqual({ proof: [], candidates: [1] });
+    expect(judge([post(1)], [other('hello', null)])).toEqual({ proof: [], candidates: [1] });
   });
 });

@@ -1,14 +1,14 @@
 import { type ReconcileReport, reconcile } from '../../engine/reconcile';
 import type { ScheduledQueue } from '../../queues/scheduled-queue';
 import { isError } from '../../services/is-error';
-import type { CronWork } from '../cron-work';
+import type { CronHandler } from '../cron-handler';
 
 /**
- * Checks the unknown rows of each queue that has a `reconcile`, and claims nothing. Ticks check too, where their budget leaves time; a queue
- * whose backlog leaves none needs this. Answers `{ reports: [ReconcileReport], notConfigured: [why a queue was left out] }`. The `fault` is the
- * first queue's that failed otherwise.
+ * Checks the unknown rows of each queue that has a `reconcile`, and claims nothing. A tick that ends early checks too, but a queue with a
+ * backlog has no such tick. The body is `{ reports: [ReconcileReport], notConfigured: [string] }`, the latter with the settings that the
+ * queues left out would need. The `fault` is the first queue's that failed for another reason.
  */
-export function reconcileWork(queues: readonly ScheduledQueue[]): CronWork {
+export function reconcileHandler(queues: readonly ScheduledQueue[]): CronHandler {
   return async ({ env, ports }, { maxDuration, startedAt, stop }) => {
     const reports: ReconcileReport[] = [];
     const notConfigured: string[] = [];
@@ -20,7 +20,7 @@ export function reconcileWork(queues: readonly ScheduledQueue[]): CronWork {
         const options = { deps: queue.connect(env), limitMs: maxDuration * 1_000, startedAt, stop };
         reports.push(await reconcile(queue, ports, options));
       } catch (error) {
-        // One queue does not keep the others. Where no variable is missing, its code is at fault.
+        // A NotConfiguredError without variables is a fault of the queue's code.
         if (isError(error, 'NotConfiguredError') && error.variables.length > 0)
           notConfigured.push(error.message);
         else fault ??= error;

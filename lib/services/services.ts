@@ -14,7 +14,7 @@ import { serverLog } from './log';
 import { type SharedReading, sharedReading } from './shared-reading';
 
 /** What the server's parts share: made from the environment on first use, never at build time. */
-export interface Container {
+export interface Services {
   env: ServerEnv;
   log: Log;
   rpc: Rpc;
@@ -30,18 +30,18 @@ export interface Container {
 const statsMs = 1_000;
 
 /** Shared by pages and routes, which Next bundles apart, and kept through hot reloads: there is one embedded database. */
-const shared = globalThis as typeof globalThis & { punctual?: Promise<Container> };
+const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 
 /** Throws an `EnvError` when something has to be set, a `StoreError` when the database cannot be opened; the next call tries anew. */
-export function container(): Promise<Container> {
-  shared.punctual ??= makeContainer(serverEnv()).catch((error) => {
-    shared.punctual = undefined;
+export function getServices(): Promise<Services> {
+  globals.punctual ??= makeServices(serverEnv()).catch((error) => {
+    globals.punctual = undefined;
     throw error;
   });
-  return shared.punctual;
+  return globals.punctual;
 }
 
-export async function makeContainer(env: ServerEnv): Promise<Container> {
+export async function makeServices(env: ServerEnv): Promise<Services> {
   const log = serverLog(env.logLevel);
   const newId = () => crypto.randomUUID();
   const { rpc, sql } =

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { judgeMessages, type SeenInChat } from '../../../lib/queues/dm-queue/judge-messages';
+import { matchMessages, type SeenInChat } from '../../../lib/queues/dm-queue/match-messages';
 
 const attemptedAt = '2026-03-02T12:00:00Z';
 const seen = (text: string, secondsAfter: number, id = 'm1', fromUs = true): SeenInChat => ({
@@ -10,10 +10,10 @@ const seen = (text: string, secondsAfter: number, id = 'm1', fromUs = true): See
   at: new Date(Date.parse(attemptedAt) + secondsAfter * 1_000).toISOString(),
 });
 /** What one message counts as. */
-function judge(text: string, message: SeenInChat): 'proof' | 'doubt' | 'nothing' {
-  const { proofs, doubts } = judgeMessages(text, attemptedAt, [message]);
-  expect(proofs.length + doubts.length).toBeLessThanOrEqual(1);
-  return proofs.length > 0 ? 'proof' : doubts.length > 0 ? 'doubt' : 'nothing';
+function judge(text: string, message: SeenInChat): 'proof' | 'candidate' | 'nothing' {
+  const { proof, candidates } = matchMessages(text, attemptedAt, [message]);
+  expect(proof.length + candidates.length).toBeLessThanOrEqual(1);
+  return proof.length > 0 ? 'proof' : candidates.length > 0 ? 'candidate' : 'nothing';
 }
 
 const long = 'Dear Ann, I saw your talk about moss last week.';
@@ -23,32 +23,42 @@ describe('a message in the chat', () => {
     ['the same text, after the attempt began', 'Hello Ann', seen('Hello Ann', 3), 'proof'],
     ['the same text, an hour after', 'Hello Ann', seen('Hello Ann', 3_600), 'proof'],
     ['the same text, by a clock that is 5 s behind', 'Hello Ann', seen('Hello Ann', -5), 'proof'],
-    ['the same text, a little older than a clock explains', 'Hello Ann', seen('Hello Ann', -5.001), 'doubt'],
-    ['the same text, ten minutes older', 'Hello Ann', seen('Hello Ann', -600), 'doubt'],
-    ['the same text, a day older', 'Hello Ann', seen('Hello Ann', -86_400), 'doubt'],
+    [
+      'the same text, a little older than a clock explains',
+      'Hello Ann',
+      seen('Hello Ann', -5.001),
+      'candidate',
+    ],
+    ['the same text, ten minutes older', 'Hello Ann', seen('Hello Ann', -600), 'candidate'],
+    ['the same text, a day older', 'Hello Ann', seen('Hello Ann', -86_400), 'candidate'],
     ['the same text, older than any clock is wrong', 'Hello Ann', seen('Hello Ann', -86_400.001), 'nothing'],
     ['with other white space', ' Hello\r\nAnn ', seen('Hello Ann', 1), 'proof'],
     ['with accents written in another way', 'Caf\u00e9', seen('Cafe\u0301', 1), 'proof'],
-    ['with emoji taken out', `${long} 🌱`, seen(long, 1), 'doubt'],
-    ['with its link marked up', `${long} see x.test`, seen(`${long} <see> x.test!`, 1), 'doubt'],
-    ['in other case', 'Hello Ann', seen('HELLO ANN', 1), 'doubt'],
-    ['cut after twenty letters and more', long, seen('Dear Ann, I saw your talk about', 1), 'doubt'],
-    ['cut to less than that', long, seen('Dear Ann', 1), 'doubt'],
-    ['emptied', 'Hello Ann', seen('', 1), 'doubt'],
+    ['with emoji taken out', `${long} 🌱`, seen(long, 1), 'candidate'],
+    ['with its link marked up', `${long} see x.test`, seen(`${long} <see> x.test!`, 1), 'candidate'],
+    ['in other case', 'Hello Ann', seen('HELLO ANN', 1), 'candidate'],
+    ['cut after twenty letters and more', long, seen('Dear Ann, I saw your talk about', 1), 'candidate'],
+    ['cut to less than that', long, seen('Dear Ann', 1), 'candidate'],
+    ['emptied', 'Hello Ann', seen('', 1), 'candidate'],
     ['emptied long before', 'Hello Ann', seen('', -86_401), 'nothing'],
-    ['longer than what was sent', 'Hello Ann', seen('Hello Ann, how are you?', 1), 'doubt'],
-    ['another of ours', 'Hello Ann', seen('Hello Bob', 1), 'doubt'],
+    ['longer than what was sent', 'Hello Ann', seen('Hello Ann, how are you?', 1), 'candidate'],
+    ['another of ours', 'Hello Ann', seen('Hello Bob', 1), 'candidate'],
     ['an answer', 'Hello Ann', seen('Hello! Who are you?', 1, 'm1', false), 'nothing'],
-    ['the same text as if the other person sent it', 'Hello Ann', seen('Hello Ann', 1, 'm1', false), 'doubt'],
-    ['a similar text as if the other person sent it', long, seen(`${long} 🌱`, 1, 'm1', false), 'doubt'],
+    [
+      'the same text as if the other person sent it',
+      'Hello Ann',
+      seen('Hello Ann', 1, 'm1', false),
+      'candidate',
+    ],
+    ['a similar text as if the other person sent it', long, seen(`${long} 🌱`, 1, 'm1', false), 'candidate'],
     ['of emoji alone, the same', '👍', seen('👍', 1), 'proof'],
-    ['of emoji alone, another', '👍', seen('👎', 1), 'doubt'],
+    ['of emoji alone, another', '👍', seen('👎', 1), 'candidate'],
   ])('%s', (_what, text, message, is) => {
     expect(judge(text, message)).toBe(is);
   });
 
   it('is never thought lost where its text is white space and emoji that a network has emptied', () => {
-    expect(judge('🎉 🎉', seen(' ', 1))).toBe('doubt');
+    expect(judge('🎉 🎉', seen(' ', 1))).toBe('candidate');
   });
 });
 
@@ -150,33 +160,33 @@ describe('a message that went out', () => {
   });
 
   it.each(clocks)('is never thought absent when the clock is %s', (_what, seconds) => {
-    expect(judge(sent, seen(sent, seconds))).toBe(seconds < -5 ? 'doubt' : 'proof');
-    expect(judge(sent, seen(sent, seconds, 'm1', false))).toBe('doubt');
+    expect(judge(sent, seen(sent, seconds))).toBe(seconds < -5 ? 'candidate' : 'proof');
+    expect(judge(sent, seen(sent, seconds, 'm1', false))).toBe('candidate');
   });
 });
 
 describe('several messages', () => {
   it('prove in the order they were sent, whatever order they are shown in', () => {
     const shown = [seen('Hello', 60, 'third'), seen('Hello', -2, 'first'), seen('Hello', 10, 'second')];
-    const { proofs } = judgeMessages('Hello', attemptedAt, shown);
-    expect(proofs.map(({ messageId }) => messageId)).toEqual(['first', 'second', 'third']);
+    const { proof } = matchMessages('Hello', attemptedAt, shown);
+    expect(proof.map(({ messageId }) => messageId)).toEqual(['first', 'second', 'third']);
   });
 
-  it('are proofs and doubts side by side, each with its chat', () => {
+  it('are proof and candidates side by side, each with its chat', () => {
     const shown = [seen('Hello', -60, 'old'), { ...seen('Hello', 5, 'new'), chatId: 'other' }];
-    expect(judgeMessages('Hello', attemptedAt, shown)).toEqual({
-      proofs: [{ messageId: 'new', result: { chat_id: 'other' } }],
-      doubts: ['old'],
+    expect(matchMessages('Hello', attemptedAt, shown)).toEqual({
+      proof: [{ messageId: 'new', result: { chat_id: 'other' } }],
+      candidates: ['old'],
     });
   });
 
   it('that are none prove nothing', () => {
-    expect(judgeMessages('Hello', attemptedAt, [])).toEqual({ proofs: [], doubts: [] });
+    expect(matchMessages('Hello', attemptedAt, [])).toEqual({ proof: [], candidates: [] });
   });
 
   it('are left as they were given', () => {
     const shown = [seen('b', 60), seen('a', 1)];
-    judgeMessages('a', attemptedAt, shown);
+    matchMessages('a', attemptedAt, shown);
     expect(shown.map(({ text }) => text)).toEqual(['b', 'a']);
   });
 });

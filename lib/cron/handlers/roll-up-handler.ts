@@ -1,48 +1,48 @@
 import { z } from 'zod';
 import { sleep, systemClock } from '../../engine/ports/clock';
 import { ConflictError, HttpError } from '../../http/http-error';
-import type { Container } from '../../services/container';
 import { isError } from '../../services/is-error';
+import type { Services } from '../../services/services';
 import { type Admits, admitsOf } from '../cron-call';
-import type { CronWork } from '../cron-work';
+import type { CronHandler } from '../cron-handler';
 
 const stepSchema = z.object({
   queue: z.string().nullable(),
   day: z.string().nullable(),
-  /** Null where nothing was rolled up: see the others. */
+  /** Null if nothing was rolled up: `busy`, `problem` and `first_day` say why. */
   rows: z.number().nullable(),
   more: z.boolean(),
-  /** Another roll-up is at work. */
+  /** Another caller rolls up at the moment. */
   busy: z.boolean(),
   problem: z.string().nullable(),
-  /** Retention has taken rows of the day: the first that could be rolled up again. */
+  /** Retention has deleted rows of the day asked for: the first day that can still be rolled up. */
   first_day: z.string().nullable(),
 });
 type Step = z.infer<typeof stepSchema>;
 
-/** The longest one step is waited for: the transport gives it up then, and the database ends it at 20 s. */
+/** The transport waits this long for one step; the database cancels it after 20 s. */
 const stepMs = 5_000;
-/** Until a step that another caller is at is asked about again. */
+/** The pause while another caller rolls up. */
 const busyMs = 500;
 
 /**
- * Rolls up what every queue did, until all is or the time is over; what is left goes with the next call. `?day=2026-11-20`: that day
- * alone, once more. Throws an `HttpError` for what is no day that has begun, and for one that retention has taken rows of.
+ * Rolls up the days of every queue until all are done or the time is over; the next call does the rest. `?day=2026-11-20` rolls up that day
+ * again. Throws an `HttpError` for a day that has not begun, or whose rows retention has deleted.
  */
-export const rollUpWork: CronWork = async (shared, call) => {
+export const rollUpHandler: CronHandler = async (services, call) => {
   const day = call.params.get('day');
   if (day !== null && !z.iso.date().safeParse(day).success) {
     const said = `day is "${day.slice(0, 40)}", and has to be one like 2026-11-20`;
     throw new HttpError(422, 'invalid', said);
   }
-  return { reports: [], body: await rollUp(shared, admitsOf(shared.ports.clock, call), day) };
+  return { reports: [], body: await rollUp(services, admitsOf(services.ports.clock, call), day) };
 };
 
 type DoneStep = Omit<Step, 'more' | 'busy'>;
 
-/** A queue and a day at a time. */
+/** Rolls up one queue and day a step. */
 export async function rollUp(
-  { rpc, log }: Pick<Container, 'rpc' | 'log'>,
+  { rpc, log }: Pick<Services, 'rpc' | 'log'>,
   admits: Admits,
   day: string | null = null,
 ): Promise<{ steps: DoneStep[]; rows: number; more: boolean }> {
@@ -55,7 +55,7 @@ export async function rollUp(
     }).then(
       (answer) => stepSchema.parse(answer),
       (error) => {
-        // A step over many rows is carried out though nobody waits for its answer: until then the next call finds it busy.
+        // The database finishes a long step although the transport has given up; until then the next step answers `busy`.
         if (isError(error, 'StoreError') && error.kind === 'unavailable' && ++lost <= 2) {
           log.warn({ err: error }, 'a step of the roll-up was not answered in time');
           return null;

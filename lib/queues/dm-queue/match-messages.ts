@@ -15,7 +15,7 @@ export type SeenInChat = SeenMessage & { fromUs: boolean };
 /** How far a provider's clock may be behind ours. */
 const skewMs = 5_000;
 /** Further back than any clock is wrong: what lies between may be of the attempt and may not. */
-export const doubtMs = 10 * 60_000;
+export const candidateMs = 10 * 60_000;
 
 /** How far a provider's clock may be off, or a local time without its offset: no zone is further from UTC than 14 hours. */
 export const clockRoomMs = 24 * 3_600_000;
@@ -28,46 +28,47 @@ export const clockRoomMs = 24 * 3_600_000;
  * person's, and, while one of `others` (texts to the same person that are uncertain as well) is the same, what would prove it. A
  * candidate blocks sending again until a person has looked. The database leaves out messages that other rows bear.
  */
-export function judgeMessages(
+export function matchMessages(
   text: string,
   attemptedAt: string,
   messages: SeenInChat[],
   others: string[] = [],
-): Pick<Finding, 'proofs' | 'doubts'> {
+): Pick<Finding, 'proof' | 'candidates'> {
   const ours = messages.filter(({ fromUs }) => fromUs);
   const isShared = others.some((other) => plain(other) === plain(text));
-  const proofs = isShared ? [] : judgeByText(text, attemptedAt, ours).proofs;
-  const proved = new Set(proofs.map(({ messageId }) => messageId));
+  const proof = isShared ? [] : matchByText(text, attemptedAt, ours).proof;
+  const proved = new Set(proof.map(({ messageId }) => messageId));
   const since = Date.parse(attemptedAt) - clockRoomMs;
-  const doubts = messages
+  const candidates = messages
     .filter(({ id, at }) => Date.parse(at) >= since && !proved.has(id))
     .filter((message) => message.fromUs || isAlike(plain(message.text), plain(text)))
     .map(({ id }) => id);
-  return { proofs, doubts };
+  return { proof, candidates };
 }
 
 /**
  * Compares by text alone. The same text since the attempt is proof; the same text a little older, or one that a network has cut, marked up
  * or emptied, is a candidate. A longer or another text is nothing.
  */
-export function judgeByText(
+export function matchByText(
   text: string,
   attemptedAt: string,
   messages: SeenMessage[],
-): Pick<Finding, 'proofs' | 'doubts'> {
+): Pick<Finding, 'proof' | 'candidates'> {
   const begunAt = Date.parse(attemptedAt);
   const wanted = plain(text);
   const oldestFirst = [...messages].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
-  const proofs: Finding['proofs'] = [];
-  const doubts: string[] = [];
+  const proof: Finding['proof'] = [];
+  const candidates: string[] = [];
   for (const message of oldestFirst) {
     const sentAt = Date.parse(message.at);
     const seen = plain(message.text);
     if (seen === wanted && sentAt >= begunAt - skewMs) {
-      proofs.push({ messageId: message.id, result: { chat_id: message.chatId } });
-    } else if ((seen === '' || isAlike(seen, wanted)) && sentAt >= begunAt - doubtMs) doubts.push(message.id);
+      proof.push({ messageId: message.id, result: { chat_id: message.chatId } });
+    } else if ((seen === '' || isAlike(seen, wanted)) && sentAt >= begunAt - candidateMs)
+      candidates.push(message.id);
   }
-  return { proofs, doubts };
+  return { proof, candidates };
 }
 
 /** Networks trim, and write line breaks and accents in their own way. */

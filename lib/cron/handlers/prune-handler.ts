@@ -1,16 +1,16 @@
 import { z } from 'zod';
 import { sleep, systemClock } from '../../engine/ports/clock';
-import type { Container } from '../../services/container';
 import { isError } from '../../services/is-error';
+import type { Services } from '../../services/services';
 import { type Admits, admitsOf } from '../cron-call';
-import type { CronWork } from '../cron-work';
+import type { CronHandler } from '../cron-handler';
 
 const counts = z.object({
   rows: z.number(),
   ticks: z.number(),
   history: z.number(),
   receipts: z.number(),
-  /** Whose variables and timeline were deleted. */
+  /** Enrolments that lost their variables and timeline. */
   enrolments: z.number(),
   checks: z.number(),
   hours: z.number(),
@@ -23,24 +23,24 @@ const stepSchema = counts.extend({
 });
 type Counts = z.infer<typeof counts>;
 type Step = z.infer<typeof stepSchema>;
-/** The longest one step takes: the database ends it then. */
+/** The database cancels a step after this. */
 const stepMs = 5_000;
 
 const statementTimeout = '57014';
 
-/** Until a queue that is being rolled up is asked about again. */
+/** The pause while the rows that are left belong to a queue that is being rolled up. */
 const busyMs = 500;
 
 /**
- * Retention: settled rows past their queue's `retention_days` go, and everything else past the days of `punctual.settings`, a thousand at a
- * time, fewer where that took too long, until none is left or the time is. Answers how many of each kind, `problems` (queues whose rows cannot
- * be deleted, and why) and `more`; what is left goes with the next call.
+ * Deletes rows older than their retention: settled rows by their queue's `retention_days`, all else by `punctual.settings`. A step deletes up
+ * to 1,000 rows, and fewer after a step that took too long. The body has the count of each kind, `problems` (queues whose rows cannot be
+ * deleted, and why) and `more`: the next call deletes the rest.
  */
-export const pruneWork: CronWork = async (shared, call) => {
-  return { reports: [], body: await prune(shared, admitsOf(shared.ports.clock, call)) };
+export const pruneHandler: CronHandler = async (services, call) => {
+  return { reports: [], body: await prune(services, admitsOf(services.ports.clock, call)) };
 };
 
-export async function prune({ rpc, log }: Pick<Container, 'rpc' | 'log'>, admits: Admits): Promise<Step> {
+export async function prune({ rpc, log }: Pick<Services, 'rpc' | 'log'>, admits: Admits): Promise<Step> {
   const kinds = counts.keyof().options;
   const pruned = Object.fromEntries(kinds.map((kind) => [kind, 0])) as Counts;
   let step: Pick<Step, 'problems' | 'more'> = { problems: [], more: true };

@@ -1,6 +1,6 @@
 import type { Finding } from '../../engine/ports/queue-store';
 import { numbersOf, type OwnPost } from '../../providers/unipile/unipile-posts';
-import { doubtMs, judgeByText } from '../dm-queue/judge-messages';
+import { candidateMs, matchByText } from '../dm-queue/match-messages';
 
 /** Another row of the account, which may be where a post in its list comes from. */
 export interface OtherRow {
@@ -11,7 +11,7 @@ export interface OtherRow {
 }
 
 /** How far back a post may be of the attempt all the same: a time made of "15h" is wrong by as much as that, and so are clocks and zones. */
-export const postDoubtMs = 24 * 3_600_000;
+export const postCandidateMs = 24 * 3_600_000;
 
 /**
  * Which of the account's own posts are what an attempt of `text`, begun at `attemptedAt`, left behind. As with messages the same text since
@@ -21,46 +21,48 @@ export const postDoubtMs = 24 * 3_600_000;
  * A post has several ids, and a row may bear another one than the list shows. So rows are told by all of them, and a post is another row's
  * only by an id. A row that bears none of the list's, and whose text may have become the post's, leaves only doubt.
  */
-export function judgePosts(
+export function matchPosts(
   text: string,
   attemptedAt: string,
   posts: OwnPost[],
   others: OtherRow[],
-): Pick<Finding, 'proofs' | 'doubts'> {
+): Pick<Finding, 'proof' | 'candidates'> {
   const begunAt = Date.parse(attemptedAt);
   const free = posts.filter((post) => !post.isRepost && !others.some((other) => isBorneBy(post, other)));
   const rivals = others.filter((other) => !posts.some((post) => isBorneBy(post, other)));
 
-  const judged = judgeByText(
+  const judged = matchByText(
     text,
     attemptedAt,
     free.map((post) => seenAs(post, text, begunAt)),
   );
-  const strangers = free.filter((post) => post.at === null || Date.parse(post.at) >= begunAt - postDoubtMs);
+  const strangers = free.filter(
+    (post) => post.at === null || Date.parse(post.at) >= begunAt - postCandidateMs,
+  );
   const isProof = ({ messageId }: { messageId: string }) => {
     const seen = free.find((post) => post.id === messageId)?.text ?? '';
     return !rivals.some((rival) => mayBecome(rival.body, seen));
   };
-  const proofs = judged.proofs.filter(isProof).map(({ messageId }) => proofBy(free, messageId));
-  const doubts = [
-    ...judged.proofs.map(({ messageId }) => messageId),
-    ...judged.doubts,
+  const proof = judged.proof.filter(isProof).map(({ messageId }) => proofBy(free, messageId));
+  const candidates = [
+    ...judged.proof.map(({ messageId }) => messageId),
+    ...judged.candidates,
     ...strangers.map(({ id }) => id),
   ];
-  const proved = new Set(proofs.map(({ messageId }) => messageId));
-  return { proofs, doubts: [...new Set(doubts)].filter((id) => !proved.has(id)) };
+  const proved = new Set(proof.map(({ messageId }) => messageId));
+  return { proof, candidates: [...new Set(candidates)].filter((id) => !proved.has(id)) };
 }
 
-function proofBy(posts: OwnPost[], id: string): Finding['proofs'][number] {
+function proofBy(posts: OwnPost[], id: string): Finding['proof'][number] {
   const permalink = posts.find((post) => post.id === id)?.permalink;
   return { messageId: id, ...(permalink && { result: { permalink } }) };
 }
 
 /** One whose time is not known, or may be wrong by hours, proves nothing: it stands where only doubt is. */
 function seenAs(post: OwnPost, text: string, begunAt: number) {
-  const doubtful = begunAt - doubtMs;
-  const told = post.at === null ? doubtful : Date.parse(post.at);
-  const at = told < doubtful && told >= begunAt - postDoubtMs ? doubtful : told;
+  const earliest = begunAt - candidateMs;
+  const told = post.at === null ? earliest : Date.parse(post.at);
+  const at = told < earliest && told >= begunAt - postCandidateMs ? earliest : told;
   return { id: post.id, chatId: null, text: withLinksOf(text, post.text), at: new Date(at).toISOString() };
 }
 
@@ -89,12 +91,12 @@ const anyInstant = new Date(0).toISOString();
 
 /** What a network may have made of one text, by the other as it is seen: the same, or cut and marked up. */
 function seenAsOther(one: string, seen: string) {
-  return judgeByText(one, anyInstant, [
+  return matchByText(one, anyInstant, [
     { id: 'other', chatId: null, text: withLinksOf(one, seen), at: anyInstant },
   ]);
 }
 
 function mayBecome(body: string, seen: string): boolean {
-  const { proofs, doubts } = seenAsOther(body, seen);
-  return proofs.length + doubts.length > 0;
+  const { proof, candidates } = seenAsOther(body, seen);
+  return proof.length + candidates.length > 0;
 }

@@ -1,0 +1,18 @@
+import { hasMore, type TickReport } from '../engine/tick-report';
+import type { Services } from '../services/services';
+import type { CronCall } from './cron-call';
+
+/** The code of a cron path, called by its route and by the worker. Throws what `errorResponse` maps to a response. */
+export type CronHandler = (services: Services, call: CronCall) => Promise<CronResult>;
+
+interface CronResult {
+  /** The ticks that a continuation could follow. */
+  reports: TickReport[];
+  /** The response's body. */
+  body: object;
+  /** The first error of a queue or partition. It did not stop the others, and is thrown after them. */
+  fault?: unknown;
+}
+
+/** Whether a continuation would find rows that can start now. */
+export const anyHasMore = (reports: TickReport[]): boolean => reports.some(hasMore);

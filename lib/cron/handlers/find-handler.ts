@@ -1,0 +1,22 @@
+import { pathName, type ScheduledQueue } from '../../queues/scheduled-queue';
+import type { CronHandler } from '../cron-handler';
+import { pruneHandler } from './prune-handler';
+import { queueHandler } from './queue-handler';
+import { reconcileHandler } from './reconcile-handler';
+import { rollUpHandler } from './roll-up-handler';
+import { scheduledHandler } from './scheduled-handler';
+
+/** Returns the handler of a cron path, or null if there is none. The worker runs it without HTTP. */
+export function findHandler(path: string, queues: readonly ScheduledQueue[]): CronHandler | null {
+  const { pathname } = new URL(path, 'http://punctual.invalid');
+  const [, name = '', partition] = /^\/api\/cron\/([\w-]+)(?:\/([\w-]+))?$/.exec(pathname) ?? [];
+  if (partition === undefined) {
+    if (name === 'reconcile') return reconcileHandler(queues);
+    if (name === 'analytics') return rollUpHandler;
+    if (name === 'prune') return pruneHandler;
+    if (name === 'process-scheduled') return scheduledHandler(queues);
+  }
+  const found = queues.find(({ queue }) => pathName(queue.name) === name);
+  if (!found || (partition !== undefined && found.partitions !== 'named')) return null;
+  return queueHandler(found, partition);
+}

@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import type { NotConfiguredError } from '../../engine/queue';
+import { missingSettings, type ScheduledQueue } from '../../queues/scheduled-queue';
+import type { ServerEnv } from '../../services/env';
+import type { Services } from '../../services/services';
+import { type Admits, admitsOf } from '../cron-call';
+import type { CronHandler } from '../cron-handler';
+import { readDuePartitions } from './due-partitions';
+import { isMissing } from './partitions-handler';
+import { prune } from './prune-handler';
+import { rollUp } from './roll-up-handler';
+import { type QueuePartition, tickSideBySide } from './tick-side-by-side';
+
+const continuationLimits = z.record(z.string(), z.number());
+
+/** Ticks at the same time: few installations have more queues and partitions with due rows. */
+const concurrency = 16;
+
+/**
+ * Ticks every queue, and each partition with due rows, within one budget; once a UTC day it also rolls up and prunes. For plans and schedulers
+ * that allow one entry.
+ *
+ * The body is `{ reports: [TickReport], left, maintenance, notConfigured }`. `left` names the partitions without time as `queue:partition`,
+ * `maintenance` is null except once a day, and `notConfigured` names the queues whose provider is not set. A queue that fails does not stop
+ * the others: its error is the `fault`. If no queue is configured, the first's `NotConfiguredError` is thrown.
+ */
+export function scheduledHandler(queues: readonly ScheduledQueue[]): CronHandler {
+  return async (services, call) => {
+    const { configured, missing } = split(queues, services.env);
+    if (configured.length === 0 && missing[0]) throw missing[0].error;
+    const limits =
+      call.continuation === 0
+        ? null
+        : continuationLimits.parse(await services.rpc('list_continuation_limits', {}));
+    // Queues that allow fewer continuations wait for the next slot.
+    const wanted = configured.filter(
+      ({ queue }) => !limits || call.continuation <= (limits[queue.name] ?? 0),
+    );
+    const partitions = inTurns(await Promise.all(wanted.map((queue) => duePartitions(services, queue))));
+    const [{ reports, left, faults }, maintenance] = await Promise.all([
+      tickSideBySide(partitions, services, call, concurrency),
+      runMaintenance(services, admitsOf(services.ports.clock, call)).catch((error: unknown) => ({ error })),
+    ]);
+    if (maintenance !== null && 'error' in maintenance) faults.push(maintenance.error);
+    // A NotConfiguredError without variables is a fault of the queue's code.
+    faults.push(...missing.map(({ error }) => error).filter(({ variables }) => variables.length === 0));
+    return {
+      reports,
+      fault: faults[0],
+      body: {
+        reports,
+        left: left.map(({ queue, partition }) => `${queue.name}:${partition}`),
+        maintenance,
+        notConfigured: missing.map(({ queue }) => queue),
+      },
+    };
+  };
+}
+
+function split(queues: readonly ScheduledQueue[], env: ServerEnv) {
+  const missing: { queue: string; error: NotConfiguredError }[] = [];
+  const configured = queues.filter(({ queue }) => {
+    const error = missingSettings(queue, env);
+    if (error) missing.push({ queue: queue.name, error });
+    return !error;
+  });
+  return { configured, missing };
+}
+
+/** The first partition of each queue, then the second of each: if time runs out, each queue has had some. */
+function inTurns(lists: QueuePartition[][]): QueuePartition[] {
+  const longest = Math.max(0, ...lists.map((list) => list.length));
+  return Array.from({ length: longest }, (_, turn) => lists.flatMap((list) => list[turn] ?? [])).flat();
+}
+
+/** Named partitions have paths of their own, in other regions: of those queues only `main` is ticked here. */
+async function duePartitions(
+  services: Services,
+  { queue, partitions }: ScheduledQueue,
+): Promise<QueuePartition[]> {
+  if (partitions !== 'due') return [{ queue, partition: 'main', timeoutMs: queue.timeoutMs }];
+  try {
+    return (await readDuePartitions(services, queue.name)).map((partition) => ({ queue, ...partition }));
+  } catch (error) {
+    // The queue is not registered yet.
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+/** Rolls up and prunes. Null if both are done for the day. */
+async function runMaintenance(services: Services, admits: Admits) {
+  const { rpc } = services;
+  if (!z.boolean().parse(await rpc('is_maintenance_due', {}))) return null;
+  const { steps, rows, more } = await rollUp(services, admits);
+  const pruned = await prune(services, admits);
+  if (!more && !pruned.more) await rpc('note_maintenance', {});
+  return { rolledUp: { steps: steps.length, rows, more }, pruned };
+}
