@@ -1,31 +1,25 @@
 import type { Outcome } from './outcome';
 import type { Clock } from './ports/clock';
 
-/** An attempt's outcome, and what it says of the provider. */
+/** An attempt's outcome, and what it says about the provider. */
 export interface Verdict {
   outcome: Outcome;
-  /**
-   * `failed`: no usable answer, which may be the provider's fault as a whole; `refused`: it refuses everything of ours. Null where it
-   * says nothing.
-   */
+  /** `failed`: no usable response; `refused`: it refuses every call of ours; null: the outcome says nothing about it. */
   provider: 'answered' | 'failed' | 'refused' | null;
-  /** Our process had no more time for it. */
-  wasCut?: boolean;
+  /** The process was ending. */
+  wasAborted?: boolean;
 }
 
-/** An attempt that saw its signal may say what it was doing; after this it is left behind. */
+/** An aborted attempt has this long to return. Then it counts as uncertain. */
 const graceMs = 250;
 
-/**
- * What a thrown error means, by its `kind` and never by its message. What nobody classified is uncertain: it may have had
- * its effect.
- */
+/** Maps a thrown error to an outcome by its `kind`. An error without one is uncertain: the attempt may have had its effect. */
 function classifyError(error: unknown, delivery: 'at-most-once' | 'at-least-once'): Verdict {
   try {
     return classify(error, delivery);
   } catch {
-    // Anything can be thrown, also what cannot be looked at: a proxy, an object without a prototype.
-    return { outcome: uncertain('it threw what cannot be told', delivery), provider: null };
+    // A proxy or an object without a prototype may throw when it is read.
+    return { outcome: uncertain('it threw a value that cannot be read', delivery), provider: null };
   }
 }
 
@@ -49,7 +43,7 @@ function classify(error: unknown, delivery: 'at-most-once' | 'at-least-once'): V
       };
     case 'account_refused': {
       const refused = scope === 'provider' ? 'provider' : 'account';
-      // An account's own refusal is an answer: the provider is well.
+      // The refusal of one account says that the provider is up.
       return {
         outcome: { kind: 'retry', error: message, refused, ...(isCode(code) && { refusal: String(code) }) },
         provider: refused === 'provider' ? 'refused' : 'answered',
@@ -78,7 +72,7 @@ function classify(error: unknown, delivery: 'at-most-once' | 'at-least-once'): V
 
 const kinds = new Set<unknown>(['rejected', 'account_refused', 'rate_limited', 'not_sent', 'uncertain']);
 
-/** Whether an error says what it means. Any other is a surprise. */
+/** Whether an error has one of our kinds. */
 export function hasKind(error: unknown): boolean {
   try {
     return kinds.has(Object(error).kind);
@@ -95,8 +89,8 @@ function uncertain(error: string, delivery: 'at-most-once' | 'at-least-once'): O
 
 const outcomeKinds = new Set(['done', 'retry', 'again', 'dead', 'unknown']);
 
-/** What `perform` returned, taken for what it is: anything but an outcome is uncertain. */
-function judgeReturned(value: unknown, delivery: 'at-most-once' | 'at-least-once'): Verdict {
+/** Checks what `perform` returned. Anything but an outcome is uncertain. */
+function checkReturned(value: unknown, delivery: 'at-most-once' | 'at-least-once'): Verdict {
   const outcome = value as Outcome | undefined;
   if (typeof outcome !== 'object' || outcome === null || !outcomeKinds.has(outcome.kind)) {
     return { outcome: uncertain('perform returned no outcome', delivery), provider: null };
@@ -111,9 +105,9 @@ function judgeReturned(value: unknown, delivery: 'at-most-once' | 'at-least-once
 }
 
 /**
- * Runs one attempt, and answers in time whether or not it does: its signal fires after `timeoutMs`; `graceMs` later it is left
- * behind, and what it may have done is uncertain. `onLate` hears what it came to in the end, if it ever ends. While it runs `cuts` holds
- * what ends its time at once. `signal.throwIfAborted()` asks the clock, too: timers stand still while the machine is suspended.
+ * Runs one attempt and resolves in time. Its signal aborts after `timeoutMs`; `graceMs` later the attempt counts as uncertain, and `onLate` is
+ * called if it ends after all. While the attempt runs, `aborts` holds a function that aborts it. `signal.throwIfAborted()` also reads the
+ * clock, because timers stand still while a machine is suspended.
  */
 export function runAttempt(
   perform: (signal: AbortSignal) => Promise<Outcome> | Outcome,
@@ -121,52 +115,54 @@ export function runAttempt(
     clock: Clock;
     timeoutMs: number;
     delivery: 'at-most-once' | 'at-least-once';
-    cuts: Set<() => void>;
+    aborts: Set<() => void>;
     onLate(verdict: Verdict): void;
   },
 ): Promise<Verdict> {
-  const { clock, timeoutMs, delivery, cuts } = options;
+  const { clock, timeoutMs, delivery, aborts } = options;
   return new Promise((resolve) => {
     const controller = new AbortController();
     const { signal } = controller;
     const endsAt = clock.now() + timeoutMs;
-    let leftBehind = false;
-    let wasCut = false;
-    // That we have no more time says nothing about the provider.
-    const judge = ({ outcome, provider }: Verdict): Verdict =>
-      wasCut ? { outcome, provider: provider === 'failed' ? null : provider, wasCut } : { outcome, provider };
+    let isLate = false;
+    let wasAborted = false;
+    // That the process ends says nothing about the provider.
+    const asVerdict = ({ outcome, provider }: Verdict): Verdict =>
+      wasAborted
+        ? { outcome, provider: provider === 'failed' ? null : provider, wasAborted }
+        : { outcome, provider };
     const expire = (why: string, error: string) => {
-      cuts.delete(cut);
+      aborts.delete(abort);
       cancel();
       controller.abort(new DOMException(why, 'TimeoutError'));
       cancel = clock.timer(graceMs, () => {
-        leftBehind = true;
-        resolve(judge({ outcome: uncertain(error, delivery), provider: 'failed' }));
+        isLate = true;
+        resolve(asVerdict({ outcome: uncertain(error, delivery), provider: 'failed' }));
       });
     };
-    const cut = () => {
-      wasCut = true;
-      expire('the process ends', 'the process ended before it was answered');
+    const abort = () => {
+      wasAborted = true;
+      expire('the process ends', 'the process ended before the attempt did');
     };
     let cancel = clock.timer(timeoutMs, () =>
       expire(`the attempt's ${timeoutMs} ms are over`, `no answer within ${timeoutMs} ms`),
     );
-    cuts.add(cut);
+    aborts.add(abort);
     signal.throwIfAborted = () => {
-      if (clock.now() >= endsAt && !signal.aborted) cut();
+      if (clock.now() >= endsAt && !signal.aborted) abort();
       AbortSignal.prototype.throwIfAborted.call(signal);
     };
     const settle = (verdict: Verdict) => {
-      cuts.delete(cut);
+      aborts.delete(abort);
       cancel();
-      if (leftBehind) options.onLate(judge(verdict));
-      else resolve(judge(verdict));
+      if (isLate) options.onLate(asVerdict(verdict));
+      else resolve(asVerdict(verdict));
     };
-    // An attempt that throws before its first await is an attempt that failed, like any other.
+    // Also catches an attempt that throws before its first await.
     Promise.resolve()
       .then(() => perform(signal))
       .then(
-        (value) => settle(judgeReturned(value, delivery)),
+        (value) => settle(checkReturned(value, delivery)),
         (error) => settle(classifyError(error, delivery)),
       );
   });

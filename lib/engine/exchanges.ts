@@ -15,22 +15,22 @@ import { asStoreError, StoreError } from './ports/store-error';
 import type { TickCounts } from './tick-report';
 import { transportable } from './transportable';
 
-/** The longest one call to the database takes: the transports give up then. */
+/** The transports time out after this. */
 export const exchangeMs = 5_000;
-/** The database ends a call then. */
+/** The database cancels a call after this. */
 const statementMs = 4_000;
-/** What the platform may have counted before the first line of the handler, and what the answer takes. */
+/** Allowed for a cold start, which the platform counts, and for the response. */
 export const coldStartMs = 3_000;
 const answerMs = 500;
-/** Between a call that failed and the same call again. */
+/** Between a failed call and its repeat. */
 const pauseMs = 200;
 
 /**
- * One tick's side of the protocol: keeps outcomes until the database has them, numbers the exchanges, and repeats one that was not
- * answered under its number, so that what a lost answer did is neither lost nor done again.
+ * The client side of a tick's exchanges: keeps outcomes until the database has them, numbers the exchanges, and repeats one without a response
+ * under the same number, so that its effect is neither lost nor doubled.
  */
 export class Exchanges {
-  /** As the ledger has them. */
+  /** The ledger's counts. */
   counts: TickCounts = {
     claimed: 0,
     done: 0,
@@ -42,20 +42,20 @@ export class Exchanges {
     lost: 0,
     swept: 0,
   };
-  /** Calls made to the database, repeats included. */
+  /** Calls to the database, including repeats. */
   calls = 0;
 
-  /** By row and claim: an attempt that was left behind may end while a later one of its row is under way. */
+  /** By row and claim: a late attempt may end while the row's next one runs. */
   private readonly outcomes = new Map<string, Settlement>();
   private readonly progress = new Map<string, ProgressNote>();
   private progressSince: number | null = null;
   private oldestAt: number | null = null;
   private seq = 1;
-  /** Of the exchange of this number, which was sent and not answered. */
+  /** The latest exchange, if it was sent and had no response. */
   private unanswered: { notes: ProviderNote[]; requestedAt: number } | null = null;
-  /** What a call brings or asks for at most, once one took too long; null while none has. */
-  private most: number | null = null;
-  /** Half of what was too much. */
+  /** The most outcomes or rows of one call after a call was too slow; null before. */
+  private maxItems: number | null = null;
+  /** Half the size of the call that was too slow. */
   private cap = Number.POSITIVE_INFINITY;
 
   constructor(
@@ -65,47 +65,47 @@ export class Exchanges {
     private readonly budget: Budget,
   ) {}
 
-  /** Keeps an outcome for the next exchange. A later word on the same attempt takes the place of an earlier one. */
+  /** Keeps an outcome for the next exchange. A later outcome of the same attempt replaces it. */
   add(settlement: Settlement): void {
     const { id, result } = settlement;
     this.outcomes.set(keyOf(settlement), {
       ...settlement,
-      result: transportable(result, (reason) => this.leaveOut(id, reason)),
+      result: transportable(result, (reason) => this.dropResult(id, reason)),
     });
     this.oldestAt ??= this.ports.clock.now();
   }
 
-  /** Keeps how far a row is for the next exchange: the latest word, and gone if that exchange fails. */
+  /** Keeps a row's latest progress for the next exchange. It is dropped if that exchange fails. */
   addProgress(note: ProgressNote): void {
-    const kept = transportable({ value: note.value }, (reason) => this.leaveOut(note.id, reason));
+    const kept = transportable({ value: note.value }, (reason) => this.dropResult(note.id, reason));
     if (kept?.value === undefined) return;
     this.progress.set(note.id, { ...note, value: kept.value });
     this.progressSince ??= this.ports.clock.now();
   }
 
-  /** How long the oldest word on how far a row is has waited; null where there is none. */
+  /** The age of the oldest progress in milliseconds; null if there is none. */
   get progressAgeMs(): number | null {
     return this.progressSince === null ? null : this.ports.clock.now() - this.progressSince;
   }
 
-  /** Outcomes that wait. */
+  /** Outcomes that are not written yet. */
   get size(): number {
     return this.outcomes.size;
   }
 
-  /** An exchange may have been carried out, and nobody knows what came of it. */
+  /** An exchange had no response and may have had its effect. */
   get isUnanswered(): boolean {
     return this.unanswered !== null;
   }
 
-  /** How long the oldest outcome has waited. */
+  /** The age of the oldest outcome, in milliseconds. */
   get ageMs(): number {
     return this.oldestAt === null ? 0 : this.ports.clock.now() - this.oldestAt;
   }
 
   /**
-   * One exchange, which brings what there is; sent once more when no answer comes. Outcomes that it does not bring, since one before it took
-   * too long, are kept. Answers besides when the claim of its rows was first requested. Throws a `StoreError`; all outcomes are kept then.
+   * Sends all outcomes, or fewer after a call that was too slow; repeats the call once if there is no response. `requestedAt` is when the claim
+   * was first requested. Throws a `StoreError` and keeps all outcomes.
    */
   async exchange(
     call: Pick<ExchangeRequest, 'want' | 'close' | 'report'>,
@@ -129,54 +129,55 @@ export class Exchanges {
       this.unanswered = null;
       this.counts = reply.counts;
       this.breaker.setProbing(reply.probing);
-      this.keep(settlements.slice(sent.settlements.length));
+      this.putBack(settlements.slice(sent.settlements.length));
       for (const { id, claimId } of reply.refused) {
-        this.logUnwritten({ id, claimId }, 'the database refused it: the history of the row says why');
+        this.logUnwritten({ id, claimId }, 'the database refused it: see the history of the row');
       }
       return { ...reply, requestedAt };
     } catch (error) {
-      this.keep(settlements);
+      this.putBack(settlements);
       if (!this.unanswered) this.breaker.giveBack(notes);
       throw error;
     }
   }
 
-  /** What came in too late for the tick's last exchange, or was noticed of providers. Never throws: what is not written is logged. */
+  /** Writes what came after the tick's last exchange. Never throws: outcomes that cannot be written are logged. */
   async settleLate(): Promise<void> {
     try {
       while (this.outcomes.size > 0 || this.breaker.hasNotes)
         await this.exchange({ want: 0, close: false, report: null });
     } catch (error) {
-      this.giveUp(error as StoreError);
+      this.logUnsettled(error as StoreError);
     }
   }
 
-  /** Nothing more can be written: what is left is logged, and its rows are swept after their lease. */
-  giveUp({ message }: StoreError): void {
+  /** Logs the outcomes that are left. Their rows are swept after their lease. */
+  logUnsettled({ message }: StoreError): void {
     for (const settlement of this.outcomes.values()) this.logUnwritten(settlement, message);
     this.outcomes.clear();
   }
 
-  /** Whether what takes `ms` ends in time for the answer, on a platform that began to count before our first line. */
+  /** Whether work of `ms` leaves time for the response. */
   timeFor(ms: number): boolean {
     return this.ports.clock.now() + ms <= this.budget.limitAt - coldStartMs - answerMs;
   }
 
-  /** Answers with what was sent of the request. `onUnanswered`: it may have been carried out. */
+  /** Sends the request, and again if there is no response. `onUnanswered` is called when a call may have had its effect. */
   private async sendTwice(
     request: ExchangeRequest,
     onUnanswered: () => void,
   ): Promise<{ reply: ExchangeReply; sent: ExchangeRequest }> {
     for (let attempt = 1; ; attempt++) {
-      // Whoever is past the limit and still there was suspended: nobody counts any more, and what it did is to be known.
+      // Past the limit, the machine was suspended, and no platform counts: the outcomes should be written all the same.
       const wasSuspended = attempt === 1 && this.ports.clock.now() > this.budget.limitAt;
-      if (!wasSuspended && !this.timeFor(exchangeMs)) throw new StoreError('unavailable', 'the time is over');
-      const sent = this.lighten(request);
+      if (!wasSuspended && !this.timeFor(exchangeMs))
+        throw new StoreError('unavailable', 'no time is left for a call to the database');
+      const sent = this.shrink(request);
       const sentAt = this.ports.clock.now();
       try {
         this.calls++;
         const reply = await this.ports.store.exchange(sent);
-        if (this.most !== null) this.most = Math.min(2 * this.most, this.cap);
+        if (this.maxItems !== null) this.maxItems = Math.min(2 * this.maxItems, this.cap);
         return { reply, sent };
       } catch (thrown) {
         const error = asStoreError(thrown);
@@ -185,7 +186,7 @@ export class Exchanges {
         this.ports.log.warn({ tick: this.tick.id, attempt, kind, reason: message }, 'an exchange failed');
         if (code === '57014' || (kind === 'unavailable' && this.ports.clock.now() - sentAt >= statementMs)) {
           const size = sent.settlements.length || sent.want || 0;
-          this.most = Math.max(1, Math.ceil(size / 10));
+          this.maxItems = Math.max(1, Math.ceil(size / 10));
           if (size > 0) this.cap = Math.max(1, Math.floor(size / 2));
         }
         if (attempt === 2 || kind !== 'unavailable') throw error;
@@ -194,34 +195,34 @@ export class Exchanges {
     }
   }
 
-  /** After a call that took too long: outcomes first, then rows, and of each only so many. */
-  private lighten(request: ExchangeRequest): ExchangeRequest {
-    const { most } = this;
-    if (most === null) return request;
-    const settlements = request.settlements.slice(0, most);
+  /** Cuts a request to `maxItems` outcomes or, without outcomes, to as many rows. */
+  private shrink(request: ExchangeRequest): ExchangeRequest {
+    const { maxItems } = this;
+    if (maxItems === null) return request;
+    const settlements = request.settlements.slice(0, maxItems);
     const light = { ...request, settlements, callMs: 0 };
-    if (settlements.length === 0) return { ...light, want: Math.min(request.want ?? most, most) };
+    if (settlements.length === 0) return { ...light, want: Math.min(request.want ?? maxItems, maxItems) };
     const isAll = settlements.length === request.settlements.length;
     return { ...light, want: 0, close: isAll && request.want === 0 && request.close };
   }
 
-  private keep(settlements: Settlement[]): void {
+  private putBack(settlements: Settlement[]): void {
     for (const settlement of settlements) {
-      // A late word that came in while the call was under way is the newer one.
+      // An outcome that was added during the call is newer.
       if (this.outcomes.has(keyOf(settlement))) continue;
       this.outcomes.set(keyOf(settlement), settlement);
       this.oldestAt ??= this.ports.clock.now();
     }
   }
 
-  private leaveOut(id: string, reason: string): void {
-    this.ports.log.error({ id, queue: this.tick.queue, reason }, 'a result is no JSON, and was left out');
+  private dropResult(id: string, reason: string): void {
+    this.ports.log.error({ id, queue: this.tick.queue, reason }, 'a result is no JSON and was left out');
   }
 
   private logUnwritten(settlement: Partial<Settlement>, reason: string): void {
     this.ports.log.error(
       { ...settlement, queue: this.tick.queue, reason },
-      'an outcome could not be written; its row stays running until its lease ends',
+      'an outcome could not be written; its row runs until its lease ends',
     );
   }
 }

@@ -7,10 +7,10 @@ import type { StopSignal } from './stop-signal';
 import type { Checks } from './tick-report';
 import { transportable } from './transportable';
 
-/** What taking rows and bringing findings take beside the checks themselves. */
+/** Allowed for the two calls around a round of checks. */
 const callsMs = 1_000;
 
-/** The unknown rows of one queue that were checked, and why no more were. */
+/** The checks of one queue, and why they ended. */
 export interface ReconcileReport extends Checks {
   queue: string;
   ended: 'drained' | 'budget' | 'stopped';
@@ -23,8 +23,8 @@ interface Ports {
 }
 
 /**
- * Checks the unknown rows of a queue that are due, round after round, for as long as a check fits into the limit. Runs beside any tick: a row that
- * was taken is not taken again before its lease ends. Throws a `StoreError`: a finding that could not be brought is made again.
+ * Checks a queue's unknown rows that are due, in rounds, while a check fits into the limit. Runs beside ticks: a row that is being checked is
+ * leased. Throws a `StoreError`; the lost findings are found again by the next check.
  */
 export async function reconcile<Row, Deps, Env>(
   queue: Queue<Row, Deps, Env>,
@@ -35,7 +35,7 @@ export async function reconcile<Row, Deps, Env>(
   return reconcileWithin(budget, queue, ports, options);
 }
 
-/** The same within what a tick has left of its budget. */
+/** Checks within the rest of a tick's budget. */
 export async function reconcileWithin<Row, Deps, Env>(
   budget: Budget,
   queue: Queue<Row, Deps, Env>,
@@ -57,7 +57,7 @@ export async function reconcileWithin<Row, Deps, Env>(
   }
 }
 
-/** Asks the provider about one row. Never throws; ends within the queue's timeout, or when the process is to end: a check costs nothing, and is made again. */
+/** Asks the provider about one row. Never throws. Ends after the queue's timeout or when `stop` fires; the row is checked again later. */
 async function check<Row, Deps, Env>(
   unknown: UnknownRow,
   queue: Queue<Row, Deps, Env>,
@@ -74,18 +74,18 @@ async function check<Row, Deps, Env>(
       reject(new Error(why));
     };
   });
-  const cut = () => end('the process ended before it was answered');
+  const abort = () => end('the process ended before the check did');
   const cancel = clock.timer(queue.timeoutMs, () => end(`no answer within ${queue.timeoutMs} ms`));
-  if (stop?.aborted) cut();
-  else stop?.addEventListener('abort', cut, { once: true });
+  if (stop?.aborted) abort();
+  else stop?.addEventListener('abort', abort, { once: true });
   try {
-    const asked = Promise.resolve().then(() => {
+    const found = Promise.resolve().then(() => {
       if (!queue.reconcile) throw new Error(`${queue.name} has no reconcile`);
       const context = { deps, signal: controller.signal, log, account, attemptedAt, evidence };
       return queue.reconcile(queue.row.parse(row), context);
     });
-    const finding = presentable(await Promise.race([asked, isOver]), (reason) =>
-      log.error({ id, queue: queue.name, reason }, 'a result is no JSON, and was left out'),
+    const finding = presentable(await Promise.race([found, isOver]), (reason) =>
+      log.error({ id, queue: queue.name, reason }, 'a result is no JSON and was left out'),
     );
     return { id, claimId, overSeconds, finding, failed: false };
   } catch (error) {
@@ -94,20 +94,20 @@ async function check<Row, Deps, Env>(
       proof: [],
       candidates: [],
       absentAfterMs: null,
-      text: `it could not be found out: ${reason}`,
+      text: `the check failed: ${reason}`,
     };
     return { id, claimId, overSeconds, finding, failed: true };
   } finally {
     cancel();
-    stop?.removeEventListener('abort', cut);
+    stop?.removeEventListener('abort', abort);
   }
 }
 
-/** With results that JSON carries. Throws where it is no finding. */
-function presentable(finding: Finding, leaveOut: (reason: string) => void): Finding {
+/** Drops results that are no JSON. Throws if it is no finding. */
+function presentable(finding: Finding, dropResult: (reason: string) => void): Finding {
   const proof = finding.proof.map(({ messageId, result }) => ({
     messageId,
-    result: transportable(result, leaveOut),
+    result: transportable(result, dropResult),
   }));
   return { ...finding, proof };
 }

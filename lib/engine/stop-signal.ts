@@ -1,6 +1,6 @@
-/** Somebody wants the process to end: nothing more is started, and what is under way has the rest of `graceMs`. */
+/** The process is to end: nothing more starts, and what runs has the rest of `graceMs`. */
 export interface StopSignal {
   signal: AbortSignal;
-  /** From the signal until the process is ended by force. */
+  /** From the signal until the process is killed. */
   graceMs: number;
 }

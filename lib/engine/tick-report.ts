@@ -1,43 +1,43 @@
-/** What one tick did. Answered by the cron endpoint, logged, and kept in the ledger. */
+/** What one tick did: the response of its cron endpoint, a log line, and a row of the ledger. */
 export interface TickReport {
   queue: string;
   partition: string;
   tick: string;
-  /** What called: `vercel`, `worker`, `local`, `http`, … */
+  /** `vercel`, `worker`, `local`, `http`, … */
   scheduler: string;
-  /** The instant of the schedule this tick answers, ISO 8601, where it is known. */
+  /** The slot that the tick answers, ISO 8601; null if unknown. */
   slot: string | null;
-  /** 0 for the tick that a scheduler asked for; one that went on where it ended has the next number. */
+  /** 0 for the scheduler's own call; each continuation has the next number. */
   continuation: number;
-  /** Shared by all ticks of one call, and by those that went on where they ended. */
+  /** Shared by the ticks of a call and their continuations. */
   runId: string;
   outcome: 'ran' | 'idle' | 'skipped' | 'paused';
-  /** Why it ended. Null where nothing was claimed because the tick was skipped. */
+  /** Why it ended; null if it was skipped. */
   ended: 'drained' | 'budget' | 'batch limit' | 'breaker' | 'paused' | 'stopped' | null;
   counts: TickCounts;
   budgetMs: number;
-  /** The settings that were in force at its end; null before the first answer. A batch limit of null is none. */
+  /** The settings in force at the end; null if no exchange succeeded. A batch limit of null is none. */
   batchLimit: number | null;
   concurrency: number | null;
   maxContinuations: number | null;
   usedMs: number;
   lock: 'acquired' | 'held' | 'unavailable' | 'none';
-  /** Rows of the partition that are due as the tick ends, counted to 1,000 at most; null if not counted. */
+  /** Due rows of the partition at the end, counted to 1,000; null if not counted. */
   backlogDue: number | null;
-  /** Until the next row falls due; null when none waits. */
+  /** Milliseconds until the next row falls due; null if none is pending. */
   nextDueInMs: number | null;
   performMs: { p50: number | null; p95: number | null };
   /** Calls to the database. */
   exchanges: number;
-  /** The slot had already been delivered once. */
+  /** The slot had been delivered before. */
   duplicate: boolean;
-  /** Unknown rows that were checked in the time that was left; absent where none were due. */
+  /** Checks of unknown rows after the tick; absent if none were due. */
   checks?: Checks;
-  /** In the ledger only: why the call was answered by an error. */
+  /** In the ledger only: the error with which the call ended. */
   fault?: string;
 }
 
-/** Unknown rows that the provider was asked about, and those of them that came to an end. */
+/** Unknown rows that were checked, and those of them that were resolved. */
 export interface Checks {
   checked: number;
   resolved: number;
@@ -51,15 +51,15 @@ export interface TickCounts {
   dead: number;
   unknown: number;
   released: number;
-  /** Outcomes that came too late: the row had been taken by another tick or an operator. */
+  /** Outcomes that came too late: another tick or an operator had changed the row. */
   lost: number;
-  /** Rows whose tick had died, taken out of `running` by this one. */
+  /** Rows recovered from ticks that died. */
   swept: number;
 }
 
 /**
- * Whether another tick would get on at once: this one ended by its budget or its batch limit, and a row could start now. One that got
- * nowhere leaves what is due to the next slot, or it would go round for ever.
+ * Whether rows are left that a continuation could start now: the tick ended by its budget or batch limit. A tick that started none has no
+ * continuation, which could loop.
  */
 export function hasMore({ ended, counts, nextDueInMs }: TickReport): boolean {
   const gotSomewhere = counts.claimed > counts.released;

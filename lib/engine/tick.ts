@@ -1,7 +1,7 @@
 import { Breaker } from './breaker';
 import { type Budget, longestAttemptMs, startBudget } from './budget';
 import { coldStartMs, Exchanges, exchangeMs } from './exchanges';
-import { Performing } from './performing';
+import { Executor } from './executor';
 import { type Clock, type NewId, type Random, sleep } from './ports/clock';
 import type { Log } from './ports/log';
 import type { HeldLock, OverlapLock } from './ports/overlap-lock';
@@ -18,59 +18,59 @@ export interface TickPorts {
   log: Log;
   random: Random;
   newId: NewId;
-  /** Null where there is none: the exchange alone keeps ticks apart then. */
+  /** Null without Redis: the exchange alone then keeps ticks from overlapping. */
   lock: OverlapLock | null;
 }
 
 export interface TickOptions<Deps> {
   deps: Deps;
-  /** `main` where the queue has no partitions. */
+  /** `main` by default. */
   partition?: string;
-  /** The platform's limit in milliseconds, counted from `startedAt`. */
+  /** The execution limit in milliseconds, counted from `startedAt`. */
   limitMs: number;
-  /** The first line of the handler, in the clock's milliseconds; now if not given. */
+  /** When the call began, in the clock's milliseconds; now by default. */
   startedAt?: number;
-  /** What called. */
+  /** The scheduler's name. */
   scheduler: string;
-  /** The instant of the schedule that this tick answers, ISO 8601, where it is known. */
+  /** The slot that this tick answers, ISO 8601, if known. */
   slot?: string | null;
-  /** The endpoint that was called, and the cron expression by which, where they are known. */
+  /** The endpoint's path and the scheduler's cron expression, if known. */
   path?: string | null;
   schedule?: string | null;
   /** 0 for the tick that the scheduler asked for; one more for each continuation, which keeps the run id. */
   continuation?: number;
-  /** A UUID; the tick's own id if not given. */
+  /** A UUID; the tick's own id by default. */
   runId?: string;
-  /** Work ends then, in the clock's milliseconds, if not before. */
+  /** Nothing starts that would end later, in the clock's milliseconds. */
   endBy?: number;
   /** Ends the tick early. */
   stop?: StopSignal;
   /**
-   * Somebody asks for rows: due ones, or dead ones, of which each that was dead before is run once more. `limit` of them at most, the
-   * queue's batch limit where it is null. Runs beside the queue's other ticks, and takes no lock.
+   * A person asks for up to `limit` rows: due ones, or dead ones, each of which then runs once more. Null is the queue's batch limit. The
+   * tick takes no lock and runs beside others.
    */
   asked?: { state: 'pending' | 'dead'; limit: number | null };
 }
 
-/** Kept of the grace: an attempt that is cut says what it was doing, and what it came to is settled. */
+/** The end of the grace period, in which aborted attempts return and are settled. */
 const stopMarginMs = 6_000;
-/** Enough for a cron event that is delivered twice; a tick with work to do makes it longer. */
+/** Outlasts a cron event that is delivered twice. A tick with rows extends the lock. */
 const lockLifetimeMs = 5_000;
-/** How long an outcome waits at most for others to share its call. Quick rows do not wait for slow ones. */
+/** How long an outcome waits for others to share its call. */
 const groupMs = { 'at-most-once': 250, 'at-least-once': 20 };
-/** How often it is written how far rows are. */
+/** Between two writes of progress. */
 const progressMs = 1_000;
-/** What a claim takes before its rows can start. */
+/** Allowed for a claim before its rows start. */
 const claimMs = 500;
-/** Between the tries to end a tick. */
+/** Between two attempts to close a tick. */
 const retryMs = 1_000;
 
 /**
- * One tick: claims due rows of one partition, performs them side by side, settles what they came to, and ends before the
- * platform would end it. Checks unknown rows in the time that is left.
+ * Claims due rows of one partition, runs them, settles their outcomes, and returns before the platform's limit. If time is left, checks
+ * unknown rows.
  *
- * Throws a `StoreError` when the database cannot be reached or refuses, or the registry goes against the code; a `NotConfiguredError`
- * when the queue's own timeout does not fit into the limit.
+ * Throws a `StoreError` if the database is unavailable or refuses the call, or if the registry contradicts the code; a `NotConfiguredError`
+ * if the queue's timeout does not fit into the limit.
  */
 export async function tick<Row, Deps, Env>(
   queue: Queue<Row, Deps, Env>,
@@ -83,19 +83,19 @@ export async function tick<Row, Deps, Env>(
 class Tick<Row, Deps, Env> {
   private readonly budget: Budget;
   private readonly identity: TickIdentity;
-  /** Later than the call's first line, where one call has several ticks. */
-  private readonly begunAt: number;
+  /** Later than the call's start if the call has several ticks. */
+  private readonly startedAt: number;
   private readonly breaker = new Breaker();
   private readonly exchanges: Exchanges;
-  private readonly performing: Performing<Row, Deps, Env>;
-  /** Of the latest answer. */
+  private readonly executor: Executor<Row, Deps, Env>;
+  /** From the latest exchange. */
   private settings: QueueSettings | null = null;
   private duplicate = false;
-  /** The latest claim got less than it asked for. */
+  /** The latest claim returned fewer rows than it wanted. */
   private drained = false;
-  /** Why nothing more is claimed; null while rows are. */
+  /** Why the tick claims no more rows; null while it does. */
   private ended: TickReport['ended'] = null;
-  /** Why nothing more is claimed or started, and the call is answered by it. */
+  /** The first error. It stops claims and starts, and is thrown once running rows are settled. */
   private error: StoreError | null = null;
   private lock: HeldLock | null = null;
   private wake: () => void = () => {};
@@ -105,7 +105,7 @@ class Tick<Row, Deps, Env> {
     private readonly ports: TickPorts,
     private readonly options: TickOptions<Deps>,
   ) {
-    this.begunAt = ports.clock.now();
+    this.startedAt = ports.clock.now();
     this.budget = startBudget(ports.clock, options.startedAt ?? ports.clock.now(), options.limitMs);
     if (options.endBy !== undefined) this.budget.endBy(options.endBy);
     const id = ports.newId();
@@ -126,57 +126,57 @@ class Tick<Row, Deps, Env> {
       asked: options.asked ?? null,
     };
     this.exchanges = new Exchanges(this.identity, ports, this.breaker, this.budget);
-    const onNews = () => this.wake();
-    this.performing = new Performing(
+    const onChange = () => this.wake();
+    this.executor = new Executor(
       queue,
       options.deps,
       ports,
       this.budget,
       this.breaker,
       this.exchanges,
-      onNews,
+      onChange,
     );
   }
 
   async run(): Promise<TickReport> {
     this.checkTimeout(this.queue.timeoutMs);
     await this.takeLock();
-    const forget = this.heedStop();
+    const unlisten = this.listenForStop();
     try {
       const last = await this.work();
-      this.performing.phase = 'closed';
+      this.executor.phase = 'closed';
       await this.exchanges.settleLate();
       if (this.error) throw this.error;
-      // An idle tick lets its lock run out: giving it back would cost a second command.
+      // An idle tick lets its lock expire: a release would cost a second Redis command.
       if (this.exchanges.counts.claimed > 0) await this.releaseLock();
       const report = this.report(last, last.checksDue ? await this.checkUnknown() : undefined);
       this.ports.log.info({ ...report }, 'tick');
       return report;
     } catch (error) {
-      throw this.told(error);
+      throw this.asThrown(error);
     } finally {
-      forget();
-      this.performing.phase = 'closed';
+      unlisten();
+      this.executor.phase = 'closed';
       if (this.exchanges.counts.claimed > 0) await this.releaseLock();
     }
   }
 
-  /** Starts, waits and exchanges until nothing is left to start, under way or to be settled. Answers the exchange that closed the tick. */
+  /** Starts rows, waits and exchanges until nothing is left to start, run or settle. Returns the exchange that closed the tick. */
   private async work(): Promise<ExchangeReply> {
     for (;;) {
-      this.heedBudget();
-      const { busy } = this.performing;
+      this.checkBudget();
+      const { busy } = this.executor;
       if (busy > 0 && !this.isTimeToExchange()) {
-        await this.somethingHappens();
+        await this.nextEvent();
         continue;
       }
       try {
         const reply = await this.exchange(busy === 0);
-        // Whatever closed it: what is under way ends, and is settled.
-        if (reply.closed && this.performing.busy === 0) return reply;
+        // An exchange may close the tick early; running rows are still settled.
+        if (reply.closed && this.executor.busy === 0) return reply;
       } catch (thrown) {
         const error = asStoreError(thrown);
-        if (!this.mayGoOn(error)) throw error;
+        if (!this.canContinue(error)) throw error;
         this.fail(error);
         if (busy === 0 && error.kind === 'unavailable') await sleep(this.ports.clock, retryMs);
       }
@@ -194,12 +194,12 @@ class Tick<Row, Deps, Env> {
     const isFirst = this.settings === null;
     this.settings = settings;
     this.duplicate ||= reply.duplicate;
-    if (settings.budgetSeconds !== null) this.budget.endBy(this.begunAt + settings.budgetSeconds * 1_000);
+    if (settings.budgetSeconds !== null) this.budget.endBy(this.startedAt + settings.budgetSeconds * 1_000);
     this.drained = reply.rows.length < (want ?? settings.concurrency);
     const fault = this.faultOf(settings);
     if (fault) this.fail(new StoreError('registry', fault));
-    if (isFirst) await this.keepLock(reply);
-    this.performing.start(reply.rows, { id: reply.claimId, requestedAt: reply.requestedAt }, settings);
+    if (isFirst) await this.extendLock(reply);
+    this.executor.start(reply.rows, { id: reply.claimId, requestedAt: reply.requestedAt }, settings);
     if (reply.paused !== null) this.ended ??= 'paused';
     else if (settings.batchLimit !== null && reply.counts.claimed >= settings.batchLimit)
       this.ended ??= 'batch limit';
@@ -207,44 +207,44 @@ class Tick<Row, Deps, Env> {
     return reply;
   }
 
-  /** After an exchange that failed: whether there is something to save, and time for it. */
-  private mayGoOn({ kind }: StoreError): boolean {
-    if (this.performing.busy > 0) return true;
+  /** Whether, after a failed exchange, there are outcomes to save and time to do so. */
+  private canContinue({ kind }: StoreError): boolean {
+    if (this.executor.busy > 0) return true;
     if (!this.exchanges.timeFor(exchangeMs + retryMs)) return false;
-    // Without a claim outcomes may be written all the same, and rows that were claimed unheard go back.
+    // An exchange without a claim may succeed: it writes outcomes, and releases rows whose claim was not answered.
     if (this.error === null && (this.exchanges.size > 0 || this.exchanges.isUnanswered)) return true;
     return kind === 'unavailable' && this.settings !== null;
   }
 
-  /** What is under way ends, nothing more is started, everything is settled; then the error is thrown. */
+  /** Stops claims and starts. The error is thrown once running rows are settled. */
   private fail(error: StoreError): void {
     this.error ??= error;
-    this.halt();
+    this.stopStarting();
   }
 
-  private halt(): void {
-    if (this.performing.phase === 'open') this.performing.phase = 'halted';
+  private stopStarting(): void {
+    if (this.executor.phase === 'running') this.executor.phase = 'stopping';
   }
 
-  private told(error: unknown): unknown {
+  private asThrown(error: unknown): unknown {
     if (!isStoreError(error)) return error;
     const first = this.error ?? error;
-    this.exchanges.giveUp(error);
+    this.exchanges.logUnsettled(error);
     if (first.kind !== 'registry') first.counts = { ...this.exchanges.counts };
     return first;
   }
 
-  /** Answers what takes the listening back. */
-  private heedStop(): () => void {
+  /** Ends the tick early when `stop` fires. Returns a function that removes the listener. */
+  private listenForStop(): () => void {
     const { stop } = this.options;
     if (!stop) return () => {};
     let cancel = () => {};
     const end = () => {
       this.ended ??= 'stopped';
-      this.halt();
-      // No platform began to count before our first line here.
+      this.stopStarting();
+      // The grace period starts now, so no cold start counts against it.
       this.budget.limitTo(this.ports.clock.now() + stop.graceMs + coldStartMs);
-      cancel = this.ports.clock.timer(Math.max(0, stop.graceMs - stopMarginMs), () => this.performing.cut());
+      cancel = this.ports.clock.timer(Math.max(0, stop.graceMs - stopMarginMs), () => this.executor.abort());
       this.wake();
     };
     if (stop.signal.aborted) end();
@@ -255,14 +255,14 @@ class Tick<Row, Deps, Env> {
     };
   }
 
-  private heedBudget(): void {
-    // How long a row may take is known from the first answer on.
+  private checkBudget(): void {
+    // The first exchange brings the row's timeout.
     if (this.ended !== null || !this.settings) return;
-    if (this.budget.admits(this.performing.timeoutMs(null), claimMs)) return;
+    if (this.budget.admits(this.executor.timeoutMs(null), claimMs)) return;
     this.ended = this.breaker.everOpened ? 'breaker' : 'budget';
   }
 
-  /** Unknown rows, in what the budget leaves: the tick is closed, and whatever comes of it is no part of it. */
+  /** Checks unknown rows in the rest of the budget. The tick is closed already, so a failure is only logged. */
   private async checkUnknown(): Promise<Checks | undefined> {
     if (!this.queue.reconcile) return undefined;
     try {
@@ -275,7 +275,7 @@ class Tick<Row, Deps, Env> {
     }
   }
 
-  /** What in the registry goes against the code or the limit, and how to correct it. */
+  /** Says how the registry contradicts the code or the limit, and how to correct it; null if it does not. */
   private faultOf({ delivery, timeoutSeconds, budgetSeconds }: QueueSettings): string | null {
     const { name } = this.queue;
     if (delivery !== this.queue.delivery) {
@@ -290,24 +290,24 @@ class Tick<Row, Deps, Env> {
     return `${name}: nothing fits into the registry's budget of ${budgetSeconds} s, since a row may take ${timeoutMs / 1_000} s: change it in punctual.queues`;
   }
 
-  /** Rows to ask for; null for as many as run side by side, before it is known how many. Under at-most-once only what can start at once: a crash leaves no more than those uncertain. */
+  /**
+   * The number of rows to claim; null, before the settings are known, is the queue's concurrency. Under at-most-once only rows that can start
+   * at once are claimed, so a crash leaves no others uncertain.
+   */
   private want(): number | null {
     if (this.ended !== null || this.error) return 0;
     if (!this.settings) return null;
     const { batchLimit, concurrency, delivery } = this.settings;
-    // What was dead may be what kills ticks: no more than what runs beside it is to go with it.
+    // A dead row may be one that kills its tick: it should take few others with it.
     const atOnce = delivery === 'at-most-once' || this.identity.asked?.state === 'dead';
-    const room = (atOnce ? concurrency : this.prefetch(concurrency)) - this.performing.busy;
+    const room = (atOnce ? concurrency : this.prefetch(concurrency)) - this.executor.busy;
     const left = (batchLimit ?? Number.POSITIVE_INFINITY) - this.exchanges.counts.claimed;
     return Math.max(0, Math.min(room, left));
   }
 
-  /** Enough rows at hand that slots never wait for a call, and no more than the rest of the budget can finish. */
+  /** Up to three batches, so that slots never wait for a call, but no more than the rest of the budget can finish. */
   private prefetch(concurrency: number): number {
-    const typicalMs = Math.max(
-      1,
-      this.performing.durations.quantile(0.95) ?? this.performing.timeoutMs(null),
-    );
+    const typicalMs = Math.max(1, this.executor.durations.quantile(0.95) ?? this.executor.timeoutMs(null));
     const finishable = Math.floor((this.budget.abortAt - this.ports.clock.now()) / typicalMs) * concurrency;
     return Math.max(concurrency, Math.min(3 * concurrency, finishable));
   }
@@ -318,18 +318,18 @@ class Tick<Row, Deps, Env> {
     if (want > 0 && delivery === 'at-least-once' && !this.drained && want >= concurrency) return true;
     if ((this.exchanges.progressAgeMs ?? 0) >= progressMs) return true;
     if (this.exchanges.size === 0) return false;
-    if (want > 0 && delivery === 'at-most-once' && this.performing.free >= Math.ceil(concurrency / 2))
+    if (want > 0 && delivery === 'at-most-once' && this.executor.free >= Math.ceil(concurrency / 2))
       return true;
     return this.exchanges.ageMs >= this.groupMs();
   }
 
-  /** How long outcomes wait for each other; longer while the database fails. */
+  /** How long outcomes wait for each other. Longer while the database fails. */
   private groupMs(): number {
     return this.error ? retryMs : groupMs[this.queue.delivery];
   }
 
-  /** Until an attempt ends or says how far it is, or the oldest outcome has waited long enough. */
-  private somethingHappens(): Promise<void> {
+  /** Resolves when an attempt ends or reports progress, or when the oldest outcome has waited long enough. */
+  private nextEvent(): Promise<void> {
     return new Promise((resolve) => {
       const waitMs = Math.min(
         this.exchanges.size > 0 ? this.groupMs() - this.exchanges.ageMs : Number.POSITIVE_INFINITY,
@@ -365,13 +365,13 @@ class Tick<Row, Deps, Env> {
     if (attempt.state === 'unavailable') {
       this.ports.log.warn(
         { tick: this.identity.id, reason: attempt.reason },
-        'the lock is unavailable; the tick goes on without it',
+        'the lock is unavailable; the tick runs without it',
       );
     }
   }
 
-  /** For as long as the tick may last, once it has work to do; where more than one tick may run, the lock only stands in the others' way. */
-  private async keepLock({ settings, rows }: ExchangeReply): Promise<void> {
+  /** Extends the lock to the tick's limit once it has rows. Releases it if the queue allows several ticks at a time. */
+  private async extendLock({ settings, rows }: ExchangeReply): Promise<void> {
     if (settings.maxTicks > 1) await this.releaseLock();
     else if (rows.length > 0) await this.lock?.extend(this.options.limitMs);
   }
@@ -382,11 +382,11 @@ class Tick<Row, Deps, Env> {
     await lock?.release();
   }
 
-  /** Without `last` it is one that travels with a call, for the ledger, and is kept if that call is the last. */
+  /** Without `last`, the report that a closing exchange writes to the ledger. */
   private report(last?: ExchangeReply, checks?: Checks): TickReport {
-    // One that outlived its limit was called dead, and did its work.
+    // A tick that outlived its limit was marked as died, but did run.
     const outcome = !last?.outcome || last.outcome === 'died' ? 'ran' : last.outcome;
-    const { durations } = this.performing;
+    const { durations } = this.executor;
     return {
       queue: this.queue.name,
       partition: this.identity.partition,

@@ -71,7 +71,7 @@ function misfit(issues: readonly { path: PropertyKey[]; message: string }[]): st
 
 /** A handler may throw anything, also what throws when it is looked at: told as an error with a text. Its `kind` still counts. */
 function tellable(thrown: unknown): Error {
-  const text = safely(() => textOf(thrown)) ?? 'the job threw something that cannot be told';
+  const text = safely(() => textOf(thrown)) ?? 'the job threw a value that cannot be read';
   const kind = safely(() => Object(thrown).kind);
   const retryAfterSeconds = safely(() => Object(thrown).retryAfterSeconds);
   return Object.assign(new Error(text.slice(0, mostErrorLength)), { kind, retryAfterSeconds });

@@ -204,7 +204,7 @@ describe('a check', () => {
     );
     expect(row).toMatchObject({
       status: 'unknown',
-      reconcile: { found: 'it could not be found out: no answer within 15000 ms', waits_for_operator: false },
+      reconcile: { found: 'the check failed: no answer within 15000 ms', waits_for_operator: false },
       reconcile_at: expect.any(String),
     });
   });

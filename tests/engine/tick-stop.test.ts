@@ -72,7 +72,7 @@ describe('a tick whose process is told to end', () => {
     expect(report).toMatchObject({ ended: 'stopped', counts: { claimed: 1, unknown: 1 } });
     expect(bench.clock.now() - startedAt).toBeLessThan(11_000);
     const [row] = await database.sql('select status, last_error from punctual.dm_queue');
-    expect(row).toEqual({ status: 'unknown', last_error: 'the process ended before it was answered' });
+    expect(row).toEqual({ status: 'unknown', last_error: 'the process ended before the attempt did' });
     // That our process ends says nothing of the provider.
     expect(await database.sql('select name from punctual.providers where failures > 0')).toEqual([]);
   });

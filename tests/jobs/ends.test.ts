@@ -83,7 +83,7 @@ describe('a handler that ends badly, and its neighbours in the same tick', () =>
     ['throws', /^no luck$/],
     ['throws-later', /^no luck later$/],
     ['throws-nothing', /^the job threw undefined$/],
-    ['throws-what-has-no-text', /^the job threw something that cannot be told$/],
+    ['throws-what-has-no-text', /^the job threw a value that cannot be read$/],
     ['throws-a-novel', /^x{2000}$/],
     ['throws-an-error-without-text', /^Error: \{"code":7\}$/],
     ['hangs', /^no answer within 15000 ms$/],
@@ -213,7 +213,7 @@ describe('an error with a kind of Punctual’s own', () => {
     expect(await bench.job(id)).toMatchObject({
       status: 'failed',
       attempts: 1,
-      last_error: 'the job threw something that cannot be told',
+      last_error: 'the job threw a value that cannot be read',
     });
   });
 });

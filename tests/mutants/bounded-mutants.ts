@@ -91,14 +91,14 @@ export const boundedMutants: Mutant[] = [
     name: 'a lighter call',
     guarantee: 'a call that took too long is repeated with less in it',
     file: 'lib/engine/exchanges.ts',
-    find: 'if (most === null) return request;',
-    replace: 'if (most === null || most > 0) return request;',
+    find: 'if (maxItems === null) return request;',
+    replace: 'if (maxItems === null || maxItems > 0) return request;',
   },
   {
     name: 'the rest of a lighter call',
     guarantee: 'what a lighter call does not bring is written by the next',
     file: 'lib/engine/exchanges.ts',
-    find: 'this.keep(settlements.slice(sent.settlements.length));',
+    find: 'this.putBack(settlements.slice(sent.settlements.length));',
     replace: 'void settlements;',
   },
   {

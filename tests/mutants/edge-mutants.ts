@@ -356,7 +356,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'for what an account was refused',
     guarantee: 'a connection that is back resumes what a call found disconnected',
-    file: 'lib/engine/performing.ts',
+    file: 'lib/engine/executor.ts',
     find: '        settlement.refusal = outcome.refusal;',
     replace: '',
   },

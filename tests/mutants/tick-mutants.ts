@@ -6,8 +6,8 @@ export const tickMutants: Mutant[] = [
     name: 'an exchange that was not answered keeps its number',
     guarantee: 'an exchange that was not answered is repeated under its number',
     file: 'lib/engine/exchanges.ts',
-    find: '      this.keep(settlements);\n      if (!this.unanswered)',
-    replace: '      this.seq++;\n      this.keep(settlements);\n      if (!this.unanswered)',
+    find: '      this.putBack(settlements);\n      if (!this.unanswered)',
+    replace: '      this.seq++;\n      this.putBack(settlements);\n      if (!this.unanswered)',
   },
   {
     name: 'what is in hand when a claim is refused',
@@ -34,8 +34,8 @@ export const tickMutants: Mutant[] = [
     name: 'the late word',
     guarantee: 'a proof that comes after the timeout is heard',
     file: 'lib/engine/attempt.ts',
-    find: 'if (leftBehind) options.onLate(judge(verdict));',
-    replace: 'if (leftBehind) return;',
+    find: 'if (isLate) options.onLate(asVerdict(verdict));',
+    replace: 'if (isLate) return;',
   },
   {
     name: 'the signal of an attempt',
@@ -54,8 +54,8 @@ export const tickMutants: Mutant[] = [
   {
     name: 'the release of what was cut',
     guarantee: 'a row that may be done twice goes to the next tick as if it had not begun',
-    file: 'lib/engine/performing.ts',
-    find: `if (verdict.wasCut && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {`,
+    file: 'lib/engine/executor.ts',
+    find: `if (verdict.wasAborted && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {`,
     replace: 'if (false) {',
   },
   {
@@ -107,8 +107,8 @@ export const tickMutants: Mutant[] = [
     name: 'at-most-once takes what can start at once',
     guarantee: 'a crash leaves no more rows uncertain than ran',
     file: 'lib/engine/tick.ts',
-    find: 'const room = (atOnce ? concurrency : this.prefetch(concurrency)) - this.performing.busy;',
-    replace: 'void atOnce;\n    const room = this.prefetch(concurrency) - this.performing.busy;',
+    find: 'const room = (atOnce ? concurrency : this.prefetch(concurrency)) - this.executor.busy;',
+    replace: 'void atOnce;\n    const room = this.prefetch(concurrency) - this.executor.busy;',
   },
   {
     name: 'an exchange is sent twice',
@@ -121,13 +121,13 @@ export const tickMutants: Mutant[] = [
     name: 'outcomes of a failed exchange are kept',
     guarantee: 'an outcome that could not be written is written by the next exchange',
     file: 'lib/engine/exchanges.ts',
-    find: '      this.keep(settlements);\n      if (!this.unanswered)',
+    find: '      this.putBack(settlements);\n      if (!this.unanswered)',
     replace: '      if (!this.unanswered)',
   },
   {
     name: 'a row that does not fit its schema',
     guarantee: 'perform gets only rows that its schema takes',
-    file: 'lib/engine/performing.ts',
+    file: 'lib/engine/executor.ts',
     find: 'if (parsed.success) return { row: parsed.data };',
     replace: 'if (parsed.success || parsed.error) return { row: claimed.row as Row };',
   },
@@ -149,7 +149,7 @@ export const tickMutants: Mutant[] = [
     name: 'the question before a request',
     guarantee: 'what was sent while a machine was suspended is not sent by it when it wakes',
     file: 'lib/engine/attempt.ts',
-    find: 'if (clock.now() >= endsAt && !signal.aborted) cut();',
+    find: 'if (clock.now() >= endsAt && !signal.aborted) abort();',
     replace: '',
   },
   {

@@ -169,7 +169,7 @@ describe('a row that is not pending', () => {
     const { id } = await sql.addUnknown(account);
     const asked = await sql.explain(id);
     expect(asked).toMatchObject({ state: 'unknown', waits: [{ kind: 'reconcile' }], expected_at: null });
-    expect(asked.reconcile).toMatchObject({ looks: 0, checked_at: null, waits_for_operator: false });
+    expect(asked.reconcile).toMatchObject({ checks: 0, checked_at: null, waits_for_operator: false });
     expect(iso(asked.reconcile.next_check_at)).toBe(iso(sql.at(30)));
     await set('dm_queue', 'reconcile_at = null')();
     expect(await sql.explain(id)).toMatchObject({

@@ -116,10 +116,10 @@ describe('an absence', () => {
 it('a look that failed proves nothing, calls nobody, and is repeated', async () => {
   const { id } = await sql.addUnknown(account);
   sql.pass(90 + 7_200);
-  await sql.check(() => ({ failed: true, text: 'it could not be found out: down' }));
+  await sql.check(() => ({ failed: true, text: 'the check failed: down' }));
   expect(await sql.dm(id)).toMatchObject({
     status: 'unknown',
-    reconcile: { looks: 1, waits_for_operator: false, found: 'it could not be found out: down' },
+    reconcile: { checks: 1, waits_for_operator: false, found: 'the check failed: down' },
     reconcile_at: expect.any(String),
   });
   sql.pass(60);

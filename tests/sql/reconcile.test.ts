@@ -39,7 +39,7 @@ describe('an unknown row', () => {
       });
       expect(await sql.dm(id)).toMatchObject({
         status: 'unknown',
-        reconcile: { looks: n + 1, checked_at: expect.any(String) },
+        reconcile: { checks: n + 1, checked_at: expect.any(String) },
       });
     }
     expect(waits).toEqual([30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]);

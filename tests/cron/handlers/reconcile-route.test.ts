@@ -180,7 +180,7 @@ describe.each(['v1', 'v2'])('over Unipile %s a call of /api/cron/reconcile', (ve
     expect(await report()).toMatchObject({ checked: 1, resolved: 0 });
     const [row] = await messages();
     expect(row).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: false } });
-    expect(row.reconcile.found).toMatch(/^it could not be found out: /);
+    expect(row.reconcile.found).toMatch(/^the check failed: /);
     expect(row.reconcile.found).not.toContain('a key that was revoked');
     await startServer({ UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY });
     await letPass(0);

@@ -11,33 +11,33 @@ import { type Log, loggable } from './ports/log';
 import type { ClaimedRow, QueueSettings, Settlement } from './ports/queue-store';
 import type { Queue } from './queue';
 
-/** A provider's limit without a time of its own, for a row without an account. */
+/** The pause after a rate limit without `retryAfterSeconds`, for a row without an account. */
 const defaultPauseSeconds = 60;
-/** The least wait where a person has to act: after a refusal that would meet any row, and for a row that does not fit its schema. */
+/** The pause where a person has to act: the provider refuses every row, or the row does not fit its schema. */
 const mendSeconds = 300;
-/** A wait that is longer is a mistake: a date in place of a duration, or no number. */
+/** A longer pause is a mistake, such as a date in place of a duration. */
 const longestPauseSeconds = 366 * 86_400;
-/** A provider that says "now" after "too many" is not taken at its word: it costs no attempt, and would go round for ever. */
+/** A rate limit costs no attempt, so a provider that says "retry now" would loop. */
 const leastPauseSeconds = 5;
 const unreadableHint = "Correct the schema in the queue's code, or the row";
 
-/** Under which claim a row was taken, and when that claim was requested. */
+/** The claim of a row, and when it was requested, in the clock's milliseconds. */
 export interface Claim {
   id: string;
   requestedAt: number;
 }
 
 /**
- * The slots of one tick: performs claimed rows side by side, starts none that the budget, the lease or the breaker does not admit,
- * and hands every outcome to `exchanges`.
+ * Runs a tick's claimed rows, `concurrency` at a time, and adds their outcomes to `exchanges`. Releases rows that the budget, the lease or
+ * the breaker does not let start.
  */
-export class Performing<Row, Deps, Env> {
-  /** How long attempts took. */
+export class Executor<Row, Deps, Env> {
+  /** Milliseconds per attempt. */
   readonly durations = new Durations();
-  /** `halted`: nothing may start any more, and what has not started is released. `closed`: what an attempt left behind comes to can only be logged. */
-  phase: 'open' | 'halted' | 'closed' = 'open';
+  /** `stopping`: rows that have not started are released. `closed`: late outcomes can only be logged. */
+  phase: 'running' | 'stopping' | 'closed' = 'running';
   private readonly slots: LimitFunction = pLimit(1);
-  private readonly cuts = new Set<() => void>();
+  private readonly aborts = new Set<() => void>();
   private settings!: QueueSettings;
 
   constructor(
@@ -47,11 +47,11 @@ export class Performing<Row, Deps, Env> {
     private readonly budget: Budget,
     private readonly breaker: Breaker,
     private readonly exchanges: Exchanges,
-    /** Called each time an attempt has ended, or says how far it is. */
-    private readonly onNews: () => void,
+    /** Called when an attempt ends or reports progress. */
+    private readonly onChange: () => void,
   ) {}
 
-  /** Rows under way and rows waiting for a slot. */
+  /** Rows that run or wait for a slot. */
   get busy(): number {
     return this.slots.activeCount + this.slots.pendingCount;
   }
@@ -60,9 +60,9 @@ export class Performing<Row, Deps, Env> {
     return this.slots.concurrency - this.slots.activeCount;
   }
 
-  /** Ends the time of every attempt that is under way. */
-  cut(): void {
-    for (const cut of [...this.cuts]) cut();
+  /** Aborts every attempt that runs. */
+  abort(): void {
+    for (const abort of [...this.aborts]) abort();
   }
 
   start(rows: ClaimedRow[], claim: Claim, settings: QueueSettings): void {
@@ -70,18 +70,15 @@ export class Performing<Row, Deps, Env> {
     this.slots.concurrency = settings.concurrency;
     for (const row of rows) {
       void this.slots(() => this.perform(row, claim))
-        // Nothing below is to throw; if it does, the row stays under its lease, and the tick goes on.
+        // A fault of ours: the row keeps its lease and is swept later.
         .catch((error) =>
-          this.ports.log.error(
-            { err: error, id: row.id, queue: this.queue.name },
-            'a row could not be handled',
-          ),
+          this.ports.log.error({ err: error, id: row.id, queue: this.queue.name }, 'a row could not be run'),
         )
-        .finally(this.onNews);
+        .finally(this.onChange);
     }
   }
 
-  /** The queue's timeout, or the row's where it is shorter. In milliseconds. */
+  /** The shorter of the queue's timeout and the row's, in milliseconds. */
   timeoutMs(row: ClaimedRow | null): number {
     const seconds = Math.min(this.settings.timeoutSeconds, row?.timeoutSeconds ?? Number.POSITIVE_INFINITY);
     return Math.min(this.queue.timeoutMs, seconds * 1_000);
@@ -97,7 +94,7 @@ export class Performing<Row, Deps, Env> {
     }
     const parsed = this.parse(claimed);
     if ('error' in parsed) {
-      // As likely a mistake in the code, which would meet every row: it is tried again, and its account's other rows go on.
+      // The schema may be wrong for every row, so the row is retried and does not hold its account's other rows.
       const outcome = retry(parsed.error, mendSeconds);
       this.exchanges.add({ ...this.settlement(claimed, claim, outcome), unreadable: true });
       return;
@@ -107,7 +104,7 @@ export class Performing<Row, Deps, Env> {
     const { attempt, account, facts } = claimed;
     const progress = (value: unknown) => {
       this.exchanges.addProgress({ id: claimed.id, claimId: claim.id, value });
-      this.onNews();
+      this.onChange();
     };
     const context = { deps: this.deps, log, attempt, account, facts, claimId: claim.id, progress };
     const perform = async (signal: AbortSignal) => {
@@ -122,30 +119,30 @@ export class Performing<Row, Deps, Env> {
       clock,
       timeoutMs,
       delivery: this.queue.delivery,
-      cuts: this.cuts,
-      onLate: (late) => this.hearLate(claimed, claim, late),
+      aborts: this.aborts,
+      onLate: (late) => this.settleLate(claimed, claim, late),
     });
     this.durations.add(clock.now() - startedAt);
     if (provider && verdict.provider === 'answered') this.breaker.answered(provider);
     if (provider && (verdict.provider === 'failed' || verdict.provider === 'refused')) {
       this.breaker[verdict.provider](provider, 'error' in verdict.outcome ? verdict.outcome.error : 'failed');
     }
-    // What a row that may be done twice says of itself when it is cut is of the cut: it goes to the next tick as if it had not begun.
-    if (verdict.wasCut && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {
+    // Under at-least-once, an aborted row is released to the next tick and costs no attempt.
+    if (verdict.wasAborted && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {
       this.exchanges.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
       return;
     }
     this.exchanges.add(this.settlement(claimed, claim, verdict.outcome));
   }
 
-  /** An error with a `kind` says what came of the call, and one of the signal's that time was over: the row's `last_error` has either. */
+  /** Logs unexpected errors with their stack. Errors with a `kind` and timeouts are in the row's `last_error`. */
   private logThrown(error: unknown, signal: AbortSignal, { id, attempt }: ClaimedRow): void {
     if ((signal.aborted && error === signal.reason) || hasKind(error)) return;
     const fields = { err: loggable(error), queue: this.queue.name, id, attempt };
     this.ports.log.warn(fields, 'a handler threw an error');
   }
 
-  /** A schema may bear code of the queue's own, which may throw. */
+  /** Parses the row. The schema's own code may throw. */
   private parse(claimed: ClaimedRow): { row: Row } | { error: string } {
     try {
       const parsed = this.queue.row.safeParse(claimed.row);
@@ -163,25 +160,22 @@ export class Performing<Row, Deps, Env> {
 
   private mayStart(provider: string | null, claim: Claim, timeoutMs: number): boolean {
     return (
-      this.phase === 'open' &&
+      this.phase === 'running' &&
       this.budget.admits(timeoutMs) &&
       leaseAdmits(this.ports.clock, claim.requestedAt, this.settings.leaseSeconds * 1_000, timeoutMs) &&
       !(provider && this.breaker.isOpen(provider))
     );
   }
 
-  /** Proof that comes late is still proof, where it is proof: the database takes it for a row that is unknown by now. */
-  private hearLate(claimed: ClaimedRow, claim: Claim, late: Verdict): void {
+  /** Settles an attempt that ended after its timeout: the database accepts late proof for a row that is unknown by now. */
+  private settleLate(claimed: ClaimedRow, claim: Claim, late: Verdict): void {
     const settlement = this.settlement(claimed, claim, late.outcome);
     if (settlement.outcome === 'unknown') return;
     if (this.phase !== 'closed') {
       this.exchanges.add(settlement);
       return;
     }
-    this.ports.log.warn(
-      { ...settlement, queue: this.queue.name },
-      'an attempt that was left behind ended after its tick',
-    );
+    this.ports.log.warn({ ...settlement, queue: this.queue.name }, 'an attempt ended after its tick');
   }
 
   private settlement(claimed: ClaimedRow, claim: Claim, outcome: Outcome): Settlement {
@@ -208,13 +202,13 @@ export class Performing<Row, Deps, Env> {
       } else settlement.delaySeconds = bounded(outcome.afterSeconds) ?? mendSeconds;
     } else if (outcome.kind === 'retry' && outcome.rateLimited) {
       const afterSeconds = bounded(outcome.afterSeconds);
-      const told = afterSeconds === undefined ? undefined : Math.max(leastPauseSeconds, afterSeconds);
+      const pauseSeconds = afterSeconds === undefined ? undefined : Math.max(leastPauseSeconds, afterSeconds);
       settlement.rateLimited = true;
-      settlement.delaySeconds = told ?? (claimed.account ? undefined : defaultPauseSeconds);
+      settlement.delaySeconds = pauseSeconds ?? (claimed.account ? undefined : defaultPauseSeconds);
       if (claimed.account) {
         settlement.limitScope = outcome.scope ?? 'account';
         settlement.accountId = claimed.account.id;
-        if (settlement.limitScope === 'account') settlement.accountPauseSeconds = told;
+        if (settlement.limitScope === 'account') settlement.accountPauseSeconds = pauseSeconds;
       }
     } else if (outcome.kind === 'retry') {
       const { backoffBaseSeconds: baseSeconds, backoffCapSeconds: capSeconds } = this.settings;
@@ -229,7 +223,7 @@ export class Performing<Row, Deps, Env> {
   }
 }
 
-/** Seconds that the database can add to now; undefined for what is no such number. */
+/** Seconds that the database can add to an instant; undefined if `seconds` is no such number. */
 function bounded(seconds: number | undefined): number | undefined {
   return typeof seconds === 'number' && seconds >= 0 ? Math.min(seconds, longestPauseSeconds) : undefined;
 }
