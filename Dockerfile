@@ -1,4 +1,4 @@
-# The worker as a container, for a Vercel Daemon and every other platform that runs one: docs/clocks.md.
+# The worker as a container, for a Vercel Daemon and other platforms that run containers: docs/schedulers.md.
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -14,5 +14,5 @@ RUN npm ci --omit=dev
 COPY . .
 COPY --from=build /app/dist dist
 USER node
-# Not npm run worker: npm does not pass SIGTERM on.
+# Not npm run worker, because npm does not forward SIGTERM.
 CMD ["node", "--enable-source-maps", "dist/worker.js"]

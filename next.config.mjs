@@ -4,10 +4,10 @@ import { listJobs, watchJobs } from './scripts/list-jobs.mjs';
 const config = {
   // PGlite loads its WebAssembly from its own folder and must not be bundled.
   serverExternalPackages: ['@electric-sql/pglite'],
-  // `npm run types` checks them, tests included: a slip in a test must not keep the app from being built.
+  // `npm run types` checks the types. They include the tests, and a type error in a test must not fail the build.
   typescript: { ignoreBuildErrors: true },
   poweredByHeader: false,
-  // `next dev` lets localhost in by itself.
+  // `next dev` allows localhost by itself.
   allowedDevOrigins: ['127.0.0.1'],
 };
 
@@ -19,11 +19,11 @@ const headersOf = (isDevelopment) => [
       { key: 'X-Frame-Options', value: 'DENY' },
       { key: 'Referrer-Policy', value: 'no-referrer' },
       { key: 'Permissions-Policy', value: 'camera=(), microphone=(), geolocation=()' },
-      // Browsers heed it over https only. In development it would close http to all that runs on localhost.
+      // Browsers apply it only over https. In development it would block http for everything on localhost.
       ...(isDevelopment ? [] : [{ key: 'Strict-Transport-Security', value: 'max-age=31536000' }]),
     ],
   },
-  // Pages have theirs from proxy.ts.
+  // proxy.ts sets the policy of pages.
   {
     source: '/api/:path*',
     headers: [{ key: 'Content-Security-Policy', value: "default-src 'none'; frame-ancestors 'none'" }],
@@ -31,7 +31,7 @@ const headersOf = (isDevelopment) => [
 ];
 
 export default function configure(phase) {
-  // Adding a job is adding a file. A server that only serves what was built has none of its folders.
+  // A new file adds a job. A production server serves the build and has no source folders.
   if (phase !== 'phase-production-server') listJobs();
   if (phase === 'phase-development-server') watchJobs();
   return { ...config, headers: async () => headersOf(phase === 'phase-development-server') };

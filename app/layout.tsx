@@ -4,7 +4,7 @@ import './globals.css';
 
 export const metadata: Metadata = {
   title: { default: 'Punctual', template: '%s · Punctual' },
-  description: 'What is due, what was done, and what waits for a person.',
+  description: 'Queues, ticks, and rows that need you.',
   robots: { index: false, follow: false },
 };
 

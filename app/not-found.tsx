@@ -5,14 +5,14 @@ import { CenteredCard } from '@/components/centered-card';
 export const metadata = { title: 'Not found' };
 
 export default async function NotFound() {
-  // What is built ahead bears no nonce for its scripts.
+  // A prerendered page has no nonce for its scripts.
   await connection();
   return (
-    <CenteredCard heading="There is nothing here">
-      <p className="text-muted">The address names no page of this app.</p>
+    <CenteredCard heading="Page not found">
+      <p className="text-muted">No page has this address.</p>
       <p>
         <Link href="/" className="font-medium text-accent underline underline-offset-4">
-          To the dashboard
+          Go to the dashboard
         </Link>
       </p>
     </CenteredCard>

@@ -1,10 +1,10 @@
 /**
- * What a claim of 100 costs at 10,000 and at 1,000,000 due rows, on real Postgres: `npm run bench:claim`.
+ * Measures a claim of 100 rows with 10,000 and with 1,000,000 due rows, on real Postgres: `npm run bench:claim`.
  *
- * Every account has hours, limits by the day and the hour, a gap and a ramp; `--pace off` leaves the daily limit alone.
+ * Every account has hours, daily and hourly limits, a gap and a ramp. With `--pace off` it has only a daily limit.
  *
- * Two databases stand side by side and are asked in turn, so that a slow moment of the machine meets both. Prints medians, their ratio,
- * and the plans of the claim's own statements at the larger size.
+ * Alternates between two databases, so that a slow moment of the machine affects both. Prints the medians, their ratio, and the plans of the
+ * claim's statements at the larger size. Fails if a claim costs more than five times as much there.
  */
 
 import { parseArgs } from 'node:util';
@@ -47,7 +47,7 @@ async function side(rows: number): Promise<Side> {
   return { rows, stack, client, claimMs: [], settleAndClaimMs: [], idleMs: [] };
 }
 
-/** One tick of two exchanges: a claim of 100, and a settle of those with the next claim of 100. */
+/** Runs one tick: a claim of 100 rows, a settle of them with the next claim of 100, and a last settle. */
 async function round(one: Side): Promise<void> {
   const tick = {
     id: crypto.randomUUID(),
@@ -60,7 +60,7 @@ async function round(one: Side): Promise<void> {
   const exchange = exchangesOf(one.client, tick);
   const claim = async (outcomes: object) => {
     const { rows, claimId, ms } = await exchange(outcomes, 100, false);
-    if (rows.length !== 100) throw new Error(`asked for 100 rows and got ${rows.length}`);
+    if (rows.length !== 100) throw new Error(`the exchange claimed ${rows.length} rows and should claim 100`);
     const records = rows.map(({ id }) => ({
       id,
       claim_id: claimId,
@@ -80,11 +80,11 @@ const sides = [await side(Number(flags.small)), await side(Number(flags.large))]
 try {
   for (let n = 0; n < Number(flags.rounds); n++) for (const one of sides) await round(one);
   const [small, large] = sides;
-  const line = (what: string, key: 'claimMs' | 'settleAndClaimMs') => {
-    // The first rounds fill caches on either side.
+  const line = (label: string, key: 'claimMs' | 'settleAndClaimMs') => {
+    // The first five rounds fill the caches of both databases.
     const [a, b] = [median(small[key].slice(5)), median(large[key].slice(5))];
     console.log(
-      `${what.padEnd(34)} ${a.toFixed(1).padStart(8)} ms ${b.toFixed(1).padStart(8)} ms   ratio ${(b / a).toFixed(2)}`,
+      `${label.padEnd(34)} ${a.toFixed(1).padStart(8)} ms ${b.toFixed(1).padStart(8)} ms   ratio ${(b / a).toFixed(2)}`,
     );
     return b / a;
   };

@@ -1,14 +1,14 @@
 import type { Client } from 'pg';
 
-/** Settings that every account has: all of the pace is judged, and none of it ever stops an account for long. */
+/** The pace of every account. The claim checks every setting, and none stops an account for long. */
 const pace = `hourly_limit = 1000, gap_seconds = 1, gap_jitter_seconds = 1, ramp_started_on = current_date - 5,
   hours = (select jsonb_object_agg(day, '["00:00-12:00", "12:00-24:00"]'::jsonb)
              from unnest('{mon,tue,wed,thu,fri,sat,sun}'::text[]) day),
   time_zone = (array['Europe/Berlin', 'America/New_York', 'Asia/Tokyo', 'Australia/Lord_Howe', 'UTC'])[1 + abs(hashtext(id::text)) % 5]`;
 
 /**
- * `rows` due messages spread evenly over `accounts`, and `settled` sent ones; vacuumed, as autovacuum would leave them. `paced`: with
- * hours, an hourly limit, a gap, a ramp and time zones, else with a daily limit alone.
+ * Adds `rows` due and `settled` sent messages, spread evenly over `accounts`, and vacuums the tables as autovacuum does. `paced` accounts have
+ * hours, an hourly limit, a gap, a ramp and time zones; others have only a daily limit.
  */
 export async function addDueDms(
   client: Client,
@@ -44,19 +44,19 @@ export function median(values: number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-/** The plans of all statements that ran on the queue's table while `run` did, with their real times and rows. */
+/** Returns the plans of the statements on `dm_queue` and `pace` during `run`, with their real times and rows. */
 export async function plansOf(client: Client, run: () => Promise<unknown>): Promise<string> {
   const plans: string[] = [];
-  const hear = (notice: { message?: string }) => {
+  const onNotice = (notice: { message?: string }) => {
     if (notice.message?.includes('plan:'))
       plans.push(notice.message.replace(/Query Text:[\s\S]*?\n(?=\S.*\(cost)/, ''));
   };
-  client.on('notice', hear);
+  client.on('notice', onNotice);
   await client.query("load 'auto_explain'");
   await client.query(`set client_min_messages = log; set auto_explain.log_min_duration = 0;
     set auto_explain.log_nested_statements = on; set auto_explain.log_analyze = on`);
   await run();
   await client.query("set auto_explain.log_min_duration = '-1'; set client_min_messages = notice");
-  client.off('notice', hear);
+  client.off('notice', onNotice);
   return plans.filter((plan) => plan.includes('dm_queue') || plan.includes('pace')).join('\n\n');
 }

@@ -5,7 +5,7 @@ interface Reply {
   settled: { done: number };
 }
 
-/** The exchanges of one tick, spoken over a connection: outcomes, how many rows to claim, and whether to close the tick. */
+/** Returns a function that makes the next exchange of one tick: it sends outcomes, claims `want` rows, and may close the tick. */
 export function exchangesOf(client: Client, tick: object) {
   let seq = 0;
   return async (
@@ -26,7 +26,7 @@ export function exchangesOf(client: Client, tick: object) {
   };
 }
 
-/** The same as a database of before exchanges were numbered by an argument takes them. */
+/** Does the same on a database from before the exchange's number was an argument. */
 export function formerExchangesOf(client: Client, tick: object): ReturnType<typeof exchangesOf> {
   let seq = 0;
   return async (outcomes, want, close) => {

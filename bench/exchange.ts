@@ -1,9 +1,9 @@
 /**
- * What an exchange costs here, against another commit, on real Postgres: `npm run bench:exchange -- --against 534848d`.
+ * Compares the cost of an exchange with that of another commit, on real Postgres: `npm run bench:exchange -- --against 534848d`.
  *
- * Two databases stand side by side on one server and are asked in turn, so that a slow moment of the machine meets both. A plain queue of
- * 100,000 due rows, and `dm_queue` with as many and 10,000 accounts; each exchange settles so many rows and claims as many. Prints medians in
- * milliseconds, over one connection as the Data API has them, and their ratios.
+ * Alternates between two databases on one server, so that a slow moment of the machine affects both. Each has a plain queue with 100,000 due rows,
+ * and `dm_queue` with as many rows and 10,000 accounts. Each exchange settles a number of rows and claims as many. Prints medians in milliseconds,
+ * over one connection like those of the Data API, and their ratios.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -29,14 +29,14 @@ const { values: flags } = parseArgs({
 });
 
 const shapes = [
-  { what: 'idle', queue: 'jobs', partition: 'default', rows: 0 },
-  { what: 'plain, 10 rows', queue: 'items', partition: 'main', rows: 10 },
-  { what: 'plain, 500 rows', queue: 'items', partition: 'main', rows: 500 },
-  { what: 'dm_queue, 10 rows', queue: 'dm_queue', partition: 'main', rows: 10 },
-  { what: 'dm_queue, 500 rows', queue: 'dm_queue', partition: 'main', rows: 500 },
+  { name: 'idle', queue: 'jobs', partition: 'default', rows: 0 },
+  { name: 'plain, 10 rows', queue: 'items', partition: 'main', rows: 10 },
+  { name: 'plain, 500 rows', queue: 'items', partition: 'main', rows: 500 },
+  { name: 'dm_queue, 10 rows', queue: 'dm_queue', partition: 'main', rows: 10 },
+  { name: 'dm_queue, 500 rows', queue: 'dm_queue', partition: 'main', rows: 500 },
 ];
 
-/** The migrations of a commit; without one, those of the working tree. */
+/** Reads the migrations of a commit, or those of the working tree. */
 function migrationsOf(commit: string | undefined) {
   if (!commit) return readMigrations();
   const folder = mkdtempSync(path.join(tmpdir(), 'punctual-migrations-'));
@@ -55,7 +55,7 @@ async function open(serverUrl: string, commit: string | undefined): Promise<Clie
   await admin.end();
   await migratePostgres(url.href, await migrationsOf(commit));
   const client = new Client({ connectionString: url.href });
-  // If a round fails, the server is stopped and ends this connection. The round's error is the one to see.
+  // If a round fails, the server stops and closes this connection. The round's error is the one to report.
   client.on('error', () => {});
   await client.connect();
   await client.query(`create table public.items (id bigint generated always as identity primary key, body text, due timestamptz);
@@ -66,11 +66,11 @@ async function open(serverUrl: string, commit: string | undefined): Promise<Clie
   return client;
 }
 
-/** A tick that claims, settles and claims, and settles; answers how long the middle one took, or the only one where it wants nothing. */
+/** Runs a tick with three exchanges: claim, settle and claim, settle. Returns the milliseconds of the second, or of an idle tick's only one. */
 async function round(
   client: Client,
   { queue, partition, rows }: (typeof shapes)[number],
-  speak: typeof exchangesOf,
+  exchangesFor: typeof exchangesOf,
 ): Promise<number> {
   const tick = {
     id: crypto.randomUUID(),
@@ -80,14 +80,14 @@ async function round(
     limit_seconds: 60,
     providers: ['unipile'],
   };
-  const exchange = speak(client, tick);
-  const claim = async (outcomes: object, want: number) => {
-    const reply = await exchange(outcomes, want, false);
+  const exchange = exchangesFor(client, tick);
+  const claim = async (settled: object, want: number) => {
+    const reply = await exchange(settled, want, false);
     if (reply.rows.length !== want)
-      throw new Error(`asked for ${want} rows of ${queue} and got ${reply.rows.length}`);
+      throw new Error(`the exchange claimed ${reply.rows.length} rows of ${queue} and should claim ${want}`);
     const { claimId } = reply;
     const ids = reply.rows.map(({ id }) => id);
-    const settles =
+    const outcomes =
       queue === 'dm_queue'
         ? {
             records: ids.map((id) => ({
@@ -98,12 +98,12 @@ async function round(
             })),
           }
         : { done: [{ claim_id: claimId, ids }] };
-    return { ms: reply.ms, settles };
+    return { ms: reply.ms, outcomes };
   };
   if (rows === 0) return (await exchange({}, 5, true)).ms;
   const first = await claim({}, rows);
-  const second = await claim(first.settles, rows);
-  await exchange(second.settles, 0, true);
+  const second = await claim(first.outcomes, rows);
+  await exchange(second.outcomes, 0, true);
   return second.ms;
 }
 
@@ -118,7 +118,7 @@ try {
   const times = new Map(shapes.map((shape) => [shape, { ours: [] as number[], theirs: [] as number[] }]));
   for (let n = 0; n < Number(flags.rounds); n++) {
     for (const [shape, one] of times) {
-      // Five at a time: the first finds the processor's caches full of the other side's.
+      // Five in a row, because the first finds the processor's caches filled by the other database.
       for (let m = 0; m < 5; m++) one.ours.push(await round(ours, shape, exchangesOf));
       for (let m = 0; theirs && m < 5; m++) one.theirs.push(await round(theirs, shape, formerExchangesOf));
     }
@@ -126,11 +126,11 @@ try {
   console.log(
     `\nPostgres ${flags.postgres}, ${flags.rows} rows, ${flags.accounts} accounts, medians of ${flags.rounds} rounds of five in ms`,
   );
-  for (const [{ what }, one] of times) {
-    // The first rounds fill caches on either side.
+  for (const [{ name }, one] of times) {
+    // The first rounds fill the caches of both databases.
     const [a, b] = [median(one.ours.slice(5)), median(one.theirs.slice(5))];
     console.log(
-      `${what.padEnd(20)} ${a.toFixed(2).padStart(8)}${theirs ? `   ${flags.against} ${b.toFixed(2).padStart(8)}   ratio ${(a / b).toFixed(2)}` : ''}`,
+      `${name.padEnd(20)} ${a.toFixed(2).padStart(8)}${theirs ? `   ${flags.against} ${b.toFixed(2).padStart(8)}   ratio ${(a / b).toFixed(2)}` : ''}`,
     );
   }
   await ours.end();

@@ -1,7 +1,7 @@
 /**
- * 1,000 due direct messages, on real Postgres behind PostgREST, sent through the sandbox's Unipile in a process of its own, as the laps
- * of one call of `/api/cron/dm-queue` do: `npm run bench:messages`. Prints how long that takes, and what a tick adds to the
- * memory of its process.
+ * Sends 1,000 due direct messages, on real Postgres behind PostgREST, through the sandbox's Unipile in a process of its own: `npm run
+ * bench:messages`. Runs ticks back-to-back, as a call of `/api/cron/dm-queue` and its continuations do. Prints the duration, and the memory that the
+ * ticks add to their process.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -50,7 +50,7 @@ try {
   const deps = dmQueue.connect({
     unipile: { dsn: `http://127.0.0.1:${flags.port}`, apiKey: 'sandbox-key' },
   });
-  // Code that is loaded and compiled by the first tick is no tick's.
+  // The first tick loads and compiles code, so it is not measured.
   await tick(dmQueue, ports, { deps, limitMs: 60_000, scheduler: 'bench' });
   await stack.sql(
     `insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
@@ -70,9 +70,9 @@ try {
   ]);
   await stack.sql('analyze punctual.dm_queue, punctual.accounts, punctual.pace');
   const before = memory();
-  let most = before;
+  let peak = before;
   const watch = setInterval(() => {
-    most = Math.max(most, memory());
+    peak = Math.max(peak, memory());
   }, 20);
   const startedAt = performance.now();
   let [sent, ticks] = [0, 0];
@@ -86,15 +86,15 @@ try {
   clearInterval(watch);
   console.log(
     `${sent} of ${messages} sent in ${seconds.toFixed(1)} s by ${ticks} ticks in a row: ${((60 * sent) / seconds).toFixed(0)} a minute ` +
-      `(concurrency ${flags.concurrency}, batch limit ${flags.batch}; the sandbox answers after ${flags.latency} ms); ` +
-      `the process used ${before} MB before and ${most} MB at most`,
+      `(concurrency ${flags.concurrency}, batch limit ${flags.batch}; the sandbox responds after ${flags.latency} ms); ` +
+      `the process used ${before} MB before and ${peak} MB at most`,
   );
 } finally {
   sandbox.kill();
   await stack.stop();
 }
 
-/** What the process holds of heap and buffers, in MB. */
+/** Returns the heap and buffers of this process, in MB. */
 function memory(): number {
   const { heapUsed, external } = process.memoryUsage();
   return Math.round((heapUsed + external) / 1_048_576);

@@ -1,9 +1,9 @@
 /**
- * 1,000 due monitors in one tick, on real Postgres behind PostgREST, against the sandbox's sites in a process of its own:
+ * Checks 1,000 due monitors in one tick, on real Postgres behind PostgREST, against the sandbox's sites in a process of its own:
  * `npm run bench:monitors`.
  *
- * Most sites answer after 20 to 150 ms, some after one to three seconds, and thirty each of these never do as they should: a name whose
- * servers are silent, a server that takes the request and never answers, one that sends a byte a second, one that redirects for ever.
+ * Most sites respond after 20 to 150 ms, and 80 after one to three seconds. Four kinds never respond properly, with 30 sites each: a name with silent
+ * DNS servers, a server that accepts the request and never responds, one that sends a byte a second, and one that redirects for ever.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

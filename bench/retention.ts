@@ -1,9 +1,9 @@
 /**
- * What retention costs, on real Postgres: 1,000,000 settled rows past their time are rolled up and pruned in steps while ticks of the same
- * queue run: `npm run bench:retention`.
+ * Measures retention on real Postgres: `npm run bench:retention`. Rolls up 1,000,000 settled rows that are older than their retention, and prunes
+ * them in steps while ticks of the same queue run.
  *
- * Pruning rests for a while again and again, and the same ticks go on: so one run gives both sides of the ratio. Fails where a step takes
- * more than a second, where a tick's claim takes more than twice as long, or where anything else than the old rows is gone.
+ * Pruning pauses regularly while the ticks continue, so one run gives both sides of the ratio. Fails if a step takes more than a second, if a tick's
+ * claim or settle takes more than twice as long beside pruning, or if any other rows are deleted.
  */
 
 import { parseArgs } from 'node:util';
@@ -22,7 +22,7 @@ const { values: flags } = parseArgs({
   },
 });
 const [settled, due, stepRows] = [Number(flags.settled), Number(flags.due), Number(flags.step)];
-/** Pruning works for so long, and rests for so long. */
+/** Pruning runs for `withMs`, and pauses for `withoutMs`. */
 const [withMs, withoutMs] = [1_500, 1_000];
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -38,9 +38,9 @@ const [ticking, pruning] = clients as [Client, Client];
 
 async function timed<T>(times: number[], run: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();
-  const answer = await run();
+  const result = await run();
   times.push(performance.now() - startedAt);
-  return answer;
+  return result;
 }
 
 interface TickTimes {
@@ -53,7 +53,7 @@ const [rollUpSteps, steps]: [number[], number[]] = [[], []];
 let [done, pruned] = [0, 0];
 let [active, finished] = [false, false];
 
-/** One tick: a claim of 30, and a settle of those. */
+/** Runs one tick: a claim of 30 rows, and their settle. */
 async function tick(): Promise<void> {
   const id = crypto.randomUUID();
   const exchange = exchangesOf(ticking, {
@@ -76,7 +76,7 @@ async function tick(): Promise<void> {
   const reply = await timed(times.settle, () => exchange({ records }, 0, true));
   if (rows.length !== 30 || reply.settled.done !== 30) throw new Error('a tick lost rows');
   done += 30;
-  // One that saw both is neither's.
+  // A tick that saw pruning start or stop counts for neither side.
   if (wasActive !== active) return;
   const side = active ? beside : alone;
   side.claim.push(...times.claim);
@@ -85,14 +85,14 @@ async function tick(): Promise<void> {
 
 async function prune(): Promise<void> {
   while (!finished) {
-    const restsAt = performance.now() + withMs;
+    const pausesAt = performance.now() + withMs;
     active = true;
-    while (!finished && performance.now() < restsAt) {
+    while (!finished && performance.now() < pausesAt) {
       const { rows } = await timed(steps, () =>
         pruning.query('select punctual.prune($1) as step', [stepRows]),
       );
       const step = rows[0].step as { rows: number; more: boolean };
-      if (step.rows > stepRows) throw new Error(`a step of ${stepRows} took ${step.rows} rows`);
+      if (step.rows > stepRows) throw new Error(`a step of ${stepRows} deleted ${step.rows} rows`);
       pruned += step.rows;
       finished = !step.more;
     }
@@ -115,7 +115,7 @@ try {
   }
   const ticks = (async () => {
     while (!finished) await tick();
-    // Enough to compare with, however quickly pruning was done.
+    // Enough ticks to compare with, even if pruning ended quickly.
     while (alone.claim.length < 100) await tick();
   })();
   await Promise.all([ticks, prune()]);
@@ -135,16 +135,16 @@ try {
       `99 % ${at(steps, 0.99).toFixed(1)} ms, the longest ${Math.max(...steps).toFixed(1)} ms, ` +
       `${(pruned / (steps.reduce((sum, ms) => sum + ms, 0) / 1_000)).toFixed(0)} rows/s`,
   );
-  const ratios = (['claim', 'settle'] as const).map((what) => {
-    const [a, b] = [median(alone[what]), median(beside[what])];
+  const ratios = (['claim', 'settle'] as const).map((step) => {
+    const [a, b] = [median(alone[step]), median(beside[step])];
     console.log(
-      `${what.padEnd(7)} of 30: alone ${a.toFixed(1)} ms (95 % ${at(alone[what], 0.95).toFixed(1)}), beside pruning ` +
-        `${b.toFixed(1)} ms (95 % ${at(beside[what], 0.95).toFixed(1)}), ratio ${(b / a).toFixed(2)} of ${alone[what].length} and ${beside[what].length} ticks`,
+      `${step.padEnd(7)} of 30: alone ${a.toFixed(1)} ms (95 % ${at(alone[step], 0.95).toFixed(1)}), beside pruning ` +
+        `${b.toFixed(1)} ms (95 % ${at(beside[step], 0.95).toFixed(1)}), ratio ${(b / a).toFixed(2)} of ${alone[step].length} and ${beside[step].length} ticks`,
     );
     return b / a;
   });
   const lost = rows[0].sent !== done || rows[0].pending !== due - done || pruned !== settled;
-  if (lost) console.error(`What is left is wrong: ${JSON.stringify({ ...rows[0], done, pruned })}`);
+  if (lost) console.error(`The remaining rows are wrong: ${JSON.stringify({ ...rows[0], done, pruned })}`);
   if (lost || Math.max(...steps) > 1_000 || ratios.some((ratio) => ratio > 2)) process.exitCode = 1;
 } finally {
   for (const client of clients) await client.end();

@@ -1,8 +1,8 @@
 /**
- * The longest calls of a night in which the clocks change, on real Postgres with busy cores beside it: `npm run bench:stalls`.
+ * Finds the longest calls of a night in which the clocks change, on real Postgres beside busy cores: `npm run bench:stalls`.
  *
- * 100,000 accounts that came into being unseen, 1,000,000 rows of messages, ticks from 22:30 UTC to the morning; some of them die. Replies,
- * enrolments, the roll-up, retention and the dashboard's figures in between. Fails if a call takes longer than 1.5 s.
+ * 100,000 accounts whose inserts fired no trigger, 1,000,000 messages, and ticks from 22:30 UTC to the morning, some of which die. Between them:
+ * replies, enrolments, the roll-up, retention and the dashboard's statistics. Fails if a call fails or takes longer than 1.5 s.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -29,9 +29,9 @@ await client.connect();
 const burners: ChildProcess[] = [];
 
 let now = start;
-const calls: { what: string; ms: number; cpuMs: number; minute: number; error?: string }[] = [];
+const calls: { kind: string; ms: number; cpuMs: number; minute: number; error?: string }[] = [];
 
-/** The processor time that our backend has taken, where Linux tells it: another machine's load is not in it. */
+/** Returns the processor time of our backend, which other load does not change; NaN except on Linux. */
 function cpuMs(): number {
   try {
     const fields =
@@ -44,24 +44,24 @@ function cpuMs(): number {
   }
 }
 
-/** Calls a function of ours at the present instant, and writes down how long it took. */
+/** Calls a SQL function at the simulated time `now`, and records the duration. */
 // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape
-async function call(what: string, fn: string, args: Record<string, unknown>): Promise<any> {
+async function call(kind: string, fn: string, args: Record<string, unknown>): Promise<any> {
   const names = Object.keys(args);
-  const given = [...names.map((name, i) => `${name} => $${i + 2}`), 'p_now => $1'].join(', ');
+  const parameters = [...names.map((name, i) => `${name} => $${i + 2}`), 'p_now => $1'].join(', ');
   const values = names.map((name) => {
     const value = args[name];
     return value !== null && typeof value === 'object' ? JSON.stringify(value) : value;
   });
   const at = performance.now();
-  const entry = { what, ms: 0, cpuMs: -cpuMs(), minute: (now - start) / 60_000 };
+  const entry = { kind, ms: 0, cpuMs: -cpuMs(), minute: (now - start) / 60_000 };
   calls.push(entry);
   try {
-    const { rows } = await client.query(`select punctual.${fn}(${given}) as answer`, [
+    const { rows } = await client.query(`select punctual.${fn}(${parameters}) as result`, [
       new Date(now).toISOString(),
       ...values,
     ]);
-    return rows[0].answer;
+    return rows[0].result;
   } catch (error) {
     Object.assign(entry, { error: (error as { code?: string }).code ?? String(error) });
     return null;
@@ -101,7 +101,7 @@ async function tick(queue: string, { exchanges = 12, dies = false } = {}): Promi
 
 async function fill(): Promise<void> {
   const rows = Number(flags.rows);
-  // As after a restore: no trigger has given the accounts their pace.
+  // As after a restore: no trigger has created the accounts' rows in `pace`.
   await client.query(`set session_replication_role = replica`);
   await client.query(
     `insert into punctual.accounts (provider, provider_account_id, name, daily_limit, hourly_limit, gap_seconds, time_zone, hours)
@@ -139,7 +139,7 @@ async function fill(): Promise<void> {
     await client.query(`vacuum (analyze) punctual.${table}`);
 }
 
-/** People in a sequence whose steps have hours, a thousand in a call. */
+/** Enrols people in a sequence with sending hours, 1,000 a call. */
 async function enrol(): Promise<void> {
   const question = { kind: 'question', delay_seconds: 0, body: 'hello', on_reply: 'continue' };
   const hours = { sun: ['02:30-23:00'] };
@@ -165,11 +165,11 @@ async function enrol(): Promise<void> {
   }
 }
 
-async function hear(from: number, many: number): Promise<void> {
+async function receiveReplies(from: number, count: number): Promise<void> {
   const { rows: accounts } = await client.query(
     'select provider_account_id as id from punctual.accounts order by punctual.accounts.id limit 1000',
   );
-  for (let first = from; first < from + many; first += 500) {
+  for (let first = from; first < from + count; first += 500) {
     const receipts = Array.from({ length: 500 }, (_, n) => ({
       kind: 'message',
       status: 'received',
@@ -195,7 +195,7 @@ try {
     now = start + n * Number(flags.every) * 60_000;
     await tick('dm_queue', { dies: n % 5 === 3 });
     await tick('enrolments', { exchanges: 6 });
-    if (n % 8 === 4) await hear((n * 250) % Number(flags.people), 2_000);
+    if (n % 8 === 4) await receiveReplies((n * 250) % Number(flags.people), 2_000);
     if (n % 6 === 2) await call('read_stats', 'read_stats', {});
     if (n % 6 === 3) await call('prune', 'prune', { p_limit: 1_000 });
     if (n % 4 === 1) await call('roll_up', 'roll_up', {});
@@ -206,15 +206,15 @@ try {
   await stack.stop();
 }
 
-const kinds = [...new Set(calls.map(({ what }) => what))];
+const kinds = [...new Set(calls.map((one) => one.kind))];
 console.log(
-  `\nPostgres ${flags.postgres}, ${flags.accounts} accounts, ${flags.rows} rows, ${flags.burners} busy processes beside\n`,
+  `\nPostgres ${flags.postgres}, ${flags.accounts} accounts, ${flags.rows} rows, beside ${flags.burners} busy processes\n`,
 );
 console.log(
   `${''.padEnd(30)} ${'calls'.padStart(6)} ${'median'.padStart(10)} ${'longest'.padStart(10)} ${'processor'.padStart(10)}  at minute`,
 );
 for (const kind of kinds) {
-  const some = calls.filter(({ what }) => what === kind).sort((a, b) => a.ms - b.ms);
+  const some = calls.filter((one) => one.kind === kind).sort((a, b) => a.ms - b.ms);
   const [middle, longest] = [some[Math.floor(some.length / 2)], some[some.length - 1]];
   console.log(
     `${kind.padEnd(30)} ${String(some.length).padStart(6)} ${middle?.ms.toFixed(0).padStart(7)} ms ${longest?.ms.toFixed(0).padStart(7)} ms ${Math.max(
@@ -226,7 +226,7 @@ for (const kind of kinds) {
 }
 const failed = calls.filter(({ error }) => error);
 const long = calls.filter(({ ms }) => ms > Number(flags.most));
-for (const { what, error, minute } of failed) console.log(`${what} at minute ${minute}: ${error}`);
+for (const { kind, error, minute } of failed) console.log(`${kind} at minute ${minute}: ${error}`);
 console.log(
   `\n${long.length} of ${calls.length} calls took longer than ${flags.most} ms; ${failed.length} failed.`,
 );

@@ -1,6 +1,6 @@
 /**
- * What the dashboard's figures cost the database with 1,000,000 settled rows and 100,000 due: `npm run bench:stats`. Fails when the
- * median is 50 ms or more.
+ * Measures the database time of the dashboard's statistics with 1,000,000 settled and 100,000 due rows: `npm run bench:stats`. Fails if the median is
+ * 50 ms or more.
  */
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';

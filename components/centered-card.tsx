@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react';
 import { BrandMark } from './brand-mark';
 
-/** A page that says one thing. */
+/** Draws a page that consists of one card. */
 export function CenteredCard({ heading, children }: { heading: string; children: ReactNode }) {
   return (
     <main className="grid min-h-dvh place-items-center p-4">

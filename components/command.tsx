@@ -1,4 +1,4 @@
-/** Something to be typed in a terminal. One click selects all of it. */
+/** Draws a terminal command. One click selects all of it. */
 export function Command({ children }: { children: string }) {
   return (
     <pre

@@ -1,33 +1,33 @@
-/** The look of every button but the one that confirms. */
-export const PLAIN_BUTTON =
+/** The classes of every button except the one that confirms. */
+export const SECONDARY_BUTTON =
   'min-h-9 cursor-pointer rounded-md border border-line-strong px-3 font-medium hover:bg-sunken';
 
 interface ConfirmButtonsProps {
-  /** What is done, as the answer to a question: "Yes, stop it". */
-  yes: string;
-  onYes: () => void;
-  onLeave: () => void;
+  /** Answers the question above the buttons: "Yes, stop it". */
+  confirmLabel: string;
+  onConfirm: () => void;
+  onCancel: () => void;
 }
 
-/** The answers to a question that stands above them, in the place of the button that was pressed. */
-export function ConfirmButtons({ yes, onYes, onLeave }: ConfirmButtonsProps) {
+/** Draws the two answers to the question above them, in place of the pressed button. */
+export function ConfirmButtons({ confirmLabel, onConfirm, onCancel }: ConfirmButtonsProps) {
   return (
     <>
       <button
         type="button"
         className="min-h-9 cursor-pointer rounded-md bg-accent px-3 font-medium text-on-accent"
-        onClick={onYes}
+        onClick={onConfirm}
       >
-        {yes}
+        {confirmLabel}
       </button>
       <button
         type="button"
-        // biome-ignore lint/a11y/noAutofocus: the button that was pressed has gone, and this is the harmless one.
+        // biome-ignore lint/a11y/noAutofocus: the pressed button is gone, and this one does no harm.
         autoFocus
-        className={PLAIN_BUTTON}
-        onClick={onLeave}
+        className={SECONDARY_BUTTON}
+        onClick={onCancel}
       >
-        Leave it
+        Go back
       </button>
     </>
   );

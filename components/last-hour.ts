@@ -5,7 +5,7 @@ export type Minute = Record<Settled, number> & { minutesAgo: number; total: numb
 
 export const SETTLED: Settled[] = ['done', 'retried', 'unknown', 'dead'];
 
-/** The sixty minutes up to `now`, oldest first, with those in which nothing was settled filled in. */
+/** Returns the sixty minutes up to `now`, oldest first. Minutes without settled rows are zeros. */
 export function lastHour(throughput: QueueStats['throughput'], now: string): Minute[] {
   const byMinute = new Map(throughput.map((entry) => [minuteOf(entry.minute), entry]));
   return Array.from({ length: 60 }, (_, index) => {

@@ -7,12 +7,12 @@ const TONES = {
 
 interface NoticeProps {
   tone: keyof typeof TONES;
-  /** What is the matter, in a few words. */
+  /** The problem, in a few words. */
   heading: ReactNode;
   children: ReactNode;
 }
 
-/** Something that a person should know before the figures. */
+/** Draws a message that a person should read before the figures. */
 export function Notice({ tone, heading, children }: NoticeProps) {
   return (
     <div className={`rounded-lg border px-4 py-3 ${TONES[tone]}`}>

@@ -1,20 +1,20 @@
 import type { ReactNode } from 'react';
-import { ReadingFault } from './api/reading-fault';
+import { ReadErrorNotice } from './api/read-error-notice';
 
 interface PanelProps {
   id: string;
   heading: string;
-  /** Beside the heading. */
+  /** Stands beside the heading. */
   aside?: ReactNode;
   headerClass?: string;
-  /** The space within. */
+  /** The classes for the space inside. */
   spacing: string;
-  /** Why its figures could not be read. */
+  /** The error of the last read. */
   error?: Error;
   children: ReactNode;
 }
 
-/** A part of the dashboard that reads its figures apart from the others. */
+/** Draws a section of the dashboard that reads its own figures. */
 export function Panel({
   id,
   heading,
@@ -33,7 +33,7 @@ export function Panel({
         {aside}
       </header>
       <div className={`grid grid-cols-[minmax(0,1fr)] px-4 sm:px-6 ${spacing}`}>
-        {error && <ReadingFault error={error} />}
+        {error && <ReadErrorNotice error={error} />}
         {children}
       </div>
     </section>

@@ -1,11 +1,11 @@
-import { askHash } from './asked-row';
+import { explanationHash } from './explained-row';
 
-/** A row's id, leading to why it stands where it stands. */
+/** Links a row's id to the explanation of its state. */
 export function RowLink({ queue, id }: { queue: string; id: string }) {
   return (
     <a
-      href={askHash(queue, id)}
-      title={`Why row ${id} stands where it stands`}
+      href={explanationHash(queue, id)}
+      title={`Explain row ${id}`}
       className="font-mono text-accent underline decoration-line-strong underline-offset-4 hover:decoration-current"
     >
       {id}

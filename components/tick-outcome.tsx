@@ -11,13 +11,14 @@ const TONES: Record<LedgerTick['outcome'], string> = {
 
 const MEANINGS: Record<LedgerTick['outcome'], string> = {
   ran: 'It claimed rows and settled them.',
-  running: 'It is at work now.',
+  running: 'It is running now.',
   idle: 'Nothing was due.',
   skipped: 'Another tick of this queue was running.',
-  paused: 'The queue is paused.',
-  died: 'It never closed before its limit. Its rows are taken up by a later tick.',
+  paused: 'It claimed nothing: the queue was paused.',
+  died: 'It did not close before its limit. A later tick sweeps its rows.',
 };
 
+/** Draws a tick's outcome, and marks continuations and duplicates. */
 export function TickOutcome({ tick }: { tick: LedgerTick }) {
   return (
     <span className="inline-flex items-center gap-1.5 whitespace-nowrap">
@@ -29,7 +30,7 @@ export function TickOutcome({ tick }: { tick: LedgerTick }) {
       </span>
       {tick.continuation > 0 && (
         <span
-          title="It went on at once where a tick ended with a backlog: continuation 1 follows the scheduler’s own call."
+          title="Due rows were left when a tick ended, so this tick started immediately. Continuation 1 follows the scheduler’s own call."
           className="rounded-full border border-line-strong px-2 py-0.5 text-xs text-muted"
         >
           continuation {tick.continuation}
@@ -37,7 +38,7 @@ export function TickOutcome({ tick }: { tick: LedgerTick }) {
       )}
       {tick.duplicate && (
         <span
-          title="The scheduler delivered this slot more than once. The claims see to it that each row is done once."
+          title="The scheduler delivered this slot more than once. Claims keep each row from running twice."
           className="rounded-full border border-line-strong px-2 py-0.5 text-xs text-muted"
         >
           duplicate

@@ -1,7 +1,7 @@
-/** `100 %`, `99.98 %`, `–` where nothing was checked. Rounded down: what failed once was not up all the time. */
+/** Formats a share: `100 %`, `99.98 %`, or `–` if nothing was checked. Rounds down, so 100 % means never down. */
 export function uptimeText(share: number | null): string {
   if (share === null) return '–';
-  // 0.9999 * 10,000 is a little less than 9,999.
+  // 0.9999 * 10,000 is slightly less than 9,999.
   return `${Math.floor(share * 10_000 + 1e-6) / 100} %`;
 }
 

@@ -1,7 +1,7 @@
 import { SANDBOX_API_KEY } from './shapes/unipile-shape';
 import { SANDBOX_ACCESS_TOKEN } from './shapes/whatsapp-shape';
 
-/** The variables that point an app at the sandbox at `url`, one a line. */
+/** Returns the environment variables that make an app use the sandbox at `url`, one a line. */
 export function appSettings(url: string): string {
   const { host } = new URL(url);
   return `UNIPILE_DSN=${url}

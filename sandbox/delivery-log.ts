@@ -1,22 +1,22 @@
-/** A message or a post that a shape of the sandbox was asked to deliver. */
+/** A message or post that a client sends. */
 export interface Send {
-  /** A message unless it says otherwise. */
+  /** `message` by default. */
   kind?: 'message' | 'post';
   provider: 'unipile' | 'whatsapp-cloud';
-  /** Who it is sent as: the Unipile account, or the WhatsApp phone number id. */
+  /** The sender: the Unipile account, or the WhatsApp phone number id. */
   account: string;
-  /** Of a post, where it stands: `profile`. */
+  /** `profile` for a post. */
   recipient: string;
   text: string;
-  /** Of a post: how many pictures and videos came with it. */
+  /** A post's number of pictures and videos. */
   media?: number;
   /** WhatsApp's `biz_opaque_callback_data`. */
   reference?: string;
-  /** Of a WhatsApp template; `text` then tells it for a reader. */
+  /** A WhatsApp template. `text` then describes it for readers. */
   template?: { name: string; language: string; parameters: string[] };
 }
 
-/** A message or a post that the sandbox really took. */
+/** A message or post that the sandbox delivered. */
 export interface Delivery extends Send {
   kind: 'message' | 'post';
   id: string;
@@ -27,28 +27,29 @@ export interface Delivery extends Send {
 /** The two sides of a chat. */
 export type Chat = Pick<Send, 'provider' | 'account' | 'recipient'>;
 
-/** What the recipient wrote to the account. */
+/** A message from the recipient to the account. */
 export interface Reply extends Chat {
   kind: 'reply';
   id: string;
   text: string;
   /** ISO 8601, UTC. */
   at: string;
-  /** When the webhook of it was taken. */
+  /** When its webhook was accepted. */
   told_at: string | null;
 }
 
-/** What was really delivered, and what people wrote, in order: the truth that a client's own idea of it is held against. */
+/** All deliveries and replies, in order. Tests compare a client's records with it. */
 export class DeliveryLog {
   readonly #all: Delivery[] = [];
   readonly #replies: Reply[] = [];
   readonly #byChat = new Map<string, (Delivery | Reply)[]>();
-  readonly #heardMs = new Map<string, number>();
+  readonly #lastReplyMs = new Map<string, number>();
   readonly #posts = new Map<string, Delivery[]>();
-  // A sandbox started anew must not repeat the ids that an earlier one gave out.
+  // Part of each id, so that a restarted sandbox repeats no ids.
   readonly #startedMs = Date.now();
   readonly #run = this.#startedMs.toString(36);
 
+  /** Records a delivery. */
   take(send: Send): Delivery {
     const number = this.#all.length;
     const { kind = 'message' } = send;
@@ -65,12 +66,12 @@ export class DeliveryLog {
     return delivery;
   }
 
-  /** Somebody wrote. */
-  hear(chat: Chat, text: string): Reply {
+  /** Records a reply. */
+  addReply(chat: Chat, text: string): Reply {
     const id = `${prefixes[chat.provider]}${this.#run}_r${this.#replies.length}`;
     const reply: Reply = { kind: 'reply', id, ...chat, text, at: new Date().toISOString(), told_at: null };
     this.#replies.push(reply);
-    this.#heardMs.set(chatKey(chat), Date.parse(reply.at));
+    this.#lastReplyMs.set(chatKey(chat), Date.parse(reply.at));
     this.#keep(reply);
     return reply;
   }
@@ -81,7 +82,7 @@ export class DeliveryLog {
     else this.#byChat.set(chatKey(entry), [entry]);
   }
 
-  /** As LinkedIn names an activity: a number of 19 digits, always even here, so that the odd one after it is free. */
+  /** Returns a LinkedIn activity URN with 19 digits. Its number is even here, so the odd one after it is free for the share. */
   #urn(number: number): string {
     return `urn:li:activity:${(BigInt(this.#startedMs) << 22n) + 2n * BigInt(number)}`;
   }
@@ -90,27 +91,27 @@ export class DeliveryLog {
     return this.#all;
   }
 
-  /** What people wrote, oldest first. */
+  /** All replies, oldest first. */
   replies(): readonly Reply[] {
     return this.#replies;
   }
 
-  /** When the recipient last wrote, in milliseconds since the epoch; null where that never was. */
-  heardMs(chat: Chat): number | null {
-    return this.#heardMs.get(chatKey(chat)) ?? null;
+  /** When the recipient last wrote, in milliseconds since 1970; null if never. */
+  lastReplyMs(chat: Chat): number | null {
+    return this.#lastReplyMs.get(chatKey(chat)) ?? null;
   }
 
-  /** What went to and fro between the two, oldest first. */
+  /** The messages and replies of a chat, oldest first. */
   ofChat(chat: Chat): readonly (Delivery | Reply)[] {
     return this.#byChat.get(chatKey(chat)) ?? [];
   }
 
-  /** What one account posted, oldest first. */
+  /** An account's posts, oldest first. */
   postsOf(account: string): readonly Delivery[] {
     return this.#posts.get(account) ?? [];
   }
 
-  /** Who has written to whom. */
+  /** All chats with a message or reply. */
   chats(): Chat[] {
     return [...this.#byChat.keys()].map((key) => {
       const [provider, account, recipient] = JSON.parse(key);
@@ -119,7 +120,7 @@ export class DeliveryLog {
   }
 }
 
-/** A log as a JSON array, in pieces: that of a long run need not fit into one string. */
+/** Serializes a log as a JSON array, in pieces, because the log of a long run may not fit into one string. */
 export function* logJson(all: readonly object[]): Generator<string> {
   const step = 1000;
   yield '[';
@@ -136,7 +137,7 @@ function chatKey({ provider, account, recipient }: Chat): string {
   return JSON.stringify([provider, account, person({ provider, recipient })]);
 }
 
-/** One name for a recipient, who over WhatsApp may be written with a plus or without, or by the user id. */
+/** Returns one key for a recipient. On WhatsApp a person may appear as a number, with or without a plus, or as a user id. */
 export function person({ provider, recipient }: Pick<Chat, 'provider' | 'recipient'>): string {
   if (provider !== 'whatsapp-cloud') return recipient;
   return isUserId(recipient) ? reverse(recipient.slice(USER_ID_PREFIX.length)) : recipient.replace(/\D/g, '');
@@ -145,7 +146,7 @@ export function person({ provider, recipient }: Pick<Chat, 'provider' | 'recipie
 const USER_ID_PREFIX = 'US.9';
 const reverse = (text: string) => [...text].reverse().join('');
 
-/** The business-scoped user id of a WhatsApp number: no part of it is the number. */
+/** Returns the business-scoped user id of a WhatsApp number. It does not contain the number. */
 export const userIdOf = (number: string) => `${USER_ID_PREFIX}${reverse(number.replace(/\D/g, ''))}`;
 
 export const isUserId = (recipient: string) => recipient.startsWith(USER_ID_PREFIX);

@@ -6,21 +6,21 @@ const milliseconds = z.number().int().min(0).max(600_000);
 const share = z.number().min(0).max(1);
 
 export const faultSettings = z.strictObject({
-  /** Least and most milliseconds between a request and its turn. */
-  latencyMs: z.tuple([milliseconds, milliseconds]).refine(([least, most]) => least <= most, 'least > most'),
-  /** Share of messages answered by 429 with a retry-after of 1 to 3 s. Not taken. */
+  /** The least and most milliseconds between a request and its turn. */
+  latencyMs: z.tuple([milliseconds, milliseconds]).refine(([min, max]) => min <= max, 'min > max'),
+  /** The share of messages that get a 429 with a retry-after of 1 to 3 s. They are not delivered. */
   rateLimited: share,
-  /** Share of messages whose answer is lost: half of them before they are taken, half after. */
+  /** The share of messages whose connection is dropped without a response, half of them before delivery and half after. */
   lost: share,
-  /** Accounts that the provider has restricted: nothing is taken of them. */
+  /** Accounts that the provider has restricted. It delivers none of their messages. */
   restricted: z.array(z.string()),
-  /** Accounts that have to be connected again: nothing is taken of them. */
+  /** Accounts that must be connected again. The provider delivers none of their messages. */
   disconnected: z.array(z.string()),
 });
 
 export type FaultSettings = z.infer<typeof faultSettings>;
 
-/** Limits that a text can ask for, by provider: WhatsApp's error codes, and names for Unipile's error types. */
+/** Limits that a directive in a text can name: WhatsApp's error codes, and names for Unipile's error types. */
 const LIMITS = {
   'whatsapp-cloud': ['131056', '131048', '130429', '80007', '131051'],
   unipile: ['limit', 'resend-yet'],
@@ -28,7 +28,7 @@ const LIMITS = {
 
 export type Limit = (typeof LIMITS)[keyof typeof LIMITS][number];
 
-/** What becomes of one message when its turn comes. `taken` says whether it is delivered. */
+/** The fate of one message at its turn. `taken` says whether it is delivered. */
 export type Fault =
   | { kind: 'none' | 'trickle'; taken: true }
   | { kind: 'refused' | 'restricted' | 'disconnected'; taken: false }
@@ -42,8 +42,8 @@ export interface Turn {
 }
 
 /**
- * Decides what goes wrong. Chance is drawn from the seed, the message and how often it was seen, not from
- * the order of arrival, so that a run with many connections at once repeats too.
+ * Decides which faults happen. Chance depends on the seed, the message and its number of attempts, and not on the order of arrival. So a run with
+ * many parallel connections repeats, too.
  */
 export class Faults {
   settings: FaultSettings;
@@ -53,25 +53,25 @@ export class Faults {
 
   readonly #steady: Set<string>;
 
-  /** Nothing goes wrong for a `steady` account by chance. */
+  /** `steady` accounts have no faults by chance. */
   constructor(seed: number, settings: FaultSettings, steady: string[] = []) {
     this.#seed = seed;
     this.settings = settings;
     this.#steady = new Set(steady);
   }
 
-  /** What becomes of `send`, which its shape may have `refused` already: then only the latency is drawn. */
+  /** Draws the fate of `send`. If its shape has `refused` it already, draws only the latency. */
   next(send: Send, refused = false): Turn {
     const { times, chance, latency, pause } = this.#draw(send);
-    const [least, most] = this.settings.latencyMs;
-    const waitMs = slowness(send.text) ?? Math.round(least + latency * (most - least));
+    const [min, max] = this.settings.latencyMs;
+    const waitMs = slowness(send.text) ?? Math.round(min + latency * (max - min));
     if (refused) return { waitMs, fault: { kind: 'refused', taken: false } };
     if (this.settings.restricted.includes(send.account))
       return { waitMs, fault: { kind: 'restricted', taken: false } };
     if (this.settings.disconnected.includes(send.account))
       return { waitMs, fault: { kind: 'disconnected', taken: false } };
-    const told = (times === 1 && limitDirective(send)) || directive(send.text);
-    if (told) return { waitMs, fault: told };
+    const directed = (times === 1 && limitDirective(send)) || directive(send.text);
+    if (directed) return { waitMs, fault: directed };
     const { rateLimited, lost } = this.#steady.has(send.account)
       ? { rateLimited: 0, lost: 0 }
       : this.settings;
@@ -79,7 +79,7 @@ export class Faults {
       return { waitMs, fault: { kind: 'rate limited', taken: false, seconds: 1 + Math.floor(pause * 3) } };
     }
     if (chance < rateLimited + lost) {
-      // By turns, so that neither half is left to chance.
+      // Alternates, so that both halves occur.
       this.#lost += 1;
       return { waitMs, fault: { kind: 'dropped', taken: this.#lost % 2 === 0 } };
     }
@@ -103,9 +103,8 @@ function slowness(text: string): number | null {
 }
 
 /**
- * A limit that the text asks for: `[[131056]]`, `[[131048]]`, `[[130429]]`, `[[80007]]` and `[[131051]]` over
- * WhatsApp, `[[limit]]` and `[[resend-yet]]` over Unipile. Not taken, and only once: a message that always met
- * its limit would go round for ever.
+ * Returns the limit that the text names: `[[131056]]`, `[[131048]]`, `[[130429]]`, `[[80007]]` and `[[131051]]` on WhatsApp, `[[limit]]` and
+ * `[[resend-yet]]` on Unipile. The message is not delivered. Applies to the first attempt only, because retries would never end otherwise.
  */
 function limitDirective({ provider, text }: Send): Fault | null {
   const limit = LIMITS[provider].find((name) => text.includes(`[[${name}]]`));
@@ -113,9 +112,9 @@ function limitDirective({ provider, text }: Send): Fault | null {
 }
 
 /**
- * What the text itself asks for, so that a test decides the fate of one message: `[[hang]]`,
- * `[[drop-before]]`, `[[500]]` and `[[html]]` are not taken; `[[hang-after]]`, `[[drop-after]]`,
- * `[[500-after]]` and `[[html-after]]` are, and so is `[[trickle]]`. `[[429:SECONDS]]` is not.
+ * Returns the fault that the text names, so that a test can decide the fate of one message:
+ * - not delivered: `[[hang]]`, `[[drop-before]]`, `[[500]]`, `[[html]]`, `[[429:SECONDS]]`
+ * - delivered: `[[hang-after]]`, `[[drop-after]]`, `[[500-after]]`, `[[html-after]]`, `[[trickle]]`
  */
 function directive(text: string): Fault | null {
   const limited = /\[\[429:(\d{1,6})\]\]/.exec(text);

@@ -3,21 +3,21 @@ import { appSettings } from './app-settings';
 import { startSandbox } from './sandbox';
 
 const USAGE = `Usage: npm run sandbox -- [options]
-  --port N           4010 unless given; 0 takes a free one
-  --host ADDRESS     127.0.0.1 unless given
+  --port N           the port; 0 takes a free one (4010)
+  --host ADDRESS     the address to listen on (127.0.0.1)
   --seed N           the same seed and messages give the same faults (1)
-  --latency A-B      milliseconds before an answer (100-800)
-  --rate-limited R   share of messages answered by 429 (0.04)
-  --lost R           share of messages whose answer is lost (0.03)
-  --steady ACCOUNTS  separated by commas: nothing goes wrong for them by chance
-  --enforce-window   a WhatsApp text to somebody who has not written for 24 hours is refused
-  --people R,R,…     shares of people who answer every message, every second, every third …; none unless given
-  --answer-after A-B milliseconds before they answer (1000-4000)
-  --answered ACCOUNTS  separated by commas: whom they answer; all unless given
-  --whatsapp-webhook URL  told of sent, delivered and answers, signed with WHATSAPP_APP_SECRET of the environment
-  --unipile-webhook URL   told of messages and of accounts, with UNIPILE_WEBHOOK_SECRET of the environment, in the form of
+  --latency A-B      milliseconds before a response (100-800)
+  --rate-limited R   share of messages that get a 429 (0.04)
+  --lost R           share of messages whose response is lost (0.03)
+  --steady ACCOUNTS  accounts without faults by chance, separated by commas
+  --enforce-window   refuse a WhatsApp text to a person who has not written for 24 hours
+  --people R,R,…     shares of people who reply to every message, every second, every third … (none)
+  --answer-after A-B milliseconds before they reply (1000-4000)
+  --answered ACCOUNTS  accounts that get replies, separated by commas (all)
+  --whatsapp-webhook URL  gets the events sent, delivered and replies, signed with WHATSAPP_APP_SECRET of the environment
+  --unipile-webhook URL   gets the events of messages and accounts, with UNIPILE_WEBHOOK_SECRET of the environment, in the form of
                      UNIPILE_API_VERSION of the environment (v1)
-  --quiet            print nothing per message`;
+  --quiet            print no line per message`;
 
 function fail(message: string): never {
   console.error(message);
@@ -56,34 +56,34 @@ if (values.help) {
   process.exit(0);
 }
 
-function numberOf(name: string, text: string, most: number): number {
+function numberOf(name: string, text: string, max: number): number {
   const number = Number(text);
-  const fits = text.trim() !== '' && number >= 0 && number <= most;
-  return fits ? number : fail(`--${name} must be a number from 0 to ${most}, not "${text}".`);
+  const fits = text.trim() !== '' && number >= 0 && number <= max;
+  return fits ? number : fail(`--${name} must be a number from 0 to ${max}, but is "${text}".`);
 }
 
 function rangeOf(name: string, text: string): [number, number] {
   const match = /^(\d+)-(\d+)$/.exec(text);
-  const [least, most] = [Number(match?.[1]), Number(match?.[2])];
-  return match && least <= most ? [least, most] : fail(`--${name} must look like 100-800, not "${text}".`);
+  const [min, max] = [Number(match?.[1]), Number(match?.[2])];
+  return match && min <= max ? [min, max] : fail(`--${name} must look like 100-800, but is "${text}".`);
 }
 
 function sharesOf(text: string): number[] {
   const shares = text.split(',').map((share) => numberOf('people', share, 1));
-  // Tenths do not add up to one exactly.
+  // Floating-point tenths do not add up to exactly 1.
   const fit = shares.reduce((sum, share) => sum + share, 0) < 1.000001;
-  return fit ? shares : fail(`--people must come to 1 at most, not "${text}".`);
+  return fit ? shares : fail(`--people must add up to 1 at most, but is "${text}".`);
 }
 
 const port = numberOf('port', values.port, 65_535);
 
-/** The webhook's address and secret; undefined where there is no address. */
+/** Returns a webhook's address and secret; undefined without an address. */
 function webhookOf(option: 'whatsapp-webhook' | 'unipile-webhook', variable: string) {
   const url = values[option];
   if (url === undefined) return undefined;
-  if (!/^https?:/.test(url) || !URL.canParse(url)) fail(`--${option} must be an address, not "${url}".`);
+  if (!/^https?:/.test(url) || !URL.canParse(url)) fail(`--${option} must be an address, but is "${url}".`);
   const secret = process.env[variable]?.trim();
-  return secret ? { url, secret } : fail(`--${option} needs ${variable} in the environment.`);
+  return secret ? { url, secret } : fail(`--${option} needs ${variable}: set it in the environment.`);
 }
 
 const whatsapp = webhookOf('whatsapp-webhook', 'WHATSAPP_APP_SECRET');
@@ -109,28 +109,28 @@ const sandbox = await startSandbox({
       ...unipile,
       version: process.env.UNIPILE_API_VERSION?.trim() === 'v2' ? 'v2' : 'v1',
     },
-    onGivenUp: (url, reason) => console.error(`${url} was not told of a message: ${reason}`),
+    onGivenUp: (url, reason) => console.error(`${url} did not accept an event: ${reason}`),
   },
   onTurn: values.quiet
     ? undefined
     : ({ provider, account, recipient }, fate, taken) => {
-        const what = fate === 'none' ? 'delivered' : `${fate}${taken ? ', but delivered' : ''}`;
-        console.log(`${provider} ${account} to ${recipient}: ${what}`);
+        const result = fate === 'none' ? 'delivered' : `${fate}${taken ? ', but delivered' : ''}`;
+        console.log(`${provider} ${account} to ${recipient}: ${result}`);
       },
 }).catch((error: NodeJS.ErrnoException) =>
   fail(
     error.code === 'EADDRINUSE'
-      ? `Port ${port} is in use. Give another one: --port N`
+      ? `Port ${port} is in use. Choose another one: --port N`
       : `The sandbox could not start: ${error.message}`,
   ),
 );
 
 console.log(`sandbox listening on ${sandbox.url}
 
-In .env.local, for npm run dev:
+Add to .env.local for npm run dev:
 ${appSettings(sandbox.url)}
 
-${sandbox.url}/deliveries shows what it delivered.
+${sandbox.url}/deliveries lists the delivered messages.
 `);
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import { type Chat, type Delivery, person } from './delivery-log';
 
 export interface PeopleSettings {
-  /** Shares of people: who answers every message, who answers every second one, every third, and so on. The rest never answers. */
+  /** The shares of people who reply to every message, to every second one, to every third one, and so on. The rest never reply. */
   shares: number[];
-  /** Least and most milliseconds before an answer. 1000 to 4000 unless given. */
+  /** The least and most milliseconds before a reply; 1000 to 4000 by default. */
   delayMs?: [number, number];
-  /** Whom they answer: Unipile accounts and WhatsApp phone number ids. All unless given. */
+  /** The accounts that get replies: Unipile accounts and WhatsApp phone number ids. All by default. */
   accounts?: string[];
 }
 
-const answers = [
+const replies = [
   'Thanks for asking, quite well!',
   'Good question. About seven, I would say.',
   'Better than yesterday 🙂',
@@ -20,15 +20,15 @@ const answers = [
 ];
 
 /**
- * Of how many messages somebody answers the last: 1, 2, …; null for one who never answers. Drawn from the seed and who it is, so that a
- * run repeats.
+ * Returns the number of messages after which a person replies: 1, 2, …; null for one who never replies. Depends on the seed and the person only,
+ * so that a run repeats.
  */
 export function patienceOf(
   seed: number,
-  who: Pick<Chat, 'provider' | 'recipient'>,
+  recipient: Pick<Chat, 'provider' | 'recipient'>,
   shares: number[],
 ): number | null {
-  let left = draw(seed, who.provider, person(who));
+  let left = draw(seed, recipient.provider, person(recipient));
   for (const [index, share] of shares.entries()) {
     if (left < share) return index + 1;
     left -= share;
@@ -36,7 +36,7 @@ export function patienceOf(
   return null;
 }
 
-/** Those who are written to, and write back. */
+/** The people who get messages and reply. */
 export class People {
   readonly #seed: number;
   readonly #settings: PeopleSettings;
@@ -50,7 +50,7 @@ export class People {
     this.#write = write;
   }
 
-  /** Somebody got a message, and may answer it. */
+  /** Plans the reply to a delivery, if the person replies to it. */
   read({ provider, account, recipient }: Delivery): void {
     const { shares, delayMs = [1_000, 4_000], accounts } = this.#settings;
     if (accounts && !accounts.includes(account)) return;
@@ -60,26 +60,26 @@ export class People {
     const got = (this.#got.get(key) ?? 0) + 1;
     this.#got.set(key, got);
     if (patience === null || got % patience !== 0) return;
-    const chance = (what: string) => draw(this.#seed, what, key, got);
-    const text = answers[Math.floor(chance('text') * answers.length)] ?? '';
-    const [least, most] = delayMs;
+    const chance = (purpose: string) => draw(this.#seed, purpose, key, got);
+    const text = replies[Math.floor(chance('text') * replies.length)] ?? '';
+    const [min, max] = delayMs;
     const timer = setTimeout(
       () => {
         this.#waiting.delete(timer);
         this.#write(chat, text);
       },
-      least + chance('delay') * (most - least),
+      min + chance('delay') * (max - min),
     );
     this.#waiting.add(timer);
   }
 
-  /** Nobody answers any more. */
+  /** Cancels all planned replies. */
   close(): void {
     for (const timer of this.#waiting) clearTimeout(timer);
   }
 }
 
-/** From 0 to 1, without 1. */
+/** Returns a number from 0 to 1, excluding 1, that depends on `from` only. */
 function draw(...from: unknown[]): number {
   return createHash('sha256').update(JSON.stringify(from)).digest().readUInt32BE(0) / 2 ** 32;
 }

@@ -2,12 +2,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import { trickleAnswer, writeAnswer } from './answer';
 import { type Chat, type Delivery, DeliveryLog, logJson, type Reply, type Send } from './delivery-log';
 import { type Fault, type FaultSettings, Faults, faultSettings } from './faults';
 import { People, type PeopleSettings } from './people';
 import { readBody } from './read-body';
-import type { Reading, Shape } from './shapes/shape';
+import { trickleResponse, writeResponse } from './response';
+import type { ParsedRequest, Shape } from './shapes/shape';
 import { MAX_POST_BYTES, postShape, showPost } from './shapes/unipile-posts-shape';
 import { readUnipile, unipileShape } from './shapes/unipile-shape';
 import { isUnipileV2, readUnipileV2, shapeV2 } from './shapes/unipile-v2-shape';
@@ -16,33 +16,33 @@ import { Sites } from './sites';
 import { type WebhookSettings, Webhooks } from './webhooks';
 
 export interface SandboxOptions extends Partial<FaultSettings> {
-  /** 0, the default, takes a free one. */
+  /** 0, the default, takes a free port. */
   port?: number;
-  /** 127.0.0.1 unless given. */
+  /** 127.0.0.1 by default. */
   host?: string;
-  /** The same seed and messages give the same faults. 1 unless given. */
+  /** The same seed and messages give the same faults. 1 by default. */
   seed?: number;
-  /** Told of each message when its turn came. */
+  /** Called for each message at its turn. */
   onTurn?: (send: Send, fate: Fault['kind'], taken: boolean) => void;
-  /** Whom to tell what became of messages. Nobody unless given. */
+  /** The webhooks to call. None by default. */
   webhooks?: WebhookSettings;
-  /** Accounts for which nothing goes wrong by chance. */
+  /** Accounts without faults by chance. */
   steady?: string[];
-  /** Refuses a WhatsApp text to somebody who has not written for 24 hours, as WhatsApp does. False unless given. */
+  /** Refuses a WhatsApp text to a person who has not written for 24 hours, as WhatsApp does. False by default. */
   enforceWindow?: boolean;
-  /** Who answers what they are sent. Nobody unless given. */
+  /** The people who reply. None by default. */
   people?: PeopleSettings;
 }
 
 export interface Sandbox {
   url: string;
-  /** What was really delivered, oldest first. */
+  /** All deliveries, oldest first. */
   deliveries(): Delivery[];
-  /** What people wrote, oldest first. */
+  /** All messages that people wrote, oldest first. */
   replies(): Reply[];
-  /** Somebody writes, of their own accord. */
+  /** Makes a person write. */
   write(chat: Chat, text: string): Reply;
-  /** Stops listening and cuts every connection. Messages whose turn has not come are not taken, and no webhook is sent any more. */
+  /** Stops listening and closes every connection. Messages that wait for their turn are not delivered, and no more webhooks are sent. */
   close(): Promise<void>;
 }
 
@@ -52,37 +52,37 @@ const HTML = {
   body: '<!doctype html><title>Welcome</title>',
 };
 
-const ABOUT = `This is Punctual's sandbox: it stands in for Unipile and the WhatsApp Cloud API, and sends nothing.
-GET  /deliveries   what it really took, as JSON
-GET  /replies      what people wrote, as JSON; POST {provider, account, recipient, text}, or a list of them, to have somebody write
-GET  /faults       how often it fails, and the accounts that it refuses; POST the same JSON, or part of it, to change that
+const ABOUT = `This is Punctual's sandbox. It replaces Unipile and the WhatsApp Cloud API, and sends nothing.
+GET  /deliveries   the delivered messages and posts, as JSON
+GET  /replies      the messages that people wrote, as JSON; POST {provider, account, recipient, text}, or a list of them, to make people write
+GET  /faults       how often it fails, and the accounts that it refuses; POST the same JSON, or part of it, to change them
 GET  /media/any-name.png   a very small picture, for posts
-GET  /sites/ok/any-name    a site to be monitored; others than ok are slow, closed, down, gone, moved, loop, silent, drip, flapping, recovering
-docs/sandbox.md says which keys it takes, and what a text can ask for.
+GET  /sites/ok/any-name    a site to monitor; instead of ok: slow, closed, down, gone, moved, loop, silent, drip, flapping, recovering
+docs/sandbox.md lists the keys that it accepts, and the directives that a text can contain.
 `;
 
-const writing = z.strictObject({
+const replyInput = z.strictObject({
   provider: z.enum(['unipile', 'whatsapp-cloud']),
   account: z.string().min(1),
   recipient: z.string().min(1),
   text: z.string().min(1),
 });
-const writings = z.union([writing.transform((one) => [one]), z.array(writing)]);
+const replyInputs = z.union([replyInput.transform((one) => [one]), z.array(replyInput)]);
 
 const MAX_BODY_BYTES = 1024 * 1024;
 
-/** One pixel. */
+/** A picture of one pixel. */
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
   'base64',
 );
 
 /**
- * A provider over real HTTP. Without options it answers at once and nothing fails.
+ * Starts the providers over real HTTP. Without options they respond at once, and nothing fails.
  *
- * A message is taken at the end of its latency, whether or not the client is still there, as a real
- * provider would: a client that gives up early cannot know. One whose body did not arrive in full is not.
- * @throws when the port cannot be listened on (`code` is `EADDRINUSE`)
+ * A message is delivered at the end of its latency, even if the client has gone, as by a real provider. So a client that times out early cannot
+ * know whether it was. A message whose body did not arrive in full is not delivered. Rejects if the port cannot be listened on (`code` is
+ * `EADDRINUSE`).
  */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const {
@@ -107,24 +107,27 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const waiting = new Set<NodeJS.Timeout>();
 
   function write(chat: Chat, text: string): Reply {
-    const reply = log.hear(chat, text);
+    const reply = log.addReply(chat, text);
     webhooks.announceReply(reply);
     return reply;
   }
 
-  function queueTurn({ send, shape, refusal }: Extract<Reading, { send: Send }>, response: ServerResponse) {
+  function queueTurn(
+    { send, shape, refusal }: Extract<ParsedRequest, { send: Send }>,
+    response: ServerResponse,
+  ) {
     const { waitMs, fault } = faults.next(send, refusal !== null);
     const timer = setTimeout(() => {
       waiting.delete(timer);
       options.onTurn?.(send, fault.kind, fault.taken);
       const delivery = fault.taken ? log.take(send) : null;
-      // A post is announced to nobody.
+      // Providers send no events of posts.
       if (delivery?.kind === 'message') {
         webhooks.announce(delivery);
         people.read(delivery);
       }
-      if (refusal) writeAnswer(response, refusal);
-      else answerTurn(response, shape, fault, delivery);
+      if (refusal) writeResponse(response, refusal);
+      else respondWithFate(response, shape, fault, delivery);
     }, waitMs);
     waiting.add(timer);
   }
@@ -138,21 +141,21 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     const provider = providerOf(url.pathname);
     if (body === 'too long') {
       const shape = isPost ? postShape(unipileShape) : provider === 'whatsapp' ? whatsappShape : unipileShape;
-      return writeAnswer(response, (provider === 'unipile v2' ? shapeV2(shape) : shape).tooLong());
+      return writeResponse(response, (provider === 'unipile v2' ? shapeV2(shape) : shape).tooLong());
     }
     if (provider) {
       const header = (name: string) => request.headers[name]?.toString();
-      const asked = { method, url, header, body };
-      const reading =
+      const providerRequest = { method, url, header, body };
+      const parsed =
         provider === 'whatsapp'
-          ? readWhatsapp(asked, log, options.enforceWindow ?? false)
-          : await (provider === 'unipile v2' ? readUnipileV2 : readUnipile)(asked, log);
-      if ('answer' in reading) return writeAnswer(response, reading.answer);
-      return queueTurn(reading, response);
+          ? readWhatsapp(providerRequest, log, options.enforceWindow ?? false)
+          : await (provider === 'unipile v2' ? readUnipileV2 : readUnipile)(providerRequest, log);
+      if ('response' in parsed) return writeResponse(response, parsed.response);
+      return queueTurn(parsed, response);
     }
-    if (url.pathname.startsWith('/sites/')) return sites.answer(url.pathname, response);
-    if (url.pathname === '/faults') return answerFaults(method, body, faults, webhooks, response);
-    if (method === 'POST' && url.pathname === '/replies') return answerWriting(body, write, response);
+    if (url.pathname.startsWith('/sites/')) return sites.respond(url.pathname, response);
+    if (url.pathname === '/faults') return serveFaults(method, body, faults, webhooks, response);
+    if (method === 'POST' && url.pathname === '/replies') return serveReplies(body, write, response);
     const logged =
       url.pathname === '/deliveries' ? log.all() : url.pathname === '/replies' ? log.replies() : null;
     if (method === 'GET' && logged) {
@@ -160,25 +163,29 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       return void Readable.from(logJson(logged)).pipe(response);
     }
     if (method === 'GET' && /^\/media\/[\w-]+\.png$/.test(url.pathname))
-      return writeAnswer(response, { status: 200, headers: { 'content-type': 'image/png' }, body: PNG });
+      return writeResponse(response, { status: 200, headers: { 'content-type': 'image/png' }, body: PNG });
     const shownPost = /^\/feed\/update\/([\w:]+)$/.exec(url.pathname)?.[1];
-    if (method === 'GET' && shownPost) return writeAnswer(response, showPost(shownPost, log));
-    if (method === 'GET' && url.pathname === '/') return writeAnswer(response, { status: 200, body: ABOUT });
-    writeAnswer(response, { status: 404, body: 'The sandbox has nothing here.\n' });
+    if (method === 'GET' && shownPost) return writeResponse(response, showPost(shownPost, log));
+    if (method === 'GET' && url.pathname === '/')
+      return writeResponse(response, { status: 200, body: ABOUT });
+    writeResponse(response, { status: 404, body: 'The sandbox has nothing here.\n' });
   }
 
   const server = createServer((request, response) => {
     handle(request, response).catch((error: unknown) => {
-      writeAnswer(response, { status: 500, body: `The sandbox itself failed: ${String(error)}\n` });
+      writeResponse(response, {
+        status: 500,
+        body: `The sandbox failed by a fault of its own: ${String(error)}\n`,
+      });
     });
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, resolve);
   });
-  const { port: taken } = server.address() as AddressInfo;
+  const { port: actualPort } = server.address() as AddressInfo;
 
   return {
-    url: `http://${host}:${taken}`,
+    url: `http://${host}:${actualPort}`,
     deliveries: () => [...log.all()],
     replies: () => [...log.replies()],
     write,
@@ -194,32 +201,37 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   };
 }
 
-/** `delivery` is there whenever the fault says that the message is taken. */
-function answerTurn(response: ServerResponse, shape: Shape, fault: Fault, delivery: Delivery | null): void {
+/** `delivery` is null only if the fault says that the message is not delivered. */
+function respondWithFate(
+  response: ServerResponse,
+  shape: Shape,
+  fault: Fault,
+  delivery: Delivery | null,
+): void {
   switch (fault.kind) {
     case 'none':
-      if (delivery) writeAnswer(response, shape.accepted(delivery));
+      if (delivery) writeResponse(response, shape.accepted(delivery));
       break;
     case 'trickle':
-      if (delivery) trickleAnswer(response, shape.accepted(delivery));
+      if (delivery) trickleResponse(response, shape.accepted(delivery));
       break;
     case 'rate limited':
-      writeAnswer(response, shape.rateLimited(fault.seconds));
+      writeResponse(response, shape.rateLimited(fault.seconds));
       break;
     case 'limited':
-      writeAnswer(response, shape.limited(fault.limit));
+      writeResponse(response, shape.limited(fault.limit));
       break;
     case 'restricted':
-      writeAnswer(response, shape.restricted());
+      writeResponse(response, shape.restricted());
       break;
     case 'disconnected':
-      writeAnswer(response, shape.disconnected());
+      writeResponse(response, shape.disconnected());
       break;
     case 'error':
-      writeAnswer(response, shape.failed());
+      writeResponse(response, shape.failed());
       break;
     case 'html':
-      writeAnswer(response, HTML);
+      writeResponse(response, HTML);
       break;
     case 'dropped':
       response.destroy();
@@ -236,8 +248,8 @@ function providerOf(path: string): 'unipile' | 'unipile v2' | 'whatsapp' | null 
   return /^\/v\d/.test(path) ? 'whatsapp' : null;
 }
 
-/** Who is disconnected, or connected again, is told of by webhook. */
-function answerFaults(
+/** Shows or changes the faults. Sends webhooks for accounts that become disconnected or connected. */
+function serveFaults(
   method: string,
   body: Buffer,
   faults: Faults,
@@ -247,7 +259,7 @@ function answerFaults(
   if (method === 'POST') {
     const parsed = faultSettings.partial().safeParse(parseJson(body));
     if (!parsed.success) {
-      writeAnswer(response, { status: 400, body: { issues: parsed.error.issues } });
+      writeResponse(response, { status: 400, body: { issues: parsed.error.issues } });
       return;
     }
     const before = faults.settings.disconnected;
@@ -256,15 +268,15 @@ function answerFaults(
     for (const account of after) if (!before.includes(account)) webhooks.announceStatus(account, false);
     for (const account of before) if (!after.includes(account)) webhooks.announceStatus(account, true);
   }
-  writeAnswer(response, { status: 200, body: faults.settings });
+  writeResponse(response, { status: 200, body: faults.settings });
 }
 
-function answerWriting(body: Buffer, write: Sandbox['write'], response: ServerResponse): void {
-  const { data, error } = writings.safeParse(parseJson(body));
-  const answer = data
+function serveReplies(body: Buffer, write: Sandbox['write'], response: ServerResponse): void {
+  const { data, error } = replyInputs.safeParse(parseJson(body));
+  const content = data
     ? { status: 201, body: data.map(({ text, ...chat }) => write(chat, text)) }
     : { status: 400, body: { issues: error.issues } };
-  writeAnswer(response, answer);
+  writeResponse(response, content);
 }
 
 function parseJson(body: Buffer): unknown {

@@ -1,23 +1,22 @@
 import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { type Answer, dripRaw, writeAnswer } from './answer';
+import { dripResponse, type SandboxResponse, writeResponse } from './response';
 
-/** For a little while a site is up, so that a monitor has seen it so before it begins to flap. */
+/** A flapping site is up for this long first, so that a monitor sees it up. */
 const FLAPS_AFTER_SECONDS = 20;
 const FLAP_SECONDS = 40;
 const RECOVERS_AFTER_SECONDS = 60;
 
-/** What a site does with one request. */
+/** How a site handles one request. */
 type Behaviour =
-  | { kind: 'answer'; waitMs: number; answer: Answer }
+  | { kind: 'response'; waitMs: number; response: SandboxResponse }
   | { kind: 'silent' }
-  | { kind: 'drip'; answer: Answer };
+  | { kind: 'drip'; response: SandboxResponse };
 
 /**
- * Sites to be monitored, `GET /sites/<behaviour>/<any-name>`. What one does depends on its path and the time, in seconds since it was
- * first asked, and on nothing else.
+ * Sites for monitors, `GET /sites/<behaviour>/<any-name>`. The behaviour depends only on the path and on the seconds since its first request.
  *
- * | behaviour | what it does |
+ * | behaviour | does |
  * |---|---|
  * | `ok` | 200 after 20 to 150 ms, with a page that says `all is well` |
  * | `slow` | the same after 1.2 to 2.5 s |
@@ -26,13 +25,13 @@ type Behaviour =
  * | `gone` | 404 |
  * | `moved` | 302 to the `ok` site of the same name |
  * | `loop` | 302 to itself, for ever |
- * | `silent` | takes the request and never answers |
- * | `drip` | 200, one byte a second from the first byte of the status line on |
+ * | `silent` | accepts the request and never responds |
+ * | `drip` | 200, one byte a second, from the status line on |
  * | `flapping` | `ok` for 20 s, then 503 and `ok` in turns of 40 s |
  * | `recovering` | 503 for 60 s, then `ok` |
  */
 export class Sites {
-  readonly #firstAsked = new Map<string, number>();
+  readonly #firstRequestMs = new Map<string, number>();
   readonly #waiting = new Set<NodeJS.Timeout>();
   readonly #nowMs: () => number;
 
@@ -40,11 +39,11 @@ export class Sites {
     this.#nowMs = nowMs;
   }
 
-  /** Null where there is no such site. */
+  /** Returns the behaviour of a site; null if there is no such site. */
   behaviourOf(path: string): Behaviour | null {
     const [, behaviour, name = ''] = /^\/sites\/([a-z]+)(?:\/([\w-]+))?\/?$/.exec(path) ?? [];
     if (behaviour === undefined) return null;
-    const seconds = this.#secondsSinceFirstAsked(path);
+    const seconds = this.#secondsSinceFirstRequest(path);
     switch (behaviour) {
       case 'ok':
         return well(name, wait(path, seconds, 20, 150));
@@ -63,7 +62,7 @@ export class Sites {
       case 'silent':
         return { kind: 'silent' };
       case 'drip':
-        return { kind: 'drip', answer: { status: 200, body: 'all is well, only slowly\n' } };
+        return { kind: 'drip', response: { status: 200, body: 'all is well, only slowly\n' } };
       case 'flapping':
         return isFlappedDown(seconds)
           ? page(503, name, 'too many connections', 10)
@@ -77,29 +76,29 @@ export class Sites {
     }
   }
 
-  answer(path: string, response: ServerResponse): void {
+  respond(path: string, response: ServerResponse): void {
     const behaviour = this.behaviourOf(path);
-    if (behaviour === null) writeAnswer(response, { status: 404, body: 'There is no such site.\n' });
-    else if (behaviour.kind === 'drip') dripRaw(response, behaviour.answer);
-    else if (behaviour.kind === 'answer') this.#answerLater(behaviour, response);
+    if (behaviour === null) writeResponse(response, { status: 404, body: 'There is no such site.\n' });
+    else if (behaviour.kind === 'drip') dripResponse(response, behaviour.response);
+    else if (behaviour.kind === 'response') this.#respondLater(behaviour, response);
   }
 
   close(): void {
     for (const timer of this.#waiting) clearTimeout(timer);
   }
 
-  #answerLater({ waitMs, answer }: Behaviour & { kind: 'answer' }, response: ServerResponse): void {
+  #respondLater(behaviour: Behaviour & { kind: 'response' }, response: ServerResponse): void {
     const timer = setTimeout(() => {
       this.#waiting.delete(timer);
-      writeAnswer(response, answer);
-    }, waitMs);
+      writeResponse(response, behaviour.response);
+    }, behaviour.waitMs);
     this.#waiting.add(timer);
   }
 
-  #secondsSinceFirstAsked(path: string): number {
+  #secondsSinceFirstRequest(path: string): number {
     const nowMs = this.#nowMs();
-    const firstMs = this.#firstAsked.get(path) ?? nowMs;
-    this.#firstAsked.set(path, firstMs);
+    const firstMs = this.#firstRequestMs.get(path) ?? nowMs;
+    this.#firstRequestMs.set(path, firstMs);
     return (nowMs - firstMs) / 1_000;
   }
 }
@@ -109,13 +108,13 @@ function isFlappedDown(seconds: number): boolean {
   return turn >= 0 && turn % 2 === 0;
 }
 
-/** Another one each second, the same for the same second. */
-function wait(path: string, seconds: number, leastMs: number, mostMs: number): number {
+/** Returns a latency that changes each second, and is the same within one. */
+function wait(path: string, seconds: number, minMs: number, maxMs: number): number {
   const hash = createHash('sha256')
     .update(`${path} ${Math.floor(seconds)}`)
     .digest()
     .readUInt16BE();
-  return Math.round(leastMs + (hash / 0xffff) * (mostMs - leastMs));
+  return Math.round(minMs + (hash / 0xffff) * (maxMs - minMs));
 }
 
 const well = (name: string, waitMs: number) => page(200, name, 'all is well', waitMs);
@@ -123,12 +122,12 @@ const well = (name: string, waitMs: number) => page(200, name, 'all is well', wa
 function page(status: number, name: string, text: string, waitMs: number): Behaviour {
   const body = `<!doctype html><title>${name}</title><p>${text}</p>\n`;
   return {
-    kind: 'answer',
+    kind: 'response',
     waitMs,
-    answer: { status, headers: { 'content-type': 'text/html; charset=utf-8' }, body },
+    response: { status, headers: { 'content-type': 'text/html; charset=utf-8' }, body },
   };
 }
 
 function redirect(location: string): Behaviour {
-  return { kind: 'answer', waitMs: 10, answer: { status: 302, headers: { location }, body: 'Moved.\n' } };
+  return { kind: 'response', waitMs: 10, response: { status: 302, headers: { location }, body: 'Moved.\n' } };
 }

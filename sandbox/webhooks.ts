@@ -5,13 +5,13 @@ import { inboundEvent, signature, statusEvent } from './shapes/whatsapp-shape';
 
 export interface WebhookSettings {
   whatsapp?: { url: string; appSecret: string };
-  /** `version`: v1 unless given. */
+  /** `version` is v1 by default. */
   unipile?: { url: string; secret: string; version?: 'v1' | 'v2' };
-  /** Least and most milliseconds between a message, or the event before, and an event. 100 to 1500 unless given. */
+  /** The least and most milliseconds from a message or the event before it to an event; 100 to 1500 by default. */
   delayMs?: [number, number];
-  /** Milliseconds before the first repetition; each later one is twice as long. 1000 unless given. */
+  /** Milliseconds before the first retry; 1000 by default. Each later pause is twice as long. */
   pauseMs?: number;
-  /** Told of each event that was given up. */
+  /** Called for each event whose last retry failed. */
   onGivenUp?: (url: string, reason: string) => void;
 }
 
@@ -19,13 +19,13 @@ interface Event {
   url: string;
   headers: Record<string, string>;
   body: string;
-  onTold?: () => void;
+  onAccepted?: () => void;
 }
 
-const MOST_REPETITIONS = 5;
-const ANSWER_WITHIN_MS = 30_000;
+const MAX_RETRIES = 5;
+const TIMEOUT_MS = 30_000;
 
-/** Tells what became of messages, and what people wrote, as the providers do: late, and again where the answer is not 200. Nobody waits for it. */
+/** Sends events of messages and replies as the providers do: late, in the background, and again if the response is not 200. */
 export class Webhooks {
   readonly #settings: WebhookSettings;
   readonly #waiting = new Set<NodeJS.Timeout>();
@@ -35,7 +35,7 @@ export class Webhooks {
     this.#settings = settings;
   }
 
-  /** WhatsApp: `sent`, then `delivered`. Unipile: `message_received` or `message.new`, as of every message in a chat. */
+  /** Sends `sent` and then `delivered` for WhatsApp, and `message_received` or `message.new` for Unipile, as it does for each message of a chat. */
   announce(delivery: Delivery): void {
     if (delivery.provider === 'unipile')
       this.#plan(this.#byUnipile(receivedEvent, newMessageEvent, delivery));
@@ -46,19 +46,19 @@ export class Webhooks {
     }
   }
 
-  /** What somebody wrote. Its `told_at` is set once that was taken. */
+  /** Sends the event of a reply, and sets its `told_at` once the event is accepted. */
   announceReply(reply: Reply): void {
     const events =
       reply.provider === 'unipile'
         ? this.#byUnipile(receivedEvent, newMessageEvent, reply)
         : this.#byWhatsapp(inboundEvent(reply));
-    const onTold = () => {
+    const onAccepted = () => {
       reply.told_at ??= new Date().toISOString();
     };
-    this.#plan(events.map((event) => ({ ...event, onTold })));
+    this.#plan(events.map((event) => ({ ...event, onAccepted })));
   }
 
-  /** An account of Unipile's was disconnected, or is connected again. */
+  /** Sends the event that a Unipile account was disconnected, or is connected again. */
   announceStatus(account: string, connected: boolean): void {
     this.#plan(this.#byUnipile(accountStatusEvent, statusEventV2, account, connected));
   }
@@ -73,25 +73,25 @@ export class Webhooks {
     return [{ url, headers: { 'unipile-signature': signatureV2(body, secret) }, body }];
   }
 
-  #byWhatsapp(told: object): Event[] {
+  #byWhatsapp(payload: object): Event[] {
     const { whatsapp } = this.#settings;
     if (!whatsapp) return [];
-    const body = JSON.stringify(told);
+    const body = JSON.stringify(payload);
     const headers = { 'x-hub-signature-256': signature(body, whatsapp.appSecret) };
     return [{ url: whatsapp.url, headers, body }];
   }
 
-  /** What was not told by now never will be. */
+  /** Cancels all events that were not sent yet. */
   close(): void {
     for (const timer of this.#waiting) clearTimeout(timer);
     this.#closed.abort();
   }
 
   #plan(events: Event[]): void {
-    const [least, most] = this.#settings.delayMs ?? [100, 1500];
+    const [min, max] = this.#settings.delayMs ?? [100, 1500];
     let afterMs = 0;
     for (const event of events) {
-      afterMs += least + Math.random() * (most - least);
+      afterMs += min + Math.random() * (max - min);
       this.#later(afterMs, () => this.#post(event, 0));
     }
   }
@@ -105,24 +105,24 @@ export class Webhooks {
     this.#waiting.add(timer);
   }
 
-  async #post(event: Event, repetitions: number): Promise<void> {
-    const reason = await this.#refusal(event);
-    if (reason === null) event.onTold?.();
-    if (reason === null || this.#closed.signal.aborted) return;
-    if (repetitions === MOST_REPETITIONS) return this.#settings.onGivenUp?.(event.url, reason);
-    const pauseMs = (this.#settings.pauseMs ?? 1000) * 2 ** repetitions;
-    this.#later(pauseMs, () => this.#post(event, repetitions + 1));
+  async #post(event: Event, retries: number): Promise<void> {
+    const fault = await this.#send(event);
+    if (fault === null) event.onAccepted?.();
+    if (fault === null || this.#closed.signal.aborted) return;
+    if (retries === MAX_RETRIES) return this.#settings.onGivenUp?.(event.url, fault);
+    const pauseMs = (this.#settings.pauseMs ?? 1000) * 2 ** retries;
+    this.#later(pauseMs, () => this.#post(event, retries + 1));
   }
 
-  /** Null for a 200, else what it was instead. */
-  async #refusal({ url, headers, body }: Event): Promise<string | null> {
+  /** Returns null for a 200, or else the fault. */
+  async #send({ url, headers, body }: Event): Promise<string | null> {
     try {
       const response = await fetch(url, {
         method: 'POST',
         headers: { 'content-type': 'application/json', ...headers },
         body,
         redirect: 'manual',
-        signal: AbortSignal.any([this.#closed.signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]),
+        signal: AbortSignal.any([this.#closed.signal, AbortSignal.timeout(TIMEOUT_MS)]),
       });
       await response.body?.cancel();
       return response.status === 200 ? null : `status ${response.status}`;

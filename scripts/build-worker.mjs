@@ -1,4 +1,4 @@
-// Compiles the worker and the command-line tools into dist/: `npm run worker`, `agent`, `migrate` and `sql` run this first.
+// Compiles the worker and the command-line tools into dist/. `npm run worker`, `agent`, `migrate` and `sql` run this first.
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,7 @@ const { outputFiles } = await build({
   entryPoints: { worker: 'worker/main.ts', migrate: 'scripts/migrate.ts', sql: 'scripts/sql.ts' },
   outdir,
   bundle: true,
-  // Code behind `await import()` stays in files of its own: the worker listens to signals before it loads the rest.
+  // Code behind `await import()` stays in separate files, so the worker listens to signals before it loads the rest.
   splitting: true,
   packages: 'external',
   platform: 'node',
@@ -26,17 +26,17 @@ const { outputFiles } = await build({
 });
 
 mkdirSync(outdir, { recursive: true });
-// A tool is in place after the parts that it loads.
+// A tool is written after the parts that it loads.
 const isTool = ({ path: file }) => /^(worker|migrate|sql)\.js$/.test(path.basename(file));
 outputFiles.sort((a, b) => isTool(a) - isTool(b));
 for (const { path: file, contents } of outputFiles) {
   if (readIfThere(file)?.equals(contents)) continue;
-  // Renamed into place: a tool that starts meanwhile never reads half a file.
+  // Renamed into place, so that a tool that starts meanwhile never reads half a file.
   writeFileSync(`${file}.${process.pid}`, contents);
   renameSync(`${file}.${process.pid}`, file);
 }
 const built = new Set(outputFiles.map((file) => path.basename(file.path)));
-// What another build is writing at the moment has the id of its process at its end, and stays.
+// The files that another build is writing end with its process id. They stay.
 for (const name of readdirSync(outdir))
   if (/\.js(\.map)?$/.test(name) && !built.has(name)) rmSync(path.join(outdir, name), { force: true });
 

@@ -3,13 +3,13 @@ import { readOptions, usage } from './demo/demo-options';
 import { whenOrphaned } from './demo/processes/when-orphaned';
 import { runDemo } from './demo/run-demo';
 
-/** A terminal and whatever started this program may each pass on one and the same Ctrl-C. */
+/** Signals within this time are one Ctrl-C: the terminal and the program that started this one may both forward it. */
 const sameSignalMs = 1_000;
 
 const ends: (() => Promise<void>)[] = [];
 let endingSince: number | null = null;
 
-/** Ends what runs, the youngest first, then this process. */
+/** Ends the parts of the demo, the latest first, and then this process. */
 async function end(exitCode: number): Promise<void> {
   for (let next = ends.pop(); next; next = ends.pop()) await next();
   process.exit(exitCode);
@@ -18,15 +18,15 @@ async function end(exitCode: number): Promise<void> {
 function endByRequest(): void {
   if (endingSince === null) {
     endingSince = Date.now();
-    console.log('\nEnding: the tick under way finishes first. Ctrl-C again ends it at once.');
+    console.log('\nEnding after the running tick. Press Ctrl-C again to end at once.');
     void end(0);
-    // The children notice that the channel to them is cut, and end too.
+    // The children lose their channel to this process, and end too.
   } else if (Date.now() - endingSince > sameSignalMs) process.exit(0);
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, endByRequest);
 whenOrphaned(endByRequest);
-// The terminal that would read this may be gone.
+// The terminal that reads the output may be gone.
 process.stdout.on('error', endByRequest);
 
 try {
@@ -34,7 +34,7 @@ try {
   if (options.help) console.log(usage);
   else await runDemo(options, (one) => ends.push(one));
 } catch (error) {
-  // What failed because it was ended is no news.
+  // Ending makes calls fail, so an error after it is expected.
   if (endingSince === null) {
     console.error(`\n${messageOf(error)}`);
     await end(1);
@@ -45,6 +45,6 @@ function messageOf(error: unknown): string {
   if (error instanceof DemoError) return error.message;
   const { code, stack } = error as NodeJS.ErrnoException;
   return code === 'EACCES' || code === 'EPERM'
-    ? `${(error as Error).message}\nAnother user ran the demo here: run it as that user, or remove .data and .next first.`
+    ? `${(error as Error).message}\nAnother user ran the demo in this folder. Run it as that user, or remove .data and .next first.`
     : `The demo failed: ${stack ?? String(error)}`;
 }

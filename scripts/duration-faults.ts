@@ -1,14 +1,14 @@
 import { fileMatcher } from '../worker/local-scheduler';
 
-/** What a route's file says in seconds, as Vercel reads it: a number in the text. Null where it says nothing. */
+/** Returns the `maxDuration` in a route's source, in seconds. Reads a literal number, as Vercel does. Null if there is none. */
 export function maxDurationOf(source: string): number | null {
   const literal = /^export const maxDuration = (\d+);$/m.exec(source)?.[1];
   return literal === undefined ? null : Number(literal);
 }
 
 /**
- * Compares `functions` of a `vercel.json` with the routes' own `maxDuration`, and says where they differ. A tick plans its time by the
- * route's; a shorter one in `vercel.json` would cut it off.
+ * Compares `functions` of a `vercel.json` with the routes' own `maxDuration`, and returns a text for each difference. A tick plans its time by the
+ * route's value, and a shorter one in `vercel.json` would kill it.
  */
 export function durationFaults(
   functions: Record<string, { maxDuration?: unknown }>,

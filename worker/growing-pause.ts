@@ -1,14 +1,14 @@
 const firstMs = 1_000;
 const longestMs = 60_000;
 
-/** How long to wait after failures in a row, in milliseconds: a second, then twice as long each time, a minute at most. */
+/** Returns the pauses after consecutive failures, in milliseconds: 1 s, then twice as long each time, up to 60 s. */
 export function growingPause(): { next(): number; reset(): void } {
   let ms = firstMs;
   return {
     next() {
-      const due = ms;
+      const pauseMs = ms;
       ms = Math.min(longestMs, ms * 2);
-      return due;
+      return pauseMs;
     },
     reset() {
       ms = firstMs;

@@ -9,7 +9,7 @@ const vercelJson = z.object({
     .array(
       z.object({
         path: z.string().startsWith('/', 'must start with /'),
-        schedule: z.string().refine(isSchedule, 'is no cron expression'),
+        schedule: z.string().refine(isSchedule, 'is not a cron expression'),
       }),
     )
     .default([]),
@@ -17,18 +17,18 @@ const vercelJson = z.object({
 
 export type CronEntry = z.infer<typeof vercelJson>['crons'][number];
 
-/** The cron entries of a `vercel.json`. Throws an `Error` that says what is wrong with the file. */
+/** Reads the cron entries of a `vercel.json`. Throws an `Error` that names the faults of the file. */
 export function readCrons(file = 'vercel.json'): CronEntry[] {
   return readSchedules(file).crons;
 }
 
 export interface Schedules {
   crons: CronEntry[];
-  /** Whether `functions` says in which regions a path's route runs. */
+  /** Whether `functions` pins the route of a path to regions. */
   isPinned: (path: string) => boolean;
 }
 
-/** The cron entries of a `vercel.json`, and what it pins to regions. Throws as `readCrons` does. */
+/** Reads the cron entries of a `vercel.json` and which routes it pins to regions. Throws as `readCrons` does. */
 export function readSchedules(file = 'vercel.json'): Schedules {
   const parsed = vercelJson.safeParse(JSON.parse(readFileSync(file, 'utf8')));
   if (parsed.success) {
@@ -49,9 +49,12 @@ export function readSchedules(file = 'vercel.json'): Schedules {
   throw new Error(`${file}: ${faults.join('; ')}`);
 }
 
-/** Matches the files of a glob in `functions`. `*`, `**`, `?` and `{a,b}` are those of globs; brackets stand for themselves, since Next's folders have them in their names. */
+/**
+ * Returns a pattern for the files of a glob in `functions`. Supports `*`, `**`, `?` and `{a,b}`. Brackets are literal, because Next's folders have
+ * them in their names.
+ */
 export function fileMatcher(glob: string): RegExp {
-  const wild: Record<string, string> = {
+  const wildcards: Record<string, string> = {
     '**/': '(?:.*/)?',
     '**': '.*',
     '*': '[^/]*',
@@ -60,50 +63,53 @@ export function fileMatcher(glob: string): RegExp {
     '}': ')',
     ',': '|',
   };
-  const source = glob.replace(/\*\*\/|\*\*|[*?{},]|[\\^$.|+()[\]]/g, (found) => wild[found] ?? `\\${found}`);
+  const source = glob.replace(
+    /\*\*\/|\*\*|[*?{},]|[\\^$.|+()[\]]/g,
+    (found) => wildcards[found] ?? `\\${found}`,
+  );
   return new RegExp(`^${source}$`);
 }
 
 export interface SchedulerCall {
   path: string;
-  /** The instant it was fired for, ISO 8601. */
+  /** ISO 8601. */
   slot: string;
-  /** The answer's JSON: of a queue its `TickReport`. Null where it was none. */
+  /** The response's JSON, for a queue its `TickReport`; null if it was no JSON. */
   body: unknown;
 }
 
 export interface LocalSchedulerOptions {
   crons: CronEntry[];
-  /** The app's address, such as `http://127.0.0.1:3000`. */
+  /** The app's address, for example `http://127.0.0.1:3000`. */
   baseUrl: string;
   cronSecret: string;
-  /** Fires entries that are due every hour or oftener at this pace instead, and once at the start. */
+  /** Entries that are due at least hourly fire at this interval instead, and once at the start. */
   everyMs?: number;
-  /** How ticks name what called them; `local` unless given. */
+  /** The scheduler's name in the ledger; `local` by default. */
   scheduler?: string;
-  /** Told of every call that was answered by 2xx. */
+  /** Called for every 2xx response. */
   onReport?: (call: SchedulerCall) => void;
-  /** Told what is wrong with an entry's calls, once for as long as it stays the same, however many entries meet it. */
+  /** Called with the fault of an entry's calls, once while it stays the same, even if several entries have it. */
   onError?: (message: string) => void;
   fetch?: typeof globalThis.fetch;
 }
 
-/** The routes' `maxDuration` of 60 s, and some. A call that takes longer has no answer to wait for. */
+/** The routes' `maxDuration` of 60 s and a margin. A longer call gets no response. */
 const callTimeoutMs = 75_000;
-/** Timers are set anew at least this often, so that a machine that slept or was set right is noticed. */
+/** The longest timer. The clock is read again after it, because the machine may have slept or its clock may have been set. */
 const longestWaitMs = 60_000;
 const hourMs = 3_600_000;
 
 /**
- * Calls what `vercel.json` names at the times it names, in UTC, as Vercel Cron does in production. Calls are not held apart: the
- * endpoint copes with two at once. Of the instants that the machine slept through one is made up for.
+ * Calls the paths of `vercel.json` by their schedules, in UTC, as Vercel Cron does in production. Calls may overlap, as the endpoints allow. If the
+ * machine slept through several slots of an entry, one of them is made up for.
  *
- * The returned function ends it, and resolves when the calls under way are answered.
+ * Returns a function that ends the scheduler. It resolves when the open calls have responses.
  */
 export function startLocalScheduler(options: LocalSchedulerOptions): () => Promise<void> {
   const { everyMs, scheduler = 'local', cronSecret: secret, fetch } = options;
   const timers = new Map<CronEntry, NodeJS.Timeout>();
-  const underWay = new Set<Promise<void>>();
+  const openCalls = new Set<Promise<void>>();
   const faults = new Map<CronEntry, string>();
 
   function schedule(entry: CronEntry, afterMs: number): void {
@@ -120,8 +126,8 @@ export function startLocalScheduler(options: LocalSchedulerOptions): () => Promi
       );
       return;
     }
-    const call = fire(entry, new Date(slotMs).toISOString()).finally(() => underWay.delete(call));
-    underWay.add(call);
+    const call = fire(entry, new Date(slotMs).toISOString()).finally(() => openCalls.delete(call));
+    openCalls.add(call);
     schedule(entry, Math.max(slotMs, Date.now()));
   }
 
@@ -138,12 +144,12 @@ export function startLocalScheduler(options: LocalSchedulerOptions): () => Promi
     }
   }
 
-  /** Answers what was wrong with the answer. */
+  /** Returns the fault of the response; null if it was 2xx. */
   async function call(entry: CronEntry, slot: string): Promise<string | null> {
     const url = new URL(entry.path, options.baseUrl);
-    // At a pace of its own an entry's slots are not those of its schedule.
-    const said = { scheduler, slot, schedule: scheduleOf(entry, everyMs) };
-    const response = await callEndpoint(url, said, {
+    // With `everyMs`, the slots are not those of the entry's schedule.
+    const headers = { scheduler, slot, schedule: scheduleOf(entry, everyMs) };
+    const response = await callEndpoint(url, headers, {
       secret,
       timeoutMs: callTimeoutMs,
       method: 'GET',
@@ -156,7 +162,7 @@ export function startLocalScheduler(options: LocalSchedulerOptions): () => Promi
   }
 
   for (const entry of options.crons) {
-    // One pace back, so that the first slot is the present one.
+    // One interval back, so that the first slot is the current one.
     const startMs = Date.now();
     schedule(entry, everyMs !== undefined && isFrequent(entry) ? startMs - everyMs : startMs);
   }
@@ -164,25 +170,25 @@ export function startLocalScheduler(options: LocalSchedulerOptions): () => Promi
   return async () => {
     for (const timer of timers.values()) clearTimeout(timer);
     timers.clear();
-    await Promise.all(underWay);
+    await Promise.all(openCalls);
   };
 }
 
-/** The first instant after `afterMs` that an entry is due, in milliseconds since the epoch; null when there is none. */
+/** Returns the first slot of an entry after `afterMs`, in milliseconds since 1970; null if there is none. */
 export function nextSlot(entry: CronEntry, afterMs: number, everyMs?: number): number | null {
   if (everyMs !== undefined && isFrequent(entry)) return (Math.floor(afterMs / everyMs) + 1) * everyMs;
   return cronOf(entry.schedule).nextRun(new Date(afterMs))?.getTime() ?? null;
 }
 
-/** The latest instant up to `atMs` that an entry was due, in milliseconds since the epoch; null when there is none. */
+/** Returns the latest slot of an entry up to `atMs`, in milliseconds since 1970; null if there is none. */
 export function latestSlot(entry: CronEntry, atMs: number, everyMs?: number): number | null {
   if (everyMs !== undefined && isFrequent(entry)) return Math.floor(atMs / everyMs) * everyMs;
-  // The library looks strictly before the whole second it is given.
+  // The library starts strictly before the whole second that it is given.
   const after = new Date(Math.floor(atMs / 1_000) * 1_000 + 1_000);
   return cronOf(entry.schedule).previousRuns(1, after)[0]?.getTime() ?? null;
 }
 
-/** What an entry's slots follow, as a cron expression; null for a pace that none says. */
+/** Returns the cron expression of an entry's slots; null if no expression describes `everyMs`. */
 export function scheduleOf(entry: CronEntry, everyMs?: number): string | null {
   if (everyMs === undefined || !isFrequent(entry)) return entry.schedule;
   const seconds = everyMs / 1_000;
@@ -190,26 +196,27 @@ export function scheduleOf(entry: CronEntry, everyMs?: number): string | null {
   return Number.isInteger(seconds) && 60 % seconds === 0 ? `*/${seconds} * * * * *` : null;
 }
 
-const known = new Map<string, boolean>();
-/** A week of minutes, from a Monday, and the first of the next. */
+const cache = new Map<string, boolean>();
+/** The minutes of a week and the first minute of the next. */
 const weekOfMinutes = 10_081;
-const aMonday = new Date('2026-01-04T23:59:59Z');
+const beforeMonday = new Date('2026-01-04T23:59:59Z');
 
-/** Due every hour or oftener, all week long: one that keeps hours or days of its own keeps them at any pace. */
+/** Whether an entry is due at least hourly, all week. `everyMs` applies only then: a schedule with certain hours or days keeps them. */
 export function isFrequent({ schedule }: CronEntry): boolean {
-  let is = known.get(schedule);
-  if (is === undefined) {
-    // By `utcOffset` the library takes 30 ms for a week of minutes, by `timezone` a second; they name the same instants.
+  let isDueHourly = cache.get(schedule);
+  if (isDueHourly === undefined) {
+    // With `utcOffset` the library takes 30 ms for a week of minutes; with `timezone`, for the same instants, a second.
     const cron = new Cron(schedule, { utcOffset: 0, paused: true, mode: '5-part' });
-    const runs = [aMonday, ...cron.nextRuns(weekOfMinutes, aMonday)].map((run) => run.getTime());
-    is = runs.length > 1 && runs.every((run, n) => n === 0 || run - (runs[n - 1] ?? 0) <= hourMs + 1_000);
-    known.set(schedule, is);
+    const runs = [beforeMonday, ...cron.nextRuns(weekOfMinutes, beforeMonday)].map((run) => run.getTime());
+    isDueHourly =
+      runs.length > 1 && runs.every((run, n) => n === 0 || run - (runs[n - 1] ?? 0) <= hourMs + 1_000);
+    cache.set(schedule, isDueHourly);
   }
-  return is;
+  return isDueHourly;
 }
 
 function cronOf(schedule: string): Cron {
-  // Vercel takes five fields; croner would read six as well, with seconds.
+  // Vercel accepts five fields. Without the mode, croner also accepts six, with seconds.
   return new Cron(schedule, { timezone: 'UTC', paused: true, mode: '5-part' });
 }
 

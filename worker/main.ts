@@ -1,24 +1,24 @@
 const stop = new AbortController();
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.on(name, () => {
-    // The first lets the ticks under way settle; whoever sends a second has waited enough.
+    // The first signal lets open ticks settle. The second ends the process at once.
     if (stop.signal.aborted) process.exit(1);
     stop.abort();
   });
 }
 
-// A queue's code may leave a promise to itself; the ticks of all others are not to end by it.
+// A queue's code may forget to await a promise. That must not end the ticks of the other queues.
 process.on('unhandledRejection', (error) => {
-  console.error('a promise was rejected that nobody waits for; the process goes on:', error);
+  console.error('a promise was rejected and nothing handled it. The process continues:', error);
 });
 let isBroken = false;
 process.on('uncaughtException', (error) => {
-  console.error('an error that nobody caught; what is under way is settled, and the process ends:', error);
+  console.error('an error was not caught. The process settles its running rows and ends:', error);
   isBroken = true;
   stop.abort();
 });
 
-/** Loaded once somebody listens to signals: it takes a second. */
+/** Imports the worker or the agent after the signals have listeners, because the import takes a second. */
 async function run(args: string[]): Promise<number> {
   const isAgent = args.some((arg) => arg === '--region' || arg.startsWith('--region='));
   if (isAgent || process.env.npm_lifecycle_event === 'agent') {

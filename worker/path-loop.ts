@@ -3,22 +3,22 @@ import type { CronCall } from '../lib/cron/cron-call';
 import { growingPause } from './growing-pause';
 import { type CronEntry, isFrequent, latestSlot, nextSlot, scheduleOf } from './local-scheduler';
 
-/** What somebody who wakes the loop says of its scheduler. */
-export type Wish = Pick<CronCall, 'scheduler' | 'slot' | 'schedule' | 'path'>;
+/** A call of the path that a schedule or a waker requests. */
+export type TickRequest = Pick<CronCall, 'scheduler' | 'slot' | 'schedule' | 'path'>;
 
-/** `not_configured`: something has to be set, and nothing is wrong otherwise. */
+/** `not_configured`: a setting is missing, and nothing else is wrong. */
 export type CallState = 'ok' | 'failing' | 'not_configured';
 
 export interface PathLoop {
   path: string;
   /**
-   * Calls at once, or once more as soon as the call under way has ended. Where the latest call failed it says so, and leaves it at the
-   * calls that come anyway: whoever asks had better do it himself.
+   * Calls the path at once, or again as soon as the running call has ended. If the latest call failed, returns its state and makes no extra call, so
+   * that the waker can tick by itself.
    */
-  wake(wish: Wish): 'started' | 'running' | Exclude<CallState, 'ok'>;
-  /** How the latest call that has ended went; null before the first. */
+  wake(request: TickRequest): 'started' | 'running' | Exclude<CallState, 'ok'>;
+  /** The latest call that has ended; null before the first. */
   latest(): { at: number; state: CallState } | null;
-  /** Since when something has been due without any call that succeeded; null while nothing is. */
+  /** Since when calls have been due and none has succeeded; null if none is due. */
   dueSince(): number | null;
   /** Resolves when the loop has ended. */
   ended: Promise<void>;
@@ -26,30 +26,32 @@ export interface PathLoop {
 
 export interface PathLoopOptions {
   entry: CronEntry;
-  /** Entries that are due every hour or oftener are called at this pace instead. */
+  /** Entries that are due at least hourly are called at this interval instead. */
   everyMs?: number;
   scheduler: string;
-  /** Does one call. `hasMore` says whether another one at once would get on. */
-  call: (call: Wish & { continuation: number; runId: string }) => Promise<{ hasMore: boolean }>;
-  /** Ends the loop; the call under way is waited for. */
+  /** Makes one call. `hasMore` says whether a continuation would find rows that can start now. */
+  call: (call: TickRequest & { continuation: number; runId: string }) => Promise<{ hasMore: boolean }>;
+  /** Ends the loop after the running call. */
   signal: AbortSignal;
-  /** Told what is wrong with calls, once for as long as it stays the same. */
+  /** Called when a call fails, once while the fault stays the same. */
   onFault: (error: unknown, path: string) => void;
-  /** Told when a call succeeds again. */
+  /** Called when a call succeeds again. */
   onRecovered: (path: string) => void;
   now?: () => number;
   sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
 
-/** Timers are set anew at least this often, so that a machine that slept or was set right is noticed. */
+/** The longest timer. The clock is read again after it, because the machine may have slept or its clock may have been set. */
 const longestWaitMs = 60_000;
-/** Wishes that wait their turn: more are one, since whoever ticks last sees what all of them meant. */
-const mostWishes = 20;
+/** Further requests are dropped, because the last queued call also finds their rows. */
+const maxRequests = 20;
 
 /**
- * Calls one path at the slots of its schedule, back-to-back while there is a backlog. A slot that comes meanwhile is answered by the next
- * call; of several that passed, by then, the latest one is. A call that fails is made again after a pause, for the slot that has come by then.
- * At its start it calls once for no slot, since nobody knows what has fallen due; a path that is due less than hourly waits for its time.
+ * Calls one path at the slots of its schedule, back-to-back while rows are left. A slot that falls due during a call gets the next call. If several
+ * have passed by then, only the latest one does. A failed call is repeated after a pause, or replaced by the call for a new slot.
+ *
+ * At its start, the loop makes one call without a slot, because rows may have fallen due before. A path that is due less than hourly waits for its
+ * slot.
  */
 export function startPathLoop({
   entry,
@@ -63,22 +65,22 @@ export function startPathLoop({
   sleep = (ms, signal) => timeout(ms, undefined, { signal }).catch(() => {}),
 }: PathLoopOptions): PathLoop {
   const schedule = scheduleOf(entry, everyMs);
-  const bySchedule = (slotMs: number | null): Wish => ({
+  const requestFor = (slotMs: number | null): TickRequest => ({
     scheduler,
     path: entry.path,
     schedule: slotMs === null ? null : schedule,
     slot: slotMs === null ? null : new Date(slotMs).toISOString(),
   });
-  const wishes: Wish[] = isFrequent(entry) ? [bySchedule(null)] : [];
+  const requests: TickRequest[] = isFrequent(entry) ? [requestFor(null)] : [];
   let dueMs = nextSlot(entry, now(), everyMs);
   const pause = growingPause();
   let isBusy = false;
   let dueSince: number | null = null;
   let latest: ReturnType<PathLoop['latest']> = null;
-  let saidFault: string | null = null;
+  let reportedFault: string | null = null;
   let interrupt = () => {};
 
-  /** Until `ms` have passed, the loop is woken, or it is to end. */
+  /** Waits `ms`, or until the loop is woken or must end. */
   async function wait(ms: number): Promise<void> {
     const woken = new AbortController();
     interrupt = () => woken.abort();
@@ -88,66 +90,66 @@ export function startPathLoop({
     interrupt = () => {};
   }
 
-  /** What is to be called for now; null while nothing is. */
-  function take(): Wish | null {
-    const wish = wishes.shift();
-    if (wish) return wish;
+  /** Returns the next request; null if nothing is due. */
+  function take(): TickRequest | null {
+    const request = requests.shift();
+    if (request) return request;
     const nowMs = now();
     const isDue = dueMs !== null && dueMs <= nowMs;
     const slotMs = isDue ? (latestSlot(entry, nowMs, everyMs) ?? dueMs) : null;
-    // Reckoned anew even where none is due: the machine's clock may have been set back.
+    // Computed again even if no slot is due, because the machine's clock may have been set back.
     dueMs = nextSlot(entry, nowMs, everyMs);
-    return isDue ? bySchedule(slotMs) : null;
+    return isDue ? requestFor(slotMs) : null;
   }
 
-  const isWanted = () => wishes.length > 0 || (dueMs !== null && dueMs <= now());
+  const hasRequest = () => requests.length > 0 || (dueMs !== null && dueMs <= now());
 
-  /** One call and its continuations. */
-  async function answer(wish: Wish): Promise<void> {
+  /** Makes one call and its continuations. */
+  async function serve(request: TickRequest): Promise<void> {
     const runId = crypto.randomUUID();
     for (let continuation = 0; !signal.aborted; ) {
       dueSince ??= now();
       try {
-        const { hasMore } = await call({ ...wish, continuation, runId });
+        const { hasMore } = await call({ ...request, continuation, runId });
         latest = { at: now(), state: 'ok' };
         dueSince = null;
-        if (saidFault !== null) onRecovered(entry.path);
-        saidFault = null;
+        if (reportedFault !== null) onRecovered(entry.path);
+        reportedFault = null;
         pause.reset();
-        if (!hasMore || isWanted()) return;
+        if (!hasMore || hasRequest()) return;
         continuation++;
       } catch (error) {
         const fault = error instanceof Error ? error.message : String(error);
-        if (fault !== saidFault) onFault(error, entry.path);
-        saidFault = fault;
+        if (fault !== reportedFault) onFault(error, entry.path);
+        reportedFault = fault;
         const isUnset = (error as { kind?: unknown } | null)?.kind === 'not_configured';
         latest = { at: now(), state: isUnset ? 'not_configured' : 'failing' };
-        // What has to be set will not be set meanwhile: the next slot comes soon enough.
+        // A missing setting does not appear within a pause, so the next slot is soon enough.
         if (isUnset) return;
         await wait(pause.next());
-        if (isWanted()) return;
+        if (hasRequest()) return;
       }
     }
   }
 
   async function run(): Promise<void> {
     while (!signal.aborted) {
-      const wish = take();
-      if (wish === null) {
+      const request = take();
+      if (request === null) {
         await wait(dueMs === null ? longestWaitMs : dueMs - now());
         continue;
       }
       isBusy = true;
-      await answer(wish);
+      await serve(request);
       isBusy = false;
     }
   }
 
   return {
     path: entry.path,
-    wake(wish) {
+    wake(request) {
       if (latest && latest.state !== 'ok') return latest.state;
-      if (wishes.length < mostWishes) wishes.push(wish);
+      if (requests.length < maxRequests) requests.push(request);
       interrupt();
       return isBusy ? 'running' : 'started';
     },

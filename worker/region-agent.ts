@@ -9,26 +9,26 @@ import { startPathLoop } from './path-loop';
 
 const usage = `npm run agent -- --region office [--every 10]
 
-Checks the monitors of one region from this machine, until SIGTERM or SIGINT: a tick every so many seconds (1 to 60), and at once while
-there is a backlog. The database is that of SUPABASE_URL and SUPABASE_SECRET_KEY, from the environment, .env.local or .env.
-The region has to be there: POST /api/regions makes it.
+Checks the monitors of one region from this machine, until SIGTERM or SIGINT. It ticks every N seconds (1 to 60), and again at once
+while monitors are due. It uses the database of SUPABASE_URL and SUPABASE_SECRET_KEY, from the environment, .env.local or .env.
+Create the region first, with POST /api/regions.
 
-SIGTERM gives the checks under way WORKER_GRACE_SECONDS (25) to end.
+After SIGTERM, running checks have WORKER_GRACE_SECONDS (25) to end.
 
-Exit codes: 0 ended by a signal, 1 it cannot run, 2 wrong arguments.
+Exit codes: 0 ended by a signal, 1 cannot run, 2 wrong arguments.
 `;
 
-/** The limit of one tick, as the routes have it. */
+/** The limit of one tick in seconds, as in the routes. */
 const maxDuration = 60;
 
-/** Runs until `signal` ends it; answers the exit code. Throws what a person has to mend: a region that is not there, an `EnvError`. */
+/** Runs until `signal` ends it, and returns the exit code. Throws if a person must act: for an unknown region, or an `EnvError`. */
 export async function runRegionAgent(args: string[], signal: AbortSignal): Promise<number> {
-  const asked = readArguments(args);
-  if ('code' in asked) {
-    (asked.code === 0 ? process.stdout : process.stderr).write(asked.text);
-    return asked.code;
+  const parsed = readArguments(args);
+  if ('code' in parsed) {
+    (parsed.code === 0 ? process.stdout : process.stderr).write(parsed.text);
+    return parsed.code;
   }
-  const { region, everyMs } = asked;
+  const { region, everyMs } = parsed;
   loadEnvFiles();
   const services = await getServices();
   const { log, rpc } = services;
@@ -66,7 +66,7 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
   return 0;
 }
 
-/** Nothing will make it run but a person. */
+/** Ends the agent, because only a person can create the region. */
 class MissingRegionError extends Error {
   override readonly name = 'MissingRegionError';
   readonly kind = 'missing_region';
@@ -75,13 +75,13 @@ class MissingRegionError extends Error {
 function checkRegion(region: string, known: { name: string }[]): void {
   const names = known.map(({ name }) => name);
   if (names.includes(region)) return;
-  throw new MissingRegionError(`there is no region "${region}"; there are ${names.join(', ')}. To make it:
+  throw new MissingRegionError(`there is no region "${region}". The regions are ${names.join(', ')}. To create it:
 curl -X POST https://your.app/api/regions -H "Authorization: Bearer $API_KEY" -H 'Content-Type: application/json' -d '{ "name": "${region}" }'`);
 }
 
-type Asked = { region: string; everyMs: number } | { code: 0 | 2; text: string };
+type ParsedArguments = { region: string; everyMs: number } | { code: 0 | 2; text: string };
 
-function readArguments(args: string[]): Asked {
+function readArguments(args: string[]): ParsedArguments {
   try {
     const { values } = parseArgs({
       args,
@@ -92,10 +92,10 @@ function readArguments(args: string[]): Asked {
       },
     });
     if (values.help) return { code: 0, text: usage };
-    if (!values.region) return { code: 2, text: `which region? --region is missing\n\n${usage}` };
+    if (!values.region) return { code: 2, text: `--region is missing: name the region to check\n\n${usage}` };
     const seconds = /^\d{1,2}$/.test(values.every) ? Number(values.every) : 0;
     if (seconds < 1 || seconds > 60)
-      return { code: 2, text: '--every is a number of seconds from 1 to 60\n' };
+      return { code: 2, text: '--every must be a number of seconds from 1 to 60\n' };
     return { region: values.region, everyMs: seconds * 1_000 };
   } catch (error) {
     return { code: 2, text: `${(error as Error).message}\n\n${usage}` };

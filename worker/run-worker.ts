@@ -15,65 +15,65 @@ import { startWorkerServer } from './worker-server';
 
 const usage = `npm run worker -- [--only dm-queue,jobs] [--every 5] [--schedules worker.json]
 
-Ticks all queues in this process by the schedules of vercel.json, back-to-back while there is a backlog, until SIGTERM or SIGINT. The
-database is that of SUPABASE_URL and SUPABASE_SECRET_KEY, from the environment, .env.local or .env; the providers' variables are
-the app's. GET /health and, with WORKER_SECRET, POST /ticks/:queue are served on PORT (8080) of HOST (0.0.0.0).
+Ticks all queues in this process by the schedules of vercel.json, back-to-back while rows are due, until SIGTERM or SIGINT. It uses the
+database of SUPABASE_URL and SUPABASE_SECRET_KEY, from the environment, .env.local or .env, and the same provider variables as the app.
+It serves GET /health and, if WORKER_SECRET is set, POST /ticks/:queue on PORT (8080) of HOST (0.0.0.0).
 
-  --only NAMES   only these of vercel.json's paths, without /api/cron/: dm-queue, monitors/fra1. Without it all but the monitors'
-                 regions that vercel.json pins: this machine would report as one that it is not in.
-  --every N      what is due every hour or oftener is ticked every N seconds instead, 5 to 60.
-  --schedules F  the schedules of this file instead, in the same form: where vercel.json has only what its plan allows.
-  --region NAME  no worker, but an agent that checks the monitors of one region: --region office --help.
+  --only NAMES   tick only these paths of vercel.json, named without /api/cron/: dm-queue,monitors/fra1. The default is all paths,
+                 except regions of monitors that vercel.json pins: this machine is not in those regions.
+  --every N      tick every N seconds, 5 to 60, where the schedule is at least hourly.
+  --schedules F  read the schedules from file F, in the form of vercel.json. Use it if your plan limits those of vercel.json.
+  --region NAME  run an agent that checks the monitors of one region, and no worker. See --region office --help.
 
-A platform builds with npm run build:worker and starts node --enable-source-maps dist/worker.js: npm does not pass SIGTERM on.
+On a platform, build with npm run build:worker and start node --enable-source-maps dist/worker.js, because npm does not forward SIGTERM.
 
-Exit codes: 0 ended by a signal, 1 it cannot run or could not settle in time, 2 wrong arguments.
+Exit codes: 0 ended by a signal, 1 cannot run or could not settle in time, 2 wrong arguments.
 `;
 
-/** The limit of one tick, as the routes have it. */
+/** The limit of one tick in seconds, as in the routes. */
 const maxDuration = 60;
 
-/** Runs until `signal` ends it; answers the exit code. Throws what a person has to mend. */
+/** Runs until `signal` ends it, and returns the exit code. Throws if a person must act. */
 export async function runWorker(
   args: string[],
   signal: AbortSignal,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<number> {
-  const asked = readArguments(args, env);
-  if ('code' in asked) {
-    (asked.code === 0 ? process.stdout : process.stderr).write(asked.text);
-    return asked.code;
+  const parsed = readArguments(args, env);
+  if ('code' in parsed) {
+    (parsed.code === 0 ? process.stdout : process.stderr).write(parsed.text);
+    return parsed.code;
   }
   loadEnvFiles();
-  const { entries, left, fault } = chooseEntries(asked.only, asked.schedules);
+  const { entries, skipped, fault } = chooseEntries(parsed.only, parsed.schedules);
   if (fault !== undefined) {
     process.stderr.write(`${fault}\n`);
     return 2;
   }
   const services = await getServices();
   const { log } = services;
-  for (const { path, why } of left) log.info({ path, why }, 'the worker does not tick this path');
+  for (const { path, why } of skipped) log.info({ path, why }, 'the worker does not tick this path');
 
   const loops: PathLoop[] = [];
-  // Before anything ticks, since this is where it may turn out that a worker is there already.
+  // Before any tick, because the port may be taken by a worker that runs already.
   const server = await startWorkerServer({
-    port: asked.port,
-    host: asked.host,
+    port: parsed.port,
+    host: parsed.host,
     loops,
     secret: services.env.workerSecret,
     signal,
   });
-  for (const { entry, work } of entries) {
+  for (const { entry, handler } of entries) {
     loops.push(
       startPathLoop({
         entry,
-        everyMs: asked.everyMs,
+        everyMs: parsed.everyMs,
         scheduler: services.env.workerName,
         signal,
-        call: (call) => callHandler(work, entry, services, call, signal),
+        call: (call) => callHandler(handler, entry, services, call, signal),
         onFault(error, path) {
           if (isError(error, 'NotConfiguredError'))
-            log.warn({ path, why: error.message }, 'a path does nothing');
+            log.warn({ path, why: error.message }, 'a path cannot tick');
           else log.error({ err: error, path }, 'a tick failed');
         },
         onRecovered: (path) => log.info({ path }, 'calls succeed again'),
@@ -81,7 +81,7 @@ export async function runWorker(
     );
   }
   const paths = entries.map(({ entry }) => `${entry.path} (${entry.schedule})`);
-  log.info({ url: server.url, paths, everyMs: asked.everyMs }, 'the worker ticks; SIGTERM ends it');
+  log.info({ url: server.url, paths, everyMs: parsed.everyMs }, 'the worker ticks; SIGTERM ends it');
   const heartbeatUrl = services.env.workerHeartbeatUrl;
   const endHeartbeat = heartbeatUrl
     ? startHeartbeat({
@@ -97,11 +97,11 @@ export async function runWorker(
   await server.close();
   if (isSettled) log.info({}, 'the worker has ended');
   else
-    log.error({}, 'the grace is over, and ticks are under way: their rows are seen to when their lease ends');
+    log.error({}, 'the grace period ended before all ticks did; their rows are swept when their lease ends');
   return isSettled ? 0 : 1;
 }
 
-/** Ticks end before: this is for one that hangs where nothing was to hang. */
+/** Resolves to false when the grace period after the signal is over. Ticks end before that, unless one hangs. */
 async function graceOver(signal: AbortSignal, graceMs: number): Promise<false> {
   if (!signal.aborted) await once(signal, 'abort');
   await timeout(graceMs, undefined, { ref: false });
@@ -109,75 +109,80 @@ async function graceOver(signal: AbortSignal, graceMs: number): Promise<false> {
 }
 
 async function callHandler(
-  work: CronHandler,
+  handler: CronHandler,
   entry: CronEntry,
   services: Services,
   call: Parameters<Parameters<typeof startPathLoop>[0]['call']>[0],
   signal: AbortSignal,
 ) {
-  const done = await work(services, {
+  const result = await handler(services, {
     ...call,
     params: new URL(entry.path, 'http://worker.invalid').searchParams,
     startedAt: services.ports.clock.now(),
     maxDuration,
     stop: { signal, graceMs: services.env.workerGraceSeconds * 1_000 },
   });
-  const hasMore = anyHasMore(done.reports);
-  if (done.fault !== undefined) {
-    // A part that cannot run does not keep the others.
-    if (!hasMore) throw done.fault;
-    services.log.error({ err: done.fault, path: call.path }, 'a part of a call failed');
+  const hasMore = anyHasMore(result.reports);
+  if (result.fault !== undefined) {
+    // A fault of one queue or partition does not stop the continuations of the others.
+    if (!hasMore) throw result.fault;
+    services.log.error({ err: result.fault, path: call.path }, 'a queue or partition of a call failed');
   }
-  return { ...done, hasMore };
+  return { ...result, hasMore };
 }
 
-interface Chosen {
-  entries: { entry: CronEntry; work: CronHandler }[];
-  left: { path: string; why: string }[];
-  /** What is to be asked for instead, where nothing can come of it. */
+interface Choice {
+  entries: { entry: CronEntry; handler: CronHandler }[];
+  skipped: { path: string; why: string }[];
+  /** Why the worker cannot run, and which names it knows. */
   fault?: string;
 }
 
-/** Which of the schedules this worker ticks: all that there is work for, or those that are asked for by name. */
-export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedules): Chosen {
-  // A queue's name is as good as its path's.
+/** Chooses the schedules that this worker ticks: those named by `only`, or all that have a handler. */
+export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedules): Choice {
+  // `only` may have names as in the registry or as in paths.
   const nameOf = ({ path }: CronEntry) => pathName(path.replace(/^\/api\/cron\//, ''));
-  const asked = only?.map(pathName) ?? null;
-  const chosen: Chosen = { entries: [], left: [] };
+  const onlyNames = only?.map(pathName) ?? null;
+  const choice: Choice = { entries: [], skipped: [] };
   for (const entry of crons) {
     const { path } = entry;
-    const work = findHandler(path, scheduledQueues);
-    if (asked && !asked.includes(nameOf(entry))) chosen.left.push({ path, why: 'it is not among --only' });
-    else if (!work) chosen.left.push({ path, why: 'no queue of lib/queues/scheduled-queues.ts has it' });
-    else if (!asked && isPlace(path) && isPinned(path)) {
-      chosen.left.push({ path, why: 'vercel.json pins it to a region; --only takes it all the same' });
-    } else chosen.entries.push({ entry, work });
+    const handler = findHandler(path, scheduledQueues);
+    if (onlyNames && !onlyNames.includes(nameOf(entry)))
+      choice.skipped.push({ path, why: '--only does not name it' });
+    else if (!handler)
+      choice.skipped.push({ path, why: 'no queue in lib/queues/scheduled-queues.ts has this path' });
+    else if (!onlyNames && isPlace(path) && isPinned(path)) {
+      choice.skipped.push({
+        path,
+        why: 'vercel.json pins it to a region; name it with --only to tick it here',
+      });
+    } else choice.entries.push({ entry, handler });
   }
-  const names = chosen.entries.map(({ entry }) => nameOf(entry));
-  const missing = (asked ?? []).filter((name) => !names.includes(name));
+  const names = choice.entries.map(({ entry }) => nameOf(entry));
+  const missing = (onlyNames ?? []).filter((name) => !names.includes(name));
   const known = crons.filter(({ path }) => findHandler(path, scheduledQueues)).map(nameOf);
   if (missing.length > 0) {
-    const fault = `--only: there is no schedule of ${missing.join(', ')}, but of ${known.join(', ')}`;
-    return { ...chosen, fault };
+    const fault = `--only: there is no schedule for ${missing.join(', ')}. There are schedules for ${known.join(', ')}`;
+    return { ...choice, fault };
   }
-  if (names.length > 0) return chosen;
+  if (names.length > 0) return choice;
   return {
-    ...chosen,
-    fault: `there is nothing to tick here; with --only there is ${known.join(', ') || 'nothing'}`,
+    ...choice,
+    fault: `there is nothing to tick by default. --only can name ${known.join(', ') || 'nothing either'}`,
   };
 }
 
-/** Of a queue whose parts are places it matters where they are ticked; of any other a pin says where its database is, at most. */
+/** Whether a path's partitions are places, so that it matters where it is ticked. The pin of another queue only keeps it near its database. */
 function isPlace(path: string): boolean {
   const name = /^\/api\/cron\/([\w-]+)/.exec(path)?.[1] ?? '';
   return findQueue(name, scheduledQueues)?.partitions === 'named';
 }
 
-type Asked =
+type ParsedArguments =
   | { only: string[] | null; everyMs: number | undefined; schedules: Schedules; port: number; host: string }
   | { code: 0 | 2; text: string };
 
-function readArguments(args: string[], env: NodeJS.ProcessEnv): Asked {
+function readArguments(args: string[], env: NodeJS.ProcessEnv): ParsedArguments {
   try {
     const { values } = parseArgs({
       args,
@@ -191,11 +196,11 @@ function readArguments(args: string[], env: NodeJS.ProcessEnv): Asked {
     if (values.help) return { code: 0, text: usage };
     const every = values.every === undefined ? null : wholeNumber(values.every, 5, 60);
     if (values.every !== undefined && every === null)
-      return { code: 2, text: '--every is a number of seconds from 5 to 60\n' };
+      return { code: 2, text: '--every must be a number of seconds from 5 to 60\n' };
     const port = wholeNumber(env.PORT || '8080', 0, 65_535);
-    if (port === null) return { code: 2, text: 'PORT is no port\n' };
+    if (port === null) return { code: 2, text: 'PORT must be a port number from 0 to 65535\n' };
     const only = values.only?.split(',').flatMap((name) => name.trim() || []) ?? null;
-    if (only?.length === 0) return { code: 2, text: '--only names nothing\n' };
+    if (only?.length === 0) return { code: 2, text: '--only names no path\n' };
     const everyMs = every === null ? undefined : every * 1_000;
     return { only, everyMs, schedules: readSchedules(values.schedules), port, host: env.HOST || '0.0.0.0' };
   } catch (error) {
@@ -203,7 +208,7 @@ function readArguments(args: string[], env: NodeJS.ProcessEnv): Asked {
   }
 }
 
-function wholeNumber(text: string, least: number, most: number): number | null {
+function wholeNumber(text: string, min: number, max: number): number | null {
   const number = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
-  return number >= least && number <= most ? number : null;
+  return number >= min && number <= max ? number : null;
 }

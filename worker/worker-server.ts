@@ -9,11 +9,11 @@ import type { PathLoop } from './path-loop';
 export interface WorkerServerOptions {
   port: number;
   host: string;
-  /** May be added to later. */
+  /** The caller may add loops later. */
   loops: readonly PathLoop[];
-  /** Opens `POST /ticks/:queue`; without it that is closed. */
+  /** The secret of `POST /ticks/:queue`; without it, that path responds with 503. */
   secret: string | undefined;
-  /** The worker is ending. */
+  /** Aborts when the worker must end. */
   signal: AbortSignal;
   now?: () => number;
 }
@@ -24,13 +24,15 @@ export interface WorkerServer {
   close(): Promise<void>;
 }
 
-/** A worker that has had something to do for so long, and no call that succeeded, is not well. */
+/** The worker is failing if a call has been due for this long and none has succeeded for as long. */
 const silentMs = 300_000;
 const requestMs = 10_000;
 
 /**
- * `GET /health`: 200, or 503 while the worker ends and where nothing succeeds. `POST /ticks/:queue` (WORKER_SECRET) wakes the queue's
- * loop, and answers 202 `{ queue, state }` at once; 503 where it would come to nothing, so that whoever asks does it himself.
+ * Starts the worker's HTTP server:
+ * - `GET /health`: 200, or 503 if the worker is ending or its calls fail.
+ * - `POST /ticks/:queue` with WORKER_SECRET: wakes the queue's loop. 202 with `{ queue, state }` at once; 503 if the loop's latest call failed, so
+ *   that the caller ticks by itself.
  */
 export async function startWorkerServer(options: WorkerServerOptions): Promise<WorkerServer> {
   const { now = Date.now } = options;
@@ -41,20 +43,20 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
     connectionsCheckingInterval: requestMs / 2,
   };
   const server: Server = createServer(limits, (request, response) => {
-    // Anybody may send anything: what is no path is not found.
+    // `request.url` may be anything, for example no valid path.
     const [pathname] = request.url?.split('?') ?? [];
     const queue = /^\/ticks\/([\w-]{1,60})$/.exec(pathname ?? '')?.[1];
     const { status, body, headers } =
       pathname === '/health'
-        ? answerHealth(request)
+        ? reportHealth(request)
         : queue !== undefined
-          ? answerTick(request, queue)
-          : problem(404, 'not_found', 'there are GET /health and POST /ticks/:queue');
+          ? wakeLoop(request, queue)
+          : problem(404, 'not_found', 'this server has only GET /health and POST /ticks/:queue');
     response
       .writeHead(status, {
         'Content-Type': 'application/json; charset=utf-8',
         'Cache-Control': 'no-store',
-        // Nobody has anything to tell that would need a body: it is not waited for.
+        // No request needs a body, so the server does not wait for one.
         Connection: 'close',
         ...headers,
       })
@@ -66,17 +68,17 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
     const latest = options.loops.map((loop) => loop.latest());
     const succeeded = latest.flatMap((call) => (call?.state === 'ok' ? [call.at] : []));
     const waiting = options.loops.flatMap((loop) => loop.dueSince() ?? []);
-    // What is due once a day is silent all day, and well.
+    // Both conditions: a worker with only daily schedules has no success all day, and is well.
     const isSilent =
       now() - Math.min(...waiting) > silentMs && now() - Math.max(...succeeded, startedAt) > silentMs;
     return isSilent ? 'failing' : 'ok';
   }
 
-  function answerHealth({ method }: IncomingMessage): Answer {
+  function reportHealth({ method }: IncomingMessage): JsonResponse {
     if (method !== 'GET' && method !== 'HEAD') return notAllowed('GET');
     const paths = options.loops.map((loop) => ({ path: loop.path, latest: loop.latest() }));
     const status = health();
-    // Anybody may ask: how things are, and not why.
+    // Anyone may request this, so it contains no errors.
     const pathStates = paths.map(({ path, latest }) => [
       path,
       latest && {
@@ -89,9 +91,10 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
     return { status: status === 'ok' ? 200 : 503, body };
   }
 
-  function answerTick({ method, headers: sent }: IncomingMessage, queue: string): Answer {
+  function wakeLoop({ method, headers: sent }: IncomingMessage, queue: string): JsonResponse {
     if (method !== 'POST') return notAllowed('POST');
-    if (options.secret === undefined) return problem(503, 'not_configured', 'WORKER_SECRET is not set');
+    if (options.secret === undefined)
+      return problem(503, 'not_configured', 'WORKER_SECRET is not set at the worker. Set it and restart it');
     const token = bearerToken({ headers: new Headers({ authorization: sent.authorization ?? '' }) });
     if (token === null || !secretsEqual(token, options.secret)) {
       const scheme = { 'WWW-Authenticate': 'Bearer' };
@@ -99,10 +102,10 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
     }
     if (options.signal.aborted) return problem(503, 'stopping', 'the worker is ending');
     const path = `/api/cron/${pathName(queue)}`;
-    // One with a query does something else: of jobs, what had failed for good.
+    // The path must be equal, because one with a query has another task: `/api/cron/jobs?partition=failed` retries dead jobs.
     const loop = options.loops.find((one) => one.path === path);
     if (!loop) return problem(404, 'not_found', 'this worker does not tick that queue');
-    const headers = describingHeaders(sent);
+    const headers = pickCallHeaders(sent);
     const named = headers.get(callHeaders.path);
     const state = loop.wake({
       scheduler: readScheduler(headers),
@@ -111,7 +114,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
       path: named !== null && /^\/[\w/?=%.-]{1,199}$/.test(named) ? named : loop.path,
     });
     if (state === 'started' || state === 'running') return { status: 202, body: { queue, state } };
-    return problem(503, state, 'the latest tick here came to nothing; /health says when');
+    return problem(503, state, "the latest tick of this queue failed: see GET /health and the worker's log");
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -129,7 +132,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<W
   };
 }
 
-function describingHeaders(sent: IncomingHttpHeaders): Headers {
+function pickCallHeaders(sent: IncomingHttpHeaders): Headers {
   const headers = new Headers();
   for (const name of Object.values(callHeaders)) {
     const value = sent[name];
@@ -138,16 +141,21 @@ function describingHeaders(sent: IncomingHttpHeaders): Headers {
   return headers;
 }
 
-interface Answer {
+interface JsonResponse {
   status: number;
   body: object;
   headers?: Record<string, string>;
 }
 
-function problem(status: number, kind: string, message: string, headers?: Record<string, string>): Answer {
+function problem(
+  status: number,
+  kind: string,
+  message: string,
+  headers?: Record<string, string>,
+): JsonResponse {
   return { status, body: { error: { kind, message } }, headers };
 }
 
-function notAllowed(method: string): Answer {
+function notAllowed(method: string): JsonResponse {
   return problem(405, 'method_not_allowed', `send ${method}`, { Allow: method });
 }

@@ -1,9 +1,9 @@
 'use client';
 
-import { useReading } from '@/components/api/use-reading';
+import { usePolling } from '@/components/api/use-polling';
 import { BrandMark } from '@/components/brand-mark';
 import { ServerNow } from '@/components/time/server-now';
-import type { Coverage as CoverageReading } from '@/lib/cron/slots/schedule-coverage';
+import type { Coverage } from '@/lib/cron/slots/schedule-coverage';
 import type { Analytics } from '@/lib/store/analytics';
 import type { Monitoring } from '@/lib/store/monitoring';
 import type { Stats } from '@/lib/store/stats';
@@ -15,33 +15,34 @@ import { Overview } from './overview/overview';
 import { PausedProviders } from './paused-providers';
 import { QueuePanel } from './queue/queue-panel';
 import { Schedulers } from './schedulers/schedulers';
-import { Sequences, type SequencesReading } from './sequences/sequences';
+import { Sequences, type SequencesPage } from './sequences/sequences';
 import { StaleNotice } from './stale-notice';
 
-/** What the server knew as it rendered the page; `failure`: why it has no stats. */
-export interface FirstReading {
+/** What the server read when it rendered the page. `failure` says why there are no stats. */
+export interface InitialData {
   stats?: Stats;
   monitoring?: Monitoring;
   analytics?: Analytics;
-  schedulers?: CoverageReading;
-  sequences?: SequencesReading;
+  schedulers?: Coverage;
+  sequences?: SequencesPage;
   failure?: string;
 }
 
 interface DashboardProps {
-  first: FirstReading;
-  /** Scheme and host of this app. */
+  initial: InitialData;
+  /** The scheme and host of this app. */
   address: string;
   signedIn: boolean;
 }
 
-export function Dashboard({ first, address, signedIn }: DashboardProps) {
-  const { data: stats, error } = useReading<Stats>('/api/stats', { first: first.stats });
-  const failure = error?.message ?? (stats ? null : (first.failure ?? null));
+/** Draws the page and polls its stats. Each other section polls its own figures. */
+export function Dashboard({ initial, address, signedIn }: DashboardProps) {
+  const { data: stats, error } = usePolling<Stats>('/api/stats', { initial: initial.stats });
+  const failure = error?.message ?? (stats ? null : (initial.failure ?? null));
   const readAt = stats?.now ?? null;
 
   return (
-    <ServerNow reading={readAt ?? '1970-01-01T00:00:00Z'}>
+    <ServerNow readAt={readAt ?? '1970-01-01T00:00:00Z'}>
       <header className="border-b border-line bg-surface">
         <div className="mx-auto flex min-h-14 max-w-6xl items-center gap-4 px-4 sm:px-6">
           <h1 className="flex">
@@ -64,10 +65,10 @@ export function Dashboard({ first, address, signedIn }: DashboardProps) {
             <PausedProviders providers={stats.providers} />
             <FirstSteps queues={stats.queues} address={address} />
             <Overview queues={stats.queues} now={stats.now} />
-            <Schedulers first={first.schedulers} address={address} />
-            <Sequences first={first.sequences} address={address} signedIn={signedIn} />
-            <Monitors first={first.monitoring} address={address} />
-            <Days first={first.analytics} address={address} />
+            <Schedulers initial={initial.schedulers} address={address} />
+            <Sequences initial={initial.sequences} address={address} signedIn={signedIn} />
+            <Monitors initial={initial.monitoring} address={address} />
+            <Days initial={initial.analytics} address={address} />
             {stats.queues.map((queue) => (
               <QueuePanel
                 key={queue.name}

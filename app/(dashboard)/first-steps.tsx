@@ -3,28 +3,28 @@ import type { QueueStats } from '@/lib/store/stats';
 
 interface FirstStepsProps {
   queues: QueueStats[];
-  /** Scheme and host of this app, without a slash at the end. */
+  /** The scheme and host of this app, without a trailing slash. */
   address: string;
 }
 
-/** What to do while there is nothing to see. */
+/** Draws the first steps, until a queue has rows. */
 export function FirstSteps({ queues, address }: FirstStepsProps) {
   if (queues.some(hasRows)) return null;
   return (
     <section aria-labelledby="first-steps" className="rounded-xl border border-line bg-surface p-5 sm:p-6">
       <h2 id="first-steps" className="text-base font-semibold tracking-tight">
-        {queues.length === 0 ? 'No queue is known yet' : 'Nothing has been queued yet'}
+        {queues.length === 0 ? 'No queue is registered yet' : 'No queue has rows yet'}
       </h2>
       {queues.length === 0 ? (
         <p className="mt-1 text-muted">
-          The database answers, but no queue is registered in it. Run{' '}
+          The database responds, but has no queues. Run{' '}
           <code className="font-mono text-[0.8125rem] text-ink">npm run migrate</code> against it.
         </p>
       ) : (
         <ol className="mt-4 grid grid-cols-[minmax(0,1fr)] gap-5">
           <Step
             title="Add an account to send as"
-            note="The answer bears its id. Posting the same one again changes it."
+            note="The response has its id. Post the same account again to change it."
             command={`curl -X POST ${address}/api/accounts \\
   -H "Authorization: Bearer $API_KEY" \\
   -H 'Content-Type: application/json' \\
@@ -36,7 +36,7 @@ export function FirstSteps({ queues, address }: FirstStepsProps) {
           />
           <Step
             title="Queue a direct message"
-            note="It falls due at once; give it a send_at for later."
+            note="It is due immediately. Set send_at to send it later."
             command={`curl -X POST ${address}/api/dms \\
   -H "Authorization: Bearer $API_KEY" \\
   -H 'Content-Type: application/json' \\
@@ -48,8 +48,8 @@ export function FirstSteps({ queues, address }: FirstStepsProps) {
   }'`}
           />
           <Step
-            title="Tick"
-            note="A scheduler does this every minute; by hand it works just as well, and answers with its report."
+            title="Run a tick"
+            note="A scheduler calls this every minute. Your own call works too: its response is the tick’s report."
             command={`curl ${address}/api/cron/dm-queue \\
   -H "Authorization: Bearer $CRON_SECRET"`}
           />

@@ -1,4 +1,4 @@
-/** Whether what stands below is of now. */
+/** Says whether the figures below are current. */
 export function Freshness({ failing }: { failing: boolean }) {
   return (
     <p role="status" className="inline-flex items-center gap-2 text-muted">

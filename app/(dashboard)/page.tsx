@@ -2,23 +2,27 @@ import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
 import { CenteredCard } from '@/components/centered-card';
 import { readCoverage } from '@/lib/cron/slots/schedule-coverage';
-import { dashboardDoor } from '@/lib/http/auth/access';
+import { dashboardAccess } from '@/lib/http/auth/access';
 import { readSessionCookie } from '@/lib/http/auth/session';
 import { errorMessage } from '@/lib/http/error-response';
 import { listSequences } from '@/lib/queues/sequences/sequences';
 import { accessEnv } from '@/lib/services/env';
 import { getServices } from '@/lib/services/services';
 import { readAnalytics, readMonitoring, readStats } from '@/lib/stats/stats';
-import { Dashboard, type FirstReading } from './dashboard';
+import { Dashboard, type InitialData } from './dashboard';
 import { SEQUENCES_SHOWN } from './sequences/page-sizes';
 
 export default async function DashboardPage() {
   const cookie = readSessionCookie({ headers: await headers() });
-  const door = dashboardDoor(accessEnv(), cookie, Date.now());
-  if (door === 'sign in') redirect('/login');
-  if (door === 'not configured') return <NotConfigured />;
+  const access = dashboardAccess(accessEnv(), cookie, Date.now());
+  if (access === 'sign in') redirect('/login');
+  if (access === 'not configured') return <NotConfigured />;
   return (
-    <Dashboard first={await firstReading()} address={await ownAddress()} signedIn={door === 'session'} />
+    <Dashboard
+      initial={await readInitialData()}
+      address={await appAddress()}
+      signedIn={access === 'session'}
+    />
   );
 }
 
@@ -26,27 +30,27 @@ function NotConfigured() {
   return (
     <CenteredCard heading="The dashboard is closed">
       <p className="text-muted">
-        No password is set on this server, so nobody can sign in. Set the environment variable{' '}
-        <code className="font-mono text-ink">DASHBOARD_PASSWORD</code> and start it again.
+        Nobody can sign in, because this server has no password. Set the environment variable{' '}
+        <code className="font-mono text-ink">DASHBOARD_PASSWORD</code> and restart the server.
       </p>
     </CenteredCard>
   );
 }
 
-/** The page comes with its figures; the browser then keeps them fresh. */
-async function firstReading(): Promise<FirstReading> {
+/** Reads the figures that the page is rendered with. The browser then keeps them fresh. */
+async function readInitialData(): Promise<InitialData> {
   try {
     const { rpc } = await getServices();
-    // These sections say themselves, as soon as they ask again, why there is nothing to read.
-    const none = () => undefined;
+    // The browser polls these sections, and shows why one cannot be read.
+    const noData = () => undefined;
     const [stats, monitoring, analytics, schedulers, sequences] = await Promise.all([
       readStats(),
-      readMonitoring(rpc).catch(none),
-      readAnalytics().catch(none),
-      readCoverage(rpc, 24).catch(none),
+      readMonitoring(rpc).catch(noData),
+      readAnalytics().catch(noData),
+      readCoverage(rpc, 24).catch(noData),
       listSequences(rpc, { limit: SEQUENCES_SHOWN })
         .then(({ items, next }) => ({ sequences: items, next }))
-        .catch(none),
+        .catch(noData),
     ]);
     return { stats, monitoring, analytics, schedulers, sequences };
   } catch (error) {
@@ -54,10 +58,10 @@ async function firstReading(): Promise<FirstReading> {
   }
 }
 
-/** As the visitor's browser knows it, for the commands to copy. */
-async function ownAddress(): Promise<string> {
-  const asked = await headers();
-  const host = asked.get('x-forwarded-host') ?? asked.get('host') ?? 'localhost:3000';
-  const scheme = asked.get('x-forwarded-proto')?.split(',')[0]?.trim() ?? 'http';
+/** Returns this app's scheme and host as the visitor's browser sees them, for the commands to copy. */
+async function appAddress(): Promise<string> {
+  const requestHeaders = await headers();
+  const host = requestHeaders.get('x-forwarded-host') ?? requestHeaders.get('host') ?? 'localhost:3000';
+  const scheme = requestHeaders.get('x-forwarded-proto')?.split(',')[0]?.trim() ?? 'http';
   return `${scheme}://${host}`;
 }

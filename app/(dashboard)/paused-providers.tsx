@@ -3,13 +3,14 @@ import { RelativeTime } from '@/components/time/relative-time';
 import { useServerNow } from '@/components/time/server-now';
 import type { Stats } from '@/lib/store/stats';
 
+/** Lists providers that ticks do not call for now, because calls to them failed or were refused. */
 export function PausedProviders({ providers }: { providers: Stats['providers'] }) {
   const nowMs = useServerNow();
   return providers.map(({ name, paused_until, last_error }) => {
     if (paused_until === null || Date.parse(paused_until) <= nowMs) return null;
     return (
-      <Notice key={name} tone="warn" heading={`${name} pauses`}>
-        It failed as a whole, so its rows wait; it is tried again <RelativeTime at={paused_until} />.
+      <Notice key={name} tone="warn" heading={`${name} is paused`}>
+        Calls to this provider fail, so its rows wait. The next try is <RelativeTime at={paused_until} />.
         {last_error && <> Last error: {last_error}</>}
       </Notice>
     );

@@ -2,12 +2,13 @@ import { Notice } from '@/components/notice';
 import { RelativeTime } from '@/components/time/relative-time';
 
 interface StaleNoticeProps {
-  /** Why the last reading failed. */
+  /** Why the last read failed. */
   failure: string;
-  /** When the figures that are shown were read; null when there are none. */
+  /** When the figures below were read; null if there are none. */
   readAt: string | null;
 }
 
+/** Says that the figures are old or missing, and why. */
 export function StaleNotice({ failure, readAt }: StaleNoticeProps) {
   return (
     <Notice tone="warn" heading={readAt ? 'These figures are stale' : 'There are no figures yet'}>
@@ -15,7 +16,7 @@ export function StaleNotice({ failure, readAt }: StaleNoticeProps) {
       <p>
         {readAt && (
           <>
-            What stands below was read <RelativeTime at={readAt} />.{' '}
+            The figures below were read <RelativeTime at={readAt} />.{' '}
           </>
         )}
         This page tries again every 2&nbsp;s.

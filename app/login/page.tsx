@@ -1,7 +1,7 @@
 import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
 import { CenteredCard } from '@/components/centered-card';
-import { dashboardDoor } from '@/lib/http/auth/access';
+import { dashboardAccess } from '@/lib/http/auth/access';
 import { readSessionCookie } from '@/lib/http/auth/session';
 import { accessEnv } from '@/lib/services/env';
 
@@ -11,16 +11,16 @@ interface LoginPageProps {
   searchParams: Promise<{ wrong?: string; wait?: string }>;
 }
 
-/** A plain form: it works before, and without, any script. */
+/** Draws a plain form, which works before scripts load and without them. */
 export default async function LoginPage({ searchParams }: LoginPageProps) {
   const cookie = readSessionCookie({ headers: await headers() });
-  // Whoever needs no password, or cannot have one yet, is told so there.
-  if (dashboardDoor(accessEnv(), cookie, Date.now()) !== 'sign in') redirect('/');
+  // The dashboard handles the other cases: signed in, open, or without a password on the server.
+  if (dashboardAccess(accessEnv(), cookie, Date.now()) !== 'sign in') redirect('/');
 
   const { wrong, wait } = await searchParams;
-  const complaint = wait
+  const message = wait
     ? 'Too many wrong passwords. Wait a minute, then try again.'
-    : wrong && 'That is not the password.';
+    : wrong && 'Wrong password. Try again.';
 
   return (
     <CenteredCard heading="Sign in">
@@ -35,17 +35,18 @@ export default async function LoginPage({ searchParams }: LoginPageProps) {
             type="password"
             required
             autoComplete="current-password"
-            aria-invalid={complaint ? true : undefined}
-            aria-describedby={complaint ? 'complaint' : 'hint'}
+            aria-invalid={message ? true : undefined}
+            aria-describedby={message ? 'message' : 'hint'}
             className="h-10 rounded-md border border-muted bg-surface px-3 text-base aria-invalid:border-bad"
           />
-          {complaint ? (
-            <p id="complaint" role="alert" className="text-bad">
-              {complaint}
+          {message ? (
+            <p id="message" role="alert" className="text-bad">
+              {message}
             </p>
           ) : (
             <p id="hint" className="text-muted">
-              What the server has as <code className="font-mono text-[0.8125rem]">DASHBOARD_PASSWORD</code>.
+              The value of <code className="font-mono text-[0.8125rem]">DASHBOARD_PASSWORD</code> on the
+              server.
             </p>
           )}
         </div>

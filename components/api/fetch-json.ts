@@ -1,20 +1,22 @@
-/** The server answers within 5 s or says why not; after 8 s it is the network that does not. */
+/** The server responds within 5 s, even if only with an error. After 8 s the network is at fault. */
 const TIMEOUT_MS = 8_000;
 
-/** Reads a route of ours, or posts `body` to it. What it throws has a message for people. */
+/** Reads one of our routes, or posts `body` to it. Throws an error with a message for people. */
 export async function fetchJson<T>(url: string, body?: object): Promise<T> {
-  const response = await answer(url, body);
+  const response = await send(url, body);
   if (response.status === 401) {
-    // The session is over, and nothing more will come: the login page is what is needed.
+    // Without a session every later request fails too.
     window.location.assign('/login');
-    throw new Error('Your session is over.');
+    throw new Error('Your session has ended. Sign in again.');
   }
   const value = await response.json().catch(() => null);
   if (response.ok && value !== null) return value as T;
-  throw new Error(value?.error?.message ?? `The server answered ${response.status}.`);
+  throw new Error(
+    value?.error?.message ?? `The server responded with status ${response.status}. Its log may say why.`,
+  );
 }
 
-async function answer(url: string, body?: object): Promise<Response> {
+async function send(url: string, body?: object): Promise<Response> {
   const post = body && {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
@@ -24,6 +26,10 @@ async function answer(url: string, body?: object): Promise<Response> {
     return await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS), ...post });
   } catch (error) {
     const timedOut = error instanceof DOMException && error.name === 'TimeoutError';
-    throw new Error(timedOut ? 'The server does not answer.' : 'The server cannot be reached.');
+    throw new Error(
+      timedOut
+        ? `The server did not respond within ${TIMEOUT_MS / 1_000} s.`
+        : 'The server cannot be reached. Check that it runs, and your connection.',
+    );
   }
 }

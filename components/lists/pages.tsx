@@ -1,46 +1,46 @@
 import { useState } from 'react';
 
-/** Where somebody is in a list that comes page by page. */
+/** A person's place in a list that is read page by page. */
 export interface Pages {
-  /** Of the page that is shown. */
+  /** The URL of the page that is shown. */
   url: string;
   isFirst: boolean;
-  /** On to the page of that cursor; null: the first. */
+  /** Shows the page at a cursor; null is the first page. */
   turn: (cursor: string | null) => void;
 }
 
-/** `url`, with its query, is that of the first page. Another one begins at its own. */
+/** Keeps the place in a list. `url` is its first page's, with a query. A new `url` starts at the first page. */
 export function usePages(url: string): Pages {
-  const [turned, setTurned] = useState<{ url: string; cursor: string | null }>({ url, cursor: null });
-  const cursor = turned.url === url ? turned.cursor : null;
+  const [place, setPlace] = useState<{ url: string; cursor: string | null }>({ url, cursor: null });
+  const cursor = place.url === url ? place.cursor : null;
   return {
     url: cursor === null ? url : `${url}&cursor=${cursor}`,
     isFirst: cursor === null,
-    turn: (to) => setTurned({ url, cursor: to }),
+    turn: (to) => setPlace({ url, cursor: to }),
   };
 }
 
 interface PageLinksProps {
   pages: Pages;
-  /** Of the page that is shown, as its list answers it. */
+  /** The cursor of the next page, from the response. */
   next: string | null | undefined;
-  /** What leads to the first page, and to the next. */
+  /** The labels of the links to the first page and to the next one. */
   first?: string;
   more?: string;
 }
 
-/** Below a list; nothing where one page is all. */
+/** Draws the links below a list. Draws nothing if it has only one page. */
 export function PageLinks({ pages, next, first = 'Newest', more = 'Older' }: PageLinksProps) {
   if (pages.isFirst && !next) return null;
   return (
     <p className="mt-2 flex gap-4">
-      {!pages.isFirst && <Turn onClick={() => pages.turn(null)}>{first}</Turn>}
-      {next && <Turn onClick={() => pages.turn(next)}>{more}</Turn>}
+      {!pages.isFirst && <PageLink onClick={() => pages.turn(null)}>{first}</PageLink>}
+      {next && <PageLink onClick={() => pages.turn(next)}>{more}</PageLink>}
     </p>
   );
 }
 
-function Turn({ onClick, children }: { onClick: () => void; children: string }) {
+function PageLink({ onClick, children }: { onClick: () => void; children: string }) {
   return (
     <button
       type="button"

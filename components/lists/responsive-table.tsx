@@ -2,13 +2,13 @@ import type { ReactNode } from 'react';
 
 export interface Column<Item> {
   head: string;
-  /** Of the head. */
+  /** The tooltip of the head. */
   title?: string;
-  /** Of the head and the cells. */
+  /** The classes of the head and the cells. */
   className?: string;
-  /** Of the cells. */
+  /** The classes of the cells. */
   cellClass?: string | ((item: Item) => string);
-  /** The cell names the row. */
+  /** The cells are the heads of their rows. */
   isRowHead?: boolean;
   cell: (item: Item, index: number) => ReactNode;
 }
@@ -17,16 +17,16 @@ interface ResponsiveTableProps<Item> {
   items: Item[];
   columns: Column<Item>[];
   keyOf: (item: Item) => string;
-  /** Of a row of the table. */
+  /** The classes of a row of the table. */
   rowClass: (item: Item, index: number) => string;
-  /** One item on a narrow screen. */
+  /** Draws an item on a narrow screen. */
   card: (item: Item) => ReactNode;
   cardClass: (item: Item) => string;
-  /** Of the list of cards. */
+  /** The classes of the list of cards. */
   listClass?: string;
-  /** Above table and list. */
+  /** The class of the margin above the table and the list. */
   margin?: string;
-  /** The width of a screen from which there is the table. */
+  /** The least width of a screen that shows the table. */
   from?: keyof typeof widths;
 }
 
@@ -35,7 +35,7 @@ const widths = {
   lg: { table: 'hidden lg:table', list: 'lg:hidden' },
 };
 
-/** The same items as a table on wide screens, and as cards on narrow ones. */
+/** Draws items as a table on wide screens and as cards on narrow ones. */
 export function ResponsiveTable<Item>({
   items,
   columns,
@@ -63,13 +63,13 @@ export function ResponsiveTable<Item>({
           {items.map((item, index) => (
             <tr key={keyOf(item)} className={`align-baseline ${rowClass(item, index)}`}>
               {columns.map(({ head, className = '', cellClass = '', isRowHead, cell }) => {
-                const own = typeof cellClass === 'string' ? cellClass : cellClass(item);
+                const ownClass = typeof cellClass === 'string' ? cellClass : cellClass(item);
                 return isRowHead ? (
-                  <th key={head} scope="row" className={`text-left font-normal ${className} ${own}`}>
+                  <th key={head} scope="row" className={`text-left font-normal ${className} ${ownClass}`}>
                     {cell(item, index)}
                   </th>
                 ) : (
-                  <td key={head} className={`${className} ${own}`}>
+                  <td key={head} className={`${className} ${ownClass}`}>
                     {cell(item, index)}
                   </td>
                 );

@@ -1,21 +1,21 @@
 interface ShowMoreProps {
-  /** Whether all are shown now. */
-  all: boolean;
+  isExpanded: boolean;
+  /** Items that are hidden while the list is not expanded. */
   hidden: number;
-  onChange: (all: boolean) => void;
+  onChange: (isExpanded: boolean) => void;
 }
 
-/** Below a list of which only the first are shown unasked; nothing where these are all. */
-export function ShowMore({ all, hidden, onChange }: ShowMoreProps) {
+/** Draws the button below a list that shows only its first items. Draws nothing if the list has no others. */
+export function ShowMore({ isExpanded, hidden, onChange }: ShowMoreProps) {
   if (hidden <= 0) return null;
   return (
     <button
       type="button"
-      aria-expanded={all}
+      aria-expanded={isExpanded}
       className="mt-2 min-h-9 cursor-pointer text-accent underline decoration-line-strong underline-offset-4 hover:decoration-current"
-      onClick={() => onChange(!all)}
+      onClick={() => onChange(!isExpanded)}
     >
-      {all ? 'Show fewer' : `Show ${hidden} more`}
+      {isExpanded ? 'Show fewer' : `Show ${hidden} more`}
     </button>
   );
 }

@@ -1,4 +1,4 @@
-/** `09:00`, `09:00 tomorrow`, `09:00 on Thu 12 Mar`: an instant by the browser's own clock. */
+/** Says an instant in the browser's time zone: `09:00`, `09:00 tomorrow`, `09:00 on Thu 12 Mar`. */
 export function clockTime(at: string, nowMs: number): string {
   const then = new Date(at);
   const now = new Date(nowMs);
@@ -11,7 +11,7 @@ export function clockTime(at: string, nowMs: number): string {
   return `${time} on ${day.replace(',', '')}`;
 }
 
-/** Days are counted by the calendar: not all of them have 24 hours. */
+/** Counts days by the calendar, because some have 23 or 25 hours. */
 function startOfDay(instant: Date, plusDays: number): number {
   return new Date(instant.getFullYear(), instant.getMonth(), instant.getDate() + plusDays).getTime();
 }

@@ -1,4 +1,4 @@
-/** `every minute`, `every 5 min`, `daily at 02:23 UTC`: what a cron expression says, where that is simple; else the expression. */
+/** Says a simple cron expression in words: `every minute`, `every 5 min`, `daily at 02:23 UTC`. Returns any other one unchanged. */
 export function scheduleInWords(schedule: string): string {
   const fields = schedule.trim().split(/\s+/);
   const [seconds = '', minutes = '', hours = '', ...days] = fields.length === 6 ? fields : ['0', ...fields];
@@ -16,12 +16,12 @@ export function scheduleInWords(schedule: string): string {
   return step !== null && 24 % step === 0 && minutes === '0' ? `every ${step} h` : schedule;
 }
 
-/** Steps that do not divide the minute or the hour begin anew with each: those are no "every". */
-function every(field: string, one: string, many: string): string | null {
-  if (field === '*') return `every ${one}`;
+/** Returns null for a step that does not divide 60: it starts again with each minute or hour, so its gaps differ. */
+function every(field: string, singular: string, plural: string): string | null {
+  if (field === '*') return `every ${singular}`;
   const step = stepOf(field);
   if (step === null || 60 % step !== 0) return null;
-  return step === 1 ? `every ${one}` : `every ${step} ${many}`;
+  return step === 1 ? `every ${singular}` : `every ${step} ${plural}`;
 }
 
 function stepOf(field: string): number | null {

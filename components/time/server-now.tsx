@@ -3,24 +3,24 @@ import { createContext, type ReactNode, useContext, useEffect, useState } from '
 const NowContext = createContext(0);
 
 /**
- * The server's time, kept going by the browser's clock between two readings. A browser that is wrong by an
- * hour thus still says `12 s ago`, and the first render is the same on both sides.
+ * Provides the server's time. `readAt` is the server's time of the latest read; the browser's clock only counts the time since. So a browser
+ * that is wrong by an hour still says `12 s ago`, and its first render is the same as the server's.
  */
-export function ServerNow({ reading, children }: { reading: string; children: ReactNode }) {
-  const readingMs = Date.parse(reading);
-  const [nowMs, setNowMs] = useState(readingMs);
+export function ServerNow({ readAt, children }: { readAt: string; children: ReactNode }) {
+  const readAtMs = Date.parse(readAt);
+  const [nowMs, setNowMs] = useState(readAtMs);
 
   useEffect(() => {
     const receivedAtMs = Date.now();
-    setNowMs(readingMs);
-    const timer = setInterval(() => setNowMs(readingMs + Date.now() - receivedAtMs), 1_000);
+    setNowMs(readAtMs);
+    const timer = setInterval(() => setNowMs(readAtMs + Date.now() - receivedAtMs), 1_000);
     return () => clearInterval(timer);
-  }, [readingMs]);
+  }, [readAtMs]);
 
   return <NowContext value={nowMs}>{children}</NowContext>;
 }
 
-/** Milliseconds since the epoch, by the server's clock; moves once a second. */
+/** Returns the server's time in milliseconds since the epoch. It changes once a second. */
 export function useServerNow(): number {
   return useContext(NowContext);
 }

@@ -1,15 +1,15 @@
--- Supabase: Integrations → Cron and pg_net have to be enabled, Vault is there. As the owner, in the SQL editor; the token is CRON_SECRET.
+-- On Supabase, enable Cron and pg_net under Integrations. Vault is there already. Run this as the owner, in the SQL editor. The token is CRON_SECRET.
 select punctual.punctual_install_schedules('https://your.app', '<CRON_SECRET>');
 
--- One of them more often than once a minute, from pg_cron 1.5 on:
+-- Run one of them more often than once a minute (pg_cron 1.5 or later):
 select punctual.create_queue_worker('jobs', 'https://your.app/api/cron/jobs', null, '10 seconds');
 
--- A region of monitors that has a route of its own:
+-- Add a region of monitors with a route of its own:
 select punctual.create_queue_worker('monitors-fra1', 'https://your.app/api/cron/monitors/fra1', '<CRON_SECRET>', '* * * * *');
 
--- What there is, how its last run went and what the app answered; a status of 401 is another CRON_SECRET than the app's.
+-- List all, with the last run and the app's response. The status 401 means that the token is not the app's CRON_SECRET.
 select jsonb_pretty(punctual.list_queue_workers());
 
--- Without one of them, and without all:
+-- Remove one, or all:
 select punctual.drop_queue_worker('monitors-fra1');
 select punctual.punctual_remove_schedules();

@@ -2,7 +2,7 @@ import { networkCode } from '../net/network-error';
 import { callHeaders } from './call-headers';
 import type { CronCall } from './cron-call';
 
-/** What `callHeaders` carry. Null is left out. */
+/** The values of `callHeaders`. Null is left out. */
 type CallHeaders = { scheduler: string } & Partial<Pick<CronCall, keyof typeof callHeaders>>;
 
 interface EndpointOptions {
@@ -13,7 +13,7 @@ interface EndpointOptions {
   fetch?: typeof globalThis.fetch;
 }
 
-/** Calls a cron endpoint of ours, or a worker's. Follows no redirect, since the secret is for nobody else. Rejects as `fetch` does. */
+/** Calls a cron endpoint of the app or of a worker. Follows no redirect, which could take the secret to another host. Rejects as `fetch` does. */
 export async function callEndpoint(
   url: URL,
   call: CallHeaders,
@@ -23,8 +23,10 @@ export async function callEndpoint(
   try {
     headers.set('authorization', `Bearer ${secret}`);
   } catch {
-    // The text of that error quotes the secret, and callers log it.
-    throw new TypeError('the secret has a character that no header can carry, such as a line break');
+    // The original error quotes the secret, and callers log it.
+    throw new TypeError(
+      'the secret contains a character that no header can carry, for example a line break. Set another secret',
+    );
   }
   for (const name of Object.keys(callHeaders) as (keyof typeof callHeaders)[]) {
     const value = call[name] ?? null;
@@ -34,7 +36,7 @@ export async function callEndpoint(
   return fetch(url, { method, headers, redirect: 'manual', cache: 'no-store', signal });
 }
 
-/** Why `fetch` rejected: `fetch failed` says nothing, and the code of its cause does. */
+/** Returns why `fetch` rejected: the code of the error's cause, because its message is only `fetch failed`. */
 export const fetchFault = (error: unknown): string =>
   networkCode((error as Error).cause) ?? (error as Error).message;
 

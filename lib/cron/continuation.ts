@@ -3,19 +3,19 @@ import type { Services } from '../services/services';
 import { callEndpoint, fetchFault, isTimeout } from './call-endpoint';
 import type { CronCall } from './cron-call';
 
-/** Next's `after`: does something once the answer is out, within the same function's time. */
+/** Next's `after`: runs a task once the response is sent, within the same function's limit. */
 export type After = (task: () => Promise<void>) => void;
 
 /**
- * How long the next call's answer is waited for. It takes as long as a tick, and whoever waits for it is billed, or killed, meanwhile: a
- * function goes on when its caller has gone, unless it asks not to (`supportsCancellation` in vercel.json).
+ * How long this function waits for the response of the continuation. The response takes as long as a tick, and a function that waits is billed
+ * or killed meanwhile. A function continues after its caller has gone, unless vercel.json sets `supportsCancellation`.
  */
-const holdMs = 3_000;
+const responseMs = 3_000;
 
 /**
- * Goes on with what is due where a call has ended: the same endpoint is called with the next continuation, in a function of its own. Bounded by the
- * queues' `max_continuations`, and by the lock: a continuation that finds another tick at work ends the run. Nothing depends on it: where the call is
- * lost, the next slot goes on. Answers whether there is a next continuation. Never throws.
+ * Starts the next continuation if a report says that rows are left. It calls the same endpoint, which runs in a function of its own. The queues'
+ * `max_continuations` bounds how many follow. The lock also ends a run, because a continuation that finds another tick running is skipped. A lost
+ * call does no harm: the next slot's tick claims the rows. Returns whether a continuation was scheduled. Never throws.
  */
 export function scheduleContinuation(
   { env, log }: Pick<Services, 'env' | 'log'>,
@@ -29,21 +29,21 @@ export function scheduleContinuation(
   );
   if (!wanted || !after || secret === undefined) return false;
   const next = { path: call.path, runId: call.runId, continuation: call.continuation + 1 };
-  const report = (error: unknown) =>
+  const logFault = (error: unknown) =>
     log.warn(
       { ...next, fault: fetchFault(error) },
-      'the next continuation was not started; the next slot goes on',
+      'a continuation could not be started; its rows wait for the next slot',
     );
   try {
-    after(() => startContinuation({ ...call, ...next }, env.selfUrl, secret).catch(report));
+    after(() => startContinuation({ ...call, ...next }, env.selfUrl, secret).catch(logFault));
     return true;
   } catch (error) {
-    report(error);
+    logFault(error);
     return false;
   }
 }
 
-/** Throws what was wrong with an answer that came at once. */
+/** Calls the endpoint. Throws if it cannot be reached, or responds with an error within `responseMs`. */
 async function startContinuation(
   { path, scheduler, slot, schedule, continuation, runId }: CronCall,
   selfUrl: string,
@@ -51,14 +51,14 @@ async function startContinuation(
 ): Promise<void> {
   const url = new URL(selfUrl);
   const [pathname = '', query = ''] = path.split('?');
-  // Joined, and not resolved: the secret goes to no other host, whatever the path.
+  // The path is appended, not resolved, so no path can send the secret to another host.
   url.pathname = url.pathname.replace(/\/$/, '') + pathname;
   url.search = query;
   try {
-    const said = { scheduler, slot, schedule, continuation, runId };
-    const response = await callEndpoint(url, said, { secret, timeoutMs: holdMs });
+    const headers = { scheduler, slot, schedule, continuation, runId };
+    const response = await callEndpoint(url, headers, { secret, timeoutMs: responseMs });
     await response.body?.cancel();
-    if (!response.ok) throw new Error(`it answered ${response.status}`);
+    if (!response.ok) throw new Error(`the endpoint responded with ${response.status}`);
   } catch (error) {
     if (!isTimeout(error)) throw error;
   }

@@ -5,34 +5,34 @@ import type { StopSignal } from '../engine/stop-signal';
 import { callHeaders } from './call-headers';
 import { readSchedule, readScheduler, readSlot } from './slots/slot';
 
-/** One call of a clock, however it came: over HTTP, or in the worker's own process. */
+/** One call of a scheduler, over HTTP or inside the worker's process. */
 export interface CronCall {
-  /** What the scheduler's entry names, with the part of the query that says what to do: `/api/cron/jobs?partition=reports`. */
+  /** The endpoint's path, with the query parameter `partition` if given: `/api/cron/jobs?partition=reports`. */
   path: string;
   params: URLSearchParams;
   scheduler: string;
-  /** ISO 8601; null where it is not known. */
+  /** ISO 8601; null if unknown. */
   slot: string | null;
-  /** A cron expression in UTC; null where it is not known. */
+  /** A cron expression in UTC; null if unknown. */
   schedule: string | null;
-  /** 0 for what a scheduler asked for, one more for each call that goes on where one ended. */
+  /** 0 for the scheduler's own call; one more for each continuation. */
   continuation: number;
-  /** A UUID, shared by a call's ticks and the continuations after it. */
+  /** A UUID that a call's ticks share with their continuations. */
   runId: string;
-  /** The first line of the handler, in the clock's milliseconds. */
+  /** When the route's first line ran, in the clock's milliseconds. */
   startedAt: number;
-  /** In seconds: what the platform gives the call, and a tick of our own takes at most. */
+  /** The call's execution limit in seconds. The platform enforces it; in the worker, only ticks keep to it. */
   maxDuration: number;
-  /** Somebody may want the process to end. */
+  /** Ends the call early. */
   stop?: StopSignal;
-  /** Work ends then, if not before, in the clock's milliseconds. */
+  /** Work ends at this time at the latest, in the clock's milliseconds. */
   endBy?: number;
 }
 
 const continuationText = z.string().regex(/^\d{1,4}$/);
 const runIdText = z.uuid();
 
-/** What a request with the secret says of its scheduler. What makes no sense counts as not said. */
+/** Parses a scheduler's request. The caller has checked the secret. Missing or malformed headers are ignored. */
 export function readCall(
   request: Request,
   { maxDuration, startedAt = systemClock.now() }: { maxDuration: number; startedAt?: number },
@@ -41,31 +41,31 @@ export function readCall(
   const { pathname, searchParams } = new URL(request.url);
   const continuation = continuationText.safeParse(headers.get(callHeaders.continuation));
   const runId = runIdText.safeParse(headers.get(callHeaders.runId));
-  // A continuation without its run id would be taken for the scheduler's own call.
-  const goesOn = continuation.success && runId.success;
+  // A continuation without a valid run id counts as the scheduler's own call.
+  const isContinuation = continuation.success && runId.success;
   return {
     path: pathOf(pathname, searchParams),
     params: searchParams,
     scheduler: readScheduler(headers),
     slot: readSlot(headers, Date.now()),
     schedule: readSchedule(headers),
-    continuation: goesOn ? Number(continuation.data) : 0,
-    runId: goesOn ? runId.data : crypto.randomUUID(),
+    continuation: isContinuation ? Number(continuation.data) : 0,
+    runId: isContinuation ? runId.data : crypto.randomUUID(),
     startedAt,
     maxDuration,
   };
 }
 
-/** Whether work of up to `ms` milliseconds may still start. */
+/** Returns whether work of up to `ms` milliseconds may still start. */
 export type Admits = (ms: number) => boolean;
 
-/** Admits work that fits into the call's budget, and none once the process is to stop. */
+/** Returns a function that admits work while it fits into the call's budget. It admits none after the stop signal. */
 export function admitsOf(clock: Clock, { startedAt, maxDuration, stop }: CronCall): Admits {
   const budget = startBudget(clock, startedAt, maxDuration * 1_000);
   return (ms) => !stop?.signal.aborted && budget.admits(ms);
 }
 
-/** The ledger keeps the path, so only a query parameter that can hold no secret is part of it. */
+/** The ledger keeps the path. So of the query it contains only `partition`, which cannot hold a secret. */
 function pathOf(pathname: string, params: URLSearchParams): string {
   const partition = params.get('partition');
   const query = partition === null ? '' : `?partition=${encodeURIComponent(partition)}`;

@@ -2,7 +2,7 @@ import { hasMore, type TickReport } from '../engine/tick-report';
 import type { Services } from '../services/services';
 import type { CronCall } from './cron-call';
 
-/** The code of a cron path, called by its route and by the worker. Throws what `errorResponse` maps to a response. */
+/** The code of a cron path, called by its route and by the worker. `errorResponse` maps the errors that it throws to responses. */
 export type CronHandler = (services: Services, call: CronCall) => Promise<CronResult>;
 
 interface CronResult {

@@ -31,7 +31,7 @@ export function cronRoute(handler: CronHandler, options: CronRouteOptions) {
     );
 }
 
-/** Authenticates a scheduler's call, checks its query, and responds with what `run` returns or throws. */
+/** Authenticates a scheduler's call, checks its query, and responds with the result or error of `run`. */
 export function answerCron(
   request: Request,
   { maxDuration, query = noQuery }: CronRouteOptions,

@@ -1,20 +1,21 @@
 import { z } from 'zod';
-import { readAnswerBody } from '../net/answer-body';
 import { networkCode } from '../net/network-error';
+import { readResponseBody } from '../net/response-body';
 import type { ServerEnv } from '../services/env';
 import { callEndpoint, isTimeout } from './call-endpoint';
 import type { CronCall } from './cron-call';
 
 const accepted = z.object({ state: z.enum(['started', 'running']) });
 
-/** A worker says at once that it has begun, and not when it has ended. */
-const answerMs = 3_000;
+/** A worker responds when its tick starts, not when it ends. */
+const responseMs = 3_000;
 
-/** `isFault`: the worker should have taken it. */
+/** `isFault`: a worker is set and should have accepted the tick. */
 export type HandOver = { state: 'started' | 'running' } | { refused: string; isFault: boolean };
 
 /**
- * Asks the worker to tick a queue, `POST /ticks/:queue`. `refused` says why it is not known to do so: it may still have heard. Never throws.
+ * Asks the worker to tick a queue with `POST /ticks/:queue`. `refused` says why the worker did not confirm; it may have started the tick all the
+ * same. Never throws.
  */
 export async function handOver(
   queue: string,
@@ -25,15 +26,15 @@ export async function handOver(
   if (params.has('partition')) return { refused: 'a worker ticks whole queues', isFault: false };
   try {
     const url = new URL(`/ticks/${queue}`, worker.url);
-    const said = { scheduler, slot, schedule, path };
-    const response = await callEndpoint(url, said, { secret: worker.secret, timeoutMs: answerMs });
-    const body = accepted.safeParse((await readAnswerBody(response)).body);
+    const headers = { scheduler, slot, schedule, path };
+    const response = await callEndpoint(url, headers, { secret: worker.secret, timeoutMs: responseMs });
+    const body = accepted.safeParse((await readResponseBody(response)).body);
     if (response.status === 202 && body.success) return { state: body.data.state };
     return { refused: `the worker answered ${response.status}`, isFault: true };
   } catch (error) {
     const code = networkCode((error as Error).cause);
     const refused = isTimeout(error)
-      ? `the worker did not answer within ${answerMs / 1_000} s`
+      ? `the worker did not answer within ${responseMs / 1_000} s`
       : `the worker could not be reached${code ? ` (${code})` : ''}`;
     return { refused, isFault: true };
   }

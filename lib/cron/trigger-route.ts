@@ -7,11 +7,11 @@ import { handOver } from './hand-over';
 import { queueHandler } from './handlers/queue-handler';
 
 /**
- * The handler of `/api/trigger/:queue`: hands the queue's tick to a worker, and does it itself where the worker does not say within 3 s
- * that it has begun. Where it had begun all the same both tick, which harms nothing.
+ * The route `/api/trigger/:queue`: asks the worker to tick the queue. If the worker does not confirm within 3 s, the tick runs here. The worker may
+ * have started all the same; then both tick, which does no harm.
  *
- * 202 `{ queue, worker: 'started' | 'running' }` where the worker has it; 200 with what the queue's own endpoint answers and `worker`, why it
- * was done here; 404 for a queue that there is not; otherwise as `cronRoute`.
+ * 202 with `{ queue, worker: 'started' | 'running' }` if the worker ticks. 200 with the report of the queue's own endpoint and `worker`, the reason
+ * why the tick ran here. 404 for an unknown queue. Otherwise as `cronRoute`.
  */
 export function triggerRoute(queues: readonly ScheduledQueue[], options: CronRouteOptions) {
   return (request: Request, context: { params: Promise<{ queue: string }> }): Promise<Response> =>
@@ -20,14 +20,15 @@ export function triggerRoute(queues: readonly ScheduledQueue[], options: CronRou
       const found = findQueue(name, queues);
       if (!found) {
         const names = queues.map(({ queue }) => queue.name).join(', ');
-        throw new NotFoundError(`there is no such queue; there are ${names}`);
+        throw new NotFoundError(`there is no such queue. The queues are ${names}`);
       }
       const services = await getServices();
       const queue = found.queue.name;
-      const handed = await handOver(queue, call, services.env.worker);
-      if ('state' in handed) return json(202, { queue, worker: handed.state });
-      if (handed.isFault) services.log.warn({ queue, worker: handed.refused }, 'the worker does not tick');
+      const result = await handOver(queue, call, services.env.worker);
+      if ('state' in result) return json(202, { queue, worker: result.state });
+      if (result.isFault)
+        services.log.warn({ queue, worker: result.refused }, 'the worker did not take a tick; it runs here');
       const body = await runHandler(queueHandler(found), services, call, options.after);
-      return { ...body, worker: handed.refused };
+      return { ...body, worker: result.refused };
     });
 }

@@ -1,8 +1,8 @@
 import type { Random } from './ports/clock';
 
 /**
- * Seconds to wait before the attempt after the `attempt`-th: anywhere between 0 and `base * 2^(attempt - 1)`,
- * at most `cap`. Full jitter spreads rows that failed together. A provider's own `retryAfter` is the least.
+ * Returns the seconds to wait after the failed attempt number `attempt`: a random value between 0 and `baseSeconds * 2^(attempt - 1)`, at most
+ * `capSeconds` and at least the provider's `retryAfterSeconds`. The full jitter spreads rows that failed together.
  *
  * Source: "Exponential Backoff and Jitter", AWS Architecture Blog.
  */

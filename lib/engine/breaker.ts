@@ -1,11 +1,11 @@
 import type { ProviderNote } from './ports/queue-store';
 
-/** Failures in a row, without one answer between them, after which a provider counts as failed as a whole. */
+/** Consecutive failures, with no response between them, that open a provider's breaker. */
 const failuresToOpen = 5;
 
 /**
- * Watches each provider through one tick. What it learns travels to the database with the next exchange, where the
- * pause is kept: all ticks then leave the provider alone.
+ * Opens for a provider that fails repeatedly in one tick. The next exchange takes the note to the database, which pauses the provider for all
+ * ticks.
  */
 export class Breaker {
   private readonly failures = new Map<string, number>();
@@ -13,7 +13,7 @@ export class Breaker {
   private readonly notes = new Map<string, ProviderNote>();
   private probing = new Set<string>();
 
-  /** Providers that failed before: one failure more is enough, one answer ends it. */
+  /** Sets the providers that are on probation: one failure opens the breaker, one response ends the probation. */
   setProbing(names: string[]): void {
     this.probing = new Set(names.filter((name) => !this.open.has(name)));
   }
@@ -31,7 +31,7 @@ export class Breaker {
     this.notes.set(provider, { name: provider, ok: false, error });
   }
 
-  /** It refuses our set-up: no further row is spent on it. Each call that meets that counts, since the pause grows with it. */
+  /** Opens at once: the provider refuses our set-up. Counts each refused call, because the pause grows with the count. */
   refused(provider: string, error: string): void {
     this.probing.delete(provider);
     this.open.set(provider, error);
@@ -51,14 +51,14 @@ export class Breaker {
     return this.notes.size > 0;
   }
 
-  /** What the database does not know yet. */
+  /** Takes the notes that the database does not have yet. */
   takeNotes(): ProviderNote[] {
     const notes = [...this.notes.values()];
     this.notes.clear();
     return notes;
   }
 
-  /** Notes whose exchange failed. */
+  /** Puts back the notes of a failed exchange. Newer notes win. */
   giveBack(notes: ProviderNote[]): void {
     for (const note of notes) if (!this.notes.has(note.name)) this.notes.set(note.name, note);
   }

@@ -1,39 +1,39 @@
 import type { Clock } from './ports/clock';
 
 /**
- * Kept free at the end of a tick: 3 s for a cold start that the platform counted before our first line, two
- * exchanges of 5 s, and the answer.
+ * Reserved at the end of a tick: 3 s for a cold start that the platform counts before the handler's first line, two exchanges of 5 s each, and
+ * the response.
  */
 export const marginMs = 15_000;
 
-/** How long a tick of this limit works before it only ends. */
+/** How long a tick with this limit works before it ends. */
 export const workMs = (limitMs: number): number => limitMs - marginMs;
 
-/** Beside its rows a tick has a first claim and an end. */
+/** Reserved for the tick's first claim and its end. */
 export const overheadMs = 2_000;
 
-/** The longest that one attempt may take, in a tick of this limit. */
+/** The longest attempt that fits into a tick with this limit. */
 export const longestAttemptMs = (limitMs: number): number => workMs(limitMs) - overheadMs;
 
-/** How much of a tick is left, and what still fits into it. All times in milliseconds. */
+/** The time that a tick has left. All times are in milliseconds. */
 export interface Budget {
   readonly limitMs: number;
-  /** Nothing may be under way after this. */
+  /** No attempt may run after this instant. */
   readonly abortAt: number;
-  /** The platform ends the function here. */
+  /** The platform kills the function at this instant. */
   readonly limitAt: number;
-  /** How long it works from its start, in all. */
+  /** The length of the working time, from the start. */
   readonly workMs: number;
   usedMs(): number;
-  /** Makes it shorter: work ends at this instant at the latest. */
+  /** Shortens the working time so that it ends by this instant. */
   endBy(at: number): void;
-  /** The function ends at this instant, if not before: somebody else ends it than the platform's clock. */
+  /** Moves the function's end forward to this instant, because something other than the platform's limit ends it. */
   limitTo(at: number): void;
-  /** Whether an attempt that may take `timeoutMs` still fits, started `laterMs` from now. */
+  /** Whether an attempt of up to `timeoutMs` that starts in `laterMs` still fits. */
   admits(timeoutMs: number, laterMs?: number): boolean;
 }
 
-/** `startedAt` is the first line of the handler; `limitMs` the platform's limit, counted from there. */
+/** Starts a budget of `limitMs`, the platform's limit, counted from `startedAt`, the time of the handler's first line. */
 export function startBudget(clock: Clock, startedAt: number, limitMs: number): Budget {
   let abortAt = startedAt + workMs(limitMs);
   let limitAt = startedAt + limitMs;
@@ -60,8 +60,8 @@ export function startBudget(clock: Clock, startedAt: number, limitMs: number): B
 }
 
 /**
- * Whether a row may still start under its lease. Counted from when the claim was *requested*: the lease began
- * at some later moment, so this never starts a row whose lease could end before it does.
+ * Whether an attempt of up to `timeoutMs` ends before its row's lease does. The lease began after the claim was requested, so counting from
+ * the request is safe.
  */
 export function leaseAdmits(
   clock: Clock,

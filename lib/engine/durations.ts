@@ -1,7 +1,7 @@
-/** Of each power of two so many: what falls into one differs by 3 % at most. */
+/** Buckets for each power of two. Durations in one bucket differ by at most 3 %. */
 const bucketsPerOctave = 32;
 
-/** Durations in milliseconds, kept as counts of what is alike: adding one and asking for a quantile take the same time however many there are. */
+/** A histogram of durations in milliseconds. Adding a duration and reading a quantile take the same time for any number of durations. */
 export class Durations {
   private readonly buckets: { count: number; sumMs: number }[] = [];
   private count = 0;
@@ -15,7 +15,7 @@ export class Durations {
     this.count++;
   }
 
-  /** The mean of those that are about as long as the one at this share of them all; null where there is none. */
+  /** The mean of the bucket that holds the quantile, in whole milliseconds; null without durations. */
   quantile(share: number): number | null {
     let left = Math.max(1, Math.ceil(share * this.count));
     for (const { count, sumMs } of this.buckets) {

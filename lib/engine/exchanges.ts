@@ -216,7 +216,7 @@ export class Exchanges {
   }
 
   private dropResult(id: string, reason: string): void {
-    this.ports.log.error({ id, queue: this.tick.queue, reason }, 'a result is no JSON and was left out');
+    this.ports.log.error({ id, queue: this.tick.queue, reason }, 'a result is not JSON and was left out');
   }
 
   private logUnwritten(settlement: Partial<Settlement>, reason: string): void {

@@ -1,32 +1,32 @@
-/** What an attempt came to. `perform` returns one; an error it throws is turned into one by its kind. */
+/** The outcome of an attempt. `perform` returns one. If it throws, the error's `kind` decides the outcome. */
 export type Outcome =
   | { kind: 'done'; result?: Result }
-  /** Failed for certain, without effect: again after a backoff, or after `afterSeconds` where that is longer. */
+  /** Failed without effect. Retried after a backoff, or after `afterSeconds` if that is longer. */
   | {
       kind: 'retry';
       error: string;
       afterSeconds?: number;
-      /** The provider asked us to slow down: costs no attempt, and the account waits, or the addressee. */
+      /** The provider's rate limit was reached. Costs no attempt. The account or the addressee waits. */
       rateLimited?: boolean;
-      /** Whom the provider limits: the account (unless said), or only this addressee of it. */
+      /** The target of the rate limit: the account by default, or only this addressee of the account. */
       scope?: 'account' | 'pair';
       /**
-       * The provider refused, whatever the row: the account, or our set-up. Costs no attempt; the account or the provider pauses, the
-       * longer the more often in a row.
+       * The provider refuses every row of the account, or every call of ours. Costs no attempt. The account or the provider pauses, longer after
+       * each refusal in a row.
        */
       refused?: 'account' | 'provider';
-      /** For what: the provider's code. */
+      /** The provider's code for the refusal. */
       refusal?: string;
       result?: Result;
     }
-  /** A recurring row did its work: due again `afterSeconds` after its last due time, or as many times that as it takes to be after its claim. */
+  /** Reschedules a recurring row: due at the first multiple of `afterSeconds` after its last due time that is later than its claim. */
   | { kind: 'again'; afterSeconds: number; result?: Result }
-  /** Failed for good. `refusal`: for what the provider refused it, if it did; the same five times in a row pauses the account. */
+  /** Failed for good. `refusal` is the provider's code if it refused the row. The same code five times in a row pauses the account. */
   | { kind: 'dead'; error: string; refusal?: string; result?: Result }
-  /** May or may not have had its effect. Never tried again by itself. */
+  /** May have had its effect. Never retried without evidence. */
   | { kind: 'unknown'; error: string; result?: Result };
 
-/** What is kept of the attempt: the queue's result columns take their part by name, its `after_settle` function all of it. */
+/** The result of an attempt. The queue's result columns take fields by name; its `after_settle` function gets all of them. */
 export type Result = Record<string, unknown>;
 
 export const done = (result?: Result): Outcome => ({ kind: 'done', result });

@@ -4,77 +4,77 @@ import type { Outcome } from './outcome';
 import type { Log } from './ports/log';
 import type { Account, Finding } from './ports/queue-store';
 
-/** What a queue is besides its table: how one row's work is done. */
+/** A queue's definition in code: how to run one row. The table and the settings are in the database. */
 export interface Queue<Row, Deps, Env> {
-  /** As in the registry: `dm_queue`. */
+  /** The queue's name in the registry, for example `dm_queue`. */
   name: string;
-  /** What of the row `perform` needs. A row that does not fit is retried, with the reason, and `perform` never sees it. */
+  /** The columns that `perform` needs. A row that does not fit is retried later, with the reason, and `perform` never sees it. */
   row: z.ZodType<Row>;
-  /** As in the registry; a tick refuses to run where the two differ. */
+  /** As in the registry. A tick throws if the two differ. */
   delivery: 'at-most-once' | 'at-least-once';
-  /** The longest one attempt may take. The registry and the row may set less. */
+  /** The longest attempt. The registry and the row may set less. */
   timeoutMs: number;
-  /** Makes what `perform` needs. Throws `NotConfiguredError` when what it needs is not set, or where there is a `fault`. */
+  /** Makes the `deps` of `perform`. Throws a `NotConfiguredError` if a setting is missing or the definition has a `fault`. */
   connect(env: Env): Deps;
-  /** What in the definition keeps the queue from ticking, and what to change. Set by `defineQueue`. */
+  /** The error in this definition, and how to correct it; null if there is none. Set by `defineQueue`. */
   fault?: string | null;
-  /** For a queue with accounts: the providers that `deps` can reach. Rows of others wait. */
+  /** For a queue with accounts: the providers in `deps`. Rows of other providers wait. */
   providers?(deps: Deps): string[];
   /**
-   * Does the row's work once. May throw: an error is classified by its `kind` (`rejected`, `rate_limited`,
-   * `not_sent`, `account_refused`, `uncertain`), and one without a kind counts as uncertain.
+   * Does the row's work once. May throw: the error's `kind` (`rejected`, `rate_limited`, `not_sent`, `account_refused` or `uncertain`) decides
+   * the outcome. An error without a kind is uncertain.
    */
   perform(row: Row, context: PerformContext<Deps>): Promise<Outcome> | Outcome;
   /**
-   * For at-most-once: asks the provider what became of a row whose attempt is uncertain. Changes nothing, and may be called any
-   * number of times, within `timeoutMs` each. May throw: it is asked again later. Without it an operator decides.
+   * For at-most-once: asks the provider about a row with an uncertain attempt. Must change nothing, because it may run any number of times. Each
+   * check takes at most `timeoutMs`. May throw: the row is checked again later. Without `reconcile` an operator decides.
    */
   reconcile?(row: Row, context: ReconcileContext<Deps>): Promise<Finding>;
 }
 
 export interface ReconcileContext<Deps> {
   deps: Deps;
-  /** Fires when the check's time is over. */
+  /** Aborts when the check's time is over. */
   signal: AbortSignal;
   log: Log;
-  /** Who the row was sent as; null in a queue without accounts. */
+  /** The account that the row was sent as; null in a queue without accounts. */
   account: Account | null;
-  /** When the attempt's claim was made, ISO 8601, by the database's clock: nothing of it is older. */
+  /** When the attempt was claimed, ISO 8601, by the database's clock. Nothing that the attempt left is older. */
   attemptedAt: string;
-  /** What the queue's SQL function `evidence` knows of the row; null where there is none. */
+  /** The value of the queue's SQL function `evidence` for this row; null without one. */
   evidence: unknown;
 }
 
 export interface PerformContext<Deps> {
   deps: Deps;
   /**
-   * Fires when the attempt's time is over. After something that took a while, call its `throwIfAborted()` right before what must not be done
-   * twice: a machine that was suspended meanwhile has lost the row to another attempt.
+   * Aborts when the attempt's time is over. After slow work, call `signal.throwIfAborted()` right before an effect that must not happen twice:
+   * if the machine was suspended meanwhile, another attempt may have the row.
    */
   signal: AbortSignal;
   log: Log;
   /** 1 for the first. */
   attempt: number;
-  /** Of this attempt and no other: what a provider echoes can be told by it. */
+  /** Unique to this attempt, so a provider's echo of it names the attempt. */
   claimId: string;
-  /** Who the row is sent as; null in a queue without accounts. */
+  /** The account that the row is sent as; null in a queue without accounts. */
   account: Account | null;
-  /** What the queue's SQL function `facts` knew of the row at the claim; null where there is none. */
+  /** The value of the queue's SQL function `facts` for this row at the claim; null without one. */
   facts: unknown;
   /**
-   * Says how far the work is, in the queue's progress column: the latest word, about once a second, and no outcome: a tick that dies may
-   * leave it unsaid. Never throws; what is no JSON is left out.
+   * Reports progress. The latest value is written to the queue's progress column about once a second, and may be lost if the tick dies. Never
+   * throws. A value that is not JSON is left out.
    */
   progress(value: unknown): void;
 }
 
-/** Something has to be set before this can run. Nothing was claimed. */
+/** The queue cannot run until a setting or its code is corrected. Nothing was claimed. */
 export class NotConfiguredError extends Error {
   override readonly name = 'NotConfiguredError';
   readonly kind = 'not_configured';
   constructor(
     message: string,
-    /** The variables to set. */
+    /** The environment variables to set; empty if the code has to be corrected. */
     readonly variables: string[],
     options?: ErrorOptions,
   ) {
@@ -82,12 +82,12 @@ export class NotConfiguredError extends Error {
   }
 }
 
-/** The shortest limit that a route of ours declares. */
+/** The shortest `maxDuration` of our routes, in milliseconds. */
 const shortestLimitMs = 60_000;
 
 /**
- * Checks what can be checked before any row is claimed. A module that throws when it is loaded answers nothing, and takes all that imports
- * it along: so a fault, and whatever `connect` throws, comes as a `NotConfiguredError` of `connect`.
+ * Checks a queue's definition. A fault is not thrown here, because a module that throws when it is loaded breaks every module that imports it.
+ * Instead `connect` throws it as a `NotConfiguredError`, and also wraps any other error of the queue's own `connect` in one.
  */
 export function defineQueue<Row, Deps, Env>(queue: Queue<Row, Deps, Env>): Queue<Row, Deps, Env> {
   const fault = queue.fault ?? faultOf(queue);
@@ -100,9 +100,9 @@ export function defineQueue<Row, Deps, Env>(queue: Queue<Row, Deps, Env>): Queue
         return queue.connect(env);
       } catch (cause) {
         if (Object(cause).kind === 'not_configured') throw cause;
-        // Its own text may have a secret in it.
+        // The error's own text may contain a secret.
         throw new NotConfiguredError(
-          `${queue.name}: connect threw an error, which is in the log. Nothing was claimed. Mend connect, or have it throw a NotConfiguredError that names the variables to set.`,
+          `${queue.name}: connect threw an error, which is in the log. Nothing was claimed. Correct connect, or let it throw a NotConfiguredError that names the variables to set.`,
           [],
           { cause },
         );
@@ -113,7 +113,7 @@ export function defineQueue<Row, Deps, Env>(queue: Queue<Row, Deps, Env>): Queue
 
 function faultOf({ name, timeoutMs }: Pick<Queue<never, never, never>, 'name' | 'timeoutMs'>): string | null {
   if (!/^[a-z][a-z0-9_]{0,39}$/.test(name)) {
-    return `"${name}" is no name for a queue: lower-case letters, digits and _`;
+    return `"${name}" is not a valid queue name: use up to 40 lower-case letters, digits and _, and begin with a letter`;
   }
   if (timeoutMs > 0 && timeoutMs <= longestAttemptMs(shortestLimitMs)) return null;
   return (

@@ -85,7 +85,7 @@ async function check<Row, Deps, Env>(
       return queue.reconcile(queue.row.parse(row), context);
     });
     const finding = presentable(await Promise.race([found, isOver]), (reason) =>
-      log.error({ id, queue: queue.name, reason }, 'a result is no JSON and was left out'),
+      log.error({ id, queue: queue.name, reason }, 'a result is not JSON and was left out'),
     );
     return { id, claimId, overSeconds, finding, failed: false };
   } catch (error) {

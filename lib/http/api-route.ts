@@ -8,16 +8,16 @@ import { respond } from './error-response';
 import { HttpError } from './http-error';
 import { noQuery, type QuerySchema, readQuery } from './query';
 
-/** What a handler of the API is given, when whoever asks may come in. */
+/** The input of an API handler. The caller has access. */
 export interface ApiCall<Params, Query = object> {
-  /** As the route's schema has it. */
+  /** Parsed by the route's schema. */
   query: Query;
   params: Params;
   by: keyof typeof actors;
   services: Services;
 }
 
-/** Who asks, in words for a history. */
+/** The callers' names in a history. */
 export const actors = { api: 'the API', dashboard: 'somebody at the dashboard' };
 
 interface RouteContext<Params> {
@@ -25,25 +25,25 @@ interface RouteContext<Params> {
 }
 
 interface RouteOptions<Schema> {
-  /** What the dashboard itself reads, which is open where the dashboard is. */
+  /** The dashboard reads this route, so it is open whenever the dashboard is. */
   dashboard?: boolean;
-  /** What a scheduler may call as well, with CRON_SECRET. */
+  /** Schedulers may also call it, with CRON_SECRET. */
   cron?: boolean;
-  /** What may follow the `?`: nothing unless given, and what it does not name is refused. */
+  /** None by default. A parameter that it does not name is an error. */
   query?: Schema;
 }
 
 interface JsonRouteOptions<Schema> {
   query?: Schema;
-  /** Says that nothing was done, where the body is not as it should be. */
+  /** The message for an invalid body. It says that nothing was done. */
   whenInvalid?: string;
-  /** No body at all is `{}`. */
+  /** An empty body counts as `{}`. */
   optional?: boolean;
 }
 
 /**
- * A route that takes API_KEY or the dashboard's cookie. It answers 200 with the JSON of what `handle` returns, unless that is a response, and
- * errors with what to do.
+ * Returns a route that accepts API_KEY or the dashboard's cookie. It responds 200 with the result of `handle` as JSON, or with the result itself if
+ * that is a response. Errors get the response of `errorResponse`.
  */
 export function apiRoute<Params = object, Schema extends QuerySchema = typeof noQuery>(
   handle: (call: ApiCall<Params, z.output<Schema>>) => Promise<object>,
@@ -56,7 +56,7 @@ export function apiRoute<Params = object, Schema extends QuerySchema = typeof no
     });
 }
 
-/** The same for one that takes JSON: `body` is whatever it is. */
+/** Like `apiRoute`, for a route with a JSON body. `handle` validates `body`. */
 export function apiJsonRoute<Params = object, Schema extends QuerySchema = typeof noQuery>(
   handle: (call: ApiCall<Params, z.output<Schema>> & { body: unknown }) => Promise<object>,
   { optional = false, query, whenInvalid }: JsonRouteOptions<Schema> = {},
@@ -88,7 +88,7 @@ async function runHandler<Params, Schema extends QuerySchema>(
   try {
     return await handle({ query, params, by, services: services });
   } finally {
-    // Whoever changes something sees it by his next look.
+    // The caller's next read shows the change.
     if (request.method !== 'GET') services.stats.forget();
   }
 }

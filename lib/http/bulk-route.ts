@@ -5,8 +5,9 @@ import type { noQuery, QuerySchema } from './query';
 import { json } from './respond';
 
 /**
- * The route that creates one row or up to 1,000, all or none. 201 with `{ rows: [{ id, status, created }] }`, 200 where every key was there
- * already; 422 with `{ errors: [{ index, field, message }] }`. `nothing` says what was not done then: "nothing was created".
+ * Returns a route that creates one row, or up to 1,000 in one call, all or none. It responds 201 with `{ rows: [{ id, status, created }] }`, or 200
+ * if every key existed already. An invalid row gives 422 with `{ errors: [{ index, field, message }] }`; `nothing` begins its message, for example
+ * "nothing was created".
  */
 export function bulkRoute<Params = object, Schema extends QuerySchema = typeof noQuery>(
   nothing: string,
@@ -18,6 +19,6 @@ export function bulkRoute<Params = object, Schema extends QuerySchema = typeof n
       const { rows } = await create(call);
       return json(rows.some(({ created }) => created) ? 201 : 200, { rows });
     },
-    { query, whenInvalid: `${nothing}; mend these and send all of it again` },
+    { query, whenInvalid: `${nothing}; correct these fields and send all rows again` },
   );
 }

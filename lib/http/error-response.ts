@@ -7,31 +7,31 @@ import { schemaBehindCode } from '../store/schema-version';
 import { HttpError, ValidationError } from './http-error';
 import { json, problem } from './respond';
 
-/** Until a database or a lock is worth asking again. */
+/** Seconds until another call of a failed database is worthwhile. */
 const retryAfterSeconds = 5;
 
 /**
- * The answer for an error: what is wrong and what to do. `whenInvalid` says that nothing was done, where the body was not as it should be. An
- * error that is none of ours is logged, and answered without its text.
+ * Returns the response for an error, with its cause and its remedy. `whenInvalid` is the message for an invalid body. An unexpected error is logged,
+ * and the response does not contain its text.
  */
 export function errorResponse(error: unknown, whenInvalid?: string): Response {
-  // Made and answered within one bundle, unlike what `isError` tells by name.
+  // One bundle both throws and maps an HttpError, so its class identifies it. `isError` compares names because bundles share services.
   if (error instanceof HttpError) {
     const isBody = error instanceof ValidationError && error.status === 422;
     return problem(error.status, error.kind, (isBody && whenInvalid) || error.message, { ...error.extra });
   }
-  const answer = ours(error);
-  if (answer) return answer;
+  const known = knownErrorResponse(error);
+  if (known) return known;
   serverLog('error').error({ err: error }, 'a request failed');
-  return problem(500, 'internal', 'something went wrong that should not have; the log says what');
+  return problem(500, 'internal', 'the server failed unexpectedly: see its log');
 }
 
-/** What `errorResponse` says. */
+/** Returns the message of `errorResponse`. */
 export async function errorMessage(error: unknown): Promise<string> {
   return (await errorResponse(error).json()).error.message;
 }
 
-/** 200 with what `run` returns, unless that is a response, or the response for what it throws. */
+/** Returns 200 with the result of `run` as JSON, its result if that is a response, or the response for its error. */
 export async function respond(run: () => Promise<object>, whenInvalid?: string): Promise<Response> {
   try {
     const result = await run();
@@ -41,9 +41,9 @@ export async function respond(run: () => Promise<object>, whenInvalid?: string):
   }
 }
 
-function ours(error: unknown): Response | null {
+function knownErrorResponse(error: unknown): Response | null {
   if (isError(error, 'EnvError') || isError(error, 'NotConfiguredError')) {
-    // What a queue's `connect` threw: its text may have a secret in it.
+    // The cause is an error that a queue's `connect` threw. It goes only to the log, because its text may contain a secret.
     if (error.cause !== undefined) {
       serverLog('error').error(
         { err: loggable(error.cause), reason: error.message },
@@ -64,7 +64,7 @@ function ours(error: unknown): Response | null {
 }
 
 function databaseMessage({ kind, code, message }: StoreError): string {
-  // These say themselves what is missing, and what to do.
+  // These messages already name the cause and the remedy.
   if (code === 'PT404' || code === '401' || code === schemaBehindCode || code === directoryInUseCode)
     return message;
   if (code === '53100') return `the database's disk is full: free space on it and try again (${message})`;
@@ -73,5 +73,5 @@ function databaseMessage({ kind, code, message }: StoreError): string {
   }
   return kind === 'unavailable'
     ? `the database cannot be reached: ${message}`
-    : `the database refused: ${message}`;
+    : `the database refused the call: ${message}`;
 }

@@ -1,13 +1,13 @@
 import type { FieldError } from './field-error';
 
-/** A request is refused: nothing was done. `errorResponse` answers it with what a person can do. */
+/** The error of a request that changed nothing. `errorResponse` maps it to a response. */
 export class HttpError extends Error {
   override readonly name = 'HttpError';
   constructor(
     readonly status: number,
     readonly kind: string,
     message: string,
-    /** Beside kind and message in the answer. */
+    /** Sent beside `kind` and `message`. */
     readonly extra: object = {},
   ) {
     super(message);
@@ -26,11 +26,11 @@ export class ConflictError extends HttpError {
   }
 }
 
-/** What is wrong in each field. */
+/** One error for each invalid field. */
 export class ValidationError extends HttpError {
   constructor(
     readonly errors: (Omit<FieldError, 'index'> & { index?: FieldError['index'] })[],
-    message = 'this cannot be',
+    message = 'the request is invalid: correct these fields',
     status: 400 | 422 = 422,
   ) {
     super(status, 'invalid', message, { errors });
@@ -38,11 +38,11 @@ export class ValidationError extends HttpError {
 }
 
 /**
- * What to throw for an error of the database: the `HttpError` where it said no to a queue or row that it does not have, to a row that has moved
- * on, or to the word in `field`; else the error itself.
+ * Maps an error of the database to the error to throw. PT404, an unknown queue or row, becomes a `NotFoundError`. PT409, a row in another state by
+ * now, becomes a `ConflictError`. 22023, an invalid value of `field`, becomes a `ValidationError`. Any other error is returned unchanged.
  */
 export function toHttpError(error: unknown, field = ''): unknown {
-  // Not by its class: the page and the routes are bundled apart, each with its own, and share one connection.
+  // The code identifies it, not the class: Next bundles pages and routes apart, each with a class of its own, and they share one connection.
   const { code, message } = error as { code?: unknown; message: string };
   if (code === 'PT404') return new NotFoundError(message);
   if (code === 'PT409') return new ConflictError(message);

@@ -2,31 +2,31 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Rpc } from '../store/rpc';
 import { type ApiCall, apiRoute } from './api-route';
-import { type QuerySchema, wholeNumber, wrongQuery } from './query';
+import { invalidQuery, type QuerySchema, wholeNumber } from './query';
 
-/** Of the last item of a page: what its list is in the order of. */
+/** The values of a page's last item in the columns that sort its list. */
 const key = z
   .array(z.union([z.string(), z.number(), z.boolean(), z.null()]))
   .min(1)
   .max(4);
-/** The list that it is of, and its key there. */
+/** The list that a cursor belongs to, and the key of the page's last item. */
 const cursor = z.tuple([z.string()], key.element).transform(([list, ...key]) => ({ list, key }));
 
-const noCursor =
-  'is no cursor of this list: send the "next" of its last answer as it was, with the same filters, or leave it out';
-/** What the database says of a text that is not of a key's type. */
-const notOfType = new Set(['22P02', '22P05', '22003', '22007', '22008']);
+const invalidCursor =
+  'is not a cursor of this list: send the "next" of the previous page unchanged and with the same filters, or leave it out';
+/** SQLSTATEs of a key with a value that does not have its column's type. */
+const invalidKeyCodes = new Set(['22P02', '22P05', '22003', '22007', '22008']);
 
-/** What every list takes: `limit`, 1 to 200 (50), and `cursor`, the `next` of the page before. */
+/** The query of every list: `limit`, 1 to 200 (50 by default), and `cursor`, the `next` of the previous page. */
 export const pageQuery = {
-  limit: wholeNumber(1, 200, 'is no number from 1 to 200').default(50),
+  limit: wholeNumber(1, 200, 'must be a whole number from 1 to 200').default(50),
   cursor: z
     .string()
     .max(2_000)
     .transform((text, context) => {
       const read = cursor.safeParse(parse(Buffer.from(text, 'base64url').toString()));
       if (read.success) return read.data;
-      context.addIssue({ code: 'custom', message: noCursor });
+      context.addIssue({ code: 'custom', message: invalidCursor });
       return z.NEVER;
     })
     .optional(),
@@ -41,11 +41,11 @@ export interface PageQuery {
 
 export interface Page<Item> {
   items: Item[];
-  /** The `cursor` of the page after; null at the end. */
+  /** The `cursor` of the next page; null on the last page. */
   next: string | null;
 }
 
-/** A page of the list that the SQL function `fn` answers as `page_of` has it. Throws a `ValidationError` or a `StoreError`. */
+/** Reads one page of a list from the SQL function `fn`, which returns it by `page_of`. Throws a `ValidationError` or a `StoreError`. */
 export async function readPage<Item>(
   rpc: Rpc,
   fn: string,
@@ -57,30 +57,31 @@ export async function readPage<Item>(
     .update(JSON.stringify([fn, params]))
     .digest('base64url')
     .slice(0, 8);
-  // The keys of two lists may have the same form: those of another state's rows, say.
-  if (cursor && cursor.list !== list) throw wrongQuery([{ field: 'cursor', message: noCursor }]);
+  // The keys of two lists may have the same form, for example those of rows in two states.
+  if (cursor && cursor.list !== list) throw invalidQuery([{ field: 'cursor', message: invalidCursor }]);
   try {
-    const answer = await rpc(fn, { ...params, p_limit: limit, p_cursor: cursor?.key ?? null });
-    const { items, next } = z.object({ items: z.array(item), next: key.nullable() }).parse(answer);
+    const response = await rpc(fn, { ...params, p_limit: limit, p_cursor: cursor?.key ?? null });
+    const { items, next } = z.object({ items: z.array(item), next: key.nullable() }).parse(response);
     return { items, next: next && Buffer.from(JSON.stringify([list, ...next])).toString('base64url') };
   } catch (error) {
-    // Whoever sends it may have made it up.
+    // A caller may forge a cursor.
     const { code } = error as { code?: string };
-    if (cursor && notOfType.has(code ?? '')) throw wrongQuery([{ field: 'cursor', message: noCursor }]);
+    if (cursor && invalidKeyCodes.has(code ?? ''))
+      throw invalidQuery([{ field: 'cursor', message: invalidCursor }]);
     throw error;
   }
 }
 
 interface ListRoute<Params, Schema> {
-  /** What the items are called in the answer. */
+  /** The key of the items in the response. */
   name: string;
-  /** `limit` and `cursor` unless given. */
+  /** `limit` and `cursor` by default. */
   query?: Schema;
   list: (rpc: Rpc, query: z.output<Schema>, params: Params) => Promise<Page<unknown>>;
   dashboard?: boolean;
 }
 
-/** The route of a list: 200 with `{ [name]: items, next }`, 400 for a query that it does not take. */
+/** Returns the route of a list. It responds 200 with `{ [name]: items, next }`, or 400 for an invalid query. */
 export function listRoute<Params = object, Schema extends QuerySchema = typeof pageOnly>({
   name,
   query,

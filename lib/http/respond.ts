@@ -1,4 +1,4 @@
-/** A JSON answer that no cache keeps and no browser takes for anything else. */
+/** Returns a JSON response that caches do not keep and browsers do not take for another type. */
 export function json(status: number, body: unknown, extraHeaders: Record<string, string> = {}): Response {
   return new Response(JSON.stringify(body), {
     status,
@@ -12,8 +12,8 @@ export function json(status: number, body: unknown, extraHeaders: Record<string,
 }
 
 /**
- * An error answer: `{ error: { kind, message, ...extra } }`. `kind` is for programs and stays the same;
- * `message` is for people. `retryAfterSeconds` becomes `Retry-After`.
+ * Returns an error response: `{ error: { kind, message, ...extra } }`. `kind` is for programs and does not change, `message` is for people.
+ * `retryAfterSeconds` becomes the header `Retry-After`.
  */
 export function problem(
   status: number,

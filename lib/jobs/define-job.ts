@@ -1,30 +1,30 @@
 import { z } from 'zod';
 import type { Log } from '../engine/ports/log';
 
-/** What a job's handler is given beside its payload. */
+/** The second argument of a job's handler. */
 export interface JobContext {
   jobId: string;
   /** 1 for the first. */
   attempt: number;
-  /** Fires when the attempt's time is over; a quarter of a second later the attempt is left behind. */
+  /** Aborts when the attempt's time is over. The attempt then has 0.25 s to return; after that it counts as failed. */
   signal: AbortSignal;
-  /** Each line bears the job's id and name. */
+  /** Adds the job's id and name to each line. */
   log: Log;
-  /** How far it has come, for whoever asks: up to 4 KB of JSON, written about once a second. Never throws. */
+  /** Reports progress: up to 4 KB of JSON. The latest value is written about once a second. Never throws. */
   progress(value: unknown): void;
 }
 
-/** The code of all jobs of one name. */
+/** The handler of the jobs of one name, and their limits. */
 export interface Job<Schema extends z.ZodType = z.ZodType> {
-  /** Checked when a job is created, and again before each attempt. */
+  /** Checks the payload when a job is created and again before each attempt. */
   payload: Schema;
-  /** The longest one attempt takes, where its queue gives more: then its signal fires. */
+  /** The longest attempt, after which its signal aborts. Can only shorten the queue's timeout. */
   timeoutSeconds?: number;
-  /** Then the job is failed: the most that one may be created with. Its queue's if not given. */
+  /** After this many attempts the job is failed. A job cannot be created with more. The queue's by default. */
   maxAttempts?: number;
   /**
-   * Does the work once; at least once in all, so that doing it twice must do no harm. What it returns is kept, up to 64 KB of JSON. An
-   * error is a failed attempt, and the job is tried again after a while; a `JobError` says more.
+   * Does the work. It runs at least once, so running it twice must do no harm. The return value is stored, up to 64 KB of JSON. If it throws, the
+   * job is retried later; a `JobError` can say when, or that a retry would not help.
    */
   run(payload: z.output<Schema>, context: JobContext): unknown;
 }
@@ -32,19 +32,22 @@ export interface Job<Schema extends z.ZodType = z.ZodType> {
 const definition = z.strictObject({
   payload: z.custom(
     (value) => typeof (value as z.ZodType)?.safeParseAsync === 'function',
-    'is no zod schema',
+    'is not a zod schema',
   ),
   timeoutSeconds: z.int().min(1).max(785).optional(),
   maxAttempts: z.int().min(1).max(1_000).optional(),
-  run: z.custom((value) => typeof value === 'function', 'is no function'),
+  run: z.custom((value) => typeof value === 'function', 'is not a function'),
 });
 
-/** Says what a job is, and nothing more: the queue `jobs` checks it by `jobFault`, since a file that throws when it is loaded takes all others along. */
+/**
+ * Defines a job and infers its types. Checks nothing, because a file that throws when it is loaded breaks all jobs. The queue `jobs` checks the
+ * definition with `jobFault`.
+ */
 export function defineJob<Schema extends z.ZodType>(job: Job<Schema>): Job<Schema> {
   return job;
 }
 
-/** What is wrong with a job's definition, for people; null where nothing is. */
+/** Says what is wrong with a job's definition, in words for a person; null if nothing is. */
 export function jobFault(job: unknown): string | null {
   const checked = definition.safeParse(job);
   if (checked.success) return null;

@@ -1,9 +1,9 @@
 import type { Job } from './define-job';
 
-/** Jobs by their names. */
+/** Jobs by name. */
 export type Jobs = Readonly<Record<string, Job>>;
 
-/** The code of jobs of that name; else why there is none, for people. */
+/** Returns the job of that name, or why there is none, in words for a person. */
 export function findJob(jobs: Jobs, name: string): { job: Job } | { missing: string } {
   const job = Object.hasOwn(jobs, name) ? jobs[name] : undefined;
   if (job) return { job };

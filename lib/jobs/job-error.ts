@@ -1,7 +1,7 @@
-/** Thrown by a job's handler to say what is to become of the job. Without one of the options it is any failed attempt. */
+/** An error that a job's handler throws to decide whether and when the job is retried. Without options it is an ordinary failed attempt. */
 export class JobError extends Error {
   override readonly name = 'JobError';
-  /** What the engine goes by. */
+  /** Decides the attempt's outcome in the engine. */
   readonly kind: 'rejected' | 'not_sent';
   readonly retryAfterSeconds?: number;
 
@@ -12,9 +12,9 @@ export class JobError extends Error {
       afterSeconds,
       cause,
     }: {
-      /** False: trying again would not help, and the job is failed at once. */
+      /** False fails the job at once, because a retry would not help. */
       retry?: boolean;
-      /** Not tried again before this. */
+      /** The earliest retry. */
       afterSeconds?: number;
       cause?: unknown;
     } = {},

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import type { registry } from './registry';
 
-/** The names of the jobs there are: those of the files in `handlers/`. */
+/** The names of all jobs, which are those of the files in `handlers/`. */
 export type JobName = keyof typeof registry;
 
-/** What a job of that name is created with. */
+/** The payload that a job of that name is created with. */
 export type JobPayload<Name extends JobName> = z.input<(typeof registry)[Name]['payload']>;

@@ -1,22 +1,22 @@
 import { depthOfJson } from '../engine/depth-of-json';
 
-/** Deeper than anybody means, and far from where JavaScript or Postgres give up. */
-const mostDepth = 64;
+/** Deeper than any real value, and far below the limits of JavaScript and Postgres. */
+const maxDepth = 64;
 
 /**
- * The value as JSON carries it, where that is no larger than `mostBytes`; else why it cannot be kept, to be read after "the result" or
- * the like. Whatever code the value bears may throw.
+ * Copies a value through JSON of at most `maxBytes`. If that fails, returns the reason as `fault`, a phrase that follows "the result" or another
+ * subject. Never throws, even if the value's own code does.
  */
-export function keepJson(value: unknown, mostBytes: number): { kept: unknown } | { fault: string } {
+export function keepJson(value: unknown, maxBytes: number): { kept: unknown } | { fault: string } {
   let json: string | undefined;
   try {
     json = JSON.stringify(value);
   } catch (error) {
-    return { fault: `is no JSON: ${error instanceof Error ? error.message : 'it cannot be written'}` };
+    return { fault: `is not JSON: ${error instanceof Error ? error.message : 'it cannot be written'}` };
   }
-  if (json === undefined) return { fault: `is no JSON, but of the type ${typeof value}` };
+  if (json === undefined) return { fault: `is not JSON: its type is ${typeof value}` };
   const bytes = Buffer.byteLength(json);
-  if (bytes > mostBytes) return { fault: `is ${bytes} bytes of JSON; ${mostBytes} are kept` };
-  if (depthOfJson(json) > mostDepth) return { fault: `is nested more than ${mostDepth} levels deep` };
+  if (bytes > maxBytes) return { fault: `is ${bytes} bytes of JSON; the limit is ${maxBytes} bytes` };
+  if (depthOfJson(json) > maxDepth) return { fault: `is nested more than ${maxDepth} levels deep` };
   return { kept: JSON.parse(json) };
 }

@@ -4,18 +4,19 @@ import { type Log, loggable } from '../engine/ports/log';
 import { findJob, type Jobs } from './find-job';
 import { keepJson } from './keep-json';
 
-const mostResultBytes = 64 * 1_024;
-const mostProgressBytes = 4 * 1_024;
-const mostErrorLength = 2_000;
+const maxResultBytes = 64 * 1_024;
+const maxProgressBytes = 4 * 1_024;
+/** In characters. */
+const maxErrorLength = 2_000;
 
-/** A job that is due, as its queue hands it out. */
+/** A claimed job. */
 export interface DueJob {
   id: string;
   name: string;
   payload: unknown;
 }
 
-/** What an attempt is given by its queue. */
+/** The part of the queue's `PerformContext` that an attempt uses. */
 export interface AttemptContext {
   attempt: number;
   signal: AbortSignal;
@@ -24,9 +25,9 @@ export interface AttemptContext {
 }
 
 /**
- * One attempt of a job by the code of its name. What the handler returns is the result, or says why it was not kept; a name without
- * code is tried again later, since a deployment may be under way; a payload that does not fit any more ends the job. Throws what the
- * handler throws.
+ * Runs one attempt of a job with the handler of its name. The handler's return value becomes the result; one that cannot be stored is replaced
+ * by the reason. A name without a handler is retried, because a deployment may be in progress. A payload that no longer fits its schema ends
+ * the job. Throws the handler's error.
  */
 export async function runJob(
   jobs: Jobs,
@@ -38,51 +39,51 @@ export async function runJob(
   const log = jobLog(queueLog, { job: id, name });
   try {
     const parsed = await found.job.payload.safeParseAsync(payload);
-    if (!parsed.success) return dead(misfit(parsed.error.issues));
+    if (!parsed.success) return dead(payloadError(parsed.error.issues));
     const returned = await found.job.run(parsed.data, {
       jobId: id,
       attempt,
       signal,
       log,
       progress(value) {
-        const told = keepJson(value, mostProgressBytes);
-        if ('kept' in told) progress(told.kept);
-        else log.warn({}, `a progress was left out: it ${told.fault}`);
+        const json = keepJson(value, maxProgressBytes);
+        if ('kept' in json) progress(json.kept);
+        else log.warn({}, `a progress value was dropped: it ${json.fault}`);
       },
     });
     return returned === undefined ? done() : done({ result: toResult(returned) });
   } catch (error) {
-    if (hasKind(error) || (signal.aborted && error === signal.reason)) throw tellable(error);
+    if (hasKind(error) || (signal.aborted && error === signal.reason)) throw toError(error);
     log.warn({ err: loggable(error), attempt }, 'a job threw an error');
-    // With its kind it is not logged once more.
-    throw Object.assign(tellable(error), { kind: 'uncertain' });
+    // The engine does not log an error with a kind again.
+    throw Object.assign(toError(error), { kind: 'uncertain' });
   }
 }
 
 function toResult(returned: unknown): unknown {
-  const result = keepJson(returned, mostResultBytes);
+  const result = keepJson(returned, maxResultBytes);
   return 'kept' in result ? result.kept : { omitted: `the result ${result.fault}` };
 }
 
-function misfit(issues: readonly { path: PropertyKey[]; message: string }[]): string {
+function payloadError(issues: readonly { path: PropertyKey[]; message: string }[]): string {
   const faults = issues.map(({ path, message }) => `${['payload', ...path].join('.')}: ${message}`);
-  return `the payload does not fit: ${faults.join('; ')}`.slice(0, mostErrorLength);
+  return `the payload does not fit its schema: ${faults.join('; ')}`.slice(0, maxErrorLength);
 }
 
-/** A handler may throw anything, also what throws when it is looked at: told as an error with a text. Its `kind` still counts. */
-function tellable(thrown: unknown): Error {
+/** Makes an error with a text of any thrown value, even of one that throws when it is read. Keeps its `kind`. */
+function toError(thrown: unknown): Error {
   const text = safely(() => textOf(thrown)) ?? 'the job threw a value that cannot be read';
   const kind = safely(() => Object(thrown).kind);
   const retryAfterSeconds = safely(() => Object(thrown).retryAfterSeconds);
-  return Object.assign(new Error(text.slice(0, mostErrorLength)), { kind, retryAfterSeconds });
+  return Object.assign(new Error(text.slice(0, maxErrorLength)), { kind, retryAfterSeconds });
 }
 
 function textOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return `the job threw ${String(thrown)}`;
   const { name, message }: { name: unknown; message: unknown } = thrown;
   if (typeof message === 'string') return message || String(name);
-  const told = keepJson(message, mostErrorLength);
-  return 'kept' in told ? `${name}: ${JSON.stringify(told.kept)}` : String(name);
+  const json = keepJson(message, maxErrorLength);
+  return 'kept' in json ? `${name}: ${JSON.stringify(json.kept)}` : String(name);
 }
 
 function safely<Value>(read: () => Value): Value | undefined {

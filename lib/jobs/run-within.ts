@@ -2,13 +2,13 @@ import { dead, type Outcome } from '../engine/outcome';
 import type { Clock } from '../engine/ports/clock';
 import type { Job } from './define-job';
 
-/** Attempts that end by these cost none, so that they cannot be the last. */
-const costNone = new Set<unknown>(['rate_limited', 'account_refused']);
+/** Errors of these kinds cost no attempt, so they cannot end the last one. */
+const freeKinds = new Set<unknown>(['rate_limited', 'account_refused']);
 
 /**
- * Holds an attempt to what the job's own file allows, where its row knows less: one that was made by a plain insert, or before the file was
- * changed. The signal that `run` is given fires after `timeoutSeconds` at the latest; one that fails as the last of `maxAttempts` is
- * dead, with the same error. `run` is `runJob` but for its signal, and throws as it does.
+ * Applies the limits of a job's file to one attempt. The job's row may lack them, if a plain insert made it or the file changed later. The signal
+ * of `run` aborts after `timeoutSeconds` at the latest. If the last of `maxAttempts` attempts fails, the job is dead with the same error.
+ * Otherwise throws the error of `run`, which calls `runJob`.
  */
 export async function runWithin(
   { timeoutSeconds, maxAttempts = Number.POSITIVE_INFINITY }: Pick<Job, 'timeoutSeconds' | 'maxAttempts'>,
@@ -20,13 +20,13 @@ export async function runWithin(
     timeoutSeconds === undefined
       ? () => {}
       : clock.timer(timeoutSeconds * 1_000, () =>
-          own.abort(new DOMException(`the job's ${timeoutSeconds} s are over`, 'TimeoutError')),
+          own.abort(new DOMException(`the job reached its timeout of ${timeoutSeconds} s`, 'TimeoutError')),
         );
   try {
     return await run(AbortSignal.any([signal, own.signal]));
   } catch (error) {
     const { kind, message } = error as Error & { kind?: unknown };
-    if (attempt < maxAttempts || costNone.has(kind)) throw error;
+    if (attempt < maxAttempts || freeKinds.has(kind)) throw error;
     return dead(message);
   } finally {
     cancel();

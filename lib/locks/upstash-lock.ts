@@ -6,34 +6,33 @@ import { networkCode } from '../net/network-error';
 import { within } from '../net/within';
 
 export interface UpstashLockOptions {
-  /** Upstash's REST address and token. They appear in no log and no reason. */
+  /** Upstash's REST URL and token. No log and no reason contains them. */
   url: string;
   token: string;
   clock: Clock;
   log: Log;
   newId?: NewId;
-  /** The longest that one command may take. */
+  /** The limit for one command, in milliseconds. */
   timeoutMs?: number;
-  /** After so many failures in a row … */
+  /** After so many failures in a row, Redis is not called for `openMs`. */
   failuresToOpen?: number;
-  /** … Redis is not asked again for so long. */
   openMs?: number;
 }
 
-type Answer<T> = { ok: true; value: T } | { ok: false; reason: string };
+type Result<T> = { ok: true; value: T } | { ok: false; reason: string };
 
 const prefix = 'punctual:lock:';
 
-/** Both change the key only while it holds our token: after a loss it may be someone else's. */
+/** Both scripts change the key only while it holds our token: after a lost lock it may be another tick's. */
 const extendScript = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) end return 0`;
 const releaseScript = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0`;
 
 /**
- * The overlap lock on Upstash Redis, one command a call. It suppresses overlap and no more: Upstash
- * replicates asynchronously, last writer wins (https://upstash.com/docs/redis/features/consistency).
+ * Makes the overlap lock on Upstash Redis, with one command a call. It makes overlap rare but does not exclude it: Upstash replicates asynchronously,
+ * and the last writer wins (https://upstash.com/docs/redis/features/consistency).
  *
- * When the answer to SET is lost, the lock may stand without a holder until its lifetime ends. So the
- * first lifetime should be short, and extended when there is work.
+ * If the response to SET is lost, the lock may exist without a holder until its lifetime ends. So start with a short lifetime, and extend it when
+ * there is work.
  */
 export function upstashLock({
   url,
@@ -48,10 +47,10 @@ export function upstashLock({
   let failuresInARow = 0;
   let openUntil = 0;
 
-  async function ask<T>(command: string, send: (redis: Redis) => Promise<T>): Promise<Answer<T>> {
+  async function call<T>(command: string, send: (redis: Redis) => Promise<T>): Promise<Result<T>> {
     if (clock.now() < openUntil)
-      return { ok: false, reason: 'Redis failed several times and is left alone for a while' };
-    const attempt = async (signal: AbortSignal): Promise<Answer<T>> => {
+      return { ok: false, reason: 'Redis failed several times in a row and is not called for a while' };
+    const attempt = async (signal: AbortSignal): Promise<Result<T>> => {
       try {
         const value = await send(connect(signal));
         failuresInARow = 0;
@@ -61,8 +60,8 @@ export function upstashLock({
         failuresInARow += 1;
         if (failuresInARow >= failuresToOpen) openUntil = clock.now() + openMs;
         log.warn(
-          { command, reason, failuresInARow, leftAloneMs: failuresInARow >= failuresToOpen ? openMs : 0 },
-          'lock unavailable',
+          { command, reason, failuresInARow, pauseMs: failuresInARow >= failuresToOpen ? openMs : 0 },
+          'the lock is unavailable',
         );
         return { ok: false, reason };
       }
@@ -70,41 +69,41 @@ export function upstashLock({
     return within(undefined, timeoutMs, attempt, (ms, fire) => clock.timer(ms, fire));
   }
 
-  /** A client is a few closures over `fetch`; one a call, since its signal belongs to the client. */
+  /** Makes one client a call, because the signal belongs to the client. A client is only a few closures over `fetch`. */
   function connect(signal: AbortSignal): Redis {
     return new Redis({
       url,
       token: secret,
-      // As a function: with a plain signal an abort would be answered as if it were Redis' result.
+      // A function, because with a signal itself the client returns the abort as if it were the result of Redis.
       signal: () => signal,
-      // `retry: false` would still try twice.
+      // `retry: false` still tries twice.
       retry: { retries: 0 },
       enableTelemetry: false,
       readYourWrites: false,
     });
   }
 
-  /** The error's own text would tell the command, and for a malformed address the address. */
+  /** The error's own text would contain the command, or a malformed URL. */
   function describe(error: unknown): string {
     const { name, message, cause } = error as Error;
     const code = networkCode(cause);
     if (name === 'UrlError') return 'the address is not an http(s) URL';
     if (name === 'UpstashJSONParseError') return 'answered with something other than JSON';
     if (name !== 'UpstashError') return `not reachable${code ? ` (${code})` : ''}`;
-    const said = message.split(', command was:')[0] ?? '';
-    return `refused: ${said.replaceAll(secret, '…').slice(0, 200)}`;
+    const reason = message.split(', command was:')[0] ?? '';
+    return `refused: ${reason.replaceAll(secret, '…').slice(0, 200)}`;
   }
 
   function heldLock(key: string, token: string): HeldLock {
     return {
       async extend(lifetimeMs) {
-        const answer = await ask('extend', (redis) =>
+        const result = await call('extend', (redis) =>
           redis.eval(extendScript, [key], [token, wholeMs(lifetimeMs)]),
         );
-        return answer.ok && answer.value === 1;
+        return result.ok && result.value === 1;
       },
       async release() {
-        await ask('release', (redis) => redis.eval(releaseScript, [key], [token]));
+        await call('release', (redis) => redis.eval(releaseScript, [key], [token]));
       },
     };
   }
@@ -113,12 +112,12 @@ export function upstashLock({
     async acquire(name, lifetimeMs) {
       const key = prefix + name;
       const token = newId();
-      const answer = await ask('acquire', (redis) =>
+      const result = await call('acquire', (redis) =>
         redis.set(key, token, { nx: true, px: wholeMs(lifetimeMs) }),
       );
-      if (!answer.ok) return { state: 'unavailable', reason: answer.reason };
-      if (answer.value === 'OK') return { state: 'acquired', lock: heldLock(key, token) };
-      if (answer.value === null) return { state: 'held' };
+      if (!result.ok) return { state: 'unavailable', reason: result.reason };
+      if (result.value === 'OK') return { state: 'acquired', lock: heldLock(key, token) };
+      if (result.value === null) return { state: 'held' };
       return { state: 'unavailable', reason: 'answered SET with something other than OK or nil' };
     },
   };

@@ -6,58 +6,59 @@ import { type AddressGuard, PRIVATE_ADDRESS } from './public-address';
 import { readUpTo } from './read-up-to';
 import { within } from './within';
 
-/** A picture or a video, as it was downloaded. */
+/** A downloaded picture or video. */
 export interface Media {
   /** `image/…` or `video/…`, without parameters. */
   contentType: string;
-  /** Made from its place and its type: `media-1.png`. */
+  /** Made from its position and type: `media-1.png`. */
   fileName: string;
   bytes: Uint8Array;
 }
 
 export const mediaLimits = { bytesEach: 10 * 1024 * 1024, bytesInAll: 30 * 1024 * 1024 } as const;
 
-const PROVIDER = 'media';
-const MOST_REDIRECTS = 3;
+const providerName = 'media';
+const maxRedirects = 3;
 
 /**
- * Downloads what the addresses show, side by side, in their order. The first that fails ends all of them.
+ * Downloads pictures and videos in parallel, and returns them in the order of their URLs. The first failure ends all downloads.
  *
- * Throws a `ProviderError`: `rejected` where it will be no other next time (a private address, 404, another type, too large), `not_sent`
- * where it may be (the network, 5xx, 429, the signal).
+ * Throws a `ProviderError`. `rejected` will fail again: a private address, 404, another type, too large. `not_sent` may succeed next time: the
+ * network, 5xx, 429, the signal.
  */
 export async function fetchMedia(urls: string[], guard: AddressGuard, signal: AbortSignal): Promise<Media[]> {
   const budget = { bytes: mediaLimits.bytesInAll };
-  return within(signal, null, (first) =>
-    Promise.all(urls.map((url, index) => fetchOne(url, `media ${index + 1}`, index, guard, budget, first))),
+  return within(signal, null, (inTime) =>
+    Promise.all(urls.map((url, index) => fetchOne(url, `media ${index + 1}`, index, guard, budget, inTime))),
   );
 }
 
 async function fetchOne(
-  address: string,
+  text: string,
   name: string,
   index: number,
   guard: AddressGuard,
   budget: { bytes: number },
   signal: AbortSignal,
 ): Promise<Media> {
-  if (!URL.canParse(address)) throw failure('rejected', `${name} has no valid address`);
-  let url = new URL(address);
+  if (!URL.canParse(text)) throw failure('rejected', `${name} has no valid URL`);
+  let url = new URL(text);
   for (let redirects = 0; ; redirects += 1) {
-    const refusal = guard.refusal(url);
-    if (refusal) throw failure('rejected', `${name} is not fetched: ${refusal}`);
-    const what = `${name} (${url.host}${url.pathname})`;
-    const response = await open(url, what, guard, signal);
+    const fault = guard.faultOf(url);
+    if (fault) throw failure('rejected', `${name} was not fetched: ${fault}`);
+    const label = `${name} (${url.host}${url.pathname})`;
+    const response = await open(url, label, guard, signal);
     try {
-      const next = redirectOf(response, url, what);
+      const next = redirectOf(response, url, label);
       if (next === null) {
-        checkStatus(response, what);
-        const contentType = checkType(response, what);
-        const bytes = await readBytes(response, what, budget, signal);
+        checkStatus(response, label);
+        const contentType = checkType(response, label);
+        const bytes = await readBytes(response, label, budget, signal);
         const extension = contentType.replace(/^\w+\//, '').replace(/\W.*$/, '');
         return { contentType, fileName: `media-${index + 1}.${extension}`, bytes };
       }
-      if (redirects === MOST_REDIRECTS) throw failure('rejected', `${what} is redirected too often`);
+      if (redirects === maxRedirects)
+        throw failure('rejected', `${label} redirects more than ${maxRedirects} times`);
       url = next;
     } finally {
       response.destroy();
@@ -65,8 +66,8 @@ async function fetchOne(
   }
 }
 
-/** Connects anew each time: a connection kept open may have been made under another guard. */
-function open(url: URL, what: string, guard: AddressGuard, signal: AbortSignal): Promise<IncomingMessage> {
+/** Makes a new connection each time, because a kept-alive one may have been made under another guard. */
+function open(url: URL, label: string, guard: AddressGuard, signal: AbortSignal): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'https:' ? requestHttps : requestHttp;
     send(url, {
@@ -76,54 +77,54 @@ function open(url: URL, what: string, guard: AddressGuard, signal: AbortSignal):
       signal,
     })
       .on('response', resolve)
-      .on('error', (error) => reject(networkFailure(error, what, signal)))
+      .on('error', (error) => reject(networkFailure(error, label, signal)))
       .end();
   });
 }
 
-function redirectOf({ statusCode = 0, headers }: IncomingMessage, from: URL, what: string): URL | null {
+function redirectOf({ statusCode = 0, headers }: IncomingMessage, from: URL, label: string): URL | null {
   if (![301, 302, 303, 307, 308].includes(statusCode)) return null;
   if (!headers.location || !URL.canParse(headers.location, from)) {
-    throw failure('rejected', `${what} is redirected to nowhere`);
+    throw failure('rejected', `${label} redirects without a valid location`);
   }
   return new URL(headers.location, from);
 }
 
-function checkStatus({ statusCode: status = 0, headers }: IncomingMessage, what: string): void {
+function checkStatus({ statusCode: status = 0, headers }: IncomingMessage, label: string): void {
   if (status === 200) return;
-  const passing = status === 408 || status === 425 || status === 429 || status >= 500;
-  const wait = passing ? retryAfterSeconds(headers['retry-after'] ?? null, Date.now()) : null;
-  throw failure(passing ? 'not_sent' : 'rejected', `${what} answered ${status}`, wait);
+  const isTransient = status === 408 || status === 425 || status === 429 || status >= 500;
+  const waitSeconds = isTransient ? retryAfterSeconds(headers['retry-after'] ?? null, Date.now()) : null;
+  throw failure(isTransient ? 'not_sent' : 'rejected', `${label} answered ${status}`, waitSeconds);
 }
 
-function checkType({ headers }: IncomingMessage, what: string): string {
+function checkType({ headers }: IncomingMessage, label: string): string {
   const type = (headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
   if (!/^(image|video)\/[a-z0-9][a-z0-9.+-]{0,60}$/.test(type)) {
     throw failure(
       'rejected',
-      `${what} is neither a picture nor a video, but ${type.slice(0, 60) || 'of no type'}`,
+      `${label} is neither a picture nor a video: its type is ${type.slice(0, 60) || 'missing'}`,
     );
   }
   if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
-    throw failure('rejected', `${what} comes packed, which was not asked for`);
+    throw failure('rejected', `${label} is compressed, although the request excluded that`);
   }
   return type;
 }
 
 async function readBytes(
   response: IncomingMessage,
-  what: string,
+  label: string,
   budget: { bytes: number },
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   let length = 0;
   const checkSize = (bytes: number) => {
     if (bytes > mediaLimits.bytesEach)
-      throw failure('rejected', `${what} is larger than ${megabytes(mediaLimits.bytesEach)}`);
+      throw failure('rejected', `${label} is larger than ${megabytes(mediaLimits.bytesEach)}`);
     if (bytes - length > budget.bytes) {
       throw failure(
         'rejected',
-        `${what} makes the media larger than ${megabytes(mediaLimits.bytesInAll)} in all`,
+        `${label} makes the media larger than ${megabytes(mediaLimits.bytesInAll)} in all`,
       );
     }
   };
@@ -134,22 +135,22 @@ async function readBytes(
     budget.bytes -= chunk.byteLength;
     return true;
   }).catch((error) => {
-    throw error instanceof ProviderError ? error : networkFailure(error, what, signal);
+    throw error instanceof ProviderError ? error : networkFailure(error, label, signal);
   });
-  if (length === 0) throw failure('rejected', `${what} is empty`);
+  if (length === 0) throw failure('rejected', `${label} is empty`);
   return bytes;
 }
 
 const megabytes = (bytes: number) => `${bytes / 1024 / 1024} MB`;
 
-function networkFailure(error: unknown, what: string, signal: AbortSignal): ProviderError {
-  if (signal.aborted) return failure('not_sent', `${what} did not arrive in time`);
+function networkFailure(error: unknown, label: string, signal: AbortSignal): ProviderError {
+  if (signal.aborted) return failure('not_sent', `${label} did not arrive in time`);
   const code = networkCode(error);
   return code === PRIVATE_ADDRESS
-    ? failure('rejected', `${what} is not fetched: its name has no public address`)
-    : failure('not_sent', `${what} could not be fetched (${code ?? 'unknown cause'})`);
+    ? failure('rejected', `${label} was not fetched: its name has no public address`)
+    : failure('not_sent', `${label} could not be fetched (${code ?? 'unknown cause'})`);
 }
 
-function failure(kind: ProviderErrorKind, message: string, wait: number | null = null): ProviderError {
-  return new ProviderError(message, { kind, provider: PROVIDER, retryAfterSeconds: wait });
+function failure(kind: ProviderErrorKind, message: string, waitSeconds: number | null = null): ProviderError {
+  return new ProviderError(message, { kind, provider: providerName, retryAfterSeconds: waitSeconds });
 }

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 
 export interface MultipartFile {
-  /** Of the form's field. */
+  /** The name of the form's field. */
   field: string;
-  /** Without quotes and line breaks. */
+  /** Must not contain quotes and line breaks. */
   fileName: string;
   contentType: string;
   bytes: Uint8Array;
 }
 
-/** A form as it goes over the wire. Written out here because FormData turns every line break into CR LF, and a text must arrive as it is. */
+/** Encodes a form as `multipart/form-data`. FormData would turn each line break into CR LF, but a text must arrive unchanged. */
 export function multipart(
   fields: Record<string, string | undefined>,
   files: MultipartFile[] = [],

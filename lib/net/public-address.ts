@@ -1,34 +1,33 @@
-import { lookup as askSystem, type LookupAddress } from 'node:dns';
+import { type LookupAddress, lookup as systemLookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 
 /**
- * Keeps addresses that a user gave from reaching what only this server can reach: itself, its network, the metadata service of its
- * cloud.
+ * Keeps a user's URLs away from places that only this server can reach: the server itself, its network, and the metadata service of its cloud.
  */
 export interface AddressGuard {
-  /** Why the address must not be asked, as far as it says so itself; null where it may. Ask again for every redirect. */
-  refusal(url: URL): string | null;
+  /** Returns why the URL must not be requested, without resolving its host; null if it may. Check each redirect again. */
+  faultOf(url: URL): string | null;
   /**
-   * For `http.request`: resolves the name, and hands on public addresses only, so that the one connected to is the one that was checked.
-   * Fails with `code` PRIVATE_ADDRESS where there is none.
+   * Returns a `lookup` for `http.request`. It resolves the name and returns public addresses only, so the address that is connected to is one that
+   * was checked. Fails with `code` PRIVATE_ADDRESS if there is none.
    */
   lookupFor(url: URL): LookupFunction;
-  /** What the host resolves to. Rejects with `code` PRIVATE_ADDRESS where any of it is private, and with the resolver's own errors. */
+  /** Resolves the host. Rejects with `code` PRIVATE_ADDRESS if any address is private, and with the resolver's own errors. */
   addressesOf(url: URL, signal: AbortSignal): Promise<LookupAddress[]>;
-  /** The same, with nothing allowed but what is public. */
+  /** The same guard without exceptions: only public addresses are allowed. */
   readonly withoutExceptions: AddressGuard;
-  /** Why a connection for `url` must not be used that leads to `address`; null where it may. */
-  refusalOfAddress(url: URL, address: string): string | null;
+  /** Returns why a connection to `address` must not be used for `url`; null if it may. */
+  faultOfAddress(url: URL, address: string): string | null;
 }
 
-/** All addresses of a name; rejects with a `code` (`ENOTFOUND`, …) where it has none. Never asked for what is an address already. */
+/** Resolves a name, never an address, to all its addresses. Rejects with a `code` (`ENOTFOUND`, …) if it has none. */
 export type ResolveName = (name: string, signal?: AbortSignal) => Promise<LookupAddress[]>;
 
 export const PRIVATE_ADDRESS = 'PRIVATE_ADDRESS';
 
 /**
- * `allowed` are the exceptions: `host` or `host:port` for addresses that name it so, and `10.0.0.0/8` for whatever leads to one of the
- * network; `variable` is where an operator names them, which errors say. Throws a RangeError for what is neither.
+ * Makes a guard. `allowed` holds the exceptions: `host` or `host:port` for URLs with this host, and `10.0.0.0/8` for every host that resolves into
+ * this network. `variable` is the setting with the exceptions; errors name it. Throws a RangeError for an invalid exception.
  */
 export function addressGuard(
   allowed: readonly string[] = [],
@@ -43,36 +42,38 @@ export function addressGuard(
     const host = normalHost(url);
     return hosts.has(host) || hosts.has(`${host} ${url.port || defaultPorts[url.protocol]}`);
   };
-  const mayLeadTo = (address: string) => isPublicAddress(address) || isWithin(networks, address);
+  const isAllowed = (address: string) => isPublicAddress(address) || isWithin(networks, address);
   const remedy = variable ? `: if it is yours, add it to ${variable} and restart` : '';
   const resolveHost = async (host: string, signal?: AbortSignal): Promise<LookupAddress[]> => {
-    // What the name means is no question for a server: RFC 6761.
+    // RFC 6761: localhost is not resolved by DNS servers.
     const literal = isLocalhost(host) ? '127.0.0.1' : host;
     const family = isIP(literal);
     return family === 0 ? resolve(host, signal) : [{ address: literal, family }];
   };
 
   return {
-    refusal(url) {
+    faultOf(url) {
       if (!protocols.includes(url.protocol)) return `it is neither ${names(protocols)}`;
-      if (url.username || url.password) return 'it has credentials in it';
+      if (url.username || url.password) return 'it contains credentials';
       const host = normalHost(url);
       if (host === '') return 'it has no valid host';
       if (isException(url)) return null;
-      if (isLocalhost(host)) return mayLeadTo('127.0.0.1') ? null : `${host} is no public address${remedy}`;
-      // Any other name is judged by what it resolves to.
-      return isIP(host) && !mayLeadTo(host) ? `${host} is no public address${remedy}` : null;
+      if (isLocalhost(host))
+        return isAllowed('127.0.0.1') ? null : `${host} is not a public address${remedy}`;
+      // Other names are checked when they are resolved.
+      return isIP(host) && !isAllowed(host) ? `${host} is not a public address${remedy}` : null;
     },
     lookupFor: (url) => (_hostname, options, callback) => {
       const host = normalHost(url);
       resolveHost(host).then(
         (found) => {
           const { family } = options;
-          const fitting = family === 4 || family === 6 ? found.filter((one) => one.family === family) : found;
-          const open = isException(url) ? fitting : fitting.filter(({ address }) => mayLeadTo(address));
-          const [first] = open;
+          const ofFamily =
+            family === 4 || family === 6 ? found.filter((one) => one.family === family) : found;
+          const allowed = isException(url) ? ofFamily : ofFamily.filter(({ address }) => isAllowed(address));
+          const [first] = allowed;
           if (!first) callback(privateAddress(`${host} has no public address${remedy}`), []);
-          else if (options.all) callback(null, open);
+          else if (options.all) callback(null, allowed);
           else callback(null, first.address, first.family);
         },
         (error) => callback(error, []),
@@ -81,22 +82,22 @@ export function addressGuard(
     async addressesOf(url, signal) {
       const host = normalHost(url);
       const found = await resolveHost(host, signal);
-      const closed = isException(url) ? undefined : found.find(({ address }) => !mayLeadTo(address));
-      if (closed)
-        throw privateAddress(`${host} leads to ${closed.address}, which is no public address${remedy}`);
+      const denied = isException(url) ? undefined : found.find(({ address }) => !isAllowed(address));
+      if (denied)
+        throw privateAddress(`${host} resolves to ${denied.address}, which is not a public address${remedy}`);
       return found;
     },
     get withoutExceptions() {
       return addressGuard([], { protocols, resolve });
     },
-    refusalOfAddress: (url, address) =>
-      isException(url) || mayLeadTo(address) ? null : `${address} is no public address${remedy}`,
+    faultOfAddress: (url, address) =>
+      isException(url) || isAllowed(address) ? null : `${address} is not a public address${remedy}`,
   };
 }
 
 /**
- * The host as `http:` URLs have it, whatever the scheme: `0x7f.1` is 127.0.0.1. Without brackets and trailing dots; '' where it is none.
- * A URL of another scheme keeps the host as it was written.
+ * Returns the host as `http:` URLs normalize it: `0x7f.1` becomes 127.0.0.1. `URL` itself does not normalize the hosts of other schemes. Brackets and
+ * trailing dots are removed; '' if the host is invalid.
  */
 export function normalHost({ protocol, hostname }: URL): string {
   const isNormal = protocol === 'http:' || protocol === 'https:';
@@ -114,10 +115,10 @@ const names = (protocols: readonly string[]) =>
 
 const privateAddress = (message: string) => Object.assign(new Error(message), { code: PRIVATE_ADDRESS });
 
-/** Occupies one of the process's few threads until the system gives up: only for what is asked seldom. */
+/** Occupies one of the process's few threads until the system gives up, so use it only for rare calls. */
 const resolveBySystem: ResolveName = (name) =>
   new Promise((resolve, reject) => {
-    askSystem(name, { all: true }, (error, found) => (error ? reject(error) : resolve(found)));
+    systemLookup(name, { all: true }, (error, found) => (error ? reject(error) : resolve(found)));
   });
 
 function readExceptions(allowed: readonly string[]): { hosts: Set<string>; networks: BlockList } {
@@ -126,8 +127,8 @@ function readExceptions(allowed: readonly string[]): { hosts: Set<string>; netwo
   for (const entry of allowed) {
     if (entry.includes('/')) {
       const [, network = '', prefix] = /^([^/]+)\/(\d+)$/.exec(entry) ?? [];
-      // An empty prefix would be all of the internet.
-      if (isIP(network) === 0) throw new RangeError(`"${entry}" is no network`);
+      // An empty prefix would allow the whole internet.
+      if (isIP(network) === 0) throw new RangeError(`"${entry}" is not a network`);
       networks.addSubnet(network, Number(prefix), isIP(network) === 6 ? 'ipv6' : 'ipv4');
       continue;
     }
@@ -144,7 +145,7 @@ const isWithin = (networks: BlockList, address: string) => {
   return family !== 0 && networks.check(address, family === 6 ? 'ipv6' : 'ipv4');
 };
 
-/** Whether the address, in plain notation, is one of the public internet. */
+/** Whether an IP address, without brackets, belongs to the public internet. */
 export function isPublicAddress(address: string): boolean {
   if (isIP(address) === 4) return !special.check(address, 'ipv4');
   if (isIP(address) !== 6) return false;
@@ -152,24 +153,24 @@ export function isPublicAddress(address: string): boolean {
   return globalUnicast.check(address, 'ipv6') && !special.check(address, 'ipv6');
 }
 
-/** Of an address of `nat64`: the IPv4 address that its translator connects to. */
+/** Returns the IPv4 address to which the translator of a `nat64` address connects. */
 function embeddedAddress(address: string): string {
-  const last = new URL(`http://[${address}]/`).hostname.slice('[64:ff9b::'.length, -1).split(':');
-  const [high = 0, low = 0] = last.map((part) => Number.parseInt(part || '0', 16)).slice(-2);
+  const groups = new URL(`http://[${address}]/`).hostname.slice('[64:ff9b::'.length, -1).split(':');
+  const [high = 0, low = 0] = groups.map((part) => Number.parseInt(part || '0', 16)).slice(-2);
   const bytes =
-    last.length < 2 ? [0, 0, high >> 8, high & 255] : [high >> 8, high & 255, low >> 8, low & 255];
+    groups.length < 2 ? [0, 0, high >> 8, high & 255] : [high >> 8, high & 255, low >> 8, low & 255];
   return bytes.join('.');
 }
 
-// On a network without IPv4 it is how all of it is reached. Source: RFC 6052.
+// A network without IPv4 reaches all IPv4 addresses by this prefix. Source: RFC 6052.
 const nat64 = new BlockList();
 nat64.addSubnet('64:ff9b::', 96, 'ipv6');
 
-// All else of IPv6 is local, mapped from IPv4, multicast or given to nobody.
+// The rest of IPv6 is local, mapped from IPv4, multicast or unassigned.
 const globalUnicast = new BlockList();
 globalUnicast.addSubnet('2000::', 3, 'ipv6');
 
-// Source: IANA's registries of special-purpose addresses, and of multicast.
+// Source: IANA's registries of special-purpose and of multicast addresses.
 const special = new BlockList();
 for (const [network, prefix] of [
   ['0.0.0.0', 8],
@@ -190,16 +191,16 @@ for (const [network, prefix] of [
   ['203.0.113.0', 24],
   ['224.0.0.0', 4],
   ['240.0.0.0', 4],
-  // Azure's own services, to whoever asks from inside.
+  // Azure's internal services, for machines inside Azure.
   ['168.63.129.16', 32],
 ] as const) {
   special.addSubnet(network, prefix, 'ipv4');
 }
 for (const [network, prefix] of [
-  // With Teredo, which carries an IPv4 address, benchmarking and ORCHID.
+  // Includes Teredo, which contains an IPv4 address, benchmarking and ORCHID.
   ['2001::', 23],
   ['2001:db8::', 32],
-  // 6to4 carries one as well.
+  // 6to4 also contains an IPv4 address.
   ['2002::', 16],
   ['2620:4f:8000::', 48],
   ['3fff::', 20],

@@ -1,10 +1,10 @@
 /**
- * Reads a stream to its end, or until `mostBytes` have come: the rest is neither read nor held, whatever length it has. Rejects where the stream
- * does. `keep` says whether a chunk is kept, and may throw to end the reading.
+ * Reads a stream to its end, or until `maxBytes` have arrived. The rest is neither read nor kept in memory. Rejects if the stream fails. `keep`
+ * returns whether to keep a chunk, and may throw to stop reading.
  */
 export async function readUpTo(
   stream: AsyncIterable<Uint8Array>,
-  mostBytes: number,
+  maxBytes: number,
   keep: (chunk: Uint8Array) => boolean = () => true,
 ): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
@@ -12,7 +12,7 @@ export async function readUpTo(
   for await (const chunk of stream) {
     if (keep(chunk)) chunks.push(chunk);
     bytes += chunk.byteLength;
-    if (bytes >= mostBytes) break;
+    if (bytes >= maxBytes) break;
   }
-  return Buffer.concat(chunks).subarray(0, mostBytes);
+  return Buffer.concat(chunks).subarray(0, maxBytes);
 }

@@ -1,24 +1,24 @@
 import { performance } from 'node:perf_hooks';
 import { within } from './within';
 
-/** What is given back at most, so that whoever set a longer limit around it still has time of his own. */
-const mostGivenMs = 1_500;
+/** The longest credit, so that a caller with a limit of its own, longer than `ms`, has time left. */
+const maxCreditMs = 1_500;
 
 /**
- * From now on: how much of the time of something that may take `ms` is to be given back to it, since this process was busy with other things,
- * and what it waited for may have come long ago. None where it was busy for no more than a quarter of `ms`.
+ * Starts to measure how long this process is busy. The returned function returns the milliseconds to credit to work that may take `ms`: while the
+ * process was busy, a response may have waited to be read. It returns 0 if the process was busy for at most a quarter of `ms`.
  */
-export function givenBackSinceNow(ms: number): () => number {
+export function trackBusyTime(ms: number): () => number {
   const before = performance.eventLoopUtilization();
   return () => {
     const busyMs = performance.eventLoopUtilization(before).active;
-    return busyMs > ms / 4 ? Math.min(busyMs, 2 * ms, mostGivenMs) : 0;
+    return busyMs > ms / 4 ? Math.min(busyMs, 2 * ms, maxCreditMs) : 0;
   };
 }
 
 /**
- * As `within`, for what is judged by its time: the time that the process itself was busy is given back, twice `ms` and 1.5 s at most, and
- * what has come by the end is read before the end is called.
+ * Like `within`, for work that is judged by its duration. Extends the time by how long this process was busy, at most by twice `ms` and at most by
+ * 1.5 s. Data that has arrived by the end is read before the signal fires.
  */
 export function withinFairly<T>(
   signal: AbortSignal,
@@ -26,17 +26,17 @@ export function withinFairly<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const startedAt = performance.now();
-  const givenMs = givenBackSinceNow(ms);
+  const creditMs = trackBusyTime(ms);
   return within(signal, ms, work, (_ms, fire) => {
     let timer: NodeJS.Timeout | undefined;
     let immediate: NodeJS.Immediate | undefined;
-    const wait = (leftMs: number) => {
+    const wait = (waitMs: number) => {
       timer = setTimeout(() => {
-        const stillMs = startedAt + ms + givenMs() - performance.now();
-        // Timers come before what the network brought in the meantime.
-        if (stillMs > 0) wait(stillMs);
+        const leftMs = startedAt + ms + creditMs() - performance.now();
+        // Node runs timers before it reads what arrived meanwhile, so the signal fires after that.
+        if (leftMs > 0) wait(leftMs);
         else immediate = setImmediate(fire);
-      }, leftMs);
+      }, waitMs);
     };
     wait(ms);
     return () => {

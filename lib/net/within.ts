@@ -1,8 +1,8 @@
 /**
- * Does `work` under a signal that fires with `signal`, after `ms` (null: never by itself), and when the work has ended, so that nothing of
- * it goes on. By listeners of its own: what `AbortSignal.any` makes of `AbortSignal.timeout` may be collected before it fires.
+ * Runs `work` with a signal that fires when `signal` does, after `ms`, and when the work has ended, so that no part of it continues. If `ms` is null,
+ * there is no time limit. It listens itself, because `AbortSignal.any` over `AbortSignal.timeout` may be garbage-collected before it fires.
  *
- * `startTimer` calls `fire` after `ms`, and answers how to take that back.
+ * `startTimer` calls `fire` after `ms` and returns a function that cancels it.
  */
 export async function within<T>(
   signal: AbortSignal | undefined,

@@ -10,44 +10,44 @@ import type { Rpc } from '../store/rpc';
 
 const text = nonEmptyText(200);
 
-/** Messages a day, in the account's own time zone. 30 if never given. */
+/** Messages a day, in the account's own time zone. 30 by default. */
 const dailyLimit = z.int().min(0).max(100_000);
 const seconds = z.int().min(0).max(86_400);
-/** What an account has, and each of its queues may have otherwise. */
+/** Settings of an account that each of its queues may override. */
 const pace = {
   /** Messages in any 60 minutes. */
   hourly_limit: z.int().min(1).max(1_000).nullable().optional(),
-  /** From one message to the next, at the least. */
+  /** The least time from one message to the next. */
   gap_seconds: seconds.nullable().optional(),
   hours: weeklyHours.nullable().optional(),
 };
 
-const newAccount = z.strictObject({
+const accountInput = z.strictObject({
   provider: z.enum(['unipile', 'whatsapp_cloud']),
-  /** Unipile: its account id. WhatsApp Cloud: the phone number id. */
+  /** Unipile's account id, or WhatsApp Cloud's phone number id. */
   provider_account_id: text,
   name: text,
-  /** An IANA name, such as `Europe/Berlin`. UTC if never given. */
-  time_zone: text.refine(isTimeZone, 'is no time zone').optional(),
+  /** An IANA name, for example `Europe/Berlin`. UTC by default. */
+  time_zone: text.refine(isTimeZone, 'must be a time zone, for example Europe/Berlin').optional(),
   daily_limit: dailyLimit.optional(),
   ...pace,
-  /** So much is added to the gap at most, by chance. */
+  /** Up to so many random seconds are added to the gap. */
   gap_jitter_seconds: seconds
     .nullable()
     .transform((jitter) => jitter ?? 0)
     .optional(),
-  /** The day in the account's own time zone on which the daily limit begins to grow to its full height. */
+  /** The day, in the account's own time zone, from which the daily limit grows to its full value. */
   ramp_started_on: z.iso
-    .date('is no day such as "2026-12-01"')
-    .refine(isKeptDate, 'is beyond what the database keeps')
+    .date('must be a day, for example "2026-12-01"')
+    .refine(isStorableDate, 'is outside the range that the database can store')
     .nullable()
     .optional(),
   ramp_days: z.int().min(1).max(365).optional(),
-  /** Share of the daily limit on the first day. */
+  /** The share of the daily limit on the first day. */
   ramp_from_percent: z.int().min(1).max(100).optional(),
   paused_until: instant.nullable().optional(),
   paused_reason: text.nullable().optional(),
-  /** What is otherwise in a queue, by its name; null there is what the account has. */
+  /** Settings that a queue has of its own, by its name; null restores the account's setting. */
   queues: atMost(
     100,
     z.record(
@@ -79,7 +79,7 @@ export const accountSchema = z.object({
   ramp_from_percent: z.number(),
   paused_until: z.string().nullable(),
   paused_reason: z.string().nullable(),
-  /** Settings that are otherwise in a queue, by its name; only those. */
+  /** Settings that a queue has of its own, by its name. */
   queues: z.record(
     z.string(),
     z
@@ -96,20 +96,22 @@ export const accountSchema = z.object({
 
 export type StoredAccount = z.infer<typeof accountSchema>;
 
-/** Adds an account, or changes the one that the provider knows by the same id; what is not named stays. Throws a `ValidationError` or a `StoreError`. */
+/** Adds an account, or changes the fields that are given of the one with the same provider id. Throws a `ValidationError` or a `StoreError`. */
 export async function saveAccount(rpc: Rpc, body: unknown): Promise<{ account: StoredAccount }> {
-  const p_account = parseInput(newAccount, body);
+  const p_account = parseInput(accountInput, body);
   try {
     return { account: accountSchema.parse(await rpc('save_account', { p_account })) };
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     if (code === 'PT404') throw new ValidationError([{ field: 'queues', message }]);
     if (code !== '23514') throw error;
-    throw new ValidationError([{ field: 'time_zone', message: 'is no time zone that the database knows' }]);
+    throw new ValidationError([
+      { field: 'time_zone', message: 'is not a time zone that the database knows' },
+    ]);
   }
 }
 
-/** A page of the accounts, by name. Throws a `StoreError`. */
+/** Reads a page of accounts, by name. Throws a `StoreError`. */
 export function listAccounts(rpc: Rpc, page: PageQuery): Promise<Page<StoredAccount>> {
   return readPage(rpc, 'list_accounts', accountSchema, page);
 }
@@ -122,7 +124,7 @@ function isTimeZone(name: string): boolean {
   }
 }
 
-/** Postgres knows no year 0. */
-function isKeptDate(day: string): boolean {
+/** Postgres has no year 0. */
+function isStorableDate(day: string): boolean {
   return !day.startsWith('0000');
 }

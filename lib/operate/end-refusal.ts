@@ -4,33 +4,33 @@ import { parseInput } from '../http/input/parse-input';
 import { storableText } from '../http/input/storable-text';
 import type { Rpc } from '../store/rpc';
 
-const asked = z.strictObject({
-  provider: z.string('name the provider, such as "unipile" or "whatsapp_cloud"').pipe(storableText(200)),
-  /** Its id, as in `/api/accounts`; null for the provider as a whole. */
+const bodySchema = z.strictObject({
+  provider: z.string('name the provider, for example "unipile" or "whatsapp_cloud"').pipe(storableText(200)),
+  /** The account's id, as in `/api/accounts`; null for the whole provider. */
   account: z
     .uuid(
-      'send the account’s "id" from GET /api/accounts, or leave it out where the provider refuses everything',
+      'send the account’s "id" from GET /api/accounts, or leave it out if the provider refuses everything',
     )
     .nullable()
     .default(null),
 });
 
-/** Ends the pause of an account, or of a provider, that was refused: somebody has mended it. Throws an `HttpError` or a `StoreError`. */
-export async function endRefusal(rpc: Rpc, body: unknown): Promise<z.infer<typeof asked>> {
-  const { provider, account } = parseInput(asked, body);
+/** Ends the pause of a refused account or provider, because its cause is corrected. Throws an `HttpError` or a `StoreError`. */
+export async function endRefusal(rpc: Rpc, body: unknown): Promise<z.infer<typeof bodySchema>> {
+  const { provider, account } = parseInput(bodySchema, body);
   try {
     await rpc('end_refusal', { p_provider: provider, p_account_id: account });
     return { provider, account };
   } catch (error) {
-    const refusal = toHttpError(error, 'provider');
-    throw refusal instanceof NotFoundError ? new NotFoundError(notRefused(provider, account)) : refusal;
+    const mapped = toHttpError(error, 'provider');
+    throw mapped instanceof NotFoundError ? new NotFoundError(notRefusedMessage(provider, account)) : mapped;
   }
 }
 
-function notRefused(provider: string, account: string | null): string {
-  const what =
+function notRefusedMessage(provider: string, account: string | null): string {
+  const message =
     account === null
       ? `${provider} does not refuse everything: send the "account" too`
-      : `${provider} does not refuse the account ${account}: send another, or leave it out where ${provider} refuses everything`;
-  return `${what}. GET /api/stats lists what is refused, under "refused" of each queue.`;
+      : `${provider} does not refuse the account ${account}: send another one, or none if ${provider} refuses everything`;
+  return `${message}. GET /api/stats lists refused accounts and providers under "refused" of each queue.`;
 }

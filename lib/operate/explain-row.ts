@@ -3,22 +3,22 @@ import { configuredProviders } from '../services/env';
 import type { Services } from '../services/services';
 import { type Explanation, explanationSchema } from '../store/explanation';
 
-/** Why a row stands where it stands. Throws an `HttpError` or a `StoreError`. */
+/** Explains why a row is in its state. Throws an `HttpError` or a `StoreError`. */
 export async function explainRow(
   { rpc, env }: Pick<Services, 'rpc' | 'env'>,
   queue: string,
   id: string,
 ): Promise<Explanation> {
   try {
-    const answer = await rpc('explain_row', {
+    const response = await rpc('explain_row', {
       p_queue: queue,
       p_id: id,
       p_configured: configuredProviders(env),
     });
-    const explanation = explanationSchema.nullable().parse(answer);
+    const explanation = explanationSchema.nullable().parse(response);
     if (explanation) return explanation;
   } catch (error) {
     throw toHttpError(error, 'id');
   }
-  throw new NotFoundError(`there is no row ${id} in ${queue}, or it was pruned since`);
+  throw new NotFoundError(`there is no row ${id} in ${queue}, or retention has deleted it`);
 }

@@ -4,23 +4,20 @@ import { parseInput } from '../http/input/parse-input';
 import { storableText } from '../http/input/storable-text';
 import type { Rpc } from '../store/rpc';
 
-const asked = z.strictObject({
-  /** What became of it, or is to become of it: the queue's own word, or the state. That of `pending` does it again. */
+const bodySchema = z.strictObject({
+  /** The row's new status, in the queue's own word or as a state. The status of `pending` runs the row again. */
   decision: storableText(100),
-  /** The attempt that it is about, as the row's `attempts` says; nothing is decided of a later one. */
+  /** The attempt that the decision is about, from the row's `attempts`. A later attempt is not decided on. */
   attempt: z.int32().min(0).optional(),
-  /** Kept beside the decision. */
+  /** Stored with the decision. */
   note: storableText(1_000).optional(),
 });
 
-const answer = z.object({ status: z.string() });
+const responseSchema = z.object({ status: z.string() });
 
 export type ResolvedRow = { id: string; status: string };
 
-/**
- * A person's decision on a row of which nobody could tell whether it was done, or to cancel one that has not begun. `by` says who, for the
- * history. Throws an `HttpError` or a `StoreError`.
- */
+/** Applies a person's decision to an unknown row, or cancels a pending one. The history records `by`. Throws an `HttpError` or a `StoreError`. */
 export async function resolveRow(
   rpc: Rpc,
   queue: string,
@@ -28,7 +25,7 @@ export async function resolveRow(
   by: 'api' | 'dashboard',
   body: unknown,
 ): Promise<ResolvedRow> {
-  const { decision, note = null, attempt = null } = parseInput(asked, body);
+  const { decision, note = null, attempt = null } = parseInput(bodySchema, body);
   try {
     const resolved = await rpc('resolve_row', {
       p_queue: queue,
@@ -38,7 +35,7 @@ export async function resolveRow(
       p_note: note,
       p_attempt: attempt,
     });
-    return { id, ...answer.parse(resolved) };
+    return { id, ...responseSchema.parse(resolved) };
   } catch (error) {
     throw toHttpError(error, 'decision');
   }

@@ -6,43 +6,43 @@ import { explainRow } from './explain-row';
 import { listRows, rowsQuery } from './list-rows';
 import { resolveRow } from './resolve-row';
 
-/** `queue` is missing from the path of a route that is of one queue only. */
-type OfQueue = { queue?: string };
-type OfRow = OfQueue & { id: string };
+/** `queue` is missing from the path of a route for one queue. */
+type QueueParams = { queue?: string };
+type RowParams = QueueParams & { id: string };
 
 /**
- * The rows of a queue, which the path names unless `ofQueue` does. `?status=` is the queue's own word or a state, and `&limit=`,
- * `&cursor=` as everywhere. 200 with `{ rows, next }`; 400 with `{ errors: [{ field, message }] }`, 404.
+ * Returns the route that lists the rows of `onlyQueue`, or else of the path's queue. `?status=` is the queue's own word or a state; `&limit=` and
+ * `&cursor=` are those of every list. It responds 200 with `{ rows, next }`, 400 with `{ errors: [{ field, message }] }`, or 404.
  */
-export function listRowsRoute(ofQueue?: string) {
-  return listRoute<OfQueue, typeof rowsQuery>({
+export function listRowsRoute(onlyQueue?: string) {
+  return listRoute<QueueParams, typeof rowsQuery>({
     name: 'rows',
     query: rowsQuery,
-    list: async (rpc, query, { queue = ofQueue }) => listRows(rpc, readQueue(queue), query),
+    list: async (rpc, query, { queue = onlyQueue }) => listRows(rpc, readQueue(queue), query),
     dashboard: true,
   });
 }
 
-/** Why a row stands where it stands: what it waits for, what goes before it, what it has been through. 404. */
-export function explainRowRoute(ofQueue?: string) {
-  return apiRoute<OfRow>(
-    async ({ services, params: { queue = ofQueue, id } }) => {
-      const at = readPath(queue, id);
-      return explainRow(services, at.queue, at.id);
+/** Returns the route that explains a row: what it waits for, the rows before it, and its history. 404. */
+export function explainRowRoute(onlyQueue?: string) {
+  return apiRoute<RowParams>(
+    async ({ services, params: { queue = onlyQueue, id } }) => {
+      const path = readPath(queue, id);
+      return explainRow(services, path.queue, path.id);
     },
     { dashboard: true },
   );
 }
 
 /**
- * Decides on a row that stands as unknown, or cancels one that is pending: `{ "decision", "attempt"?, "note"? }`, the decision as the
- * queue's own word or the state. 200 with `{ id, status }`; 409 with what it is, where there is nothing to decide (any more); 404, 422.
+ * Returns the route that resolves an unknown row or cancels a pending one: `{ "decision", "attempt"?, "note"? }`. The decision is the queue's own
+ * word or a state. It responds 200 with `{ id, status }`, 409 with the row's state if there is nothing to decide, 404 or 422.
  */
-export function resolveRowRoute(ofQueue?: string) {
-  return apiJsonRoute<OfRow>(
-    async ({ services, params: { queue = ofQueue, id }, by, body }) => {
-      const at = readPath(queue, id);
-      return resolveRow(services.rpc, at.queue, at.id, by, body);
+export function resolveRowRoute(onlyQueue?: string) {
+  return apiJsonRoute<RowParams>(
+    async ({ services, params: { queue = onlyQueue, id }, by, body }) => {
+      const path = readPath(queue, id);
+      return resolveRow(services.rpc, path.queue, path.id, by, body);
     },
     { whenInvalid: 'nothing was decided' },
   );
@@ -56,7 +56,7 @@ function readQueue(queue: string | undefined): string {
 
 function readPath(queue: string | undefined, id: string): { queue: string; id: string } {
   const name = readQueue(queue);
-  const row = rowId.safeParse(id);
-  if (!row.success) throw new NotFoundError(`there is no row "${id}" in ${queue}`);
-  return { queue: name, id: row.data };
+  const parsedId = rowId.safeParse(id);
+  if (!parsedId.success) throw new NotFoundError(`there is no row "${id}" in ${queue}`);
+  return { queue: name, id: parsedId.data };
 }

@@ -9,36 +9,43 @@ import { accessEnv, serverEnv } from '../services/env';
 import { isError } from '../services/is-error';
 import { getServices } from '../services/services';
 
-const question = z.strictObject({
+const bodySchema = z.strictObject({
   sql: z.string(),
-  /** Where the caller takes the database to be, as `realpath` has it. */
+  /** The directory of the database that the caller means, as `realpath` returns it. */
   directory: z.string(),
 });
 
-/** The app answers nobody else while SQL runs: Postgres is in its thread. */
+/** Postgres runs in the app's thread, so the app answers nobody else while SQL runs. */
 const limitMs = 30_000;
 
 /**
- * Runs SQL on the embedded database that this process has, for `npm run sql`: 200 with `{ results }`, 409 where it has another one, 422 with
- * what Postgres said, or that it took longer than 30 s. Without CRON_SECRET 401; on a Supabase project, and in production, there is nothing: 404.
+ * Runs SQL on this process's embedded database, for `npm run sql`. It responds 200 with `{ results }`, 409 if the process has another database, 422
+ * with the error of Postgres or if the SQL took longer than 30 s, and 401 without CRON_SECRET. On a Supabase project and in production it responds
+ * 404.
  */
-export function answerSql(request: Request): Promise<Response> {
+export function sqlRoute(request: Request): Promise<Response> {
   return respond(async () => {
     const { store } = accessEnv().sqlOpen ? serverEnv() : { store: null };
     if (store?.kind !== 'embedded') {
-      throw new NotFoundError('this server takes no SQL: only development on the embedded database does');
+      throw new NotFoundError(
+        'this server does not run SQL: only a development server on the embedded database does',
+      );
     }
     requireCronSecret(request);
     readQuery(new URL(request.url), noQuery);
-    const asked = question.safeParse(await readJson(request));
-    if (!asked.success) throw new HttpError(422, 'invalid', 'send { "sql": "…", "directory": "…" }');
+    const body = bodySchema.safeParse(await readJson(request));
+    if (!body.success) throw new HttpError(422, 'invalid', 'send { "sql": "…", "directory": "…" }');
     const { sql } = await getServices();
     const directory = realpathSync(store.directory);
-    if (sql === null || asked.data.directory !== directory) {
-      throw new HttpError(409, 'other_database', `this server's database is ${directory}`);
+    if (sql === null || body.data.directory !== directory) {
+      throw new HttpError(
+        409,
+        'other_database',
+        `this server has another database, ${directory}: start the app on the right one`,
+      );
     }
     try {
-      return { results: await sql(asked.data.sql, limitMs) };
+      return { results: await sql(body.data.sql, limitMs) };
     } catch (error) {
       throw isError(error, 'SqlError') ? new HttpError(422, 'sql', error.message, error.fields) : error;
     }

@@ -2,28 +2,28 @@ import type { NotConfiguredError, Queue } from '../engine/queue';
 import type { ServerEnv } from '../services/env';
 import { isError } from '../services/is-error';
 
-/** A queue whatever its rows are. */
-// biome-ignore lint/suspicious/noExplicitAny: each queue has its own types of row and deps
+/** A queue with rows of any type. */
+// biome-ignore lint/suspicious/noExplicitAny: each queue has its own Row and Deps
 export type AnyQueue = Queue<any, any, ServerEnv>;
 
-/** How a queue's endpoint ticks its partitions. */
+/** A queue and how its endpoints tick its partitions. */
 export interface ScheduledQueue {
   queue: AnyQueue;
-  /** `main`: there is one. `named`: each has an endpoint of its own. `due`: one endpoint ticks all that have something due. */
+  /** `main`: the queue has one. `named`: each has its own endpoint. `due`: one endpoint ticks all partitions with due rows. */
   partitions: 'main' | 'named' | 'due';
-  /** What is answered as long as the database does not know the queue. */
-  whereNone?: string;
+  /** The note of the response until the queue is registered. */
+  unregisteredNote?: string;
 }
 
-/** A queue's name as paths spell it. */
+/** Returns a queue's name as it is written in paths. */
 export const pathName = (queue: string) => queue.replaceAll('_', '-');
 
-/** The queue of that name, as in the registry or as in paths. */
+/** Finds a queue by its name in the registry or in paths; null if there is none. */
 export function findQueue(name: string, queues: readonly ScheduledQueue[]): ScheduledQueue | null {
   return queues.find(({ queue }) => queue.name === name || pathName(queue.name) === name) ?? null;
 }
 
-/** Why the queue cannot run: what has to be set or, where `variables` is empty, what is wrong with its code. Null where it can. */
+/** Returns the error that keeps the queue from running, or null. If its `variables` are empty, the queue's code is wrong. */
 export function missingSettings(queue: AnyQueue, env: ServerEnv): NotConfiguredError | null {
   try {
     queue.connect(env);

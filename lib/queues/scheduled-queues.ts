@@ -5,9 +5,9 @@ import { scheduledPgmq } from './pgmq/queue';
 import { posts } from './posts/queue';
 import { enrolments } from './sequences/queue';
 
-/** Every queue, for whoever ticks them all: `/api/cron/process-scheduled`, `/api/trigger`, the worker. A queue of yours goes here, too. */
+/** All queues. The cron paths, `/api/trigger` and the worker read this list. Add your own queue here. */
 export const scheduledQueues = [
-  // Before the messages that they queue.
+  // First, because it queues messages.
   { queue: enrolments, partitions: 'main' },
   { queue: dmQueue, partitions: 'main' },
   { queue: posts, partitions: 'main' },

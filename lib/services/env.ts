@@ -2,10 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { schedulerName } from './scheduler-name';
 
-/**
- * The only reader of `process.env`. What is set wrongly is said at once, by name and never by value; what is not set keeps the part
- * that needs it closed.
- */
+/** A setting is invalid or missing. The message names the variables, but never a value. Only this file reads `process.env`. */
 export class EnvError extends Error {
   override readonly name = 'EnvError';
   readonly kind = 'not_configured';
@@ -17,13 +14,13 @@ export class EnvError extends Error {
   }
 }
 
-/** Unset and empty are the same: hosting dashboards keep empty variables. */
+/** Hosting dashboards keep empty variables, so an empty one counts as unset. */
 const blankAsUnset = (value: unknown) =>
   typeof value === 'string' && value.trim() === '' ? undefined : value;
 const text = z.preprocess(blankAsUnset, z.string().trim().optional());
 const url = z.preprocess(blankAsUnset, z.url({ protocol: /^https?$/ }).optional());
 const isSet = (value: unknown) => value === '1' || value === 'true';
-const seconds = (most: number, least = 1) =>
+const seconds = (max: number, min = 1) =>
   z.preprocess(
     blankAsUnset,
     z
@@ -31,12 +28,12 @@ const seconds = (most: number, least = 1) =>
       .trim()
       .regex(/^\d{1,9}$/, 'is not a whole number of seconds')
       .transform(Number)
-      .pipe(z.number().min(least).max(most))
+      .pipe(z.number().min(min).max(max))
       .optional(),
   );
 const flag = z.preprocess(isSet, z.boolean());
-/** Separated by commas. */
-const list = (isEntry: (entry: string) => boolean, fault: string) =>
+/** Entries separated by commas. */
+const list = (isEntry: (entry: string) => boolean, message: string) =>
   z.preprocess(
     blankAsUnset,
     z
@@ -47,7 +44,7 @@ const list = (isEntry: (entry: string) => boolean, fault: string) =>
           .map((entry) => entry.trim())
           .filter(Boolean),
       )
-      .refine((entries) => entries.every(isEntry), fault)
+      .refine((entries) => entries.every(isEntry), message)
       .optional(),
   );
 /** `host` or `host:port`. */
@@ -81,13 +78,16 @@ const variables = z.object({
   PORT: text,
   WORKER_URL: url,
   WORKER_HEARTBEAT_URL: url,
-  // Less is over before what was under way is written down.
+  // In less time the outcomes of running attempts could not be written.
   WORKER_GRACE_SECONDS: seconds(3_600, 8),
   WORKER_NAME: z.preprocess(
     blankAsUnset,
     z
       .string()
-      .regex(schedulerName, 'is no name of a clock: lower-case letters, digits and -, 20 at most')
+      .regex(
+        schedulerName,
+        'must be a scheduler name: up to 20 lower-case letters, digits and -, beginning with a letter',
+      )
       .optional(),
   ),
   DEV_SCHEDULER: flag,
@@ -101,73 +101,73 @@ const variables = z.object({
   UPSTASH_REDIS_REST_TOKEN: text,
   KV_REST_API_URL: url,
   KV_REST_API_TOKEN: text,
-  UNIPILE_API_VERSION: z.preprocess(
-    blankAsUnset,
-    z.enum(['v1', 'v2'], 'is neither "v1" nor "v2"').optional(),
-  ),
+  UNIPILE_API_VERSION: z.preprocess(blankAsUnset, z.enum(['v1', 'v2'], 'must be "v1" or "v2"').optional()),
   UNIPILE_DSN: text,
   UNIPILE_API_KEY: text,
   UNIPILE_MAX_LATE_SECONDS: seconds(86_400),
   WHATSAPP_ACCESS_TOKEN: text,
   WHATSAPP_API_VERSION: text,
   WHATSAPP_BASE_URL: url,
-  MEDIA_ALLOW_PRIVATE: list(isHost, 'is no list of hosts such as "127.0.0.1:4010, media.internal"'),
+  MEDIA_ALLOW_PRIVATE: list(isHost, 'must be a list of hosts, for example "127.0.0.1:4010, media.internal"'),
   MONITOR_ALLOW_PRIVATE: list(
     (entry) => isHost(entry) || isIP(entry) !== 0 || isNetwork(entry),
-    'is no list of hosts and networks such as "intranet:8080, 10.1.0.0/16"',
+    'must be a list of hosts and networks, for example "intranet:8080, 10.1.0.0/16"',
   ),
   MONITOR_CANARIES: list(
     isCanary,
-    'is no list of addresses such as "https://example.com/, tcp://example.org:443", http, https or tcp with its port',
+    'must be a list of http, https or tcp addresses, tcp with its port, for example "https://example.com/, tcp://example.org:443"',
   ),
-  MONITOR_DNS_SERVERS: list(isDnsServer, 'is no list of addresses such as "192.0.2.53, 192.0.2.54:5353"'),
+  MONITOR_DNS_SERVERS: list(
+    isDnsServer,
+    'must be a list of IP addresses, for example "192.0.2.53, 192.0.2.54:5353"',
+  ),
 });
 
 export interface ServerEnv {
   logLevel: string;
-  /** The current secret first; the one before it is accepted while it is being changed. */
+  /** The current secret, and then the previous one, which is accepted while the secret is changed. */
   cronSecrets: string[];
   apiKey?: string;
   dashboardPassword?: string;
-  /** Development without a password: whoever reaches the server may look. */
+  /** In development without a password, everyone who reaches the server may read the dashboard. */
   dashboardOpen: boolean;
-  /** The platform says where a request came from. */
+  /** The platform adds the caller's address to a request. */
   onVercel: boolean;
-  /** Development, or the demo on loopback: CRON_SECRET opens SQL on the embedded database. */
+  /** In development and in the demo on loopback, CRON_SECRET authorizes SQL on the embedded database. */
   sqlOpen: boolean;
-  /** What Meta signs its webhooks with. */
+  /** Meta signs its webhooks with it. */
   whatsappAppSecret?: string;
-  /** What Meta shows when the webhook's address is entered. */
+  /** Meta sends it to verify the webhook's address when that is entered. */
   whatsappVerifyToken?: string;
-  /** Opens the worker's ticks, and nothing else. */
+  /** Authorizes calls of the worker's ticks, and nothing else. */
   workerSecret?: string;
-  /** What Unipile sends along with its webhooks. */
+  /** The secret of Unipile's webhooks: a header in v1, the key of a signature in v2. */
   unipileWebhookSecret?: string;
   store: { kind: 'supabase'; url: string; serviceRoleKey: string } | { kind: 'embedded'; directory: string };
-  /** `next dev` fires the schedules of `vercel.json` on a Supabase project too. */
+  /** `next dev` also runs the schedules of `vercel.json` on a Supabase project. */
   devScheduler: boolean;
   upstash?: { url: string; token: string };
-  /** Where this app is reached: by itself, to go on with a backlog. */
+  /** The app's own URL, for its continuations. */
   selfUrl: string;
-  /** A worker that work is handed to. */
+  /** The worker that triggers wake. */
   worker?: { url: string; secret: string };
-  /** What a worker's ticks are called in the ledger. */
+  /** The scheduler's name of a worker's ticks in the ledger. */
   workerName: string;
-  /** From SIGTERM until the platform ends the worker by force. */
+  /** From SIGTERM until the platform kills the worker. */
   workerGraceSeconds: number;
-  /** What a worker asks for each minute while it is well. */
+  /** A URL that a worker requests each minute while it is healthy. */
   workerHeartbeatUrl?: string;
-  /** `maxLateMs`: how late after its call a message can still show up in the chat. */
+  /** `maxLateMs`: how long after its call a message may still appear in its chat. */
   unipile?: { version: 'v1' | 'v2'; dsn: string; apiKey: string; maxLateMs?: number };
-  /** `knowsReplies`: its webhooks are heard, and tell who has written. */
+  /** `knowsReplies`: its webhooks are received, so it is known who has written. */
   whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string; knowsReplies: boolean };
-  /** Private hosts that a post's media may be fetched from all the same, as `host` or `host:port`. */
+  /** Private hosts from which a post's media may be fetched, as `host` or `host:port`. */
   mediaAllowPrivate: string[];
-  /** Private places that monitors may check all the same, as `host`, `host:port` or a network (`10.1.0.0/16`). */
+  /** Private hosts and networks that monitors may check, as `host`, `host:port` or `10.1.0.0/16`. */
   monitorAllowPrivate: string[];
-  /** What a region asks before it believes that a site is down, as http, https or tcp addresses. */
+  /** Addresses that a region probes before it counts a site as down: http, https or tcp. */
   monitorCanaries: string[];
-  /** Who is asked for the addresses of sites, as `ip` or `ip:port`; none: the system's own. */
+  /** DNS servers for monitors, as `ip` or `ip:port`; the system's if empty. */
   monitorDnsServers: string[];
 }
 
@@ -185,13 +185,13 @@ type AccessSettings = Pick<
   | 'unipileWebhookSecret'
 >;
 
-/** Who may come in: what has to be known before anything else, and is there however wrong the rest is. */
+/** Reads the settings of access. Every request needs them first, so they do not depend on the validity of the others. */
 export function accessEnv(source: Record<string, string | undefined> = process.env): AccessSettings {
   const set = (name: string) => source[name]?.trim() || undefined;
   const dashboardPassword = set('DASHBOARD_PASSWORD');
   const cronSecret = set('CRON_SECRET');
   return {
-    // The one before opens nothing on its own: what is not configured is closed.
+    // The previous secret is not accepted alone: without CRON_SECRET the endpoints stay closed.
     cronSecrets: cronSecret
       ? [cronSecret, set('CRON_SECRET_PREVIOUS')].filter((secret) => secret !== undefined)
       : [],
@@ -207,18 +207,18 @@ export function accessEnv(source: Record<string, string | undefined> = process.e
   };
 }
 
-/** The demo is a production build on loopback, with nothing in it that is anybody's. */
+/** The demo is a production build on loopback without anyone's data, so it does not count. */
 function isProduction(source: Record<string, string | undefined>): boolean {
   return isSet(source.VERCEL) || (source.NODE_ENV === 'production' && !isSet(source.PUNCTUAL_DEMO));
 }
 
-/** Reads and checks the environment. Throws an `EnvError` that names what to set. */
+/** Reads and checks the environment. Throws an `EnvError` that names the variables to set. */
 export function serverEnv(source: Record<string, string | undefined> = process.env): ServerEnv {
   const parsed = variables.safeParse(source);
   if (!parsed.success) {
-    const wrong = [...new Set(parsed.error.issues.map((issue) => String(issue.path[0])))];
+    const invalid = [...new Set(parsed.error.issues.map((issue) => String(issue.path[0])))];
     const hints = parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
-    throw new EnvError(`the environment is not as it should be: ${hints.join('; ')}`, wrong);
+    throw new EnvError(`the environment is invalid: ${hints.join('; ')}`, invalid);
   }
   const env = parsed.data;
   return {
@@ -254,45 +254,45 @@ type Variables = z.infer<typeof variables>;
 
 function selfUrlOf(env: Variables): string {
   if (env.PUNCTUAL_URL) return env.PUNCTUAL_URL;
-  // A deployment's own address asks for a login; the production one does not.
+  // A deployment's own URL requires a login; the production URL does not.
   const onVercel =
     env.VERCEL_ENV === 'production' ? (env.VERCEL_PROJECT_PRODUCTION_URL ?? env.VERCEL_URL) : env.VERCEL_URL;
   return env.VERCEL && onVercel ? `https://${onVercel}` : `http://127.0.0.1:${env.PORT ?? 3_000}`;
 }
 
-/** v2 has one address for everybody. */
+/** v2 has the same DSN for every customer. */
 function unipileOf(env: Variables): ServerEnv['unipile'] {
   const version = env.UNIPILE_API_VERSION ?? 'v1';
   const isV2 = version === 'v2' && env.UNIPILE_API_KEY !== undefined;
-  const addressed = { ...env, UNIPILE_DSN: env.UNIPILE_DSN ?? (isV2 ? 'api.unipile.com' : undefined) };
-  const late = env.UNIPILE_MAX_LATE_SECONDS;
-  return pair(addressed, 'UNIPILE_DSN', 'UNIPILE_API_KEY', (dsn, apiKey) => ({
+  const withDsn = { ...env, UNIPILE_DSN: env.UNIPILE_DSN ?? (isV2 ? 'api.unipile.com' : undefined) };
+  const maxLateSeconds = env.UNIPILE_MAX_LATE_SECONDS;
+  return pair(withDsn, 'UNIPILE_DSN', 'UNIPILE_API_KEY', (dsn, apiKey) => ({
     version,
     dsn,
     apiKey,
-    maxLateMs: late === undefined ? undefined : late * 1_000,
+    maxLateMs: maxLateSeconds === undefined ? undefined : maxLateSeconds * 1_000,
   }));
 }
 
-/** The secret alone is what the worker itself has. */
+/** The worker itself has the secret without the URL. */
 function workerOf(url: string | undefined, secret: string | undefined): ServerEnv['worker'] {
   if (url === undefined) return undefined;
   if (secret !== undefined) return { url, secret };
-  throw new EnvError('WORKER_URL is set, and WORKER_SECRET is not: set both or neither', ['WORKER_SECRET']);
+  throw new EnvError('WORKER_URL is set, but WORKER_SECRET is not: set both or neither', ['WORKER_SECRET']);
 }
 
 function chooseStore(env: Variables, production: boolean): ServerEnv['store'] {
-  // Both are set while a project moves to secret keys. Supabase disables the legacy one in the end.
+  // Both are set while a project moves to secret keys. In the end Supabase disables the legacy key.
   const legacy = env.SUPABASE_SERVICE_ROLE_KEY !== undefined && env.SUPABASE_SECRET_KEY === undefined;
   const keyName = legacy ? 'SUPABASE_SERVICE_ROLE_KEY' : 'SUPABASE_SECRET_KEY';
   const supabase = pair(env, 'SUPABASE_URL', keyName, (url, serviceRoleKey) => ({ url, serviceRoleKey }));
   if (supabase && env.STORE !== 'embedded') return { kind: 'supabase', ...supabase };
   if (env.STORE === 'supabase' || env.VERCEL || (production && env.STORE !== 'embedded')) {
     throw new EnvError(
-      `no database: set SUPABASE_URL and SUPABASE_SECRET_KEY${
+      `no database is configured: set SUPABASE_URL and SUPABASE_SECRET_KEY${
         env.VERCEL
-          ? ', and leave STORE unset: an embedded database does not outlive a function on Vercel'
-          : ', or STORE=embedded if that is what you mean'
+          ? ' and leave STORE unset: an embedded database does not outlive a function on Vercel'
+          : ', or set STORE=embedded to use an embedded database'
       }`,
       ['SUPABASE_URL', 'SUPABASE_SECRET_KEY'],
     );
@@ -300,7 +300,7 @@ function chooseStore(env: Variables, production: boolean): ServerEnv['store'] {
   return { kind: 'embedded', directory: env.PUNCTUAL_DATA ?? '.data/punctual' };
 }
 
-/** Two variables that are of use only together. */
+/** Reads two variables that are useful only together. Throws an `EnvError` if only one is set. */
 function pair<T>(
   env: Variables,
   first: keyof Variables,
@@ -312,12 +312,12 @@ function pair<T>(
   if (a === undefined && b === undefined) return undefined;
   const missing = a === undefined ? first : second;
   throw new EnvError(
-    `${a === undefined ? second : first} is set, and ${missing} is not: set both or neither`,
+    `${a === undefined ? second : first} is set, but ${missing} is not: set both or neither`,
     [missing],
   );
 }
 
-/** The names of the providers that this server can send by. */
+/** Returns the names of the providers that this server can send with. */
 export function configuredProviders(env: Pick<ServerEnv, 'unipile' | 'whatsappCloud'>): string[] {
   return [...(env.unipile ? ['unipile'] : []), ...(env.whatsappCloud ? ['whatsapp_cloud'] : [])];
 }

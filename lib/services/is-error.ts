@@ -13,8 +13,8 @@ interface OurErrors {
 }
 
 /**
- * Whether an error is one of ours, by its name and not by its class: Next bundles the page and the routes apart, each with classes of its
- * own, and what they share (the container) throws those of whoever made it.
+ * Whether an error is one of ours. Compares names, not classes: Next bundles pages and routes apart, each with classes of its own, and the shared
+ * services throw the classes of the bundle that made them.
  */
 export function isError<Name extends keyof OurErrors>(error: unknown, name: Name): error is OurErrors[Name] {
   return error instanceof Error && error.name === name;

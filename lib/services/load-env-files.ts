@@ -1,10 +1,10 @@
-/** For what runs outside Next, which reads these two for the app. What is set already wins over them. */
+/** Loads `.env.local` and `.env` for processes outside Next; Next loads them for the app. Variables that are set already win. */
 export function loadEnvFiles(): void {
   for (const file of ['.env.local', '.env']) {
     try {
-      process.loadEnvFile?.(file); // from Node 20.12
+      process.loadEnvFile?.(file); // Node 20.12 or later.
     } catch {
-      // not there
+      // The file does not exist.
     }
   }
 }

@@ -1,9 +1,9 @@
 import pino from 'pino';
 import type { Log } from '../engine/ports/log';
 
-/** One line of JSON for each thing worth knowing. Fields that could bear a secret never get out, wherever they stand. */
+/** Makes a log that writes one line of JSON an entry. Redacts fields that may hold a secret, in the entry and in its objects. */
 export function serverLog(level: string): Log {
-  const secret = [
+  const secretFields = [
     'authorization',
     'apiKey',
     'api_key',
@@ -16,6 +16,6 @@ export function serverLog(level: string): Log {
   return pino({
     level: pino.levels.values[level] === undefined ? 'info' : level,
     base: undefined,
-    redact: secret.flatMap((name) => [name, `*.${name}`]),
+    redact: secretFields.flatMap((name) => [name, `*.${name}`]),
   });
 }

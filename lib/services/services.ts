@@ -13,12 +13,12 @@ import { type ServerEnv, serverEnv } from './env';
 import { serverLog } from './log';
 import { type SharedReading, sharedReading } from './shared-reading';
 
-/** What the server's parts share: made from the environment on first use, never at build time. */
+/** Services that the server's parts share. They are made from the environment on first use, never at build time. */
 export interface Services {
   env: ServerEnv;
   log: Log;
   rpc: Rpc;
-  /** Of the embedded database only. */
+  /** Null on Supabase. */
   sql: RunSql | null;
   lock: OverlapLock | null;
   ports: TickPorts;
@@ -26,13 +26,16 @@ export interface Services {
   stats: SharedReading<Stats>;
 }
 
-/** Half of what a dashboard waits from one look to the next, in milliseconds. */
+/** Half of the dashboard's polling interval, in milliseconds. */
 const statsMs = 1_000;
 
-/** Shared by pages and routes, which Next bundles apart, and kept through hot reloads: there is one embedded database. */
+/** Pages and routes share it, although Next bundles them apart, and it survives hot reloads: the embedded database may be opened only once. */
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 
-/** Throws an `EnvError` when something has to be set, a `StoreError` when the database cannot be opened; the next call tries anew. */
+/**
+ * Returns the shared services. Throws an `EnvError` for a wrong setting and a `StoreError` if the database cannot be opened; the next call tries
+ * again.
+ */
 export function getServices(): Promise<Services> {
   globals.punctual ??= makeServices(serverEnv()).catch((error) => {
     globals.punctual = undefined;
@@ -63,7 +66,7 @@ export async function makeServices(env: ServerEnv): Promise<Services> {
   };
 }
 
-/** Loaded only where it is used: 10 MB of WebAssembly that a function over Supabase never needs. */
+/** Imported on first use: 10 MB of WebAssembly that a function on Supabase never needs. */
 async function openEmbedded(directory: string, log: Log): Promise<{ rpc: Rpc; sql: RunSql }> {
   const { openEmbeddedDatabase } = await import('../store/embedded-database');
   return openEmbeddedDatabase(directory, (text) => log.warn({ notice: text }, 'a migration raised a notice'));

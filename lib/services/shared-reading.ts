@@ -1,25 +1,25 @@
-/** An answer that many ask for, and that is read for all of them at once. */
+/** A value that many callers read. One read serves all of them. */
 export interface SharedReading<T> {
   get(read: () => Promise<T>): Promise<T>;
-  /** What was read is out of date: the next who asks has it read anew. */
+  /** Drops the value. The next call reads it again. */
   forget(): void;
 }
 
 /**
- * Reads once in `ms` milliseconds of `now` at most: whoever asks within them gets the same answer, be it still under way. One that fails is nobody's
- * but theirs who wait for it.
+ * Makes a value that is read at most once in `ms` milliseconds of `now`. Calls within this time share the read, also while it is under way. A failed
+ * read rejects only the calls that wait for it.
  */
 export function sharedReading<T>(ms: number, now: () => number): SharedReading<T> {
-  let latest: { at: number; answer: Promise<T> } | null = null;
+  let latest: { at: number; value: Promise<T> } | null = null;
   return {
     get(read) {
-      if (latest && now() - latest.at < ms) return latest.answer;
-      const reading = { at: now(), answer: read() };
+      if (latest && now() - latest.at < ms) return latest.value;
+      const reading = { at: now(), value: read() };
       latest = reading;
-      reading.answer.catch(() => {
+      reading.value.catch(() => {
         if (latest === reading) latest = null;
       });
-      return reading.answer;
+      return reading.value;
     },
     forget() {
       latest = null;

@@ -9,32 +9,34 @@ import { schemaState } from '../store/schema-version';
 export interface Health {
   status: 'ok' | 'failing';
   database: 'ok' | 'failing';
-  /** `behind`: `npm run migrate` has to be run; nothing ticks until then. `ahead`: newer code is to be deployed, which harms nothing. */
+  /**
+   * `behind`: nothing ticks until `npm run migrate` has run. `ahead`: the database serves this older code, so it is harmless; deploy the newer code.
+   */
   schema: 'ok' | 'behind' | 'ahead' | 'unknown';
-  /** `none` where no lock is configured; the exchange keeps ticks apart then. A failing lock fails nothing. */
+  /** `none`: no lock is configured, and the exchange alone keeps ticks apart. A failing lock does not change `status`. */
   lock: 'ok' | 'failing' | 'none';
-  /** Seconds since each queue's last tick; null where there was none yet. */
+  /** Seconds since each queue's last tick; null before the first one. */
   lastTickSeconds: Record<string, number | null>;
-  /** Why the database fails, and what to do. In development on the embedded database only. */
+  /** Why the database fails, and the remedy. Only in development on the embedded database. */
   reason?: string;
 }
 
-const answer = z.object({
+const responseSchema = z.object({
   schema: z.string().nullish(),
   queues: z.array(z.object({ name: z.string(), last_tick_seconds: z.number().nullable() })),
 });
 
-/** Anybody may ask, and each question costs a call and a Redis command: the answer is kept for this long. */
+/** Everyone may read the health. Each check costs a database call and a Redis command, so a result is kept for this long. */
 const keepMs = 5_000;
-const kept = sharedReading<Health>(keepMs, () => Date.now());
+const shared = sharedReading<Health>(keepMs, () => Date.now());
 
-/** Why the database failed the latest check; null where it did not. It is logged once for as long as it stays the same. */
+/** Why the latest check failed; null if it passed. The same reason is logged once. */
 let logged: string | null = null;
 
-/** Says how things are, and never why but in development. Never throws. */
-export const readHealth = (): Promise<Health> => kept.get(askHealth);
+/** Reads the server's health. The reason of a failure is included only in development. Never throws. */
+export const readHealth = (): Promise<Health> => shared.get(checkHealth);
 
-async function askHealth(): Promise<Health> {
+async function checkHealth(): Promise<Health> {
   const health: Health = {
     status: 'failing',
     database: 'failing',
@@ -44,9 +46,9 @@ async function askHealth(): Promise<Health> {
   };
   try {
     const { env, rpc, lock, log } = await getServices();
-    const [known, attempt] = await Promise.all([
+    const [known, acquired] = await Promise.all([
       rpc('read_health', {})
-        .then((value) => answer.parse(value))
+        .then((value) => responseSchema.parse(value))
         .catch(async (error) => {
           const reason = await explain(error, (fields) =>
             log.warn(fields, 'the database failed its health check'),
@@ -56,7 +58,7 @@ async function askHealth(): Promise<Health> {
         }),
       lock?.acquire('health', 1_000),
     ]);
-    if (attempt) health.lock = attempt.state === 'unavailable' ? 'failing' : 'ok';
+    if (acquired) health.lock = acquired.state === 'unavailable' ? 'failing' : 'ok';
     if (known) {
       logged = null;
       health.database = 'ok';
@@ -67,7 +69,7 @@ async function askHealth(): Promise<Health> {
       );
     }
   } catch (error) {
-    // The environment is wrong, or the embedded database cannot be opened: a migration was refused, say.
+    // The environment is invalid, or the embedded database cannot be opened, for example because a migration failed.
     const reason = await explain(error, (fields) =>
       serverLog('error').error(fields, 'the server is not set up'),
     );
@@ -76,7 +78,7 @@ async function askHealth(): Promise<Health> {
   return health;
 }
 
-/** Answers the text that other routes answer to the error. */
+/** Returns the message with which other routes respond to the error, and logs the error unless it was logged last. */
 async function explain(error: unknown, log: (fields: object) => void): Promise<string> {
   const reason = await errorMessage(error);
   if (reason !== logged) log({ err: error });

@@ -9,19 +9,19 @@ import { schemaState } from '../store/schema-version';
 import { type Stats, statsSchema } from '../store/stats';
 import { whyUnticked } from './unticked';
 
-/** The dashboard's figures, a second old at most. Throws what `getServices()` throws, and a `StoreError`. */
+/** Reads the dashboard's figures, at most one second old. Throws as `getServices()` does, and a `StoreError`. */
 export async function readStats(): Promise<Stats> {
   const { rpc, env, stats } = await getServices();
   return stats.get(() => computeStats(rpc, env));
 }
 
-/** What the queues did in the last `days` days, 1 to 90. Throws what `getServices()` throws, and a `StoreError`. */
+/** Reads the queues' daily figures of the last `days` days, 1 to 90. Throws as `getServices()` does, and a `StoreError`. */
 export async function readAnalytics(days = 14): Promise<Analytics> {
   const { rpc } = await getServices();
   return analyticsSchema.parse(await rpc('read_analytics', { p_days: days }));
 }
 
-/** The dashboard's view of monitors. Throws a `StoreError`. */
+/** Reads the dashboard's figures of monitors. Throws a `StoreError`. */
 export async function readMonitoring(rpc: Rpc): Promise<Monitoring> {
   return monitoringSchema.parse(await rpc('read_monitoring', {}));
 }
@@ -45,7 +45,7 @@ async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {
   return { ...stats, queues };
 }
 
-/** In the last five minutes, be it by a worker, which has settings of its own. */
+/** Whether the queue ticked in the last five minutes, here or in a worker, which has settings of its own. */
 function hasTicked({ ticks }: Stats['queues'][number], now: string): boolean {
   return ticks.some(({ started_at }) => Date.parse(now) - Date.parse(started_at) < 300_000);
 }

@@ -3,10 +3,10 @@ import { scheduledQueues } from '../queues/scheduled-queues';
 import type { QueueStats } from '../store/stats';
 import { shortDuration } from './short-duration';
 
-/** Schedulers call every few minutes at the least. */
+/** The slowest schedulers call every few minutes. */
 const lateSeconds = 300;
 
-/** Says that no tick comes although rows are due, and what to do if none ever came. Null if ticks come, or are not needed. */
+/** Returns a warning if rows are due and no tick comes, with the remedy if none ever came. Null if ticks come or are not needed. */
 export function whyUnticked(queue: QueueStats, nowMs: number): string | null {
   const [last] = queue.ticks;
   if (queue.paused_at !== null || !couldStart(queue)) return null;
@@ -15,7 +15,7 @@ export function whyUnticked(queue: QueueStats, nowMs: number): string | null {
     return seconds > lateSeconds ? `no tick for ${shortDuration(seconds)}` : null;
   }
   const found = findQueue(queue.name, scheduledQueues);
-  // A queue that the code knows may just have been deployed.
+  // A queue of this code may be newly deployed.
   if (found && (queue.oldest_due_seconds ?? 0) <= lateSeconds) return null;
   const { count } = queue.due_now;
   const rows = `${count.toLocaleString('en-US')} ${count === 1 ? 'row is' : 'rows are'} due`;
@@ -25,7 +25,7 @@ export function whyUnticked(queue: QueueStats, nowMs: number): string | null {
   return `nothing ticks it: ${rows}. ${remedy}`;
 }
 
-/** A partition that is held back is not ticked, and need not be. */
+/** Whether a row could start now. A paused or waiting partition needs no tick. */
 function couldStart({ partitions, due_now }: QueueStats): boolean {
   if (partitions.length === 0) return due_now.count > 0;
   return partitions.some(({ due, paused_at, waiting }) => due > 0 && paused_at === null && waiting === null);

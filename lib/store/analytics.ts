@@ -1,20 +1,17 @@
 import { z } from 'zod';
 
-/**
- * What rows came to: the states' own names for a queue of work, verdicts for monitors. Percentiles are null where nothing was measured,
- * which is so for messages of pgmq.
- */
+/** The state of the counted rows, or the verdict of the counted checks for monitors. */
 const outcome = z.enum(['done', 'dead', 'unknown', 'cancelled', 'up', 'degraded', 'down']);
 
 const figures = z.object({
-  /** A day of `time_zone`, as YYYY-MM-DD. */
+  /** A day in `time_zone`, as YYYY-MM-DD. */
   day: z.string(),
-  /** Not rolled up whole: the day was not over then. */
+  /** The day was not over when it was rolled up. */
   partial: z.boolean(),
   queue: z.string(),
   outcome,
   rows: z.number(),
-  /** From due to settled; of monitors, how long a check took. */
+  /** From due to settled; for monitors, the duration of a check. Null if nothing was measured, as for pgmq's messages. */
   p50_seconds: z.number().nullable(),
   p95_seconds: z.number().nullable(),
   p99_seconds: z.number().nullable(),
@@ -22,17 +19,17 @@ const figures = z.object({
 
 export const analyticsSchema = z.object({
   time_zone: z.string(),
-  /** Every queue's days before this one are rolled up whole; null while one of them never was. */
+  /** All days before this one are complete in every queue; null while a queue was never rolled up. */
   rolled_until: z.string().nullable(),
-  /** When it was last rolled up; null: never. */
+  /** The time of the latest roll-up; null if there was none. */
   rolled_at: z.string().nullable(),
-  /** Queues whose roll-up failed last time, and why. */
+  /** Queues whose latest roll-up failed, and why. */
   problems: z.array(z.object({ queue: z.string(), problem: z.string() })),
-  /** By day, queue and outcome, over all accounts: the newest day first. */
+  /** By day, queue and outcome, over all accounts, the newest day first. */
   totals: z.array(figures),
   /**
-   * The same by account, in queues that have accounts: those with the most rows, eight a queue. The rest is one entry with `others` true
-   * and no percentiles. `account_id` null otherwise: rows of no account. `account` null: it was deleted.
+   * The totals by account, in queues with accounts: the eight accounts with the most rows in each queue. One entry with `others` true and no
+   * percentiles has the rest. Where `others` is false, `account_id` is null for rows without an account. `account` is null for a deleted account.
    */
   days: z.array(
     figures.extend({
@@ -41,19 +38,19 @@ export const analyticsSchema = z.object({
       others: z.boolean(),
     }),
   ),
-  /** Each day of the monitors that did worst, sixty at most: the worst first, and of each the newest day first. */
+  /** The days of the 60 worst monitors, the worst monitor first, then the newest day first. */
   monitors: z.array(
     z.object({
       day: z.string(),
       partial: z.boolean(),
       monitor_id: z.string(),
       monitor: z.string(),
-      /** Those that counted. */
+      /** Counted checks only. */
       checks: z.number(),
       up: z.number(),
       degraded: z.number(),
       down: z.number(),
-      /** 0 to 1: up or degraded, of all that counted. */
+      /** The share of counted checks that were up or degraded, 0 to 1. */
       uptime: z.number(),
       p50_ms: z.number().nullable(),
       p95_ms: z.number().nullable(),

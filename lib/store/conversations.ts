@@ -5,7 +5,7 @@ const phase = z.enum(phases);
 
 const template = z.object({ name: z.string(), language: z.string(), parameters: z.array(z.string()) });
 
-/** As it is kept; `delay_seconds` and the like in seconds, `hours` by weekday in the person's time zone. */
+/** As stored. `hours` are by weekday, in the person's time zone. */
 const step = z.object({
   kind: z.enum(['message', 'question']),
   delay_seconds: z.number(),
@@ -21,10 +21,10 @@ const step = z.object({
 
 const funnel = z.object({
   enrolled: z.number(),
-  /** Of those who go on. */
+  /** Paused enrolments that have not ended. */
   paused: z.number(),
   phases: z.record(phase, z.number()),
-  /** `at`: who is there now; the others: who ever got that far. `body` is null of a step that the sequence has no more. */
+  /** `at` counts the people who are at the step now; the other counts include everyone who ever got that far. `body` is null for a removed step. */
   steps: z.array(
     z.object({
       step: z.number(),
@@ -39,7 +39,7 @@ const funnel = z.object({
 });
 export type Funnel = z.infer<typeof funnel>;
 
-/** A sequence as the database answers it. */
+/** A sequence as the database returns it. */
 export const sequenceSchema = z.object({
   id: z.string(),
   name: z.string(),
@@ -47,7 +47,7 @@ export const sequenceSchema = z.object({
   time_zone: z.string().nullable(),
   version: z.number(),
   steps: z.array(step),
-  /** The variables that everybody who is enrolled has to bring. */
+  /** The variables that each enrolment must have. */
   placeholders: z.array(z.string()),
   created_at: z.string(),
   updated_at: z.string(),
@@ -55,12 +55,12 @@ export const sequenceSchema = z.object({
 });
 export type Sequence = z.infer<typeof sequenceSchema>;
 
-/** One person in one sequence through one account. */
+/** One person in one sequence, written to from one account. */
 export const enrolmentSchema = z.object({
   id: z.string(),
   sequence_id: z.string(),
   sequence_name: z.string(),
-  /** Of the sequence's steps, which are those that the person was enrolled with. */
+  /** The version of the sequence's steps with which the person was enrolled. */
   version: z.number(),
   account_id: z.string().nullable(),
   account_name: z.string().nullable(),
@@ -71,16 +71,16 @@ export const enrolmentSchema = z.object({
   time_zone: z.string(),
   phase,
   status: z.string(),
-  /** The step that is next, or whose question waits for an answer, of `steps`. */
+  /** The next step, or the question that waits for a reply, of `steps`. */
   step: z.number(),
   steps: z.number(),
   next_step_at: z.string().nullable(),
-  /** What happens then: the step is sent, or its reminder, or it goes on or ends without an answer. Null with `next_step_at`. */
-  next_action: z.enum(['send', 'remind', 'go_on', 'stop']).nullable(),
-  /** What it waits for, in words for people. */
+  /** The action at `next_step_at`: send the step, send its reminder, or, without a reply, continue or stop. Null with `next_step_at`. */
+  next_action: z.enum(['send', 'remind', 'advance', 'stop']).nullable(),
+  /** Why the enrolment waits, in words for people. */
   waits_for: z.string().nullable(),
   paused_at: z.string().nullable(),
-  /** The row of `dm_queue` that is on its way. */
+  /** The row of `dm_queue` that is not finished. */
   message_id: z.string().nullable(),
   sent_steps: z.number(),
   replied_at: z.string().nullable(),
@@ -120,7 +120,7 @@ export const enrolmentWithTimeline = enrolmentSchema.extend({
 });
 export type EnrolmentWithTimeline = z.infer<typeof enrolmentWithTimeline>;
 
-/** What somebody wrote that is nobody's as far as is known. */
+/** A reply that matches no enrolment. */
 export const replySchema = z.object({
   id: z.string(),
   provider: z.string(),
@@ -140,7 +140,7 @@ export const previewSchema = z.object({
       kind: z.enum(['message', 'question', 'reminder']),
       body: z.string(),
       template: template.nullable(),
-      /** Null where nobody can say. */
+      /** An estimate; null if there is none. */
       about_at: z.string().nullable(),
       note: z.string().nullable(),
     }),

@@ -5,14 +5,12 @@ import { lockFile } from './file-lock';
 import { directoryInUseCode } from './rpc';
 
 /**
- * Makes this process the only one that uses an embedded database's directory: two on one directory corrupt it silently. Throws a
- * `StoreError` that names the owner where it is known.
+ * Locks an embedded database's directory for this process, because two processes in one directory corrupt it silently. Returns a function that
+ * unlocks it. Throws a `StoreError` that names the owner if it is known.
  *
- * The lock is the system's, on a file in the directory, where every container that mounts it meets it. Where the system has none to give,
- * the owner's process id in a file beside the directory stands for it, and names the owner everywhere; one whose owner is dead is taken
- * over. A process id alone would not do: in another container the owner has another one, or seems dead.
- *
- * The returned function gives the directory back.
+ * The lock is the operating system's, on a file in the directory, so it also keeps out every container that mounts the directory. Besides, a
+ * file beside the directory holds the owner's process id. It names the owner, and it is the only lock where the system has none to give. A file
+ * with a dead owner is taken over. A process id alone is not enough, because in another container the owner has another id, or seems dead.
  */
 export function lockDirectory(directory: string): () => void {
   mkdirSync(directory, { recursive: true });
@@ -24,9 +22,9 @@ export function lockDirectory(directory: string): () => void {
     throw inUse(directory, content !== null && content === owner(Number(pid)) ? `process ${pid}` : null);
   }
   try {
-    const forget = lockByPid(directory, file);
+    const unlockPid = lockByPid(directory, file);
     return () => {
-      forget();
+      unlockPid();
       unlock();
     };
   } catch (error) {
@@ -38,7 +36,7 @@ export function lockDirectory(directory: string): () => void {
 function inUse(directory: string, by: string | null): StoreError {
   return new StoreError(
     'misconfigured',
-    `the database in ${directory} is in use by ${by ?? 'a process of another container'}: end it first, or call it over HTTP`,
+    `the database in ${directory} is in use by ${by ?? 'a process in another container'}. End that process first, or call it over HTTP`,
     directoryInUseCode,
   );
 }
@@ -49,7 +47,7 @@ function lockByPid(directory: string, file: string): () => void {
   try {
     for (let attempt = 0; attempt < 10; attempt++) {
       try {
-        // A link comes into being whole or not at all: nobody ever reads half a process id.
+        // A link appears whole or not at all, so no process reads half a process id.
         linkSync(mine, file);
         process.once('exit', release);
         return release;
@@ -70,7 +68,7 @@ function lockByPid(directory: string, file: string): () => void {
     rmSync(mine, { force: true });
   }
 
-  /** One at a time: who looks and removes must not remove what came between. */
+  /** Removes the file of a dead owner. One process at a time does this, or it could remove a file that another one made after the check. */
   function replaceDead(content: string) {
     const turn = `${file}.takeover`;
     try {
@@ -100,8 +98,8 @@ function read(file: string): string | null {
 }
 
 /**
- * The process id with, where the system tells, when the process began, since ids are given out again, and whose ids they are: containers
- * that start together have a process 1 each.
+ * Identifies a live process by its id and, on Linux, by its start time and process-id namespace. Ids are reused, and containers that start
+ * together each have a process 1. Returns null if the process is dead.
  */
 function owner(pid: number): string | null {
   try {

@@ -8,17 +8,17 @@ import { pgliteRpc } from './pglite-rpc';
 import { pgliteSql, type RunSql } from './pglite-sql';
 import type { Rpc } from './rpc';
 
-/** Room for two segments of the write-ahead log. Postgres panics where it cannot create the next one. */
-const leastFreeBytes = 32 * 1024 * 1024;
-/** From a panic until the database is opened again, which keeps the process busy for a second or two. */
-const restMs = 5_000;
+/** Room for two segments of the write-ahead log. Postgres panics if it cannot create the next one. */
+const minFreeBytes = 32 * 1024 * 1024;
+/** Between a panic and the next opening, which keeps the process busy for a second or two. */
+const reopenMs = 5_000;
 
 /**
- * Opens the embedded Postgres in `directory`; creates and migrates it where needed. Throws a `StoreError` when another process uses it.
+ * Opens the embedded Postgres in `directory`. Creates and migrates it if needed. Throws a `StoreError` if another process uses it.
  *
- * A Postgres that panicked, as it does on a full disk, would keep the process busy for ever with whatever it is asked next. It is left
- * alone, and opened again once there is room; what it had acknowledged is in its log. Until then each call throws a `StoreError`. One that
- * was stopped by cancelled SQL is opened again in the same way, by the next call.
+ * Postgres panics on a full disk, and its next call would keep this process busy for ever. So a panicked database gets no more calls and is
+ * opened again once there is room. Its log has all that it had acknowledged. Until then each call throws a `StoreError`. After cancelled SQL,
+ * the next call opens the database in the same way.
  *
  * Calls `onNotice` with each notice that a migration raises.
  */
@@ -39,8 +39,8 @@ export async function openEmbeddedDatabase(
   async function call<T>(work: (db: PGlite) => Promise<T>): Promise<T> {
     if (panic && Date.now() < opensAt) throw panic;
     if (db === null) {
-      // Also where it cannot be opened: that it is tried costs as much.
-      opensAt = Date.now() + restMs;
+      // Set before the attempt, because a failed one costs as much.
+      opensAt = Date.now() + reopenMs;
       db = await open(directory, files, onNotice);
     }
     panic = null;
@@ -50,21 +50,21 @@ export async function openEmbeddedDatabase(
       if (isPanic((error as Error).cause)) {
         closeFiles(db);
         db = null;
-        // After SQL that was cancelled, a SqlError, the next call opens it at once.
+        // A SqlError is cancelled SQL: the next call opens the database at once.
         if (error instanceof StoreError) {
           panic = error;
-          opensAt = Date.now() + restMs;
+          opensAt = Date.now() + reopenMs;
         }
       }
       throw error;
     }
   }
 
-  /** One at a time: none may reach a database that the one before has seen panic. */
+  /** Runs calls one at a time, so that none reaches a database that panicked in the call before. */
   function inTurn<T>(work: (db: PGlite) => Promise<T>): Promise<T> {
-    const answer = latest.then(() => call(work));
-    latest = answer.catch(() => {});
-    return answer;
+    const result = latest.then(() => call(work));
+    latest = result.catch(() => {});
+    return result;
   }
 
   return {
@@ -85,8 +85,8 @@ async function open(
 ): Promise<PGlite> {
   try {
     const { bavail, bsize } = await statfs(directory);
-    if (bavail * bsize < leastFreeBytes) {
-      const message = `${directory} has less than ${leastFreeBytes / 1024 / 1024} MB left`;
+    if (bavail * bsize < minFreeBytes) {
+      const message = `the disk of ${directory} has less than ${minFreeBytes / 1024 / 1024} MB free: make room on it`;
       throw new StoreError('unavailable', message, '53100');
     }
     const db = await PGlite.create(directory);
@@ -106,14 +106,14 @@ async function open(
   }
 }
 
-/** Of a database that cannot be asked to close. */
+/** Closes the files of a panicked database, which cannot close itself. */
 function closeFiles(db: PGlite): void {
   const { FS } = db.Module;
   for (const stream of FS.streams) {
     try {
       if (stream) FS.close(stream);
     } catch {
-      // It is closed, or never was a file.
+      // It is closed already, or is no file.
     }
   }
 }

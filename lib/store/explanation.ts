@@ -1,12 +1,12 @@
 import { z } from 'zod';
 
-/** What was found at the provider of an attempt that may or may not have worked. */
+/** The checks of a row whose attempt may or may not have had its effect. */
 export const reconcileFacts = z.object({
   checks: z.number(),
   checked_at: z.string().nullable(),
-  /** Null: no look is planned. */
+  /** Null if no check is planned. */
   next_check_at: z.string().nullable(),
-  /** In words; null before the first look. */
+  /** The finding in words; null before the first check. */
   found: z.string().nullable(),
   waits_for_operator: z.boolean(),
 });
@@ -22,13 +22,13 @@ export const explanationSchema = z.object({
   max_attempts: z.number(),
   last_error: z.string().nullable(),
   finished_at: z.string().nullable(),
-  /** All that stands in the way now. `until` is null where no time will end it. */
+  /** Everything that holds the row now. `until` is null if no point in time ends it. */
   waits: z.array(z.object({ kind: z.string(), until: z.string().nullable(), text: z.string() })),
-  /** Rows that go first, counted to 1,000, with the first ids; null where that says nothing. */
+  /** The account's rows that are claimed before this one, counted to 1,000, with the first ten ids. Null without an account, or if not pending. */
   ahead: z.object({ count: z.number(), ids: z.array(z.string()) }).nullable(),
-  /** A forecast, if all goes well; null where there can be none. */
+  /** When the row is expected to start if nothing fails; null if that cannot be said. */
   expected_at: z.string().nullable(),
-  /** The tick that is at it. */
+  /** The tick that runs the row. */
   tick: z
     .object({ id: z.string(), scheduler: z.string(), started_at: z.string(), deadline_at: z.string() })
     .nullable(),

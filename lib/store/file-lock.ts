@@ -3,8 +3,8 @@ import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
 import { StoreError } from '../engine/ports/store-error';
 
 /**
- * Programs that lock file descriptor 3, since Node cannot. They exit with 0, or with 1 and no complaint where another process has it. The
- * lock belongs to the open file that they share with this process: it outlives them, and ends when this process closes the file or dies.
+ * Programs that lock file descriptor 3, because Node cannot. They exit with 0, or with 1 and no message if another process has the lock. The
+ * lock belongs to the open file that they share with this process. It outlives them, and ends when this process closes the file or dies.
  */
 const lockers = [
   ['flock', '-x', '-n', '3'],
@@ -12,10 +12,11 @@ const lockers = [
 ];
 
 /**
- * Locks `file` against every process of the machine, whatever container it runs in, and creates it where it is missing. Returns the
- * function that unlocks it; null where another process has it. The file stays: whoever locks one that was removed keeps nobody out.
+ * Locks `file` against every process of the machine, in all its containers. Creates the file if it is missing, and never removes it, because a
+ * lock on a removed file keeps no process out. Returns the function that unlocks it; null if another process has the lock.
  *
- * Throws a `StoreError` on Linux where no program can lock it. Elsewhere it is left unlocked: no process there is hidden from the others.
+ * Throws a `StoreError` if there is no program to lock with on Linux. On other systems the file stays unlocked: there, each process can see the
+ * ids of all others.
  */
 export function lockFile(file: string): (() => void) | null {
   for (;;) {
@@ -35,15 +36,15 @@ function tryLock(file: string, fd: number): boolean {
   for (const [command = '', ...args] of process.platform === 'win32' ? [] : lockers) {
     const { error, status, stderr } = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'pipe', fd] });
     if (status === 0) return true;
-    const complaint = error?.message ?? `${stderr}`.trim();
-    if (status === 1 && complaint === '') return false;
+    const reason = error?.message ?? `${stderr}`.trim();
+    if (status === 1 && reason === '') return false;
     if ((error as NodeJS.ErrnoException | undefined)?.code !== 'ENOENT') {
-      throw new StoreError('misconfigured', `${file} cannot be locked: ${complaint || `${command} failed`}`);
+      throw new StoreError('misconfigured', `${file} cannot be locked: ${reason || `${command} failed`}`);
     }
   }
   if (process.platform !== 'linux') return true;
   throw new StoreError(
     'misconfigured',
-    'no second process must use the embedded database, and there is no program to lock it with: install flock (util-linux)',
+    'there is no program to lock the embedded database with, and two processes would corrupt it: install flock (util-linux)',
   );
 }

@@ -1,4 +1,4 @@
-/** Whether an error of PGlite's is the end of its Postgres: whatever is asked of it next keeps the process busy for ever. */
+/** Returns whether an error of PGlite ended its Postgres. The next call would keep the process busy for ever. */
 export function isPanic(error: unknown): boolean {
   return (
     ['PANIC', 'FATAL'].includes((error as { severity?: string })?.severity ?? '') ||
@@ -7,7 +7,7 @@ export function isPanic(error: unknown): boolean {
   );
 }
 
-/** Whether V8 stopped a call into PGlite that took too long. */
+/** Returns whether V8 stopped a call into PGlite that took too long. */
 export function isCancelled(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
 }

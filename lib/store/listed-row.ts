@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { reconcileFacts } from './explanation';
 
-/** A row as `list_rows` answers it. */
+/** A row as `list_rows` returns it. */
 export const listedRowSchema = z.object({
   id: z.string(),
   /** The queue's own word for the state. */
@@ -12,7 +12,7 @@ export const listedRowSchema = z.object({
   finished_at: z.string().nullable(),
   account: z.object({ id: z.string(), name: z.string() }).nullable(),
   reconcile: reconcileFacts.nullable(),
-  /** The columns of its table, as they are, but those that are secret. */
+  /** All columns of its table, except the secret ones. */
   row: z.record(z.string(), z.unknown()),
 });
 

@@ -7,10 +7,8 @@ export class ConnectError extends Error {
 }
 
 /**
- * Applies `files` to the Postgres at `databaseUrl`, by one connection that it opens and closes. Calls `onNotice` with each notice that a
- * migration raises.
- *
- * Throws `ConnectError`, and what `applyMigrations` throws.
+ * Applies `files` to the Postgres at `databaseUrl`, over one connection that it opens and closes. Calls `onNotice` with each notice that a
+ * migration raises. Throws a `ConnectError`, and otherwise as `applyMigrations` does.
  */
 export async function migratePostgres(
   databaseUrl: string,
@@ -40,7 +38,7 @@ async function connect(databaseUrl: string): Promise<Client> {
       application_name: 'punctual migrate',
       connectionTimeoutMillis: 10_000,
     });
-    // A connection that breaks is reported by the query it breaks; unheard, the event would end the process.
+    // A broken connection fails its query, which reports it. An `error` event without a listener would end the process.
     client.on('error', () => {});
     await client.connect();
     return client;
@@ -49,12 +47,12 @@ async function connect(databaseUrl: string): Promise<Client> {
   }
 }
 
-/** `host:port/database`, without credentials. Throws `ConnectError` where the text is no Postgres URL. */
+/** Returns `host:port/database`, without credentials. Throws a `ConnectError` if the text is no Postgres URL. */
 function describe(databaseUrl: string): string {
   if (!URL.canParse(databaseUrl) || !/^postgres(ql)?:/.test(databaseUrl)) {
     throw new ConnectError(
-      'The database URL is not of the form postgres://user:password@host:5432/database ' +
-        '(characters such as @ : / # in the password must be percent-encoded)',
+      'The database URL must have the form postgres://user:password@host:5432/database. ' +
+        'Percent-encode special characters in the password, for example @ : / #',
     );
   }
   const url = new URL(databaseUrl);

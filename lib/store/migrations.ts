@@ -12,21 +12,21 @@ export interface MigrationFile {
   statements: SqlStatement[];
 }
 
-/** One connection, used by nobody else meanwhile: `pg`'s client and PGlite both fit in a line each. */
+/** One connection that nothing else uses meanwhile. */
 export interface MigrationPort {
   exec(sql: string): Promise<unknown>;
   query(sql: string, params: unknown[]): Promise<Record<string, unknown>[]>;
 }
 
-/** The folder or a file of it is not as it must be, or its SQL failed. Nothing of that file was applied. */
+/** The folder or a file in it is invalid, or a file's SQL failed. Nothing of that file was applied. */
 export class MigrationError extends Error {
   override readonly name = 'MigrationError';
   constructor(
     message: string,
     readonly file: string | null = null,
-    /** Line of the file, from 1. */
+    /** The line in the file, from 1. */
     readonly line: number | null = null,
-    /** The SQLSTATE, where it was Postgres that refused. */
+    /** The SQLSTATE if Postgres refused. */
     readonly code: string | null = null,
     options?: ErrorOptions,
   ) {
@@ -35,15 +35,13 @@ export class MigrationError extends Error {
 }
 
 /**
- * Reads `<14 digits>_<name>.sql`, in order of version. Other files are left alone, except `.sql` files under
- * any other name: they would be skipped in silence.
- *
- * Throws `MigrationError`.
+ * Reads the files `<14 digits>_<name>.sql` of a folder, in order of version. Throws a `MigrationError` for a `.sql` file with another name,
+ * because skipping it would go unnoticed. Ignores files that are not `.sql`.
  */
 export async function readMigrations(
   folder = path.join(process.cwd(), 'supabase/migrations'),
 ): Promise<MigrationFile[]> {
-  // The bundler is not to follow these: on Vercel nothing migrates, and tracing them takes the whole project along.
+  // `turbopackIgnore` keeps the bundler from tracing these paths, which would bundle the whole project. Nothing migrates on Vercel.
   const names = await readdir(/* turbopackIgnore: true */ folder).catch((error: unknown) => {
     throw new MigrationError(`The migrations folder ${folder} cannot be read`, null, null, null, {
       cause: error,
@@ -70,11 +68,11 @@ export async function readMigrations(
 }
 
 export interface ApplyOptions {
-  /** Only says what would be applied; writes nothing. */
+  /** Returns the files that would be applied, and writes nothing. */
   dryRun?: boolean;
   /** Called after each file's commit. */
   onApplied?: (file: MigrationFile) => void;
-  /** Called with the files that only Supabase's own history had, once they are noted as applied. */
+  /** Called with the files that only Supabase's own history had, once they are recorded as applied. */
   onTakenOver?: (files: MigrationFile[]) => void;
 }
 
@@ -85,20 +83,20 @@ export interface Notice {
   routine?: string;
 }
 
-/** Whether a `raise notice` of the migrations' SQL sent it. Postgres has notices of its own, such as "already exists, skipping". */
+/** Returns whether a `raise notice` of a migration sent the notice. Postgres has its own, for example "already exists, skipping". */
 export function isRaised({ routine }: Notice): boolean {
   return routine === 'exec_stmt_raise';
 }
 
 /**
- * Applies the files that the database has not had yet, each in one transaction together with its row in `punctual.schema_migrations`.
+ * Applies the files that the database does not have yet, each in one transaction with its row in `punctual.schema_migrations`. Returns the files
+ * that it applied.
  *
- * Supabase's own history, which `supabase db push` keeps, is read and never written: a file that it has is applied, and is noted as such. A
- * row of ours there would have `db push` refuse in a project that does not hold the file.
+ * A file in Supabase's own history, which `supabase db push` keeps, counts as applied and is recorded as such. That history is read and never
+ * written, because a row of ours there would make `db push` refuse in a project without the file.
  *
- * Safe to run twice at once: the second runner waits and finds the work done.
- *
- * Resolves to the files it applied. Throws `MigrationError` for a file; other errors as the port throws them.
+ * Two runs at once are safe: the second waits, and finds nothing to do. Throws a `MigrationError` for a file, and other errors as the port throws
+ * them.
  */
 export async function applyMigrations(
   port: MigrationPort,
@@ -131,7 +129,7 @@ export async function applyMigrations(
 const history = 'punctual.schema_migrations';
 const supabaseHistory = 'supabase_migrations.schema_migrations';
 
-/** As the first migration has it: whatever folder is applied, the history is there before its first file. */
+/** As in the first migration. The history must exist before the first file of any folder is applied. */
 const createHistory = `
   create schema if not exists punctual;
   create table if not exists ${history} (
@@ -142,7 +140,7 @@ const createHistory = `
     applied_at timestamptz not null default now()
   )`;
 
-/** By version, the checksum of what was applied, where it is known. */
+/** By version, the checksum of the applied file; null if unknown. */
 type History = Map<string, string | null>;
 
 async function readHistory(port: MigrationPort): Promise<History> {
@@ -151,7 +149,7 @@ async function readHistory(port: MigrationPort): Promise<History> {
   return new Map(rows.map((row) => [String(row.version), row.checksum as string | null]));
 }
 
-/** Early versions of Supabase's CLI kept no statements. */
+/** Early versions of Supabase's CLI stored no statements, so their files have no checksum. */
 async function readSupabaseHistory(port: MigrationPort): Promise<History> {
   if (!(await hasTable(port, supabaseHistory))) return new Map();
   const rows = await port.query(
@@ -182,8 +180,8 @@ function pendingFiles(files: MigrationFile[], applied: History): MigrationFile[]
   for (const file of files) {
     const checksum = applied.get(file.version);
     if (checksum === undefined) {
-      // A release of Punctual may well be older than a person's own file that is applied: their orders are two.
-      const isRelated = (other: MigrationFile) => notesItself(other) === notesItself(file);
+      // Punctual's files and a project's own have separate orders: a new release may be older than an applied file of the project.
+      const isRelated = (other: MigrationFile) => isPunctuals(other) === isPunctuals(file);
       const last = files.findLast((other) => applied.has(other.version) && isRelated(other));
       if (last && file.version < last.version) {
         throw new MigrationError(
@@ -194,7 +192,7 @@ function pendingFiles(files: MigrationFile[], applied: History): MigrationFile[]
       pending.push(file);
     } else if (checksum !== null && checksum !== checksumOf(textsOf(file))) {
       throw new MigrationError(
-        `${file.file} was changed after it was applied: put it back, and write the change as a new migration`,
+        `${file.file} was changed after it was applied: restore it, and write the change as a new migration`,
         file.file,
       );
     }
@@ -202,19 +200,20 @@ function pendingFiles(files: MigrationFile[], applied: History): MigrationFile[]
   return pending;
 }
 
-/** Of what is left when two tools' ways of cutting a file into statements are taken out. */
+/** Leaves out white space and semicolons, because Supabase's CLI and `splitStatements` cut a file differently. */
 function checksumOf(statements: string[]): string {
   return createHash('sha256')
     .update(statements.join('').replace(/[\s;]+/g, ''))
     .digest('hex');
 }
 
-const notesItself = ({ statements }: MigrationFile) =>
+/** Each of Punctual's own files ends by recording itself. */
+const isPunctuals = ({ statements }: MigrationFile) =>
   statements.at(-1)?.text.startsWith('select punctual.note_migration(') ?? false;
 
 const textsOf = ({ statements }: MigrationFile) => statements.map(({ text }) => text);
 
-/** Punctual's own files have noted themselves by then, without a checksum. */
+/** Records a file as applied. Punctual's own files have recorded themselves by then, without a checksum. */
 async function note(port: MigrationPort, file: MigrationFile): Promise<void> {
   await port.query(
     `insert into ${history} (version, name, checksum) values ($1, $2, $3)
@@ -223,14 +222,14 @@ async function note(port: MigrationPort, file: MigrationFile): Promise<void> {
   );
 }
 
-/** False where another runner was first. */
+/** Returns false if another run has applied the file. */
 async function applyFile(port: MigrationPort, file: MigrationFile): Promise<boolean> {
-  const had = await port.query(`select 1 from ${history} where version = $1`, [file.version]);
-  if (had.length > 0) return false;
+  const applied = await port.query(`select 1 from ${history} where version = $1`, [file.version]);
+  if (applied.length > 0) return false;
   for (const statement of file.statements) {
     if (/^(begin|start|commit|end|rollback|abort)$/.test(statement.verb)) {
       throw new MigrationError(
-        `${file.file}, line ${statement.line}: ${statement.verb.toUpperCase()}: each file already runs in one transaction`,
+        `${file.file}, line ${statement.line}: ${statement.verb.toUpperCase()}: remove it, because each file runs in one transaction`,
         file.file,
         statement.line,
       );
@@ -243,11 +242,11 @@ async function applyFile(port: MigrationPort, file: MigrationFile): Promise<bool
   return true;
 }
 
-/** What Postgres tells of an error; `pg` and PGlite have the same fields. */
+/** An error of Postgres; `pg` and PGlite have the same fields. */
 interface PostgresError {
   message: string;
   code?: string;
-  /** Code points into the statement, from 1. */
+  /** In code points of the statement, from 1. */
   position?: string;
   detail?: string;
   hint?: string;
@@ -265,7 +264,7 @@ function failure(file: MigrationFile, statement: SqlStatement, cause: unknown): 
   return new MigrationError(message, file.file, line, error.code ?? null, { cause });
 }
 
-/** The lock lives as long as the transaction, so that it holds behind a pooler of transactions as well. */
+/** Runs `work` in a transaction that holds a lock. The lock ends with the transaction, so it also works behind a transaction pooler. */
 async function transaction<T>(port: MigrationPort, work: () => Promise<T>): Promise<T> {
   await port.exec('begin');
   try {
@@ -274,7 +273,7 @@ async function transaction<T>(port: MigrationPort, work: () => Promise<T>): Prom
     await port.exec('commit');
     return result;
   } catch (error) {
-    await port.exec('rollback').catch(() => {}); // the connection may be what failed
+    await port.exec('rollback').catch(() => {}); // The connection itself may have failed.
     throw error;
   }
 }

@@ -5,11 +5,11 @@ export const monitorStates = ['up', 'degraded', 'down', 'new', 'inactive'] as co
 
 const verdict = z.enum(['up', 'degraded', 'down']);
 const criticality = z.enum(['critical', 'high', 'normal', 'low']);
-/** From 0 to 1; null where nothing was checked. */
+/** From 0 to 1; null if nothing was checked. */
 const share = z.number().nullable();
 const uptime = z.object({ day: share, week: share, month: share });
 
-/** Parts of how long a check took, summed over redirects; null where there was none, or it could not be had. */
+/** The duration of a check and of its phases, summed over redirects. Null if a phase did not happen or could not be measured. */
 const times = {
   total_ms: z.number(),
   dns_ms: z.number().nullable(),
@@ -27,15 +27,15 @@ export const monitorSummary = z.object({
   is_active: z.boolean(),
   /** `scheduled`, `checking`, `inactive`, `dead` or `unknown`. */
   status: z.string(),
-  /** Where it is checked now. */
+  /** The region that checks it now. */
   region: z.string(),
-  /** Where it belongs while that region is healthy. */
+  /** The region that checks it while that region is healthy. */
   home_region: z.string().nullable(),
   preferred_region: z.string().nullable(),
-  /** Null: not checked yet. */
+  /** Null if not checked yet. */
   state: verdict.nullable(),
   state_since: z.string().nullable(),
-  /** Failures are being confirmed. */
+  /** A failure is being confirmed. */
   suspect: z.boolean(),
   last_checked_at: z.string().nullable(),
   next_check_at: z.string().nullable(),
@@ -47,23 +47,23 @@ export const monitorSummary = z.object({
 
 const monitorIncident = z.object({
   id: z.string(),
-  /** The first check that failed. */
+  /** When the first failed check ran. */
   started_at: z.string(),
-  /** Enough of them had failed. */
+  /** When enough checks had failed. */
   opened_at: z.string(),
-  /** The first good check. */
+  /** When the first good check ran. */
   ended_at: z.string().nullable(),
   closed_at: z.string().nullable(),
-  /** How long it lasted, or lasts so far. */
+  /** Its duration, so far if it is open. */
   seconds: z.number(),
   cause: z.string().nullable(),
-  /** That saw it. */
+  /** The regions whose checks failed. */
   regions: z.array(z.string()),
 });
 
 export const incidentSchema = monitorIncident.extend({
   monitor_id: z.string(),
-  /** Its name. */
+  /** The monitor's name. */
   monitor: z.string(),
   url: z.string(),
 });
@@ -72,26 +72,25 @@ export const regionSchema = z.object({
   name: z.string(),
   is_default: z.boolean(),
   is_healthy: z.boolean(),
-  /** Why it is not; null where it is. */
+  /** Why it is unhealthy; null if it is healthy. */
   reason: z.string().nullable(),
   last_tick_at: z.string().nullable(),
-  /** After so long without a tick its monitors move. */
+  /** Its monitors move to other regions after this long without a tick. */
   unseen_seconds: z.number(),
   network_broken_until: z.string().nullable(),
-  /** What its canaries said last, where they failed. */
-  /** Checked there now. */
+  /** Monitors that it checks now. */
   monitors: z.number(),
-  /** That belong there. */
+  /** Monitors whose home region it is. */
   homes: z.number(),
 });
 
 const check = z.object({
-  /** When it began. */
+  /** When the check started. */
   at: z.string(),
   scheduled_at: z.string().nullable(),
   region: z.string(),
   verdict,
-  /** False: its region's network was broken, so that it says nothing about the site. */
+  /** False if its region's network was broken, so the check says nothing about the site. */
   counted: z.boolean(),
   error: z.string().nullable(),
   status_code: z.number().nullable(),
@@ -100,7 +99,7 @@ const check = z.object({
   ...times,
 });
 
-/** One monitor, whole. The values of its headers are masked: they may be secrets. */
+/** A monitor in full. The values of its headers are masked, because they may be secrets. */
 export const monitorSchema = z.object({
   id: z.string(),
   name: z.string(),
@@ -138,13 +137,13 @@ export const monitorSchema = z.object({
   incidents: z.array(monitorIncident),
 });
 
-/** A page of monitors, by id. `next`: the `cursor` of the page after; null at the end. */
+/** A page of monitors, by id. `next` is the `cursor` of the next page; null at the end. */
 export const monitorPage = z.object({ monitors: z.array(monitorSummary), next: z.string().nullable() });
 
 /** A page of incidents, the newest first. */
 export const incidentPage = z.object({ incidents: z.array(incidentSchema), next: z.string().nullable() });
 
-/** What the dashboard shows of monitors at one look. */
+/** The dashboard's summary of all monitors. */
 export const monitoringSchema = z.object({
   now: z.string(),
   counts: z.object({
@@ -155,7 +154,7 @@ export const monitoringSchema = z.object({
     inactive: z.number(),
   }),
   regions: z.array(regionSchema),
-  /** The worst first; not all of them. */
+  /** The 60 worst monitors, the worst first. */
   monitors: z.array(monitorSummary),
   incidents: z.object({ open: z.array(incidentSchema), recent: z.array(incidentSchema) }),
 });

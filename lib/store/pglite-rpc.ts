@@ -7,10 +7,10 @@ import { storeErrorKind } from './store-error-kind';
 export function pgliteRpc(db: PGlite): Rpc {
   return async (fn, args) => {
     const names = Object.keys(args);
-    const call = `select punctual.${identifier(fn)}(${names.map((name, i) => `${identifier(name)} => $${i + 1}`).join(', ')}) as answer`;
+    const call = `select punctual.${identifier(fn)}(${names.map((name, i) => `${identifier(name)} => $${i + 1}`).join(', ')}) as result`;
     try {
-      const { rows } = await db.query<{ answer: unknown }>(call, Object.values(args));
-      return rows[0]?.answer;
+      const { rows } = await db.query<{ result: unknown }>(call, Object.values(args));
+      return rows[0]?.result;
     } catch (error) {
       const { code, message, hint } = error as { code?: string; message: string; hint?: string };
       throw new StoreError(
@@ -24,6 +24,6 @@ export function pgliteRpc(db: PGlite): Rpc {
 }
 
 function identifier(name: string): string {
-  if (!/^[a-z_]+$/.test(name)) throw new TypeError(`"${name}" is no name of a function or a parameter`);
+  if (!/^[a-z_]+$/.test(name)) throw new TypeError(`"${name}" is not the name of a function or a parameter`);
   return name;
 }

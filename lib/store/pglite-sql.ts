@@ -3,23 +3,23 @@ import { type PGlite, types } from '@electric-sql/pglite';
 import { StoreError } from '../engine/ports/store-error';
 import { isCancelled, isPanic } from './is-panic';
 
-/** What one statement of a text answered. */
+/** The result of one statement. */
 export interface SqlResult {
   /** `SELECT`, `UPDATE`, `CREATE`, … */
   command: string;
-  /** Rows that it answered or changed; null of one that does neither. */
+  /** Rows that it returned or changed; null if it does neither. */
   rowCount: number | null;
   columns: string[];
-  /** Values as Postgres writes them. */
+  /** Values in Postgres's text format. */
   rows: (string | null)[][];
 }
 
-/** Postgres refused a statement. Nothing of the text was applied, but for what it committed itself. */
+/** Postgres refused a statement. Nothing was applied, except what the SQL committed itself. */
 export class SqlError extends Error {
   override readonly name = 'SqlError';
   constructor(
     message: string,
-    /** As Postgres names them. */
+    /** Named as by Postgres. */
     readonly fields: { code?: string; detail?: string; hint?: string; position?: string } = {},
     options?: ErrorOptions,
   ) {
@@ -28,16 +28,16 @@ export class SqlError extends Error {
 }
 
 /**
- * Runs the statements of a text, all of them or none. After `limitMs` it is cancelled; without it there is no limit. Throws a `SqlError`,
- * and a `StoreError` where the database cannot be reached.
+ * Runs the statements of a text, all of them or none. Cancels them after `limitMs`; without it there is no limit. Throws a `SqlError`, or a
+ * `StoreError` if the database is unavailable.
  */
 export type RunSql = (text: string, limitMs?: number) => Promise<SqlResult[]>;
 
 const asWritten = Object.fromEntries(Object.values(types).map((oid) => [oid, (value: string) => value]));
 
 /**
- * `RunSql` over an embedded Postgres that others use by the same connection: a transaction that the text leaves open is rolled back, and its
- * settings, roles and temporary tables go. After SQL that was cancelled, `db` must not be used any more.
+ * `RunSql` over an embedded Postgres, which has one connection for all callers. So it rolls back a transaction that the text leaves open, and
+ * discards its settings, roles and temporary tables. Don't use `db` any more after SQL was cancelled.
  */
 export function pgliteSql(db: PGlite): RunSql {
   return async (text, limitMs) => {
@@ -59,10 +59,10 @@ export function pgliteSql(db: PGlite): RunSql {
     } catch (error) {
       throw unavailable(error);
     }
-    if ('failure' in outcome) throw refusalOf(outcome.failure);
+    if ('failure' in outcome) throw asSqlError(outcome.failure);
     if (isOpen) {
-      throw new SqlError('the SQL left a transaction open, which was rolled back', {
-        hint: 'End it with commit.',
+      throw new SqlError('the SQL left a transaction open, so it was rolled back', {
+        hint: 'End the transaction with commit.',
       });
     }
     return outcome.results.map(({ command = '', rowCount, fields, rows }) => ({
@@ -77,19 +77,19 @@ export function pgliteSql(db: PGlite): RunSql {
 const callPostgres = new Script('call()');
 
 /**
- * Gives each call into Postgres `ms` milliseconds. It runs in this thread, so its own statement_timeout never fires; V8 stops it instead, in
- * the middle of whatever it does. What it holds is undefined by then: every later call throws.
+ * Limits each call into Postgres to `ms` milliseconds. Postgres runs in this thread, so its statement_timeout never fires, and V8 stops the call
+ * instead, at any point of its code. The state of its memory is undefined then, so every later call throws.
  */
 function limitCalls(db: PGlite, ms: number): void {
   const { execProtocolRawSync } = db;
-  let stopped: unknown;
+  let cancellation: unknown;
   db.execProtocolRawSync = (message) => {
-    if (stopped) throw stopped;
+    if (cancellation) throw cancellation;
     const call = () => execProtocolRawSync.call(db, message);
     try {
       return callPostgres.runInNewContext({ call }, { timeout: ms });
     } catch (error) {
-      if (isCancelled(error)) stopped = error;
+      if (isCancelled(error)) cancellation = error;
       throw error;
     }
   };
@@ -100,20 +100,21 @@ const cancelled = (cause: unknown, limitMs = 0) =>
     `the SQL took longer than ${limitMs / 1_000} s and was cancelled`,
     {
       code: '57014',
-      detail: 'Nothing of it was applied, but for what it committed itself.',
-      hint: 'End the app and run it again: without the app there is no limit.',
+      detail: 'Nothing was applied, except what the SQL committed itself.',
+      hint: 'Stop the app and run the SQL again: without the app there is no time limit.',
     },
     { cause },
   );
 
-/** With its cause, by which a panic is known. */
+/** Keeps the cause, by which a caller recognizes a panic. */
 const unavailable = (cause: unknown) =>
   new StoreError('unavailable', (cause as Error).message, null, { cause });
 
-/** Postgres's warning to a rollback outside of any. */
+/** Postgres warns with this code if there is no transaction to roll back. */
 const noTransaction = '25P01';
 
-function refusalOf(failure: unknown): unknown {
+/** Errors that are not from Postgres stay as they are. */
+function asSqlError(failure: unknown): unknown {
   const { message, code, detail, hint, position } = failure as SqlError['fields'] & Error;
   return code === undefined ? failure : new SqlError(message, { code, detail, hint, position });
 }

@@ -112,11 +112,10 @@ const checkedCounts = z.object({
 });
 
 /**
- * The engine's store over SQL functions. `now` is for tests and simulations, where time is moved; without it the
- * database's own clock rules.
+ * The engine's store over SQL functions. `now` is for tests and simulations that move time; without it the database's clock applies.
  *
- * Until one has been answered, exchanges say what this code needs of the database's schema: one that is behind refuses them, and does
- * nothing. `onNewerSchema` is called where it is ahead, which harms nothing.
+ * Until an exchange has a response, each names the schema version that this code needs. A database that is behind refuses it before it does
+ * anything. `onNewerSchema` is called if the database is ahead, which does no harm.
  */
 export function queueStore(
   rpc: Rpc,
@@ -126,7 +125,7 @@ export function queueStore(
   let isSchemaKnown = false;
   return {
     async exchange(request): Promise<ExchangeReply> {
-      const answer = reply.parse(
+      const response = reply.parse(
         await rpc('exchange', {
           p_tick: {
             id: request.tick.id,
@@ -155,7 +154,7 @@ export function queueStore(
           ...(now && { p_now: now().toISOString() }),
         }),
       );
-      const { settled, claim_id, next_due_in_ms, checks_due, schema, ...rest } = answer;
+      const { settled, claim_id, next_due_in_ms, checks_due, schema, ...rest } = response;
       if (!isSchemaKnown) {
         if (schema && schemaState(schema) === 'ahead') onNewerSchema(schema);
         isSchemaKnown = true;
@@ -192,7 +191,7 @@ export function queueStore(
   };
 }
 
-/** The common outcome travels as ids under its fence, the others as records. */
+/** Sends `done` without a result, the most common outcome, as ids by claim, and the others as records. */
 function outcomes({ settlements, providers, progress }: ExchangeRequest): object {
   const done = new Map<string, string[]>();
   const records: object[] = [];
@@ -215,7 +214,7 @@ function outcomes({ settlements, providers, progress }: ExchangeRequest): object
   };
 }
 
-/** JSON leaves out what is undefined. */
+/** JSON leaves out undefined fields. */
 function record(settlement: Settlement): object {
   return {
     id: settlement.id,

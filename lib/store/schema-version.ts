@@ -1,10 +1,10 @@
-/** The version of the latest of Punctual's own migrations: what this code needs of the database. A test compares it with the folder. */
-export const schemaVersion = '20261122001900';
+/** The version of Punctual's latest migration, which this code needs. A test compares it with the folder. */
+export const schemaVersion = '20261129000000';
 
-/** What a database that lacks migrations is refused with, as the SQL function `require_schema` raises it. */
+/** The error code that the SQL function `require_schema` raises if the database lacks migrations. */
 export const schemaBehindCode = 'PT412';
 
-/** How a database's schema stands to this code. Null is one from before schemas said their version. */
+/** Compares a database's schema with the one that this code needs. Null is a schema from before versions were recorded. */
 export function schemaState(version: string | null): 'ok' | 'behind' | 'ahead' {
   if (version === schemaVersion) return 'ok';
   return version === null || version < schemaVersion ? 'behind' : 'ahead';

@@ -1,11 +1,11 @@
 export interface SqlStatement {
-  /** As it stands in the file, with its comments, without the closing semicolon. */
+  /** The statement with its comments, without the closing semicolon. */
   text: string;
-  /** The line of the file on which `text` begins, from 1. */
+  /** The line in the file where `text` begins, from 1. */
   textLine: number;
-  /** The first word of the statement itself, in lower case; empty where there is nothing but comments. */
+  /** The first word after the comments, in lower case; empty if there are only comments. */
   verb: string;
-  /** The line of the file on which that word stands, from 1. */
+  /** The line in the file of `verb`, from 1. */
   line: number;
 }
 
@@ -13,9 +13,8 @@ const token =
   /--[^\n]*|\/\*|[eE]'(?:\\[\s\S]|''|[^'\\])*'?|'(?:''|[^'])*'?|"(?:""|[^"])*"?|\$(?:[a-z_]\w*)?\$|[\w$]+|\S/giu;
 
 /**
- * Splits SQL into its statements as `supabase db push` does before it runs and records them: at semicolons
- * outside of strings, quoted names, dollar quotes, comments, parentheses and `begin atomic` bodies. Text
- * with an unclosed quote is left whole for Postgres to complain of.
+ * Splits SQL into statements, as `supabase db push` does: at semicolons outside of strings, quoted names, dollar quotes, comments, parentheses and
+ * `begin atomic` bodies. An unclosed quote reaches to the end of the text, and Postgres reports it.
  */
 export function splitStatements(sql: string): SqlStatement[] {
   const statements: SqlStatement[] = [];
@@ -67,12 +66,12 @@ export function splitStatements(sql: string): SqlStatement[] {
   return statements;
 }
 
-/** The line on which the character at `offset` (in UTF-16 units, from 0) stands, from 1. */
+/** Returns the line, from 1, of the character at `offset` (in UTF-16 units, from 0). */
 function lineAt(sql: string, offset: number): number {
   return sql.slice(0, offset).split('\n').length;
 }
 
-/** Where the block comment ends that was opened before `from`. They nest in Postgres. */
+/** Returns the end of the block comment that was opened before `from`. In Postgres, block comments nest. */
 function blockCommentEnd(sql: string, from: number): number {
   const mark = /\/\*|\*\//g;
   mark.lastIndex = from;

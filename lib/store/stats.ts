@@ -1,29 +1,29 @@
 import { z } from 'zod';
 import { tickCounts } from './tick-counts';
 
-/** A count that is exact up to 10,000 and an estimate of the planner's statistics beyond. */
+/** Exact up to 10,000; beyond, an estimate from the planner's statistics. */
 const count = z.object({ count: z.number(), approximate: z.boolean() });
 
 const ledgerTick = z.object({
   id: z.string(),
   partition: z.string(),
   scheduler: z.string(),
-  /** The endpoint that was called, and its schedule (a cron expression, UTC), where they are known. */
+  /** The endpoint's path and the scheduler's cron expression in UTC; null if unknown. */
   path: z.string().nullable(),
   schedule: z.string().nullable(),
   slot: z.string().nullable(),
-  /** 0 for what the scheduler asked for; ticks that went on where it ended have the next numbers, and its run id. */
+  /** 0 for the scheduler's own call; one more for each continuation, which keeps the run id. */
   continuation: z.number(),
   run_id: z.string(),
   started_at: z.string(),
   closed_at: z.string().nullable(),
-  /** `running` while it is open, `died` when it was never closed before its limit. */
+  /** `running` while it is open; `died` if its limit passed before it was closed. */
   outcome: z.enum(['ran', 'idle', 'skipped', 'paused', 'running', 'died']),
   duplicate: z.boolean(),
   ...tickCounts.shape,
-  /** Somebody asked for rows of this state; null where a scheduler called. */
+  /** The state of the rows that a person or program requested; null for a scheduler's call. */
   asked_for: z.enum(['pending', 'dead']).nullable(),
-  /** The tick's report; null while it runs, and when it died. */
+  /** The tick's report; null while it runs, or if it died. */
   report: z.record(z.string(), z.unknown()).nullable(),
 });
 
@@ -32,11 +32,11 @@ const queueStats = z.object({
   delivery: z.enum(['at-most-once', 'at-least-once']),
   paused_at: z.string().nullable(),
   paused_reason: z.string().nullable(),
-  /** Why its rows cannot be read, and what to do. The figures of its rows are empty then. */
+  /** Why its rows cannot be read, and what to do; null if they can. Without them, the figures of its rows are empty. */
   problem: z.string().nullable(),
-  /** Why each of its ticks is answered by 503, and what to do; null where none is. The server adds it: the database does not know. */
+  /** Why each of its ticks gets a 503, and what to do; null if none does. Added by the server, because the database does not know. */
   failing: z.string().nullable().default(null),
-  /** That rows are due and no tick comes, and what to do; null where ticks come or fail. The server adds it. */
+  /** Says that rows are due and no tick comes, and what to do; null if ticks come or fail. Added by the server. */
   unticked: z.string().nullable().default(null),
   /** The queue's own words for the six states. */
   words: z.object({
@@ -55,7 +55,7 @@ const queueStats = z.object({
     unknown: count,
     cancelled: count,
   }),
-  /** The registry's, as the queue has them. */
+  /** The queue's settings in the registry. */
   settings: z.object({
     /** The most rows of one tick; null is unlimited. */
     batch_limit: z.number().nullable(),
@@ -63,43 +63,43 @@ const queueStats = z.object({
     adaptive: z.boolean(),
     budget_seconds: z.number().nullable(),
   }),
-  /** Its named parts; none of a queue that has only one. */
+  /** Empty if the queue has no named partitions. */
   partitions: z.array(
     z.object({
       name: z.string(),
       /** Counted to 1,000. */
       due: z.number(),
       oldest_due_seconds: z.number().nullable(),
-      /** 1: blocking. */
+      /** 1 is a blocking partition. */
       max_running: z.number().nullable(),
       paused_at: z.string().nullable(),
       paused_reason: z.string().nullable(),
       last_tick_at: z.string().nullable(),
-      /** Why none of its rows may start just now, where it lets only so many run. */
+      /** Why no row may start now, if `max_running` is reached; otherwise null. */
       waiting: z.string().nullable(),
     }),
   ),
   due_now: count,
-  /** Age of the oldest pending row that is due; null when none is. */
+  /** How long the oldest due row has been due; null if none is due. */
   oldest_due_seconds: z.number().nullable(),
-  /** Until the next pending row falls due; null when none waits. */
+  /** Until the next pending row falls due; null if there is none. */
   next_due_seconds: z.number().nullable(),
-  /** Due rows of accounts that may not send now, by reason (cap reached, paused, …): how many accounts wait. */
+  /** Accounts with due rows that may not send now, counted by reason: limit reached, paused, … */
   waiting: z.array(z.object({ reason: z.string(), accounts: z.number(), until: z.string().nullable() })),
-  /** What providers refuse, and only a person can mend; null `account` and `name`: everything that is asked of this one. 50 at most. */
+  /** Providers' refusals that need a person, 50 at most. Null `account` and `name` mean that the provider refuses every call. */
   refused: z.array(
     z.object({
       provider: z.string(),
       account: z.string().nullable(),
       name: z.string().nullable(),
       said: z.string().nullable(),
-      /** Null: it is tried again with the next tick that has a row for it. */
+      /** Null if the next tick with a row for it tries again. */
       until: z.string().nullable(),
     }),
   ),
-  /** Rows that no tick can ever reach as they stand, by reason. */
+  /** Rows that no tick can claim unless they change, by reason. */
   unreachable: z.array(z.object({ reason: z.string(), rows: z.number() })),
-  /** What befell rows in the last 24 hours: delivered twice, or something of them could not be done. `row_id` and `text` of the latest. */
+  /** Rows of the last 24 hours that were delivered twice or had an error beside their outcome. `row_id` and `text` are the latest row's. */
   noted: z.array(
     z.object({
       event: z.enum(['twice', 'error']),
@@ -108,7 +108,7 @@ const queueStats = z.object({
       text: z.string().nullable(),
     }),
   ),
-  /** What `add_queue` did to a table of your own and found there; who may reach it now. Null for Punctual's own tables. */
+  /** What `add_queue` added, changed and found in a table of your own, and who may access it now. Null for Punctual's own tables. */
   setup: z
     .object({
       table: z.string(),
@@ -116,11 +116,11 @@ const queueStats = z.object({
       changes: z.array(z.string()),
       notes: z.array(z.string()),
       row_level_security: z.boolean(),
-      /** What the role `anon` may do: select, insert, update, delete. */
+      /** The rights of the role `anon`: select, insert, update, delete. */
       anon: z.array(z.string()),
     })
     .nullable(),
-  /** Settled by minute over the last hour, oldest first; minutes without any are left out. */
+  /** Settled rows by minute over the last hour, oldest first. Minutes without any are left out. */
   throughput: z.array(
     z.object({
       minute: z.string(),
@@ -130,7 +130,7 @@ const queueStats = z.object({
       unknown: z.number(),
     }),
   ),
-  /** The last ticks, newest first. Idle and skipped ones are left out, except for the newest tick. */
+  /** The latest ticks, newest first. Idle and skipped ones are left out, except for the newest tick. */
   ticks: z.array(ledgerTick),
 });
 
@@ -139,7 +139,7 @@ export const statsSchema = z.object({
   /** The version of the database's schema. */
   schema: z.string().nullish(),
   queues: z.array(queueStats),
-  /** Providers that wait after failing as a whole. */
+  /** Providers that rest after failures. */
   providers: z.array(
     z.object({ name: z.string(), paused_until: z.string().nullable(), last_error: z.string().nullable() }),
   ),

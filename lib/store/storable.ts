@@ -1,6 +1,6 @@
 /**
- * The value with every string made one that Postgres can keep: no NUL, no half of a surrogate pair. One such character in one
- * answer of a provider would make the whole call fail, and all other outcomes with it.
+ * Returns the value with NULs removed from its strings and unpaired surrogates replaced, because Postgres cannot store them. One of them in one
+ * provider's response would make the whole call fail, with all its other outcomes.
  */
 export function storable<T>(value: T): T {
   if (typeof value === 'string') return value.replaceAll('\0', '').toWellFormed() as T;

@@ -3,7 +3,7 @@ import { StoreError } from '../engine/ports/store-error';
 import type { Rpc } from './rpc';
 import { storeErrorKind } from './store-error-kind';
 
-/** The server ends a call after 4 s; an answer that is not here after 5 is not coming. */
+/** The server cancels a call after 4 s, so no response comes after 5 s. */
 const timeoutMs = 5_000;
 
 /** `Rpc` over supabase-js and PostgREST. `serviceRoleKey` is a secret key, or the legacy key of the service role. */
@@ -20,7 +20,7 @@ export function supabaseRpc({
     db: { schema: 'punctual' },
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
     global: { fetch },
-    // The Data API needs no socket, and Node 20 has none to give.
+    // The Data API needs no WebSocket, and Node 20 has none.
     realtime: { transport: class {} as never },
   });
   const { host } = new URL(url);
@@ -37,7 +37,7 @@ export function supabaseRpc({
       );
     }
     const code = error.code || null;
-    // Without a code the answer, if there was one, came from something before PostgREST.
+    // Without a code the response, if any, came from a proxy in front of PostgREST.
     const kind = status === 403 ? 'misconfigured' : storeErrorKind(code);
     const reason = code
       ? error.message
@@ -48,7 +48,7 @@ export function supabaseRpc({
   };
 }
 
-/** supabase-js says "fetch failed", and the cause among its details: "Caused by: Error: getaddrinfo ENOTFOUND …". */
+/** The message of supabase-js is "fetch failed". The cause is in its details: "Caused by: Error: getaddrinfo ENOTFOUND …". */
 function causeOf({ message, details }: { message: string; details: string | null }): string {
   return /^Caused by: \w+: *(.+)$/m.exec(details ?? '')?.[1] ?? message;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The counts of a tick, as the ledger has them. */
+/** The ledger's counts of a tick. */
 export const tickCounts = z.object({
   claimed: z.number(),
   done: z.number(),

@@ -1,4 +1,4 @@
-/** A part of a path as it was meant; one that nobody encoded well, as it stands. */
+/** Decodes a part of a path. Returns it unchanged if its encoding is invalid. */
 export function decodePart(part: string): string {
   try {
     return decodeURIComponent(part);

@@ -1,11 +1,11 @@
-import type { Asked, Form } from './shape';
+import type { Form, ProviderRequest } from './shape';
 
-/** A multipart body, or null where it is none. Of a file only its type and size are kept. */
-export async function readForm(asked: Asked): Promise<Form | null> {
-  if (asked.form) return asked.form;
+/** Parses a multipart body; null if the body is no form. Keeps only the type and size of files. */
+export async function readForm(request: ProviderRequest): Promise<Form | null> {
+  if (request.form) return request.form;
   try {
-    const headers = { 'content-type': asked.header('content-type') ?? '' };
-    const entries = await new Response(new Uint8Array(asked.body), { headers }).formData();
+    const headers = { 'content-type': request.header('content-type') ?? '' };
+    const entries = await new Response(new Uint8Array(request.body), { headers }).formData();
     const form: Form = { fields: new Map(), files: [] };
     for (const [field, value] of entries) {
       if (typeof value === 'string') form.fields.set(field, value);

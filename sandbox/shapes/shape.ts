@@ -1,23 +1,25 @@
-import type { Answer } from '../answer';
 import type { Delivery, Send } from '../delivery-log';
 import type { Limit } from '../faults';
+import type { SandboxResponse } from '../response';
 
-/** How one provider words its answers to a message. */
+/** The responses of one provider to a message. */
 export interface Shape {
-  accepted(delivery: Delivery): Answer;
-  rateLimited(seconds: number): Answer;
-  /** Refuses by a limit of the provider's own, named as in its directive. */
-  limited(limit: Limit): Answer;
-  /** Refuses the account, whatever it sends. */
-  restricted(): Answer;
-  /** The account has to be connected again. */
-  disconnected(): Answer;
-  failed(): Answer;
-  tooLong(): Answer;
+  accepted(delivery: Delivery): SandboxResponse;
+  rateLimited(seconds: number): SandboxResponse;
+  /** A limit of the provider refuses the message. It is named as in its directive. */
+  limited(limit: Limit): SandboxResponse;
+  /** Every message of the account is refused. */
+  restricted(): SandboxResponse;
+  /** The account must be connected again. */
+  disconnected(): SandboxResponse;
+  failed(): SandboxResponse;
+  tooLong(): SandboxResponse;
 }
 
-/** What a request came to: a message that waits for its turn, refused or not, or an answer at once. */
-export type Reading = { send: Send; shape: Shape; refusal: Answer | null } | { answer: Answer };
+/** A message that waits for its turn, refused or not; or an immediate response. */
+export type ParsedRequest =
+  | { send: Send; shape: Shape; refusal: SandboxResponse | null }
+  | { response: SandboxResponse };
 
 export interface Form {
   fields: Map<string, string>;
@@ -25,11 +27,11 @@ export interface Form {
 }
 
 /** The part of a request that a shape reads. */
-export interface Asked {
+export interface ProviderRequest {
   method: string;
   url: URL;
   header(name: string): string | undefined;
   body: Buffer;
-  /** What was read of the body already. */
+  /** The body, if it is parsed already. */
   form?: Form;
 }

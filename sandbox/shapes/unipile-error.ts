@@ -1,19 +1,19 @@
-import type { Answer } from '../answer';
+import type { SandboxResponse } from '../response';
 
-/** An error in the shape of Unipile's API v1. */
+/** Returns an error in the shape of Unipile's API v1. */
 export const unipileError = (
   status: number,
   type: string,
   title: string,
   headers?: Record<string, string>,
-): Answer => ({
+): SandboxResponse => ({
   status,
   headers,
-  body: { status, type: `errors/${type}`, title, detail: 'Said by the sandbox.' },
+  body: { status, type: `errors/${type}`, title, detail: 'From the sandbox.' },
 });
 
-/** Whoever's name begins like this cannot be reached, and nothing can be done in their name. */
-export const goneParty = (party: string): Answer | null =>
+/** Returns a refusal for people and accounts whose name begins with `gone-` or `acc_gone-`; null for others. */
+export const goneParty = (party: string): SandboxResponse | null =>
   /^(acc_)?gone-/.test(party)
     ? unipileError(422, 'invalid_recipient', 'The recipient cannot be reached')
     : null;

@@ -1,20 +1,20 @@
-import type { Answer } from '../answer';
 import type { Delivery, DeliveryLog } from '../delivery-log';
+import type { SandboxResponse } from '../response';
 import { decodePart } from './decode-part';
 import { readForm } from './read-form';
-import type { Asked, Reading, Shape } from './shape';
+import type { ParsedRequest, ProviderRequest, Shape } from './shape';
 import { goneParty, unipileError } from './unipile-error';
 
-/** Pictures and videos, in base64 by v2, and the text beside them. */
+/** Room for the text, and for pictures and videos, which v2 sends in base64. */
 export const MAX_POST_BYTES = 48 * 1024 * 1024;
 
-const MOST_CHARACTERS = 3_000;
+const MAX_CHARACTERS = 3_000;
 
-/** The answers to a post; those to what fails are any call's. */
+/** Returns the responses to a post. Failures are the same as for messages. */
 export function postShape(failures: Shape): Shape {
   return {
     ...failures,
-    // By another id than the list shows, as LinkedIn has several for one post.
+    // Another id than in the list, because LinkedIn has several for one post.
     accepted: (delivery) => ({
       status: 201,
       body: { object: 'PostCreated', post_id: shareNumber(delivery) },
@@ -23,40 +23,42 @@ export function postShape(failures: Shape): Shape {
   };
 }
 
-/** Reads a request below `/api/v1` that is about posts; null where it is not. */
+/** Parses a request below `/api/v1` that concerns posts; null for any other. */
 export async function readPostRequest(
-  asked: Asked,
+  request: ProviderRequest,
   log: DeliveryLog,
   failures: Shape,
-): Promise<Reading | null> {
-  const path = asked.url.pathname.replace(/\/$/, '').split('/').slice(3).map(decodePart);
-  const account = asked.url.searchParams.get('account_id');
-  if (asked.method === 'POST' && path.join('/') === 'posts') return readPost(asked, failures);
+): Promise<ParsedRequest | null> {
+  const path = request.url.pathname.replace(/\/$/, '').split('/').slice(3).map(decodePart);
+  const account = request.url.searchParams.get('account_id');
+  if (request.method === 'POST' && path.join('/') === 'posts') return readPost(request, failures);
   const about =
     path[0] === 'posts' ? 'post' : path[0] === 'users' ? (path[1] === 'me' ? 'me' : path[2]) : null;
-  if (asked.method !== 'GET' || !about || !['post', 'me', 'posts'].includes(about)) return null;
-  if (!account) return { answer: unipileError(400, 'missing_parameters', 'account_id is missing') };
-  if (about === 'me') return { answer: { status: 200, body: ownProfile(account) } };
-  if (about === 'posts') return { answer: listPosts(asked, path[1] ?? '', account, log) };
+  if (request.method !== 'GET' || !about || !['post', 'me', 'posts'].includes(about)) return null;
+  if (!account) return { response: unipileError(400, 'missing_parameters', 'account_id is missing') };
+  if (about === 'me') return { response: { status: 200, body: ownProfile(account) } };
+  if (about === 'posts') return { response: listPosts(request, path[1] ?? '', account, log) };
   const found = log.postsOf(account).find((post) => namesOf(post).includes(path[1] ?? ''));
   return {
-    answer: found
-      ? { status: 200, body: shown(found, asked) }
+    response: found
+      ? { status: 200, body: shown(found, request) }
       : unipileError(404, 'resource_not_found', 'No such post'),
   };
 }
 
-async function readPost(asked: Asked, failures: Shape): Promise<Reading> {
-  const form = await readForm(asked);
-  if (!form) return { answer: unipileError(400, 'invalid_parameters', 'A multipart body is expected') };
+async function readPost(request: ProviderRequest, failures: Shape): Promise<ParsedRequest> {
+  const form = await readForm(request);
+  if (!form) return { response: unipileError(400, 'invalid_parameters', 'A multipart body is expected') };
   const [account, text] = [form.fields.get('account_id'), form.fields.get('text')];
   if (!account || !text)
-    return { answer: unipileError(400, 'missing_parameters', 'account_id or text is missing') };
-  if (text.length > MOST_CHARACTERS)
-    return { answer: unipileError(400, 'invalid_parameters', 'text is too long') };
+    return { response: unipileError(400, 'missing_parameters', 'account_id or text is missing') };
+  if (text.length > MAX_CHARACTERS)
+    return { response: unipileError(400, 'invalid_parameters', 'text is too long') };
   const files = form.files.filter(({ field }) => field === 'attachments');
   if (files.some(({ contentType, bytes }) => bytes === 0 || !/^(image|video)\//.test(contentType)))
-    return { answer: unipileError(400, 'invalid_parameters', 'An attachment is no picture and no video') };
+    return {
+      response: unipileError(400, 'invalid_parameters', 'An attachment is neither a picture nor a video'),
+    };
   return {
     send: { kind: 'post', provider: 'unipile', account, recipient: 'profile', text, media: files.length },
     shape: postShape(failures),
@@ -75,19 +77,24 @@ const ownProfile = (account: string) => ({
   last_name: '',
 });
 
-/** `GET …/users/{id}/posts`: newest first; `limit` and `cursor` work. */
-function listPosts(asked: Asked, identifier: string, account: string, log: DeliveryLog): Answer {
-  const query = asked.url.searchParams;
+/** `GET …/users/{id}/posts`: newest first, with `limit` and `cursor`. */
+function listPosts(
+  request: ProviderRequest,
+  identifier: string,
+  account: string,
+  log: DeliveryLog,
+): SandboxResponse {
+  const query = request.url.searchParams;
   const limit = Number(query.get('limit') ?? 10);
   if (!Number.isInteger(limit) || limit < 1 || limit > 100)
-    return unipileError(400, 'invalid_parameters', 'limit is from 1 to 100');
+    return unipileError(400, 'invalid_parameters', 'limit must be from 1 to 100');
   if (identifier !== selfOf(account)) return unipileError(404, 'resource_not_found', 'No such user');
-  // The cursor counts from the oldest, so that a post between two pages shifts nothing.
+  // The cursor counts from the oldest post, so that a post between two pages shifts nothing.
   const all = log.postsOf(account);
   const older = all.slice(0, Number(query.get('cursor') ?? all.length));
   const page = older.slice(-limit);
   const left = older.length - page.length;
-  const items = page.reverse().map((post) => shown(post, asked));
+  const items = page.reverse().map((post) => shown(post, request));
   return { status: 200, body: { object: 'PostList', items, cursor: left > 0 ? String(left) : null } };
 }
 
@@ -99,13 +106,13 @@ function namesOf(post: Delivery): string[] {
   return [post.id, activityNumber(post), share, `urn:li:share:${share}`];
 }
 
-function shown(post: Delivery, asked: Asked) {
+function shown(post: Delivery, request: ProviderRequest) {
   return {
     object: 'Post',
     provider: 'LINKEDIN',
     id: activityNumber(post),
     social_id: post.id,
-    share_url: `http://${asked.header('host') ?? 'sandbox'}/feed/update/${post.id}`,
+    share_url: `http://${request.header('host') ?? 'sandbox'}/feed/update/${post.id}`,
     date: '1m',
     parsed_datetime: post.at,
     text: post.text,
@@ -120,8 +127,8 @@ function shown(post: Delivery, asked: Asked) {
   };
 }
 
-/** What a permalink of the sandbox leads to. */
-export function showPost(urn: string, log: DeliveryLog): Answer {
+/** The page of a post's permalink. */
+export function showPost(urn: string, log: DeliveryLog): SandboxResponse {
   const post = log.all().find(({ id }) => id === urn);
   if (!post) return { status: 404, body: 'The sandbox has no such post.\n' };
   const media = post.media ? `\n\n(with ${post.media} pictures or videos)` : '';

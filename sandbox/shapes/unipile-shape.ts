@@ -1,8 +1,8 @@
-import type { Answer } from '../answer';
 import type { Chat, Delivery, DeliveryLog, Reply } from '../delivery-log';
+import type { SandboxResponse } from '../response';
 import { decodePart } from './decode-part';
 import { readForm } from './read-form';
-import type { Asked, Reading, Shape } from './shape';
+import type { ParsedRequest, ProviderRequest, Shape } from './shape';
 import { goneParty, unipileError } from './unipile-error';
 import { readPostRequest } from './unipile-posts-shape';
 
@@ -32,46 +32,48 @@ const chatShape: Shape = {
 
 export const unipileShape: Shape = messageShape;
 
-/** Reads a request below `/api/v1` as Unipile's API v1 would. */
-export async function readUnipile(asked: Asked, log: DeliveryLog): Promise<Reading> {
-  if (asked.header('x-api-key') !== SANDBOX_API_KEY) {
-    return { answer: unipileError(401, 'missing_credentials', 'Missing or wrong X-API-KEY') };
+/** Parses a request below `/api/v1` as Unipile's API v1 does. */
+export async function readUnipile(request: ProviderRequest, log: DeliveryLog): Promise<ParsedRequest> {
+  if (request.header('x-api-key') !== SANDBOX_API_KEY) {
+    return { response: unipileError(401, 'missing_credentials', 'Missing or wrong X-API-KEY') };
   }
-  const post = await readPostRequest(asked, log, messageShape);
+  const post = await readPostRequest(request, log, messageShape);
   if (post) return post;
-  const attendee = /^\/api\/v1\/chat_attendees\/([^/]+)\/chats\/?$/.exec(asked.url.pathname)?.[1];
-  if (attendee && asked.method === 'GET') return { answer: listChats(asked, decodePart(attendee), log) };
-  const chat = /^\/api\/v1\/chats\/([^/]+)\/messages\/?$/.exec(asked.url.pathname)?.[1];
-  const route = chat ? 'messages' : /^\/api\/v1\/chats\/?$/.test(asked.url.pathname) ? 'chats' : null;
-  if (route === 'messages' && asked.method === 'GET') return { answer: listMessages(asked, chat ?? '', log) };
-  if (route === 'chats' && asked.method === 'GET') return { answer: listAllChats(asked, log) };
-  if (!route || asked.method !== 'POST')
-    return { answer: unipileError(404, 'resource_not_found', 'Not found') };
+  const attendee = /^\/api\/v1\/chat_attendees\/([^/]+)\/chats\/?$/.exec(request.url.pathname)?.[1];
+  if (attendee && request.method === 'GET')
+    return { response: listChats(request, decodePart(attendee), log) };
+  const chat = /^\/api\/v1\/chats\/([^/]+)\/messages\/?$/.exec(request.url.pathname)?.[1];
+  const route = chat ? 'messages' : /^\/api\/v1\/chats\/?$/.test(request.url.pathname) ? 'chats' : null;
+  if (route === 'messages' && request.method === 'GET')
+    return { response: listMessages(request, chat ?? '', log) };
+  if (route === 'chats' && request.method === 'GET') return { response: listAllChats(request, log) };
+  if (!route || request.method !== 'POST')
+    return { response: unipileError(404, 'resource_not_found', 'Not found') };
 
-  const form = await readForm(asked);
-  if (!form) return { answer: unipileError(400, 'invalid_parameters', 'A multipart body is expected') };
+  const form = await readForm(request);
+  if (!form) return { response: unipileError(400, 'invalid_parameters', 'A multipart body is expected') };
   const text = form.fields.get('text');
   const account = form.fields.get('account_id');
-  if (!text) return { answer: unipileError(400, 'missing_parameters', 'text is missing') };
+  if (!text) return { response: unipileError(400, 'missing_parameters', 'text is missing') };
 
   if (route === 'chats') {
     const recipient = form.fields.get('attendees_ids');
     if (!account || !recipient) {
-      return { answer: unipileError(400, 'missing_parameters', 'account_id or attendees_ids is missing') };
+      return { response: unipileError(400, 'missing_parameters', 'account_id or attendees_ids is missing') };
     }
     const send = { provider: 'unipile', account, recipient, text } as const;
     return { send, shape: chatShape, refusal: goneParty(recipient) };
   }
   const parties = partiesOf(chat ?? '');
-  if (!parties) return { answer: unipileError(404, 'resource_not_found', 'No such chat') };
+  if (!parties) return { response: unipileError(404, 'resource_not_found', 'No such chat') };
   if (account && account !== parties.account) {
-    return { answer: unipileError(422, 'invalid_account', 'The chat belongs to another account') };
+    return { response: unipileError(422, 'invalid_account', 'The chat belongs to another account') };
   }
   const refused = goneParty(parties.recipient) ?? goneParty(parties.account);
   return { send: { provider: 'unipile', ...parties, text }, shape: messageShape, refusal: refused };
 }
 
-/** A chat's id names its parties, since a message in a chat does not say which account sends it. */
+/** A chat's id names its account and recipient, because a message in a chat does not name its account. */
 export function chatId({ account, recipient }: { account: string; recipient: string }): string {
   return `${account}__${recipient}`;
 }
@@ -81,16 +83,16 @@ function partiesOf(encodedId: string): { account: string; recipient: string } | 
   return match?.[1] && match[2] ? { account: match[1], recipient: match[2] } : null;
 }
 
-/** `GET …/messages`: what either side wrote in the chat, newest first; `limit`, `cursor`, `after` and `before` work. */
-function listMessages(asked: Asked, encodedId: string, log: DeliveryLog): Answer {
+/** `GET …/messages`: the messages of both sides, newest first, with `limit`, `cursor`, `after` and `before`. */
+function listMessages(request: ProviderRequest, encodedId: string, log: DeliveryLog): SandboxResponse {
   const parties = partiesOf(encodedId);
-  const query = asked.url.searchParams;
+  const query = request.url.searchParams;
   if (!parties || parties.account !== (query.get('account_id') ?? parties.account))
     return unipileError(404, 'resource_not_found', 'No such chat');
   const limit = Math.min(Math.max(Number(query.get('limit')) || 100, 1), 250);
   const [after, before] = [query.get('after'), query.get('before')];
   const written = log.ofChat({ provider: 'unipile', ...parties });
-  // The cursor counts from the oldest, so that a message sent between two pages shifts nothing.
+  // The cursor counts from the oldest message, so that a message between two pages shifts nothing.
   const cursor = query.get('cursor');
   const older = cursor === null ? written : written.slice(0, Math.max(Number(cursor) || 0, 0));
   const wanted = older.filter(
@@ -107,30 +109,30 @@ function listMessages(asked: Asked, encodedId: string, log: DeliveryLog): Answer
   };
 }
 
-/** `GET …/chat_attendees/{id}/chats`: a chat is there once a message was delivered in it. */
-function listChats(asked: Asked, attendee: string, log: DeliveryLog): Answer {
+/** `GET …/chat_attendees/{id}/chats`: a chat exists once it has a message. */
+function listChats(request: ProviderRequest, attendee: string, log: DeliveryLog): SandboxResponse {
   const chats = log
     .chats()
     .filter(({ provider, recipient }) => provider === 'unipile' && recipient === attendee);
   if (chats.length === 0) return unipileError(404, 'resource_not_found', 'No such attendee');
-  const items = ofAccounts(chats, asked).map(listedChat);
+  const items = ofAccounts(chats, request).map(listedChat);
   return { status: 200, body: { object: 'ChatList', items, cursor: null } };
 }
 
-/** `GET …/chats`: the chat that came to be last comes first; `limit` and `cursor` work. */
-function listAllChats(asked: Asked, log: DeliveryLog): Answer {
-  const query = asked.url.searchParams;
+/** `GET …/chats`: the newest chat first, with `limit` and `cursor`. */
+function listAllChats(request: ProviderRequest, log: DeliveryLog): SandboxResponse {
+  const query = request.url.searchParams;
   const limit = Math.min(Math.max(Number(query.get('limit')) || 100, 1), 250);
-  const all = ofAccounts(log.chats(), asked).filter(({ provider }) => provider === 'unipile');
-  // The cursor counts from the oldest, as that of messages.
+  const all = ofAccounts(log.chats(), request).filter(({ provider }) => provider === 'unipile');
+  // The cursor counts from the oldest chat, as for messages.
   const older = all.slice(0, Number(query.get('cursor') ?? all.length));
   const items = older.slice(-limit).reverse().map(listedChat);
   const left = older.length - items.length;
   return { status: 200, body: { object: 'ChatList', items, cursor: left > 0 ? String(left) : null } };
 }
 
-function ofAccounts(chats: Chat[], asked: Asked): Chat[] {
-  const accounts = asked.url.searchParams.get('account_id')?.split(',');
+function ofAccounts(chats: Chat[], request: ProviderRequest): Chat[] {
+  const accounts = request.url.searchParams.get('account_id')?.split(',');
   return chats.filter(({ account }) => !accounts || accounts.includes(account));
 }
 
@@ -142,7 +144,7 @@ const listedChat = (chat: Chat) => ({
   type: 0,
 });
 
-/** The event `message_received` of the source `messaging`; Unipile sends it of an account's own messages too. */
+/** The event `message_received` of the source `messaging`. Unipile also sends it for the account's own messages. */
 export function receivedEvent(entry: Delivery | Reply) {
   const self = `self-of-${entry.account}`;
   const attendee = (name: string, id: string) => ({

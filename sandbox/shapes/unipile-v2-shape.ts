@@ -1,12 +1,12 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
-import type { Answer } from '../answer';
 import type { Delivery, DeliveryLog, Reply } from '../delivery-log';
+import type { SandboxResponse } from '../response';
 import { decodePart } from './decode-part';
-import type { Asked, Form, Reading, Shape } from './shape';
+import type { Form, ParsedRequest, ProviderRequest, Shape } from './shape';
 import { chatId, readUnipile, unipileShape } from './unipile-shape';
 
-/** What v2 calls the errors of v1. */
+/** The error types of v2, by those of v1. */
 const errorTypes = new Map([
   ['errors/missing_credentials', 'api/missing_authorization'],
   ['errors/invalid_parameters', 'api/invalid_parameters'],
@@ -19,29 +19,29 @@ const errorTypes = new Map([
   ['errors/unexpected_error', 'api/internal_error'],
 ]);
 
-/** Whether a path is below `/v2/`; WhatsApp's versions have a point. */
+/** Whether a path is below `/v2/`. WhatsApp's versions have a point, as in `/v23.0/`. */
 export const isUnipileV2 = (path: string) => path.startsWith('/v2/');
 
-/** Reads a request below `/v2` as Unipile's API v2 would: as v1 does, said otherwise. */
-export async function readUnipileV2(asked: Asked, log: DeliveryLog): Promise<Reading> {
-  const translated = toV1(asked);
-  if ('status' in translated) return { answer: translated };
-  const reading = await readUnipile(translated, log);
-  const host = asked.header('host') ?? 'sandbox';
-  if ('send' in reading) {
-    const { send, shape, refusal } = reading;
+/** Parses a request below `/v2` as Unipile's API v2 does: translates it to v1, and the response back. */
+export async function readUnipileV2(request: ProviderRequest, log: DeliveryLog): Promise<ParsedRequest> {
+  const translated = toV1(request);
+  if ('status' in translated) return { response: translated };
+  const parsed = await readUnipile(translated, log);
+  const host = request.header('host') ?? 'sandbox';
+  if ('send' in parsed) {
+    const { send, shape, refusal } = parsed;
     return { send, shape: shapeV2(shape, host), refusal: refusal && toV2(refusal) };
   }
-  const unknownPerson = reading.answer.status === 404 && /\/users\/[^/]+\/chat$/.test(asked.url.pathname);
-  const answer = unknownPerson
+  const unknownPerson = parsed.response.status === 404 && /\/users\/[^/]+\/chat$/.test(request.url.pathname);
+  const response = unknownPerson
     ? { status: 200, body: { object: 'UserChat', data: [] } }
-    : toV2(reading.answer, asked);
-  // It keeps no copies, but says so of whatever was not asked to be none.
-  const isCopy = asked.method === 'GET' && asked.header('cache-control') !== 'no-cache';
-  return { answer: { ...answer, headers: { ...answer.headers, 'x-cache': isCopy ? 'HIT' : 'MISS' } } };
+    : toV2(parsed.response, request);
+  // The sandbox has no cache, but claims a cached copy unless the request forbids one.
+  const isCopy = request.method === 'GET' && request.header('cache-control') !== 'no-cache';
+  return { response: { ...response, headers: { ...response.headers, 'x-cache': isCopy ? 'HIT' : 'MISS' } } };
 }
 
-/** The answers of v2 to what is sent. */
+/** Returns the responses of v2 to a message or post. */
 export function shapeV2(shape: Shape, host = 'sandbox'): Shape {
   return {
     accepted: (delivery) =>
@@ -49,7 +49,7 @@ export function shapeV2(shape: Shape, host = 'sandbox'): Shape {
         ? { status: 201, body: shownPost(delivery, host) }
         : { ...shape.accepted(delivery), status: 200 },
     rateLimited: (seconds) => toV2(shape.rateLimited(seconds)),
-    // The network's limit has no time, and v2 has no limit for one person.
+    // v2 names no time for the network's limit, and has no limit for one person.
     limited: (limit) =>
       limit === 'limit'
         ? error(429, 'provider/too_many_requests', 'Too many requests')
@@ -63,10 +63,15 @@ export function shapeV2(shape: Shape, host = 'sandbox'): Shape {
 
 export const unipileV2Shape = shapeV2(unipileShape);
 
-const error = (status: number, type: string, title: string, headers?: Record<string, string>): Answer => ({
+const error = (
+  status: number,
+  type: string,
+  title: string,
+  headers?: Record<string, string>,
+): SandboxResponse => ({
   status,
   headers,
-  body: { object: 'Error', type, status, title, detail: 'Said by the sandbox.', req_id: 'req-sandbox' },
+  body: { object: 'Error', type, status, title, detail: 'From the sandbox.', req_id: 'req-sandbox' },
 });
 
 const file = z.object({ filename: z.string(), content_type: z.string(), content: z.base64() });
@@ -76,18 +81,18 @@ const sent = z.object({
   attachments: z.array(file).default([]),
 });
 
-/** The same request to v1, or why there is none. */
-function toV1(asked: Asked): Asked | Answer {
-  const [account = '', ...rest] = asked.url.pathname.split('/').slice(2);
-  const path = pathV1(asked.method, account, rest);
+/** Translates a request to v1. Returns an error response if v1 has no such request. */
+function toV1(request: ProviderRequest): ProviderRequest | SandboxResponse {
+  const [account = '', ...rest] = request.url.pathname.split('/').slice(2);
+  const path = pathV1(request.method, account, rest);
   if (path === null) return error(404, 'api/resource_not_found', 'Not found');
-  const query = new URLSearchParams(readCursor(asked.url.searchParams));
+  const query = new URLSearchParams(readCursor(request.url.searchParams));
   query.set('account_id', decodePart(account));
-  const url = new URL(`/api/v1${path}?${query}`, asked.url);
-  if (asked.method !== 'POST') return { ...asked, url };
-  const isJson = asked.header('content-type')?.startsWith('application/json');
-  const { data } = sent.safeParse(isJson ? parseJson(asked.body) : null);
-  if (!data) return error(400, 'api/invalid_parameters', 'The body is not what is expected');
+  const url = new URL(`/api/v1${path}?${query}`, request.url);
+  if (request.method !== 'POST') return { ...request, url };
+  const isJson = request.header('content-type')?.startsWith('application/json');
+  const { data } = sent.safeParse(isJson ? parseJson(request.body) : null);
+  if (!data) return error(400, 'api/invalid_parameters', 'The body is not valid');
   const form: Form = {
     fields: new Map([
       ['account_id', decodePart(account)],
@@ -100,7 +105,7 @@ function toV1(asked: Asked): Asked | Answer {
       bytes: Buffer.from(content, 'base64').length,
     })),
   };
-  return { ...asked, url, form };
+  return { ...request, url, form };
 }
 
 function pathV1(method: string, account: string, rest: string[]): string | null {
@@ -119,7 +124,7 @@ function pathV1(method: string, account: string, rest: string[]): string | null 
     : null;
 }
 
-/** A cursor bears the query that it began with, and nothing comes beside it. */
+/** A cursor contains the query of the first page. No parameter may accompany it. */
 const writeCursor = (query: URLSearchParams, cursor: string) =>
   Buffer.from(
     JSON.stringify([...query].filter(([name]) => name !== 'cursor').concat([['cursor', cursor]])),
@@ -130,12 +135,12 @@ function readCursor(query: URLSearchParams): [string, string][] {
   return cursor === null ? [...query] : JSON.parse(Buffer.from(cursor, 'base64url').toString());
 }
 
-/** What of v1's answers is said otherwise. */
-interface Said {
+/** The fields of v1's responses that v2 names otherwise. */
+interface BodyV1 {
   object?: string;
   type?: string;
   title?: string;
-  items?: Said[];
+  items?: BodyV1[];
   cursor?: string | null;
   id?: string;
   is_sender?: number;
@@ -147,9 +152,10 @@ interface Said {
   provider_id?: string;
 }
 
-/** An answer of v1, as v2 says it. */
-function toV2({ status, headers, body: said }: Answer, asked?: Asked): Answer {
-  const body = said as Said;
+/** Translates a response of v1 to v2. */
+function toV2(response: SandboxResponse, request?: ProviderRequest): SandboxResponse {
+  const { status, headers } = response;
+  const body = response.body as BodyV1;
   if (body.type) {
     return error(
       status,
@@ -158,8 +164,8 @@ function toV2({ status, headers, body: said }: Answer, asked?: Asked): Answer {
       headers,
     );
   }
-  const query = new URLSearchParams(asked && readCursor(asked.url.searchParams));
-  const isOfPerson = /\/users\/[^/]+\/chat$/.test(asked?.url.pathname ?? '');
+  const query = new URLSearchParams(request && readCursor(request.url.searchParams));
+  const isOfPerson = /\/users\/[^/]+\/chat$/.test(request?.url.pathname ?? '');
   switch (body.object) {
     case 'ChatList':
     case 'MessageList':
@@ -222,7 +228,7 @@ export const newMessageEvent = (entry: Delivery | Reply) =>
     sender_id: entry.kind === 'reply' ? entry.recipient : `self-of-${entry.account}`,
   });
 
-/** The events `account.status.running` and `account.status.disconnected`, now. */
+/** The events `account.status.running` and `account.status.disconnected`, with the current time. */
 export const statusEventV2 = (account: string, connected: boolean) =>
   event(account, `account.status.${connected ? 'running' : 'disconnected'}`, {
     timestamp: new Date().toISOString(),

@@ -1,6 +1,5 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
-import type { Answer } from '../answer';
 import {
   type Delivery,
   type DeliveryLog,
@@ -10,11 +9,17 @@ import {
   type Send,
   userIdOf,
 } from '../delivery-log';
-import type { Asked, Reading, Shape } from './shape';
+import type { SandboxResponse } from '../response';
+import type { ParsedRequest, ProviderRequest, Shape } from './shape';
 
 export const SANDBOX_ACCESS_TOKEN = 'sandbox-token';
 
-const error = (status: number, code: number, message: string, headers?: Record<string, string>): Answer => ({
+const error = (
+  status: number,
+  code: number,
+  message: string,
+  headers?: Record<string, string>,
+): SandboxResponse => ({
   status,
   headers,
   body: {
@@ -22,7 +27,7 @@ const error = (status: number, code: number, message: string, headers?: Record<s
       message: `(#${code}) ${message}`,
       type: 'OAuthException',
       code,
-      error_data: { messaging_product: 'whatsapp', details: 'Said by the sandbox.' },
+      error_data: { messaging_product: 'whatsapp', details: 'From the sandbox.' },
       fbtrace_id: 'sandbox',
     },
   },
@@ -67,7 +72,7 @@ const template = z.object({
 
 const message = z.object({
   messaging_product: z.literal('whatsapp'),
-  /** A number. */
+  /** A phone number. */
   to: z
     .string()
     .regex(/\d/)
@@ -87,21 +92,25 @@ const message = z.object({
 const WINDOW_MS = 24 * 3_600_000;
 
 /**
- * Reads a request below `/v<version>` as the WhatsApp Cloud API would. With `enforceWindow` a text to somebody who has not written for
- * 24 hours is refused. Every template is approved, but for those whose name begins with `unapproved`.
+ * Parses a request below `/v<version>` as the WhatsApp Cloud API does. With `enforceWindow` it refuses a text to a person who has not written for
+ * 24 hours. All templates are approved, except those with a name that begins with `unapproved`.
  */
-export function readWhatsapp(asked: Asked, log: DeliveryLog, enforceWindow: boolean): Reading {
-  if (asked.header('authorization') !== `Bearer ${SANDBOX_ACCESS_TOKEN}`) {
-    return { answer: error(401, 190, 'Invalid OAuth access token') };
+export function readWhatsapp(
+  request: ProviderRequest,
+  log: DeliveryLog,
+  enforceWindow: boolean,
+): ParsedRequest {
+  if (request.header('authorization') !== `Bearer ${SANDBOX_ACCESS_TOKEN}`) {
+    return { response: error(401, 190, 'Invalid OAuth access token') };
   }
-  const account = /^\/v[\d.]+\/([^/]+)\/messages\/?$/.exec(asked.url.pathname)?.[1];
-  if (!account || asked.method !== 'POST') return { answer: error(404, 2500, 'Unknown path components') };
-  const parsed = message.safeParse(readJson(asked.body));
-  if (!parsed.success) return { answer: error(400, 100, 'Invalid parameter') };
+  const account = /^\/v[\d.]+\/([^/]+)\/messages\/?$/.exec(request.url.pathname)?.[1];
+  if (!account || request.method !== 'POST') return { response: error(404, 2500, 'Unknown path components') };
+  const parsed = message.safeParse(readJson(request.body));
+  if (!parsed.success) return { response: error(400, 100, 'Invalid parameter') };
   const { to, recipient = '', biz_opaque_callback_data: reference } = parsed.data;
-  if (!to && !recipient) return { answer: error(400, 131008, 'Required parameter is missing') };
+  if (!to && !recipient) return { response: error(400, 131008, 'Required parameter is missing') };
   const content = contentOf(parsed.data);
-  if (!content) return { answer: error(400, 131051, 'Unsupported message type') };
+  if (!content) return { response: error(400, 131051, 'Unsupported message type') };
   const send: Send = {
     provider: 'whatsapp-cloud',
     account,
@@ -112,19 +121,19 @@ export function readWhatsapp(asked: Asked, log: DeliveryLog, enforceWindow: bool
   return { send, shape: whatsappShape, refusal: refusalOf(send, enforceWindow ? log : null) };
 }
 
-/** `windows`: the log that says who has written, where that is asked. */
-function refusalOf(send: Send, windows: DeliveryLog | null): Answer | null {
+/** `replyLog` has the recipients' replies; null does not enforce the window. */
+function refusalOf(send: Send, replyLog: DeliveryLog | null): SandboxResponse | null {
   if (send.recipient.startsWith('+000')) return error(400, 131026, 'Message undeliverable');
   if (send.template) {
     const isApproved = !send.template.name.startsWith('unapproved');
     return isApproved ? null : error(404, 132001, 'Template does not exist');
   }
-  const heardMs = windows?.heardMs(send) ?? Number.NEGATIVE_INFINITY;
-  const isOpen = windows === null || Date.now() - heardMs < WINDOW_MS;
+  const lastReplyMs = replyLog?.lastReplyMs(send) ?? Number.NEGATIVE_INFINITY;
+  const isOpen = replyLog === null || Date.now() - lastReplyMs < WINDOW_MS;
   return isOpen ? null : error(400, 131047, 'Re-engagement message');
 }
 
-/** What is in it; null where the sandbox does not know that type. */
+/** Returns a message's content; null for a type that the sandbox does not know. */
 function contentOf({
   type,
   text,
@@ -134,14 +143,14 @@ function contentOf({
   if (type !== 'template' || !template) return null;
   const { name, language, components } = template;
   const parameters = (components?.[0].parameters ?? []).map((parameter) => parameter.text);
-  const told = parameters.length > 0 ? `: ${parameters.join(' | ')}` : '';
+  const details = parameters.length > 0 ? `: ${parameters.join(' | ')}` : '';
   return {
-    text: `${name} (${language.code})${told}`,
+    text: `${name} (${language.code})${details}`,
     template: { name, language: language.code, parameters },
   };
 }
 
-/** What Meta says in a webhook of one message, now. */
+/** Meta's webhook event of a message's status, with the current time. */
 export function statusEvent(delivery: Delivery, status: 'sent' | 'delivered') {
   return eventOf(delivery, {
     statuses: [
@@ -157,7 +166,7 @@ export function statusEvent(delivery: Delivery, status: 'sent' | 'delivered') {
   });
 }
 
-/** What Meta says in a webhook of what somebody wrote. Who writes by the user id hides the number. */
+/** Meta's webhook event of a reply. A person who writes by the user id hides the number. */
 export function inboundEvent(reply: Reply) {
   const from = isUserId(reply.recipient) ? undefined : person(reply);
   const user_id = userIdOf(person(reply));
@@ -170,11 +179,11 @@ export function inboundEvent(reply: Reply) {
   });
 }
 
-function eventOf({ account }: Delivery | Reply, told: object) {
+function eventOf({ account }: Delivery | Reply, content: object) {
   const value = {
     messaging_product: 'whatsapp',
     metadata: { display_phone_number: account, phone_number_id: account },
-    ...told,
+    ...content,
   };
   return {
     object: 'whatsapp_business_account',

@@ -6,26 +6,26 @@ export interface DemoEnrolments {
   people: DemoPerson[];
 }
 
-/** What the app tells of a sequence since the demo began. */
-export interface ToldSequence {
-  /** Of each step, how many people got it, and how many its reminder: the funnel. */
+/** The app's figures of a sequence since the demo began. */
+export interface ReportedSequence {
+  /** The funnel: how many people got each step, and how many its reminder. */
   steps: { sent: number; reminded: number }[];
-  /** By recipient. `timeline`: the steps that were sent, a reminder with an r after it, oldest first. */
+  /** By recipient. `timeline` has the sent steps, oldest first; a reminder is `1r`. */
   people: Map<string, { timeline: string[]; lastReply: string | null }>;
 }
 
-/** A sequence of the demo's, as it stood before anybody was enrolled in it. */
+/** A sequence of the demo, with its funnel before the demo enrolled people. */
 export interface WatchedSequence extends DemoEnrolments {
   id: string;
-  before: ToldSequence['steps'];
+  before: ReportedSequence['steps'];
 }
 
-/** A message that was claimed before an answer was heard may still go out, as late as this after it. */
-const underWayMs = 3_000;
+/** How long after a reply a message may still go out, if it was claimed before the app had the reply. */
+const inFlightMs = 3_000;
 
 /**
- * What is wrong with what the sandbox delivered of a sequence: a step that came twice, out of its order or after an answer that was known.
- * For a person to read; empty where all is well, at any moment.
+ * Returns the faults in the sandbox's deliveries of a sequence, as texts: a step that came twice, out of order, or after a reply that the app had.
+ * May be called at any time.
  */
 export function faultsInLog(
   { sequence, people }: DemoEnrolments,
@@ -39,53 +39,53 @@ export function faultsInLog(
       const before = got[index - 1];
       const isReminder = name.endsWith('r');
       const isNext = isReminder ? before?.name === `${step}` : step === (before?.step ?? 0) + 1;
-      // A message's answer ends everything; a question's only keeps its own reminder back.
+      // The reply to a message ends the sequence. The reply to a question only cancels its reminder.
       const sinceMs = isReminder ? before?.atMs : sequence.channel === 'linkedin' ? 0 : null;
-      const isAfterAnswer = wrote.some(
+      const isAfterReply = wrote.some(
         (reply) =>
           typeof sinceMs === 'number' &&
           Date.parse(reply.at) >= sinceMs &&
           reply.told_at !== null &&
-          Date.parse(reply.told_at) + underWayMs < atMs,
+          Date.parse(reply.told_at) + inFlightMs < atMs,
       );
       return [
         ...(isNext ? [] : [`${recipient} got step ${name} after ${before?.name ?? 'nothing'}`]),
-        ...(isAfterAnswer ? [`${recipient} got step ${name} after the answer`] : []),
+        ...(isAfterReply ? [`${recipient} got step ${name} after the reply`] : []),
       ];
     });
   });
 }
 
-/** Where the app says otherwise than the sandbox: true once everybody's way through the sequence is over. */
+/** Returns the differences between the app's figures and the sandbox's log. Valid once every enrolment has ended. */
 export function differences(
   { sequence, people }: DemoEnrolments,
-  told: ToldSequence,
+  reported: ReportedSequence,
   deliveries: Delivery[],
   replies: Reply[],
 ): string[] {
   const got = people.map(({ recipient }) => stepsOf(recipient, deliveries).map(({ name }) => name));
   const differing: string[] = [];
-  const compare = (what: string, app: unknown, sandbox: unknown) => {
-    if (app !== sandbox) differing.push(`${what}: the app says ${app}, the sandbox ${sandbox}`);
+  const compare = (figure: string, app: unknown, sandbox: unknown) => {
+    if (app !== sandbox) differing.push(`${figure}: the app says ${app}, the sandbox ${sandbox}`);
   };
   for (const index of sequence.steps.keys()) {
     const name = `${index + 1}`;
     const delivered = (step: string) => got.filter((steps) => steps.includes(step)).length;
-    compare(`step ${name} went to`, told.steps[index]?.sent, delivered(name));
-    compare(`the reminder of step ${name} went to`, told.steps[index]?.reminded, delivered(`${name}r`));
+    compare(`step ${name} went to`, reported.steps[index]?.sent, delivered(name));
+    compare(`the reminder of step ${name} went to`, reported.steps[index]?.reminded, delivered(`${name}r`));
   }
   for (const [index, { recipient }] of people.entries()) {
-    const { timeline, lastReply } = told.people.get(recipient) ?? { timeline: [], lastReply: null };
+    const { timeline, lastReply } = reported.people.get(recipient) ?? { timeline: [], lastReply: null };
     compare(`${recipient} got`, timeline.join(' '), got[index]?.join(' '));
     const texts = replies.filter((reply) => reply.recipient === recipient).map(({ text }) => text);
-    // What is said once the sequence is over is no part of it.
-    const said = lastReply !== null && texts.includes(lastReply) ? lastReply : texts.at(-1);
-    compare(`${recipient} wrote`, lastReply ?? undefined, said);
+    // Replies after the end of the sequence do not belong to it.
+    const expected = lastReply !== null && texts.includes(lastReply) ? lastReply : texts.at(-1);
+    compare(`${recipient} wrote`, lastReply ?? undefined, expected);
   }
   return differing;
 }
 
-/** What of a sequence somebody got, in the order of the log: `1`, `1r`, `2` … */
+/** Returns the steps that a recipient got, in the order of the log: `1`, `1r`, `2` … */
 function stepsOf(recipient: string, deliveries: Delivery[]): { name: string; step: number; atMs: number }[] {
   return deliveries.flatMap((delivery) => {
     const match = delivery.recipient === recipient && /\(ref\. \S+-[nq]\d+-((\d+)r?)\)/.exec(delivery.text);

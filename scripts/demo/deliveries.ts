@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 const entry = z.object({ account: z.string(), recipient: z.string(), text: z.string(), at: z.string() });
 
-/** What the sandbox took. `at`: ISO 8601. */
+/** A message that the sandbox delivered. `at` is ISO 8601. */
 export type Delivery = z.infer<typeof entry>;
 
 export function deliveriesOf(json: unknown): Delivery[] {
@@ -11,14 +11,14 @@ export function deliveriesOf(json: unknown): Delivery[] {
 
 const reply = entry.extend({ told_at: z.string().nullable() });
 
-/** What somebody wrote there. `told_at`: when the app had taken the webhook of it. */
+/** A message that a person wrote in the sandbox. `told_at`: when the app had accepted its webhook. */
 export type Reply = z.infer<typeof reply>;
 
 export function repliesOf(json: unknown): Reply[] {
   return z.array(reply).parse(json);
 }
 
-/** How many deliveries were of a message that had been delivered before. Every text of the demo is of one message. */
+/** Counts deliveries of a message that was delivered before. Each message of the demo has a text of its own. */
 export function countTwice(deliveries: Delivery[]): number {
   const messages = new Set(
     deliveries.map(({ account, recipient, text }) => JSON.stringify([account, recipient, text])),

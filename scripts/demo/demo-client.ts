@@ -2,28 +2,28 @@ import { z } from 'zod';
 import { enrolmentSchema, enrolmentWithTimeline, sequenceSchema } from '../../lib/store/conversations';
 import { incidentPage, monitorPage } from '../../lib/store/monitoring';
 import { type Stats, statsSchema } from '../../lib/store/stats';
-import type { ToldSequence, WatchedSequence } from './check-sequence';
+import type { ReportedSequence, WatchedSequence } from './check-sequence';
 import { type Delivery, deliveriesOf, type Reply, repliesOf } from './deliveries';
 import { DemoError } from './demo-error';
 import type { DemoAccount } from './inputs/demo-accounts';
 import type { DemoJob } from './inputs/demo-jobs';
 import { type DemoMonitor, isLeftOver } from './inputs/demo-monitors';
 import type { DemoPost } from './inputs/demo-posts';
+import type { DemoReply } from './inputs/demo-replies';
 import type { DemoRow } from './inputs/demo-rows';
 import type { DemoPerson, DemoSequence } from './inputs/demo-sequences';
-import type { DemoWriting } from './inputs/demo-writings';
 import { countIncidents } from './watch-line';
 
 const timeoutMs = 20_000;
-const reran = z.object({
+const runJobsResponse = z.object({
   reports: z.array(z.object({ counts: z.object({ done: z.number(), dead: z.number() }) })),
 });
 const sequenceList = z.object({ sequences: z.array(sequenceSchema) });
 const enrolmentList = z.object({ enrolments: z.array(enrolmentSchema) });
-/** The most that one call takes. */
+/** The most rows of one call. */
 const chunk = 1_000;
 
-/** The app and the sandbox over HTTP, as anybody would call them. */
+/** Calls the app and the sandbox over their public HTTP APIs. */
 export class DemoClient {
   constructor(
     private readonly app: string,
@@ -33,8 +33,8 @@ export class DemoClient {
   ) {}
 
   async saveAccount(account: DemoAccount): Promise<DemoAccount & { id: string }> {
-    const answer = (await this.#call('POST', '/api/accounts', account)) as { account: { id: string } };
-    return { ...account, id: answer.account.id };
+    const saved = (await this.#call('POST', '/api/accounts', account)) as { account: { id: string } };
+    return { ...account, id: saved.account.id };
   }
 
   sendDms(dms: DemoRow[]): Promise<void> {
@@ -49,7 +49,7 @@ export class DemoClient {
     return this.#postAll('/api/jobs', jobs);
   }
 
-  /** Adds those that are not there yet; those of an earlier demo over another port go. */
+  /** Adds the monitors that do not exist yet, and deletes those of an earlier demo on another port. */
   async createMonitors(monitors: DemoMonitor[]): Promise<void> {
     const { monitors: all } = monitorPage.parse(await this.#call('GET', '/api/monitors?limit=200'));
     for (const one of all)
@@ -57,7 +57,7 @@ export class DemoClient {
     await this.#postAll('/api/monitors', monitors);
   }
 
-  /** Of the latest 200. */
+  /** Counts among the latest 200 incidents. */
   async incidentsSince(sinceMs: number): Promise<ReturnType<typeof countIncidents>> {
     const { incidents } = incidentPage.parse(await this.#call('GET', '/api/incidents?limit=200'));
     return countIncidents(incidents, sinceMs);
@@ -67,9 +67,11 @@ export class DemoClient {
     await this.#call('GET', '/api/cron/analytics', undefined, this.cronSecret);
   }
 
-  /** Runs failed jobs once more, and answers what became of them. */
+  /** Retries up to 10 failed jobs, and returns how many succeeded and failed again. */
   async runFailed(): Promise<{ done: number; failed: number }> {
-    const { reports } = reran.parse(await this.#call('POST', '/api/jobs/run?queue=failed&limit=10'));
+    const { reports } = runJobsResponse.parse(
+      await this.#call('POST', '/api/jobs/run?queue=failed&limit=10'),
+    );
     const sum = (count: 'done' | 'dead') => reports.reduce((total, { counts }) => total + counts[count], 0);
     return { done: sum('done'), failed: sum('dead') };
   }
@@ -79,30 +81,30 @@ export class DemoClient {
   }
 
   /**
-   * Creates the sequence where there is none of that name, and enrols the people in it. Those of an earlier demo, which was ended before
-   * they were through, go no further: nobody compares them with a log any more.
+   * Creates the sequence if none has its name, and enrols the people in it. Stops enrolments that an earlier demo left active, because the log that
+   * they would be compared with is gone.
    */
-  async enrol(asked: DemoSequence, people: DemoPerson[]): Promise<WatchedSequence> {
+  async enrol(sequence: DemoSequence, people: DemoPerson[]): Promise<WatchedSequence> {
     const { sequences } = sequenceList.parse(await this.#call('GET', '/api/sequences'));
     const found =
-      sequences.find(({ name }) => name === asked.name) ??
-      sequenceSchema.parse(await this.#call('POST', '/api/sequences', asked));
+      sequences.find(({ name }) => name === sequence.name) ??
+      sequenceSchema.parse(await this.#call('POST', '/api/sequences', sequence));
     for (const phase of ['in_progress', 'waiting_reply']) {
       const path = `/api/enrolments?sequence=${found.id}&phase=${phase}&limit=200`;
       const { enrolments } = enrolmentList.parse(await this.#call('GET', path));
       for (const { id } of enrolments) await this.#call('POST', `/api/enrolments/${id}/stop`, {});
     }
     await this.#postAll(`/api/sequences/${found.id}/enrolments`, people);
-    return { id: found.id, sequence: asked, people, before: found.funnel.steps };
+    return { id: found.id, sequence, people, before: found.funnel.steps };
   }
 
-  /** How a sequence fares since it was `watched`; the timelines only when asked, each of which is a call. */
+  /** Returns the app's figures of a sequence since it was `watched`. Each timeline is a call of its own. */
   async readSequence(
     watched: WatchedSequence,
     withTimelines = false,
-  ): Promise<ToldSequence & { phases: string[] }> {
+  ): Promise<ReportedSequence & { phases: string[] }> {
     const { funnel } = sequenceSchema.parse(await this.#call('GET', `/api/sequences/${watched.id}`));
-    // Of those enrolled by this demo: the latest.
+    // The latest 200 contain all enrolments of this demo.
     const { enrolments } = enrolmentList.parse(
       await this.#call('GET', `/api/enrolments?sequence=${watched.id}&limit=200`),
     );
@@ -132,40 +134,47 @@ export class DemoClient {
   }
 
   deliveries(): Promise<Delivery[]> {
-    return this.#askSandbox('/deliveries').then(deliveriesOf);
+    return this.#callSandbox('/deliveries').then(deliveriesOf);
   }
 
   replies(): Promise<Reply[]> {
-    return this.#askSandbox('/replies').then(repliesOf);
+    return this.#callSandbox('/replies').then(repliesOf);
   }
 
-  /** Has people write, and waits until the app has heard of it: a webhook takes its time. Rejects with a `DemoError` after 20 s. */
-  async write(writings: DemoWriting[]): Promise<void> {
-    await this.#askSandbox('/replies', { method: 'POST', body: JSON.stringify(writings) });
+  /** Makes people write, and waits until the app has the webhooks of it. Rejects with a `DemoError` after 20 s. */
+  async write(replies: DemoReply[]): Promise<void> {
+    await this.#callSandbox('/replies', { method: 'POST', body: JSON.stringify(replies) });
     const until = Date.now() + timeoutMs;
     while ((await this.replies()).some((reply) => reply.told_at === null)) {
-      if (Date.now() > until) throw new DemoError('The app did not take the webhooks of what people wrote.');
+      if (Date.now() > until) {
+        throw new DemoError(
+          `The app did not accept the webhooks of people's replies within ${timeoutMs / 1_000} s. See .data/demo-logs/app.log.`,
+        );
+      }
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   }
 
-  async #askSandbox(path: string, init?: RequestInit): Promise<unknown> {
+  async #callSandbox(path: string, init?: RequestInit): Promise<unknown> {
     const response = await fetch(this.sandbox + path, { ...init, signal: AbortSignal.timeout(timeoutMs) });
     if (response.ok) return response.json();
     throw new DemoError(`${path} of the sandbox answered ${response.status}: ${await response.text()}`);
   }
 
-  /** Resolves when both are well. Rejects with a `DemoError`: after `withinMs`, or as soon as waiting is of no use. */
+  /** Resolves when the sandbox and the app are healthy. Rejects with a `DemoError` after `withinMs`, or as soon as waiting cannot help. */
   async healthy(withinMs: number): Promise<void> {
     const until = Date.now() + withinMs;
     for (const url of [`${this.sandbox}/`, `${this.app}/api/health`]) {
       for (let status = await statusOf(url); status !== 200; status = await statusOf(url)) {
-        const late = Date.now() > until;
-        // Health says only that something is wrong; the figures' answer says what.
-        const reason = status === 503 || late ? await this.#reason() : null;
-        if (late) throw new DemoError(`${url} was not well after ${withinMs / 1_000} s: ${reason?.message}`);
+        const isLate = Date.now() > until;
+        // Health says only that something is wrong. The response of the statistics says why.
+        const reason = status === 503 || isLate ? await this.#reason() : null;
+        if (isLate)
+          throw new DemoError(`${url} was not healthy after ${withinMs / 1_000} s: ${reason?.message}`);
         if (reason?.kind === 'database_misconfigured') {
-          throw new DemoError(`${reason.message}\nThe demo's own data may go: npm run demo -- --fresh`);
+          throw new DemoError(
+            `${reason.message}\nTo start again with an empty database: npm run demo -- --fresh`,
+          );
         }
         await new Promise((resolve) => setTimeout(resolve, 200));
       }
@@ -175,7 +184,7 @@ export class DemoClient {
   async #reason(): Promise<{ kind: string; message: string }> {
     try {
       await this.stats();
-      return { kind: 'none', message: 'but it has figures' };
+      return { kind: 'none', message: 'but GET /api/stats responds' };
     } catch (error) {
       const message = (error as Error).message;
       return { kind: /"kind":"(\w+)"/.exec(message)?.[1] ?? 'unknown', message };
@@ -205,7 +214,7 @@ export class DemoClient {
   }
 }
 
-/** Null where there is no answer. */
+/** Returns null if there is no response. */
 async function statusOf(url: string): Promise<number | null> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });

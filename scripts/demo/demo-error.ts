@@ -1,4 +1,4 @@
-/** Something that the person at the terminal can mend. The message says what to do; a stack would only hide it. */
+/** An error that the person at the terminal can correct. The message says how, and is printed without a stack. */
 export class DemoError extends Error {
   override readonly name = 'DemoError';
 }

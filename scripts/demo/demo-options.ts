@@ -3,9 +3,9 @@ import { DemoError } from './demo-error';
 
 export const usage = `Usage: npm run demo -- [options]
   --port N           the app's port (3000)
-  --sandbox-port N   the port of the sandbox, which stands in for Unipile and WhatsApp (4010)
+  --sandbox-port N   the port of the sandbox, which replaces Unipile and WhatsApp (4010)
   --rows N           direct messages to load, 1 to 5000 (200)
-  --fresh            delete what earlier demos left in .data/demo
+  --fresh            delete the data of earlier demos in .data/demo
   --help             print this`;
 
 export interface DemoOptions {
@@ -16,7 +16,7 @@ export interface DemoOptions {
   help: boolean;
 }
 
-/** Throws a `DemoError` with the usage. */
+/** Parses the arguments. Throws a `DemoError` with the usage. */
 export function readOptions(args: string[]): DemoOptions {
   const values = parse(args);
   const options = {
@@ -28,7 +28,7 @@ export function readOptions(args: string[]): DemoOptions {
     help: values.help,
   };
   if (options.port === options.sandboxPort) {
-    throw new DemoError(`--port and --sandbox-port are both ${options.port}: give two different ones.`);
+    throw new DemoError(`--port and --sandbox-port are both ${options.port}. Give two different ports.`);
   }
   return options;
 }
@@ -50,8 +50,8 @@ function parse(args: string[]) {
   }
 }
 
-function wholeNumber(name: string, text: string, most: number): number {
+function wholeNumber(name: string, text: string, max: number): number {
   const number = Number(text);
-  if (/^\d+$/.test(text) && number >= 1 && number <= most) return number;
-  throw new DemoError(`--${name} is a whole number from 1 to ${most}, not "${text}".\n\n${usage}`);
+  if (/^\d+$/.test(text) && number >= 1 && number <= max) return number;
+  throw new DemoError(`--${name} must be a whole number from 1 to ${max}, but is "${text}".\n\n${usage}`);
 }

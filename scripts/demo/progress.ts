@@ -8,7 +8,7 @@ import { watchLine } from './watch-line';
 const liveMs = 1_000;
 const plainMs = 10_000;
 
-/** What became of the rows since `before`, how often the sandbox delivered one twice, and why due rows wait: the first part in 80 columns. */
+/** Returns the outcomes since `before`, the double deliveries, and the reasons why due rows wait. Without the reasons, it fits into 80 columns. */
 export function progressLine(before: QueueStats[], now: QueueStats[], twice: number): string {
   const since = (state: 'done' | 'unknown' | 'dead', queue?: string) => {
     const of = (queues: QueueStats[]) =>
@@ -17,7 +17,7 @@ export function progressLine(before: QueueStats[], now: QueueStats[], twice: num
     const mark = of(now).some(({ approximate }) => approximate) ? '~' : '';
     return `${mark}${Math.max(0, rows - of(before).reduce((sum, { count }) => sum + count, 0))}`;
   };
-  // A monitor always waits for its next check, and people in sequences have a line of their own.
+  // A monitor always waits for its next check, and sequences have a line of their own.
   const finite = now.filter(({ name }) => name !== 'monitors' && name !== 'enrolments');
   const wait = finite.reduce((sum, { states }) => sum + states.pending.count + states.running.count, 0);
   const reasons = now.flatMap(({ waiting }) => waiting).filter(({ until }) => until !== null);
@@ -33,8 +33,8 @@ export function progressLine(before: QueueStats[], now: QueueStats[], twice: num
 const clearBelow = '\r\x1b[J';
 
 /**
- * Shows how the rows stand, how people in sequences fare, and what the monitors did, in three lines until it is stopped: in place on a terminal, else anew every ten
- * seconds. `checks`: how many were made so far. `say` puts something else above it.
+ * Shows three lines until it is stopped: the rows, the sequences, and the monitors. On a terminal it updates them in place each second; otherwise it
+ * prints them every 10 s. `checks` returns the number of checks so far. `say` prints a text above the lines.
  */
 export function showProgress(
   client: DemoClient,
@@ -69,7 +69,7 @@ export function showProgress(
     const seconds = Math.round((Date.now() - startedAt) / 1_000);
     const texts = [`${String(seconds).padStart(3)} s  ${first}`, ...others.map((other) => `       ${other}`)];
     if (out.isTTY) {
-      // A line longer than the terminal is wide would not be overwritten. The cursor stays in the first one.
+      // A line that is wider than the terminal could not be overwritten. The cursor stays in the first line.
       const fitting = texts.map((text) => text.slice(0, (out.columns || 80) - 1));
       out.write(`${clearBelow}${fitting.join('\n')}${'\x1b[A'.repeat(fitting.length - 1)}\r`);
     } else out.write(`${texts.join('\n')}\n`);

@@ -1,16 +1,16 @@
 import type { DemoClient } from './demo-client';
 
-/** By then the jobs that fail for good have failed. */
+/** All jobs that fail have failed by then. */
 const afterMs = 30_000;
 
-/** Runs the failed jobs once more after a while, and says what came of it, until the returned function is called. */
+/** Retries the failed jobs once after 30 s, and prints the result. Returns a function that cancels it. */
 export function rerunFailed(client: DemoClient, say: (text: string) => void): () => void {
   const timer = setTimeout(async () => {
-    const told = await client.runFailed().then(
+    const result = await client.runFailed().then(
       ({ done, failed }) => `${done} done, ${failed} failed again`,
       (error: Error) => error.message,
     );
-    say(`Failed jobs were run once more, by POST /api/jobs/run?queue=failed&limit=10: ${told}.`);
+    say(`The failed jobs were retried with POST /api/jobs/run?queue=failed&limit=10: ${result}.`);
   }, afterMs);
   return () => clearTimeout(timer);
 }

@@ -1,24 +1,24 @@
 import type { DemoClient } from './demo-client';
 
 const firstMs = 45_000;
-const everyMs = 60_000;
+const intervalMs = 60_000;
 
 /**
- * Rolls the day up now and then, which a scheduler does once a night elsewhere, until the returned function is called. Says so the first time,
- * and what went wrong as often as it does.
+ * Rolls up the day each minute, where a scheduler does it once a night. Prints the first success and every failure. Returns a function that stops
+ * it.
  */
 export function keepRollingUp(client: DemoClient, say: (text: string) => void): () => void {
-  let told = false;
+  let isAnnounced = false;
   let timer = setTimeout(rollUp, firstMs);
 
   async function rollUp(): Promise<void> {
-    timer = setTimeout(rollUp, everyMs);
+    timer = setTimeout(rollUp, intervalMs);
     try {
       await client.rollUp();
-      if (!told) say('The day so far was rolled up, by GET /api/cron/analytics: see Days on the dashboard.');
-      told = true;
+      if (!isAnnounced) say('GET /api/cron/analytics rolled up the day so far. See Days on the dashboard.');
+      isAnnounced = true;
     } catch (error) {
-      say(`The day was not rolled up: ${(error as Error).message}`);
+      say(`The day could not be rolled up: ${(error as Error).message}`);
     }
   }
 

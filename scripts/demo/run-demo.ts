@@ -14,6 +14,7 @@ import { type DemoAccount, demoAccounts } from './inputs/demo-accounts';
 import { demoJobs } from './inputs/demo-jobs';
 import { demoMonitors } from './inputs/demo-monitors';
 import { demoPosts } from './inputs/demo-posts';
+import { demoReplies } from './inputs/demo-replies';
 import { demoRows } from './inputs/demo-rows';
 import {
   answerAfterMs,
@@ -22,7 +23,6 @@ import {
   peopleSeed,
   sequenceAccounts,
 } from './inputs/demo-sequences';
-import { demoWritings } from './inputs/demo-writings';
 import { isBuilt, stampBuild } from './processes/build-stamp';
 import { checkPort } from './processes/check-port';
 import { Child, projectFolder } from './processes/child';
@@ -32,16 +32,19 @@ import { rerunFailed } from './rerun-failed';
 import { keepRollingUp } from './roll-ups';
 import { checksIn } from './watch-line';
 
-const everyMs = 10_000;
-/** A day of a sequence is a few seconds: its steps are looked for more often than that, and its messages are sent soon after. */
-const quickMs: Record<string, number> = { '/api/cron/enrolments': 2_000, '/api/cron/dm-queue': 5_000 };
-/** The first start makes and migrates the database: some 6 s, more on a slow machine. */
+const defaultIntervalMs = 10_000;
+/** Shorter intervals, because a day of the demo's sequences lasts a few seconds. */
+const shortIntervalMs: Record<string, number> = {
+  '/api/cron/enrolments': 2_000,
+  '/api/cron/dm-queue': 5_000,
+};
+/** The first start creates and migrates the database: about 6 s, more on a slow machine. */
 const healthyWithinMs = 90_000;
 const dataFolder = path.join(projectFolder, '.data/demo');
 const logFolder = path.join(projectFolder, '.data/demo-logs');
 const nextCommand = path.join(projectFolder, 'node_modules/next/dist/bin/next');
 
-/** Runs until a child dies or `onEnd`'s functions were called, in the reverse of their order. Rejects with a `DemoError`. */
+/** Runs the demo until a child process ends, and rejects with a `DemoError`. To end it, call the functions given to `onEnd`, the latest first. */
 export async function runDemo(
   options: DemoOptions,
   onEnd: (end: () => Promise<void>) => void,
@@ -67,34 +70,35 @@ export async function runDemo(
   const { before, watched } = await Promise.race([load(client, options.rows, sandbox), died]);
   console.log(`
   Dashboard          ${app}
-  Delivery log       ${sandbox}/deliveries   (what the sandbox really delivered)
-  What people wrote  ${sandbox}/replies
+  Delivery log       ${sandbox}/deliveries   (all messages that the sandbox delivered)
+  Replies            ${sandbox}/replies      (all messages that people wrote)
   CRON_SECRET        ${cronSecret}
   API_KEY            ${apiKey}
 
   Fire a tick yourself (the local scheduler does it every few seconds):
   curl -H 'Authorization: Bearer ${cronSecret}' ${app}/api/cron/dm-queue
 
-  Ask its database:
+  Query its database:
   STORE=embedded PUNCTUAL_DATA=.data/demo CRON_SECRET=${cronSecret} npm run sql -- --url ${app} 'select status, count(*) from punctual.dm_queue group by 1'
 
-  Logs: .data/demo-logs/   Data: .data/demo (kept; --fresh starts anew)   Ctrl-C ends all of it.
+  Logs: .data/demo-logs/   Data: .data/demo (kept; delete it with --fresh)   Ctrl-C ends the demo.
 `);
   let checks = 0;
   const crons = readCrons(path.join(projectFolder, 'vercel.json'));
-  const stopSchedulers = [...new Set([everyMs, ...Object.values(quickMs)])].map((paceMs) =>
+  const intervals = new Set([defaultIntervalMs, ...Object.values(shortIntervalMs)]);
+  const stopSchedulers = [...intervals].map((everyMs) =>
     startLocalScheduler({
-      crons: crons.filter((cron) => (quickMs[cron.path] ?? everyMs) === paceMs),
+      crons: crons.filter((cron) => (shortIntervalMs[cron.path] ?? defaultIntervalMs) === everyMs),
       baseUrl: app,
       cronSecret,
-      everyMs: paceMs,
+      everyMs,
       onReport(call) {
         checks += checksIn(call);
       },
-      onError: (message) => progress.say(`local clock: ${message}`),
+      onError: (message) => progress.say(`local scheduler: ${message}`),
     }),
   );
-  // A tick under way settles its rows first; left in mid-air they would stand as unknown.
+  // Running ticks settle their rows first. Otherwise the rows would become unknown.
   onEnd(async () => {
     const stopped = Promise.all(stopSchedulers.map((stop) => stop()));
     await Promise.race([stopped, new Promise<void>((resolve) => setTimeout(resolve, 10_000))]);
@@ -108,7 +112,7 @@ export async function runDemo(
   return died;
 }
 
-/** Nobody else may use the database meanwhile, and with `fresh` it goes. */
+/** Checks that no other process uses the database, and deletes it if `fresh`. */
 function prepareData(fresh: boolean): void {
   try {
     const unlock = lockDirectory(dataFolder);
@@ -116,18 +120,18 @@ function prepareData(fresh: boolean): void {
     unlock();
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    throw new DemoError(`Another demo seems to be running: ${error.message}`);
+    throw new DemoError(`Another demo seems to be running: ${error.message}.`);
   }
 }
 
 async function build(onEnd: (end: () => Promise<void>) => void): Promise<void> {
   if (isBuilt(projectFolder)) return;
-  console.log('Building the app (about 20 s; once, until its sources change) …');
+  console.log('Building the app (about 20 s, only after its sources have changed) …');
   const child = new Child('The build', [nextCommand, 'build'], childEnv(process.env, {}), logOf('build'));
   onEnd(() => child.end());
   const { code } = await child.exited;
   if (code !== 0) {
-    throw new DemoError(`The build failed; its last output, from ${logOf('build')}:\n${child.lastOutput()}`);
+    throw new DemoError(`The build failed. Its last output, from ${logOf('build')}:\n${child.lastOutput()}`);
   }
   stampBuild(projectFolder);
 }
@@ -148,7 +152,7 @@ function startSandbox(port: number, app: string, secrets: Record<string, string>
       '--answer-after',
       answerAfterMs.join('-'),
     ],
-    // What becomes of lost answers the other accounts show: it takes longer than the days of a sequence here.
+    // `--steady` keeps the sequences' accounts free of lost responses: resolving one takes longer than a day of a sequence. Other accounts show it.
     ...['--answered', answered, '--steady', answered, '--enforce-window'],
   ];
   const args = [
@@ -166,19 +170,18 @@ function startSandbox(port: number, app: string, secrets: Record<string, string>
 
 function startApp(port: number, sandbox: string, secrets: Record<string, string>): Child {
   const env = childEnv(process.env, {
-    // Allows the embedded database and an open dashboard in a production build: on loopback only.
+    // Allows the embedded database and an open dashboard in a production build, on loopback only.
     PUNCTUAL_DEMO: '1',
     STORE: 'embedded',
     PUNCTUAL_DATA: dataFolder,
     UNIPILE_DSN: sandbox,
     UNIPILE_API_KEY: SANDBOX_API_KEY,
-    // The sandbox shows a message at once; nobody wants to wait ten minutes to see one sent again.
+    // The sandbox shows a message at once, so the check need not wait the default ten minutes before a message is sent again.
     UNIPILE_MAX_LATE_SECONDS: '20',
     WHATSAPP_ACCESS_TOKEN: SANDBOX_ACCESS_TOKEN,
     WHATSAPP_BASE_URL: sandbox,
-    // The posts' pictures are the sandbox's own.
+    // The sandbox serves the posts' pictures, the monitored sites, and the canary site that shows if the network works.
     MEDIA_ALLOW_PRIVATE: new URL(sandbox).host,
-    // So are the sites that are monitored, and the one that tells whether the network works.
     MONITOR_ALLOW_PRIVATE: new URL(sandbox).host,
     MONITOR_CANARIES: `${sandbox}/sites/ok/canary`,
     ...secrets,
@@ -187,7 +190,7 @@ function startApp(port: number, sandbox: string, secrets: Record<string, string>
   return new Child('The app', args, env, logOf('app'));
 }
 
-/** Waits for the app, loads accounts and all that the demo does, and answers how the queues stood before, and who is in which sequence. */
+/** Waits for the app, and creates the demo's accounts, rows and enrolments. Returns the queues' statistics before, and the sequences to watch. */
 async function load(client: DemoClient, count: number, sandbox: string) {
   await client.healthy(healthyWithinMs);
   const before = await client.stats();
@@ -197,7 +200,7 @@ async function load(client: DemoClient, count: number, sandbox: string) {
   const posts = demoPosts(accounts, sandbox, runId, Date.now());
   const jobs = demoJobs(runId, Date.now());
   const rows = demoRows(count, accounts, runId, Date.now());
-  await client.write(demoWritings(rows, accounts));
+  await client.write(demoReplies(rows, accounts));
   await client.sendDms(rows);
   await client.publishPosts(posts);
   await client.createJobs(jobs);
@@ -207,7 +210,7 @@ async function load(client: DemoClient, count: number, sandbox: string) {
   for (const { sequence, people } of demoSequences(senders, runId))
     watched.push(await client.enrol(sequence, people));
   console.log(
-    `Loaded ${count} direct messages and ${posts.length} posts of ${accounts.length} accounts, ${jobs.length} jobs and ${monitors.length} monitors.`,
+    `Loaded ${count} direct messages and ${posts.length} posts from ${accounts.length} accounts, ${jobs.length} jobs and ${monitors.length} monitors.`,
   );
   console.log(
     `Enrolled ${watched.map(({ people, sequence }) => `${people.length} people in "${sequence.name}"`).join(', ')}.`,

@@ -1,20 +1,20 @@
-import { differences, faultsInLog, type ToldSequence, type WatchedSequence } from './check-sequence';
+import { differences, faultsInLog, type ReportedSequence, type WatchedSequence } from './check-sequence';
 import type { DemoClient } from './demo-client';
 
 type Phases = Record<string, number>;
 
-/** How people in sequences fare, in one line of 80 columns. */
-export function sequenceLine(people: number, steps: ToldSequence['steps'], phases: Phases): string {
+/** Returns the figures of all sequences in one line of 80 columns. */
+export function sequenceLine(people: number, steps: ReportedSequence['steps'], phases: Phases): string {
   const sum = (count: 'sent' | 'reminded') => steps.reduce((total, step) => total + step[count], 0);
   const of = (...names: string[]) => names.reduce((total, name) => total + (phases[name] ?? 0), 0);
   return [
     `${people} enrolled: ${sum('sent')} steps, ${sum('reminded')} reminders`,
-    `${of('replied')} replied, ${of('completed')} completed, ${of('in_progress', 'waiting_reply')} go on`,
-    ...(of('stopped', 'failed') > 0 ? [`${of('stopped', 'failed')} ended otherwise`] : []),
+    `${of('replied')} replied, ${of('completed')} completed, ${of('in_progress', 'waiting_reply')} active`,
+    ...(of('stopped', 'failed') > 0 ? [`${of('stopped', 'failed')} stopped or failed`] : []),
   ].join(' · ');
 }
 
-/** Watches the demo's sequences, and says once whether the app's word of them and the sandbox's log agree. */
+/** Watches the demo's sequences. When all have ended, prints once whether the app's figures agree with the sandbox's log. */
 export class SequenceWatch {
   readonly #startedMs = Date.now();
   #isOver = false;
@@ -25,20 +25,20 @@ export class SequenceWatch {
     private readonly say: (text: string) => void,
   ) {}
 
-  /** How they stand now. Reads the app, and compares when nobody is under way any more. */
+  /** Reads the current figures. Compares them with the log when no enrolment is active any more. */
   async line(): Promise<string> {
-    const told = await Promise.all(this.watched.map((one) => this.client.readSequence(one)));
+    const reported = await Promise.all(this.watched.map((one) => this.client.readSequence(one)));
     const phases: Phases = {};
-    for (const phase of told.flatMap((one) => one.phases)) phases[phase] = (phases[phase] ?? 0) + 1;
+    for (const phase of reported.flatMap((one) => one.phases)) phases[phase] = (phases[phase] ?? 0) + 1;
     const people = this.watched.reduce((sum, one) => sum + one.people.length, 0);
-    const underWay = (phases.in_progress ?? 0) + (phases.waiting_reply ?? 0);
-    if (underWay === 0 && !this.#isOver) {
+    const active = (phases.in_progress ?? 0) + (phases.waiting_reply ?? 0);
+    if (active === 0 && !this.#isOver) {
       this.#isOver = true;
       this.say(await this.#compare());
     }
     return sequenceLine(
       people,
-      told.flatMap(({ steps }) => steps),
+      reported.flatMap(({ steps }) => steps),
       phases,
     );
   }
@@ -48,12 +48,15 @@ export class SequenceWatch {
     const replies = await this.client.replies();
     const faults: string[] = [];
     for (const one of this.watched) {
-      const told = await this.client.readSequence(one, true);
-      faults.push(...faultsInLog(one, deliveries, replies), ...differences(one, told, deliveries, replies));
+      const reported = await this.client.readSequence(one, true);
+      faults.push(
+        ...faultsInLog(one, deliveries, replies),
+        ...differences(one, reported, deliveries, replies),
+      );
     }
     const seconds = Math.round((Date.now() - this.#startedMs) / 1_000);
     return faults.length === 0
-      ? `Both sequences are over after ${seconds} s. By the sandbox's log every step went out once, in order, and none after an answer; the funnels and timelines say the same.`
-      : `The sequences are over after ${seconds} s, and these are not as they should be:\n  ${faults.join('\n  ')}`;
+      ? `Both sequences have ended after ${seconds} s. In the sandbox's log, every step went out once, in order, and none after a reply. The funnels and timelines agree with it.`
+      : `The sequences have ended after ${seconds} s, with faults:\n  ${faults.join('\n  ')}`;
   }
 }

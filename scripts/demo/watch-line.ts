@@ -1,28 +1,28 @@
 import { z } from 'zod';
 import type { SchedulerCall } from '../../worker/local-scheduler';
 
-/** What the monitors did since the demo began. */
+/** The monitors' figures since the demo began. */
 export interface WatchFigures {
   checks: number;
   opened: number;
   closed: number;
-  /** Incidents that are open now, of whatever age. */
+  /** Incidents that are open now, of any age. */
   open: number;
 }
 
-/** The second line of the demo's progress: in 80 columns too. */
+/** The monitors' line of the demo's progress, in 80 columns. */
 export function watchLine({ checks, opened, closed, open }: WatchFigures): string {
   return `${checks} checks · ${opened} incidents opened, ${closed} closed, ${open} open`;
 }
 
 const report = z.object({ queue: z.literal('monitors'), counts: z.object({ again: z.number() }) });
 
-/** How many checks a call of the scheduler came to: none where it was of another queue. */
+/** Counts the checks of a scheduler's call; 0 for another queue. */
 export function checksIn({ body }: Pick<SchedulerCall, 'body'>): number {
   return report.safeParse(body).data?.counts.again ?? 0;
 }
 
-/** Of `incidents`, those since `sinceMs`. */
+/** Counts the incidents that opened and closed since `sinceMs`, and all that are open. */
 export function countIncidents(
   incidents: { opened_at: string; closed_at: string | null }[],
   sinceMs: number,

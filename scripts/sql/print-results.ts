@@ -1,6 +1,6 @@
 import type { SqlError, SqlResult } from '../../lib/store/pglite-sql';
 
-/** Results as psql prints them: a table of what a statement answered, the command of one that answers nothing. */
+/** Formats results as psql does: a table for a statement that returns columns, otherwise its command. */
 export function printResults(results: SqlResult[]): string {
   return results.map((result) => `${printResult(result)}\n`).join('');
 }
@@ -19,11 +19,11 @@ function printResult({ command, rowCount, columns, rows }: SqlResult): string {
   return [line(columns), rule, ...cells.map(line), count].join('\n');
 }
 
-/** What Postgres said of `text`, and where in it. */
+/** Formats an error of Postgres with its line in `text`. */
 export function printError({ message, fields }: Pick<SqlError, 'message' | 'fields'>, text: string): string {
   const { code, detail, hint, position } = fields;
   const before = [...text].slice(0, Number(position ?? 1) - 1).join('');
   const place = position === undefined ? '' : `line ${before.split('\n').length}: `;
-  const more = [detail, hint].filter(Boolean).map((said) => `\n  ${said}`);
+  const more = [detail, hint].filter(Boolean).map((line) => `\n  ${line}`);
   return `${place}${message}${code ? ` (${code})` : ''}${more.join('')}`;
 }

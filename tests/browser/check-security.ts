@@ -54,10 +54,10 @@ async function checkPolicy(browser: Browser, password: string): Promise<void> {
   const page = await browser.newPage();
   const violations = await watchViolations(page);
   await page.goto(`${address}/nowhere`, { waitUntil: 'load' });
-  await page.getByRole('link', { name: 'To the dashboard' }).click();
+  await page.getByRole('link', { name: 'Go to the dashboard' }).click();
   await page.getByLabel('Password').fill('no password');
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByText('That is not the password.').waitFor();
+  await page.getByText('Wrong password. Try again.').waitFor();
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.locator('section[aria-labelledby="sequences"]').waitFor();

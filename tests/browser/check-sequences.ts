@@ -17,11 +17,11 @@ export async function checkSequences(apiKey: string, browser: Browser, startedAt
   let sequences: Sequence[] = [];
   do {
     ({ sequences } = await asked(apiKey, '/api/sequences'));
-    const scheduleContinuation = sequences.flatMap(({ funnel: { phases } }) => [
+    const unfinished = sequences.flatMap(({ funnel: { phases } }) => [
       phases.in_progress,
       phases.waiting_reply,
     ]);
-    if (scheduleContinuation.every((people) => people === 0)) break;
+    if (unfinished.every((people) => people === 0)) break;
     await sleep(2_000);
   } while (Date.now() - startedAt < overWithinMs);
   const enrolled = sequences.map(({ funnel }) => funnel.enrolled);

@@ -54,7 +54,7 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
     await press(person, 'Resume', 'It is in progress now.');
     check('and resumed goes on', (await read()).paused_at === null && (await read()).next_step_at !== null);
     await person.getByRole('button', { name: 'Stop' }).click();
-    await person.getByRole('button', { name: 'Leave it' }).click();
+    await person.getByRole('button', { name: 'Go back' }).click();
     check('stopping asks first, and may be left', (await read()).phase === 'in_progress');
     await person.getByRole('button', { name: 'Stop' }).click();
     await press(person, /^Yes/, 'It is stopped now.');

@@ -19,13 +19,13 @@ describe('what is wrong with a queue', () => {
   it('is that its ticks fail, whether it ever ticked or not, and not that no scheduler calls', () => {
     const failing = 'no provider can send messages: set UNIPILE_DSN';
     const troubles = (changes: Parameters<typeof queueStats>[0]) => queueTroubles(queueStats(changes));
-    const text = `its ticks fail: ${failing}`;
+    const text = `ticks fail: ${failing}`;
     expect(troubles({ failing, ticks: [] })).toEqual([{ tone: 'warn', text }]);
     expect(troubles({ failing, ticks: [], due_now: due, oldest_due_seconds: 700 })).toEqual([
       { tone: 'bad', text },
     ]);
     const ticks = [ledgerTick({ report: { fault: 'it is at-most-once in the code' } }), ledgerTick()];
-    expect(texts({ ticks })).toEqual(['its ticks fail: it is at-most-once in the code']);
+    expect(texts({ ticks })).toEqual(['ticks fail: it is at-most-once in the code']);
     expect(texts({ ticks: ticks.reverse() })).toEqual([]);
   });
 
@@ -38,7 +38,7 @@ describe('what is wrong with a queue', () => {
     queue.states.unknown = { count: 1_200, approximate: false };
     queue.words.unknown = 'unclear';
     expect(queueTroubles(queue)).toEqual([
-      { tone: 'warn', text: '1,200 unclear, may need you', href: '#needs-you-trials' },
+      { tone: 'warn', text: '1,200 unclear, may need your decision', href: '#needs-you-trials' },
     ]);
   });
 
@@ -50,15 +50,15 @@ describe('what is wrong with a queue', () => {
     expect(troubles([account])).toEqual([{ tone: 'bad', text: '1 account is refused', href }]);
     expect(troubles([account, account])).toEqual([{ tone: 'bad', text: '2 accounts are refused', href }]);
     expect(troubles([{ account: null, name: null }, account])).toEqual([
-      { tone: 'bad', text: 'unipile refuses everything', href },
+      { tone: 'bad', text: 'unipile refuses every request', href },
     ]);
   });
 
   it('is what no tick can reach: the reason, or how many there are', () => {
     const unreachable = [{ reason: 'no account', rows: 2 }];
-    expect(texts({ unreachable })).toEqual(['2 out of reach: no account']);
+    expect(texts({ unreachable })).toEqual(['2 unreachable: no account']);
     expect(texts({ unreachable: [...unreachable, { reason: 'due is null', rows: 40 }] })).toEqual([
-      '42 out of reach: for 2 reasons',
+      '42 unreachable, for 2 reasons',
     ]);
   });
 
@@ -72,7 +72,7 @@ describe('what is wrong with a queue', () => {
     });
     expect(queueTroubles(queue)).toEqual([
       { tone: 'bad', text: '1 delivered twice', href: '#why-dms-7' },
-      { tone: 'warn', text: '1,200 met an error: app.fail failed: no' },
+      { tone: 'warn', text: '1,200 with an error: app.fail failed: no' },
     ]);
   });
 

@@ -8,5 +8,7 @@ it('a secret that no header can carry is not in the text of the fault', async ()
     { secret: 's3cret\nkey', timeoutMs: 1_000 },
   );
   const error = await called.catch((error: unknown) => error);
-  expect(fetchFault(error)).toBe('the secret has a character that no header can carry, such as a line break');
+  expect(fetchFault(error)).toBe(
+    'the secret contains a character that no header can carry, for example a line break. Set another secret',
+  );
 });

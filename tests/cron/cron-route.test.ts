@@ -285,7 +285,8 @@ describe('a call without the secret', () => {
       const response = await tick(method, headers);
       expect(response.status).toBe(401);
       expect(response.headers.get('www-authenticate')).toBe('Bearer');
-      const message = 'send "Authorization: Bearer $CRON_SECRET", with the CRON_SECRET that this server has';
+      const message =
+        'the secret is missing or wrong: send "Authorization: Bearer $CRON_SECRET" with the CRON_SECRET of this server';
       expect(await response.json()).toEqual({ error: { kind: 'unauthorised', message } });
     }
     expect(await ledger()).toEqual([]);

@@ -61,7 +61,7 @@ describe('a queue', () => {
   });
 
   it('does not connect under a name that the registry does not take', () => {
-    expect(fault({ name: 'Reminders!' })).toMatch(/is no name for a queue/);
+    expect(fault({ name: 'Reminders!' })).toMatch(/is not a valid queue name/);
   });
 
   it('says of an error of connect that there was one, without its text', () => {

@@ -42,7 +42,7 @@ describe('a perform that throws', () => {
   });
 
   it.each([
-    ['is no error', Object.create(null), 'what was thrown cannot be shown'],
+    ['is no error', Object.create(null), 'the thrown value cannot be read'],
     ['is a text', 'text', 'not an error: text'],
     ['is long', new Error('x'.repeat(3_000_000)), 'x'.repeat(2_000)],
   ])('is logged where what it throws %s', async (_what, thrown, message) => {

@@ -127,7 +127,9 @@ describe.each(kinds)('%s, created in bulk', (_name, { route, table, row, other, 
   it.each([0, 1_001])('are refused as a whole where they are %i', async (length) => {
     const { status, body } = await create(Array.from({ length }, (_, n) => row(n)));
     expect({ status, kind: body.error.kind }).toEqual({ status: 422, kind: 'invalid' });
-    expect(body.error.message).toMatch(/^(nothing|nobody) was .*; mend these and send all of it again$/);
+    expect(body.error.message).toMatch(
+      /^(nothing|nobody) was .*; correct these fields and send all rows again$/,
+    );
     expect(body.error.errors).toEqual([
       { index: null, field: '', message: expect.stringContaining(`this has ${length}`) },
     ]);

@@ -9,9 +9,9 @@ const define = (job: unknown) => defineJob(job as Parameters<typeof defineJob>[0
 
 describe('the definition of a job', () => {
   it.each<[what: string, job: unknown, message: RegExp]>([
-    ['no schema', { run }, /payload: is no zod schema/],
-    ['a schema that is none', { payload: { text: 'string' }, run }, /payload: is no zod schema/],
-    ['no handler', { payload }, /run: is no function/],
+    ['no schema', { run }, /payload: is not a zod schema/],
+    ['a schema that is none', { payload: { text: 'string' }, run }, /payload: is not a zod schema/],
+    ['no handler', { payload }, /run: is not a function/],
     ['a timeout of 0', { payload, run, timeoutSeconds: 0 }, /timeoutSeconds: /],
     ['a timeout in parts of seconds', { payload, run, timeoutSeconds: 1.5 }, /timeoutSeconds: /],
     ['a timeout of 1,000 s', { payload, run, timeoutSeconds: 1_000 }, /timeoutSeconds: /],

@@ -104,10 +104,10 @@ describe('a handler that ends badly, and its neighbours in the same tick', () =>
   it.each<[name: Name, result: unknown]>([
     ['returns-nothing', null],
     ['returns-null', null],
-    ['returns-5-mb', { omitted: 'the result is 5242882 bytes of JSON; 65536 are kept' }],
-    ['returns-a-circle', { omitted: expect.stringMatching(/^the result is no JSON: .*circular/) }],
-    ['returns-a-bigint', { omitted: expect.stringMatching(/^the result is no JSON: .*BigInt/) }],
-    ['returns-a-function', { omitted: 'the result is no JSON, but of the type function' }],
+    ['returns-5-mb', { omitted: 'the result is 5242882 bytes of JSON; the limit is 65536 bytes' }],
+    ['returns-a-circle', { omitted: expect.stringMatching(/^the result is not JSON: .*circular/) }],
+    ['returns-a-bigint', { omitted: expect.stringMatching(/^the result is not JSON: .*BigInt/) }],
+    ['returns-a-function', { omitted: 'the result is not JSON: its type is function' }],
     ['returns-the-depths', { omitted: 'the result is nested more than 64 levels deep' }],
     ['returns-nul', { ab: 'cd\ufffd' }],
     ['returns-an-outcome', { kind: 'dead', error: 'only a result' }],
@@ -253,7 +253,7 @@ describe('a job whose payload does not fit any more', () => {
     await bench.tick({}, { ...handlers, 'returns-null': stricter });
     const failed = await bench.job(bad);
     expect(failed).toMatchObject({ status: 'failed', attempts: 1 });
-    expect(failed.last_error).toMatch(/^the payload does not fit: payload\.to: /);
+    expect(failed.last_error).toMatch(/^the payload does not fit its schema: payload\.to: /);
     await expectAllWell(good, startedAt);
   });
 });
@@ -300,7 +300,7 @@ describe('the timeout of a job', () => {
       expect(await bench.job(id)).toMatchObject({
         status: 'pending',
         attempts: 1,
-        last_error: "the job's 2 s are over",
+        last_error: 'the job reached its timeout of 2 s',
       });
     }
   });
@@ -360,7 +360,7 @@ describe('the attempts of a job', () => {
 
   it('cannot be asked to be more than its handler’s', async () => {
     bench = jobBench(database, { twice: defineJob({ payload, maxAttempts: 2, run: () => null }) });
-    const message = 'is 3; twice is tried 2 times at most';
+    const message = 'is 3; twice allows at most 2 attempts';
     await expect(bench.create({ name: 'twice', max_attempts: 3 })).rejects.toMatchObject({
       errors: [{ index: 0, field: 'max_attempts', message }],
     });
@@ -413,11 +413,11 @@ describe('progress', () => {
     expect(bench.logged).toEqual([
       {
         fields: { job: id, name: 'talks' },
-        message: 'a progress was left out: it is 5002 bytes of JSON; 4096 are kept',
+        message: 'a progress value was dropped: it is 5002 bytes of JSON; the limit is 4096 bytes',
       },
       {
         fields: { job: id, name: 'talks' },
-        message: expect.stringMatching(/^a progress was left out: it is no JSON/),
+        message: expect.stringMatching(/^a progress value was dropped: it is not JSON/),
       },
     ]);
   });

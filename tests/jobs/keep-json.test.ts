@@ -23,11 +23,11 @@ describe('what is kept as JSON', () => {
   });
 
   it.each<[what: string, value: unknown, fault: RegExp]>([
-    ['a circle', circular, /^is no JSON: .*circular/],
-    ['a bigint', 1n, /^is no JSON: .*BigInt/],
-    ['a function', () => 1, /^is no JSON, but of the type function$/],
-    ['nothing', undefined, /^is no JSON, but of the type undefined$/],
-    ['what throws', { toJSON: () => Promise.reject.call(null) }, /^is no JSON: /],
+    ['a circle', circular, /^is not JSON: .*circular/],
+    ['a bigint', 1n, /^is not JSON: .*BigInt/],
+    ['a function', () => 1, /^is not JSON: its type is function$/],
+    ['nothing', undefined, /^is not JSON: its type is undefined$/],
+    ['what throws', { toJSON: () => Promise.reject.call(null) }, /^is not JSON: /],
     [
       'what throws nothing',
       {
@@ -35,11 +35,11 @@ describe('what is kept as JSON', () => {
           throw null;
         },
       },
-      /^is no JSON: it cannot be written$/,
+      /^is not JSON: it cannot be written$/,
     ],
     ['65 levels', nested(65), /^is nested more than 64 levels deep$/],
     ['more levels than anything bears', nested(100_000), /^is /],
-    ['5 MB', 'x'.repeat(5 * 1024 * 1024), /^is 5242882 bytes of JSON; 65536 are kept$/],
+    ['5 MB', 'x'.repeat(5 * 1024 * 1024), /^is 5242882 bytes of JSON; the limit is 65536 bytes$/],
     ['a text that is short only in characters', 'ü'.repeat(40_000), /^is 80002 bytes of JSON/],
   ])('not %s', (_what, value, fault) => {
     expect(keepJson(value, 65_536)).toEqual({ fault: expect.stringMatching(fault) });

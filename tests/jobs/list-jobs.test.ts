@@ -65,9 +65,7 @@ describe('the registry of jobs', () => {
     'refuses %s, which names no job',
     (file) => {
       addFile(file);
-      expect(() => listJobs(folder)).toThrow(
-        `lib/jobs/handlers/${file}: a job's file is named as the job is`,
-      );
+      expect(() => listJobs(folder)).toThrow(`lib/jobs/handlers/${file}: rename the file to the job's name`);
     },
   );
 });

@@ -261,7 +261,7 @@ describe('running pending jobs because somebody asks', () => {
   });
 
   it('knows no queue that there is not', async () => {
-    await expect(bench.run({ queue: 'emails' })).rejects.toThrow('there is no queue "emails" of jobs');
+    await expect(bench.run({ queue: 'emails' })).rejects.toThrow('there is no queue of jobs named "emails"');
   });
 
   it('says of a queue that is paused that it is', async () => {

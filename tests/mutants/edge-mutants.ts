@@ -1,4 +1,4 @@
-import { type Mutant, migration } from './mutant';
+import type { Mutant } from './mutant';
 
 /** Each takes away one mechanism of what meets the outside: bodies, paths, sign-in, and the embedded database's directory and disk. */
 export const edgeMutants: Mutant[] = [
@@ -33,14 +33,14 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the note of a migration',
     guarantee: 'npm run migrate knows what supabase db push applied of Punctual’s own',
-    file: 'supabase/migrations/20261122001900_restore.sql',
-    find: `select punctual.note_migration('20261122001900', 'restore');`,
+    file: 'supabase/migrations/20261129000000_punctual_0_2_0.sql',
+    find: `select punctual.note_migration('20261129000000', 'punctual_0_2_0');`,
     replace: '',
   },
   {
     name: 'the owner’s right to note migrations',
     guarantee: 'the service role cannot say that the schema is other than it is',
-    file: migration('100_registry'),
+    file: 'supabase/schemas/registry/rights.sql',
     find: 'revoke insert, update, delete on punctual.schema_migrations from service_role;',
     replace: '',
     seenBy: 'real/grants.real.test.ts',
@@ -48,14 +48,14 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the refusal of a schema that is behind',
     guarantee: 'code never ticks on a schema that lacks its migrations',
-    file: migration('500_exchange'),
+    file: 'supabase/schemas/exchange/open-call.sql',
     find: `if p_tick ? 'schema' then perform punctual.require_schema(p_tick->>'schema'); end if;`,
     replace: '',
   },
   {
     name: 'the leave to tick on a newer schema',
     guarantee: 'the code before ticks while a newer version is deployed',
-    file: migration('100_registry'),
+    file: 'supabase/schemas/registry/schema.sql',
     find: 'if punctual.schema_version() >= p_needed then return; end if;',
     replace: 'if punctual.schema_version() = p_needed then return; end if;',
   },
@@ -84,7 +84,7 @@ export const edgeMutants: Mutant[] = [
     name: 'the database that SQL is meant for',
     guarantee: 'SQL never runs on another app’s database',
     file: 'lib/operate/sql-route.ts',
-    find: ' || asked.data.directory !== directory',
+    find: ' || body.data.directory !== directory',
     replace: '',
   },
   {
@@ -119,7 +119,7 @@ export const edgeMutants: Mutant[] = [
     name: 'smaller steps of retention',
     guarantee: 'retention gets on however slow the database is',
     file: 'lib/cron/handlers/prune-handler.ts',
-    find: 'most /= 10;',
+    find: 'maxRows /= 10;',
     replace: 'throw error;',
     seenBy: 'cron/cron-route.test.ts',
   },
@@ -127,7 +127,7 @@ export const edgeMutants: Mutant[] = [
     name: 'smaller parts of a webhook',
     guarantee: 'a webhook is taken in however slow the database is',
     file: 'lib/http/webhooks/receive-receipts.ts',
-    find: "if (!isError(error, 'StoreError') || error.code !== timedOut || p_receipts.length === 1) throw error;",
+    find: "if (!isError(error, 'StoreError') || error.code !== timeoutCode || p_receipts.length === 1) throw error;",
     replace: 'throw error;',
     seenBy: 'real/bounded.real.test.ts',
   },
@@ -143,7 +143,7 @@ export const edgeMutants: Mutant[] = [
     name: 'refusal by the count',
     guarantee: 'a list of 100,000 entries is refused before any of them is parsed',
     file: 'lib/http/input/at-most.ts',
-    find: 'if (count <= most) return;',
+    find: 'if (count <= maxEntries) return;',
     replace: 'if (count >= 0) return;',
   },
   {
@@ -157,7 +157,7 @@ export const edgeMutants: Mutant[] = [
     name: 'bounded errors',
     guarantee: 'a body with 100,000 faults is answered with a hundred',
     file: 'lib/http/field-error.ts',
-    find: 'issues.slice(0, mostErrors)',
+    find: 'issues.slice(0, maxErrors)',
     replace: 'issues',
   },
   {
@@ -201,7 +201,7 @@ export const edgeMutants: Mutant[] = [
     file: 'app/api/session/route.ts',
     find: 'if (!secretsEqual(password, dashboardPassword)) {',
     replace:
-      'if (countWrongTry(clientAddress(request, onVercel), nowMs) > 0 || !secretsEqual(password, dashboardPassword)) {',
+      'if (countFailedSignIn(clientAddress(request, onVercel), nowMs) > 0 || !secretsEqual(password, dashboardPassword)) {',
   },
   {
     name: 'wrong passwords by address',
@@ -221,7 +221,7 @@ export const edgeMutants: Mutant[] = [
     name: 'the cookie of this host alone',
     guarantee: 'no other host of a domain can plant a session',
     file: 'lib/http/auth/session.ts',
-    find: `cameByHttps(asked) ? '__Host-punctual_session' : 'punctual_session'`,
+    find: `isHttps(request) ? '__Host-punctual_session' : 'punctual_session'`,
     replace: `'punctual_session'`,
   },
   {
@@ -273,7 +273,7 @@ export const edgeMutants: Mutant[] = [
     name: 'the answer that refused a row',
     guarantee: 'a refused row keeps what the provider answered',
     file: 'lib/net/http.ts',
-    find: `reading.detail ?? (reading.kind === 'rejected' ? answer.text : '')`,
+    find: `reading.detail ?? (reading.kind === 'rejected' ? response.text : '')`,
     replace: 'reading.detail',
   },
   {
@@ -300,49 +300,49 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'a late event of an account',
     guarantee: 'an event that arrives late resumes no account that was disconnected since',
-    file: migration('700_accounts'),
-    find: 'if not found or v_at < a.connection_told_at then',
+    file: 'supabase/schemas/accounts/connection.sql',
+    find: 'if not found or v_at < a.connection_reported_at then',
     replace: 'if not found then',
   },
   {
     name: 'the event of before the refusal',
     guarantee: 'an event that arrives late resumes no account that was disconnected since',
-    file: migration('700_accounts'),
+    file: 'supabase/schemas/accounts/connection.sql',
     find: ` and v_at >= (a.refused->>'at')::timestamptz)) is not true`,
     replace: ')) is not true',
   },
   {
     name: 'a pause is its setter’s',
     guarantee: 'a connection that is back ends no pause that a person has set',
-    file: migration('700_accounts'),
+    file: 'supabase/schemas/accounts/connection.sql',
     find: `   where x.id = a.id and a.paused_reason = a.refused->>'said'`,
     replace: '   where x.id = a.id',
   },
   {
     name: 'the pause of before stands again',
     guarantee: 'a connection that is back ends no pause that a person has set',
-    file: migration('700_accounts'),
+    file: 'supabase/schemas/accounts/connection.sql',
     find: `then v_held := a.refused->'held'; end if;`,
     replace: 'then v_held := null; end if;',
   },
   {
     name: 'a longer pause without a reason',
     guarantee: 'a connection that is back ends no pause that a person has set',
-    file: migration('700_accounts'),
+    file: 'supabase/schemas/accounts/connection.sql',
     find: `     and a.paused_until <= (a.refused->>'at')::timestamptz + punctual.refusal_wait(10);`,
     replace: ';',
   },
   {
     name: 'an event that comes again',
     guarantee: 'what a provider tells twice changes nothing',
-    file: migration('700_accounts'),
+    file: 'supabase/schemas/accounts/connection.sql',
     find: `if a.refused->>'told' = v_said then return false; end if;`,
     replace: '',
   },
   {
     name: 'what a connection mends',
     guarantee: 'a connection that is back ends no refusal that has another cause',
-    file: migration('700_accounts'),
+    file: 'supabase/schemas/accounts/connection.sql',
     find: `(p_told->'mends' ? (a.refused->>'cause') and`,
     replace: '(a.refused is not null and',
   },
@@ -385,7 +385,7 @@ export const edgeMutants: Mutant[] = [
     name: 'a wait that is not to be believed',
     guarantee: 'a limit of the network behind Unipile makes the account rest longer each time',
     file: 'lib/net/http.ts',
-    find: `reading.retryAfterSeconds === null ? null : (told ?? reading.retryAfterSeconds)`,
-    replace: 'told ?? reading.retryAfterSeconds',
+    find: `reading.retryAfterSeconds === null ? null : (headerSeconds ?? reading.retryAfterSeconds)`,
+    replace: 'headerSeconds ?? reading.retryAfterSeconds',
   },
 ];

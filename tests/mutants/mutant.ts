@@ -9,5 +9,3 @@ export interface Mutant {
   /** The test file that sees it, below `tests`, where the quick tier does not, or comes to it late: `real/blocking.real.test.ts`. */
   seenBy?: string;
 }
-
-export const migration = (name: string) => `supabase/migrations/20261122000${name}.sql`;

@@ -211,7 +211,7 @@ describe('the provider refused', () => {
       const error = await failure(post(url, { readError: () => null }));
       expect(error).toMatchObject({ kind: 'account_refused', scope: 'provider', code: 'foreign_answer' });
       expect(error.message).toBe(
-        `acme answered ${status} (foreign_answer): not in the form of its API (text/html); check its address, key and version`,
+        `acme answered ${status} (foreign_answer): not in the format of its API (text/html); check its address, key and version`,
       );
     },
   );

@@ -61,7 +61,7 @@ describe('an address that a user gave', () => {
     'file:///etc/passwd',
     'data:image/png;base64,AAAA',
   ])('%s is refused', (address) => {
-    expect(addressGuard().refusal(new URL(address))).toMatch(/\w/);
+    expect(addressGuard().faultOf(new URL(address))).toMatch(/\w/);
   });
 
   it.each([
@@ -77,7 +77,7 @@ describe('an address that a user gave', () => {
     // Names are judged by what they resolve to.
     'http://metadata.google.internal/',
   ])('%s is not refused by itself', (address) => {
-    expect(addressGuard().refusal(new URL(address))).toBeNull();
+    expect(addressGuard().faultOf(new URL(address))).toBeNull();
   });
 
   it.each([
@@ -92,7 +92,7 @@ describe('an address that a user gave', () => {
     ['127.0.0.1', 'http://a:b@127.0.0.1/', false],
     ['127.0.0.1', 'ftp://127.0.0.1/', false],
   ])('with the exception %s: %s %s', (exception, address, allowed) => {
-    expect(addressGuard([exception]).refusal(new URL(address)) === null).toBe(allowed);
+    expect(addressGuard([exception]).faultOf(new URL(address)) === null).toBe(allowed);
   });
 });
 

@@ -50,7 +50,7 @@ describe('POST /api/people/forget', () => {
     const { id } = await sql.addUnknown(account, { chat_id: 'chat-eve' });
     const told = await forget({ chat_id: 'chat-eve' });
     expect(told).toMatchObject({ status: 409, body: { error: { kind: 'conflict' } } });
-    expect(told.body.error.message).toContain(`perhaps sent: ${id} (ask again when that is found out`);
+    expect(told.body.error.message).toContain(`perhaps sent: ${id} (try again once they are resolved`);
   });
 
   it.each([

@@ -49,7 +49,7 @@ describe('POST /api/refusals/end', () => {
     expect(await end({ provider: 'unipile', account })).toMatchObject({
       status: 404,
       error: {
-        message: `unipile does not refuse the account ${account}: send another, or leave it out where unipile refuses everything. GET /api/stats lists what is refused, under "refused" of each queue.`,
+        message: `unipile does not refuse the account ${account}: send another one, or none if unipile refuses everything. GET /api/stats lists refused accounts and providers under "refused" of each queue.`,
       },
     });
   });
@@ -71,7 +71,7 @@ describe('POST /api/refusals/end', () => {
   it('says what to send instead of what it does not take', async () => {
     const field = async (body: object) => (await end(body)).error.errors;
     expect(await field({})).toEqual([
-      { field: 'provider', message: 'name the provider, such as "unipile" or "whatsapp_cloud"' },
+      { field: 'provider', message: 'name the provider, for example "unipile" or "whatsapp_cloud"' },
     ]);
     expect(await field({ provider: 'unipile', account: 'li-ada' })).toEqual([
       {

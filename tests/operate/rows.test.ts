@@ -145,8 +145,8 @@ describe('GET /api/queues/:queue/rows', () => {
   });
 
   it.each([
-    ['', 'no status is named'],
-    ['?status=', 'no status is named'],
+    ['', 'the status is missing'],
+    ['?status=', 'the status is missing'],
     ['?status=sent', 'there is no status "sent"'],
     ['?status=Todo', 'there is no status "Todo"'],
   ])('answers 400 to %j: %s, and names the words', async (query, what) => {
@@ -238,8 +238,7 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
     await resolve('trials', id, { decision: 'gave up' });
     const { http, error } = await told(resolve('trials', id, { decision: 'todo' }));
     expect([http, error.kind]).toEqual([409, 'conflict']);
-    const [, statement] =
-      /^the row is gave up \(To do it again, run: (update .+)\)$/.exec(error.message) ?? [];
+    const [, statement] = /^the row is gave up \(To retry it, run: (update .+)\)$/.exec(error.message) ?? [];
     await database.sql(statement ?? 'none is named');
     by.setNow(new Date().toISOString());
     expect((await by.tick({ queue: 'trials' }).claim()).rows).toMatchObject([{ id, attempt: 1 }]);

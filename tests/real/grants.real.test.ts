@@ -27,7 +27,7 @@ const ownersOnly = [
   'call_queue_worker',
   'punctual_install_schedules',
   'punctual_remove_schedules',
-  'keep_token',
+  'save_token',
   'read_token',
   'find_token_place',
   'drop_cron_job',

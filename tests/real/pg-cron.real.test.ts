@@ -210,7 +210,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
       expect({ schedule, ...(await refusal(create(owner, 'odd', url, SECRET, schedule))) }).toEqual({
         schedule,
         code: '22023',
-        message: `create_queue_worker: pg_cron does not take the schedule "${schedule}"`,
+        message: `create_queue_worker: pg_cron does not accept the schedule "${schedule}"`,
         hint: expect.stringContaining('Five fields'),
       });
     }

@@ -195,7 +195,7 @@ async function loseAndRestore(): Promise<{ stack: Stack; since: string; lost: st
   }
   expect(lost).toHaveLength(6 + 1 + 2);
 
-  const stack = await startStack({ postgres: '15', migrations: null });
+  const stack = await startStack({ postgres: '15', schema: 'empty' });
   const whole = ['--single-transaction', '--clean', '--if-exists', '--exit-on-error'];
   await run('pg_restore', ...whole, `--dbname=${stack.databaseUrl}`, dump);
   await stack.sql(`notify pgrst, 'reload schema'`);

@@ -332,7 +332,7 @@ describe('the process', () => {
     ]);
     expect(complaint).toContain('UNIPILE_WEBHOOK_SECRET');
     expect(other).toContain('--whatsapp-webhook must be an address');
-    expect(third).toContain('--people must come to 1 at most');
+    expect(third).toContain('--people must add up to 1 at most');
     const url = /http:\S+/.exec(line)?.[0] ?? '';
     // The shares of faults are as by default: one of these comes through.
     for (const text of texts(5)) await say({ url } as Sandbox, text);

@@ -12,13 +12,13 @@ function statuses(path: string, seconds: number[]): (number | null)[] {
   return seconds.map((second) => {
     nowMs = startMs + second * 1_000;
     const behaviour = sites.behaviourOf(path);
-    return behaviour?.kind === 'answer' ? behaviour.answer.status : null;
+    return behaviour?.kind === 'response' ? behaviour.response.status : null;
   });
 }
 
 const waitOf = (path: string) => {
   const behaviour = new Sites(() => 0).behaviourOf(path);
-  return behaviour?.kind === 'answer' ? behaviour.waitMs : Number.NaN;
+  return behaviour?.kind === 'response' ? behaviour.waitMs : Number.NaN;
 };
 
 describe('a site', () => {
@@ -36,8 +36,8 @@ describe('a site', () => {
     const sites = new Sites(() => nowMs);
     sites.behaviourOf('/sites/recovering/one');
     nowMs = 61_000;
-    expect(sites.behaviourOf('/sites/recovering/one')).toMatchObject({ answer: { status: 200 } });
-    expect(sites.behaviourOf('/sites/recovering/other')).toMatchObject({ answer: { status: 503 } });
+    expect(sites.behaviourOf('/sites/recovering/one')).toMatchObject({ response: { status: 200 } });
+    expect(sites.behaviourOf('/sites/recovering/other')).toMatchObject({ response: { status: 503 } });
   });
 
   it('takes a little time where it is well, and more where it is slow, the same each time', () => {

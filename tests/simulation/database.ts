@@ -4,8 +4,8 @@ import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
 import { StoreError } from '../../lib/engine/ports/store-error';
 import { migratePostgres } from '../../lib/store/migrate-postgres';
-import { readMigrations } from '../../lib/store/migrations';
 import { storeErrorKind } from '../../lib/store/store-error-kind';
+import { readSources } from '../../scripts/schema/sources';
 import { type PostgresVersion, startPostgresServer } from '../stack/postgres-server';
 import makeSnapshot from '../support/global-setup';
 import { recorder, touched } from './recorder';
@@ -76,7 +76,7 @@ export async function startServer(): Promise<{ url: string; stop(): Promise<void
   const server = await startPostgresServer(version, settings);
   try {
     await asAdmin(server.url, `create database ${template}`);
-    await migratePostgres(databaseUrl(server.url, template), await readMigrations());
+    await migratePostgres(databaseUrl(server.url, template), [readSources(process.cwd())]);
     return { url: server.url, stop: () => server.stop() };
   } catch (error) {
     await server.stop();

@@ -174,7 +174,7 @@ export interface EnrolmentChange {
   claimId: string | null;
   phase: string;
   step: number;
-  action: 'send' | 'remind' | 'go_on' | 'stop';
+  action: 'send' | 'remind' | 'advance' | 'stop';
   nextStepAt: number | null;
   messageId: string | null;
   paused: boolean;

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { registryShape, tableShape } from '../support/table-shape';
 import { openTestDatabase, type TestDatabase } from '../support/test-database';
@@ -36,10 +36,9 @@ const allWords = words('cancelled', 'dead', 'done', 'pending', 'running', 'unkno
 const states = `'pending', 'running', 'done', 'dead', 'unknown'`;
 const plain = `'t', 'app.t', 'due', 'at-least-once'`;
 const role = 'Add it, name another column, or change its type.';
-const roles =
-  'Standard columns cannot be status, due, partition, account, progress or result columns, nor one column two of these.';
+const roles = 'A column has one role: standard, status, due, partition, account, progress or result column.';
 const function_ = 'Create it first, and name it with its schema.';
-const distinct = "Name six words, none of them empty; add to the column's check those that it lacks.";
+const distinct = "Name six words, none of them empty. Add missing ones to the column's check.";
 const retype = 'Rename your column, or change its type.';
 const account = ', account_id uuid references punctual.accounts';
 
@@ -47,32 +46,32 @@ const refusals: Refusal[] = [
   {
     what: 'a name that is none',
     call: `'Trials!', 'app.t', 'due', 'at-least-once'`,
-    message: '"Trials!" is no name for a queue',
+    message: '"Trials!" is not a valid queue name',
     hint: 'Use up to 40 lower-case letters, digits and _, beginning with a letter.',
   },
   {
     what: 'a name that is too long',
     call: `'${'t'.repeat(41)}', 'app.t', 'due', 'at-least-once'`,
-    message: `"${'t'.repeat(41)}" is no name for a queue`,
+    message: `"${'t'.repeat(41)}" is not a valid queue name`,
     hint: 'Use up to 40 lower-case letters, digits and _, beginning with a letter.',
   },
   {
     what: 'a promise that is none',
     call: `'t', 'app.t', 'due', 'exactly-once'`,
-    message: 'delivery is "exactly-once"',
-    hint: `It is 'at-most-once' or 'at-least-once'.`,
+    message: 'delivery cannot be "exactly-once"',
+    hint: `Use 'at-most-once' or 'at-least-once'.`,
   },
   {
     what: 'a table without its schema',
     call: `'t', 't', 'due', 'at-least-once'`,
-    message: 'the table "t" has to be named with its schema',
+    message: 'the table name "t" needs its schema',
     hint: `For example 'public.free_trials'.`,
   },
   {
     what: 'a table that is not there',
     call: `'t', 'app.nothing', 'due', 'at-least-once'`,
     message: 'there is no table app.nothing',
-    hint: `Look at the spelling; a name with capitals has quotes of its own: 'public."FreeTrials"'.`,
+    hint: `Check the spelling. A name with capitals needs its own quotes: 'public."FreeTrials"'.`,
   },
   ...['pg_catalog.pg_class', 'app.seen', 'app.parted', 'app.part', 'app.forgetful'].map((table) => ({
     what: `${table}, which is no table of rows`,
@@ -83,14 +82,14 @@ const refusals: Refusal[] = [
       'create unlogged table app.forgetful (id bigint primary key, due timestamptz)',
     ],
     call: `'t', '${table}', 'due', 'at-least-once'`,
-    message: `${table} is no ordinary table`,
+    message: `${table} is not an ordinary table`,
     hint: 'Views, partitions, partitioned, foreign, unlogged and system tables cannot be queues.',
   })),
   {
     what: 'the table of another queue',
     call: `'t', 'punctual.dm_queue', 'send_at', 'at-least-once'`,
-    message: 'punctual.dm_queue is the table of the queue dm_queue already',
-    hint: `A table is one queue: use that one, or remove it first: select punctual.remove_queue('dm_queue');`,
+    message: 'punctual.dm_queue is already the table of the queue dm_queue',
+    hint: `Use that queue, or remove it first: select punctual.remove_queue('dm_queue');`,
   },
   {
     what: 'another table for a queue that has one',
@@ -108,7 +107,7 @@ const refusals: Refusal[] = [
     what: `a table ${what}`,
     table: `create table app.t (${columns})`,
     message: 'the primary key of app.t has to be one column id, bigint or uuid',
-    hint: 'An integer key becomes one by: alter table … alter column id type bigint. Any other table can be given one.',
+    hint: 'To change an integer key: alter table … alter column id type bigint. Otherwise add such a key.',
   })),
   ...[
     ['without time zone', 'due timestamp', 'timestamp without time zone'],
@@ -121,7 +120,7 @@ const refusals: Refusal[] = [
     hint:
       type === 'missing'
         ? 'Name the column that says when a row is due: p_due_column.'
-        : `alter table … alter column … type timestamptz using … at time zone 'UTC': without a zone it means another instant to every reader.`,
+        : `Run: alter table … alter column … type timestamptz using … at time zone 'UTC'. Without a zone, each reader sees another instant.`,
   })),
   {
     what: 'a partition column that is not there',
@@ -168,13 +167,13 @@ const refusals: Refusal[] = [
     columns: ', sent jsonb',
     call: `${plain}, p_result_columns => '{sent}', p_proof_column => 'sent'`,
     message: 'the proof column sent is jsonb, and has to be text',
-    hint: `It bears the provider's id of what was sent, which is searched for.`,
+    hint: `It holds the provider's id of the message, which is looked up as text.`,
   },
   {
     what: 'a proof column that is no result column',
     columns: ', sent text',
     call: `${plain}, p_proof_column => 'sent'`,
-    message: 'the proof column sent is none of the result columns',
+    message: 'the proof column sent is not a result column',
     hint: 'Name it in p_result_columns as well.',
   },
   {
@@ -188,8 +187,8 @@ const refusals: Refusal[] = [
     what: 'a pair without an account',
     columns: ', person text',
     call: `${plain}, p_pair_column => 'person'`,
-    message: 'a pair is an account and an addressee, and there is no account column',
-    hint: 'Name it in p_account_column, or leave p_pair_column out.',
+    message: 'a pair column needs an account column',
+    hint: 'Name it in p_account_column, or leave out p_pair_column.',
   },
   {
     what: 'a due column that is a standard one',
@@ -225,7 +224,7 @@ const refusals: Refusal[] = [
     given: [`insert into app.t (id, due, state) values (1, '2020-01-01', 'void')`],
     call: `${plain}, '{"pending": "open", "dead": "void"}'`,
     message: 'app.t has rows and no column status, so the state of these rows is unknown',
-    hint: `Say what state they are in: p_existing_rows => 'done' (or 'cancelled'), or 'pending' to have the due ones done by the first tick. If another column of yours says it, name it in p_status_column.`,
+    hint: `Name their state: p_existing_rows => 'done' (or 'cancelled'), or 'pending' to run the due ones in the first tick. If another column has the state, name it in p_status_column.`,
   },
   ...[
     [
@@ -239,8 +238,8 @@ const refusals: Refusal[] = [
     given: [`create type app.state as enum (${states})`],
     columns: `, note text, state ${type}`,
     call,
-    message: `app.t has no column status, and a column state that takes the word "${word}"`,
-    hint: `If it says a row's state: p_status_column => 'state'. If not: p_status_column => 'status', which is added.`,
+    message: `app.t has no column status, but a column state that accepts the word "${word}"`,
+    hint: `If it has the row's state: p_status_column => 'state'. If not: p_status_column => 'status', which add_queue adds.`,
   })),
   {
     what: 'a misspelt status column',
@@ -248,26 +247,26 @@ const refusals: Refusal[] = [
     given: [`create type app.kind as enum ('once', 'monthly')`],
     call: `${plain}, p_status_column => 'sate'`,
     message: 'the status column sate of app.t is missing, and has to be there',
-    hint: 'Name one that it has: state, kind. Without p_status_column, a column status is added.',
+    hint: 'Name an existing column: state, kind. Without p_status_column, a column status is added.',
   },
   {
     what: 'a state of existing rows that is none of the three',
     call: `${plain}, p_existing_rows => 'dead'`,
-    message: 'p_existing_rows is "dead"',
-    hint: `It is the state of rows that are there already: 'pending', 'done' or 'cancelled'.`,
+    message: 'p_existing_rows cannot be "dead"',
+    hint: `Use the state of the existing rows: 'pending', 'done' or 'cancelled'.`,
   },
   {
     what: 'a state of existing rows where each row has its own',
     columns: `, status text default 'pending'`,
     call: `${plain}, p_existing_rows => 'done'`,
-    message: 'p_existing_rows is given, and app.t has a column status, which says the state of each row',
-    hint: 'Leave p_existing_rows out. To change the state of rows, update them first.',
+    message: 'p_existing_rows does not apply: app.t has a column status with the state of each row',
+    hint: 'Leave out p_existing_rows. To change the state of rows, update them first.',
   },
   {
     what: 'a state that is none',
     call: `${plain}, '{"paused": "x", "held": "y"}'`,
-    message: 'p_words knows pending, running, done, dead, unknown and cancelled, not held, paused',
-    hint: 'Its keys are these six states, its values the words that your table has for them.',
+    message: 'p_words has unknown states: held, paused',
+    hint: "Its keys are pending, running, done, dead, unknown and cancelled. Its values are your table's words for them.",
   },
   {
     what: 'words that are not distinct',
@@ -400,13 +399,13 @@ const refusals: Refusal[] = [
   ...['5', '(2 + 2)'].map((said) => ({
     what: `a priority of ${said} unless it is said`,
     columns: `, priority smallint not null default ${said}`,
-    message: `app.t has a default (${said}) by which priority is not between 0 and 3`,
+    message: `app.t has an invalid default (${said}): priority is not between 0 and 3`,
     hint: 'alter table app.t alter column priority set default 1, or rename your column.',
   })),
   {
     what: 'attempts that begin below none',
     columns: `, attempts integer not null default '-1'`,
-    message: `app.t has a default ('-1'::integer) by which attempts are not counted`,
+    message: `app.t has an invalid default ('-1'::integer): attempts are null or negative`,
     hint: 'alter table app.t alter column attempts set default 0, or rename your column.',
   },
   ...[
@@ -424,7 +423,7 @@ const refusals: Refusal[] = [
     {
       what: `a ${name} of 0 unless it is said`,
       columns: `, ${name} integer not null default 0`,
-      message: `app.t has a default (0) by which ${name} is less than 1`,
+      message: `app.t has an invalid default (0): ${name} is less than 1`,
       hint: `alter table app.t alter column ${name} set default ${remedy}, or rename your column.`,
     },
   ]),
@@ -437,14 +436,14 @@ const refusals: Refusal[] = [
   {
     what: 'a name that is none of a table',
     call: `'t', 'public.', 'due', 'at-least-once'`,
-    message: 'the table "public." has to be named with its schema',
+    message: 'the table name "public." needs its schema',
     hint: `For example 'public.free_trials'.`,
   },
   {
     what: 'a table of Punctual’s own',
     call: `'t', 'punctual.accounts', 'created_at', 'at-least-once'`,
-    message: 'punctual.accounts is a table that Punctual keeps for itself',
-    hint: 'Make a table of your own.',
+    message: 'the table punctual.accounts is reserved for Punctual',
+    hint: 'Create a table of your own.',
   },
   {
     what: 'no due column',
@@ -460,13 +459,13 @@ const refusals: Refusal[] = [
     what: `a column ${name} that is generated`,
     columns,
     call: name === 'sent' ? `${plain}, p_result_columns => '{sent}'` : plain,
-    message: `the column ${name} of app.t is generated, and ticks have to write it`,
+    message: `the column ${name} of app.t is generated, but ticks have to write it`,
     hint: `alter table app.t alter column ${name} drop expression, or rename your column.`,
   })),
   {
     what: 'a column attempts that counts by itself',
     columns: ', attempts integer generated by default as identity',
-    message: 'the column attempts of app.t is generated, and ticks have to write it',
+    message: 'the column attempts of app.t is generated, but ticks have to write it',
     hint: 'alter table app.t alter column attempts drop identity, or rename your column.',
   },
   ...[
@@ -475,13 +474,13 @@ const refusals: Refusal[] = [
   ].map(([name, type]) => ({
     what: `a column ${name} that takes no null`,
     columns: `, ${name} ${type}`,
-    message: `the column ${name} of app.t is not null, and ticks have to empty it`,
+    message: `the column ${name} of app.t is not null, but ticks have to set it to null`,
     hint: `alter table app.t alter column ${name} drop not null, or rename your column.`,
   })),
   ...['[]', '"x"', 'null', '{"dead": null}', '{"dead": 5}', '{"dead": {"a": 1}}'].map((said) => ({
     what: `words said as ${said}`,
     call: `${plain}, '${said}'`,
-    message: 'p_words is no object of words',
+    message: 'p_words is not an object of words',
     hint: `For example '{"running": "sending", "done": "sent"}'.`,
   })),
   ...['p_after_settle', 'p_evidence', 'p_facts'].map((name) => ({
@@ -492,8 +491,8 @@ const refusals: Refusal[] = [
       'revoke execute on all functions in schema app from public',
     ],
     call: `${plain}, ${name} => 'app.f'`,
-    message: 'service_role, as which ticks run, may not call app.f',
-    hint: 'grant execute on function … to service_role, and on its schema usage.',
+    message: 'ticks run as service_role, which may not call app.f',
+    hint: 'Run: grant execute on function … to service_role; grant usage on schema … to service_role.',
   })),
   {
     what: 'a function that service_role could replace by one of its own',
@@ -502,28 +501,28 @@ const refusals: Refusal[] = [
       'alter function app.f(jsonb, timestamptz) owner to service_role',
     ],
     call: `${plain}, p_after_settle => 'app.f'`,
-    message: 'the owner of app.f, who could replace it, is not Punctual’s',
-    hint: 'alter function … owner to the owner of the schema punctual.',
+    message: 'the owner of app.f lacks the rights of Punctual’s owner',
+    hint: 'Run: alter function … owner to the owner of the schema punctual.',
   },
   {
     what: 'a table of somebody else’s, whose triggers would run as the owner',
     given: ['alter table app.t owner to authenticated'],
     call: plain,
     message:
-      'app.t is of another owner than Punctual, whose triggers on it after_restore would run as Punctual’s',
-    hint: 'alter table … owner to the owner of the schema punctual, or make its owner a member of that role.',
+      'the owner of app.t lacks the rights of Punctual’s owner, with which after_restore runs the table’s triggers',
+    hint: 'Run: alter table … owner to the owner of the schema punctual. Or make its owner a member of that role.',
   },
   {
     what: 'settings that are no object',
     call: `${plain}, p_settings => '[]'`,
-    message: 'p_settings is no object of settings',
+    message: 'p_settings is not an object of settings',
     hint: `For example '{"concurrency": 10}'.`,
   },
   {
     what: 'a setting that is none',
     call: `${plain}, p_settings => '{"batch": 5}'`,
     message: 'there is no setting batch',
-    hint: 'p_settings knows batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts, backoff_base_seconds, backoff_cap_seconds and retention_days.',
+    hint: 'The settings are batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts, backoff_base_seconds, backoff_cap_seconds and retention_days.',
   },
   ...[0, 36_501, 2_147_483_647].map((days) => ({
     what: `a retention of ${days} days`,
@@ -547,7 +546,7 @@ const refusals: Refusal[] = [
     columns: ', attempts integer',
     given: ['insert into app.t (id) values (1)'],
     call: `${plain}, p_existing_rows => 'pending'`,
-    message: 'app.t has rows whose attempts are not counted',
+    message: 'app.t has rows whose attempts are null or negative',
     hint: 'update app.t set attempts = 0 where attempts is null or attempts < 0, or rename your column.',
   },
   {
@@ -555,14 +554,14 @@ const refusals: Refusal[] = [
     columns: ', idempotency_key text',
     given: [`insert into app.t (id, idempotency_key) values (1, 'k'), (2, 'k')`],
     call: `${plain}, p_existing_rows => 'pending'`,
-    message: 'app.t has two rows whose idempotency_key is "k"',
-    hint: 'It is unique where it is set: empty one of them, or rename your column.',
+    message: 'two rows of app.t have the idempotency_key "k"',
+    hint: 'Keys must be unique: set one of them to null, or rename your column.',
   },
   {
     what: 'indexes of its name on another table',
     given: ['create table app.old (id bigint)', 'create index punctual_t_due on app.old (id)'],
-    message: 'the index app.punctual_t_due is of app.old',
-    hint: 'It is of a queue of this name that was removed: drop the indexes of that name.',
+    message: 'the index app.punctual_t_due belongs to app.old',
+    hint: 'A removed queue of this name left it. Drop its indexes.',
   },
 ];
 
@@ -602,8 +601,10 @@ describe('add_queue refuses', () => {
   });
 
   it('nothing without a case above', () => {
-    const file = '../../supabase/migrations/20261122000200_add_queue.sql';
-    const sql = readFileSync(new URL(file, import.meta.url), 'utf8');
+    const folder = new URL('../../supabase/schemas/add-queue/', import.meta.url);
+    const sql = readdirSync(folder)
+      .map((file) => readFileSync(new URL(file, folder), 'utf8'))
+      .join('');
     const templates = [...sql.matchAll(/raise exception '(add_queue: (?:[^']|'')*)'/g)].map(
       ([, text = '']) => text,
     );

@@ -65,9 +65,9 @@ describe('a table of a person’s own', () => {
     const add = `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-least-once') as answer`;
     const [{ answer }] = await database.sql(add);
     const [columns, ...always] = [
-      "these columns were there, and ticks use them as Punctual's from now on: expires_at",
-      'the check "trials_check" is over several columns: it has to hold for whatever word a tick writes',
-      'the trigger "a" runs in ticks, with an empty search_path: give app.note() one (set search_path = …), or schemas to the names in it',
+      'these columns existed already, and ticks use them from now on: expires_at',
+      'the check "trials_check" covers several columns: it must allow every word that a tick writes',
+      'the trigger "a" runs in ticks with an empty search_path: give app.note() its own (set search_path = …), or qualify its names',
     ];
     expect(answer.notes).toEqual([columns, ...always]);
     expect((await database.sql(add))[0].answer.notes).toEqual(always);
@@ -86,7 +86,7 @@ describe('a table of a person’s own', () => {
     expect((await add('done'))[0].answer.notes).toEqual([]);
     await database.sql('rollback');
     expect((await add('pending'))[0].answer.notes).toEqual([
-      'rows that were pending and due already, for the first ticks to do: 2',
+      'rows that are already pending and due, and run in the first ticks: 2',
     ]);
   });
 
@@ -116,12 +116,10 @@ describe('a table of a person’s own', () => {
         ...['last_error', 'finished_at', 'expires_at', 'idempotency_key', 'reconcile_at', 'reconcile'],
       ],
       changes: [
-        "these columns were there, and ticks use them as Punctual's from now on: claimed_at, priority",
-        'priority has a check from now on, "punctual_trials_priority": no row may have another than 0 to 3',
+        'these columns existed already, and ticks use them from now on: claimed_at, priority',
+        'priority has a new check, "punctual_trials_priority": it must be between 0 and 3',
       ],
-      notes: [
-        'the check "trials_check" is over several columns: it has to hold for whatever word a tick writes',
-      ],
+      notes: ['the check "trials_check" covers several columns: it must allow every word that a tick writes'],
       row_level_security: false,
       anon: ['insert'],
     });
@@ -135,17 +133,17 @@ describe('a table of a person’s own', () => {
     const { notes } = await trials(`, last_error text constraint short check (length(last_error) < 10),
       attempts integer default 0, claimed_at timestamptz, constraint begun check (attempts = 0 or claimed_at is not null)`);
     expect(notes).toEqual([
-      "these columns were there, and ticks use them as Punctual's from now on: last_error, attempts, claimed_at",
-      'the check "begun" is on attempts, claimed_at: it has to hold for whatever a tick writes there',
-      'the check "short" is on last_error: it has to hold for whatever a tick writes there',
+      'these columns existed already, and ticks use them from now on: last_error, attempts, claimed_at',
+      'the check "begun" is on attempts, claimed_at: it must allow every value that a tick writes there',
+      'the check "short" is on last_error: it must allow every value that a tick writes there',
     ]);
   });
 
   it('is told that its priority has a check from now on', async () => {
     const { notes } = await trials(', priority smallint not null default 2');
     expect(notes).toEqual([
-      "these columns were there, and ticks use them as Punctual's from now on: priority",
-      'priority has a check from now on, "punctual_trials_priority": no row may have another than 0 to 3',
+      'these columns existed already, and ticks use them from now on: priority',
+      'priority has a new check, "punctual_trials_priority": it must be between 0 and 3',
     ]);
     await addTrial(sql.at(-1));
     await expect(addTrial(sql.at(-1), { priority: 5 })).rejects.toMatchObject({ code: '23514' });

@@ -504,7 +504,7 @@ describe('retention', () => {
     await database.sql(`update punctual.rollups set pruned_until = '2026-06-03T12:00:00Z'`);
     await expect(rollUp(now, { day: '2026-06-03' })).rejects.toMatchObject({
       code: 'PT409',
-      message: expect.stringContaining('The first day that can be is 2026-06-04'),
+      message: expect.stringContaining('The first day that can be rolled up is 2026-06-04'),
     });
     await expect(rollUp(now, { day: '2026-07-01' })).rejects.toMatchObject({ code: '22023' });
     expect(await outcomes()).toEqual(before);

@@ -623,7 +623,7 @@ describe('a question', () => {
     await talk.advance();
     await talk.send();
     expect(await talk.read(id)).toMatchObject({
-      next_action: 'go_on',
+      next_action: 'advance',
       next_step_at: sql.at(4 * hour).replace('.000Z', '+00:00'),
     });
   });

@@ -221,7 +221,7 @@ describe('a table of a person’s own, whose queue has an after_settle', () => {
     };
     await expect(asVisitor(`update app.tasks set status = 'done'`)).rejects.toMatchObject({
       code: '42501',
-      message: 'visitor may not settle rows of the queue own, whose after_settle has to be told',
+      message: 'visitor may not settle rows of the queue own: that role cannot call its after_settle',
     });
     expect(await database.sql('select status from app.tasks')).toEqual([{ status: 'pending' }]);
     expect(await database.sql('select from app.told')).toEqual([]);

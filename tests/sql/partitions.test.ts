@@ -281,7 +281,7 @@ describe('the partitions to tick', () => {
     expect(await due({ p_only: 'b' })).toEqual([{ partition: 'b', timeout_seconds: 15 }]);
     await expect(due({ p_only: 'c' })).rejects.toMatchObject({
       code: 'PT404',
-      message: expect.stringMatching(/"c".*There is a, b, line/),
+      message: expect.stringMatching(/"c".*Its partitions: a, b, line/),
     });
     await expect(due({ p_queue: 'none' })).rejects.toMatchObject({ code: 'PT404' });
   });

@@ -128,7 +128,7 @@ describe('add_message_queue', () => {
   it('without the queue it says how to make it', async () => {
     expect(await refusal(add('others'))).toMatchObject({
       message: 'add_message_queue: there is no pgmq queue "others"',
-      hint: "Make it in the dashboard, or: select pgmq.create('others');",
+      hint: "Create it in the dashboard, or: select pgmq.create('others');",
     });
   });
 
@@ -137,7 +137,7 @@ describe('add_message_queue', () => {
     const refused = await refusal(add('my orders'));
     await database.sql(`select pgmq.drop_queue('my orders')`);
     expect(refused).toMatchObject({
-      message: 'add_message_queue: "my orders" is no name by which its messages could be asked for',
+      message: 'add_message_queue: a queue with the name "my orders" cannot be called over HTTP',
     });
   });
 
@@ -147,21 +147,21 @@ describe('add_message_queue', () => {
     const refused = await refusal(add('parted'));
     await database.sql('drop table pgmq.q_parted, pgmq.a_parted');
     expect(refused).toMatchObject({
-      message: 'add_message_queue: the pgmq queue "parted" is partitioned, which Punctual does not work on',
+      message: 'add_message_queue: the pgmq queue "parted" is partitioned, which Punctual does not support',
     });
   });
 
   it.each([
-    [`, p_on_done => 'keep'`, 'add_message_queue: p_on_done is "keep", and has to be archive or delete'],
+    [`, p_on_done => 'keep'`, 'add_message_queue: p_on_done is "keep", and must be archive or delete'],
     [`, p_on_done => null`, /^add_message_queue: p_on_done is/],
-    [`, p_settings => '[]'`, 'add_message_queue: p_settings has to be an object'],
+    [`, p_settings => '[]'`, 'add_message_queue: p_settings must be an object'],
     [
       `, p_settings => '{"lease_seconds": 60}'`,
-      'add_message_queue: "lease_seconds" is no setting of one message queue',
+      'add_message_queue: "lease_seconds" is not a setting of a message queue',
     ],
     [
       `, p_settings => '{"max_running": 1}'`,
-      'add_message_queue: "max_running" is no setting of one message queue',
+      'add_message_queue: "max_running" is not a setting of a message queue',
     ],
     [`, p_settings => '{"max_attempts": 0}'`, /violates check constraint/],
     [`, p_job => ''`, /violates check constraint/],
@@ -181,7 +181,9 @@ describe('add_message_queue', () => {
     await database.sql(`select punctual.add_queue('pgmq', 'public.theirs', 'at', 'at-least-once')`);
     const refused = await refusal(add('orders'));
     await database.sql('drop table public.theirs');
-    expect(refused?.message).toBe('add_message_queue: a table of yours is the queue "pgmq" already');
+    expect(refused?.message).toBe(
+      'add_message_queue: there is already a queue "pgmq" with a table of its own',
+    );
   });
 
   it('gives the service role that queue, and neither the others nor this function', async () => {
@@ -952,7 +954,7 @@ describe('where the extension or the queue is gone', () => {
     expect(await refusal(tick().claim())).toMatchObject({
       code: 'PT404',
       message: expect.stringContaining(
-        `there is no pgmq queue "orders" (Make it in the dashboard, or: select pgmq.create('orders');)`,
+        `there is no pgmq queue "orders" (Create it in the dashboard, or: select pgmq.create('orders');)`,
       ),
     });
     expect(await stats()).toMatchObject({

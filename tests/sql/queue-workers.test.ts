@@ -66,9 +66,9 @@ const nonsense: [what: string, asked: Asked, says: RegExp][] = [
   ['a name in capitals', { name: 'Dm' }, /cannot be a worker's name/],
   ['a name of 61 letters', { name: 'a'.repeat(61) }, /cannot be a worker's name/],
   ['the name of the clean-up', { name: 'punctual-clean-up' }, /cannot be a worker's name/],
-  ['no address', { url: null }, /p_url has to begin with https/],
-  ['an address without a host', { url: 'https:///x' }, /p_url has to begin with https/],
-  ['an address of a file', { url: 'file:///etc/passwd' }, /p_url has to begin with https/],
+  ['no address', { url: null }, /p_url must begin with https/],
+  ['an address without a host', { url: 'https:///x' }, /p_url must begin with https/],
+  ['an address of a file', { url: 'file:///etc/passwd' }, /p_url must begin with https/],
   ['an address with a password', { url: 'https://u:pass-word@your.app/' }, /p_url has a user or a password/],
   ['an address with a space', { url: 'https://your.app/a b' }, /p_url has white space/],
   ['an address of two lines', { url: 'https://your.app/\nX: y' }, /p_url has white space/],
@@ -82,13 +82,13 @@ const nonsense: [what: string, asked: Asked, says: RegExp][] = [
   ['a token with a space', { token: 'two words' }, /p_token is empty, or has/],
   ['a token that is no ASCII', { token: 'schlüssel' }, /p_token is empty, or has/],
   ['no token where there is none yet', { token: null }, /"dm-queue" has no token yet/],
-  ['no schedule', { schedule: null }, /is no schedule/],
-  ['four fields', { schedule: '* * * *' }, /"\* \* \* \*" is no schedule/],
-  ['six fields', { schedule: '0 * * * * *' }, /is no schedule/],
-  ['a word', { schedule: '@hourly' }, /is no schedule/],
-  ['no seconds', { schedule: '0 seconds' }, /is no schedule/],
-  ['sixty seconds', { schedule: '60 seconds' }, /is no schedule/],
-  ['a schedule with a quote', { schedule: `* * * * '` }, /is no schedule/],
+  ['no schedule', { schedule: null }, /is not a valid schedule/],
+  ['four fields', { schedule: '* * * *' }, /"\* \* \* \*" is not a valid schedule/],
+  ['six fields', { schedule: '0 * * * * *' }, /is not a valid schedule/],
+  ['a word', { schedule: '@hourly' }, /is not a valid schedule/],
+  ['no seconds', { schedule: '0 seconds' }, /is not a valid schedule/],
+  ['sixty seconds', { schedule: '60 seconds' }, /is not a valid schedule/],
+  ['a schedule with a quote', { schedule: `* * * * '` }, /is not a valid schedule/],
 ];
 
 describe('create_queue_worker', () => {
@@ -183,7 +183,7 @@ describe('create_queue_worker', () => {
     await has(standInForPgCron('1.4-1'), standInForPgNet, standInForVault);
     expect(await refusal(create({ schedule: '10 seconds' }))).toEqual({
       code: '0A000',
-      message: 'create_queue_worker: pg_cron 1.4 has no schedules of seconds: minutes are what it can',
+      message: 'create_queue_worker: pg_cron 1.4 has no schedules of seconds, only of minutes',
       hint: expect.stringContaining('* * * * *'),
     });
     expect(await listed()).toEqual([]);
@@ -362,7 +362,7 @@ describe('call_queue_worker', () => {
     await database.sql('delete from vault.secrets');
     expect(await refusal(call())).toMatchObject({
       code: 'PT404',
-      message: 'the token of the worker "dm-queue" is gone',
+      message: 'the token of the worker "dm-queue" is missing',
     });
     expect(await listed()).toMatchObject([{ token: null }]);
     await database.sql('drop schema net cascade');
@@ -433,7 +433,7 @@ describe('drop_queue_worker', () => {
     });
     await drop('two');
     expect([await jobs(), await secrets(), await listed()]).toEqual([[], [], []]);
-    expect(await refusal(drop('two'))).toMatchObject({ hint: 'There is none.' });
+    expect(await refusal(drop('two'))).toMatchObject({ hint: 'There are no workers.' });
   });
 
   it('works where the extensions are gone, and takes the token out of the table', async () => {

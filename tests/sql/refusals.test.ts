@@ -203,6 +203,16 @@ describe('an account that is refused', () => {
     ]);
   });
 
+  it('is not paused by a refusal of an earlier claim that comes late', async () => {
+    const lost = await sql.addDm(account, { chat_id: 'one' });
+    const dead = await sql.tick().claim(1);
+    sql.pass(600);
+    await sql.addDm(account, { chat_id: 'two' });
+    expect(await attempt({ outcome: 'done' })).not.toBeNull();
+    await sql.tick().settle([{ ...ofAccount, id: lost, claim_id: dead.claimId, account_id: account }]);
+    expect(await pausedSeconds()).toBeNull();
+  });
+
   it('is accepted anew from the beginning where a person ends the pause', async () => {
     const [id] = await addDms(1);
     await attempt(ofAccount);

@@ -497,7 +497,7 @@ describe('a queue whose table was not restored', () => {
     await database.sql('drop table app.gone');
     const { call } = goBack();
     await expect(call()).rejects.toMatchObject({
-      message: 'after_restore: the table app.gone of the queue gone is not there',
+      message: 'after_restore: the table app.gone of the queue gone does not exist',
       hint: expect.stringContaining("select punctual.remove_queue('gone')"),
     });
     expect(await database.sql('select from punctual.queues where paused_at is not null')).toEqual([]);
@@ -508,13 +508,13 @@ describe('a queue whose table was not restored', () => {
 
 describe('an instant that cannot be', () => {
   it.each([
-    ['none', () => null, 'after_restore: since is null'],
+    ['none', () => null, 'after_restore: p_since is null'],
     [
       'one to come',
       () => sql.at(1),
-      'after_restore: 2026-03-02 12:00:01+00 lies in the future: it is 2026-03-02 12:00:00+00',
+      'after_restore: 2026-03-02 12:00:01+00 is in the future: now is 2026-03-02 12:00:00+00',
     ],
-    ['infinity', () => 'infinity', 'after_restore: infinity lies in the future'],
+    ['infinity', () => 'infinity', 'after_restore: infinity is in the future'],
     [
       'one of long ago',
       () => '2025-03-02T11:59:59Z',

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { Pool } from 'pg';
 import { migratePostgres } from '../../lib/store/migrate-postgres';
 import { readMigrations } from '../../lib/store/migrations';
+import { readSources } from '../../scripts/schema/sources';
 import { type PostgresVersion, startPostgresServer } from './postgres-server';
 import { startPostgrestServer } from './postgrest-server';
 import { type RestGateway, startRestGateway } from './rest-gateway';
@@ -11,8 +12,8 @@ import { supabaseRoles } from './supabase-roles';
 export interface StackOptions {
   /** Default: the variable STACK_POSTGRES, else 15. */
   postgres?: PostgresVersion;
-  /** Folder of migrations, null for none and no REST. Default: the project's own. */
-  migrations?: string | null;
+  /** How the schema is made: from its `sources` (default), by the `migrations`, or `empty`. */
+  schema?: 'sources' | 'migrations' | 'empty';
   /** Settings of the Postgres server, such as `shared_preload_libraries`. */
   settings?: Record<string, string>;
 }
@@ -46,12 +47,12 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-const projectMigrations = fileURLToPath(new URL('../../supabase/migrations', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Starts Postgres with Supabase's roles and the migrations applied, and PostgREST before it. */
+/** Starts Postgres with Supabase's roles and the schema, and PostgREST before it. */
 export async function startStack({
   postgres: version = (process.env.STACK_POSTGRES as PostgresVersion | undefined) ?? '15',
-  migrations = projectMigrations,
+  schema = 'sources',
   settings,
 }: StackOptions = {}): Promise<Stack> {
   const postgres = await startPostgresServer(version, settings);
@@ -65,8 +66,11 @@ export async function startStack({
     const urlOf = (role: string) =>
       `postgres://${role}:${postgres.password}@127.0.0.1:${postgres.port}/postgres`;
     await pool.query(supabaseRoles(postgres.password));
-    if (migrations === null) await pool.query('create schema punctual');
-    else await migratePostgres(urlOf('postgres'), await readMigrations(migrations));
+    if (schema === 'empty') await pool.query('create schema punctual');
+    else {
+      const files = schema === 'migrations' ? await readMigrations() : [readSources(root)];
+      await migratePostgres(urlOf('postgres'), files);
+    }
 
     const jwtSecret = crypto.randomUUID() + crypto.randomUUID();
     const postgrest = await startPostgrestServer(urlOf('authenticator'), jwtSecret);

@@ -88,7 +88,7 @@ describe('a call of /api/cron/analytics', () => {
     expect(response.status).toBe(409);
     expect((await response.json()).error).toMatchObject({
       kind: 'conflict',
-      message: expect.stringContaining('The first day that can be is 2026-06-02'),
+      message: expect.stringContaining('The first day that can be rolled up is 2026-06-02'),
     });
   });
 

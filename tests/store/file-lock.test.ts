@@ -63,7 +63,7 @@ describe.runIf(process.platform === 'linux')('the lock of a file', () => {
     const owner = spawn('unshare', [...container, ...hold], { stdio: ['ignore', 'pipe', 'inherit'] });
     try {
       await once(owner.stdout, 'data');
-      expect(() => lockDirectory(folder)).toThrow(/in use by a process of another container/);
+      expect(() => lockDirectory(folder)).toThrow(/in use by a process in another container/);
       owner.kill('SIGKILL');
       await once(owner, 'exit');
       await vi.waitFor(() => lockDirectory(folder)(), { timeout: 30_000 });

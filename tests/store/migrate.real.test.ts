@@ -14,7 +14,7 @@ const write = (file: string, sql: string) => writeFile(path.join(folder, file), 
 
 beforeAll(async () => {
   buildWorker();
-  stack = await startStack({ migrations: null });
+  stack = await startStack({ schema: 'empty' });
 });
 afterAll(() => stack?.stop());
 beforeEach(async () => {

@@ -110,11 +110,11 @@ describe('npm run sql', () => {
     it('says what to do where the app cannot be asked', async () => {
       expect(await run(['--url', url, 'select 1'], { env: { CRON_SECRET: 'another' } })).toMatchObject({
         code: 2,
-        stderr: `${url} answered 401: set CRON_SECRET to that of the app\n`,
+        stderr: `${url} answered 401: set CRON_SECRET to the app's\n`,
       });
       expect(await run(['--url', 'http://127.0.0.1:1', 'select 1'], { env: { CRON_SECRET } })).toMatchObject({
         code: 2,
-        stderr: expect.stringMatching(/is in use by process \d+.*give the app's address by --url/),
+        stderr: expect.stringMatching(/is in use by process \d+.*give the app's address with --url/),
       });
     });
 
@@ -130,7 +130,7 @@ describe('npm run sql', () => {
       expect(said).toEqual({
         code: 2,
         stdout: '',
-        stderr: `${url} answered 503: UNIPILE_DSN is set, and UNIPILE_API_KEY is not: set both or neither\n`,
+        stderr: `${url} answered 503: UNIPILE_DSN is set, but UNIPILE_API_KEY is not: set both or neither\n`,
       });
     });
   });

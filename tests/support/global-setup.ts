@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { PGlite } from '@electric-sql/pglite';
 import type { TestProject } from 'vitest/node';
-import { applyMigrations, readMigrations } from '../../lib/store/migrations';
 import { listJobs } from '../../scripts/list-jobs.mjs';
+import { makeDatabase } from '../../scripts/schema/make-database';
+import { readSources } from '../../scripts/schema/sources';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -17,18 +17,11 @@ declare module 'vitest' {
 export default async function setup(project: TestProject) {
   // Where it is only checked, a test says that the registry is not as it should be.
   if (!process.env.CI) listJobs();
-  const files = await readMigrations();
+  const files = [readSources(process.cwd())];
   const hash = createHash('sha256').update(JSON.stringify(files)).digest('hex').slice(0, 16);
   const file = path.resolve('.data/test-snapshots', `${hash}.tar`);
   if (!existsSync(file)) {
-    const db = await PGlite.create();
-    await applyMigrations(
-      {
-        exec: (sql) => db.exec(sql),
-        query: async (sql, params) => (await db.query<Record<string, unknown>>(sql, params)).rows,
-      },
-      files,
-    );
+    const db = await makeDatabase(files);
     const dump = await db.dumpDataDir('none');
     await db.close();
     mkdirSync(path.dirname(file), { recursive: true });

@@ -1,4 +1,4 @@
-import { type AskedJobs, runJobs } from '../../lib/cron/handlers/run-jobs';
+import { type JobSelection, runJobs } from '../../lib/cron/handlers/run-jobs';
 import { silentLog } from '../../lib/engine/ports/log';
 import { type TickOptions, tick } from '../../lib/engine/tick';
 import type { TickReport } from '../../lib/engine/tick-report';
@@ -30,7 +30,11 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     newId: () => crypto.randomUUID(),
     lock: null,
   };
-  const ask = (server: { rpc: Rpc; ports: typeof ports }, asked: Partial<AskedJobs>, more: object = {}) => {
+  const ask = (
+    server: { rpc: Rpc; ports: typeof ports },
+    asked: Partial<JobSelection>,
+    more: object = {},
+  ) => {
     const call = { maxDuration: 60, startedAt: clock.now(), scheduler: 'test', ...more };
     const all = { queue: null, state: 'pending', limit: 1, ...asked } as const;
     return runJobs(server, all, { ...call, queue: jobsQueue(handlers, clock) });
@@ -80,11 +84,11 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
         }),
       ),
     /** Somebody asks for jobs to be run. */
-    run(asked: Partial<AskedJobs> = {}, call: { slot?: string } = {}) {
+    run(asked: Partial<JobSelection> = {}, call: { slot?: string } = {}) {
       return clock.run(ask({ rpc, ports }, asked, call));
     },
     /** The same in a function of its own, which a handler may kill. */
-    runUntilKilled: (asked: Partial<AskedJobs> = {}) => untilKilled((mortal) => ask(mortal, asked)),
+    runUntilKilled: (asked: Partial<JobSelection> = {}) => untilKilled((mortal) => ask(mortal, asked)),
     /** Ticks every hour until nothing of the queue is pending. */
     async runOut(partition = 'default', known: Jobs = handlers): Promise<void> {
       for (let n = 0; n < 50; n++) {

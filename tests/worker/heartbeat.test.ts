@@ -60,7 +60,7 @@ it('says once that nobody hears it, and names the host alone', async () => {
   status = 404;
   start();
   const { host } = new URL(url);
-  await vi.waitFor(() => expect(warnings).toEqual([{ host, why: 'it answered 404' }]));
+  await vi.waitFor(() => expect(warnings).toEqual([{ host, why: 'the service responded with 404' }]));
   await pass(60_000);
   await heardTimes(2);
   server.close();

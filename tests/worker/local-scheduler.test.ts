@@ -102,8 +102,8 @@ describe('readCrons', () => {
 
   it.each([
     ['{"crons":[{"path":"api","schedule":"* * * * *"}]}', 'crons.0.path must start with /'],
-    ['{"crons":[{"path":"/a","schedule":"* * * * * *"}]}', 'crons.0.schedule is no cron expression'],
-    ['{"crons":[{"path":"/a","schedule":"every minute"}]}', 'crons.0.schedule is no cron expression'],
+    ['{"crons":[{"path":"/a","schedule":"* * * * * *"}]}', 'crons.0.schedule is not a cron expression'],
+    ['{"crons":[{"path":"/a","schedule":"every minute"}]}', 'crons.0.schedule is not a cron expression'],
   ])('refuses %s', async (json, message) => {
     const folder = await mkdtemp(path.join(tmpdir(), 'punctual-crons-'));
     await writeFile(path.join(folder, 'vercel.json'), json);

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { startPathLoop, type Wish } from '../../worker/path-loop';
+import { startPathLoop, type TickRequest } from '../../worker/path-loop';
 import { VirtualClock } from '../support/virtual-clock';
 
-type Call = Wish & { continuation: number; runId: string };
+type Call = TickRequest & { continuation: number; runId: string };
 
-const wish: Wish = { scheduler: 'vercel', path: '/api/trigger/jobs', slot: null, schedule: null };
+const wish: TickRequest = { scheduler: 'vercel', path: '/api/trigger/jobs', slot: null, schedule: null };
 
 /**
  * A loop under a virtual clock that begins at 12:00:10. Each call takes `takesMs`, and has more to do as long as `continuations` are left; `fails` of

@@ -38,7 +38,7 @@ describe('the agent', () => {
     const made = await makeServices({ ...env, logLevel: 'fatal' });
     globals.punctual = Promise.resolve({ ...made, rpc: async () => [region] });
     await expect(runRegionAgent(['--region', 'office'], signal())).rejects.toThrow(
-      /there is no region "office"; there are main\. To make it:\n.*POST .*\/api\/regions .*"office"/s,
+      /there is no region "office"\. The regions are main\. To create it:\n.*POST .*\/api\/regions .*"office"/s,
     );
   });
 

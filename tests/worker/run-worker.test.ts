@@ -22,11 +22,16 @@ describe('the worker', () => {
     [['--every', '4'], {}, 2, /from 5 to 60/],
     [['--every', '61'], {}, 2, /from 5 to 60/],
     [['--every', 'often'], {}, 2, /from 5 to 60/],
-    [['--only', ' , '], {}, 2, /names nothing/],
+    [['--only', ' , '], {}, 2, /names no path/],
     [['--queue', 'jobs'], {}, 2, /--queue/],
-    [['--only', 'jobs,mail'], {}, 2, /no schedule of mail, but of enrolments, dm-queue, .*prune/],
+    [
+      ['--only', 'jobs,mail'],
+      {},
+      2,
+      /no schedule for mail\. There are schedules for enrolments, dm-queue, .*prune/,
+    ],
     [['--schedules', 'nowhere.json'], {}, 2, /nowhere\.json/],
-    [[], { PORT: '80800' }, 2, /PORT is no port/],
+    [[], { PORT: '80800' }, 2, /PORT must be a port number/],
   ])('%j with %j ends with %d', async (args, env, code, says) => {
     const said: string[] = [];
     for (const stream of [process.stdout, process.stderr]) {
@@ -107,7 +112,9 @@ describe('the worker', () => {
       'jobs?partition=my_reports',
       'monitors/eu',
     ]);
-    expect(chosen(['dm-queue', 'mine'], () => true)).toMatch(/no schedule of mine, but of dm-queue, /);
+    expect(chosen(['dm-queue', 'mine'], () => true)).toMatch(
+      /no schedule for mine\. There are schedules for dm-queue, /,
+    );
     expect(chooseEntries(null, { crons: [], isPinned: () => false }).fault).toMatch(/nothing to tick/);
   });
 

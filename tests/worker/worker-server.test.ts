@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { PathLoop, Wish } from '../../worker/path-loop';
+import type { PathLoop, TickRequest } from '../../worker/path-loop';
 import { startWorkerServer, type WorkerServer } from '../../worker/worker-server';
 
 const SECRET = 'secret-of-the-worker';
 let stop: AbortController;
 let server: WorkerServer;
-let woken: Wish[];
+let woken: TickRequest[];
 let latest: ReturnType<PathLoop['latest']>;
 let dueSince: number | null;
 let nowMs: number;

@@ -1,61 +1,61 @@
 import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
-import type { DayLine } from './day-lines';
-import { DayAccounts, DayName, OutcomeCounts, Percentiles } from './day-parts';
+import { DayAccounts, DayName, OutcomeCounts, Percentiles } from './day-cells';
+import type { QueueDay } from './queue-days';
 
-/** Days stand in order: each is named, and set apart, in its first line. */
-export function DayTable({ lines }: { lines: DayLine[] }) {
-  const isFirst = ({ day }: DayLine, index: number) => day !== lines[index - 1]?.day;
-  const columns: Column<DayLine>[] = [
+/** Draws days in order. Only the first line of a day shows its name, under a rule. */
+export function DayTable({ days }: { days: QueueDay[] }) {
+  const isFirst = ({ day }: QueueDay, index: number) => day !== days[index - 1]?.day;
+  const columns: Column<QueueDay>[] = [
     {
       head: 'day',
       cellClass: 'w-[16%] font-medium',
-      cell: (line, index) => (
-        <span className={isFirst(line, index) ? '' : 'sr-only'}>
-          <DayName day={line.day} partial={line.partial} />
+      cell: (entry, index) => (
+        <span className={isFirst(entry, index) ? '' : 'sr-only'}>
+          <DayName day={entry.day} partial={entry.partial} />
         </span>
       ),
     },
     { head: 'queue', className: 'pl-4', isRowHead: true, cell: ({ queue }) => queue },
-    { head: 'outcomes', className: 'pl-4', cell: (line) => <OutcomeCounts of={line} /> },
+    { head: 'outcomes', className: 'pl-4', cell: (entry) => <OutcomeCounts of={entry} /> },
     {
       head: 'p50 / p95',
       title:
-        'Of what was done: from due to settled. Of monitors: how long a check took that found it up. Half took less, and 95 of 100.',
+        'The median and the 95th percentile. Of rows that are done: from due to settled. Of monitors: how long checks took that found them up.',
       className: 'pl-4 text-right',
-      cell: (line) => <Percentiles of={line} />,
+      cell: (entry) => <Percentiles of={entry} />,
     },
     {
       head: 'accounts',
       className: 'pl-8',
       cellClass: 'w-[34%]',
-      cell: (line) => <DayAccounts line={line} />,
+      cell: (entry) => <DayAccounts of={entry} />,
     },
   ];
   return (
     <ResponsiveTable
-      items={lines}
+      items={days}
       columns={columns}
       keyOf={({ key }) => key}
-      rowClass={(line, index) =>
-        `*:py-1.5 ${isFirst(line, index) ? '*:border-t *:border-line' : ''} ${index === 0 ? '*:border-t-0' : ''}`
+      rowClass={(entry, index) =>
+        `*:py-1.5 ${isFirst(entry, index) ? '*:border-t *:border-line' : ''} ${index === 0 ? '*:border-t-0' : ''}`
       }
       listClass="divide-y divide-line"
       cardClass={() => 'gap-0.5 py-2.5 first:pt-0'}
-      card={(line) => (
+      card={(entry) => (
         <>
           <p className="flex flex-wrap items-baseline justify-between gap-x-3">
-            <span className="font-medium">{line.queue}</span>
+            <span className="font-medium">{entry.queue}</span>
             <span className="text-muted">
-              <DayName day={line.day} partial={line.partial} />
+              <DayName day={entry.day} partial={entry.partial} />
             </span>
           </p>
-          <OutcomeCounts of={line} />
-          {line.p50 !== null && (
+          <OutcomeCounts of={entry} />
+          {entry.p50 !== null && (
             <p className="text-muted">
-              p50 / p95 <Percentiles of={line} />
+              p50 / p95 <Percentiles of={entry} />
             </p>
           )}
-          {line.accounts.length > 0 && <DayAccounts line={line} />}
+          {entry.accounts.length > 0 && <DayAccounts of={entry} />}
         </>
       )}
     />

@@ -1,27 +1,27 @@
-import { useReading } from '@/components/api/use-reading';
+import { usePolling } from '@/components/api/use-polling';
 import { Command } from '@/components/command';
 import { Notice } from '@/components/notice';
 import { Panel } from '@/components/panel';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { Analytics } from '@/lib/store/analytics';
-import { dayLines } from './day-lines';
 import { DayTable } from './day-table';
+import { queueDays } from './queue-days';
 import { UptimeTable } from './uptime-table';
 
-/** A scheduler rolls up once a night, a person now and then. */
+/** Figures change only with a roll-up: a scheduler's once a night, or a person's. */
 const REFRESH_MS = 10_000;
 
 interface DaysProps {
-  /** What the server knew as it rendered the page. */
-  first?: Analytics;
-  /** Scheme and host of this app. */
+  /** Read by the server when it rendered the page. */
+  initial?: Analytics;
+  /** The scheme and host of this app. */
   address: string;
 }
 
-/** What every queue did day by day, as it was last rolled up. */
-export function Days({ first, address }: DaysProps) {
-  const { data, error } = useReading<Analytics>('/api/analytics', { first, everyMs: REFRESH_MS });
-  const lines = data ? dayLines(data) : [];
+/** Draws the outcomes of each queue by day, from the last roll-up. */
+export function Days({ initial, address }: DaysProps) {
+  const { data, error } = usePolling<Analytics>('/api/analytics', { initial, everyMs: REFRESH_MS });
+  const days = data ? queueDays(data) : [];
   return (
     <Panel
       id="days"
@@ -29,7 +29,7 @@ export function Days({ first, address }: DaysProps) {
       aside={
         data?.rolled_at && (
           <p className="text-muted">
-            of {data.time_zone}, rolled up <RelativeTime at={data.rolled_at} />
+            in {data.time_zone}, rolled up <RelativeTime at={data.rolled_at} />
           </p>
         )
       }
@@ -41,13 +41,11 @@ export function Days({ first, address }: DaysProps) {
           {problem}
         </Notice>
       ))}
-      {data && data.rolled_at === null && <HowToBegin address={address} />}
-      {data?.rolled_at && lines.length === 0 && (
-        <p className="text-muted">Nothing was done on any day yet.</p>
-      )}
-      {lines.length > 0 && (
+      {data && data.rolled_at === null && <NoDays address={address} />}
+      {data?.rolled_at && days.length === 0 && <p className="text-muted">No day has outcomes yet.</p>}
+      {days.length > 0 && (
         <div>
-          <DayTable lines={lines} />
+          <DayTable days={days} />
         </div>
       )}
       {data && <UptimeTable monitors={data.monitors} />}
@@ -55,10 +53,12 @@ export function Days({ first, address }: DaysProps) {
   );
 }
 
-function HowToBegin({ address }: { address: string }) {
+function NoDays({ address }: { address: string }) {
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] gap-2">
-      <p className="text-muted">No day was rolled up yet. A scheduler does it once a night; by hand:</p>
+      <p className="text-muted">
+        No day has been rolled up yet. A scheduler does this once a night. To do it now:
+      </p>
       <Command>{`curl ${address}/api/cron/analytics \\
   -H "Authorization: Bearer $CRON_SECRET"`}</Command>
     </div>

@@ -3,12 +3,13 @@ import type { Analytics } from '@/lib/store/analytics';
 type Day = Analytics['monitors'][number];
 
 export interface UptimeDays {
-  /** The newest first. */
+  /** Newest first. */
   days: { day: string; partial: boolean }[];
-  /** As they came: the worst first. `byDay` has an entry for each of `days`, null where it was not checked. */
+  /** In the order of the input, worst first. `byDay` has one entry for each of `days`: null if the monitor was not checked. */
   monitors: { id: string; name: string; byDay: (Day | null)[]; alwaysUp: boolean }[];
 }
 
+/** Groups the uptime of monitors by monitor and day. */
 export function uptimeDays(monitors: Analytics['monitors']): UptimeDays {
   const days = [...new Map(monitors.map(({ day, partial }) => [day, { day, partial }])).values()];
   days.sort((a, b) => b.day.localeCompare(a.day));

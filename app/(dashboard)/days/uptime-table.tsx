@@ -3,19 +3,19 @@ import { ShowMore } from '@/components/lists/show-more';
 import { uptimeText, uptimeTone } from '@/components/uptime-text';
 import { shortMs } from '@/lib/stats/short-duration';
 import type { Analytics } from '@/lib/store/analytics';
-import { DayName } from './day-parts';
+import { DayName } from './day-cells';
 import { uptimeDays } from './uptime-days';
 
-/** Shown unasked, the worst. */
-const FEW = 8;
+/** Monitors that are shown at first. The worst come first. */
+const FIRST_SHOWN = 8;
 
-/** Monitors by days. Those that were up all the time are shown when asked for. */
+/** Draws uptime by monitor and day. Monitors that were always up are folded at first. */
 export function UptimeTable({ monitors: entries }: { monitors: Analytics['monitors'] }) {
-  const [all, setAll] = useState(false);
+  const [isExpanded, setIsExpanded] = useState(false);
   const { days, monitors } = uptimeDays(entries);
-  const few = monitors.filter(({ alwaysUp }) => !alwaysUp).slice(0, FEW);
-  const shown = all ? monitors : few;
-  const hidden = monitors.length - few.length;
+  const worst = monitors.filter(({ alwaysUp }) => !alwaysUp).slice(0, FIRST_SHOWN);
+  const shown = isExpanded ? monitors : worst;
+  const hidden = monitors.length - worst.length;
   if (monitors.length === 0) return null;
   return (
     <section aria-labelledby="uptime-by-day">
@@ -31,7 +31,7 @@ export function UptimeTable({ monitors: entries }: { monitors: Analytics['monito
           <table className="border-collapse">
             <thead>
               <tr className="text-left text-xs text-muted *:border-b *:border-line *:py-2 *:font-normal *:whitespace-nowrap">
-                <th scope="col">monitor, the worst first</th>
+                <th scope="col">monitor, worst first</th>
                 {days.map(({ day, partial }) => (
                   <th key={day} scope="col" className="pl-6 text-right">
                     <DayName day={day} partial={partial} />
@@ -48,7 +48,7 @@ export function UptimeTable({ monitors: entries }: { monitors: Analytics['monito
                   {byDay.map((one, index) => (
                     <td
                       key={days[index]?.day}
-                      title={one ? inWords(one) : 'It was not checked.'}
+                      title={one ? inWords(one) : 'Not checked on this day.'}
                       className={`pl-6 text-right whitespace-nowrap ${uptimeTone(one?.uptime ?? null)}`}
                     >
                       {uptimeText(one?.uptime ?? null)}
@@ -60,17 +60,14 @@ export function UptimeTable({ monitors: entries }: { monitors: Analytics['monito
           </table>
         </div>
       ) : (
-        <p className="mt-2 text-good">Every monitor was up all the time.</p>
+        <p className="mt-2 text-good">Every monitor was always up.</p>
       )}
-      <ShowMore all={all} hidden={hidden} onChange={setAll} />
+      <ShowMore isExpanded={isExpanded} hidden={hidden} onChange={setIsExpanded} />
     </section>
   );
 }
 
 function inWords({ checks, up, degraded, down, p50_ms, p95_ms }: Analytics['monitors'][number]): string {
-  const took =
-    p50_ms === null
-      ? ''
-      : `; half took less than ${shortMs(p50_ms)}, 95 of 100 than ${shortMs(p95_ms ?? p50_ms)}`;
+  const took = p50_ms === null ? '' : `; p50 ${shortMs(p50_ms)}, p95 ${shortMs(p95_ms ?? p50_ms)}`;
   return `${checks} checks: ${up} up, ${degraded} degraded, ${down} down${took}`;
 }

@@ -5,7 +5,7 @@ import { useServerNow } from '@/components/time/server-now';
 import { shortDuration } from '@/lib/stats/short-duration';
 import type { Incident } from '@/lib/store/monitoring';
 
-/** What is down now: since when, why, and seen from where. */
+/** Lists open incidents: what is down, since when, why, and from which regions. */
 export function OpenIncidents({ incidents, more }: { incidents: Incident[]; more: boolean }) {
   return (
     <section aria-labelledby="open-incidents">
@@ -14,11 +14,14 @@ export function OpenIncidents({ incidents, more }: { incidents: Incident[]; more
       </h3>
       {incidents.length === 0 && <p className="mt-2 text-good">None.</p>}
       <Incidents incidents={incidents} tone="text-bad" Duration={OpenFor} />
-      {more && <p className="mt-2 text-muted">These are the latest; there are more.</p>}
+      {more && (
+        <p className="mt-2 text-muted">Only the latest are shown. GET /api/incidents?open=true lists all.</p>
+      )}
     </section>
   );
 }
 
+/** Lists incidents that closed recently, and how long each lasted. */
 export function ClosedIncidents({ incidents }: { incidents: Incident[] }) {
   return (
     <section aria-labelledby="closed-incidents">
@@ -33,7 +36,7 @@ export function ClosedIncidents({ incidents }: { incidents: Incident[] }) {
 
 interface IncidentsProps {
   incidents: Incident[];
-  /** Of the cause. */
+  /** The text colour of the cause. */
   tone: string;
   Duration: ComponentType<{ incident: Incident }>;
 }
@@ -76,7 +79,7 @@ function OpenFor({ incident: { started_at } }: { incident: Incident }) {
     <span className="whitespace-nowrap">
       down for <strong>{shortDuration((nowMs - Date.parse(started_at)) / 1_000)}</strong>
       <span className="text-muted">
-        , since {/* By the browser's own time zone, which the server that renders it first does not know. */}
+        , since {/* In the browser's time zone, which the server does not know when it renders. */}
         <time dateTime={new Date(started_at).toISOString()} suppressHydrationWarning>
           {clockTime(started_at, nowMs)}
         </time>
@@ -88,7 +91,7 @@ function OpenFor({ incident: { started_at } }: { incident: Incident }) {
 function Cause({ incident: { cause, regions }, tone }: { incident: Incident; tone: string }) {
   return (
     <p className={`wrap-anywhere ${tone}`}>
-      <span className="inline-block first-letter:uppercase">{cause ?? 'Nobody said why'}</span>
+      <span className="inline-block first-letter:uppercase">{cause ?? 'No cause is known'}</span>
       <span className="text-muted"> · seen from {regions.join(', ')}</span>
     </p>
   );

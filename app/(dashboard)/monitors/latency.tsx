@@ -1,9 +1,9 @@
 import { shortMs } from '@/lib/stats/short-duration';
 import type { MonitorSummary } from '@/lib/store/monitoring';
-import { type LatencyKind, latencyInWords, latencyParts } from './latency-parts';
+import { type LatencyPhase, latencyInWords, latencyPhases } from './latency-phases';
 
-/** The wait for the first byte is what is mostly looked for; what comes before it is the network's. */
-const FILL: Record<LatencyKind, string> = {
+/** The wait for the first byte matters most, so it has the accent colour. The phases before it are the network's. */
+const FILL: Record<LatencyPhase, string> = {
   dns: 'bg-retry-bar/50',
   connect: 'bg-retry-bar',
   tls: 'bg-muted',
@@ -12,16 +12,16 @@ const FILL: Record<LatencyKind, string> = {
   rest: 'bg-bad-bar',
 };
 
-/** How long the last check took, and what for: a bar, and all of it in words to be had by pointing at it. */
+/** Draws how long the last check took: a bar of its phases and the total, with the phases in words as tooltip. */
 export function Latency({ last }: { last: MonitorSummary['last'] }) {
   if (last === null) return <span className="text-muted">–</span>;
-  const parts = latencyParts(last);
-  const whole = parts.reduce((sum, { ms }) => sum + ms, 0);
+  const phases = latencyPhases(last);
+  const whole = phases.reduce((sum, { ms }) => sum + ms, 0);
   return (
     <span title={latencyInWords(last)} className="inline-flex items-center gap-2 whitespace-nowrap">
       <span aria-hidden="true" className="flex h-1.5 w-12 overflow-hidden rounded-full bg-line">
-        {parts.map(({ kind, ms }) => (
-          <span key={kind} className={`h-full ${FILL[kind]}`} style={{ width: `${(ms / whole) * 100}%` }} />
+        {phases.map(({ phase, ms }) => (
+          <span key={phase} className={`h-full ${FILL[phase]}`} style={{ width: `${(ms / whole) * 100}%` }} />
         ))}
       </span>
       <span className="min-w-12 text-right">{shortMs(last.total_ms)}</span>

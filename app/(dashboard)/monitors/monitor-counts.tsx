@@ -2,12 +2,12 @@ import type { Monitoring } from '@/lib/store/monitoring';
 import { STATE_MEANINGS, STATE_TONES, type StateName } from './monitor-state';
 
 const ORDER: StateName[] = ['down', 'degraded', 'up', 'new', 'inactive'];
-/** Where they are none of a state, that is worth saying of these. */
-const ALWAYS: StateName[] = ['up', 'degraded', 'down'];
+/** Shown even if no monitor is in the state. */
+const ALWAYS_SHOWN: StateName[] = ['up', 'degraded', 'down'];
 
-/** How many monitors are in each state. */
+/** Draws the number of monitors in each state. */
 export function MonitorCounts({ counts }: { counts: Monitoring['counts'] }) {
-  const shown = ORDER.filter((state) => counts[state] > 0 || ALWAYS.includes(state));
+  const shown = ORDER.filter((state) => counts[state] > 0 || ALWAYS_SHOWN.includes(state));
   return (
     <ul className="flex flex-wrap gap-2">
       {shown.map((state) => (

@@ -3,35 +3,40 @@ import type { MonitorSummary } from '@/lib/store/monitoring';
 
 type State = 'up' | 'degraded' | 'down' | 'new' | 'inactive';
 
+/** Returns a monitor's state, with `new` before its first verdict and `inactive` while it is not checked. */
 export function stateOf({ is_active, state }: Pick<MonitorSummary, 'is_active' | 'state'>): State {
   return is_active ? (state ?? 'new') : 'inactive';
 }
 
-/** What a person should know of a monitor besides its figures, in a few words; nothing of one that is well. */
+/** Says in a few words what is wrong with a monitor. Empty for a healthy one. */
 export function monitorNotes(monitor: MonitorSummary): Trouble[] {
   const { last, region, home_region: home, suspect } = monitor;
   const state = stateOf(monitor);
-  if (state === 'inactive') return [{ tone: 'wait', text: 'it is not checked until it is made active' }];
+  if (state === 'inactive') return [{ tone: 'wait', text: 'not checked until you activate it' }];
   const notes: Trouble[] = [];
   const error = last?.error ?? null;
-  if (suspect) notes.push({ tone: 'warn', text: `it failed, which is being confirmed${because(error)}` });
-  else if (state === 'new') notes.push({ tone: 'wait', text: 'it has not been checked yet' });
+  if (suspect) notes.push({ tone: 'warn', text: `a failure is being confirmed${withReason(error)}` });
+  else if (state === 'new') notes.push({ tone: 'wait', text: 'not checked yet' });
   else if (last && last.verdict !== 'up')
     notes.push({ tone: last.verdict === 'down' ? 'bad' : 'warn', text: error ?? last.verdict });
-  else if (state !== 'up')
-    notes.push({ tone: 'wait', text: 'its last check was good, which is being confirmed' });
-  if (isAway(monitor)) notes.push({ tone: 'warn', text: `checked from ${region}, since ${home} cannot` });
+  else if (state !== 'up') notes.push({ tone: 'wait', text: 'a recovery is being confirmed' });
+  if (isAway(monitor))
+    notes.push({ tone: 'warn', text: `checked from ${region}, because ${home} cannot check it` });
   return notes;
 }
 
-/** Elsewhere than at home, and not on purpose: while it is down, or may be, the regions are asked by turns. */
+/**
+ * Whether another region checks a monitor because its own cannot. While a monitor is down or suspect, all regions check it in turn: that does
+ * not count.
+ */
 export const isAway = ({ region, home_region: home, suspect, state }: MonitorSummary): boolean =>
   home !== null && region !== home && !suspect && state !== 'down';
 
-export function isWell(monitor: MonitorSummary): boolean {
+/** Whether a monitor is up and has no notes. */
+export function isHealthy(monitor: MonitorSummary): boolean {
   return stateOf(monitor) === 'up' && monitorNotes(monitor).length === 0;
 }
 
-function because(error: string | null): string {
+function withReason(error: string | null): string {
   return error === null ? '' : `: ${error}`;
 }

@@ -12,14 +12,14 @@ export const STATE_TONES: Record<StateName, string> = {
 };
 
 export const STATE_MEANINGS: Record<StateName, string> = {
-  up: 'Its checks are good.',
-  degraded: 'It answers, and slowly, or not everywhere, or with a certificate that soon expires.',
-  down: 'Its checks fail, and enough of them have confirmed it.',
+  up: 'Its checks succeed.',
+  degraded: 'It responds, but slowly, or not to every region, or its certificate expires soon.',
+  down: 'Its checks fail, and further checks confirmed it.',
   new: 'It has not been checked yet.',
   inactive: 'It is not checked.',
 };
 
-/** A monitor's state, in a word. */
+/** Draws a monitor's state. */
 export function MonitorState({ monitor }: { monitor: MonitorSummary }) {
   const state = stateOf(monitor);
   return (

@@ -1,7 +1,7 @@
 import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
 import type { MonitorSummary } from '@/lib/store/monitoring';
 import { Latency } from './latency';
-import { MonitorName, MonitorNotes, MonitorRegion, Uptime, Uptimes } from './monitor-parts';
+import { MonitorName, MonitorNotes, MonitorRegion, Uptime, Uptimes } from './monitor-cells';
 import { MonitorState } from './monitor-state';
 
 const uptime = (
@@ -26,18 +26,18 @@ const columns: Column<MonitorSummary>[] = [
   { head: 'what is wrong', className: 'pl-4', cell: (monitor) => <MonitorNotes monitor={monitor} /> },
   {
     head: 'region',
-    title: 'where it is checked now',
+    title: 'the region that checks it now',
     className: 'pl-4',
     cellClass: 'whitespace-nowrap',
     cell: (monitor) => <MonitorRegion monitor={monitor} />,
   },
   { head: 'last check', className: 'pl-4 text-right', cell: ({ last }) => <Latency last={last} /> },
-  { ...uptime('up 24 h', 'day', 'pl-4'), title: 'share of its checks that were not down' },
+  { ...uptime('up 24 h', 'day', 'pl-4'), title: 'the share of its checks that did not find it down' },
   uptime('7 d', 'week', 'pl-3'),
   uptime('30 d', 'month', 'pl-3'),
 ];
 
-/** Monitors that something is to be said of. */
+/** Draws monitors that need attention, with what is wrong. */
 export function MonitorTable({ monitors }: { monitors: MonitorSummary[] }) {
   return (
     <ResponsiveTable

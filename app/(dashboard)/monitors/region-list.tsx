@@ -1,7 +1,7 @@
 import { RelativeTime } from '@/components/time/relative-time';
 import type { Region } from '@/lib/store/monitoring';
 
-/** Where checks are made from. */
+/** Draws the regions that check monitors, and their health. */
 export function RegionList({ regions }: { regions: Region[] }) {
   return (
     <section aria-labelledby="regions">
@@ -16,7 +16,7 @@ export function RegionList({ regions }: { regions: Region[] }) {
                 {region.name}
                 {region.is_default && (
                   <span
-                    title="Monitors go here whose own region cannot check them."
+                    title="It checks monitors that their own region cannot check."
                     className="ml-2 text-xs font-normal text-muted"
                   >
                     default
@@ -29,11 +29,13 @@ export function RegionList({ regions }: { regions: Region[] }) {
               <p className="wrap-anywhere text-warn first-letter:uppercase">{region.reason}</p>
             )}
             <p className="text-muted">
-              <span title="checked from here now" className="text-ink">
+              <span title="monitors that this region checks now" className="text-ink">
                 {region.monitors} {region.monitors === 1 ? 'monitor' : 'monitors'}
               </span>
               {region.homes !== region.monitors && (
-                <span title="that belong here while it is healthy">, home of {region.homes}</span>
+                <span title="monitors that belong to this region, which checks them while it is healthy">
+                  , home of {region.homes}
+                </span>
               )}
               {region.last_tick_at ? (
                 <>
@@ -50,7 +52,7 @@ export function RegionList({ regions }: { regions: Region[] }) {
   );
 }
 
-/** One that nobody ever used is nothing to worry about. */
+/** Draws a region's health. A region that was never used is not a problem. */
 function Health({ region: { is_healthy, last_tick_at } }: { region: Region }) {
   if (is_healthy) return <span className="text-good">healthy</span>;
   return last_tick_at === null ? (

@@ -5,36 +5,37 @@ import type { LedgerTick, QueueStats } from '@/lib/store/stats';
 export interface OverviewLine {
   key: string;
   name: string;
-  /** Null for a queue itself. */
+  /** The queue of a partition; null for a queue. */
   partOf: string | null;
-  /** Of its panel. */
+  /** Links to the queue's panel. */
   href: string;
-  /** How many of its rows may run at once, where that is limited. */
+  /** How many of its rows may run at once; null is unlimited. */
   maxRunning: number | null;
   due: { count: number; approximate: boolean };
-  /** When the row that is due for the longest fell due, in milliseconds since the epoch. */
+  /** When the oldest due row fell due, in milliseconds since the epoch; null if none is due. */
   oldestDueAtMs: number | null;
-  /** Null where it is not counted, as in a partition. */
+  /** Null for a partition: its running rows are not counted. */
   running: { count: number; approximate: boolean } | null;
-  /** Of the last hour, those that are not zero, in the queue's words. */
+  /** The counts of the last hour that are not zero, in the queue's words. Null for a partition. */
   settled: { kind: Settled; label: string; count: number }[] | null;
   lastTick: { at: string; tick: LedgerTick | null } | null;
   troubles: Trouble[];
-  /** Nothing is wrong with it, nor with a part of it. */
-  well: boolean;
+  /** Nothing is wrong with it or its partitions. */
+  isHealthy: boolean;
 }
 
-/** A line for each queue, and below it one for each of its named partitions. `now`: when the figures were read. */
+/** Returns a line for each queue, followed by one for each of its named partitions. `now` is when the figures were read. */
 export function overviewLines(queues: QueueStats[], now: string): OverviewLine[] {
   return queues.flatMap((queue) => {
-    const parts = queue.partitions.map((partition) => partitionLine(queue, partition, now));
+    const partitions = queue.partitions.map((partition) => partitionLine(queue, partition, now));
     const line = queueLine(queue, now);
-    return [{ ...line, well: line.well && parts.every(({ well }) => well) }, ...parts];
+    const isHealthy = line.isHealthy && partitions.every((partition) => partition.isHealthy);
+    return [{ ...line, isHealthy }, ...partitions];
   });
 }
 
 function queueLine(queue: QueueStats, now: string): OverviewLine {
-  const labels: Record<Settled, string> = { ...queue.words, retried: 'to retry' };
+  const labels: Record<Settled, string> = { ...queue.words, retried: 'retried' };
   const [tick] = queue.ticks;
   const troubles = queueTroubles(queue);
   return {
@@ -53,7 +54,7 @@ function queueLine(queue: QueueStats, now: string): OverviewLine {
     })).filter(({ count }) => count > 0),
     lastTick: tick ? { at: tick.started_at, tick } : null,
     troubles,
-    well: troubles.length === 0,
+    isHealthy: troubles.length === 0,
   };
 }
 
@@ -76,11 +77,11 @@ function partitionLine(
     settled: null,
     lastTick: at === null ? null : { at, tick: tickAt(queue.ticks, partition.name, at) },
     troubles,
-    well: troubles.length === 0,
+    isHealthy: troubles.length === 0,
   };
 }
 
-/** Idle ticks are not listed: the latest that is listed may be an older one than the last. */
+/** Returns the tick that was running at `at`. Idle ticks are not listed, so the latest listed tick may be an older one. */
 function tickAt(ticks: LedgerTick[], partition: string, at: string): LedgerTick | null {
   const latest = ticks.find((tick) => tick.partition === partition);
   if (!latest) return null;

@@ -4,8 +4,8 @@ import type { QueueStats } from '@/lib/store/stats';
 import { type OverviewLine, overviewLines } from './overview-lines';
 import { OverviewTable } from './overview-table';
 
-/** The most partitions of one queue that are shown unasked; those with something wrong go first. */
-const FEW = 8;
+/** Partitions of one queue that are shown at first. Those with troubles come first. */
+const FIRST_SHOWN = 8;
 
 interface OverviewProps {
   queues: QueueStats[];
@@ -13,14 +13,14 @@ interface OverviewProps {
   now: string;
 }
 
-/** All queues and their named partitions at one look, each leading to its panel. */
+/** Draws all queues and their named partitions, each with a link to its queue's panel. */
 export function Overview({ queues, now }: OverviewProps) {
-  const [all, setAll] = useState(false);
+  const [isExpanded, setIsExpanded] = useState(false);
   const lines = overviewLines(queues, now);
-  const few = queues.flatMap(({ name }) => firstOf(lines, name));
-  const hidden = lines.length - few.length;
+  const urgent = queues.flatMap(({ name }) => mostUrgent(lines, name));
+  const hidden = lines.length - urgent.length;
   if (queues.length === 0) return null;
-  const shown = all ? lines : few;
+  const shown = isExpanded ? lines : urgent;
   return (
     <section
       aria-labelledby="overview"
@@ -30,15 +30,15 @@ export function Overview({ queues, now }: OverviewProps) {
         Overview
       </h2>
       <OverviewTable lines={shown} />
-      <ShowMore all={all} hidden={hidden} onChange={setAll} />
+      <ShowMore isExpanded={isExpanded} hidden={hidden} onChange={setIsExpanded} />
     </section>
   );
 }
 
-/** The queue's own line, and the partitions that most need to be seen. */
-function firstOf(lines: OverviewLine[], queue: string): OverviewLine[] {
+/** Returns a queue's own line and its most urgent partitions. */
+function mostUrgent(lines: OverviewLine[], queue: string): OverviewLine[] {
   const urgency = ({ troubles, due }: OverviewLine) => troubles.length * 1_000_000 + due.count;
-  const parts = lines.filter(({ partOf }) => partOf === queue);
-  const seen = new Set([...parts].sort((a, b) => urgency(b) - urgency(a)).slice(0, FEW));
-  return lines.filter((line) => (line.partOf === null && line.name === queue) || seen.has(line));
+  const partitions = lines.filter(({ partOf }) => partOf === queue);
+  const first = new Set([...partitions].sort((a, b) => urgency(b) - urgency(a)).slice(0, FIRST_SHOWN));
+  return lines.filter((line) => (line.partOf === null && line.name === queue) || first.has(line));
 }

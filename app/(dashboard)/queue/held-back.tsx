@@ -3,7 +3,7 @@ import { RelativeTime } from '@/components/time/relative-time';
 import { partitionTroubles } from '@/components/troubles';
 import type { QueueStats } from '@/lib/store/stats';
 
-/** Rows that are due and yet not claimed: those that only wait, those behind others, and those that would wait for ever. */
+/** Lists due rows that no tick claims: rows of accounts that must wait, rows of paused or blocked partitions, and unreachable rows. */
 export function HeldBack({ queue: { waiting, unreachable, partitions } }: { queue: QueueStats }) {
   const held = partitions.flatMap((partition) =>
     partitionTroubles(partition).map(({ text }) => ({ ...partition, text })),
@@ -39,13 +39,13 @@ export function HeldBack({ queue: { waiting, unreachable, partitions } }: { queu
       )}
       {unreachable.length > 0 && (
         <section>
-          <h3 className="font-semibold text-bad">Out of reach</h3>
+          <h3 className="font-semibold text-bad">Unreachable</h3>
           <ul className="mt-2 divide-y divide-line border-y border-line">
             {unreachable.map(({ reason, rows }) => (
               <Line key={reason} reason={reason} amount={plural(rows, 'row')} />
             ))}
           </ul>
-          <p className="mt-2 text-muted">No tick can ever do these rows as they stand.</p>
+          <p className="mt-2 text-muted">No tick claims these rows until you fix the cause.</p>
         </section>
       )}
     </div>

@@ -9,9 +9,9 @@ export const MINUTE_BAR_FILL: Record<Settled, string> = {
 
 interface MinuteBarProps {
   minute: Minute;
-  /** Its place in a drawing of one unit a minute, and a height of 100. */
+  /** The left edge, in a drawing that is 1 wide for each minute and 100 high. */
   x: number;
-  /** The most settled in any minute. */
+  /** The rows settled in the busiest minute. */
   peak: number;
   labels: Record<Settled, string>;
 }
@@ -21,11 +21,11 @@ export function MinuteBar({ minute, x, peak, labels }: MinuteBarProps) {
   return (
     <g className="group">
       <title>{inWords(minute, labels)}</title>
-      {/* The whole column answers to the pointer, not only its bar. */}
+      {/* Makes the whole column respond to the pointer, not only its bar. */}
       <rect x={x} y={0} width={1} height={100} className="fill-transparent group-hover:fill-sunken" />
       {SETTLED.map((kind) => {
         if (minute[kind] === 0) return null;
-        // One failure beside hundreds of successes must still be seen: the least is 3, and 88 leaves it room.
+        // One failure beside hundreds of successes stays visible: the least height is 3, and 88 leaves room for it.
         const height = Math.max(3, (minute[kind] / peak) * 88);
         top -= height;
         return (
@@ -38,6 +38,6 @@ export function MinuteBar({ minute, x, peak, labels }: MinuteBarProps) {
 
 function inWords(minute: Minute, labels: Record<Settled, string>): string {
   const when = minute.minutesAgo === 0 ? 'this minute' : `${minute.minutesAgo} min ago`;
-  const what = SETTLED.filter((kind) => minute[kind] > 0).map((kind) => `${minute[kind]} ${labels[kind]}`);
-  return `${when}: ${what.join(', ') || 'nothing'}`;
+  const counts = SETTLED.filter((kind) => minute[kind] > 0).map((kind) => `${minute[kind]} ${labels[kind]}`);
+  return `${when}: ${counts.join(', ') || 'nothing'}`;
 }

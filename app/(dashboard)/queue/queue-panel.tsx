@@ -1,9 +1,9 @@
 import { Notice } from '@/components/notice';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { QueueStats } from '@/lib/store/stats';
-import { DueFacts } from './due-facts';
 import { HeldBack } from './held-back';
 import { NeedsYou } from './needs-you/needs-you';
+import { QueueFigures } from './queue-figures';
 import { settingsInWords } from './settings-in-words';
 import { StateTiles } from './state-tiles';
 import { TableNotes } from './table-notes';
@@ -13,20 +13,22 @@ import { TickTable } from './ticks/tick-table';
 import { WhyNotDone } from './why/why-not-done';
 
 const PROMISES = {
-  'at-most-once': 'An attempt that may or may not have worked is not repeated without proof that it did not.',
+  'at-most-once':
+    'If nobody knows whether an attempt worked, its row becomes unknown. It is retried only with proof that the attempt did not work.',
   'at-least-once':
-    'An attempt that may or may not have worked is repeated: nothing is lost, something may be done twice.',
+    'If nobody knows whether an attempt worked, its row is retried: nothing is lost, and something may be done twice.',
 } as const;
 
 interface QueuePanelProps {
   queue: QueueStats;
   /** When the figures were read. */
   now: string;
-  /** Scheme and host of this app. */
+  /** The scheme and host of this app. */
   address: string;
   signedIn: boolean;
 }
 
+/** Draws everything about one queue. */
 export function QueuePanel({ queue, now, address, signedIn }: QueuePanelProps) {
   const path = `/api/queues/${queue.name}/rows`;
   const headingId = `queue-${queue.name}`;
@@ -53,7 +55,7 @@ export function QueuePanel({ queue, now, address, signedIn }: QueuePanelProps) {
         {queue.problem === null ? (
           <>
             <div>
-              <DueFacts queue={queue} readAt={now} />
+              <QueueFigures queue={queue} readAt={now} />
               <p className="mt-4 text-muted">{settingsInWords(queue.settings)}</p>
             </div>
             {queue.setup && <TableNotes setup={queue.setup} />}
@@ -73,7 +75,9 @@ export function QueuePanel({ queue, now, address, signedIn }: QueuePanelProps) {
             Last ticks
           </h3>
           {queue.ticks.length === 0 ? (
-            <p className="mt-1 text-muted">No scheduler has called this queue yet.</p>
+            <p className="mt-1 text-muted">
+              No scheduler has called this queue yet. docs/schedulers.md says how to set one up.
+            </p>
           ) : (
             <>
               <TickTable ticks={queue.ticks} words={queue.words} />

@@ -1,10 +1,10 @@
 import type { QueueStats } from '@/lib/store/stats';
 
-/** What the registry has a tick do, in one sentence. */
+/** Says in one sentence how many rows a tick runs, from the registry's settings. */
 export function settingsInWords(settings: QueueStats['settings']): string {
-  const { batch_limit: most, concurrency, budget_seconds: budget, adaptive } = settings;
-  const within = budget === null ? '' : `, within ${budget} s`;
-  if (adaptive) return `A tick takes as many rows, and as many at once, as the backlog calls for${within}.`;
-  const rows = most === null ? 'all that it has time for' : `up to ${most} rows`;
-  return `A tick takes ${rows}, ${concurrency} at once${within}.`;
+  const { batch_limit: batchLimit, concurrency, budget_seconds: budgetSeconds, adaptive } = settings;
+  const within = budgetSeconds === null ? '' : `, within ${budgetSeconds} s`;
+  if (adaptive) return `A tick adapts to the backlog: how many rows it runs, and how many at once${within}.`;
+  const rows = batchLimit === null ? 'as many rows as it has time for' : `up to ${batchLimit} rows`;
+  return `A tick runs ${rows}, ${concurrency} at once${within}.`;
 }

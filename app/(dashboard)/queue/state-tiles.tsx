@@ -4,13 +4,13 @@ import type { QueueStats } from '@/lib/store/stats';
 type State = keyof QueueStats['states'];
 
 const ORDER: State[] = ['pending', 'running', 'done', 'unknown', 'dead', 'cancelled'];
-/** The two states that wait for a person. */
+/** The states that may need a person. */
 const ALARMING: Partial<Record<State, string>> = {
   unknown: 'border-warn-line bg-warn-tint text-warn',
   dead: 'border-bad-line bg-bad-tint text-bad',
 };
 
-/** How many rows stand in each of the six states, in the queue's own words. */
+/** Draws the number of rows in each of the six states, in the queue's words. */
 export function StateTiles({ queue }: { queue: QueueStats }) {
   const explained = ORDER.filter((state) => ALARMING[state] && queue.states[state].count > 0);
   return (
@@ -51,16 +51,16 @@ export function StateTiles({ queue }: { queue: QueueStats }) {
 function meaning(state: State, words: QueueStats['words']): string {
   switch (state) {
     case 'pending':
-      return 'waits until it falls due, or for the next tick';
+      return 'not due yet, or waiting for a tick';
     case 'running':
-      return 'a tick is at it now';
+      return 'a tick is running it now';
     case 'done':
-      return 'happened, and was confirmed';
+      return 'worked, and was confirmed';
     case 'unknown':
-      return `${words.done} or not, we cannot say yet; not tried again without proof that it was not`;
+      return `may or may not be ${words.done}; retried only with proof that it is not`;
     case 'dead':
       return 'failed for good; the row’s last error says why';
     case 'cancelled':
-      return 'taken back before it started';
+      return 'withdrawn before it started';
   }
 }

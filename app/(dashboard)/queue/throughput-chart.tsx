@@ -9,11 +9,11 @@ interface ThroughputChartProps {
   now: string;
 }
 
-/** What was settled in each of the last sixty minutes. The figures above the bars say the same in words. */
+/** Draws the rows settled in each of the last sixty minutes as bars, below their totals. */
 export function ThroughputChart({ throughput, words, now }: ThroughputChartProps) {
   const minutes = lastHour(throughput, now);
   const peak = Math.max(...minutes.map(({ total }) => total));
-  const labels: Record<Settled, string> = { ...words, retried: 'to retry' };
+  const labels: Record<Settled, string> = { ...words, retried: 'retried' };
   const totals = SETTLED.map((kind) => ({
     kind,
     label: labels[kind],
@@ -46,7 +46,7 @@ export function ThroughputChart({ throughput, words, now }: ThroughputChartProps
         <>
           <svg
             role="img"
-            aria-label={`Bars, one for each minute: ${totals.map(({ label, count }) => `${count} ${label}`).join(', ')}`}
+            aria-label={`One bar a minute: ${totals.map(({ label, count }) => `${count} ${label}`).join(', ')}`}
             viewBox="0 0 60 100"
             preserveAspectRatio="none"
             className="mt-3 block h-24 w-full border-b border-line-strong"

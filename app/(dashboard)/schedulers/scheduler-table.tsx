@@ -1,11 +1,11 @@
 import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { ScheduleCoverage } from '@/lib/cron/slots/schedule-coverage';
-import { SchedulerName, SlotCounts, SlotExceptions } from './scheduler-parts';
+import { SchedulerName, SlotCounts, SlotExceptions } from './scheduler-cells';
 
 const columns: Column<ScheduleCoverage>[] = [
   {
-    head: 'calls',
+    head: 'endpoint',
     isRowHead: true,
     cellClass: 'w-[30%]',
     cell: (scheduler) => <SchedulerName of={scheduler} />,
@@ -26,7 +26,7 @@ const columns: Column<ScheduleCoverage>[] = [
     cellClass: 'whitespace-nowrap',
     cell: ({ lastSlot }) => <RelativeTime at={lastSlot} />,
   },
-  { head: 'slots of 24 h', className: 'pl-6', cell: (scheduler) => <SlotCounts of={scheduler} /> },
+  { head: 'slots, last 24 h', className: 'pl-6', cell: (scheduler) => <SlotCounts of={scheduler} /> },
   {
     head: 'exceptions',
     className: 'pl-6',

@@ -1,46 +1,46 @@
 import { useState } from 'react';
-import { useReading } from '@/components/api/use-reading';
+import { usePolling } from '@/components/api/use-polling';
 import { Command } from '@/components/command';
 import { ShowMore } from '@/components/lists/show-more';
 import { Panel } from '@/components/panel';
-import type { Coverage as Reading } from '@/lib/cron/slots/schedule-coverage';
-import { inOrder } from './scheduler-order';
+import type { Coverage } from '@/lib/cron/slots/schedule-coverage';
 import { SchedulerTable } from './scheduler-table';
+import { sortSchedulers } from './sort-schedulers';
 
-/** Slots come once a minute, as a rule. */
+/** Most schedules have one slot a minute. */
 const REFRESH_MS = 30_000;
-/** Shown unasked, those that most need to be seen. */
-const FEW = 8;
+/** Schedulers that are shown at first. The worst come first. */
+const FIRST_SHOWN = 8;
 
 interface SchedulersProps {
-  /** What the server knew as it rendered the page. */
-  first?: Reading;
-  /** Scheme and host of this app. */
+  /** Read by the server when it rendered the page. */
+  initial?: Coverage;
+  /** The scheme and host of this app. */
   address: string;
 }
 
-/** Which slots of their schedules schedulers delivered, and which they did not. */
-export function Schedulers({ first, address }: SchedulersProps) {
-  const [all, setAll] = useState(false);
-  const { data, error } = useReading<Reading>('/api/schedulers', { first, everyMs: REFRESH_MS });
-  const schedulers = inOrder(data?.schedulers ?? []);
-  const shown = all ? schedulers : schedulers.slice(0, FEW);
+/** Draws the slots that each scheduler delivered or missed. */
+export function Schedulers({ initial, address }: SchedulersProps) {
+  const [isExpanded, setIsExpanded] = useState(false);
+  const { data, error } = usePolling<Coverage>('/api/schedulers', { initial, everyMs: REFRESH_MS });
+  const schedulers = sortSchedulers(data?.schedulers ?? []);
+  const shown = isExpanded ? schedulers : schedulers.slice(0, FIRST_SHOWN);
   return (
     <Panel
       id="schedulers"
       heading="Schedulers"
-      aside={schedulers.length > 0 && <p className="text-muted">and the slots of their schedules</p>}
+      aside={schedulers.length > 0 && <p className="text-muted">which slots each one delivered</p>}
       spacing="gap-4 py-4"
       error={error}
     >
-      {data && schedulers.length === 0 && <HowToBegin address={address} />}
+      {data && schedulers.length === 0 && <NoSchedulers address={address} />}
       {schedulers.length > 0 && (
         <div>
           <SchedulerTable schedulers={shown} />
           <ShowMore
-            all={all}
-            hidden={schedulers.length - Math.min(schedulers.length, FEW)}
-            onChange={setAll}
+            isExpanded={isExpanded}
+            hidden={schedulers.length - Math.min(schedulers.length, FIRST_SHOWN)}
+            onChange={setIsExpanded}
           />
         </div>
       )}
@@ -48,15 +48,15 @@ export function Schedulers({ first, address }: SchedulersProps) {
   );
 }
 
-function HowToBegin({ address }: { address: string }) {
+function NoSchedulers({ address }: { address: string }) {
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] gap-2">
       <p className="text-muted">
-        No scheduler has called yet that says its schedule. Vercel Cron does so by itself;{' '}
-        <code className="font-mono text-[0.8125rem] text-ink">docs/schedulers.md</code> tells how to set up
-        pg_cron, the worker and others. A line of a crontab is a scheduler, too:
+        No scheduler has sent its schedule yet. Vercel Cron sends it by itself.{' '}
+        <code className="font-mono text-[0.8125rem] text-ink">docs/schedulers.md</code> says how to set up
+        pg_cron, the worker and others. A crontab entry works too:
       </p>
-      {/* Cron knows no line that goes on in the next, and takes a bare % for one that ends. */}
+      {/* A crontab entry is one line, and cron reads an unescaped % as the end of the line. */}
       <Command>{`CRON_SECRET=…
 * * * * * curl -s -o /dev/null -H "Authorization: Bearer $CRON_SECRET" -H "x-punctual-scheduler: crontab" -H "x-punctual-schedule: * * * * *" -H "x-punctual-slot: $(date -u +\\%FT\\%H:\\%M:00Z)" ${address}/api/cron/dm-queue`}</Command>
     </div>

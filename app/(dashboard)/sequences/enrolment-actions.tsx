@@ -1,76 +1,80 @@
 import { useRef, useState } from 'react';
 import { useSWRConfig } from 'swr';
 import { fetchJson } from '@/components/api/fetch-json';
-import { useActing } from '@/components/api/use-acting';
-import { ConfirmButtons, PLAIN_BUTTON } from '@/components/confirm-buttons';
+import { useAction } from '@/components/api/use-action';
+import { ConfirmButtons, SECONDARY_BUTTON } from '@/components/confirm-buttons';
 import type { Enrolment } from '@/lib/store/conversations';
 import { phaseLabel } from './enrolment-words';
 
-/** What a person may do about an enrolment; only what became of it where it is over. */
+/** Draws the buttons that pause, resume or stop an enrolment. Once it is over, draws only the last action's message. */
 export function EnrolmentActions({ enrolment: { id, phase, paused_at } }: { enrolment: Enrolment }) {
   const { mutate } = useSWRConfig();
-  const [asking, setAsking] = useState(false);
-  const [became, setBecame] = useState('');
-  const { busy, failure, act } = useActing();
-  const stop = useRef<HTMLButtonElement>(null);
+  const [isConfirming, setIsConfirming] = useState(false);
+  const [message, setMessage] = useState('');
+  const { isRunning, failure, run } = useAction();
+  const stopButton = useRef<HTMLButtonElement>(null);
   const status = useRef<HTMLParagraphElement>(null);
-  const goesOn = phase === 'in_progress' || phase === 'waiting_reply';
-  const doing = paused_at !== null || phase === 'failed' ? 'resume' : 'pause';
+  const isActive = phase === 'in_progress' || phase === 'waiting_reply';
+  const toggle = paused_at !== null || phase === 'failed' ? 'resume' : 'pause';
 
-  const change = (what: 'pause' | 'resume' | 'stop') =>
-    act(async () => {
-      const now = await fetchJson<Enrolment>(`/api/enrolments/${id}/${what}`, {});
-      setBecame(`It is ${now.paused_at === null ? phaseLabel(now.phase) : 'paused'} now.`);
-      // The button that had the focus goes.
-      if (what === 'stop') status.current?.focus();
-      setAsking(false);
+  const change = (action: 'pause' | 'resume' | 'stop') =>
+    run(async () => {
+      const changed = await fetchJson<Enrolment>(`/api/enrolments/${id}/${action}`, {});
+      setMessage(`It is ${changed.paused_at === null ? phaseLabel(changed.phase) : 'paused'} now.`);
+      // The focused button disappears.
+      if (action === 'stop') status.current?.focus();
+      setIsConfirming(false);
       void mutate(() => true);
     });
 
-  function leave(): void {
-    setAsking(false);
-    requestAnimationFrame(() => stop.current?.focus());
+  function cancel(): void {
+    setIsConfirming(false);
+    requestAnimationFrame(() => stopButton.current?.focus());
   }
 
   return (
     <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
-      {(goesOn || phase === 'failed') && (
+      {(isActive || phase === 'failed') && (
         <fieldset
-          aria-busy={busy}
-          aria-label={asking ? `Stop enrolment ${id}?` : `Enrolment ${id}`}
-          onKeyDown={(event) => asking && event.key === 'Escape' && leave()}
+          aria-busy={isRunning}
+          aria-label={isConfirming ? `Stop enrolment ${id}?` : `Enrolment ${id}`}
+          onKeyDown={(event) => isConfirming && event.key === 'Escape' && cancel()}
         >
-          {asking && (
-            <p className="mb-2 text-warn">Nothing more is sent, and it cannot be resumed. Stop it?</p>
+          {isConfirming && (
+            <p className="mb-2 text-warn">Nothing more is sent, and you cannot resume it. Stop it?</p>
           )}
           <div className="flex flex-wrap gap-2">
-            {asking ? (
-              <ConfirmButtons yes="Yes, stop it" onYes={() => void change('stop')} onLeave={leave} />
+            {isConfirming ? (
+              <ConfirmButtons
+                confirmLabel="Yes, stop it"
+                onConfirm={() => void change('stop')}
+                onCancel={cancel}
+              />
             ) : (
               <>
-                {/* One button, which keeps the focus when it turns into the other. */}
+                {/* One button for both, so that it keeps the focus when its action changes. */}
                 <button
-                  key="doing"
+                  key="toggle"
                   type="button"
                   title={
-                    doing === 'pause'
-                      ? 'Nothing more is sent until it is resumed.'
-                      : 'It goes on with the step that it stands at.'
+                    toggle === 'pause'
+                      ? 'Nothing more is sent until you resume it.'
+                      : 'It continues with its current step.'
                   }
-                  className={PLAIN_BUTTON}
-                  onClick={() => void change(doing)}
+                  className={SECONDARY_BUTTON}
+                  onClick={() => void change(toggle)}
                 >
-                  {doing === 'pause' ? 'Pause' : 'Resume'}
+                  {toggle === 'pause' ? 'Pause' : 'Resume'}
                 </button>
                 <button
                   key="stop"
-                  ref={stop}
+                  ref={stopButton}
                   type="button"
-                  title="It is over: nothing more is sent."
-                  className={PLAIN_BUTTON}
+                  title="It ends, and nothing more is sent."
+                  className={SECONDARY_BUTTON}
                   onClick={() => {
-                    setBecame('');
-                    setAsking(true);
+                    setMessage('');
+                    setIsConfirming(true);
                   }}
                 >
                   Stop
@@ -81,7 +85,7 @@ export function EnrolmentActions({ enrolment: { id, phase, paused_at } }: { enro
         </fieldset>
       )}
       <p ref={status} role="status" tabIndex={-1} className="text-good">
-        {became}
+        {message}
       </p>
       {failure && (
         <p role="alert" className="wrap-anywhere text-bad first-letter:uppercase">

@@ -1,6 +1,6 @@
 import { useState } from 'react';
-import { ReadingFault } from '@/components/api/reading-fault';
-import { useReading } from '@/components/api/use-reading';
+import { ReadErrorNotice } from '@/components/api/read-error-notice';
+import { usePolling } from '@/components/api/use-polling';
 import { PageLinks, usePages } from '@/components/lists/pages';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { Enrolment, Funnel } from '@/lib/store/conversations';
@@ -8,7 +8,7 @@ import { EnrolmentTimeline } from './enrolment-timeline';
 import { nextWords, PHASES, type Phase, personOf, phaseLabel, phaseTone } from './enrolment-words';
 
 const REFRESH_MS = 5_000;
-const MOST_SHOWN = 20;
+const PAGE_SIZE = 20;
 
 interface EnrolmentListProps {
   sequence: string;
@@ -17,7 +17,7 @@ interface EnrolmentListProps {
   signedIn: boolean;
 }
 
-/** The people of a sequence, read as soon as somebody wants to see them. */
+/** Draws the people of a sequence, folded at first. They are read when a person unfolds them. */
 export function EnrolmentList({ sequence, name, funnel, signedIn }: EnrolmentListProps) {
   const [open, setOpen] = useState(false);
   const [phase, setPhase] = useState<Phase | null>(null);
@@ -49,21 +49,21 @@ export function EnrolmentList({ sequence, name, funnel, signedIn }: EnrolmentLis
 }
 
 interface PeopleProps extends Omit<EnrolmentListProps, 'funnel'> {
-  /** Null: in any. */
+  /** Null shows every phase. */
   phase: Phase | null;
 }
 
 function People({ sequence, name, phase, signedIn }: PeopleProps) {
   const pages = usePages(
-    `/api/enrolments?sequence=${sequence}${phase ? `&phase=${phase}` : ''}&limit=${MOST_SHOWN}`,
+    `/api/enrolments?sequence=${sequence}${phase ? `&phase=${phase}` : ''}&limit=${PAGE_SIZE}`,
   );
-  const { data, error } = useReading<{ enrolments: Enrolment[]; next: string | null }>(pages.url, {
+  const { data, error } = usePolling<{ enrolments: Enrolment[]; next: string | null }>(pages.url, {
     everyMs: REFRESH_MS,
   });
   return (
     <>
-      {error && <ReadingFault error={error} />}
-      {data?.enrolments.length === 0 && <p className="mt-2 text-muted">Nobody.</p>}
+      {error && <ReadErrorNotice error={error} />}
+      {data?.enrolments.length === 0 && <p className="mt-2 text-muted">No people in this phase.</p>}
       {data && data.enrolments.length > 0 && (
         <ul aria-label={`People in ${name}`} className="mt-2 divide-y divide-line border-y border-line">
           {data.enrolments.map((enrolment) => (

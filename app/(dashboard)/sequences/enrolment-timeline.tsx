@@ -1,5 +1,5 @@
-import { ReadingFault } from '@/components/api/reading-fault';
-import { useReading } from '@/components/api/use-reading';
+import { ReadErrorNotice } from '@/components/api/read-error-notice';
+import { usePolling } from '@/components/api/use-polling';
 import { RowLink } from '@/components/row-link';
 import { RelativeTime } from '@/components/time/relative-time';
 import type { EnrolmentWithTimeline } from '@/lib/store/conversations';
@@ -11,12 +11,12 @@ interface EnrolmentTimelineProps {
   signedIn: boolean;
 }
 
-/** All that became of one person in one sequence, and what may be done about it. */
+/** Draws an enrolment's events, and the buttons that change it. */
 export function EnrolmentTimeline({ id, signedIn }: EnrolmentTimelineProps) {
-  const { data, error } = useReading<EnrolmentWithTimeline>(`/api/enrolments/${id}`);
+  const { data, error } = usePolling<EnrolmentWithTimeline>(`/api/enrolments/${id}`);
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] gap-3 pb-4 pl-4">
-      {error && <ReadingFault error={error} />}
+      {error && <ReadErrorNotice error={error} />}
       {data && (
         <>
           <div className="text-muted wrap-anywhere">
@@ -27,7 +27,7 @@ export function EnrolmentTimeline({ id, signedIn }: EnrolmentTimelineProps) {
           </div>
           <ol aria-label={`Timeline of enrolment ${id}`} className="ml-1 border-l border-line-strong">
             {data.timeline.map(({ at, event, step, message_id, text }, n) => (
-              // biome-ignore lint/suspicious/noArrayIndexKey: only its end grows.
+              // biome-ignore lint/suspicious/noArrayIndexKey: entries are only appended.
               <li key={n} className="relative pb-2.5 pl-4 last:pb-0">
                 <span
                   aria-hidden="true"
@@ -57,9 +57,9 @@ export function EnrolmentTimeline({ id, signedIn }: EnrolmentTimelineProps) {
 }
 
 function facts({ recipient, chat_id, account_name, time_zone, version }: EnrolmentWithTimeline): string {
-  const through = account_name && `through ${account_name}`;
+  const account = account_name && `sent as ${account_name}`;
   const steps = version > 1 && `steps of version ${version}`;
-  return [recipient ?? chat_id, through, time_zone, steps].filter(Boolean).join(' · ');
+  return [recipient ?? chat_id, account, time_zone, steps].filter(Boolean).join(' · ');
 }
 
 function variablesOf({ variables }: EnrolmentWithTimeline): string {

@@ -3,18 +3,18 @@ import type { Enrolment, EnrolmentWithTimeline, Funnel } from '@/lib/store/conve
 export type Phase = Enrolment['phase'];
 type Event = EnrolmentWithTimeline['timeline'][number];
 
-/** In the order in which a person comes through them. */
+/** In the order in which a person passes through them. */
 export const PHASES: { phase: Phase; label: string; meaning: string; tone: string }[] = [
   {
     phase: 'in_progress',
     label: 'in progress',
-    meaning: 'the next step is due, or on its way',
+    meaning: 'the next step waits for its time, is due or is being sent',
     tone: 'text-busy bg-busy-tint',
   },
   {
     phase: 'waiting_reply',
     label: 'waiting for a reply',
-    meaning: 'a question was sent',
+    meaning: 'a question was sent and has no reply yet',
     tone: 'text-busy bg-busy-tint',
   },
   { phase: 'replied', label: 'replied', meaning: 'a reply ended it', tone: 'text-good bg-good-tint' },
@@ -22,7 +22,7 @@ export const PHASES: { phase: Phase; label: string; meaning: string; tone: strin
   {
     phase: 'stopped',
     label: 'stopped',
-    meaning: 'by hand, or for want of an answer',
+    meaning: 'by a person, or for lack of a reply',
     tone: 'text-muted bg-sunken',
   },
   { phase: 'failed', label: 'failed', meaning: 'a step could not be sent', tone: 'text-bad bg-bad-tint' },
@@ -41,13 +41,13 @@ const EVENTS: Record<Event['event'], (step: string) => string> = {
   paused: () => 'Paused',
   resumed: () => 'Resumed',
   unknown: (step) => `${step}: nobody knows yet whether it was sent`,
-  withdrawn: (step) => `${step} taken back before it was sent`,
+  withdrawn: (step) => `${step} withdrawn before it was sent`,
   failed: (step) => (step ? `${step} failed` : 'Failed'),
   stopped: () => 'Stopped',
   completed: () => 'Completed',
 };
 
-/** What happened, in words for people. */
+/** Says an event in words for people. */
 export function eventWords({ event, step }: Pick<Event, 'event' | 'step'>): string {
   return EVENTS[event](step === null ? '' : `Step ${step}`);
 }
@@ -63,10 +63,10 @@ const DOTS: Partial<Record<Event['event'], string>> = {
   failed: 'bg-bad-bar',
 };
 
-/** Of its dot; what it means stands beside it in words. */
+/** Returns the colour of an event's dot. The words beside the dot say what it means. */
 export const eventTone = (event: Event['event']) => DOTS[event] ?? 'bg-muted';
 
-/** Who it is: by a name among the variables, where there is one. */
+/** Names a person: by a name among the variables, or by the address. */
 export function personOf({
   variables,
   recipient,
@@ -84,13 +84,13 @@ export interface FunnelLine {
   sent: number;
   reminded: number;
   replied: number;
-  /** From 0 to 1, of all who were enrolled. */
+  /** 0 to 1, of everyone who was enrolled. */
   sentShare: number;
-  /** From 0 to 1, of those who got the step. */
+  /** 0 to 1, of the people who got the step; null if none did. */
   repliedShare: number | null;
 }
 
-/** A line for each step. */
+/** Returns a line for each step. */
 export function funnelLines({ enrolled, steps }: Pick<Funnel, 'enrolled' | 'steps'>): FunnelLine[] {
   return steps.map((step) => ({
     ...step,
@@ -102,15 +102,15 @@ export function funnelLines({ enrolled, steps }: Pick<Funnel, 'enrolled' | 'step
 const ACTIONS: Record<NonNullable<Enrolment['next_action']>, string> = {
   send: 'due',
   remind: 'reminder',
-  go_on: 'goes on without an answer',
-  stop: 'ends without an answer',
+  advance: 'continues without a reply',
+  stop: 'stops without a reply',
 };
 
-/** What comes next, in a few words, before its instant where there is one; null where nothing does. */
+/** Says the next action in a few words, to which its instant is appended if known. Null if the enrolment is over. */
 export function nextWords(enrolment: Enrolment): string | null {
   const { phase, paused_at, next_action, waits_for, step, steps } = enrolment;
   if (phase !== 'in_progress' && phase !== 'waiting_reply') return null;
   if (paused_at !== null) return `paused at step ${step} of ${steps}`;
-  const doing = next_action === null ? `waits for ${waits_for ?? 'its message'}` : ACTIONS[next_action];
-  return `step ${step} of ${steps}, ${doing}`;
+  const action = next_action === null ? `waits for ${waits_for ?? 'its message'}` : ACTIONS[next_action];
+  return `step ${step} of ${steps}, ${action}`;
 }

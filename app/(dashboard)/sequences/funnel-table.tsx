@@ -3,31 +3,35 @@ import { type FunnelLine, funnelLines } from './enrolment-words';
 
 interface FunnelTableProps {
   funnel: Funnel;
-  /** Of the sequence. */
+  /** The sequence's name. */
   name: string;
 }
 
-/** Of all who were enrolled, how many got each step, its reminder, and answered it. */
+/** Draws how many of the enrolled people got each step and its reminder, and how many replied to it. */
 export function FunnelTable({ funnel, name }: FunnelTableProps) {
   return (
     <table aria-label={`Funnel of ${name}`} className="w-full border-collapse">
       <thead>
         <tr className="text-left text-xs text-muted *:border-b *:border-line *:py-2 *:font-normal *:whitespace-nowrap">
           <th scope="col">step</th>
-          <th scope="col" className="pl-3 text-right" title="who got it, of all who were enrolled">
+          <th
+            scope="col"
+            className="pl-3 text-right"
+            title="people who got the step, of all who were enrolled"
+          >
             sent
           </th>
           <th scope="col" className="hidden w-[22%] pl-3 sm:table-cell">
             <span className="sr-only">share</span>
           </th>
-          <th scope="col" className="pl-3 text-right" title="who is there now">
+          <th scope="col" className="pl-3 text-right" title="people who are at the step now">
             now
           </th>
-          <th scope="col" className="pl-3 text-right" title="who was sent its reminder">
+          <th scope="col" className="pl-3 text-right" title="people who got its reminder">
             <span className="sm:hidden">rem.</span>
             <span className="hidden sm:inline">reminded</span>
           </th>
-          <th scope="col" className="pl-3 text-right" title="who replied to it">
+          <th scope="col" className="pl-3 text-right" title="people who replied to it">
             replied
           </th>
         </tr>
@@ -76,7 +80,7 @@ function Step({ line: { step, kind, body } }: { line: FunnelLine }) {
           ?
         </span>
       )}{' '}
-      <span className="text-muted">{body ?? 'of an earlier version'}</span>
+      <span className="text-muted">{body ?? 'a step of an earlier version'}</span>
     </span>
   );
 }

@@ -1,2 +1,2 @@
-/** As many as one page shows. Of each sequence the whole funnel is read. */
+/** Sequences on one page. Each costs a read of its whole funnel. */
 export const SEQUENCES_SHOWN = 10;

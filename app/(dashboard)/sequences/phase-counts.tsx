@@ -1,7 +1,7 @@
 import type { Funnel } from '@/lib/store/conversations';
 import { PHASES } from './enrolment-words';
 
-/** How many people are in each phase. */
+/** Draws the number of people in each phase. */
 export function PhaseCounts({ funnel: { phases, paused } }: { funnel: Funnel }) {
   return (
     <ul className="flex flex-wrap gap-2">
@@ -15,7 +15,10 @@ export function PhaseCounts({ funnel: { phases, paused } }: { funnel: Funnel }) 
         </li>
       ))}
       {paused > 0 && (
-        <li title="of those who go on" className="rounded-full bg-warn-tint px-2.5 py-0.5 text-warn">
+        <li
+          title="paused while in progress or waiting for a reply"
+          className="rounded-full bg-warn-tint px-2.5 py-0.5 text-warn"
+        >
           <strong className="font-semibold">{paused.toLocaleString('en-US')}</strong> paused
         </li>
       )}

@@ -1,4 +1,4 @@
-import { useReading } from '@/components/api/use-reading';
+import { usePolling } from '@/components/api/use-polling';
 import { Command } from '@/components/command';
 import { PageLinks, usePages } from '@/components/lists/pages';
 import { Panel } from '@/components/panel';
@@ -8,42 +8,42 @@ import { FunnelTable } from './funnel-table';
 import { SEQUENCES_SHOWN } from './page-sizes';
 import { PhaseCounts } from './phase-counts';
 
-/** A funnel is one pass over all of its people. */
+/** Reading a funnel costs one pass over all of its people. */
 const REFRESH_MS = 5_000;
 
-export interface SequencesReading {
+export interface SequencesPage {
   sequences: Sequence[];
-  /** The cursor of the older ones. */
+  /** The cursor of the older sequences; null if there are none. */
   next: string | null;
 }
 
 interface SequencesProps {
-  /** What the server knew as it rendered the page. */
-  first?: SequencesReading;
-  /** Scheme and host of this app. */
+  /** Read by the server when it rendered the page. */
+  initial?: SequencesPage;
+  /** The scheme and host of this app. */
   address: string;
   signedIn: boolean;
 }
 
-/** Each sequence with how far its people came, and what became of each of them. */
-export function Sequences({ first, address, signedIn }: SequencesProps) {
+/** Draws each sequence with its funnel and its people. */
+export function Sequences({ initial, address, signedIn }: SequencesProps) {
   const pages = usePages(`/api/sequences?limit=${SEQUENCES_SHOWN}`);
-  const { data, error } = useReading<SequencesReading>(pages.url, {
-    first: pages.isFirst ? first : undefined,
+  const { data, error } = usePolling<SequencesPage>(pages.url, {
+    initial: pages.isFirst ? initial : undefined,
     everyMs: REFRESH_MS,
   });
   return (
     <Panel id="sequences" heading="Sequences" spacing="gap-8 py-5" error={error}>
-      {data?.sequences.length === 0 && pages.isFirst && <HowToBegin address={address} />}
+      {data?.sequences.length === 0 && pages.isFirst && <NoSequences address={address} />}
       {data?.sequences.map((sequence) => (
-        <Shown key={sequence.id} sequence={sequence} signedIn={signedIn} />
+        <SequenceSection key={sequence.id} sequence={sequence} signedIn={signedIn} />
       ))}
       <PageLinks pages={pages} next={data?.next} />
     </Panel>
   );
 }
 
-function Shown({ sequence, signedIn }: { sequence: Sequence; signedIn: boolean }) {
+function SequenceSection({ sequence, signedIn }: { sequence: Sequence; signedIn: boolean }) {
   const { id, name, channel, version, funnel } = sequence;
   return (
     <section aria-labelledby={`sequence-${id}`} className="grid grid-cols-[minmax(0,1fr)] gap-3">
@@ -63,12 +63,12 @@ function Shown({ sequence, signedIn }: { sequence: Sequence; signedIn: boolean }
   );
 }
 
-function HowToBegin({ address }: { address: string }) {
+function NoSequences({ address }: { address: string }) {
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] gap-2">
       <p className="text-muted">
-        There is no sequence yet. It is a conversation over days: messages, and questions that wait for an
-        answer.
+        There are no sequences yet. A sequence is a conversation over days: messages, and questions that wait
+        for a reply. To create one:
       </p>
       <Command>{`curl -X POST ${address}/api/sequences \\
   -H "Authorization: Bearer $API_KEY" \\

@@ -5,10 +5,10 @@ import { listAccounts, saveAccount } from '@/lib/operate/accounts';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** `{ accounts, next }`, by name: who messages can be sent as. 400. */
+/** Lists the accounts that send messages, by name: `{ accounts, next }`. 400. */
 export const GET = listRoute({ name: 'accounts', list: listAccounts });
 
-/** Adds an account, or changes the one with the same provider_account_id. 200 with `{ account }`, 422 with `{ errors }`. */
+/** Adds an account, or changes the one with the same provider_account_id. 200 with `{ account }`; 422 with `{ errors }`. */
 export const POST = apiJsonRoute(({ services: { rpc }, body }) => saveAccount(rpc, body), {
   whenInvalid: 'the account was not saved',
 });

@@ -8,4 +8,4 @@ export const maxDuration = 15;
 export const GET = listRowsRoute('dm_queue');
 
 /** Queues messages: see `bulkRoute`. */
-export const POST = bulkRoute('nothing was taken in', ({ services: { rpc }, body }) => enqueueDms(rpc, body));
+export const POST = bulkRoute('nothing was created', ({ services: { rpc }, body }) => enqueueDms(rpc, body));

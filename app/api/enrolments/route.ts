@@ -4,7 +4,10 @@ import { enrolmentsQuery, listEnrolments } from '@/lib/queues/sequences/enrolmen
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** `{ enrolments, next }`, the newest first: `?sequence=1&phase=failed&limit=50&cursor=…`. 400 with `{ errors: [{ field, message }] }`. */
+/**
+ * Lists enrolments, the newest first: `?sequence=1&phase=failed&limit=50&cursor=…`. `{ enrolments, next }`; 400 with `{ errors: [{ field, message }]
+ * }`.
+ */
 export const GET = listRoute({
   name: 'enrolments',
   query: enrolmentsQuery,

@@ -4,5 +4,7 @@ import { incidentsQuery, listIncidents } from '@/lib/queues/monitors/list-monito
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** `{ incidents, next }`, the newest first: `?open=true&monitor=42&limit=50&cursor=…`. 400 with `{ errors: [{ field, message }] }`. */
+/**
+ * Lists incidents, the newest first: `?open=true&monitor=42&limit=50&cursor=…`. `{ incidents, next }`; 400 with `{ errors: [{ field, message }] }`.
+ */
 export const GET = listRoute({ name: 'incidents', query: incidentsQuery, list: listIncidents });

@@ -4,5 +4,5 @@ import { readMonitoring } from '@/lib/stats/stats';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** What the dashboard shows of monitors. */
+/** Returns the dashboard's figures of monitors. */
 export const GET = apiRoute(({ services: { rpc } }) => readMonitoring(rpc), { dashboard: true });

@@ -7,7 +7,7 @@ import { createMonitors } from '@/lib/queues/monitors/new-monitors';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** `{ monitors, next }`, by id: `?state=down&limit=50&cursor=…`. 400 with `{ errors: [{ field, message }] }`. */
+/** Lists monitors by id: `?state=down&limit=50&cursor=…`. `{ monitors, next }`; 400 with `{ errors: [{ field, message }] }`. */
 export const GET = listRoute({ name: 'monitors', query: monitorsQuery, list: listMonitors });
 
 /** Creates monitors: see `bulkRoute`. */

@@ -8,6 +8,6 @@ export const maxDuration = 15;
 export const GET = listRowsRoute('posts');
 
 /** Schedules posts: see `bulkRoute`. */
-export const POST = bulkRoute('nothing was taken in', ({ services: { rpc, env }, body }) =>
+export const POST = bulkRoute('nothing was created', ({ services: { rpc, env }, body }) =>
   enqueuePosts(rpc, env.mediaAllowPrivate, body),
 );

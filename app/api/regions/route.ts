@@ -4,10 +4,10 @@ import { listRegions, saveRegion } from '@/lib/queues/monitors/regions';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** `{ regions }`: where monitors are checked from, and how each stands. */
+/** Lists the regions that check monitors, each with its state: `{ regions }`. */
 export const GET = apiRoute(async ({ services: { rpc } }) => ({ regions: await listRegions(rpc) }));
 
-/** Makes a region, or changes the one of that name. 200 with `{ region }`; 409; 422. */
+/** Creates a region, or changes the one with that name. 200 with `{ region }`; 409; 422. */
 export const POST = apiJsonRoute(({ services: { rpc }, body }) => saveRegion(rpc, body), {
   whenInvalid: 'the region was not saved',
 });

@@ -4,5 +4,5 @@ import { listReplies } from '@/lib/queues/sequences/enrolments';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** `{ replies, next }` that are nobody's as far as is known, the latest first. 400 with `{ errors: [{ field, message }] }`. */
+/** Lists replies that are not matched to an enrolment, the latest first: `{ replies, next }`. 400 with `{ errors: [{ field, message }] }`. */
 export const GET = listRoute({ name: 'replies', list: listReplies });

@@ -5,8 +5,8 @@ export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /**
- * Which slots schedulers delivered, and which they did not, as `lib/cron/slots/schedule-coverage.ts` says: of the last `?hours=` (1 to 48, 24 unless said), to
- * `?queue=` or to all. 400 for others.
+ * Returns the slots that schedulers delivered and missed in the last `?hours=` (1 to 48, 24 by default), for `?queue=` or all queues. The format is
+ * in `lib/cron/slots/schedule-coverage.ts`. 400 for an invalid query.
  */
 export const GET = apiRoute(
   async ({ query: { hours, queue }, services: { rpc } }) => {

@@ -6,11 +6,11 @@ import { createSequence, listSequences } from '@/lib/queues/sequences/sequences'
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** `{ sequences, next }`, the newest first, each with its funnel. 400. */
+/** Lists sequences with their funnels, the newest first: `{ sequences, next }`. 400. */
 export const GET = listRoute({ name: 'sequences', list: listSequences, dashboard: true });
 
-/** Creates a sequence: 201 with it; 422 with `{ errors: [{ field, message }] }`. */
+/** Creates a sequence. 201 with the sequence; 422 with `{ errors: [{ field, message }] }`. */
 export const POST = apiJsonRoute(
   async ({ services: { rpc }, body }) => json(201, await createSequence(rpc, body)),
-  { whenInvalid: 'nothing was created; mend these and send it again' },
+  { whenInvalid: 'nothing was created; correct these fields and send it again' },
 );

@@ -1,16 +1,16 @@
 import { requestOrigin } from '@/lib/http/auth/access';
 import { clientAddress } from '@/lib/http/auth/client-address';
+import { countFailedSignIn } from '@/lib/http/auth/failed-sign-ins';
 import { secretsEqual } from '@/lib/http/auth/secrets';
 import { endSessionCookie, signSession, startSessionCookie } from '@/lib/http/auth/session';
-import { countWrongTry } from '@/lib/http/auth/wrong-tries';
 import { readBody } from '@/lib/http/body';
 import { json, problem } from '@/lib/http/respond';
 import { accessEnv } from '@/lib/services/env';
 
-/** Whoever has no password yet must not fill the memory. */
-const MAX_BODY_BYTES = 4_096;
+/** A caller without the password must not fill the memory. */
+const maxBodyBytes = 4_096;
 
-/** Signs in: `{ "password": … }` as JSON, or the login page's form, which is led on by redirects. */
+/** Signs in with `{ "password": … }` as JSON, or with the login page's form, which gets redirects. */
 export async function POST(request: Request): Promise<Response> {
   const isForm = !request.headers.get('content-type')?.toLowerCase().startsWith('application/json');
   const { dashboardPassword, onVercel } = accessEnv();
@@ -28,9 +28,9 @@ export async function POST(request: Request): Promise<Response> {
   }
 
   const nowMs = Date.now();
-  // First of all: nobody who knows the password is kept out by others who do not.
+  // The password comes before the limit, so that failures of others never lock out its owner.
   if (!secretsEqual(password, dashboardPassword)) {
-    const retryAfterSeconds = countWrongTry(clientAddress(request, onVercel), nowMs);
+    const retryAfterSeconds = countFailedSignIn(clientAddress(request, onVercel), nowMs);
     if (retryAfterSeconds > 0) {
       return isForm
         ? seeOther('/login?wait=1')
@@ -50,7 +50,7 @@ export function DELETE(request: Request): Response {
   return json(200, { signed_in: false }, { 'Set-Cookie': endSessionCookie(request) });
 }
 
-/** The location is relative, so that it holds behind any proxy. */
+/** The location is relative, so it works behind any proxy. */
 function seeOther(location: string, headers: Record<string, string> = {}): Response {
   return new Response(null, {
     status: 303,
@@ -60,7 +60,7 @@ function seeOther(location: string, headers: Record<string, string> = {}): Respo
 
 async function readPassword(request: Request, isForm: boolean): Promise<string | null> {
   try {
-    const body = (await readBody(request, MAX_BODY_BYTES)).toString();
+    const body = (await readBody(request, maxBodyBytes)).toString();
     if (isForm) return new URLSearchParams(body).get('password');
     const value: unknown = JSON.parse(body);
     const password =

@@ -13,10 +13,13 @@ const concurrency = 4;
  * Ticks each partition that has due rows, within one budget; `?partition=` names one of them. The body is `{ reports: [TickReport], left }`:
  * `left` names the partitions for which no time remained, and the next call begins with them.
  *
- * A partition that fails does not stop the others: its error is the `fault`. Throws a `NotFoundError` for an unknown partition. `whereNone`
- * is the note of the response until the queue is registered.
+ * A partition that fails does not stop the others: its error is the `fault`. Throws a `NotFoundError` for an unknown partition.
+ * `unregisteredNote` is the note of the response until the queue is registered.
  */
-export function partitionsHandler(queue: AnyQueue, { whereNone }: { whereNone?: string } = {}): CronHandler {
+export function partitionsHandler(
+  queue: AnyQueue,
+  { unregisteredNote }: { unregisteredNote?: string } = {},
+): CronHandler {
   return async (services, call) => {
     // Missing settings are reported before anything is read.
     queue.connect(services.env);
@@ -24,10 +27,10 @@ export function partitionsHandler(queue: AnyQueue, { whereNone }: { whereNone?: 
     if (named?.includes('\0')) throw new NotFoundError(`${queue.name} has no such partition`);
     const due = await readDuePartitions(services, queue.name, named).catch((error) => {
       if (!isMissing(error)) throw error;
-      if (whereNone !== undefined && named === null) return null;
+      if (unregisteredNote !== undefined && named === null) return null;
       throw new NotFoundError(error.message);
     });
-    if (due === null) return { reports: [], body: { reports: [], left: [], note: whereNone } };
+    if (due === null) return { reports: [], body: { reports: [], left: [], note: unregisteredNote } };
     const partitions = due.map((partition): QueuePartition => ({ queue, ...partition }));
     const { reports, left, faults } = await tickSideBySide(partitions, services, call, concurrency);
     return { reports, body: { reports, left: left.map(({ partition }) => partition) }, fault: faults[0] };

@@ -44,21 +44,21 @@ export async function prune({ rpc, log }: Pick<Services, 'rpc' | 'log'>, admits:
   const kinds = counts.keyof().options;
   const pruned = Object.fromEntries(kinds.map((kind) => [kind, 0])) as Counts;
   let step: Pick<Step, 'problems' | 'more'> = { problems: [], more: true };
-  let most = 1_000;
+  let maxRows = 1_000;
   while (step.more && admits(stepMs)) {
-    let answer: unknown;
+    let response: unknown;
     try {
-      answer = await rpc('prune', { p_limit: most });
+      response = await rpc('prune', { p_limit: maxRows });
     } catch (error) {
-      if (!(isError(error, 'StoreError') && error.code === statementTimeout) || most === 1) throw error;
-      most /= 10;
+      if (!(isError(error, 'StoreError') && error.code === statementTimeout) || maxRows === 1) throw error;
+      maxRows /= 10;
       continue;
     }
-    const { problems, more, ...taken } = stepSchema.parse(answer);
+    const { problems, more, ...deleted } = stepSchema.parse(response);
     step = { problems, more };
-    for (const kind of kinds) pruned[kind] += taken[kind];
-    const idle = Object.values(taken).every((count) => count === 0);
-    if (more && idle) await sleep(systemClock, busyMs);
+    for (const kind of kinds) pruned[kind] += deleted[kind];
+    const deletedNone = Object.values(deleted).every((count) => count === 0);
+    if (more && deletedNone) await sleep(systemClock, busyMs);
   }
   for (const one of step.problems) log.error(one, 'retention cannot delete the rows of a queue');
   return { ...pruned, ...step };

@@ -5,21 +5,21 @@ import { partitionsHandler } from './partitions-handler';
 import { runJobs } from './run-jobs';
 import { tickHandler } from './tick-partition';
 
-/** The handler of a queue's own path, and of its `partition`'s where each has a path. */
+/** Returns the handler of a queue's own path, or of its `partition`'s path if each partition has one. */
 export function queueHandler(
-  { queue, partitions, whereNone }: ScheduledQueue,
+  { queue, partitions, unregisteredNote }: ScheduledQueue,
   partition?: string,
 ): CronHandler {
   if (partitions !== 'due') return tickHandler(queue, partition);
-  const handler = partitionsHandler(queue, { whereNone });
+  const handler = partitionsHandler(queue, { unregisteredNote });
   return queue.name === jobs.name ? withFailedJobs(handler) : handler;
 }
 
-/** `?partition=failed` of jobs runs each job that had failed before the call once more, whatever its queue. */
+/** With `?partition=failed`, retries each job once that failed before the call, in every queue of jobs. */
 function withFailedJobs(handler: CronHandler): CronHandler {
   return async (services, call) => {
     if (call.params.get('partition') !== 'failed') return handler(services, call);
-    // No reports: a continuation would run the jobs that have just failed again once more.
+    // No reports, because a continuation would retry the jobs that have just failed again.
     return { reports: [], body: await runJobs(services, { queue: null, state: 'dead', limit: null }, call) };
   };
 }

@@ -12,17 +12,17 @@ const stepSchema = z.object({
   /** Null if nothing was rolled up: `busy`, `problem` and `first_day` say why. */
   rows: z.number().nullable(),
   more: z.boolean(),
-  /** Another caller rolls up at the moment. */
+  /** Another caller is rolling up. */
   busy: z.boolean(),
   problem: z.string().nullable(),
-  /** Retention has deleted rows of the day asked for: the first day that can still be rolled up. */
+  /** The first day that can still be rolled up, if retention has deleted rows of the day in the query. */
   first_day: z.string().nullable(),
 });
 type Step = z.infer<typeof stepSchema>;
 
 /** The transport waits this long for one step; the database cancels it after 20 s. */
 const stepMs = 5_000;
-/** The pause while another caller rolls up. */
+/** The pause while another caller is rolling up. */
 const busyMs = 500;
 
 /**
@@ -32,8 +32,8 @@ const busyMs = 500;
 export const rollUpHandler: CronHandler = async (services, call) => {
   const day = call.params.get('day');
   if (day !== null && !z.iso.date().safeParse(day).success) {
-    const said = `day is "${day.slice(0, 40)}", and has to be one like 2026-11-20`;
-    throw new HttpError(422, 'invalid', said);
+    const message = `day is "${day.slice(0, 40)}", but must be a date, for example 2026-11-20`;
+    throw new HttpError(422, 'invalid', message);
   }
   return { reports: [], body: await rollUp(services, admitsOf(services.ports.clock, call), day) };
 };
@@ -53,14 +53,14 @@ export async function rollUp(
     const step = await rpc('roll_up', {
       ...(day !== null && { p_day: day, p_after: steps.at(-1)?.queue ?? null }),
     }).then(
-      (answer) => stepSchema.parse(answer),
+      (response) => stepSchema.parse(response),
       (error) => {
-        // The database finishes a long step although the transport has given up; until then the next step answers `busy`.
+        // The database finishes a long step after the transport has timed out. Until then the next step responds `busy`.
         if (isError(error, 'StoreError') && error.kind === 'unavailable' && ++lost <= 2) {
-          log.warn({ err: error }, 'a step of the roll-up was not answered in time');
+          log.warn({ err: error }, 'a step of the roll-up had no response in time');
           return null;
         }
-        throw refusalOf(error) ?? error;
+        throw asHttpError(error) ?? error;
       },
     );
     if (step === null || step.busy) {
@@ -76,7 +76,7 @@ export async function rollUp(
   return { steps, rows: steps.reduce((sum, { rows }) => sum + (rows ?? 0), 0), more };
 }
 
-function refusalOf(error: unknown): HttpError | null {
+function asHttpError(error: unknown): HttpError | null {
   if (!isError(error, 'StoreError')) return null;
   if (error.code === 'PT409') return new ConflictError(error.message);
   if (error.code === '22023') return new HttpError(422, 'invalid', error.message);

@@ -14,26 +14,26 @@ const jobQueues = z.array(
   z.object({ queue: z.string(), timeout_seconds: z.number(), has_failed: z.boolean() }),
 );
 
-/** Of one queue in one call: more than a tick has time for. */
-const everyOne = 1_000_000;
+/** More jobs than a tick has time for. */
+const unlimited = 1_000_000;
 
-export interface AskedJobs {
-  /** Null is any. */
+export interface JobSelection {
+  /** Null is all queues. */
   queue: string | null;
-  /** `dead`: each that had failed before is run once more, in the queue it belongs to. */
+  /** `dead`: retries each job once that failed before the call, in its own queue. */
   state: 'pending' | 'dead';
-  /** The most that are run, of all queues together; null is no limit. */
+  /** The most jobs to run, over all queues; null is no limit. */
   limit: number | null;
 }
 
 /**
- * Runs jobs because somebody asks for it, queue after queue within one budget. `left` names the queues that there was no time for. A queue
- * whose settings do not fit does not keep the others: its error is thrown at the end. Throws a
- * `StoreError`, a `NotFoundError` for a queue that there is not, or a `NotConfiguredError` where a job is defined wrongly.
+ * Runs jobs on request, one queue after the other within one budget. `left` names the queues for which no time remained. If the settings of a
+ * queue do not fit, the other queues run and its error is thrown last. Throws a `StoreError`, a `NotFoundError` for an unknown queue, or a
+ * `NotConfiguredError` for a faulty job definition.
  */
 export async function runJobs(
   { rpc, ports }: Pick<Services, 'rpc' | 'ports'>,
-  asked: AskedJobs,
+  selection: JobSelection,
   {
     maxDuration,
     queue = jobs,
@@ -41,12 +41,12 @@ export async function runJobs(
   }: Pick<CronCall, 'maxDuration' | 'startedAt' | 'scheduler'> & Partial<CronCall> & { queue?: typeof jobs },
 ): Promise<{ reports: TickReport[]; left: string[] }> {
   const deps = queue.connect(null);
-  const queues = await readQueues(rpc, asked);
-  if (queues === null) throw new NotFoundError(`there is no queue "${asked.queue}" of jobs`);
+  const queues = await readQueues(rpc, selection);
+  if (queues === null) throw new NotFoundError(`there is no queue of jobs named "${selection.queue}"`);
   const budget = startBudget(ports.clock, call.startedAt, maxDuration * 1_000);
   const reports: TickReport[] = [];
   const left: string[] = [];
-  let room = asked.limit ?? everyOne;
+  let room = selection.limit ?? unlimited;
   let fault: StoreError | null = null;
   for (const { partition, timeoutMs } of queues) {
     if (room <= 0) break;
@@ -60,10 +60,10 @@ export async function runJobs(
         deps,
         partition,
         limitMs: maxDuration * 1_000,
-        asked: { state: asked.state, limit: room },
+        asked: { state: selection.state, limit: room },
       });
       reports.push(report);
-      if (asked.limit !== null) room -= report.counts.claimed - report.counts.released;
+      if (selection.limit !== null) room -= report.counts.claimed - report.counts.released;
     } catch (error) {
       if (!isError(error, 'StoreError') || error.kind !== 'registry') throw error;
       fault ??= error;
@@ -73,10 +73,10 @@ export async function runJobs(
   return { reports, left };
 }
 
-/** The queues to go through, in order, and how long one attempt takes there; null where the one that is named is not there. */
+/** Returns the queues to run, in order, with the timeout of one attempt; null if the named queue does not exist. */
 async function readQueues(
   rpc: Services['rpc'],
-  { queue, state }: AskedJobs,
+  { queue, state }: JobSelection,
 ): Promise<{ partition: string; timeoutMs: number }[] | null> {
   if (queue === null && state === 'pending') return readDuePartitions({ rpc }, jobs.name);
   const known = jobQueues.parse(await rpc('list_job_queues', {}));

@@ -8,43 +8,43 @@ import { type SlotEntry, slotEntriesSchema } from '../../store/slots';
 import { scheduleInstants } from './schedule-instants';
 import { type AccountedSlot, accountOfSlots } from './slot-account';
 
-/** What a scheduler made of the slots of one path and schedule. */
+/** How many slots of one path and schedule a scheduler delivered, and how. */
 export interface ScheduleCoverage {
   scheduler: string;
   path: string;
   schedule: string;
   queues: string[];
-  /** Slots are expected from here on, ISO 8601. */
+  /** The start of the time in which slots are expected, ISO 8601. */
   since: string;
-  /** Another schedule of the same scheduler and path has taken over: none is expected from here on. */
+  /** The end of that time: from then on another schedule of the same scheduler and path applies. Null if there is none. */
   until: string | null;
-  /** The last that was delivered, be it before the hours that were asked for. */
+  /** The latest slot that was delivered. It may be older than the window. */
   lastSlot: string;
-  /** Vercel names no slot: it is taken for the latest before the call, so that a late call counts for the next slot. */
+  /** True for Vercel, which names no slot. Its slot is the latest one before the call, so a late call counts for the next slot. */
   guessed: boolean;
-  /** As many as the next four together. */
+  /** The sum of `ran`, `late`, `overlapped` and `missed`. */
   expected: number;
   ran: number;
   late: number;
   overlapped: number;
   missed: number;
-  /** Besides: those of them that were delivered more than once. */
+  /** Expected slots that were delivered more than once. Each also counts in one of the four. */
   duplicate: number;
-  /** Besides: delivered slots that the schedule does not name. */
+  /** Delivered slots that the schedule does not name. They are not expected. */
   offGrid: number;
-  /** The latest first, each for as many slots in a row as it holds for. Where there are many, missed and late ones go first. */
+  /** The latest first, one entry for consecutive slots of the same kind. At most 20; missed and late ones are kept first. */
   exceptions: SlotException[];
 }
 
 export interface SlotException {
-  /** The first of them. */
+  /** The first slot. */
   slot: string;
-  /** The last of them. */
+  /** The last slot. */
   to: string;
   slots: number;
-  /** `duplicate`: it ran, and was delivered more than once. */
+  /** `duplicate`: the slot ran and was delivered more than once. */
   what: 'late' | 'overlapped' | 'missed' | 'duplicate';
-  /** Of those that were late, the most. */
+  /** The longest delay of the late slots. */
   lateSeconds?: number;
 }
 
@@ -54,33 +54,33 @@ export interface Coverage {
   schedulers: ScheduleCoverage[];
 }
 
-const mostExceptions = 20;
-/** Each reading goes through two days of the ledger: its answer is kept for this long. */
-const keepMs = 10_000;
-const kept = new Map<number, SharedReading<Coverage>>();
+const maxExceptions = 20;
+/** How long a reading is shared, because each scans two days of the ledger. */
+const cacheMs = 10_000;
+const readings = new Map<number, SharedReading<Coverage>>();
 
-/** What became of the slots of the last `hours`, 1 to 48, that schedulers with a schedule delivered to queues. Throws a `StoreError`. */
+/** Returns the coverage of each scheduler that names its schedule, for the last `hours` (1 to 48). Throws a `StoreError`. */
 export function readCoverage(rpc: Rpc, hours: number): Promise<Coverage> {
-  const reading = kept.get(hours) ?? sharedReading<Coverage>(keepMs, () => Date.now());
-  kept.set(hours, reading);
-  return reading.get(() => askCoverage(rpc, hours));
+  const reading = readings.get(hours) ?? sharedReading<Coverage>(cacheMs, () => Date.now());
+  readings.set(hours, reading);
+  return reading.get(() => queryCoverage(rpc, hours));
 }
 
-async function askCoverage(rpc: Rpc, hours: number): Promise<Coverage> {
-  // An hour more than is asked for: the database's scheduler may not be quite ours.
+async function queryCoverage(rpc: Rpc, hours: number): Promise<Coverage> {
+  // One hour more, because the database's clock may differ from ours.
   const entries = slotEntriesSchema.parse(await rpc('read_slots', { p_hours: hours + 1 }));
   const nowMs = Date.now();
   return { now: new Date(nowMs).toISOString(), hours, schedulers: coverageOf(entries, nowMs, hours) };
 }
 
-/** The account of each entry, in their order. */
+/** Returns the coverage of each entry, in the same order. Entries that were superseded before the window are left out. */
 export function coverageOf(entries: SlotEntry[], nowMs: number, hours: number): ScheduleCoverage[] {
   const windowStartMs = nowMs - hours * 3_600_000;
-  // Many entries share a schedule, and all of them the window.
-  const known = new Map<string, number[]>();
+  // Many entries share a schedule, and all share the window.
+  const cache = new Map<string, number[]>();
   const instantsOf: typeof scheduleInstants = (schedule, fromMs, toMs) => {
-    const instants = known.get(schedule) ?? scheduleInstants(schedule, fromMs, toMs);
-    known.set(schedule, instants);
+    const instants = cache.get(schedule) ?? scheduleInstants(schedule, fromMs, toMs);
+    cache.set(schedule, instants);
     return instants;
   };
   return entries.flatMap((entry) => {
@@ -88,7 +88,7 @@ export function coverageOf(entries: SlotEntry[], nowMs: number, hours: number): 
     if (untilMs !== undefined && untilMs <= windowStartMs) return [];
     const { scheduler, path, schedule, queues } = entry;
     const { sinceMs, slots, offGrid } = accountOfSlots(entry, nowMs, windowStartMs, { untilMs, instantsOf });
-    const count = (what: AccountedSlot['state']) => slots.filter(({ state }) => state === what).length;
+    const count = (wanted: AccountedSlot['state']) => slots.filter(({ state }) => state === wanted).length;
     return {
       scheduler,
       path,
@@ -110,7 +110,7 @@ export function coverageOf(entries: SlotEntry[], nowMs: number, hours: number): 
   });
 }
 
-/** When another schedule of the same scheduler and path came, after which this one never did again. */
+/** Returns when another schedule of the same scheduler and path replaced this one, in milliseconds; undefined if none did. */
 function supersededAt({ scheduler, path, last_slot }: SlotEntry, entries: SlotEntry[]): number | undefined {
   const lastMs = Date.parse(last_slot);
   const later = entries
@@ -142,23 +142,23 @@ function exceptionsOf(slots: AccountedSlot[]): SlotException[] {
       exceptions.push(last);
     }
   }
-  const harmless = ({ what }: SlotException) => what === 'overlapped' || what === 'duplicate';
+  const isHarmless = ({ what }: SlotException) => what === 'overlapped' || what === 'duplicate';
   const latestFirst = exceptions.reverse();
-  const first = [...latestFirst].sort((a, b) => Number(harmless(a)) - Number(harmless(b)));
-  const shown = new Set(first.slice(0, mostExceptions));
+  const worstFirst = [...latestFirst].sort((a, b) => Number(isHarmless(a)) - Number(isHarmless(b)));
+  const shown = new Set(worstFirst.slice(0, maxExceptions));
   return latestFirst.filter((one) => shown.has(one));
 }
 
-/** `hours`, and `queue` as in the registry, which it may be named as in paths. */
+/** The query of `/api/schedulers`. `queue` is a name as in the registry or as in paths, and is parsed to the registry's. */
 export const coverageQuery = z.strictObject({
-  hours: wholeNumber(1, 48, 'is no whole number from 1 to 48').default(24),
+  hours: wholeNumber(1, 48, 'must be a whole number from 1 to 48').default(24),
   queue: z
     .string()
-    .transform((asked, context): string => {
-      const found = findQueue(asked, scheduledQueues);
+    .transform((name, context): string => {
+      const found = findQueue(name, scheduledQueues);
       if (found) return found.queue.name;
       const names = scheduledQueues.map(({ queue }) => queue.name).join(', ');
-      context.addIssue({ code: 'custom', message: `is no queue; there are ${names}` });
+      context.addIssue({ code: 'custom', message: `is not a queue. The queues are ${names}` });
       return z.NEVER;
     })
     .optional(),

@@ -1,16 +1,16 @@
 import { Cron } from 'croner';
 
-/** 25 hours of a schedule of every second: a day, and what is looked at around it. */
+/** 25 hours of a schedule with a slot every second: a day with a margin. */
 export const maxInstants = 90_000;
 
 /**
- * The instants of a cron expression in UTC from one millisecond to another, both included, ascending, in milliseconds since 1970. Where
- * there are more than `maxInstants`, only the last of them. None where the expression makes no sense.
+ * Returns the instants of a cron expression in UTC from `fromMs` to `toMs`, both included, ascending, in milliseconds since 1970. Of more than
+ * `maxInstants`, returns the last ones. Returns none for an invalid expression.
  *
- * A day of minutes takes 4 ms. By `timezone: 'UTC'`, which names the same instants, it takes 100.
+ * The instants of a day of minutes take 4 ms. With `timezone: 'UTC'` in place of `utcOffset: 0`, the same instants take 100 ms.
  */
 export function scheduleInstants(schedule: string, fromMs: number, toMs: number): number[] {
-  // The library looks strictly after the whole second it is given.
+  // The library starts strictly after the whole second that it is given.
   const before = new Date(Math.ceil(fromMs / 1_000) * 1_000 - 1_000);
   const instants = runsOf(schedule, before, new Date(toMs + 1_000))
     .map((run) => run.getTime())

@@ -1,43 +1,45 @@
 import type { SlotEntry } from '../../store/slots';
 import { maxInstants, scheduleInstants } from './schedule-instants';
 
-/** A slot that comes within it is on time; one that has not come by then is missed, until it does. */
+/** A slot that is delivered later than this is late. Until it is delivered it counts as missed. */
 export const lateAfterSeconds = 60;
 
 /**
- * What became of a slot. `ran`: it was delivered in time, and a tick was let run by it. `late`: it was not delivered in time. One that was late
- * and then found another tick at work counts as late: that is the scheduler's failing, while an overlap harms nothing. `overlapped`: in time, but
- * every delivery found another tick running. `missed`: it has not been delivered.
+ * How a slot was delivered:
+ * - `ran`: in time, and its tick ran.
+ * - `late`: late, whether its tick ran or found another one running. The delay is a fault of the scheduler; an overlap does no harm.
+ * - `overlapped`: in time, but every delivery found another tick running.
+ * - `missed`: not delivered.
  */
 export type SlotState = 'ran' | 'late' | 'overlapped' | 'missed';
 
 export interface AccountedSlot {
   atMs: number;
   state: SlotState;
-  /** Of the first delivery; null where there was none. */
+  /** The delay of the first delivery; null if there was none. */
   lateSeconds: number | null;
   deliveries: number;
 }
 
 export interface SlotAccount {
-  /** Slots are expected from here on. */
+  /** The start of the time in which slots are expected. */
   sinceMs: number;
-  /** Each slot that the schedule names and that should have come by now, or has, ascending. */
+  /** The slots of the schedule that were delivered or should have been by now, ascending. */
   slots: AccountedSlot[];
-  /** Slots that were delivered but that the schedule does not name, or not yet. */
+  /** Delivered slots that the schedule does not name, or that it names later than a minute from now. */
   offGrid: number;
 }
 
 interface AccountOptions {
-  /** Nothing is expected any more from here on: another schedule has taken over. */
+  /** Another schedule applies from then on, so no slot is expected. */
   untilMs?: number;
-  /** `scheduleInstants`, or what remembers it. */
+  /** `scheduleInstants`, or a version of it with a cache. */
   instantsOf?: typeof scheduleInstants;
 }
 
 /**
- * What became of each slot of an entry in the window: from its first slot, where that is later, until now. One that is not there yet but may
- * still come in time is neither missed nor anything else.
+ * Classifies each slot of an entry, from the start of the window or the entry's first slot, whichever is later, until now. A slot that may still
+ * come in time is left out.
  */
 export function accountOfSlots(
   entry: Pick<SlotEntry, 'schedule' | 'first_slot' | 'slots'>,
@@ -46,9 +48,9 @@ export function accountOfSlots(
   { untilMs = Number.POSITIVE_INFINITY, instantsOf = scheduleInstants }: AccountOptions = {},
 ): SlotAccount {
   const lateAfterMs = lateAfterSeconds * 1_000;
-  // A scheduler may be fast: what it delivers a little before the time belongs to the schedule all the same.
+  // A scheduler's clock may be fast. A slot that it delivers early still belongs to the schedule.
   const grid = instantsOf(entry.schedule, windowStartMs, nowMs + lateAfterMs);
-  // Of a window that has too many instants only the last are there.
+  // Of more than `maxInstants` instants, `grid` has the last ones.
   const earliestMs = grid.length >= maxInstants ? (grid[0] as number) : windowStartMs;
   const sinceMs = Math.max(earliestMs, Date.parse(entry.first_slot));
   const delivered = new Map(

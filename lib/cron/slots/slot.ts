@@ -4,9 +4,8 @@ import { schedulerName } from '../../services/scheduler-name';
 import { callHeaders } from '../call-headers';
 
 /**
- * The instant of the schedule that a request answers, ISO 8601: what a scheduler of ours says in `x-punctual-slot`, else the latest instant
- * of the expression that Vercel sends in `x-vercel-cron-schedule` that is not after now (a guess: Vercel names no slot). Null where
- * neither is there or makes sense.
+ * Returns the slot of a request, ISO 8601. It is the value of `x-punctual-slot`, or else the latest instant, up to now, of the expression that
+ * Vercel sends in `x-vercel-cron-schedule`. That is a guess, because Vercel names no slot. Returns null if neither header is there and valid.
  */
 export function readSlot(headers: Headers, nowMs: number): string | null {
   const named = instant.safeParse(headers.get(callHeaders.slot));
@@ -14,7 +13,7 @@ export function readSlot(headers: Headers, nowMs: number): string | null {
   const schedule = headers.get('x-vercel-cron-schedule');
   if (!schedule) return null;
   try {
-    // The library looks strictly before the whole second it is given.
+    // The library starts strictly before the whole second that it is given.
     const [slot] = new Cron(schedule, { timezone: 'UTC', paused: true }).previousRuns(
       1,
       new Date(Math.floor(nowMs / 1_000) * 1_000 + 1_000),
@@ -25,7 +24,7 @@ export function readSlot(headers: Headers, nowMs: number): string | null {
   }
 }
 
-/** The cron expression, in UTC, by which a request was made: as a scheduler of ours or Vercel says it; null where neither makes sense. */
+/** Returns the cron expression, in UTC, from `x-punctual-schedule` or else Vercel's header; null if that is missing or invalid. */
 export function readSchedule(headers: Headers): string | null {
   const schedule = headers.get(callHeaders.schedule) ?? headers.get('x-vercel-cron-schedule');
   if (!schedule || schedule.length > 100) return null;
@@ -36,7 +35,7 @@ export function readSchedule(headers: Headers): string | null {
   }
 }
 
-/** What called: a scheduler of ours says so itself. */
+/** Returns the scheduler's name: from `x-punctual-scheduler`, or else `vercel` by its user agent, or else `http`. */
 export function readScheduler(headers: Headers): string {
   const named = headers.get(callHeaders.scheduler);
   if (named && schedulerName.test(named)) return named;

@@ -1,11 +1,8 @@
-/**
- * Where the engine gets its time, chance and names from. Passed in, so that a test moves them and a run
- * can be repeated exactly.
- */
+/** The engine's source of time. Time, chance and ids are passed in, so that a test controls them and can repeat a run exactly. */
 export interface Clock {
   /** Milliseconds since the epoch. Never goes backwards within one process. */
   now(): number;
-  /** Calls `fn` once after `ms` milliseconds; the returned function takes it back. */
+  /** Calls `fn` once after `ms` milliseconds. Returns a function that cancels it. */
   timer(ms: number, fn: () => void): () => void;
 }
 
@@ -15,13 +12,13 @@ export type Random = () => number;
 /** A new UUID. */
 export type NewId = () => string;
 
-/** What the wall clock gains on the monotonic one from one reading to the next is a suspension from here on, and not its being kept exact. */
+/** If the wall clock gains at least this on the monotonic clock between two readings, the machine was suspended. A smaller gain is an adjustment. */
 const suspendedMs = 1_000;
 
 /**
- * Monotonic time, and what it missed: it stands still while a machine is suspended, and the wall clock goes on. One that is set forward counts
- * as such time, so that leases and budgets end early and never late; one that is set back counts as nothing. Both in milliseconds since
- * the epoch.
+ * Returns a monotonic clock that also counts suspensions, in milliseconds since the epoch. `monotonic` stands still while the machine is
+ * suspended; `wall` does not. A wall clock that is set forward counts as a suspension, so leases and budgets end early and never late. One that
+ * is set back changes nothing.
  */
 export function unsuspendedTime(monotonic: () => number, wall: () => number): () => number {
   let missedMs = 0;

@@ -1,4 +1,4 @@
-/** The part of a pino logger that the engine uses: fields first, then one fixed sentence. */
+/** The methods of a pino logger that the engine uses: fields first, then a constant message. */
 export interface Log {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -7,23 +7,25 @@ export interface Log {
 
 export const silentLog: Log = { info() {}, warn() {}, error() {} };
 
-const mostMessage = 2_000;
-const mostStack = 10_000;
-const mostCauses = 3;
+/** In characters. */
+const maxMessageLength = 2_000;
+const maxStackLength = 10_000;
+const maxCauses = 3;
 
 /**
- * What a handler threw, for the log: its message, stack and causes, cut to a length. Its other fields stay out, since they may hold the
- * row (as `detail` of a Postgres error does). Never throws, whatever was thrown.
+ * Copies the message, stack and causes of a thrown value for the log, each cut to its limit. Other fields are left out, because they may hold
+ * the row, as `detail` of a Postgres error does. Never throws.
  */
-export function loggable(thrown: unknown, causes = mostCauses): Error {
+export function loggable(thrown: unknown, causes = maxCauses): Error {
   try {
-    if (!(thrown instanceof Error)) return new Error(`not an error: ${String(thrown).slice(0, mostMessage)}`);
+    if (!(thrown instanceof Error))
+      return new Error(`not an error: ${String(thrown).slice(0, maxMessageLength)}`);
     const { message, stack, cause } = thrown;
     const options = cause instanceof Error && causes > 0 ? { cause: loggable(cause, causes - 1) } : {};
-    return Object.assign(new Error(String(message).slice(0, mostMessage), options), {
-      stack: stack?.slice(0, mostStack),
+    return Object.assign(new Error(String(message).slice(0, maxMessageLength), options), {
+      stack: stack?.slice(0, maxStackLength),
     });
   } catch {
-    return new Error('what was thrown cannot be shown');
+    return new Error('the thrown value cannot be read');
   }
 }

@@ -1,9 +1,9 @@
 /**
- * Keeps ticks of one queue and partition from overlapping. It saves work; it is not what makes a send
- * happen once: rows are fenced in Postgres, since a lock on a replicated store can be lost.
+ * Keeps ticks of one partition from overlapping. It only saves work. The fence in Postgres makes a send happen once, because a replicated
+ * store can lose a lock.
  */
 export interface OverlapLock {
-  /** Never throws: a lock that cannot be asked is `unavailable`, and the tick goes on without it. */
+  /** Never throws. If the lock's store does not respond, the lock is `unavailable` and the tick runs without it. */
   acquire(key: string, lifetimeMs: number): Promise<LockAttempt>;
 }
 
@@ -13,8 +13,8 @@ export type LockAttempt =
   | { state: 'unavailable'; reason: string };
 
 export interface HeldLock {
-  /** Sets the lifetime anew, counted from now. False when the lock is no longer ours. Never throws. */
+  /** Sets the remaining lifetime. Returns false if the lock is no longer ours. Never throws. */
   extend(lifetimeMs: number): Promise<boolean>;
-  /** Gives the lock back if it is still ours. Never throws. */
+  /** Releases the lock if it is still ours. Never throws. */
   release(): Promise<void>;
 }

@@ -1,31 +1,34 @@
 import type { Result } from '../outcome';
 import type { TickCounts } from '../tick-report';
 
-/** What the engine asks of the database. Implemented over SQL by `lib/store`. Throws `StoreError`s. */
+/** The engine's calls to the database. `lib/store` implements them with SQL functions. They throw `StoreError`s. */
 export interface QueueStore {
   /** Settles outcomes, claims due rows and closes the tick, in one transaction. */
   exchange(request: ExchangeRequest): Promise<ExchangeReply>;
-  /** Takes unknown rows whose check is due, as many as run side by side; each is taken again after `leaseSeconds`, unless its finding has come. */
+  /**
+   * Takes unknown rows whose check is due, at most as many as the queue's concurrency. A row without a finding can be taken again after
+   * `leaseSeconds`.
+   */
   takeUnknown(request: { queue: string; providers: string[]; leaseSeconds: number }): Promise<UnknownRow[]>;
-  /** Judges what checks found. Answers how many counted, and how many of those rows came to an end. Waits for no row. */
+  /** Settles the findings of checks. Returns how many counted, and how many rows they resolved. Skips locked rows. */
   settleFindings(queue: string, findings: CheckedRow[]): Promise<{ checked: number; resolved: number }>;
 }
 
 export interface ExchangeRequest {
   tick: TickIdentity;
-  /** 1 for the tick's first exchange, one more for each that was answered. Under the same number again it answers its rows again. */
+  /** 1 for the tick's first exchange, and one more after each response. A repeat under the same number returns the same rows. */
   seq: number;
   settlements: Settlement[];
   providers: ProviderNote[];
-  /** How far running rows are. */
+  /** The progress of running rows. */
   progress: ProgressNote[];
-  /** The most rows to claim; null for as many as the registry lets run side by side. */
+  /** The most rows to claim. Null is the queue's concurrency in the registry. */
   want: number | null;
-  /** Close the tick if the database answers no row. */
+  /** Closes the tick if no row is returned. */
   close: boolean;
-  /** Kept in the ledger if this exchange closes the tick. */
+  /** Stored in the ledger if this exchange closes the tick. */
   report: object | null;
-  /** After so many milliseconds the call's loops stop, and the next call goes on. With 0 each goes round once; 750 unless given. */
+  /** Milliseconds until the call's loops stop and leave the rest to the next call. With 0 each loop runs once. 750 by default. */
   callMs?: number;
 }
 
@@ -34,59 +37,61 @@ export interface TickIdentity {
   queue: string;
   partition: string;
   scheduler: string;
-  /** The endpoint that was called, and its schedule: where they are known, the ledger tells which slots were missed. */
+  /** The endpoint's path and its schedule, if known. From them the ledger derives the missed slots. */
   path: string | null;
   schedule: string | null;
   slot: string | null;
   continuation: number;
-  /** Of all ticks of one call, and of those that went on where they ended. */
+  /** Shared by the ticks of a call and their continuations. */
   runId: string;
   limitSeconds: number;
   lock: 'acquired' | 'held' | 'unavailable' | 'none';
-  /** The providers that are configured, for a queue with accounts. */
+  /** The configured providers of a queue with accounts. */
   providers: string[];
-  /** The queue can check unknown rows. Otherwise such a row waits for an operator at once. */
+  /** The queue can check unknown rows. Otherwise they wait for an operator at once. */
   reconciles: boolean;
-  /** Somebody asked for rows of this state, so many at most; null where a scheduler called. */
+  /** The rows that a person asked for: their state, and the most of them. Null if a scheduler called. */
   asked: { state: 'pending' | 'dead'; limit: number | null } | null;
 }
 
-/** How far a running row is. */
+/** The progress of a running row. */
 export interface ProgressNote {
   id: string;
   claimId: string;
   value: unknown;
 }
 
-/** What was found of one unknown row, on its way to the row. */
+/** One unknown row and its check's finding. */
 export interface CheckedRow {
   id: string;
-  /** The claim of the uncertain attempt: the fence. */
+  /** The fence: the claim of the uncertain attempt. */
   claimId: string;
+  /** As in `UnknownRow`. */
   overSeconds: number;
   finding: Finding;
-  /** The provider could not be asked. */
+  /** The check itself failed. */
   failed: boolean;
 }
 
-/** One outcome on its way to its row, with durations and never instants: the database knows what time it is. */
+/** One outcome to write. It has durations and no instants, because only the database's clock counts. */
 export interface Settlement {
   id: string;
-  /** The claim the row was taken under: the fence. */
+  /** The fence: the claim that took the row. */
   claimId: string;
   outcome: 'done' | 'retry' | 'again' | 'dead' | 'unknown' | 'release';
   error?: string;
   result?: Record<string, unknown>;
   delaySeconds?: number;
   rateLimited?: boolean;
-  /** Whom the provider limits. Without `accountPauseSeconds` the database knows how long an account waits. */
+  /** The target of the provider's rate limit. Without `accountPauseSeconds` the database decides how long the account waits. */
   limitScope?: 'account' | 'pair';
   accountId?: string;
   accountPauseSeconds?: number;
-  /** What the provider refused: this row (for `refusal`), the account, or all that we ask of it. */
+  /** The scope of the provider's refusal: this row, every row of the account, or every call of ours. */
   refused?: 'row' | 'account' | 'provider';
+  /** The provider's code for the refusal, or its text if it has no code. */
   refusal?: string;
-  /** The row does not fit its schema: only this row waits for its retry, and its account goes on. */
+  /** The row does not fit its schema. It waits for its retry without holding its account. */
   unreadable?: boolean;
 }
 
@@ -94,46 +99,46 @@ export interface ProviderNote {
   name: string;
   ok: boolean;
   error?: string;
-  /** Calls that met a refusal of our set-up. */
+  /** Calls that the provider refused because of our set-up. */
   refused?: number;
 }
 
 export interface ExchangeReply {
-  /** False: another tick of this partition is running, and this one is to leave. */
+  /** False if another tick of this partition is running. This tick then ends. */
   admitted: boolean;
   duplicate: boolean;
-  /** Why the queue or the partition is paused; null when it is not. */
+  /** Why the queue or the partition is paused; null if it is not. */
   paused: string | null;
   settings: QueueSettings;
   /** The fence of `rows`. */
   claimId: string;
   rows: ClaimedRow[];
-  /** Of the tick so far. */
+  /** The tick's counts so far. */
   counts: TickCounts;
-  /** Outcomes that the database would not write, each on its own; everything else was written, or is another's by now. */
+  /** Outcomes that the database could not write. All others were written, or their rows belong to another claim by now. */
   refused: { id: string; claimId: string }[];
   closed: boolean;
   outcome: 'ran' | 'idle' | 'skipped' | 'paused' | 'died' | null;
-  /** Providers that failed as a whole and are tried with one row at a time. */
+  /** Providers that failed and are now tried with one row at a time. */
   probing: string[];
-  /** When the tick was closed: due rows left, counted to 1,000. */
+  /** Due rows that are left, counted to 1,000; null unless this exchange closed the tick. */
   due: number | null;
   nextDueInMs: number | null;
-  /** When the tick was closed: unknown rows can be checked now. */
+  /** The tick was closed, and unknown rows can be checked now. */
   checksDue: boolean;
 }
 
-/** The registry's settings, as they are now. */
+/** The registry's current settings. */
 export interface QueueSettings {
   delivery: 'at-most-once' | 'at-least-once';
-  /** The most rows of one tick; null is unlimited. */
+  /** The most rows of one tick. Null is no limit. */
   batchLimit: number | null;
   concurrency: number;
   maxTicks: number;
-  /** How many ticks may follow one call at once while there is a backlog; 0 is none. */
+  /** The most continuations of one call. 0 is none. */
   maxContinuations: number;
   timeoutSeconds: number;
-  /** The longest that a tick works; null is what its limit leaves. */
+  /** The longest that a tick works. Null is the whole budget that the tick's limit allows. */
   budgetSeconds: number | null;
   leaseSeconds: number;
   backoffBaseSeconds: number;
@@ -144,29 +149,29 @@ export interface ClaimedRow {
   id: string;
   /** 1 for the first. */
   attempt: number;
-  /** Shorter than the queue's, where the row sets one. */
+  /** The row's own, shorter than the queue's; null if it sets none. */
   timeoutSeconds: number | null;
-  /** The row as it stands in its table. */
+  /** The row's columns. */
   row: Record<string, unknown>;
   account: Account | null;
-  /** What the queue's SQL function `facts` knew of it at the claim; null where there is none. */
+  /** The value of the queue's SQL function `facts` for this row at the claim; null without one. */
   facts: unknown;
 }
 
-/** A row whose attempt is uncertain. */
+/** A row with an uncertain attempt. */
 export interface UnknownRow {
   id: string;
   claimId: string;
   /** ISO 8601, by the database's clock. */
   attemptedAt: string;
-  /** For how long the attempt has been over for certain; negative while it is not. */
+  /** Seconds since the attempt was certainly over; negative until then. */
   overSeconds: number;
   row: Record<string, unknown>;
   account: Account | null;
   evidence: unknown;
 }
 
-/** Who the row is sent as. */
+/** The account that a row is sent as. */
 export interface Account {
   id: string;
   provider: string;
@@ -174,17 +179,17 @@ export interface Account {
   name: string;
 }
 
-/** What was found of an uncertain attempt. The database judges by it, under the row's lock. */
+/** The evidence that a check found. The database decides by it, under the row's lock. */
 export interface Finding {
   /**
-   * Messages that are for certain what the attempt left at the provider, the likeliest first. Each proves one row at most: the
-   * first counts that no other row bears.
+   * Messages at the provider that are certainly the attempt's, the likeliest first. A message proves at most one row, so the first one that no
+   * other row has counts.
    */
   proof: { messageId: string; result?: Result }[];
-  /** Messages that may be of the attempt: one that no other row bears stands in the way of sending again. */
+  /** Messages that may be the attempt's. A candidate that no other row has blocks sending again. */
   candidates: string[];
-  /** With nothing found: how long after the attempt is over, in milliseconds, that proves that nothing was sent. Null: it never does. */
+  /** Milliseconds after the attempt's end from which an empty finding proves that nothing was sent. Null: it never proves that. */
   absentAfterMs: number | null;
-  /** For a person. */
+  /** The finding in words, for a person. */
   text: string;
 }

@@ -1,23 +1,23 @@
 import type { TickCounts } from '../tick-report';
 
 /**
- * - `unavailable`: the database did not answer, or not in time. The call may have been carried out.
- * - `refused`: the database answered with an error; nothing was carried out.
- * - `misconfigured`: the functions are not there, or we may not call them.
- * - `registry`: what `punctual.queues` says goes against the code or the limit, and has to be changed there. Only ticks throw it.
+ * - `unavailable`: the database did not respond, or not in time. The call may have had its effect.
+ * - `refused`: the database responded with an error. The call had no effect.
+ * - `misconfigured`: the functions do not exist, or we may not call them.
+ * - `registry`: a setting in `punctual.queues` contradicts the code or the limit. Change it there. Only ticks throw this kind.
  */
 export type StoreErrorKind = 'unavailable' | 'refused' | 'misconfigured' | 'registry';
 
-/** The database could not be talked to, or would not do what was asked. */
+/** A call to the database failed. */
 export class StoreError extends Error {
   override readonly name = 'StoreError';
-  /** Of one that a tick throws: what it had done by then. */
+  /** The counts of the tick that threw this error; null if no tick did. */
   counts: TickCounts | null = null;
 
   constructor(
     readonly kind: StoreErrorKind,
     message: string,
-    /** The SQLSTATE or PostgREST code, where there was one; `401` for a key that was refused. */
+    /** The SQLSTATE or PostgREST code, if any; `401` for a refused key. */
     readonly code: string | null = null,
     options?: ErrorOptions,
   ) {
@@ -25,12 +25,12 @@ export class StoreError extends Error {
   }
 }
 
-/** By its name and not by its class: Next bundles pages and routes apart, each with classes of its own. */
+/** Tests the name and not the class: Next bundles pages and routes separately, so each has its own class. */
 export function isStoreError(error: unknown): error is StoreError {
   return error instanceof Error && error.name === 'StoreError';
 }
 
-/** An error of the store as it is; any other as one of unknown effect. */
+/** Returns a `StoreError` unchanged, and wraps any other value as `unavailable`, because the call may have had its effect. */
 export function asStoreError(error: unknown): StoreError {
   if (isStoreError(error)) return error;
   return new StoreError('unavailable', error instanceof Error ? error.message : String(error), null, {

@@ -1,7 +1,7 @@
 /**
- * Returns the address a request came from, as far as it is known. On Vercel the platform writes it, whatever the caller sends. Elsewhere it
- * is the last entry of `X-Forwarded-For`: that of the nearest proxy, or Next's own where no proxy stands in front. Only there can a caller
- * make one up, so nothing may depend on it but how patient we are.
+ * Returns the address that a request came from, or `unknown`. On Vercel the platform writes it and overrides the caller's headers. Elsewhere it is
+ * the last entry of `X-Forwarded-For`, which the nearest proxy writes, or Next if there is no proxy. Without a proxy a caller can forge it, so use
+ * it only to slow down sign-ins.
  */
 export function clientAddress({ headers }: Pick<Request, 'headers'>, onVercel: boolean): string {
   const platform = onVercel ? headers.get('x-vercel-forwarded-for') : null;

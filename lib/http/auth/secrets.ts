@@ -1,11 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
-/** Compares in constant time. Both sides are hashed first, so that not even the length can be measured. */
-export function secretsEqual(given: string, expected: string): boolean {
-  return timingSafeEqual(sha256(given), sha256(expected));
+/** Compares two secrets in constant time. Both are hashed first, which also hides their lengths. */
+export function secretsEqual(sent: string, expected: string): boolean {
+  return timingSafeEqual(sha256(sent), sha256(expected));
 }
 
-/** The token of `Authorization: Bearer <token>` (RFC 6750; the scheme in any case); null where there is none. */
+/** Returns the token of `Authorization: Bearer <token>`, or null. The case of the scheme does not matter (RFC 6750). */
 export function bearerToken(request: Pick<Request, 'headers'>): string | null {
   const match = /^Bearer +([^\s]+) *$/i.exec(request.headers.get('authorization') ?? '');
   return match?.[1] ?? null;

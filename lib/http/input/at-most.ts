@@ -1,14 +1,15 @@
 import { z } from 'zod';
 
-/** `schema` for an array or an object of up to `most` entries. One with more is refused by the count, before any entry is parsed. */
-export function atMost<Schema extends z.ZodType>(most: number, schema: Schema) {
+/** Limits an array or an object to `maxEntries` entries. A larger one fails by its count, before any entry is parsed. */
+export function atMost<Schema extends z.ZodType>(maxEntries: number, schema: Schema) {
   return z
     .unknown()
     .superRefine((value, context) => {
       const count = entryCount(value);
-      if (count <= most) return;
-      // Nor may the checks of a schema around this one go through them.
-      context.addIssue({ code: 'custom', message: `has ${count} entries; at most ${most}`, continue: false });
+      if (count <= maxEntries) return;
+      // `continue: false` also stops the checks of a schema around this one.
+      const message = `has ${count} entries; at most ${maxEntries} are allowed`;
+      context.addIssue({ code: 'custom', message, continue: false });
     })
     .pipe(schema);
 }

@@ -2,25 +2,25 @@ import { z } from 'zod';
 import { type FieldError, fieldErrors } from '../field-error';
 import { ValidationError } from '../http-error';
 
-/** A row that was inserted, or was there. */
+/** A row that was inserted or existed already. */
 export interface InsertedRow {
   id: string;
   status: string;
-  /** False: its key was there already, and this is the row that bears it. */
+  /** False if a row with the same key existed: then this is that row. */
   created: boolean;
 }
 
-const most = 1_000;
+const maxRows = 1_000;
 
-const answer = z.union([
+const responseSchema = z.union([
   z.object({ rows: z.array(z.object({ id: z.string(), status: z.string(), created: z.boolean() })) }),
   z.object({ errors: z.array(z.object({ index: z.number(), field: z.string(), message: z.string() })) }),
 ]);
 
 /**
- * Checks one row or an array of up to 1,000, and hands all of them to `store`, or none. `noun` is what one is called. `store` is a SQL
- * function that answers `{ rows }`, or `{ errors }` and has taken in nothing; it raises PT409 where another call has just used a key.
- * Throws a `ValidationError` or a `StoreError`.
+ * Checks one row, or an array of up to 1,000, and passes all of them to `store`, or none. `noun` names one of them in errors. `store` is a SQL
+ * function. It returns `{ rows }`, or `{ errors }` if it inserted nothing, and raises PT409 if a concurrent call has just used a key. Throws a
+ * `ValidationError` or a `StoreError`.
  */
 export async function insertMany(
   noun: string,
@@ -28,25 +28,25 @@ export async function insertMany(
   check: (row: unknown) => CheckedRow | Promise<CheckedRow>,
   store: (rows: object[]) => Promise<unknown>,
 ): Promise<{ rows: InsertedRow[] }> {
-  const asked: unknown[] = Array.isArray(body) ? body : [body];
-  if (asked.length === 0 || asked.length > most) {
-    const message = `send one ${noun}, or an array of 1 to ${most}; this has ${asked.length}`;
+  const inputs: unknown[] = Array.isArray(body) ? body : [body];
+  if (inputs.length === 0 || inputs.length > maxRows) {
+    const message = `send one ${noun}, or an array of 1 to ${maxRows}; this has ${inputs.length}`;
     throw new ValidationError([{ index: null, field: '', message }]);
   }
   const rows: object[] = [];
   const errors: FieldError[] = [];
-  // Side by side: a check may have somebody to ask.
-  const all = await Promise.all(asked.map(async (row) => check(row)));
-  for (const [index, checked] of all.entries()) {
+  // In parallel, because a check may call a server.
+  const results = await Promise.all(inputs.map(async (row) => check(row)));
+  for (const [index, checked] of results.entries()) {
     if ('row' in checked) rows.push(checked.row);
     else errors.push(...checked.faults.map((fault) => ({ index, ...fault })));
   }
   if (errors.length > 0) throw new ValidationError(errors);
-  const inserted = answer.parse(
+  const inserted = responseSchema.parse(
     await store(rows).catch((error) => {
       if ((error as { code?: string }).code !== 'PT409') throw error;
-      // Two calls at once: the other was first, and its row is another one.
-      const message = `another call has just used one of the keys for another ${noun}`;
+      // The concurrent call was first, and its row is a different one.
+      const message = `a concurrent call has used one of the keys for a different ${noun}: send all again to see which`;
       throw new ValidationError([{ index: null, field: 'idempotency_key', message }]);
     }),
   );
@@ -56,7 +56,7 @@ export async function insertMany(
 
 export type CheckedRow = { row: object } | { faults: Omit<FieldError, 'index'>[] };
 
-/** A row that has nothing to be checked but its form. */
+/** Returns a check of a row by its schema alone. */
 export function checkBy(schema: z.ZodType<object>) {
   return (row: unknown): CheckedRow => {
     const parsed = schema.safeParse(row);

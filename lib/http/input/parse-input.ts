@@ -2,26 +2,26 @@ import { z } from 'zod';
 import { fieldErrors } from '../field-error';
 import { ValidationError } from '../http-error';
 
-/** What was sent, as the schema has it. Throws a `ValidationError`. */
-export function parseInput<Schema extends z.ZodType>(schema: Schema, sent: unknown): z.output<Schema> {
-  const parsed = schema.safeParse(sent);
+/** Parses the input of a request by `schema`. Throws a `ValidationError`. */
+export function parseInput<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(input);
   if (!parsed.success) throw new ValidationError(fieldErrors(parsed.error));
   return parsed.data;
 }
 
-/** The changes that were sent to something that exists: one at the least. Throws a `ValidationError`. */
-export function parseChanges<Schema extends z.ZodObject>(schema: Schema, sent: unknown): z.output<Schema> {
-  const changes = parseInput(schema, sent);
+/** Parses the changes to an existing object. Throws a `ValidationError`, also if there are none. */
+export function parseChanges<Schema extends z.ZodObject>(schema: Schema, input: unknown): z.output<Schema> {
+  const changes = parseInput(schema, input);
   if (Object.keys(changes).length > 0) return changes;
-  const message = `name what is to change: ${Object.keys(schema.shape).join(', ')}`;
+  const message = `name at least one field to change: ${Object.keys(schema.shape).join(', ')}`;
   throw new ValidationError([{ field: '', message }]);
 }
 
-const faults = z.object({ errors: z.array(z.object({ field: z.string(), message: z.string() })) });
+const errorsSchema = z.object({ errors: z.array(z.object({ field: z.string(), message: z.string() })) });
 
-/** What a SQL function stored, as the schema has it. Throws a `ValidationError` where it answers `{ errors }`, and has stored nothing. */
-export function parseStored<Schema extends z.ZodType>(schema: Schema, answer: unknown): z.output<Schema> {
-  const refused = faults.safeParse(answer);
-  if (refused.success) throw new ValidationError(refused.data.errors);
-  return schema.parse(answer);
+/** Parses the object that a SQL function stored. Throws a `ValidationError` if the function returned `{ errors }` and stored nothing. */
+export function parseStored<Schema extends z.ZodType>(schema: Schema, response: unknown): z.output<Schema> {
+  const invalid = errorsSchema.safeParse(response);
+  if (invalid.success) throw new ValidationError(invalid.data.errors);
+  return schema.parse(response);
 }

@@ -1,19 +1,19 @@
 import { z } from 'zod';
 
-/** A text that Postgres can keep as it is: it takes neither NUL nor half of a character. */
-export function storableText(most: number) {
+/** Text that Postgres can store unchanged: without NUL and without half of a surrogate pair. */
+export function storableText(maxLength: number) {
   return z
     .string()
-    .max(most)
+    .max(maxLength)
     .refine(
       (value) => !value.includes('\0') && value.isWellFormed(),
-      'contains a character that cannot be kept',
+      'contains a character that cannot be stored',
     );
 }
 
-/** The same with one character at least, be it a blank. */
-export const nonEmptyText = (most: number) => storableText(most).min(1, 'is empty');
+/** Storable text of at least one character, which may be a blank. */
+export const nonEmptyText = (maxLength: number) => storableText(maxLength).min(1, 'is empty');
 
-/** The same with one character at least that is no blank. */
-export const nonBlankText = (most: number) =>
-  storableText(most).refine((value) => value.trim() !== '', 'is empty');
+/** Storable text with at least one character that is not a blank. */
+export const nonBlankText = (maxLength: number) =>
+  storableText(maxLength).refine((value) => value.trim() !== '', 'is empty');

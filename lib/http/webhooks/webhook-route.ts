@@ -6,37 +6,44 @@ import { respond } from '../error-response';
 import { HttpError } from '../http-error';
 import { receiveReceipts } from './receive-receipts';
 
-/** Meta sends up to 3 MB, and again for a week what was refused. */
+/** Meta sends up to 3 MB, and repeats a refused call for a week. */
 const maxBytes = 3 * 1024 * 1024;
 
 interface Webhook {
   /** As in `punctual.accounts`. */
   provider: 'whatsapp_cloud' | 'unipile';
-  /** The setting that the caller proves to know, and how it is read. */
+  /** The setting with the secret that the caller must know. */
   variable: string;
   secret: () => string | undefined;
-  /** Says what the proof is, for the answer to who has none. */
-  proof: string;
+  /** The 401 message for a call that is not genuine. */
+  deniedMessage: string;
   isGenuine: (request: Request, body: Buffer, secret: string) => boolean;
   read: (body: unknown) => WebhookReading;
 }
 
 /**
- * The handler of a provider's webhook. It writes receipts, which ticks read, and pauses and resumes accounts whose connection was lost
- * and is back. What was told before changes nothing, so a provider may send what it likes as often as it likes.
+ * Returns the handler of a provider's webhook. It writes receipts, which ticks read. It pauses an account when its connection is lost, and resumes it
+ * when the connection is back. A repeated call changes nothing, so a provider may send it any number of times.
  *
- * 200 with `{ received, new, ignored }`; 401 without proof of who calls, 400 for what is no JSON, 413 above 3 MB, 422 for too many
- * entries; 503 with what to set, or when the database is away, so that the provider sends it again.
+ * It responds 200 with `{ received, new, ignored }`, 401 if the call is not genuine, 400 if the body is not JSON, 413 above 3 MB, 422 for too many
+ * entries, and 503 if the secret is not set or the database is down. The provider repeats a call after 503.
  */
-export function webhookRoute({ provider, variable, secret: readSecret, proof, isGenuine, read }: Webhook) {
+export function webhookRoute({
+  provider,
+  variable,
+  secret: readSecret,
+  deniedMessage,
+  isGenuine,
+  read,
+}: Webhook) {
   return (request: Request): Promise<Response> =>
     respond(async () => {
       const secret = readSecret();
       if (!secret) throw notConfigured(variable);
       const bytes = await readBody(request, maxBytes);
-      if (!isGenuine(request, bytes, secret)) throw new HttpError(401, 'unauthorised', proof);
-      const { receipts, connections = [], ignored, refusal } = read(parseJson(bytes, storable));
-      if (refusal !== undefined) throw new HttpError(422, 'invalid', refusal);
+      if (!isGenuine(request, bytes, secret)) throw new HttpError(401, 'unauthorised', deniedMessage);
+      const { receipts, connections = [], ignored, error } = read(parseJson(bytes, storable));
+      if (error !== undefined) throw new HttpError(422, 'invalid', error);
       if (receipts.length + connections.length === 0) return { received: 0, new: 0, ignored };
       const { rpc } = await getServices();
       const total = await receiveReceipts(rpc, provider, receipts);
@@ -49,7 +56,12 @@ export function webhookRoute({ provider, variable, secret: readSecret, proof, is
 }
 
 export function notConfigured(variable: string): HttpError {
-  return new HttpError(503, 'not_configured', `${variable} is not set: nothing is taken in until it is`, {
-    variables: [variable],
-  });
+  return new HttpError(
+    503,
+    'not_configured',
+    `${variable} is not set, so no webhook is accepted: set it and redeploy`,
+    {
+      variables: [variable],
+    },
+  );
 }

@@ -5,15 +5,15 @@ import { secretsEqual } from '../auth/secrets';
 import { webhookRoute } from './webhook-route';
 
 /**
- * New messages and the status of accounts. v1 signs nothing; it sends the header that the webhook was made with. v2 signs every call with
- * its endpoint's own secret.
+ * Receives new messages and the status of accounts. v1 does not sign its calls; it sends the header that the webhook was created with. v2 signs each
+ * call with the secret of its endpoint.
  */
 export const receiveFromUnipile = webhookRoute({
   provider: 'unipile',
   variable: 'UNIPILE_WEBHOOK_SECRET',
   secret: () => accessEnv().unipileWebhookSecret,
-  proof:
-    'neither is the header Unipile-Auth UNIPILE_WEBHOOK_SECRET, nor Unipile-Signature made with it of this body',
+  deniedMessage:
+    'neither Unipile-Auth nor Unipile-Signature matches UNIPILE_WEBHOOK_SECRET: check the secret',
   isGenuine: (request, body, secret) => {
     const signature = request.headers.get('unipile-signature');
     return signature === null
@@ -24,10 +24,9 @@ export const receiveFromUnipile = webhookRoute({
 });
 
 /**
- * `Unipile-Signature: t=<seconds>,v0=<hex>`, with v0 the HMAC-SHA256 of `<t>.<body>`. That calls are signed is in
- * developer.unipile.com/v2.0/docs/configure-a-webhook. The form could not be read there; it is what several public receivers of v2
- * check, one of which says that it did so against a real account. How old t may be is not checked: a retry may bear the first call's, and
- * what is told twice, or late, changes nothing.
+ * Checks `Unipile-Signature: t=<seconds>,v0=<hex>`, where v0 is the HMAC-SHA256 of `<t>.<body>`. developer.unipile.com/v2.0/docs/configure-a-webhook
+ * documents that calls are signed, but we could not read the form there. Several public receivers of v2 check this form, and one reports that it did
+ * so with a real account. The age of t is not checked: a retry may have the t of the first call, and a repeated or late call changes nothing.
  */
 function isSignedByUnipile(body: Buffer, header: string, secret: string): boolean {
   const { t, v0 } = Object.fromEntries(header.split(',').map((part) => part.trim().split('=', 2)));

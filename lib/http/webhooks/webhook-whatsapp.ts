@@ -5,31 +5,35 @@ import { errorResponse } from '../error-response';
 import { problem } from '../respond';
 import { notConfigured, webhookRoute } from './webhook-route';
 
-/** Statuses of messages, and messages received, signed with the app's secret. */
+/** Receives message statuses and incoming messages. Meta signs each call with the app's secret. */
 export const receiveFromWhatsapp = webhookRoute({
   provider: 'whatsapp_cloud',
   variable: 'WHATSAPP_APP_SECRET',
   secret: () => accessEnv().whatsappAppSecret,
-  proof: 'X-Hub-Signature-256 is missing or not of this body',
+  deniedMessage: 'X-Hub-Signature-256 is missing or does not match the body: check WHATSAPP_APP_SECRET',
   isGenuine: (request, body, secret) =>
     isSignedByMeta(body, request.headers.get('x-hub-signature-256'), secret),
   read: readWhatsappWebhook,
 });
 
 /**
- * Meta's question, when the address is entered, whether we expect it: 200 with the challenge as plain text, 401 where the token is
- * another, 503 where ours is not set.
+ * Answers the call by which Meta verifies the webhook's address when it is entered: 200 with the challenge as plain text, 401 for a wrong token, 503
+ * if WHATSAPP_VERIFY_TOKEN is not set.
  */
 export function answerChallenge(request: Request): Response {
   const { whatsappVerifyToken } = accessEnv();
   if (!whatsappVerifyToken) return errorResponse(notConfigured('WHATSAPP_VERIFY_TOKEN'));
-  const asked = new URL(request.url).searchParams;
-  if (!secretsEqual(asked.get('hub.verify_token') ?? '', whatsappVerifyToken)) {
-    return problem(401, 'unauthorised', 'hub.verify_token is not WHATSAPP_VERIFY_TOKEN');
+  const query = new URL(request.url).searchParams;
+  if (!secretsEqual(query.get('hub.verify_token') ?? '', whatsappVerifyToken)) {
+    return problem(
+      401,
+      'unauthorised',
+      'hub.verify_token does not match WHATSAPP_VERIFY_TOKEN: enter the same token in both places',
+    );
   }
-  const challenge = asked.get('hub.challenge');
-  if (asked.get('hub.mode') !== 'subscribe' || challenge === null) {
-    return problem(400, 'invalid', 'hub.mode=subscribe and hub.challenge are expected');
+  const challenge = query.get('hub.challenge');
+  if (query.get('hub.mode') !== 'subscribe' || challenge === null) {
+    return problem(400, 'invalid', 'send hub.mode=subscribe and hub.challenge');
   }
   return new Response(challenge, {
     headers: {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineJob } from '../define-job';
 
-/** Counts what is in a text. */
+/** Counts the words, characters and lines of a text. */
 export default defineJob({
   payload: z.strictObject({ text: z.string().max(100_000) }),
 

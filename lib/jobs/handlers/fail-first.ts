@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { defineJob } from '../define-job';
 
-/** Fails as often as it is told to, and then does not. */
+/** Fails in the first `times` attempts, then succeeds. */
 export default defineJob({
   payload: z.strictObject({ times: z.int().min(0).max(100) }),
 
   run({ times }, { attempt }) {
-    if (attempt <= times) throw new Error(`failed on purpose: attempt ${attempt} of the ${times} that do`);
+    if (attempt <= times) throw new Error(`failed on purpose: attempt ${attempt} of ${times} that fail`);
     return { attempt };
   },
 });

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { defineJob } from '../define-job';
 
-/** Takes its time, says how far it has come, and stops when it is told to. */
+/** Sleeps for `seconds`, reports its progress every second, and stops when its signal aborts. */
 export default defineJob({
   payload: z.strictObject({ seconds: z.number().positive().max(600) }),
 

@@ -5,39 +5,39 @@ import { httpCheck } from './http-check';
 import type { CheckResult } from './run-check';
 import { tcpCheck } from './tcp-check';
 
-/** Places that are always there, asked so that a failure can be told from a network that is broken. */
+/** Reliable places. They show whether a failed check is due to the site or to our own network. */
 export interface Canaries {
   /**
-   * Whether one of them has answered since now, at most about 2.8 s later: `ok`, or `broken` where none did. Null where the signal fires
-   * before that is known. Rounds are shared: asked for any number of failures at once, about four begin in a second.
+   * Probes them, which takes up to about 2.8 s. Returns `ok` if one responds, `broken` if none does, and null if the signal fires first. Failed
+   * checks share a round of probes: about four rounds start in a second, for any number of failures.
    */
-  answersSinceNow(signal: AbortSignal): Promise<'ok' | 'broken' | null>;
+  probe(signal: AbortSignal): Promise<'ok' | 'broken' | null>;
 }
 
-/** Those that have to be looked up first: one that is an address says nothing of a network whose DNS is broken. */
+/** Returns the canaries with a host name. An IP address may respond although DNS is broken. */
 export const namedCanaries = (urls: readonly string[]): string[] => urls.filter(hasName);
 
 export const hasName = (url: string): boolean => isIP(normalHost(new URL(url))) === 0;
 
-/** All in milliseconds. */
+/** In milliseconds. */
 export const canaryTimes = {
-  /** A round ends after this without an answer. */
+  /** A round without a response ends after this. */
   round: 2_500,
-  /** From the beginning of a round to that of the next, at least: failures meanwhile share it. */
+  /** The least time between the starts of two rounds. Failures meanwhile share the next round. */
   between: 250,
-  /** So long a broken network is not asked again. */
+  /** A broken network is not probed again for this long. */
   broken: 5_000,
 };
 
 interface Round {
   startedAt: number;
-  answer: Promise<'ok' | 'broken'>;
-  end(answer: 'ok' | 'broken'): void;
+  result: Promise<'ok' | 'broken'>;
+  end(result: 'ok' | 'broken'): void;
 }
 
 /**
- * `urls`: http, https or tcp, of the operator's own choice, private ones too. Any answer of any of them is one: a status, whatever it
- * is, a TLS handshake, a TCP connection. Null where there are none.
+ * Makes canaries of the operator's http, https or tcp URLs, which may be private. Any response counts: any HTTP status, a TLS handshake or a TCP
+ * connection. Returns null if there are no URLs.
  */
 export function canaries(
   urls: readonly string[],
@@ -53,25 +53,25 @@ export function canaries(
 
   const begin = (): Round => {
     let end: Round['end'] = () => {};
-    const answer = new Promise<'ok' | 'broken'>((done) => {
+    const result = new Promise<'ok' | 'broken'>((done) => {
       end = done;
     });
-    const round = { startedAt: performance.now(), answer, end };
+    const round = { startedAt: performance.now(), result, end };
     lastStart = round.startedAt;
     running.add(round);
-    void askAll(urls, guard, times.round).then((answered) => {
-      // A later round has answered for it.
+    void probeAll(urls, guard, times.round).then((responded) => {
+      // A later round has ended it already.
       if (!running.has(round)) return;
-      brokenUntil = answered ? Number.NEGATIVE_INFINITY : performance.now() + times.broken;
-      for (const one of running) {
-        if (one !== round && !(answered && one.startedAt < round.startedAt)) continue;
-        running.delete(one);
-        one.end(answered ? 'ok' : 'broken');
+      brokenUntil = responded ? Number.NEGATIVE_INFINITY : performance.now() + times.broken;
+      for (const other of running) {
+        if (other !== round && !(responded && other.startedAt < round.startedAt)) continue;
+        running.delete(other);
+        other.end(responded ? 'ok' : 'broken');
       }
     });
     return round;
   };
-  /** The next round to begin, which is after now. */
+  /** Returns the next round, which starts after this call. */
   const join = (): Promise<Round> => {
     next ??= new Promise<Round>((started) => {
       setTimeout(
@@ -86,30 +86,30 @@ export function canaries(
   };
 
   return {
-    answersSinceNow: (signal) => {
+    probe: (signal) => {
       if (signal.aborted) return Promise.resolve(null);
       if (performance.now() < brokenUntil) return Promise.resolve('broken');
       return new Promise((resolve) => {
         const onAbort = () => resolve(null);
         signal.addEventListener('abort', onAbort, { once: true });
         void join()
-          .then((round) => round.answer)
-          .then((answer) => {
+          .then((round) => round.result)
+          .then((result) => {
             signal.removeEventListener('abort', onAbort);
-            resolve(answer);
+            resolve(result);
           });
       });
     },
   };
 }
 
-/** Whether any answers. The others are not waited for, and closed. */
-async function askAll(urls: readonly string[], guard: AddressGuard, timeoutMs: number): Promise<boolean> {
+/** Whether any of the URLs responds. Closes the other connections then. */
+async function probeAll(urls: readonly string[], guard: AddressGuard, timeoutMs: number): Promise<boolean> {
   const ending = new AbortController();
-  // Each of them listens.
+  // Each probe adds a listener.
   setMaxListeners(0, ending.signal);
   try {
-    await Promise.any(urls.map((url) => answers(url, guard, timeoutMs, ending.signal)));
+    await Promise.any(urls.map((url) => probeOne(url, guard, timeoutMs, ending.signal)));
     return true;
   } catch {
     return false;
@@ -118,7 +118,8 @@ async function askAll(urls: readonly string[], guard: AddressGuard, timeoutMs: n
   }
 }
 
-async function answers(
+/** Rejects if the URL does not respond. */
+async function probeOne(
   url: string,
   guard: AddressGuard,
   timeoutMs: number,
@@ -143,5 +144,5 @@ async function answers(
       );
   const { verdict, statusCode, certificateExpiresAt } = result;
   if (verdict === 'down' && statusCode === null && certificateExpiresAt === null)
-    throw new Error('no answer');
+    throw new Error('no response');
 }

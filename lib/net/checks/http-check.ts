@@ -2,7 +2,7 @@ import { type IncomingMessage, request, validateHeaderName, validateHeaderValue 
 import type { Socket } from 'node:net';
 import { type AddressGuard, isPublicAddress } from '../public-address';
 import { readUpTo } from '../read-up-to';
-import { tellExpiry } from './certificate-expiry';
+import { describeExpiry } from './certificate-expiry';
 import { FailedCheckError } from './failed-check';
 import { type ConnectOptions, openTcp, openTls } from './open-connection';
 import { type CheckLimits, type CheckResult, runCheck, type Trace } from './run-check';
@@ -11,23 +11,24 @@ import { isExpectedStatus, readStatuses } from './status-ranges';
 
 export interface HttpCheck extends CheckLimits {
   url: string;
-  /** Asked without a body. */
+  /** The request has no body. */
   method: string;
-  /** Sent to the origin of `url`, and to no other that it redirects to. */
+  /** Sent only to the origin of `url`, not to another that it redirects to. */
   headers: Record<string, string>;
-  /** `200-299,301` */
+  /** Codes and ranges: `200-299,301`. */
   expectedStatus: string;
-  /** Looked for in the first 1 MB of the body, as it is written. */
+  /** A case-sensitive text that the first 1 MB of the body must contain. */
   keywordPresent: string | null;
+  /** A text that it must not contain. */
   keywordAbsent: string | null;
-  /** 0: a redirect is judged by its status like any other answer. */
+  /** 0: a redirect is checked by its status, as any response. */
   maxRedirects: number;
   certificateDays: number | null;
 }
 
 /**
- * Asks a site and judges its answer, redirects followed as browsers do. Every hop is connected to anew, under the guard. Never rejects,
- * whatever the site does, and leaves nothing open.
+ * Requests a site and checks its response. Follows redirects as browsers do, with a new connection under the guard for each hop. Never rejects, and
+ * leaves no connection open.
  */
 export function httpCheck(
   check: HttpCheck,
@@ -36,10 +37,10 @@ export function httpCheck(
 ): Promise<CheckResult> {
   return runCheck(check, signal, async (trace, inTime) => {
     let guarded = options;
-    let hop: Hop = { url: new URL(check.url), method: check.method, headers: ownHeaders(check.headers) };
+    let hop: Hop = { url: new URL(check.url), method: check.method, headers: requestHeaders(check.headers) };
     for (;;) {
-      const next = await askHop(hop, check, guarded, trace, inTime);
-      if (next === null) return tellExpiry(trace.certificateExpiresAt, check.certificateDays);
+      const next = await requestHop(hop, check, guarded, trace, inTime);
+      if (next === null) return describeExpiry(trace.certificateExpiresAt, check.certificateDays);
       trace.redirects += 1;
       guarded = { ...options, guard: guardAfter(trace.address, guarded.guard) };
       hop = next;
@@ -47,7 +48,7 @@ export function httpCheck(
   });
 }
 
-/** What is out in the open cannot lead to where the operator lets monitors go: that is his choice, and not its own. */
+/** After a public address, a redirect may lead only to public addresses: the exceptions are the operator's choice, not the site's. */
 export const guardAfter = (address: string | null, guard: AddressGuard): AddressGuard =>
   address !== null && isPublicAddress(address) ? guard.withoutExceptions : guard;
 
@@ -57,8 +58,8 @@ interface Hop {
   headers: Record<string, string>;
 }
 
-/** Where it leads on to; null where it was the last, and good. */
-async function askHop(
+/** Returns the hop that the response redirects to; null if it was the last hop and passed. */
+async function requestHop(
   hop: Hop,
   check: HttpCheck,
   options: ConnectOptions,
@@ -68,70 +69,75 @@ async function askHop(
   trace.statusCode = null;
   const { url } = hop;
   const isTls = url.protocol === 'https:';
-  const plain = await openTcp(url, Number(url.port || (isTls ? 443 : 80)), options, trace, signal);
-  let socket: Socket = plain;
+  const tcpSocket = await openTcp(url, Number(url.port || (isTls ? 443 : 80)), options, trace, signal);
+  let socket: Socket = tcpSocket;
   try {
-    if (isTls) socket = await openTls(url, plain, options, trace, signal);
-    const response = await ask(hop, socket, trace, signal);
+    if (isTls) socket = await openTls(url, tcpSocket, options, trace, signal);
+    const response = await sendRequest(hop, socket, trace, signal);
     trace.statusCode = response.statusCode ?? null;
     const next = redirectOf(response, hop, check.maxRedirects, trace.redirects);
-    if (next === null) await judge(response, check, signal);
+    if (next === null) await checkResponse(response, check, signal);
     trace.enter(null);
     return next;
   } finally {
     socket.destroy();
-    plain.destroy();
+    tcpSocket.destroy();
   }
 }
 
-/** Until the head of the answer is there. */
-function ask(hop: Hop, socket: Socket, trace: Trace, signal: AbortSignal): Promise<IncomingMessage> {
+/** Sends the request. Resolves with the head of the response. */
+function sendRequest(hop: Hop, socket: Socket, trace: Trace, signal: AbortSignal): Promise<IncomingMessage> {
   const { url, method, headers } = hop;
   trace.enter('firstByte');
   return new Promise((resolve, reject) => {
-    let answer: IncomingMessage | null = null;
+    let received: IncomingMessage | null = null;
     request({
       createConnection: () => socket,
       method,
       path: `${url.pathname}${url.search}`,
       headers: { host: url.host, accept: '*/*', 'accept-encoding': 'gzip, deflate, br', ...headers },
       setHost: false,
-      // What browsers take of a sloppy server is taken: the connection carries this answer and no other.
+      // Accepts what browsers accept of a sloppy server. It is safe: the connection carries no other response.
       insecureHTTPParser: true,
       signal,
     })
       .on('socket', () => socket.once('data', () => trace.enter('body')))
       .on('response', (response) => {
-        answer = response;
-        // Stays, so that what goes wrong after the last byte that is read is heard.
+        received = response;
+        // Stays, because an unhandled error after the last byte that is read would end the process.
         response.on('error', () => {});
         resolve(response);
       })
       .on('upgrade', () =>
-        reject(new FailedCheckError('it changed to another protocol, which nobody asked for')),
+        reject(new FailedCheckError('it switched to another protocol, which was not requested')),
       )
       .on('error', (error) => {
-        // To its reader it would only be cut off. What comes after its end counts for nothing.
-        if (!answer?.complete) answer?.destroy(error);
+        // The reader would only see that the body was cut off. An error after the end does not matter.
+        if (!received?.complete) received?.destroy(error);
         reject(error);
       })
-      // The last word of all, where there was none before it.
-      .on('close', () => reject(new FailedCheckError('it closed the connection without an answer')))
+      // Has no effect if the promise is settled already.
+      .on('close', () => reject(new FailedCheckError('it closed the connection without a response')))
       .end();
   });
 }
 
-function redirectOf(response: IncomingMessage, from: Hop, most: number, soFar: number): Hop | null {
-  const { statusCode: status = 0, headers: answered } = response;
-  if (most === 0 || !redirectStatuses.includes(status) || answered.location === undefined) return null;
-  // As browsers read it: as UTF-8, where Node takes it for Latin-1.
-  const location = Buffer.from(answered.location, 'latin1').toString();
-  if (!URL.canParse(location, from.url)) throw new FailedCheckError('it redirects to no valid URL');
-  if (soFar >= most) throw new FailedCheckError('it redirects once more than it may');
+function redirectOf(
+  response: IncomingMessage,
+  from: Hop,
+  maxRedirects: number,
+  redirects: number,
+): Hop | null {
+  const { statusCode: status = 0, headers } = response;
+  if (maxRedirects === 0 || !redirectStatuses.includes(status) || headers.location === undefined) return null;
+  // Browsers read the header as UTF-8, Node as Latin-1.
+  const location = Buffer.from(headers.location, 'latin1').toString();
+  if (!URL.canParse(location, from.url)) throw new FailedCheckError('it redirects to an invalid URL');
+  if (redirects >= maxRedirects) throw new FailedCheckError('it redirects more often than allowed');
   const url = new URL(location, from.url);
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     throw new FailedCheckError(`it redirects to ${url.protocol}, which is neither http nor https`);
-  // As fetch does.
+  // As `fetch` does.
   const { method } = from;
   const becomesGet =
     ((status === 301 || status === 302) && method === 'POST') ||
@@ -139,24 +145,28 @@ function redirectOf(response: IncomingMessage, from: Hop, most: number, soFar: n
   return {
     url,
     method: becomesGet ? 'GET' : method,
-    // Any of them may be a secret.
+    // Any of the user's headers may be a secret.
     headers: url.origin === from.url.origin ? from.headers : { 'user-agent': userAgent },
   };
 }
 
 const redirectStatuses = [301, 302, 303, 307, 308];
 
-async function judge(response: IncomingMessage, check: HttpCheck, signal: AbortSignal): Promise<void> {
+async function checkResponse(
+  response: IncomingMessage,
+  check: HttpCheck,
+  signal: AbortSignal,
+): Promise<void> {
   const status = response.statusCode ?? 0;
   const { expectedStatus, keywordPresent, keywordAbsent } = check;
   if (!isExpectedStatus(status, readStatuses(expectedStatus) ?? []))
     throw new FailedCheckError(`it answered ${status}, not ${expectedStatus}`);
-  const looksForKeyword = keywordPresent !== null || keywordAbsent !== null;
-  const body = await readUpTo(response, siteBodyBytes, () => looksForKeyword);
+  const hasKeyword = keywordPresent !== null || keywordAbsent !== null;
+  const body = await readUpTo(response, siteBodyBytes, () => hasKeyword);
   signal.throwIfAborted();
-  if (!looksForKeyword) return;
+  if (!hasKeyword) return;
   const text = await textOfBody(body, response.headers, signal);
-  const where = body.byteLength < siteBodyBytes ? 'its answer' : 'the first 1 MB of its answer';
+  const where = body.byteLength < siteBodyBytes ? 'its response' : 'the first 1 MB of its response';
   if (keywordPresent !== null && !text.includes(keywordPresent))
     throw new FailedCheckError(`"${keywordPresent.slice(0, 100)}" is not in ${where}`);
   if (keywordAbsent !== null && text.includes(keywordAbsent))
@@ -165,23 +175,23 @@ async function judge(response: IncomingMessage, check: HttpCheck, signal: AbortS
 
 const userAgent = 'Punctual';
 
-/** What belongs to the connection, and what says that a body follows, is not the user's to set. */
-const notOwn =
+/** Headers of the connection or of a body. A user cannot set them. */
+const reservedHeaders =
   /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|content-length|upgrade|expect|http2-settings)$/;
 
-/** In small letters, so that the user's stand in the place of ours. */
-function ownHeaders(headers: Record<string, string>): Record<string, string> {
-  const own: Record<string, string> = { 'user-agent': userAgent };
-  for (const [written, value] of Object.entries(headers)) {
-    const name = written.toLowerCase();
-    if (notOwn.test(name)) continue;
+/** Returns the headers to send. Names are in lower case, so that a user's header replaces ours. */
+function requestHeaders(headers: Record<string, string>): Record<string, string> {
+  const result: Record<string, string> = { 'user-agent': userAgent };
+  for (const [givenName, value] of Object.entries(headers)) {
+    const name = givenName.toLowerCase();
+    if (reservedHeaders.test(name)) continue;
     try {
       validateHeaderName(name);
       validateHeaderValue(name, value);
     } catch {
-      throw new FailedCheckError(`the header ${written.slice(0, 60)} that is to be sent is not valid`);
+      throw new FailedCheckError(`the request header ${givenName.slice(0, 60)} is not valid`);
     }
-    own[name] = value;
+    result[name] = value;
   }
-  return own;
+  return result;
 }

@@ -2,23 +2,23 @@ import type { LookupAddress } from 'node:dns';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { type AddressGuard, normalHost } from '../public-address';
-import { FailedCheckError, tellCertificate } from './failed-check';
+import { describeCertificateFault, FailedCheckError } from './failed-check';
 import type { Trace } from './run-check';
 
 export interface ConnectOptions {
   guard: AddressGuard;
-  /** Trusted in the place of what Node trusts. PEM. */
+  /** A PEM certificate authority to trust instead of Node's. */
   ca?: string;
 }
 
-/** Addresses that are tried, one after the other, so long after the one before: RFC 8305. */
-const mostAddresses = 6;
+/** The most addresses that are tried, each so long after the one before (RFC 8305). */
+const maxAddresses = 6;
 const nextAddressMs = 250;
 
 /**
- * Connects to one of the addresses that were checked, and to no other: names are looked up once. Rejects, and leaves nothing open, where
- * an address is refused, none answers, or the signal fires. The socket is the caller's to destroy; errors it has later are only shown by
- * its end.
+ * Connects to an address that the guard has checked. Resolves the name once, so no other address can replace it. Rejects, and leaves nothing open, if
+ * the guard denies an address, no address accepts the connection, or the signal fires. The caller destroys the socket. Later errors of the socket
+ * only close it.
  */
 export async function openTcp(
   url: URL,
@@ -28,26 +28,26 @@ export async function openTcp(
   signal: AbortSignal,
 ): Promise<Socket> {
   trace.address = null;
-  const refusal = guard.refusal(url);
-  if (refusal !== null) throw new FailedCheckError(refusal);
-  // An address needs no looking up.
+  const urlFault = guard.faultOf(url);
+  if (urlFault !== null) throw new FailedCheckError(urlFault);
   const isName = isIP(normalHost(url)) === 0;
   if (isName) trace.enter('dns');
   const addresses = await guard.addressesOf(url, signal);
   trace.enter('connect');
-  const socket = await connectFirst(addresses.slice(0, mostAddresses), port, signal);
-  // Undefined where it is closed already.
+  const socket = await connectFirst(addresses.slice(0, maxAddresses), port, signal);
+  // Undefined if the socket is closed already.
   const address = socket.remoteAddress ?? null;
   trace.address = address;
-  const wrong = address === null ? 'it closed the connection at once' : guard.refusalOfAddress(url, address);
-  if (wrong !== null) {
+  const addressFault =
+    address === null ? 'it closed the connection immediately' : guard.faultOfAddress(url, address);
+  if (addressFault !== null) {
     socket.destroy();
-    throw new FailedCheckError(wrong);
+    throw new FailedCheckError(addressFault);
   }
   return socket;
 }
 
-/** Agrees on TLS and judges the certificate, before anything is said. Takes the socket over: destroys it where it rejects. */
+/** Does the TLS handshake and checks the certificate before any data is sent. Owns the socket: destroys it if the promise rejects. */
 export function openTls(
   url: URL,
   socket: Socket,
@@ -63,9 +63,9 @@ export function openTls(
       host,
       servername: isIP(host) ? '' : host,
       ca,
-      // Servers of other protocols refuse one that they do not know.
+      // Servers of other protocols reject an unknown one.
       ALPNProtocols: url.protocol === 'https:' ? ['http/1.1'] : undefined,
-      // It is judged below, when it has been read.
+      // `onSecure` checks the certificate once its expiry is read.
       rejectUnauthorized: false,
     });
     const settle = (act: () => void) => {
@@ -80,7 +80,7 @@ export function openTls(
         reject(error);
       });
     const onAbort = () => fail(signal.reason);
-    const onClose = () => fail(new FailedCheckError('it closed the connection while agreeing on TLS'));
+    const onClose = () => fail(new FailedCheckError('it closed the connection during the TLS handshake'));
     const onSecure = () => {
       const expiresAt = expiryOf(secure);
       trace.certificateExpiresAt = earlier(trace.certificateExpiresAt, expiresAt);
@@ -88,12 +88,12 @@ export function openTls(
         const { authorizationError: why } = secure as { authorizationError?: unknown };
         const code = String((why as Error | undefined)?.message ?? why ?? 'unknown');
         trace.enter(null);
-        return fail(new FailedCheckError(tellCertificate(code, expiresAt)));
+        return fail(new FailedCheckError(describeCertificateFault(code, expiresAt)));
       }
       trace.enter(null);
       settle(() => resolve(secure));
     };
-    // Stays, so that no later error of the socket goes unheard.
+    // The error listener stays, because a later unhandled error would end the process.
     secure.on('error', fail).once('secureConnect', onSecure).once('close', onClose);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
@@ -109,7 +109,7 @@ function expiryOf(secure: TLSSocket): string | null {
 const earlier = (a: string | null, b: string | null) =>
   a !== null && b !== null ? (a < b ? a : b) : (a ?? b);
 
-/** The first that answers; the others are closed. Rejects with the first error of all. */
+/** Returns the first connection and closes the others. Rejects with the first error if all fail. */
 function connectFirst(addresses: LookupAddress[], port: number, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const attempts = new Set<Socket>();
@@ -137,7 +137,7 @@ function connectFirst(addresses: LookupAddress[], port: number, signal: AbortSig
       }
       const socket = connectTcp({ host: next.address, port, family: next.family, noDelay: true });
       attempts.add(socket);
-      // Stays for good: an error that nobody hears would end the process.
+      // Stays, because an unhandled error would end the process.
       socket.on('error', (error) => {
         firstError ??= error;
         attempts.delete(socket);

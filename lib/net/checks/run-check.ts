@@ -1,56 +1,56 @@
-import { givenBackSinceNow, withinFairly } from '../within-fairly';
-import { tellFailure } from './failed-check';
+import { trackBusyTime, withinFairly } from '../within-fairly';
+import { describeFailure } from './failed-check';
 
-/** What a check found. Milliseconds are whole; null: there was no such phase, or it was not ended. */
+/** The result of a check. Milliseconds are whole; null means that the phase did not occur or did not end. */
 export interface CheckResult {
   verdict: 'up' | 'degraded' | 'down';
-  /** Why it is not up, for a person, at most 300 characters. */
+  /** Why it is not up, for a person; up to 300 characters. */
   error: string | null;
   statusCode: number | null;
   redirects: number;
-  /** The IP address that was connected to, in the last hop. */
+  /** The IP address of the last hop's connection. */
   address: string | null;
   /** Phases are summed over the hops of redirects. */
   dnsMs: number | null;
   connectMs: number | null;
   tlsMs: number | null;
   firstByteMs: number | null;
-  /** From the first question to the last byte. */
+  /** From the start of the check to the last byte. */
   totalMs: number;
-  /** ISO 8601; of several hops the earliest. */
+  /** ISO 8601; the earliest of all hops. */
   certificateExpiresAt: string | null;
 }
 
 export interface CheckLimits {
   /** Milliseconds for the whole check. */
   timeoutMs: number;
-  /** Slower than this is degraded; null: never. */
+  /** A slower check is degraded; null for no limit. */
   degradedMs: number | null;
 }
 
 export type Phase = 'dns' | 'connect' | 'tls' | 'firstByte' | 'body';
 
-/** What a check writes down while it goes on, so that it is known wherever it ends. */
+/** A check records its findings here as it runs, so they are known at whatever point it ends. */
 export interface Trace {
   statusCode: number | null;
   redirects: number;
   address: string | null;
   certificateExpiresAt: string | null;
-  /** The next phase begins, and the one before it has ended. Null: none goes on. */
+  /** Ends the current phase and starts the next one; null starts none. */
   enter(phase: Phase | null): void;
 }
 
 const phaseWords: Record<Phase, string> = {
-  dns: 'looking up its name',
+  dns: 'resolving its name',
   connect: 'connecting',
-  tls: 'agreeing on TLS',
-  firstByte: 'waiting for its answer',
-  body: 'reading its answer',
+  tls: 'negotiating TLS',
+  firstByte: 'waiting for its response',
+  body: 'reading its response',
 };
 
 /**
- * Does a check within its time. `work` rejects where it finds something wrong, or when its signal fires, and leaves nothing open; it
- * answers why the checked is degraded, or null. Never rejects.
+ * Runs a check within its time. `work` returns why the site is degraded, or null. It rejects if the site is down or its signal fires, and leaves
+ * nothing open. Never rejects.
  */
 export async function runCheck(
   { timeoutMs, degradedMs }: CheckLimits,
@@ -59,7 +59,7 @@ export async function runCheck(
 ): Promise<CheckResult> {
   const startedAt = performance.now();
   const elapsedMs = () => Math.round(performance.now() - startedAt);
-  const givenBackMs = givenBackSinceNow(timeoutMs);
+  const creditMs = trackBusyTime(timeoutMs);
   const spent: Partial<Record<Phase, number>> = {};
   let current: { phase: Phase; since: number } | null = null;
   const trace: Trace = {
@@ -73,23 +73,23 @@ export async function runCheck(
       current = phase && { phase, since: now };
     },
   };
-  const doing = () => (current ? phaseWords[current.phase] : 'checking');
+  const activity = () => (current ? phaseWords[current.phase] : 'checking');
 
   const { failure, weakness } = await withinFairly(signal, timeoutMs, async (inTime) => {
     try {
       inTime.throwIfAborted();
       return { failure: null, weakness: await work(trace, inTime) };
     } catch (error) {
-      const told = inTime.aborted
-        ? `not done within ${signal.aborted ? elapsedMs() : timeoutMs} ms, while ${doing()}`
-        : tellFailure(error);
-      return { failure: afterRedirects(told, trace.redirects), weakness: null };
+      const reason = inTime.aborted
+        ? `${signal.aborted ? `stopped after ${elapsedMs()}` : `timed out after ${timeoutMs}`} ms while ${activity()}`
+        : describeFailure(error);
+      return { failure: afterRedirects(reason, trace.redirects), weakness: null };
     }
   });
   const totalMs = elapsedMs();
   const slow =
-    // What this process itself was busy with is not the site's doing.
-    degradedMs !== null && totalMs - givenBackMs() > degradedMs
+    // Time in which this process was busy does not count against the site.
+    degradedMs !== null && totalMs - creditMs() > degradedMs
       ? `it took ${totalMs} ms, which is more than ${degradedMs} ms`
       : null;
   const weaknesses = [slow, weakness].filter((text) => text !== null).join('; ');
@@ -99,7 +99,7 @@ export async function runCheck(
   };
   return {
     verdict: failure !== null ? 'down' : weaknesses !== '' ? 'degraded' : 'up',
-    error: cut(failure ?? weaknesses) || null,
+    error: oneLine(failure ?? weaknesses) || null,
     statusCode: trace.statusCode,
     redirects: trace.redirects,
     address: trace.address,
@@ -115,8 +115,8 @@ export async function runCheck(
 const afterRedirects = (text: string, redirects: number) =>
   redirects === 0 ? text : `${text} (after ${redirects} ${redirects === 1 ? 'redirect' : 'redirects'})`;
 
-/** In whole characters, without what would break a line. */
-const cut = (text: string) =>
+/** Replaces control characters by blanks and cuts to 300 UTF-16 units, without half of a surrogate pair. */
+const oneLine = (text: string) =>
   text
     .replace(/\p{Cc}+/gu, ' ')
     .slice(0, 300)

@@ -4,10 +4,10 @@ import { constants, createBrotliDecompress, createGunzip, createInflate, createI
 import { readUpTo } from '../read-up-to';
 import { FailedCheckError } from './failed-check';
 
-/** Of a body, packed and unpacked: what comes after it is not looked at. */
+/** The bytes that a check reads of a body, before and after decompression. The rest is ignored. */
 export const siteBodyBytes = 1024 * 1024;
 
-/** The text of a body, unpacked as far as it is looked at: what it would come to as a whole is never held. */
+/** Returns a body's text. Decompresses only `siteBodyBytes` of it, so a decompression bomb takes no memory. */
 export async function textOfBody(
   body: Buffer,
   headers: IncomingMessage['headers'],
@@ -17,43 +17,45 @@ export async function textOfBody(
     .split(',')
     .map((coding) => coding.trim().toLowerCase())
     .filter((coding) => coding !== '' && coding !== 'identity');
-  if (codings.length > 2) throw new FailedCheckError('its body is packed more than twice');
+  if (codings.length > 2) throw new FailedCheckError('its body is compressed more than twice');
   if (body.byteLength === 0) return '';
   let bytes = body;
-  for (const coding of codings.reverse()) bytes = await unpack(bytes, coding, signal);
+  for (const coding of codings.reverse()) bytes = await decompress(bytes, coding, signal);
   return decoderOf(headers['content-type'] ?? '', bytes).decode(bytes);
 }
 
-async function unpack(packed: Buffer, coding: string, signal: AbortSignal): Promise<Buffer> {
-  const unpacker = unpackerOf(coding, packed);
-  if (unpacker === null)
-    throw new FailedCheckError(`its body is packed in a way that cannot be read (${coding.slice(0, 20)})`);
-  const ending = () => unpacker.destroy(new Error('ended'));
-  signal.addEventListener('abort', ending, { once: true });
+async function decompress(compressed: Buffer, coding: string, signal: AbortSignal): Promise<Buffer> {
+  const decompressor = decompressorOf(coding, compressed);
+  if (decompressor === null)
+    throw new FailedCheckError(`its body has an unsupported compression (${coding.slice(0, 20)})`);
+  const end = () => decompressor.destroy(new Error('ended'));
+  signal.addEventListener('abort', end, { once: true });
   try {
-    return await readUpTo(Readable.from([packed]).pipe(unpacker), siteBodyBytes);
+    return await readUpTo(Readable.from([compressed]).pipe(decompressor), siteBodyBytes);
   } catch {
-    throw signal.aborted ? signal.reason : new FailedCheckError(`its body cannot be unpacked (${coding})`);
+    throw signal.aborted
+      ? signal.reason
+      : new FailedCheckError(`its body cannot be decompressed (${coding})`);
   } finally {
-    signal.removeEventListener('abort', ending);
-    unpacker.destroy();
+    signal.removeEventListener('abort', end);
+    decompressor.destroy();
   }
 }
 
-/** One that takes a body that was cut at its most bytes as well. */
-function unpackerOf(coding: string, packed: Buffer): Transform | null {
+/** Returns the decompressor of a coding, or null. It accepts a body that was cut at `siteBodyBytes`. */
+function decompressorOf(coding: string, compressed: Buffer): Transform | null {
   const { Z_SYNC_FLUSH, BROTLI_OPERATION_FLUSH } = constants;
-  const lenient = packed.byteLength >= siteBodyBytes;
-  const options = lenient ? { finishFlush: Z_SYNC_FLUSH } : {};
+  const isCut = compressed.byteLength >= siteBodyBytes;
+  const options = isCut ? { finishFlush: Z_SYNC_FLUSH } : {};
   switch (coding) {
     case 'gzip':
     case 'x-gzip':
       return createGunzip(options);
     case 'deflate':
-      // Some servers leave out the frame that it should have.
-      return ((packed[0] ?? 0) & 15) === 8 ? createInflate(options) : createInflateRaw(options);
+      // Some servers omit the zlib header.
+      return ((compressed[0] ?? 0) & 15) === 8 ? createInflate(options) : createInflateRaw(options);
     case 'br':
-      return createBrotliDecompress(lenient ? { finishFlush: BROTLI_OPERATION_FLUSH } : {});
+      return createBrotliDecompress(isCut ? { finishFlush: BROTLI_OPERATION_FLUSH } : {});
     default:
       return null;
   }

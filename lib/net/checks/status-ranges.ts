@@ -1,7 +1,7 @@
-/** A list of HTTP statuses, as codes and ranges: `200-299,301`. */
+/** HTTP statuses as codes and ranges: `200-299,301`. */
 export type StatusRanges = [first: number, last: number][];
 
-/** Null where the text is no such list. */
+/** Parses a list of codes and ranges. Returns null if the text is not one. */
 export function readStatuses(text: string): StatusRanges | null {
   const ranges: StatusRanges = [];
   for (const part of text.split(',')) {

@@ -1,7 +1,7 @@
 import { type ConnectOptions, openTcp } from './open-connection';
 import { type CheckLimits, type CheckResult, runCheck } from './run-check';
 
-/** Whether `tcp://host:port` takes connections. Never rejects. */
+/** Checks that `tcp://host:port` accepts connections. Never rejects. */
 export function tcpCheck(
   { url: address, ...limits }: CheckLimits & { url: string },
   options: ConnectOptions,

@@ -1,8 +1,8 @@
-import { tellExpiry } from './certificate-expiry';
+import { describeExpiry } from './certificate-expiry';
 import { type ConnectOptions, openTcp, openTls } from './open-connection';
 import { type CheckLimits, type CheckResult, runCheck } from './run-check';
 
-/** Whether `tls://host:port` has a certificate that is valid, for how long yet. Port 443 if absent. Never rejects. */
+/** Checks the certificate of `tls://host:port` and when it expires. The port is 443 by default. Never rejects. */
 export function tlsCheck(
   { url: address, certificateDays, ...limits }: CheckLimits & { url: string; certificateDays: number | null },
   options: ConnectOptions,
@@ -12,8 +12,8 @@ export function tlsCheck(
     const url = new URL(address);
     const socket = await openTcp(url, Number(url.port || 443), options, trace, inTime);
     const secure = await openTls(url, socket, options, trace, inTime);
-    // After our last word of the handshake, or the server takes it for one that failed.
+    // Ends the connection after our last message of the handshake. Otherwise the server counts a failed handshake.
     secure.destroySoon();
-    return tellExpiry(trace.certificateExpiresAt, certificateDays);
+    return describeExpiry(trace.certificateExpiresAt, certificateDays);
   });
 }

@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { type ErrorReading, type HttpAnswer, ProviderError, request, unexpectedAnswer } from '../../net/http';
+import {
+  type ErrorReading,
+  type HttpResponse,
+  ProviderError,
+  request,
+  unexpectedResponse,
+} from '../../net/http';
 import type { MultipartFile } from '../../net/multipart';
 import { unipileV1 } from './unipile-v1';
 import { unipileV2 } from './unipile-v2';
@@ -8,24 +14,24 @@ import type { Read, UnipileVersion, Write } from './unipile-version';
 export const PROVIDER = 'unipile';
 
 export interface UnipileOptions {
-  /** Of its API; v1 if not given. */
+  /** The version of Unipile's API; v1 by default. */
   version?: 'v1' | 'v2';
-  /** A host (`api1.unipile.com:13111`) or an address with its scheme. */
+  /** A host (`api1.unipile.com:13111`) or a URL. */
   dsn: string;
   apiKey: string;
 }
 
-/** Calls of Unipile's API. All of them throw `ProviderError`. */
+/** A client of Unipile's API. All calls throw `ProviderError`s. */
 export interface UnipileApi {
   version: UnipileVersion;
-  get(read: Read, signal?: AbortSignal): Promise<HttpAnswer>;
-  /** Hands out page after page, until `take` has enough. False where pages were left unread. */
+  get(read: Read, signal?: AbortSignal): Promise<HttpResponse>;
+  /** Passes one page after another to `take` until it returns `enough`. Returns false if pages were left unread. */
   readPages(
     read: Read,
-    take: (items: unknown[], answer: HttpAnswer) => 'enough' | 'more',
+    take: (items: unknown[], response: HttpResponse) => 'enough' | 'more',
     signal?: AbortSignal,
   ): Promise<boolean>;
-  /** What it is answered has to fit `schema`. */
+  /** Sends a write and parses the response with `schema`. */
   post<T>(write: Write, schema: z.ZodType<T>, signal?: AbortSignal, files?: MultipartFile[]): Promise<T>;
 }
 
@@ -35,26 +41,26 @@ const errorBody = z.object({
   detail: z.string().nullish(),
 });
 
-const MOST_PAGES = 5;
+const MAX_PAGES = 5;
 
 export function unipileApi({ dsn, apiKey, version: name = 'v1' }: UnipileOptions): UnipileApi {
   const version = { v1: unipileV1, v2: unipileV2 }[name];
   const base = `${(/^https?:\/\//i.test(dsn) ? dsn : `https://${dsn}`).replace(/\/+$/, '')}${version.base}`;
   const headers = { 'x-api-key': apiKey, accept: 'application/json' };
-  const readErrorOf = (path: string) => (answer: HttpAnswer) => readingOf(version, path, answer);
+  const readErrorOf = (path: string) => (response: HttpResponse) => readingOf(version, path, response);
 
   const get: UnipileApi['get'] = async ({ path, query = {}, pageSize }, signal) => {
-    const asked = new URLSearchParams({ ...query, ...(pageSize && { limit: String(pageSize) }) });
-    const answer = await request({
+    const search = new URLSearchParams({ ...query, ...(pageSize && { limit: String(pageSize) }) });
+    const response = await request({
       provider: PROVIDER,
       method: 'GET',
-      url: `${base}${path}?${asked}`,
+      url: `${base}${path}?${search}`,
       headers,
       signal,
       readError: readErrorOf(path),
     });
-    if (!version.isCopy(answer.headers)) return answer;
-    const message = `${PROVIDER} answered from its cache: what was sent since may be missing`;
+    if (!version.isCopy(response.headers)) return response;
+    const message = `${PROVIDER} responded from its cache, so recent messages and posts may be missing`;
     throw new ProviderError(message, { kind: 'uncertain', provider: PROVIDER, code: 'cached_answer' });
   };
 
@@ -62,23 +68,23 @@ export function unipileApi({ dsn, apiKey, version: name = 'v1' }: UnipileOptions
     version,
     get,
     async readPages(read, take, signal) {
-      let asked = read;
+      let next = read;
       let count = 0;
-      for (let page = 1; page <= MOST_PAGES; page += 1) {
-        const answer = await get(asked, signal);
-        const parsed = version.page.safeParse(answer.body);
-        if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
+      for (let page = 1; page <= MAX_PAGES; page += 1) {
+        const response = await get(next, signal);
+        const parsed = version.page.safeParse(response.body);
+        if (!parsed.success) throw unexpectedResponse(PROVIDER, response);
         const { items, cursor } = parsed.data;
         count += items.length;
-        if (take(items, answer) === 'enough') return true;
+        if (take(items, response) === 'enough') return true;
         if (cursor === null) return version.isLast(parsed.data, read, count);
-        asked = version.nextPage(read, cursor);
+        next = version.nextPage(read, cursor);
       }
       return false;
     },
     async post({ path, fields }, schema, signal, files = []) {
       const { contentType, body } = version.body(fields, files);
-      const answer = await request({
+      const response = await request({
         provider: PROVIDER,
         method: 'POST',
         url: `${base}${path}`,
@@ -87,18 +93,18 @@ export function unipileApi({ dsn, apiKey, version: name = 'v1' }: UnipileOptions
         signal,
         readError: readErrorOf(path),
       });
-      const parsed = schema.safeParse(answer.body);
-      if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
+      const parsed = schema.safeParse(response.body);
+      if (!parsed.success) throw unexpectedResponse(PROVIDER, response);
       return parsed.data;
     },
   };
 }
 
 /**
- * Whether all that is wanted was on this page or before it: where pages come newest first, which is how Unipile lists them but does not
- * promise, older ones hold nothing. `instants` as they stand on the page, in milliseconds; NaN where one is not known.
+ * Whether this page reaches back beyond `sinceMs`, so that later pages hold only older items. Unipile sorts lists newest first but does not promise
+ * it, so the result is false for a page in another order. `instants` are the page's times in order, in milliseconds; NaN if unknown.
  */
-export function passes(sinceMs: number, instants: number[]): boolean {
+export function reachesBefore(sinceMs: number, instants: number[]): boolean {
   const [first = 0, last = 0] = [instants[0], instants.at(-1)];
   return (
     first > last &&
@@ -107,17 +113,17 @@ export function passes(sinceMs: number, instants: number[]): boolean {
   );
 }
 
-function readingOf(version: UnipileVersion, path: string, answer: HttpAnswer): ErrorReading | null {
-  const { data } = errorBody.safeParse(answer.body);
+function readingOf(version: UnipileVersion, path: string, response: HttpResponse): ErrorReading | null {
+  const { data } = errorBody.safeParse(response.body);
   if (!data || !version.isErrorType(data.type)) return null;
-  const reading = answer.status < 500 ? version.codes.get(data.type) : undefined;
+  const reading = response.status < 500 ? version.codes.get(data.type) : undefined;
   const detail = [data.title, data.detail].filter(Boolean).join(': ');
-  // Nothing documents how an account id of the other version is refused, and it is refused for every row of the account.
+  // How the API refuses an account id of the other version is not documented. It refuses every row of the account.
   if (reading?.kind === 'rejected' && !version.isAccountPath(path))
     return {
       kind: 'account_refused',
       code: data.type,
-      detail: `${detail}; the account id is not one of this API version: correct the account's provider_account_id`,
+      detail: `${detail}; the account id does not belong to this API version: correct the account's provider_account_id`,
     };
   return { ...reading, code: data.type, detail };
 }

@@ -1,72 +1,72 @@
 import type { ErrorReading } from '../../net/http';
 
-const ofAccount: ErrorReading = { kind: 'account_refused', scope: 'account' };
-const ofSetUp: ErrorReading = { kind: 'account_refused', scope: 'provider' };
-const ofRow: ErrorReading = { kind: 'rejected' };
+const accountRefused: ErrorReading = { kind: 'account_refused', scope: 'account' };
+const setupRefused: ErrorReading = { kind: 'account_refused', scope: 'provider' };
+const rowRejected: ErrorReading = { kind: 'rejected' };
 
 /**
- * What the `type` of an error below 500 says, by Unipile's reference of API v1 (developer.unipile.com/reference: the errors of "Send a
- * message in a chat", "Start a new chat", "Create a post"). From 500 on the call may have been carried out, whatever the type is. A type
- * that is not here leaves it to the status.
+ * The meaning of the `type` of an error with a status below 500. From 500 on the call may have had its effect, whatever the type says. For other
+ * types the status decides. Source: Unipile's reference of API v1 (developer.unipile.com/reference: the errors of "Send a message in a chat",
+ * "Start a new chat", "Create a post").
  */
 export const unipileCodes: ReadonlyMap<string, ErrorReading> = new Map<string, ErrorReading>([
   // 401: the API key, which all accounts share.
-  ['errors/missing_credentials', ofSetUp],
-  ['errors/insufficient_privileges', ofSetUp],
+  ['errors/missing_credentials', setupRefused],
+  ['errors/insufficient_privileges', setupRefused],
 
-  // 401: the account has to be connected again. `disconnectedCodes` has what that mends.
-  ['errors/disconnected_account', ofAccount],
-  ['errors/disconnected_feature', ofAccount],
-  ['errors/invalid_credentials', ofAccount],
-  ['errors/expired_credentials', ofAccount],
-  ['errors/invalid_proxy_credentials', ofAccount],
-  ['errors/wrong_account', ofAccount],
-  ['errors/multiple_sessions', ofAccount],
-  ['errors/invalid_checkpoint_solution', ofAccount],
-  ['errors/checkpoint_error', ofAccount],
-  ['errors/captcha_not_supported', ofAccount],
-  ['errors/expired_link', ofAccount],
-  // 403: the network has restricted the account, or asks its owner for something.
-  ['errors/account_restricted', ofAccount],
-  ['errors/account_mismatch', ofAccount],
-  ['errors/insufficient_permissions', ofAccount],
-  ['errors/session_mismatch', ofAccount],
-  ['errors/unknown_authentication_context', ofAccount],
-  ['errors/action_required', ofAccount],
-  ['errors/feature_not_subscribed', ofAccount],
-  ['errors/subscription_required', ofAccount],
+  // 401: the account must be connected again. `disconnectedCodes` lists the refusals that this ends.
+  ['errors/disconnected_account', accountRefused],
+  ['errors/disconnected_feature', accountRefused],
+  ['errors/invalid_credentials', accountRefused],
+  ['errors/expired_credentials', accountRefused],
+  ['errors/invalid_proxy_credentials', accountRefused],
+  ['errors/wrong_account', accountRefused],
+  ['errors/multiple_sessions', accountRefused],
+  ['errors/invalid_checkpoint_solution', accountRefused],
+  ['errors/checkpoint_error', accountRefused],
+  ['errors/captcha_not_supported', accountRefused],
+  ['errors/expired_link', accountRefused],
+  // 403: the network has restricted the account, or requires an action of its owner.
+  ['errors/account_restricted', accountRefused],
+  ['errors/account_mismatch', accountRefused],
+  ['errors/insufficient_permissions', accountRefused],
+  ['errors/session_mismatch', accountRefused],
+  ['errors/unknown_authentication_context', accountRefused],
+  ['errors/action_required', accountRefused],
+  ['errors/feature_not_subscribed', accountRefused],
+  ['errors/subscription_required', accountRefused],
   // 422
-  ['errors/unauthorized', ofAccount],
-  ['errors/account_configuration_error', ofAccount],
+  ['errors/unauthorized', accountRefused],
+  ['errors/account_configuration_error', accountRefused],
 
-  // 422: how much was sent, not this message. None comes with a header that says how long.
+  // 422: too much was sent. None of these has a header with the time to wait.
   ['errors/limit_exceeded', { kind: 'rate_limited', scope: 'account', retryAfterSeconds: 3_600 }],
   ['errors/cannot_resend_yet', { kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 3_600 }],
   ['errors/cannot_resend_within_24hrs', { kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 86_400 }],
 
-  // 400, 413, 415: what was asked for.
-  ['errors/invalid_parameters', ofRow],
-  ['errors/missing_parameters', ofRow],
-  ['errors/content_too_large', ofRow],
-  ['errors/unsupported_media_type', ofRow],
-  // 403: one chat or one person, beside which the account's others go on.
-  ['errors/resource_access_restricted', ofRow],
-  // 404: also an account that Unipile does not know, which five in a row tell.
-  ['errors/resource_not_found', ofRow],
-  ['errors/invalid_resource_identifier', ofRow],
+  // 400, 413, 415: the request.
+  ['errors/invalid_parameters', rowRejected],
+  ['errors/missing_parameters', rowRejected],
+  ['errors/content_too_large', rowRejected],
+  ['errors/unsupported_media_type', rowRejected],
+  // 403: one chat or one person. The account's other rows are not affected.
+  ['errors/resource_access_restricted', rowRejected],
+  // 404: also an account that Unipile does not know. Five in a row then pause the account.
+  ['errors/resource_not_found', rowRejected],
+  ['errors/invalid_resource_identifier', rowRejected],
   // 422: this message, or its addressee. `invalid_account`: the account cannot do this one thing.
-  ['errors/invalid_account', ofRow],
-  ['errors/invalid_recipient', ofRow],
-  ['errors/no_connection_with_recipient', ofRow],
-  ['errors/blocked_recipient', ofRow],
-  ['errors/user_unreachable', ofRow],
-  ['errors/unprocessable_entity', ofRow],
-  ['errors/action_already_performed', ofRow],
-  ['errors/invalid_message', ofRow],
-  ['errors/invalid_post', ofRow],
-  ['errors/not_allowed_inmail', ofRow],
-  ['errors/insufficient_credits', ofRow],
-  ['errors/cant_send_message', ofRow],
+  ['errors/invalid_account', rowRejected],
+  ['errors/invalid_recipient', rowRejected],
+  ['errors/no_connection_with_recipient', rowRejected],
+  ['errors/blocked_recipient', rowRejected],
+  ['errors/user_unreachable', rowRejected],
+  ['errors/unprocessable_entity', rowRejected],
+  ['errors/action_already_performed', rowRejected],
+  ['errors/invalid_message', rowRejected],
+  ['errors/invalid_post', rowRejected],
+  ['errors/not_allowed_inmail', rowRejected],
+  ['errors/insufficient_credits', rowRejected],
+  ['errors/cant_send_message', rowRejected],
 ]);
 
 /** The refusals of either version that end once the account is connected again. */

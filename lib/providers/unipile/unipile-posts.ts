@@ -1,36 +1,36 @@
 import { z } from 'zod';
-import { unexpectedAnswer } from '../../net/http';
+import { unexpectedResponse } from '../../net/http';
 import type { Media } from '../../net/media';
-import { PROVIDER, passes, type UnipileOptions, unipileApi } from './unipile-api';
+import { PROVIDER, reachesBefore, type UnipileOptions, unipileApi } from './unipile-api';
 
 /*
  * Sources: Unipile's reference of API v1 (create a post, retrieve a post, list all posts, retrieve own profile) and its guide "Posts and
- * Comments"; of v2 what unipile-v2.ts names. Not confirmed there, and never relied upon:
- * - In what form `post_id` comes back. LinkedIn has several ids for one post (activity, share, ugcPost), and the list may show another
- *   one; `social_id` is the one to act upon. So the post is read back by `post_id`, and whatever numbers an item bears are compared.
- * - That a retrieve takes the `post_id` just given, and at once. Where it does not, the permalink stays unknown.
- * - How exact `parsed_datetime` is: to the millisecond where it was seen, while `date` beside it is "15h". It is absent from no list seen.
- * - That the list is in order, and how soon a new post is in it.
- * - What becomes of `{{0}}` in a text, which stands for a mention, where no mentions are sent along.
+ * Comments"; for v2 those in unipile-v2.ts. They do not confirm the following, so this code does not rely on it:
+ * - The form of the returned `post_id`. LinkedIn has several ids for one post (activity, share, ugcPost), and the list may show another one;
+ *   `social_id` is the one for further calls. So the post is read back by `post_id`, and all numbers of an item are compared.
+ * - Whether a new post can be retrieved by its `post_id` at once. If not, the permalink stays unknown.
+ * - The precision of `parsed_datetime`. It was exact to the millisecond in every list that we saw, beside a `date` of "15h", and never absent.
+ * - The order of the list, and the delay until a new post is in it.
+ * - The effect of `{{0}}`, the placeholder of a mention, in a text without mentions.
  */
 
 /** A post as its account's own list shows it. */
 export interface OwnPost {
-  /** The one to act upon: LinkedIn's URN, where it is told. */
+  /** The id for further calls: LinkedIn's URN, if Unipile returns it. */
   id: string;
-  /** All that may name it: its ids, and the numbers in them and in its address. */
+  /** Everything that may identify the post: its ids, and the numbers in them and in its permalink. */
   names: string[];
   text: string;
-  /** ISO 8601, UTC; null where none is told that can be read. */
+  /** ISO 8601, UTC; null if there is no readable time. */
   at: string | null;
   permalink: string | null;
-  /** Somebody's post handed on: its text is theirs. */
+  /** A repost. Its text is another author's. */
   isRepost: boolean;
 }
 
 export interface UnipilePosts {
   /**
-   * Publishes on the account's own profile. `postId` is null where the network behind Unipile returned none.
+   * Publishes a post on the account's own profile. `postId` is null if the network behind Unipile returned none.
    * @throws ProviderError
    */
   createPost(post: {
@@ -40,7 +40,7 @@ export interface UnipilePosts {
     signal?: AbortSignal;
   }): Promise<{ postId: string | null }>;
   /**
-   * One post, by any of its ids: the id it has in the list, and its address.
+   * Reads a post by any of its ids. Returns its id in the list and its permalink.
    * @throws ProviderError
    */
   readPost(query: {
@@ -49,8 +49,8 @@ export interface UnipilePosts {
     signal?: AbortSignal;
   }): Promise<Pick<OwnPost, 'id' | 'permalink'>>;
   /**
-   * What the account posted from the instant `since` (ISO 8601) on, in the order of the list. `complete` is false where there may be more
-   * than was read, or an item could not be read.
+   * Lists the account's posts from the instant `since` (ISO 8601) on, in the list's order. `complete` is false if there may be more posts, or if an
+   * item could not be read.
    * @throws ProviderError
    */
   listOwnPosts(query: {
@@ -60,14 +60,14 @@ export interface UnipilePosts {
   }): Promise<{ posts: OwnPost[]; complete: boolean }>;
 }
 
-/** v2 answers the post itself. */
+/** v2 returns the post itself. */
 const created = z.union([
   z.object({ object: z.literal('PostCreated'), post_id: z.string().nullish() }),
   z.object({ object: z.literal('Post'), id: z.string() }).transform(({ id }) => ({ post_id: id })),
 ]);
 
 const optionalText = z.string().nullish().catch(null);
-const shown = z
+const listedPost = z
   .object({
     id: z.union([z.string(), z.number().int()]).transform(String).nullish().catch(null),
     social_id: optionalText,
@@ -95,29 +95,29 @@ const shown = z
 
 const profile = z.object({ provider_id: z.string().min(1) });
 
-/** Posts by Unipile's API. */
+/** Makes a client for posts over Unipile's API. */
 export function unipilePosts(options: UnipileOptions): UnipilePosts {
   const { version, get, post, readPages } = unipileApi(options);
 
   async function ownId(accountId: string, signal?: AbortSignal): Promise<string | null> {
     const self = version.self({ accountId });
     if (self === null) return null;
-    const answer = await get(self, signal);
-    const parsed = profile.safeParse(answer.body);
-    if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
+    const response = await get(self, signal);
+    const parsed = profile.safeParse(response.body);
+    if (!parsed.success) throw unexpectedResponse(PROVIDER, response);
     return parsed.data.provider_id;
   }
 
   return {
     async createPost({ accountId, text, media, signal }) {
       const files = media.map((one) => ({ field: 'attachments', ...one }));
-      const answer = await post(version.createPost({ accountId, text }), created, signal, files);
-      return { postId: answer.post_id || null };
+      const response = await post(version.createPost({ accountId, text }), created, signal, files);
+      return { postId: response.post_id || null };
     },
     async readPost({ accountId, postId, signal }) {
-      const answer = await get(version.post({ accountId, postId }), signal);
-      const parsed = shown.safeParse(answer.body);
-      if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
+      const response = await get(version.post({ accountId, postId }), signal);
+      const parsed = listedPost.safeParse(response.body);
+      if (!parsed.success) throw unexpectedResponse(PROVIDER, response);
       return { id: parsed.data.id, permalink: parsed.data.permalink };
     },
     async listOwnPosts({ accountId, since, signal }) {
@@ -125,13 +125,13 @@ export function unipilePosts(options: UnipileOptions): UnipilePosts {
       const found = new Map<string, OwnPost>();
       let allReadable = true;
       const take = (items: unknown[]) => {
-        const read = items.flatMap((item) => shown.safeParse(item).data ?? []);
-        // One that cannot be read may be the one that is looked for.
+        const read = items.flatMap((item) => listedPost.safeParse(item).data ?? []);
+        // An unreadable post may be the one that the caller looks for.
         if (read.length < items.length) allReadable = false;
         const instants = read.map(({ at }) => (at === null ? Number.NaN : Date.parse(at)));
         for (const [index, one] of read.entries())
           if (!((instants[index] ?? 0) < sinceMs)) found.set(one.id, one);
-        return passes(sinceMs, instants) ? 'enough' : 'more';
+        return reachesBefore(sinceMs, instants) ? 'enough' : 'more';
       };
       const userId = await ownId(accountId, signal);
       const allRead = await readPages(version.posts({ accountId, userId }), take, signal);
@@ -141,8 +141,8 @@ export function unipilePosts(options: UnipileOptions): UnipilePosts {
 }
 
 /**
- * The number that a LinkedIn id or a permalink bears; none where it is told from nothing else. A permalink has words of people in it, and
- * their numbers: only what follows the kind of the post counts, and of several the last.
+ * Returns the number in a LinkedIn id or permalink, or an empty list. A permalink also contains words and numbers of the post's text, so only a
+ * number after the kind of the post counts, and the last of several.
  */
 export function numbersOf(text: string): string[] {
   if (/^\d{15,}$/.test(text)) return [text];
@@ -150,13 +150,13 @@ export function numbersOf(text: string): string[] {
   return last ? [last] : [];
 }
 
-/** Not `Date.parse` of anything: it makes an instant of much that is none, such as "15h". */
+/** Accepts only ISO 8601, because `Date.parse` reads other texts as times, for example "15h". */
 function instantOf(text: string | null | undefined): string | null {
   const at = /^\d{4}-\d\d-\d\dT/.test(text ?? '') ? Date.parse(text ?? '') : Number.NaN;
   return Number.isNaN(at) ? null : new Date(at).toISOString();
 }
 
-/** It is shown to people as a link. */
+/** Accepts only http and https, because the dashboard shows the permalink as a link. */
 function permalinkOf(url: string | null | undefined): string | null {
   return url && /^https?:\/\//i.test(url) && URL.canParse(url) ? url : null;
 }

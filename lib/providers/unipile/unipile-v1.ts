@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { multipart } from '../../net/multipart';
 import { unipileCodes } from './unipile-codes';
-import { part, type UnipileVersion } from './unipile-version';
+import { segment, type UnipileVersion } from './unipile-version';
 
-/** developer.unipile.com/reference. The account is a field of the form or of the query; that there is no cursor means that there is no more. */
+/** API v1. The account is a field of the form or the query. A page without a cursor is the last. Source: developer.unipile.com/reference. */
 export const unipileV1: UnipileVersion = {
   base: '/api/v1',
   isCopy: () => false,
@@ -18,8 +18,8 @@ export const unipileV1: UnipileVersion = {
   isAccountPath: () => true,
 
   sendMessage: ({ accountId, chatId, text }) => ({
-    path: `/chats/${part(chatId)}/messages`,
-    // Makes Unipile refuse a chat of another account.
+    path: `/chats/${segment(chatId)}/messages`,
+    // With account_id Unipile refuses a chat of another account.
     fields: { account_id: accountId, text },
   }),
   startChat: ({ accountId, recipient, text }) => ({
@@ -28,21 +28,21 @@ export const unipileV1: UnipileVersion = {
   }),
   createPost: ({ accountId, text }) => ({ path: '/posts', fields: { account_id: accountId, text } }),
   messages: ({ chatId, after }) => ({
-    path: `/chats/${part(chatId)}/messages`,
+    path: `/chats/${segment(chatId)}/messages`,
     query: { after },
     pageSize: 100,
   }),
   chatsWith: ({ accountId, attendeeId }) => ({
-    path: `/chat_attendees/${part(attendeeId)}/chats`,
+    path: `/chat_attendees/${segment(attendeeId)}/chats`,
     query: { account_id: accountId },
     pageSize: 100,
   }),
-  post: ({ accountId, postId }) => ({ path: `/posts/${part(postId)}`, query: { account_id: accountId } }),
+  post: ({ accountId, postId }) => ({ path: `/posts/${segment(postId)}`, query: { account_id: accountId } }),
   self: ({ accountId }) => ({ path: '/users/me', query: { account_id: accountId } }),
   posts: ({ accountId, userId }) => ({
-    path: `/users/${part(userId ?? 'me')}/posts`,
+    path: `/users/${segment(userId ?? 'me')}/posts`,
     query: { account_id: accountId },
-    // A page is drawn from LinkedIn itself, and an item is long: several KB.
+    // Unipile reads a page from LinkedIn, and an item has several KB.
     pageSize: 20,
   }),
 };

@@ -1,22 +1,24 @@
 import { z } from 'zod';
 import { unipileV2Codes } from './unipile-v2-codes';
-import { part, type UnipileVersion } from './unipile-version';
+import { segment, type UnipileVersion } from './unipile-version';
 
 /*
  * Sources: developer.unipile.com/v2.0/docs/migration-messaging-api and /migration-social-api (paths, JSON, the account in the path),
  * /v2.0/docs/caching, /v2.0/reference/api-usage (pages), and Unipile's own Python SDK (github.com/unipile/unipile-python), which is
  * generated from the API's schema (parameters and shapes; an account's id matches ^acc_).
- * Not confirmed there, and read with care:
- * - Whether a list that gives no cursor has ended: some networks page by `offset`. A full page, and one that is short of
- *   `total_count`, has not.
- * - What a file's content is called: `content` in the schema, `data` in the guide. The schema is followed.
- * - What the header X-Cache says of a copy. Whatever has "hit" in it is taken for one.
- * `@name` in the text of a post mentions that person, if there is one.
+ *
+ * These sources do not confirm the following:
+ * - Whether a list without a cursor has ended. Some networks page by `offset`. So a full page is not the last, and neither is a page before
+ *   `total_count` is reached.
+ * - The name of a file's content: `content` in the schema, `data` in the guide. This code follows the schema.
+ * - The value of the header X-Cache for a cached response. This code takes any value with "hit" in it for one.
+ *
+ * `@name` in the text of a post mentions the person with that name, if there is one.
  */
 
 /**
- * The account is part of the path. Unipile's cache keeps what is read for an hour; `cache-control: no-cache`, which fetch sends with each
- * of our calls, asks it not to.
+ * API v2. The account is part of the path. Unipile caches reads for an hour. The header `cache-control: no-cache`, which fetch sends with each of
+ * our calls, asks for a fresh response.
  */
 export const unipileV2: UnipileVersion = {
   base: '/v2',
@@ -45,7 +47,7 @@ export const unipileV2: UnipileVersion = {
       cursor: next_cursor || null,
       total: total_count ?? null,
     })),
-  // It bears the query that it began with.
+  // The cursor includes the first page's query.
   nextPage: ({ path }, cursor) => ({ path, query: { cursor } }),
   isLast: ({ items, total }, { pageSize }, count) =>
     items.length < (pageSize ?? Number.POSITIVE_INFINITY) && (total ?? 0) <= count,
@@ -54,21 +56,23 @@ export const unipileV2: UnipileVersion = {
   isAccountPath: (path) => path.startsWith('/acc_'),
 
   sendMessage: ({ accountId, chatId, text }) => ({
-    path: `/${part(accountId)}/chats/${part(chatId)}/messages/send`,
+    path: `/${segment(accountId)}/chats/${segment(chatId)}/messages/send`,
     fields: { text },
   }),
   startChat: ({ accountId, recipient, text }) => ({
-    path: `/${part(accountId)}/chats/send`,
+    path: `/${segment(accountId)}/chats/send`,
     fields: { users_ids: [recipient], text },
   }),
-  createPost: ({ accountId, text }) => ({ path: `/${part(accountId)}/posts`, fields: { text } }),
+  createPost: ({ accountId, text }) => ({ path: `/${segment(accountId)}/posts`, fields: { text } }),
   messages: ({ accountId, chatId, after }) => ({
-    path: `/${part(accountId)}/chats/${part(chatId)}/messages`,
+    path: `/${segment(accountId)}/chats/${segment(chatId)}/messages`,
     query: { after },
     pageSize: 100,
   }),
-  chatsWith: ({ accountId, attendeeId }) => ({ path: `/${part(accountId)}/users/${part(attendeeId)}/chat` }),
-  post: ({ accountId, postId }) => ({ path: `/${part(accountId)}/posts/${part(postId)}` }),
+  chatsWith: ({ accountId, attendeeId }) => ({
+    path: `/${segment(accountId)}/users/${segment(attendeeId)}/chat`,
+  }),
+  post: ({ accountId, postId }) => ({ path: `/${segment(accountId)}/posts/${segment(postId)}` }),
   self: () => null,
-  posts: ({ accountId }) => ({ path: `/${part(accountId)}/users/me/posts`, pageSize: 20 }),
+  posts: ({ accountId }) => ({ path: `/${segment(accountId)}/users/me/posts`, pageSize: 20 }),
 };

@@ -5,7 +5,7 @@ import type { MultipartFile } from '../../net/multipart';
 export interface Read {
   path: string;
   query?: Record<string, string>;
-  /** How much of a list is asked for at once; a list without it is not in pages. */
+  /** Items per page. A list without it has no pages. */
   pageSize?: number;
 }
 
@@ -17,15 +17,15 @@ export interface Write {
 export interface Page {
   items: unknown[];
   cursor: string | null;
-  /** How many there are in all, where that is told. */
+  /** The number of items in all pages, if the API reports it. */
   total: number | null;
 }
 
-/** What differs between the versions of Unipile's API: where things are, how they are written, and what errors are called. */
+/** The differences between the versions of Unipile's API: paths, formats and error types. */
 export interface UnipileVersion {
-  /** Before every path. */
+  /** The prefix of every path. */
   base: string;
-  /** Whether an answer shows how things were, not how they are. */
+  /** Whether the response comes from a cache. */
   isCopy(headers: Headers): boolean;
   body(
     fields: Record<string, unknown>,
@@ -34,12 +34,12 @@ export interface UnipileVersion {
   page: z.ZodType<Page>;
   /** The page that begins at `cursor`. */
   nextPage(read: Read, cursor: string): Read;
-  /** Whether a page without a cursor is the last, after `count` items in all. */
+  /** Whether a page without a cursor is the last one, after `count` items in total. */
   isLast(page: Page, read: Read, count: number): boolean;
-  /** A `type` in another form is none of the API's. */
+  /** Whether a `type` has the form of the API's error types. */
   isErrorType(type: string): boolean;
   codes: ReadonlyMap<string, ErrorReading>;
-  /** Whether the account that the path names, if it names one, has an id in the form of this version's. */
+  /** False if the path names an account by an id that does not have this version's form. */
   isAccountPath(path: string): boolean;
 
   sendMessage(message: { accountId: string; chatId: string; text: string }): Write;
@@ -48,11 +48,11 @@ export interface UnipileVersion {
   messages(chat: { accountId: string; chatId: string; after: string }): Read;
   chatsWith(person: { accountId: string; attendeeId: string }): Read;
   post(post: { accountId: string; postId: string }): Read;
-  /** Who the account is at its network; null where its posts are asked for without knowing that. */
+  /** Reads the account's profile at its network. Null if the API lists the account's posts without its user id. */
   self(account: { accountId: string }): Read | null;
-  /** `userId` is null where `self` is. */
+  /** `userId` is null if `self` returns null. */
   posts(user: { accountId: string; userId: string | null }): Read;
 }
 
-/** One part of a path. */
-export const part = encodeURIComponent;
+/** Encodes one segment of a path. */
+export const segment = encodeURIComponent;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type ConnectionNotice, MAX_ID_LENGTH, saidAt, type WebhookReading } from '../receipt';
+import { type ConnectionNotice, MAX_ID_LENGTH, toInstant, type WebhookReading } from '../receipt';
 import { disconnectedCodes } from './unipile-codes';
 
 /*
@@ -7,10 +7,11 @@ import { disconnectedCodes } from './unipile-codes';
  * event-types-1 (the event object, account.status.*), /v2.0/docs/migration-webhooks (a new message event has the message object as its
  * payload), /v2.0/docs/status-lifecycle; the message object as in Unipile's own Python SDK (github.com/unipile/unipile-python).
  * v1's reference does not list is_group and is_event; captured payloads have both (github.com/jcleira/magiklead, testdata).
- * Not found anywhere, and not relied upon:
- * - Whether v2 tells of the messages that the account itself sends. Where it does not, only checks prove those.
- * - Whom such a message goes to: v2's message names its chat and its sender, so the receipt has a chat and no recipient.
- * - Whether v2's message is in a group: only the chat object says so. There a member's message counts as written to us alone.
+ *
+ * No source confirms the following, so this code does not rely on it:
+ * - Whether v2 reports the messages that the account itself sends. If not, only checks prove those.
+ * - The recipient of such a message. v2's message names its chat and its sender, so the receipt has a chat and no recipient.
+ * - Whether v2's message is in a group. Only the chat object has that, so a member's message counts as written to us alone.
  */
 
 const id = z.string().min(1).max(MAX_ID_LENGTH);
@@ -26,23 +27,23 @@ const messageReceived = z.object({
   chat_id: optionalId,
   message: optionalText,
   timestamp: optionalText,
-  /** Who the account is at its network; an organisation writes as its mailbox. */
+  /** The account's id at its network. An organisation writes as its mailbox. */
   account_info: z.object({ user_id: optionalId, mailbox_id: optionalId }).optional().catch(undefined),
   sender: attendee.optional().catch(undefined),
-  // A group with more has no one recipient either.
+  // A larger group has no single recipient anyway.
   attendees: z.array(attendee).max(1_000).default([]).catch([]),
   is_sender: boolean.optional().catch(undefined),
   is_group: boolean.nullish().catch(undefined),
-  /** "Anna has joined", and the like. */
+  /** An event in the chat, for example "Anna has joined". */
   is_event: z.union([z.literal(false), z.literal(0)]).nullish(),
 });
 
-/** v1, of the source `account_status`. It bears no time: the order of arrival decides. */
+/** v1, source `account_status`. It has no time, so the order of arrival decides. */
 const accountStatus = z.object({ AccountStatus: z.object({ account_id: id, message: z.string() }) });
 
 /**
- * What each status of v1 means: null that the account works. What is in the making (CONNECTING, CREATION_SUCCESS), what is no state of
- * the connection (SYNC_SUCCESS), and a status yet unknown change nothing.
+ * Why an account does not work, by v1's status; null if it works. These statuses change nothing: a connection in progress (CONNECTING,
+ * CREATION_SUCCESS), a status of something else (SYNC_SUCCESS) and an unknown status.
  */
 const statuses = new Map<string, string | null>([
   ['OK', null],
@@ -51,8 +52,8 @@ const statuses = new Map<string, string | null>([
     'CREDENTIALS',
     'its credentials are invalid or missing: connect the account again at Unipile (CREDENTIALS)',
   ],
-  ['ERROR', 'Unipile stopped to synchronise the account after an error: restart it there (ERROR)'],
-  ['STOPPED', 'Unipile stopped to synchronise the account: restart it there (STOPPED)'],
+  ['ERROR', 'Unipile stopped synchronising the account after an error: restart it at Unipile (ERROR)'],
+  ['STOPPED', 'Unipile stopped synchronising the account: restart it at Unipile (STOPPED)'],
   ['DELETED', 'the account was deleted at Unipile (DELETED)'],
 ]);
 
@@ -66,7 +67,7 @@ const messageNew = z.object({
     timestamp: optionalText,
     is_sender: boolean,
     sender_id: optionalId,
-    /** "Anna has joined", and the like. */
+    /** An event in the chat, for example "Anna has joined". */
     is_event: z.literal(false).optional(),
   }),
 });
@@ -81,18 +82,21 @@ const accountEvent = z.object({
     .catch(undefined),
 });
 
-/** The same of v2's events. `account.reconnect` is none: `account.status.running` says that the account works. */
+/** The same by v2's event. `account.reconnect` is not here, because `account.status.running` reports that the account works. */
 const events = new Map<string, string | null>([
   ['account.status.running', null],
-  ['account.status.disconnected', 'the account has to be authenticated again at Unipile (disconnected)'],
+  [
+    'account.status.disconnected',
+    'the account is disconnected: authenticate it again at Unipile (disconnected)',
+  ],
   ['account.status.errored', 'the account is out of service at Unipile (errored)'],
   ['account.status.paused', 'Unipile paused the account: no subscription is active (paused)'],
   ['account.remove', 'the account was removed at Unipile (removed)'],
 ]);
 
 /**
- * The receipt, or the notice of an account's connection, in the JSON of one of Unipile's webhooks, of v1 or v2. v1 tells of every message
- * in a chat, those that the account itself sent included. Other events are ignored, and so is a message that does not say whose it is.
+ * Reads the receipt or the connection notice of a Unipile webhook, v1 or v2. v1 reports every message in a chat, including those that the account
+ * sent. Other events are ignored, and so is a message that does not show whether the account sent it.
  */
 export function readUnipileWebhook(body: unknown): WebhookReading {
   return (
@@ -106,16 +110,16 @@ export function readUnipileWebhook(body: unknown): WebhookReading {
 function readMessageReceived(body: unknown): WebhookReading | null {
   const { data } = messageReceived.safeParse(body);
   if (!data) return null;
-  const { sender, account_info, is_sender, is_group, attendees, ...told } = data;
+  const { sender, account_info, is_sender, is_group, attendees, ...rest } = data;
   const from = sender?.attendee_provider_id;
   const ourselves = [account_info?.user_id, account_info?.mailbox_id].filter((own) => own !== undefined);
-  const knowable = from !== undefined && ourselves.length > 0;
-  if (!knowable && is_sender === undefined) return null;
+  const isComparable = from !== undefined && ourselves.length > 0;
+  if (!isComparable && is_sender === undefined) return null;
   const sent = is_sender === undefined ? ourselves.includes(from ?? '') : Boolean(is_sender);
 
   const others = new Set(attendees.map((one) => one.attendee_provider_id).filter((one) => one !== undefined));
   for (const own of [...ourselves, ...(sent && from ? [from] : [])]) others.delete(own);
-  // A message in a group has no one recipient or sender to be known by: only its chat makes it a conversation of ours.
+  // A message in a group has no single other person. Only its chat can match a conversation of ours.
   const isGroup = Boolean(is_group ?? (ourselves.length > 0 && others.size > 1));
   const [onlyOther] = others.size === 1 ? others : [];
   return {
@@ -123,12 +127,12 @@ function readMessageReceived(body: unknown): WebhookReading | null {
       {
         kind: 'message',
         status: sent ? 'sent' : 'received',
-        message_id: told.message_id,
-        provider_account_id: told.account_id,
-        chat_id: told.chat_id,
+        message_id: rest.message_id,
+        provider_account_id: rest.account_id,
+        chat_id: rest.chat_id,
         recipient: isGroup ? undefined : sent ? onlyOther : from,
-        body: told.message ?? undefined,
-        said_at: instantOf(told.timestamp),
+        body: rest.message ?? undefined,
+        said_at: instantOf(rest.timestamp),
       },
     ],
     ignored: 0,
@@ -139,7 +143,7 @@ function readAccountStatus(body: unknown): WebhookReading | null {
   const { data } = accountStatus.safeParse(body);
   if (!data) return null;
   const { account_id, message } = data.AccountStatus;
-  return noticed(account_id, statuses.get(message));
+  return readingOf(account_id, statuses.get(message));
 }
 
 function readMessageNew(body: unknown): WebhookReading | null {
@@ -167,14 +171,18 @@ function readAccountEvent(body: unknown): WebhookReading | null {
   const { data } = accountEvent.safeParse(body);
   if (!data) return null;
   const { type, account_id, created_at, payload } = data;
-  const why = events.get(type);
-  const more = [payload?.product, payload?.reason].filter(Boolean).join(', ').slice(0, 100);
-  const said = why && more ? `${why}: ${more}` : why;
-  return noticed(account_id, said, instantOf(payload?.timestamp) ?? instantOf(created_at));
+  const reason = events.get(type);
+  const details = [payload?.product, payload?.reason].filter(Boolean).join(', ').slice(0, 100);
+  const said = reason && details ? `${reason}: ${details}` : reason;
+  return readingOf(account_id, said, instantOf(payload?.timestamp) ?? instantOf(created_at));
 }
 
-/** `said`: why the account does not work; null that it does, undefined that nobody knows. */
-function noticed(account: string, said: string | null | undefined, said_at?: string): WebhookReading | null {
+/** `said` is why the account does not work; null if it works, undefined if that is unknown. */
+function readingOf(
+  account: string,
+  said: string | null | undefined,
+  said_at?: string,
+): WebhookReading | null {
   if (said === undefined) return null;
   const notice: ConnectionNotice = {
     provider_account_id: account,
@@ -184,4 +192,4 @@ function noticed(account: string, said: string | null | undefined, said_at?: str
   return { receipts: [], connections: [notice], ignored: 0 };
 }
 
-const instantOf = (text: string | null | undefined) => saidAt(Date.parse(text ?? ''));
+const instantOf = (text: string | null | undefined) => toInstant(Date.parse(text ?? ''));

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type ErrorReading, type HttpAnswer, request, unexpectedAnswer } from '../../net/http';
+import { type ErrorReading, type HttpResponse, request, unexpectedResponse } from '../../net/http';
 import { whatsappCodes } from './whatsapp-codes';
 import type { WhatsappTemplate } from './whatsapp-template';
 
@@ -7,27 +7,27 @@ const PROVIDER = 'whatsapp-cloud';
 
 interface Message {
   phoneNumberId: string;
-  /** A phone number in international form, or a business-scoped user id such as `US.13491208655302741918`. */
+  /** A phone number in international form, or a business-scoped user id, for example `US.13491208655302741918`. */
   to: string;
-  /** Comes back in the status webhooks (`biz_opaque_callback_data`), which is how an uncertain send is reconciled. */
+  /** The status webhooks echo it (`biz_opaque_callback_data`). So they reconcile an uncertain send. */
   reference: string;
   signal?: AbortSignal;
 }
 
 export interface WhatsappCloud {
   /**
-   * Sends a text, which WhatsApp takes only within 24 hours of what the person last wrote.
+   * Sends a text. WhatsApp accepts it only within 24 hours after the person last wrote.
    * @throws ProviderError
    */
   sendText(message: Message & { text: string }): Promise<{ messageId: string }>;
   /**
-   * Sends an approved template, at any time.
+   * Sends an approved template. WhatsApp accepts it at any time.
    * @throws ProviderError
    */
   sendTemplate(message: Message & { template: WhatsappTemplate }): Promise<{ messageId: string }>;
 }
 
-const sentAnswer = z.object({ messages: z.tuple([z.object({ id: z.string().min(1) })], z.unknown()) });
+const sentResponse = z.object({ messages: z.tuple([z.object({ id: z.string().min(1) })], z.unknown()) });
 
 const errorBody = z.object({
   error: z.object({
@@ -39,8 +39,8 @@ const errorBody = z.object({
 });
 
 /**
- * Messaging by Meta's WhatsApp Cloud API. `apiVersion` is that of the Graph API, such as `v23.0`;
- * `baseUrl` is `https://graph.facebook.com` unless given.
+ * Makes a client of Meta's WhatsApp Cloud API. `apiVersion` is the Graph API's, for example `v23.0`; `baseUrl` is `https://graph.facebook.com` by
+ * default.
  */
 export function whatsappCloud(options: {
   accessToken: string;
@@ -50,7 +50,7 @@ export function whatsappCloud(options: {
   const base = (options.baseUrl ?? 'https://graph.facebook.com').replace(/\/+$/, '');
 
   async function send({ phoneNumberId, to, reference, signal }: Message, content: object) {
-    const answer = await request({
+    const response = await request({
       provider: PROVIDER,
       method: 'POST',
       url: `${base}/${options.apiVersion}/${encodeURIComponent(phoneNumberId)}/messages`,
@@ -65,8 +65,8 @@ export function whatsappCloud(options: {
       signal,
       readError,
     });
-    const parsed = sentAnswer.safeParse(answer.body);
-    if (!parsed.success) throw unexpectedAnswer(PROVIDER, answer);
+    const parsed = sentResponse.safeParse(response.body);
+    if (!parsed.success) throw unexpectedResponse(PROVIDER, response);
     return { messageId: parsed.data.messages[0].id };
   }
 
@@ -77,7 +77,7 @@ export function whatsappCloud(options: {
   };
 }
 
-/** Whether it is a business-scoped user id: a country code, a dot and an id. */
+/** A business-scoped user id has a country code, a dot and an id. */
 const isUserId = (to: string) => /^[A-Z]{2}\./.test(to);
 
 function templateObject({ name, language, parameters }: WhatsappTemplate) {
@@ -85,13 +85,13 @@ function templateObject({ name, language, parameters }: WhatsappTemplate) {
   return {
     name,
     language: { code: language },
-    // Meta refuses a body of no parameters.
+    // Meta refuses a body component without parameters.
     ...(parameters.length > 0 && { components: [body] }),
   };
 }
 
-function readError(answer: HttpAnswer): ErrorReading | null {
-  const parsed = errorBody.safeParse(answer.body);
+function readError(response: HttpResponse): ErrorReading | null {
+  const parsed = errorBody.safeParse(response.body);
   if (!parsed.success) return null;
   const { code, error_subcode, message, error_data } = parsed.data.error;
   return {

@@ -1,7 +1,7 @@
-/** An approved template as a message names it. `parameters` stand for {{1}}, {{2}} … of its body, in order. */
+/** A message's approved template. `parameters` replace {{1}}, {{2}} … in its body, in order. */
 export interface WhatsappTemplate {
   name: string;
-  /** As Meta names it: `en`, `en_US`, `pt_BR`. */
+  /** Meta's code: `en`, `en_US`, `pt_BR`. */
   language: string;
   parameters: string[];
 }

@@ -1,10 +1,10 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import { MAX_ID_LENGTH, type Receipt, saidAt, type WebhookReading } from '../receipt';
+import { MAX_ID_LENGTH, type Receipt, toInstant, type WebhookReading } from '../receipt';
 
 /**
- * Whether Meta sent these bytes: `signature` is the header `X-Hub-Signature-256`, an HMAC-SHA256 of the body
- * as it came over the wire. In constant time.
+ * Whether Meta sent this body. `signature` is the header `X-Hub-Signature-256`, an HMAC-SHA256 of the raw body. The comparison takes constant
+ * time.
  */
 export function isSignedByMeta(body: Uint8Array, signature: string | null, appSecret: string): boolean {
   const hex = /^sha256=([0-9a-f]{64})$/i.exec(signature ?? '')?.[1];
@@ -22,7 +22,7 @@ const status = z.object({
   id,
   status: z.enum(['sent', 'delivered', 'read', 'failed']),
   timestamp,
-  // Missing where the message was sent to the user id.
+  // Missing if the message was sent to the user id.
   recipient_id: optionalId,
   recipient_user_id: optionalId,
   biz_opaque_callback_data: text,
@@ -41,7 +41,7 @@ const status = z.object({
 
 const message = z.object({
   id,
-  // Missing where the person hides the number behind a user name.
+  // Missing if the person hides the number behind a user name.
   from: optionalId,
   from_user_id: optionalId,
   timestamp,
@@ -50,7 +50,7 @@ const message = z.object({
     .unknown()
     .refine((type) => type !== 'system')
     .optional(),
-  // A message in a group is no reply to us alone.
+  // A message in a group is not a reply to us alone.
   group_id: z.undefined().optional(),
   text: z.object({ body: text }).optional().catch(undefined),
 });
@@ -68,13 +68,13 @@ const webhook = z.object({ entry: z.array(z.unknown()) });
 const entry = z.object({ changes: z.array(z.unknown()) });
 
 /** Entries, changes, statuses and messages together. Meta sends up to 1,000 updates at once. Source: Meta's guide to webhooks. */
-const mostEntries = 10_000;
+const maxEntries = 10_000;
 
-/** The receipts in the JSON of a webhook of the WhatsApp Cloud API. What does not fit is counted, and stops nothing. */
+/** Reads the receipts of a WhatsApp Cloud API webhook. Events in another form are counted and ignored. */
 export function readWhatsappWebhook(body: unknown): WebhookReading {
   const receipts: Receipt[] = [];
   let ignored = 0;
-  let room = mostEntries;
+  let room = maxEntries;
   function fitting<T>(schema: z.ZodType<T>, values: unknown[]): T[] {
     room -= values.length;
     if (room < 0) return [];
@@ -93,8 +93,8 @@ export function readWhatsappWebhook(body: unknown): WebhookReading {
     for (const known of fitting(status, value.statuses)) receipts.push(ofStatus(known, account));
     for (const known of fitting(message, value.messages)) receipts.push(ofMessage(known, account));
   }
-  const refusal = room < 0 ? `the body has more than ${mostEntries} entries` : undefined;
-  return { receipts, ignored, refusal };
+  const error = room < 0 ? `the body has more than ${maxEntries} entries` : undefined;
+  return { receipts, ignored, error };
 }
 
 function ofStatus(known: z.infer<typeof status>, account: string | undefined): Receipt {
@@ -107,7 +107,7 @@ function ofStatus(known: z.infer<typeof status>, account: string | undefined): R
     recipient: known.recipient_id ?? known.recipient_user_id,
     user_id: known.recipient_user_id,
     error: known.status === 'failed' ? describeErrors(known.errors) : undefined,
-    said_at: saidAt((known.timestamp ?? Number.NaN) * 1000),
+    said_at: toInstant((known.timestamp ?? Number.NaN) * 1000),
   };
 }
 
@@ -120,11 +120,11 @@ function ofMessage(known: z.infer<typeof message>, account: string | undefined):
     recipient: known.from ?? known.from_user_id,
     user_id: known.from_user_id,
     body: known.text?.body,
-    said_at: saidAt((known.timestamp ?? Number.NaN) * 1000),
+    said_at: toInstant((known.timestamp ?? Number.NaN) * 1000),
   };
 }
 
-/** As the answers to our calls are worded: `131026 Message undeliverable: …`. */
+/** In the form of the API's error responses: `131026 Message undeliverable: …`. */
 function describeErrors(errors: z.infer<typeof status>['errors'] = []): string | undefined {
   const words = errors.map(({ code, title, error_data }) =>
     [[code, title].filter((part) => part !== undefined).join(' '), error_data?.details]

@@ -1,6 +1,6 @@
 import type { Finding } from '../../engine/ports/queue-store';
 
-/** A message as a provider shows it, or told it by webhook. */
+/** A message that a provider lists or reported by webhook. */
 export interface SeenMessage {
   id: string;
   chatId: string | null;
@@ -12,21 +12,23 @@ export interface SeenMessage {
 /** `fromUs`: the provider says that the account sent it. */
 export type SeenInChat = SeenMessage & { fromUs: boolean };
 
-/** How far a provider's clock may be behind ours. */
+/** How far a provider's clock may be behind ours, in milliseconds. */
 const skewMs = 5_000;
-/** Further back than any clock is wrong: what lies between may be of the attempt and may not. */
+/** No clock is wrong by more. A message that is older than the attempt by up to this is a candidate. */
 export const candidateMs = 10 * 60_000;
 
-/** How far a provider's clock may be off, or a local time without its offset: no zone is further from UTC than 14 hours. */
+/** The largest error of a message's time, if the provider gives a local time without its offset. No time zone is more than 14 hours from UTC. */
 export const clockRoomMs = 24 * 3_600_000;
 
 /**
  * Finds what an attempt of `text`, begun at `attemptedAt`, may have left in its chat.
  *
- * A message of ours with the same text, not older than the attempt, proves it. Every other message of ours is a candidate, whatever it
- * says: networks shorten links, escape, cut, sign and translate. So is a message with a similar text that the provider calls the other
- * person's, and, while one of `others` (texts to the same person that are uncertain as well) is the same, what would prove it. A
- * candidate blocks sending again until a person has looked. The database leaves out messages that other rows bear.
+ * - Proof: a message of ours with the same text that is not older than the attempt. If one of `others`, the texts of other uncertain messages to
+ *   the same person, is the same, such a message is only a candidate.
+ * - Candidate: every other message of ours with any text, because networks shorten links, escape, cut, sign and translate. Also a message with a
+ *   similar text that the provider attributes to the other person.
+ *
+ * A candidate blocks sending again until a person has decided. The database ignores messages that other rows have.
  */
 export function matchMessages(
   text: string,
@@ -35,20 +37,20 @@ export function matchMessages(
   others: string[] = [],
 ): Pick<Finding, 'proof' | 'candidates'> {
   const ours = messages.filter(({ fromUs }) => fromUs);
-  const isShared = others.some((other) => plain(other) === plain(text));
+  const isShared = others.some((other) => normalizeSpace(other) === normalizeSpace(text));
   const proof = isShared ? [] : matchByText(text, attemptedAt, ours).proof;
   const proved = new Set(proof.map(({ messageId }) => messageId));
   const since = Date.parse(attemptedAt) - clockRoomMs;
   const candidates = messages
     .filter(({ id, at }) => Date.parse(at) >= since && !proved.has(id))
-    .filter((message) => message.fromUs || isAlike(plain(message.text), plain(text)))
+    .filter((message) => message.fromUs || mayMatch(normalizeSpace(message.text), normalizeSpace(text)))
     .map(({ id }) => id);
   return { proof, candidates };
 }
 
 /**
- * Compares by text alone. The same text since the attempt is proof; the same text a little older, or one that a network has cut, marked up
- * or emptied, is a candidate. A longer or another text is nothing.
+ * Compares by text alone. The same text since the attempt is proof. The same text up to `candidateMs` older is a candidate, and so is a text that
+ * a network has cut, marked up or emptied. A longer or different text is neither.
  */
 export function matchByText(
   text: string,
@@ -56,33 +58,33 @@ export function matchByText(
   messages: SeenMessage[],
 ): Pick<Finding, 'proof' | 'candidates'> {
   const begunAt = Date.parse(attemptedAt);
-  const wanted = plain(text);
+  const wanted = normalizeSpace(text);
   const oldestFirst = [...messages].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
   const proof: Finding['proof'] = [];
   const candidates: string[] = [];
   for (const message of oldestFirst) {
     const sentAt = Date.parse(message.at);
-    const seen = plain(message.text);
+    const seen = normalizeSpace(message.text);
     if (seen === wanted && sentAt >= begunAt - skewMs) {
       proof.push({ messageId: message.id, result: { chat_id: message.chatId } });
-    } else if ((seen === '' || isAlike(seen, wanted)) && sentAt >= begunAt - candidateMs)
+    } else if ((seen === '' || mayMatch(seen, wanted)) && sentAt >= begunAt - candidateMs)
       candidates.push(message.id);
   }
   return { proof, candidates };
 }
 
-/** Networks trim, and write line breaks and accents in their own way. */
-function plain(text: string): string {
+/** Networks trim texts, and encode line breaks and accents in their own ways. */
+function normalizeSpace(text: string): string {
   return text.normalize('NFC').replace(/\s+/g, ' ').trim();
 }
 
-/** A cut that leaves less than this of a text proves no kinship: "Hi" begins many messages. */
-const leastCut = 20;
+/** A shorter beginning of a text, in letters and digits, matches nothing: "Hi" begins many messages. */
+const minPrefixLength = 20;
 
-/** Letters and digits only: emoji, links and punctuation are what networks change. One may be cut off. */
-function isAlike(seen: string, wanted: string): boolean {
-  const [one, other] = [bare(seen), bare(wanted)];
-  return one === other || (one.length >= leastCut && other.startsWith(one));
+/** Whether the seen text is the wanted one or its beginning. Compares letters and digits only: networks change emoji, links and punctuation. */
+function mayMatch(seen: string, wanted: string): boolean {
+  const [one, other] = [normalizeLetters(seen), normalizeLetters(wanted)];
+  return one === other || (one.length >= minPrefixLength && other.startsWith(one));
 }
 
-const bare = (text: string) => text.replace(/[^\p{L}\p{N}]/gu, '').toLowerCase();
+const normalizeLetters = (text: string) => text.replace(/[^\p{L}\p{N}]/gu, '').toLowerCase();

@@ -7,17 +7,17 @@ import { templateField } from '../../http/input/template-field';
 import { bodyLimits, channels } from '../../providers/body-limits';
 import type { Rpc } from '../../store/rpc';
 
-const newDm = z
+const dmInput = z
   .strictObject({
     account_id: z.guid(),
     channel: z.enum(channels),
     chat_id: nonEmptyText(500).optional(),
     recipient: nonEmptyText(500).optional(),
-    /** How long it may be depends on the channel. */
+    /** Its longest length depends on the channel. */
     body: nonEmptyText(Number.POSITIVE_INFINITY),
-    /** WhatsApp only: what goes out instead where the person has not written for 24 hours. */
+    /** WhatsApp only: sent instead of `body` if the person has not written for 24 hours. */
     template: templateField.optional(),
-    /** Now, if not given. */
+    /** Now by default. */
     send_at: instant.optional(),
     priority: priority.optional(),
     /** Not sent after this. */
@@ -25,12 +25,12 @@ const newDm = z
     idempotency_key: nonEmptyText(200).optional(),
   })
   .superRefine((dm, context) => {
-    const most = bodyLimits[dm.channel];
-    if (dm.body.length > most) {
+    const maxLength = bodyLimits[dm.channel];
+    if (dm.body.length > maxLength) {
       context.addIssue({
         code: 'custom',
         path: ['body'],
-        message: `is ${dm.body.length} characters; ${dm.channel} takes ${most}`,
+        message: `is ${dm.body.length} characters long; ${dm.channel} allows ${maxLength}`,
       });
     }
     if (dm.template !== undefined && dm.channel !== 'whatsapp') {
@@ -45,7 +45,7 @@ const newDm = z
     }
   });
 
-/** Checks one message or up to 1,000, and inserts all of them or none. Throws a `ValidationError` or a `StoreError`. */
+/** Checks one message or a list of up to 1,000, and inserts all of them or none. Throws a `ValidationError` or a `StoreError`. */
 export function enqueueDms(rpc: Rpc, body: unknown): Promise<{ rows: InsertedRow[] }> {
-  return insertMany('message', body, checkBy(newDm), (rows) => rpc('enqueue_dms', { p_rows: rows }));
+  return insertMany('message', body, checkBy(dmInput), (rows) => rpc('enqueue_dms', { p_rows: rows }));
 }

@@ -22,17 +22,17 @@ const row = z
     recipient: z.string().min(1).nullable(),
     body: z.string().min(1, 'is empty'),
     attempts: z.number(),
-    /** WhatsApp only: what goes out outside its 24-hour window. */
+    /** WhatsApp only: sent instead of `body` outside the 24-hour window. */
     template: z
       .object({ name: z.string().min(1), language: z.string().min(1), parameters: z.array(z.string()) })
       .nullable()
       .default(null),
-    /** Of a sequence's message: the row of `enrolments`. */
+    /** The enrolment of a sequence's message. */
     enrolment_id: z.union([z.number(), z.string()]).nullable().default(null),
   })
   .superRefine((dm, context) => {
     if (dm.body.length > bodyLimits[dm.channel]) {
-      const message = `is longer than the ${bodyLimits[dm.channel]} characters that ${dm.channel} takes`;
+      const message = `is longer than the ${bodyLimits[dm.channel]} characters that ${dm.channel} allows`;
       context.addIssue({ code: 'custom', path: ['body'], message });
     }
     if (dm.chat_id === null && dm.recipient === null) {
@@ -46,10 +46,13 @@ const row = z
 
 type Dm = z.infer<typeof row>;
 
-/** Of an account at `whatsapp_cloud`; others have none. `heard_at`: when the person last wrote to it. `in_window`: null if that may not be known. */
+/**
+ * The facts of a row of a `whatsapp_cloud` account; other rows have none. `heard_at`: when the person last wrote to the account.
+ * `in_window`: whether that is within 24 hours; null if the account's webhooks may not have arrived.
+ */
 const windowFacts = z.object({ heard_at: z.string().nullable(), in_window: z.boolean().nullable() });
 
-/** What `find_dm_evidence` answers: what webhooks told, and texts to the same person that are uncertain as well. */
+/** The value of `find_dm_evidence`: the receipts of webhooks, and the texts of other uncertain messages to the same person. */
 const dmEvidence = z
   .object({
     receipts: z.array(
@@ -67,9 +70,9 @@ const dmEvidence = z
 export interface DmProviders {
   unipile?: Unipile;
   whatsapp_cloud?: WhatsappCloud;
-  /** Whether WhatsApp's webhooks are heard, so that who is in no window has not written. */
+  /** Whether WhatsApp's webhooks arrive. If they do, a person outside the window has not written. */
   whatsappKnowsReplies?: boolean;
-  /** How late after its attempt a message can still show up in its chat. */
+  /** How long after its attempt a message can still appear in its chat, in milliseconds. */
   unipileMaxLateMs: number;
 }
 
@@ -79,7 +82,7 @@ export interface DmEnv {
     accessToken: string;
     apiVersion: string;
     baseUrl: string;
-    /** Whether its webhooks tell who has written. */
+    /** Whether its webhooks arrive and report who has written. */
     knowsReplies?: boolean;
   };
 }
@@ -115,13 +118,13 @@ export const dmQueue = defineQueue<Dm, DmProviders, DmEnv>({
   },
 
   async reconcile(dm, context) {
-    // Its webhooks bear our reference, and the database reads those by itself.
+    // The API has no query for messages. Its webhooks carry our reference, and the database matches those.
     if (context.account?.provider === 'whatsapp_cloud') {
       return {
         proof: [],
         candidates: [],
         absentAfterMs: null,
-        text: 'WhatsApp cannot be asked, and no webhook has told of it yet',
+        text: 'WhatsApp cannot be queried, and no webhook has reported the message yet',
       };
     }
     return findInChat(dm, context);
@@ -164,14 +167,14 @@ async function sendByWhatsAppCloud(
   const message = {
     phoneNumberId: account.providerAccountId,
     to: dm.recipient,
-    // Echoed in the status webhooks: which row and which attempt a message belongs to.
+    // The status webhooks echo it, so it names the message's row and attempt.
     reference: `dm_queue/${dm.id}/${claimId}`,
     signal,
   };
   if (!inWindow && dm.template !== null) {
     return sent(await deps.whatsapp_cloud.sendTemplate({ ...message, template: dm.template }));
   }
-  // Where no webhook says who has written, only WhatsApp itself knows, and refuses a text outside the window without harm.
+  // Without webhooks only WhatsApp knows who has written. Its refusal of a text outside the window does no harm.
   if (inWindow === false && (dm.enrolment_id !== null || deps.whatsappKnowsReplies)) {
     return {
       kind: 'dead',
@@ -181,14 +184,14 @@ async function sendByWhatsAppCloud(
   try {
     return sent(await deps.whatsapp_cloud.sendText({ ...message, text: dm.body }));
   } catch (error) {
-    // It is no refusal of the account's, however many rows in a row meet it.
+    // Any number of these in a row says nothing about the account.
     if (error instanceof ProviderError && error.code === OUTSIDE_WINDOW)
       return { kind: 'dead', error: error.message };
     throw error;
   }
 }
 
-/** Meta's code for a text to somebody who has not written for 24 hours. */
+/** Meta's code for a text to a person who has not written for 24 hours. */
 const OUTSIDE_WINDOW = 131047;
 
 const sent = ({ messageId }: { messageId: string }): Outcome => ({
@@ -197,15 +200,15 @@ const sent = ({ messageId }: { messageId: string }): Outcome => ({
 });
 
 /**
- * Looks through the chat, or the chats with the person, for what the attempt left there. A chat that it should have opened may come into
- * being later, or under another id: not finding it proves nothing.
+ * Searches the chat, or all chats with the person, for the attempt's message. A chat that the attempt opened may appear later or under another
+ * id, so without a chat id an empty finding proves nothing.
  */
 async function findInChat(
   dm: Dm,
   { deps, account, attemptedAt, evidence, signal }: ReconcileContext<DmProviders>,
 ): Promise<Finding> {
   if (!deps.unipile || !account)
-    throw new Error(`no messages are read at ${account?.provider ?? '(no provider)'}`);
+    throw new Error(`messages cannot be read from the provider ${account?.provider ?? '(none)'}`);
   const { unipile } = deps;
   const chats = dm.chat_id
     ? [dm.chat_id]
@@ -223,14 +226,14 @@ async function findInChat(
   );
   const seen = new Map<string, SeenInChat>();
   const { receipts, others } = dmEvidence.parse(evidence);
-  const told = new Set(receipts.map((receipt) => receipt.message_id));
+  const reported = new Set(receipts.map((receipt) => receipt.message_id));
   for (const receipt of receipts) {
     const { message_id: id, chat_id: chatId, body, said_at: at } = receipt;
     if (body !== null && at !== null) seen.set(id, { id, chatId, text: body, at, fromUs: true });
   }
   for (const message of lists.flatMap(({ messages }) => messages)) {
-    // Its webhook told that we sent it, if not always what it says.
-    seen.set(message.id, { ...message, fromUs: message.fromUs || told.has(message.id) });
+    // A webhook may report that we sent a message without its text.
+    seen.set(message.id, { ...message, fromUs: message.fromUs || reported.has(message.id) });
   }
 
   const { proof, candidates } = matchMessages(dm.body, attemptedAt, [...seen.values()], others);
@@ -245,13 +248,16 @@ async function findInChat(
 }
 
 function describeFinding(proof: number, candidates: number, knowsChat: boolean, complete: boolean): string {
-  if (proof > 0) return 'it is in the chat';
-  if (candidates > 0) return 'the chat has a message that may be it: look there';
-  if (!knowsChat) return 'no chat with this person has it; one that was to be opened may not be listed';
-  return complete ? 'it is not in the chat' : 'it is not in the latest messages of the chat; there are more';
+  if (proof > 0) return 'the message is in the chat';
+  if (candidates > 0) return 'the chat has a message that may be this one: check the chat';
+  if (!knowsChat)
+    return 'no chat with this person has the message, but a chat that it opened may not be listed yet';
+  return complete
+    ? 'the message is not in the chat'
+    : 'the message is not among those that were read; the chat has more, or some could not be read';
 }
 
-/** The claim takes only accounts of configured providers, so this is for those that no release of ours knows. */
+/** For providers that this code does not know: a claim takes only accounts of configured providers. */
 function notReachable(provider: string | undefined): Outcome {
-  return { kind: 'dead', error: `no messages are sent by the provider ${provider ?? '(none)'}` };
+  return { kind: 'dead', error: `the provider ${provider ?? '(none)'} cannot send messages` };
 }

@@ -3,16 +3,16 @@ import { rowId } from '../../http/input/row-id';
 import { type ResolvedRow, resolveRow } from '../../operate/resolve-row';
 import type { Services } from '../../services/services';
 
-/** Cancels a job before it runs, or before it runs again. `by` says who, for its history. Throws an `HttpError` or a `StoreError`. */
+/** Cancels a pending job. The history notes `by`. Throws an `HttpError` or a `StoreError`. */
 export async function cancelJob(
   { rpc }: Pick<Services, 'rpc'>,
   id: string,
   by: 'api' | 'dashboard',
 ): Promise<ResolvedRow> {
-  const known = rowId.safeParse(id);
-  if (!known.success) throw new NotFoundError(`there is no job ${id}`);
+  const parsed = rowId.safeParse(id);
+  if (!parsed.success) throw new NotFoundError(`there is no job ${id}`);
   try {
-    return await resolveRow(rpc, 'jobs', known.data, by, { decision: 'cancelled' });
+    return await resolveRow(rpc, 'jobs', parsed.data, by, { decision: 'cancelled' });
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     const message = error.message.replace(/^the row/, 'the job');

@@ -6,20 +6,20 @@ import { JobInputError } from './job-input-error';
 import { enqueueJobs } from './new-jobs';
 
 interface JobSettings {
-  /** `default` if not given. One that there is not is made, with the settings of `default`. */
+  /** `default` by default. A new queue is created with the settings of `default`. */
   queue?: string;
-  /** Now, if not given. A text is ISO 8601 with an offset. */
+  /** Now by default. A text is ISO 8601 with an offset. */
   run_at?: Date | string;
-  /** 0 goes before 1 (the default), 1 before 2, 2 before 3. */
+  /** 0 runs first, 3 last. 1 by default. */
   priority?: 0 | 1 | 2 | 3;
-  /** While one job of this name has it, no other is created. */
+  /** While a job of this name has this key, no other is created with it. */
   unique_key?: string;
-  /** For so long from its creation; as long as it is kept, if not given. */
+  /** How long the key holds, from the job's creation. Until the job is deleted by default. */
   unique_seconds?: number;
   max_attempts?: number;
-  /** Shorter than the queue's. */
+  /** At most the queue's. */
   timeout_seconds?: number;
-  /** Not run after this. */
+  /** The job does not start after this. */
   expires_at?: Date | string;
 }
 
@@ -31,8 +31,8 @@ export type JobOptions<Name extends JobName> = JobSettings &
 export type NewJob = { [Name in JobName]: { name: Name } & JobOptions<Name> }[JobName];
 
 /**
- * Creates a job of one of the files in `lib/jobs/handlers`; `created` is false where one of this name and `unique_key` was there. Throws a
- * `JobInputError` with what is wrong, or a `StoreError`.
+ * Creates a job for a handler in `lib/jobs/handlers`. If a job of this name already has the `unique_key`, returns that job with `created` false.
+ * Throws a `JobInputError` with the faults of the input, or a `StoreError`.
  */
 export async function createJob<Name extends JobName>(
   name: Name,
@@ -43,7 +43,7 @@ export async function createJob<Name extends JobName>(
   return created as InsertedRow;
 }
 
-/** Up to 1,000 jobs, all or none, answered in their order. Throws as `createJob` does; its faults bear the index of their job. */
+/** Creates up to 1,000 jobs, all or none, and returns them in order. Throws like `createJob`; each fault has its job's index. */
 export async function createJobs(
   newJobs: readonly NewJob[],
   server?: Pick<Services, 'rpc'>,
@@ -70,7 +70,7 @@ function withInstants<Options extends Pick<JobSettings, 'run_at' | 'expires_at'>
   return { ...options, run_at: toInstant(options.run_at), expires_at: toInstant(options.expires_at) };
 }
 
-/** An invalid date stays what it is, to be refused as any other text. */
+/** Keeps an invalid date as text, so that it is refused like any other invalid text. */
 function toInstant(at: Date | string | undefined): string | undefined {
   return at instanceof Date && !Number.isNaN(at.getTime()) ? at.toISOString() : at?.toString();
 }

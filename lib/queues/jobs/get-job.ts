@@ -2,37 +2,37 @@ import { z } from 'zod';
 import { rowId } from '../../http/input/row-id';
 import { getServices, type Services } from '../../services/services';
 
-const keptJob = z.object({
+const storedJob = z.object({
   id: z.string(),
   name: z.string(),
   queue: z.string(),
-  /** `unknown` only by an operator's hand. */
+  /** `unknown` only if an operator set it. */
   status: z.enum(['pending', 'running', 'done', 'failed', 'unknown', 'cancelled']),
   payload: z.unknown(),
   run_at: z.string(),
   priority: z.number(),
   attempts: z.number(),
-  /** Its own, or its queue's. */
+  /** The job's own, or else its queue's. */
   max_attempts: z.number(),
   timeout_seconds: z.number(),
-  /** What its handler last said of how far it is. */
+  /** The latest progress that its handler reported. */
   progress: z.unknown(),
-  /** What its handler returned; `{ omitted }` says why that was not kept. */
+  /** The return value of its handler. `{ omitted }` says why it was not stored. */
   result: z.unknown(),
   last_error: z.string().nullable(),
   unique_key: z.string().nullable(),
   created_at: z.string(),
-  /** When its latest attempt was claimed. */
+  /** When the latest attempt was claimed. */
   started_at: z.string().nullable(),
   finished_at: z.string().nullable(),
 });
 
-export type KeptJob = z.infer<typeof keptJob>;
+export type StoredJob = z.infer<typeof storedJob>;
 
-/** A job as it stands; null where there is none of that id, or none any more. Throws a `StoreError`. */
-export async function getJob(id: string, server?: Pick<Services, 'rpc'>): Promise<KeptJob | null> {
-  const known = rowId.safeParse(id);
-  if (!known.success) return null;
+/** Reads a job; null if there is none with that id, or it was deleted. Throws a `StoreError`. */
+export async function getJob(id: string, server?: Pick<Services, 'rpc'>): Promise<StoredJob | null> {
+  const parsed = rowId.safeParse(id);
+  if (!parsed.success) return null;
   const { rpc } = server ?? (await getServices());
-  return keptJob.nullable().parse(await rpc('read_job', { p_id: known.data }));
+  return storedJob.nullable().parse(await rpc('read_job', { p_id: parsed.data }));
 }

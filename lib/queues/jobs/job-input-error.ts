@@ -1,6 +1,6 @@
 import type { FieldError } from '../../http/field-error';
 
-/** What a job was to be created with will not do. Nothing was created. */
+/** The input of a new job is invalid. Nothing was created. */
 export class JobInputError extends Error {
   override readonly name = 'JobInputError';
   readonly kind = 'invalid';

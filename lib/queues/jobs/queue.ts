@@ -10,10 +10,10 @@ import type { ScheduledQueue } from '../scheduled-queue';
 
 const row = z.object({ id: z.coerce.string(), name: z.string(), payload: z.unknown() });
 
-/** The longest one attempt of a job may take; the registry has it at 15 s, until somebody gives it more. */
+/** The longest attempt of a job. The registry sets 15 s by default. */
 const timeoutMs = 30_000;
 
-/** The queue `jobs` over jobs by their names. */
+/** Makes the queue `jobs` with the given handlers. */
 export function jobsQueue(known: Jobs, clock = systemClock) {
   return defineQueue<z.infer<typeof row>, null, unknown>({
     name: 'jobs',
@@ -30,11 +30,11 @@ export function jobsQueue(known: Jobs, clock = systemClock) {
   });
 }
 
-/** What keeps one of them from ever running as it is defined. */
+/** Says which definition can never run, and why; null if all can. */
 function faultOf(known: Jobs): string | null {
   for (const [name, job] of Object.entries(known)) {
     const file = `lib/jobs/handlers/${name}.ts`;
-    if (!job) return `${file} exports no job: export default defineJob({ … })`;
+    if (!job) return `${file} exports no job: add export default defineJob({ … })`;
     const fault = jobFault(job);
     if (fault !== null) return `${file}: ${fault}`;
     if ((job.timeoutSeconds ?? 0) * 1_000 > timeoutMs) {

@@ -13,14 +13,14 @@ import type { Rpc } from '../../store/rpc';
 
 export const monitorsQuery = z.strictObject({ state: z.enum(monitorStates).optional(), ...pageQuery });
 
-/** Only open or only closed ones, of one monitor. */
+/** `open`: only open or only closed incidents. `monitor`: only those of one monitor. */
 export const incidentsQuery = z.strictObject({
   open: yesOrNo.optional(),
   monitor: wholeId.optional(),
   ...pageQuery,
 });
 
-/** A page of them, by id. Throws a `StoreError`. */
+/** Reads a page of monitors, by id. Throws a `StoreError`. */
 export function listMonitors(
   rpc: Rpc,
   { state, ...page }: z.output<typeof monitorsQuery>,
@@ -28,7 +28,7 @@ export function listMonitors(
   return readPage(rpc, 'list_monitors', monitorSummary, page, { p_state: state ?? null });
 }
 
-/** A page of them, the newest first. Throws a `StoreError`. */
+/** Reads a page of incidents, the newest first. Throws a `StoreError`. */
 export function listIncidents(
   rpc: Rpc,
   { open, monitor, ...page }: z.output<typeof incidentsQuery>,

@@ -2,28 +2,28 @@ import { fieldErrors } from '../../http/field-error';
 import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/insert-many';
 import type { Rpc } from '../../store/rpc';
 import type { AddressCheck } from './address-check';
-import { discords, monitorDefaults, newMonitor } from './monitor-fields';
+import { conflictingFields, monitorDefaults, monitorInput } from './monitor-fields';
 
-/** Checks one monitor or up to 1,000, and creates all of them or none. Throws a `ValidationError` or a `StoreError`. */
+/** Checks one monitor or a list of up to 1,000, and creates all of them or none. Throws a `ValidationError` or a `StoreError`. */
 export function createMonitors(
   rpc: Rpc,
-  refusalOf: AddressCheck,
+  checkAddress: AddressCheck,
   body: unknown,
 ): Promise<{ rows: InsertedRow[] }> {
   return insertMany(
     'monitor',
     body,
-    (monitor) => checkMonitor(refusalOf, monitor),
+    (monitor) => checkMonitor(checkAddress, monitor),
     (rows) => rpc('create_monitors', { p_rows: rows }),
   );
 }
 
-async function checkMonitor(refusalOf: AddressCheck, asked: unknown): Promise<CheckedRow> {
-  const parsed = newMonitor.safeParse(asked);
+async function checkMonitor(checkAddress: AddressCheck, input: unknown): Promise<CheckedRow> {
+  const parsed = monitorInput.safeParse(input);
   if (!parsed.success) return { faults: fieldErrors(parsed.error) };
   const monitor = parsed.data;
-  const faults = discords(monitor, { ...monitorDefaults, ...monitor });
-  const refusal = await refusalOf(monitor.url);
-  if (refusal) faults.push({ field: 'url', message: `cannot be checked: ${refusal}` });
+  const faults = conflictingFields(monitor, { ...monitorDefaults, ...monitor });
+  const fault = await checkAddress(monitor.url);
+  if (fault) faults.push({ field: 'url', message: `cannot be checked: ${fault}` });
   return faults.length > 0 ? { faults } : { row: monitor };
 }

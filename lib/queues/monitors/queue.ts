@@ -11,16 +11,19 @@ import { tlsCheck } from '../../net/checks/tls-check';
 import { dnsResolver } from '../../net/dns-resolver';
 import { type AddressGuard, addressGuard } from '../../net/public-address';
 
-/** Without these nobody could say when it is due again. */
+/** The one column without which a monitor could not be rescheduled. */
 const row = z.looseObject({ interval_seconds: z.number().positive() });
 
 const settings = z.object({
-  url: z.string().refine((url) => URL.canParse(url), 'is no valid URL'),
+  url: z.string().refine((url) => URL.canParse(url), 'is not a valid URL'),
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']),
   headers: z.record(z.string(), z.string()),
   expected_status: z
     .string()
-    .refine((text) => readStatuses(text) !== null, 'is no list of statuses such as 200-299,301'),
+    .refine(
+      (text) => readStatuses(text) !== null,
+      'is not a list of statuses: write for example 200-299,301',
+    ),
   keyword_present: z.string().nullable(),
   keyword_absent: z.string().nullable(),
   timeout_ms: z.number().positive(),
@@ -32,22 +35,22 @@ const settings = z.object({
 type Monitor = z.infer<typeof settings>;
 
 export interface MonitorDeps extends ConnectOptions {
-  /** Null where none are named: then nobody knows whether it was the network. */
+  /** Null if none are configured. Then it is unknown whether the network caused a failure. */
   canaries: Canaries | null;
-  /** For monitors of names, where some canaries have names as well. */
+  /** The canaries with host names, for monitors with host names. */
   namedCanaries?: Canaries | null;
 }
 
 export interface MonitorEnv {
-  /** Private places that may be checked all the same: see `addressGuard`. */
+  /** Private addresses that may be checked: see `addressGuard`. */
   monitorAllowPrivate?: string[];
   /** See `canaries`. */
   monitorCanaries?: string[];
-  /** Who is asked for names, as `ip` or `ip:port`; none: the system's servers. */
+  /** DNS servers as `ip` or `ip:port`; the system's by default. */
   monitorDnsServers?: string[];
 }
 
-/** What monitors may check: asked when one is made or changed, and again for each connection. */
+/** Makes the guard of the addresses that monitors may check. It is used when a monitor is created or changed, and again for each connection. */
 export const monitorGuard = ({ monitorAllowPrivate, monitorDnsServers }: MonitorEnv): AddressGuard =>
   addressGuard(monitorAllowPrivate, {
     protocols: ['http:', 'https:', 'tcp:', 'tls:'],
@@ -55,12 +58,12 @@ export const monitorGuard = ({ monitorAllowPrivate, monitorDnsServers }: Monitor
     variable: 'MONITOR_ALLOW_PRIVATE',
   });
 
-/** Checks of sites, again and again. What a site does is a result, never a failure of the row. */
+/** Recurring checks of sites. A failing site is a result, never a failure of the row. */
 export const monitors = defineQueue<z.infer<typeof row>, MonitorDeps, MonitorEnv>({
   name: 'monitors',
   row,
   delivery: 'at-least-once',
-  // The longest check, 30 s, and what the canaries take after it.
+  // The longest check takes 30 s, and the canaries take the rest.
   timeoutMs: 33_000,
 
   connect(env) {
@@ -73,25 +76,25 @@ export const monitors = defineQueue<z.infer<typeof row>, MonitorDeps, MonitorEnv
     };
   },
 
-  async perform(asked, { deps, signal }) {
+  async perform(claimed, { deps, signal }) {
     const startedAt = performance.now();
-    const { data: monitor, error } = settings.safeParse(asked);
+    const { data: monitor, error } = settings.safeParse(claimed);
     if (!monitor) {
-      // Written past the API. It stays due, and says what is wrong with it.
+      // The row was written without the API. It is rescheduled, and its error says what is wrong.
       const [fault] = error.issues;
-      const text = `it cannot be checked as it is set: ${fault?.path.join('.')}: ${fault?.message}`;
-      return again(asked.interval_seconds, {
+      const text = `its settings are invalid: ${fault?.path.join('.')}: ${fault?.message}`;
+      return again(claimed.interval_seconds, {
         verdict: 'down',
         error: text.slice(0, 300),
         total_ms: 0,
         took_ms: 0,
       });
     }
-    const check = await checkOf(monitor, deps, signal);
-    // Its own region's network may be what failed.
+    const check = await runCheck(monitor, deps, signal);
+    // The cause may be the network of the region that runs the check.
     const witnesses = (hasName(monitor.url) && deps.namedCanaries) || deps.canaries;
-    const network = check.verdict === 'down' && witnesses ? await witnesses.answersSinceNow(signal) : null;
-    return again(asked.interval_seconds, {
+    const network = check.verdict === 'down' && witnesses ? await witnesses.probe(signal) : null;
+    return again(claimed.interval_seconds, {
       verdict: check.verdict,
       error: check.error,
       network,
@@ -109,8 +112,8 @@ export const monitors = defineQueue<z.infer<typeof row>, MonitorDeps, MonitorEnv
   },
 });
 
-/** The scheme says what kind of check it is. */
-function checkOf(monitor: Monitor, options: ConnectOptions, signal: AbortSignal): Promise<CheckResult> {
+/** Runs the check that the URL's scheme names. */
+function runCheck(monitor: Monitor, options: ConnectOptions, signal: AbortSignal): Promise<CheckResult> {
   const limits = {
     url: monitor.url,
     timeoutMs: monitor.timeout_ms,

@@ -5,24 +5,24 @@ import { type Region, regionSchema } from '../../store/monitoring';
 import type { Rpc } from '../../store/rpc';
 import { regionName } from './monitor-fields';
 
-const asked = z.strictObject({
+const regionInput = z.strictObject({
   name: regionName,
-  /** True makes it the default region in place of the one that is. */
+  /** True makes this region the default in place of the current one. */
   is_default: z
     .boolean()
-    .refine((isDefault) => isDefault, 'cannot be taken away: make another region the default one')
+    .refine((isDefault) => isDefault, 'cannot be false: make another region the default instead')
     .optional(),
   unseen_seconds: z.int().min(30).max(86_400).optional(),
 });
 
-/** Throws a `StoreError`. */
+/** Lists all regions. Throws a `StoreError`. */
 export async function listRegions(rpc: Rpc): Promise<Region[]> {
   return z.array(regionSchema).parse(await rpc('list_regions', {}));
 }
 
-/** Makes a region, or changes the one of this name. Throws an `HttpError` or a `StoreError`. */
+/** Creates a region, or changes the one with this name. Throws an `HttpError` or a `StoreError`. */
 export async function saveRegion(rpc: Rpc, body: unknown): Promise<{ region: Region }> {
-  const p_region = parseInput(asked, body);
+  const p_region = parseInput(regionInput, body);
   try {
     return { region: regionSchema.parse(await rpc('save_region', { p_region })) };
   } catch (error) {
@@ -32,7 +32,7 @@ export async function saveRegion(rpc: Rpc, body: unknown): Promise<{ region: Reg
 
 const removed = z.object({ name: z.string(), moved: z.number() });
 
-/** Its monitors move to the other regions; what it found is kept. Throws an `HttpError` or a `StoreError`. */
+/** Removes a region. Its monitors move to other regions, and its checks are kept. Throws an `HttpError` or a `StoreError`. */
 export async function removeRegion(rpc: Rpc, name: string): Promise<z.infer<typeof removed>> {
   const parsed = regionName.safeParse(name);
   if (!parsed.success) throw new NotFoundError('there is no such region');

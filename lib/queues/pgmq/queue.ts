@@ -8,13 +8,13 @@ import type { ScheduledQueue } from '../scheduled-queue';
 
 const row = z.object({ id: z.string(), job: z.string().nullable(), message: z.unknown() });
 
-/** What a message is in a pgmq queue that was added without a job: it names its own. */
-const named = z.object({ name: z.string().min(1), payload: z.unknown().default({}) });
+/** The form of a message in a pgmq queue that was added without a job: the message names its job. */
+const namedJob = z.object({ name: z.string().min(1), payload: z.unknown().default({}) });
 
-/** The longest one message may take; the registry has it at 15 s, until somebody gives it more. */
+/** The longest attempt of a message. The registry sets 15 s by default. */
 const timeoutMs = 30_000;
 
-/** The queue `pgmq`, whose messages are done by jobs by their names. Of what a job returns or tells of its progress a message keeps nothing. */
+/** Makes the queue `pgmq`, in which each message runs a job. A message stores neither the job's return value nor its progress. */
 export function messageQueue(known: Jobs) {
   return defineQueue<z.infer<typeof row>, null, unknown>({
     name: 'pgmq',
@@ -23,25 +23,26 @@ export function messageQueue(known: Jobs) {
     timeoutMs,
     connect: () => null,
     async perform({ id, job, message }, context) {
-      const { data: asked, error } =
-        job === null ? named.safeParse(message) : { data: { name: job, payload: message } };
-      if (!asked) {
+      const { data: call, error } =
+        job === null ? namedJob.safeParse(message) : { data: { name: job, payload: message } };
+      if (!call) {
         const [fault] = error.issues;
         const path = ['message', ...(fault?.path ?? [])].join('.');
         return dead(`the message names no job: ${path}: ${fault?.message}`);
       }
-      const outcome = await runJob(known, { id, ...asked }, { ...context, progress() {} });
+      const outcome = await runJob(known, { id, ...call }, { ...context, progress() {} });
       return outcome.kind === 'done' ? { kind: 'done' } : outcome;
     },
   });
 }
 
-/** Messages of Supabase Queues, each pgmq queue a partition. */
+/** Messages of Supabase Queues. Each pgmq queue is a partition. */
 export const pgmq = messageQueue(registry);
 
 export const scheduledPgmq = {
   queue: pgmq,
   partitions: 'due',
-  // A project without Supabase Queues is as it should be.
-  whereNone: "no message queue was added yet: select punctual.add_message_queue('…'); docs/pgmq.md says more",
+  // A project without Supabase Queues is no error.
+  unregisteredNote:
+    "no message queue was added yet: run select punctual.add_message_queue('…'), see docs/pgmq.md",
 } as const satisfies ScheduledQueue;

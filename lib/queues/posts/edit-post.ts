@@ -34,19 +34,19 @@ const changes = (guard: AddressGuard) =>
     body: postBody.optional(),
     media_urls: postMedia(guard).optional(),
     scheduled_for: instant.optional(),
-    /** Null: it is published however late. */
+    /** Null publishes the post however late. */
     expires_at: instant.nullable().optional(),
     priority: priority.optional(),
   });
 
-/** Throws an `HttpError` or a `StoreError`. */
+/** Reads a post. Throws an `HttpError` or a `StoreError`. */
 export function readPost(rpc: Rpc, id: string): Promise<StoredPost> {
   return findPost(id, async (p_id) => postSchema.parse(await rpc('read_post', { p_id })));
 }
 
 /**
- * Changes a post that has not begun to be published; what is accepted is what goes out. `allowPrivate`: see `addressGuard`. Throws
- * an `HttpError` or a `StoreError`.
+ * Changes a scheduled post. An accepted change is always part of the published post. `allowPrivate`: see `addressGuard`. Throws an `HttpError` or a
+ * `StoreError`.
  */
 export async function editPost(
   rpc: Rpc,
@@ -63,24 +63,24 @@ export async function editPost(
 
 const cancelled = z.object({ id: z.string(), status: z.string() });
 
-/** Cancels a post that has not begun to be published. `by` says who, for the history. Throws an `HttpError` or a `StoreError`. */
+/** Cancels a scheduled post. The history notes `by`. Throws an `HttpError` or a `StoreError`. */
 export function cancelPost(rpc: Rpc, id: string, by: string): Promise<ResolvedRow> {
   return findPost(id, async (p_id) => cancelled.parse(await rpc('cancel_post', { p_id, p_by: by })));
 }
 
-/** What somebody can do who comes too late, by what the post is. */
+/** What to do about a post that is no longer scheduled, by its status. */
 const tooLate: Record<string, string> = {
-  publishing: 'it is going out at this moment, and cannot be changed any more',
-  published: 'it is out, and cannot be changed here any more',
+  publishing: 'it is being sent to the provider and can no longer be changed',
+  published: 'it is public and can no longer be changed here',
   failed: 'schedule a new one',
   unknown:
-    'nobody knows yet whether it is out; it is being found out, or decide with POST /api/queues/posts/rows/<id>/resolve',
+    'it may be public; wait for the next check, or decide with POST /api/queues/posts/rows/<id>/resolve',
   cancelled: 'schedule a new one',
 };
 
-async function findPost<T>(id: string, ask: (id: string) => Promise<T>): Promise<T> {
+async function findPost<T>(id: string, query: (id: string) => Promise<T>): Promise<T> {
   try {
-    return await findById('post', id, ask);
+    return await findById('post', id, query);
   } catch (error) {
     const word = error instanceof ConflictError ? /(\w+)$/.exec(error.message)?.[1] : undefined;
     if (word === undefined || !(word in tooLate)) throw error;

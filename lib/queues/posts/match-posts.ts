@@ -2,24 +2,29 @@ import type { Finding } from '../../engine/ports/queue-store';
 import { numbersOf, type OwnPost } from '../../providers/unipile/unipile-posts';
 import { candidateMs, matchByText } from '../dm-queue/match-messages';
 
-/** Another row of the account, which may be where a post in its list comes from. */
+/** Another row of the account. A post in the account's list may be that row's. */
 export interface OtherRow {
   body: string;
-  /** Null where the provider gave none, or nobody knows whether it is out. */
+  /** Null if the provider returned none, or if it is unknown whether the post is published. */
   postId: string | null;
   permalink: string | null;
 }
 
-/** How far back a post may be of the attempt all the same: a time made of "15h" is wrong by as much as that, and so are clocks and zones. */
+/**
+ * A post that is older than the attempt by up to this, in milliseconds, may still be the attempt's: a time that is derived from "15h", a clock or a
+ * time zone can be wrong by as much.
+ */
 export const postCandidateMs = 24 * 3_600_000;
 
 /**
- * Which of the account's own posts are what an attempt of `text`, begun at `attemptedAt`, left behind. As with messages the same text since
- * the attempt is; beyond that any post from a day before the attempt on that no other row bears may be, for a network shortens links and
- * cuts texts: posts are few, and a second one cannot be taken back.
+ * Finds what an attempt of `text`, begun at `attemptedAt`, may have left among the account's own posts.
  *
- * A post has several ids, and a row may bear another one than the list shows. So rows are told by all of them, and a post is another row's
- * only by an id. A row that bears none of the list's, and whose text may have become the post's, leaves only doubt.
+ * - Proof: a post with the same text since the attempt, as with messages.
+ * - Candidate: any other post that no other row has, from a day before the attempt on or without a time. Networks shorten links and cut texts,
+ *   posts are few, and a second post cannot be undone.
+ *
+ * A post has several ids, and a row may have a different one from the list, so all ids are compared. A post belongs to another row only if an id
+ * matches. If another row has none of the listed ids and its text may have become the post's text, the post is only a candidate.
  */
 export function matchPosts(
   text: string,
@@ -28,26 +33,24 @@ export function matchPosts(
   others: OtherRow[],
 ): Pick<Finding, 'proof' | 'candidates'> {
   const begunAt = Date.parse(attemptedAt);
-  const free = posts.filter((post) => !post.isRepost && !others.some((other) => isBorneBy(post, other)));
-  const rivals = others.filter((other) => !posts.some((post) => isBorneBy(post, other)));
+  const free = posts.filter((post) => !post.isRepost && !others.some((other) => belongsTo(post, other)));
+  const rivals = others.filter((other) => !posts.some((post) => belongsTo(post, other)));
 
-  const judged = matchByText(
+  const matched = matchByText(
     text,
     attemptedAt,
-    free.map((post) => seenAs(post, text, begunAt)),
+    free.map((post) => asMessage(post, text, begunAt)),
   );
-  const strangers = free.filter(
-    (post) => post.at === null || Date.parse(post.at) >= begunAt - postCandidateMs,
-  );
+  const recent = free.filter((post) => post.at === null || Date.parse(post.at) >= begunAt - postCandidateMs);
   const isProof = ({ messageId }: { messageId: string }) => {
     const seen = free.find((post) => post.id === messageId)?.text ?? '';
     return !rivals.some((rival) => mayBecome(rival.body, seen));
   };
-  const proof = judged.proof.filter(isProof).map(({ messageId }) => proofBy(free, messageId));
+  const proof = matched.proof.filter(isProof).map(({ messageId }) => proofBy(free, messageId));
   const candidates = [
-    ...judged.proof.map(({ messageId }) => messageId),
-    ...judged.candidates,
-    ...strangers.map(({ id }) => id),
+    ...matched.proof.map(({ messageId }) => messageId),
+    ...matched.candidates,
+    ...recent.map(({ id }) => id),
   ];
   const proved = new Set(proof.map(({ messageId }) => messageId));
   return { proof, candidates: [...new Set(candidates)].filter((id) => !proved.has(id)) };
@@ -58,28 +61,28 @@ function proofBy(posts: OwnPost[], id: string): Finding['proof'][number] {
   return { messageId: id, ...(permalink && { result: { permalink } }) };
 }
 
-/** One whose time is not known, or may be wrong by hours, proves nothing: it stands where only doubt is. */
-function seenAs(post: OwnPost, text: string, begunAt: number) {
+/** Converts a post for `matchByText`. An unknown time, or one that may be wrong by hours, becomes a time that makes it a candidate and no proof. */
+function asMessage(post: OwnPost, text: string, begunAt: number) {
   const earliest = begunAt - candidateMs;
-  const told = post.at === null ? earliest : Date.parse(post.at);
-  const at = told < earliest && told >= begunAt - postCandidateMs ? earliest : told;
+  const listedAt = post.at === null ? earliest : Date.parse(post.at);
+  const at = listedAt < earliest && listedAt >= begunAt - postCandidateMs ? earliest : listedAt;
   return { id: post.id, chatId: null, text: withLinksOf(text, post.text), at: new Date(at).toISOString() };
 }
 
 const link = /https?:\/\/\S+|lnkd\.in\/\S+/g;
 
-/** LinkedIn shortens links: each of its own stands for the one in its place. */
+/** Replaces each link that LinkedIn shortened by the original link at the same position. */
 function withLinksOf(wanted: string, seen: string): string {
   const links = wanted.match(link) ?? [];
   if (links.length !== seen.match(link)?.length) return seen;
-  let place = 0;
+  let position = 0;
   return seen.replace(link, (shown) => {
-    const original = links[place++] ?? shown;
+    const original = links[position++] ?? shown;
     return /^(https?:\/\/)?lnkd\.in\//.test(shown) ? original : shown;
   });
 }
 
-function isBorneBy(post: OwnPost, { postId, permalink }: OtherRow): boolean {
+function belongsTo(post: OwnPost, { postId, permalink }: OtherRow): boolean {
   if (postId === null) return false;
   const names = [postId, ...numbersOf(postId), ...numbersOf(permalink ?? '')];
   return (
@@ -89,14 +92,10 @@ function isBorneBy(post: OwnPost, { postId, permalink }: OtherRow): boolean {
 
 const anyInstant = new Date(0).toISOString();
 
-/** What a network may have made of one text, by the other as it is seen: the same, or cut and marked up. */
-function seenAsOther(one: string, seen: string) {
-  return matchByText(one, anyInstant, [
-    { id: 'other', chatId: null, text: withLinksOf(one, seen), at: anyInstant },
-  ]);
-}
-
+/** Whether a network may have turned `body` into the seen text: the same, cut or marked up. */
 function mayBecome(body: string, seen: string): boolean {
-  const { proof, candidates } = seenAsOther(body, seen);
+  const { proof, candidates } = matchByText(body, anyInstant, [
+    { id: 'other', chatId: null, text: withLinksOf(body, seen), at: anyInstant },
+  ]);
   return proof.length + candidates.length > 0;
 }

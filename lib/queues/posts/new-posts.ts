@@ -7,25 +7,28 @@ import { type AddressGuard, addressGuard } from '../../net/public-address';
 import type { Rpc } from '../../store/rpc';
 import { postBody, postMedia } from './post-fields';
 
-const newPost = (guard: AddressGuard) =>
+const postInput = (guard: AddressGuard) =>
   z.strictObject({
     account_id: z.guid(),
     body: postBody,
     media_urls: postMedia(guard).optional(),
-    /** Now, if not given. */
+    /** Now by default. */
     scheduled_for: instant.optional(),
     priority: priority.optional(),
-    /** Not published after this. */
+    /** The post is not published after this. */
     expires_at: instant.optional(),
     idempotency_key: nonEmptyText(200).optional(),
   });
 
-/** Checks one post or up to 1,000, and inserts all of them or none. `allowPrivate`: see `addressGuard`. Throws a `ValidationError` or a `StoreError`. */
+/**
+ * Checks one post or a list of up to 1,000, and inserts all of them or none. `allowPrivate`: see `addressGuard`. Throws a `ValidationError` or a
+ * `StoreError`.
+ */
 export function enqueuePosts(
   rpc: Rpc,
   allowPrivate: string[],
   body: unknown,
 ): Promise<{ rows: InsertedRow[] }> {
-  const check = checkBy(newPost(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })));
+  const check = checkBy(postInput(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })));
   return insertMany('post', body, check, (rows) => rpc('enqueue_posts', { p_rows: rows }));
 }

@@ -4,14 +4,14 @@ import { nonBlankText, storableText } from '../../http/input/storable-text';
 import type { AddressGuard } from '../../net/public-address';
 import { postLimits } from '../../providers/body-limits';
 
-/** The fields of a post that creating and editing it have in common. */
+/** The text of a post. Creating and editing share this field and `postMedia`. */
 export const postBody = nonBlankText(postLimits.body);
 
-/** Addresses of pictures and videos. What a name resolves to is looked at when it is fetched. */
+/** URLs of pictures and videos. The addresses that a host name resolves to are checked when the media are fetched. */
 export function postMedia(guard: AddressGuard) {
-  const address = storableText(2_000).superRefine((value, context) => {
-    const refusal = URL.canParse(value) ? guard.refusal(new URL(value)) : 'it is no address';
-    if (refusal) context.addIssue({ code: 'custom', message: `cannot be fetched: ${refusal}` });
+  const url = storableText(2_000).superRefine((value, context) => {
+    const fault = URL.canParse(value) ? guard.faultOf(new URL(value)) : 'it is not a valid URL';
+    if (fault) context.addIssue({ code: 'custom', message: `cannot be fetched: ${fault}` });
   });
-  return atMost(postLimits.media, z.array(address));
+  return atMost(postLimits.media, z.array(url));
 }

@@ -21,15 +21,15 @@ const row = z.object({
   body: z
     .string()
     .refine((body) => body.trim() !== '', 'is empty')
-    .max(postLimits.body, `is longer than the ${postLimits.body} characters that a post takes`),
+    .max(postLimits.body, `is longer than the ${postLimits.body} characters that a post allows`),
   media_urls: z
     .array(z.string())
-    .max(postLimits.media, `are more than the ${postLimits.media} that a post takes`),
+    .max(postLimits.media, `are more than the ${postLimits.media} that a post allows`),
 });
 
 type Post = z.infer<typeof row>;
 
-/** What `find_post_evidence` answers: other rows of the account, of about that time. */
+/** The value of `find_post_evidence`: other rows of the account from around the attempt's time. */
 const others = z.array(
   z.object({
     status: z.enum(['publishing', 'published', 'unknown']),
@@ -41,21 +41,21 @@ const others = z.array(
 
 export interface PostProviders {
   unipile: UnipilePosts;
-  /** As `fetchMedia` of lib/net/media.ts, from where media may be fetched. */
+  /** `fetchMedia` of lib/net/media.ts, limited to the allowed hosts. */
   fetchMedia(urls: string[], signal: AbortSignal): Promise<Media[]>;
-  /** How late after its attempt a post can still show up in its account's list. */
+  /** How long after its attempt a post can still appear in its account's list, in milliseconds. */
   unipileMaxLateMs: number;
 }
 
 export interface PostEnv {
   unipile?: UnipileOptions & { maxLateMs?: number };
-  /** Private hosts that media may be fetched from all the same. */
+  /** Private hosts that media may be fetched from. */
   mediaAllowPrivate?: string[];
 }
 
-/** Of an attempt's time, for all media: what is left is for publishing, and uncertain where it does not suffice. */
+/** For fetching all media. The rest of the attempt's time is for publishing; if it is too short, the attempt is uncertain. */
 const mediaMs = 12_000;
-/** Of what is left once the post is out, for its address. */
+/** For reading the address of the published post. */
 const permalinkMs = 5_000;
 
 /** Posts on LinkedIn. Each goes out at most once. */
@@ -87,7 +87,7 @@ export const posts = defineQueue<Post, PostProviders, PostEnv>({
     if (account?.provider !== 'unipile') {
       return {
         kind: 'dead',
-        error: `no posts are published by the provider ${account?.provider ?? '(none)'}`,
+        error: `the provider ${account?.provider ?? '(none)'} cannot publish posts`,
       };
     }
     let media: Media[];
@@ -106,7 +106,7 @@ export const posts = defineQueue<Post, PostProviders, PostEnv>({
   },
 });
 
-/** Nothing was published. Returned, not thrown: it is no failure of the provider that would have published it. */
+/** Nothing was published. Returns the outcome, because a thrown error would count as a failure of the publishing provider. */
 function withoutMedia(error: unknown): Outcome {
   const { kind, retryAfterSeconds } = error as { kind?: string; retryAfterSeconds?: number | null };
   const message = error instanceof Error ? error.message : String(error);
@@ -114,7 +114,7 @@ function withoutMedia(error: unknown): Outcome {
   return { kind: 'retry', error: message, afterSeconds: retryAfterSeconds ?? undefined };
 }
 
-/** The post is out, whatever this comes to: its id as the list has it, and its address, as far as they can be had. */
+/** Reads the published post's id in the list and its address, if possible. A failure changes nothing: the post is published. */
 async function describePublished(
   postId: string | null,
   accountId: string,
@@ -127,7 +127,7 @@ async function describePublished(
     );
     return { provider_post_id: id, permalink };
   } catch (error) {
-    log.info({ err: error, postId }, 'a post is published, and its address could not be read');
+    log.info({ err: error, postId }, 'a post was published; its address could not be read');
     return { provider_post_id: postId };
   }
 }
@@ -137,11 +137,11 @@ async function findInList(
   { deps, account, attemptedAt, evidence, signal }: ReconcileContext<PostProviders>,
 ): Promise<Finding> {
   if (account?.provider !== 'unipile')
-    throw new Error(`no posts are read at ${account?.provider ?? '(no provider)'}`);
+    throw new Error(`posts cannot be read from the provider ${account?.provider ?? '(none)'}`);
   const rows = others.parse(evidence ?? []);
-  // What it leaves in the list could be taken for this one's: in a moment it bears its id.
+  // That post could be mistaken for this row's until its own row has its id, which takes a moment.
   if (rows.some(({ status }) => status === 'publishing'))
-    throw new Error('another post of the account is being published at the moment');
+    throw new Error('another post of the account is being published');
   const since = new Date(Date.parse(attemptedAt) - postCandidateMs).toISOString();
   const { providerAccountId: accountId } = account;
   const { posts: own, complete } = await deps.unipile.listOwnPosts({ accountId, since, signal });
@@ -149,7 +149,7 @@ async function findInList(
   return {
     proof,
     candidates,
-    // LinkedIn may process a video for longer than any wait that proves something.
+    // LinkedIn may process a video for longer than any wait that would prove its absence.
     absentAfterMs: complete && post.media_urls.length === 0 ? deps.unipileMaxLateMs : null,
     text: describeFinding(proof.length, candidates.length, complete, post.media_urls.length > 0),
   };
@@ -161,11 +161,11 @@ function asOther(other: z.infer<typeof others>[number]): OtherRow {
 }
 
 function describeFinding(proof: number, candidates: number, complete: boolean, hasMedia: boolean): string {
-  if (proof > 0) return 'it is among the account’s posts';
-  if (candidates > 0) return 'the account has a post that may be it: look there';
+  if (proof > 0) return 'the post is among the account’s posts';
+  if (candidates > 0) return 'the account has a post that may be this one: check the account’s posts';
   if (hasMedia)
-    return 'it is not among the account’s posts, where its media may still be in process: look there';
+    return 'the post is not among the account’s posts, but its media may still be in process: check them later';
   return complete
-    ? 'it is not among the account’s posts'
-    : 'it is not among the account’s latest posts; there are more, or some could not be read';
+    ? 'the post is not among the account’s posts'
+    : 'the post is not among those that were read; the account has more, or some could not be read';
 }

@@ -1,10 +1,10 @@
 import { actors, apiJsonRoute } from '../../http/api-route';
-import { changeEnrolment, type Doing } from './enrolments';
+import { changeEnrolment, type EnrolmentAction } from './enrolments';
 
-/** The route that does this to the enrolment that its path names. */
-export function enrolmentRoute(doing: Doing) {
+/** Makes the route that pauses, resumes or stops the enrolment in its path. */
+export function enrolmentRoute(action: EnrolmentAction) {
   return apiJsonRoute<{ id: string }>(
-    ({ services: { rpc }, params, by, body }) => changeEnrolment(rpc, doing, params.id, body, actors[by]),
+    ({ services: { rpc }, params, by, body }) => changeEnrolment(rpc, action, params.id, body, actors[by]),
     { optional: true, whenInvalid: 'nothing was changed' },
   );
 }

@@ -14,14 +14,14 @@ import {
 } from '../../store/conversations';
 import type { Rpc } from '../../store/rpc';
 
-/** Of one sequence, in one phase. */
+/** `sequence`: only enrolments of one sequence. `phase`: only those in one phase. */
 export const enrolmentsQuery = z.strictObject({
   sequence: wholeId.optional(),
   phase: z.enum(phases).optional(),
   ...pageQuery,
 });
 
-/** A page of them, the newest first. Throws a `StoreError`. */
+/** Reads a page of enrolments, the newest first. Throws a `StoreError`. */
 export function listEnrolments(
   rpc: Rpc,
   { sequence, phase, ...page }: z.output<typeof enrolmentsQuery>,
@@ -32,7 +32,7 @@ export function listEnrolments(
   });
 }
 
-/** Throws an `HttpError` or a `StoreError`. */
+/** Reads an enrolment with its timeline. Throws an `HttpError` or a `StoreError`. */
 export function readEnrolment(rpc: Rpc, id: string): Promise<EnrolmentWithTimeline> {
   return findById('enrolment', id, async (p_id) =>
     enrolmentWithTimeline.parse(await rpc('read_enrolment', { p_id })),
@@ -44,47 +44,49 @@ const bodies = {
   resume: z.strictObject({}),
   stop: z.strictObject({ reason: storableText(500).optional() }),
 };
-export type Doing = keyof typeof bodies;
+export type EnrolmentAction = keyof typeof bodies;
 
-/** Pauses, resumes or stops it. `by` says who, for the timeline. Throws an `HttpError` or a `StoreError`. */
+/** Pauses, resumes or stops an enrolment. The timeline notes `by`. Throws an `HttpError` or a `StoreError`. */
 export async function changeEnrolment(
   rpc: Rpc,
-  doing: Doing,
+  action: EnrolmentAction,
   id: string,
   body: unknown,
   by: string,
 ): Promise<EnrolmentWithTimeline> {
-  const { reason = null } = parseInput<z.ZodType<{ reason?: string }>>(bodies[doing], body);
-  const more = doing === 'stop' ? { p_reason: reason, p_by: by } : {};
+  const { reason = null } = parseInput<z.ZodType<{ reason?: string }>>(bodies[action], body);
+  const reasonAndBy = action === 'stop' ? { p_reason: reason, p_by: by } : {};
   return findById('enrolment', id, async (p_id) =>
-    enrolmentWithTimeline.parse(await rpc(`${doing}_enrolment`, { p_id, ...more })),
+    enrolmentWithTimeline.parse(await rpc(`${action}_enrolment`, { p_id, ...reasonAndBy })),
   );
 }
 
 const reply = z
   .strictObject({
     body: storableText(10_000).optional(),
-    /** The provider's: with it a reply that is told twice is one. */
+    /** The provider's id of the reply. With it, a reply that is reported twice counts once. */
     message_id: nonEmptyText(500).optional(),
-    /** Now, if not given. */
+    /** Now by default. */
     said_at: instant.optional(),
-    /** One of the replies that are nobody's yet. */
+    /** The receipt of a reply that belongs to no enrolment yet. */
     receipt_id: wholeId.optional(),
   })
   .refine(
-    (told) => told.receipt_id === undefined || Object.keys(told).length === 1,
-    'with receipt_id nothing else is told: the reply is there already',
+    (given) => given.receipt_id === undefined || Object.keys(given).length === 1,
+    'receipt_id names a stored reply: leave out all other fields',
   );
 
-const taken = z.object({ enrolment: enrolmentSchema, applied: z.boolean() });
+const takenReply = z.object({ enrolment: enrolmentSchema, applied: z.boolean() });
 
-/** What the person answered; `applied` says whether that was news. Throws an `HttpError` or a `StoreError`. */
-export async function takeReply(rpc: Rpc, id: string, body: unknown): Promise<z.infer<typeof taken>> {
+/** Applies a person's reply to an enrolment. `applied` is false for a reply that was known. Throws an `HttpError` or a `StoreError`. */
+export async function takeReply(rpc: Rpc, id: string, body: unknown): Promise<z.infer<typeof takenReply>> {
   const p_reply = parseInput(reply, body);
-  return findById('enrolment', id, async (p_id) => taken.parse(await rpc('take_reply', { p_id, p_reply })));
+  return findById('enrolment', id, async (p_id) =>
+    takenReply.parse(await rpc('take_reply', { p_id, p_reply })),
+  );
 }
 
-/** A page of what people wrote that is nobody's as far as is known, the latest first. Throws a `StoreError`. */
+/** Reads a page of the replies that match no enrolment, the latest first. Throws a `StoreError`. */
 export function listReplies(rpc: Rpc, page: PageQuery): Promise<Page<z.infer<typeof replySchema>>> {
   return readPage(rpc, 'list_replies', replySchema, page);
 }

@@ -13,28 +13,28 @@ const address = nonEmptyText(500).optional();
 const variables = atMost(
   50,
   z.record(
-    z.string().regex(variableName, 'is no name of a variable: lower-case letters, digits and _'),
-    // Numbers of a CRM are text to whoever reads the message.
+    z.string().regex(variableName, 'is not a valid variable name: use lower-case letters, digits and _'),
+    // A CRM exports numbers; the message contains them as text.
     z.union([storableText(2_000), z.number().transform(String)], { error: 'is neither a text nor a number' }),
   ),
 );
 
-/** A person who is to be in a sequence, as far as one alone can be judged. */
-export const newEnrolment = z.strictObject({
+/** The input for one enrolment. Does not check that there is a `chat_id` or a `recipient`. */
+export const enrolmentInput = z.strictObject({
   account_id: z.guid(),
   chat_id: address,
   recipient: address,
-  /** What stands for the placeholders. */
+  /** The values of the placeholders. */
   variables: variables.default({}),
-  /** Of the steps' hours; the sequence's if not given, else the account's. */
+  /** For the steps' hours. The sequence's by default, or else the account's. */
   time_zone: nonEmptyText(100).optional(),
-  /** What the first step's delay is counted from; now if not given. */
+  /** The first step's delay counts from this. Now by default. */
   start_at: instant.optional(),
-  /** Of the messages. */
+  /** The priority of the messages. */
   priority: priority.optional(),
 });
 
-const reachable = newEnrolment.refine(
+const reachable = enrolmentInput.refine(
   (person) => person.chat_id !== undefined || person.recipient !== undefined,
   {
     path: ['recipient'],
@@ -42,7 +42,7 @@ const reachable = newEnrolment.refine(
   },
 );
 
-/** Enrols one person or up to 1,000, all or none. `again`: those anew whose enrolment is over. Throws an `HttpError` or a `StoreError`. */
+/** Enrols one person or up to 1,000, all or none. `again` also enrols people with an ended enrolment. Throws an `HttpError` or a `StoreError`. */
 export async function enrolPeople(
   rpc: Rpc,
   sequence: string,

@@ -1,12 +1,12 @@
-/** The name of a variable that people in a sequence bring. */
+/** The name of a variable of an enrolment. */
 export const variableName = /^[a-z][a-z0-9_]{0,39}$/;
 
-const mostFaults = 10;
+const maxFaults = 10;
 
-/** What is wrong with the `{{placeholders}}` of a text: the first ten faults, each with its place, counted from 1. */
+/** Returns the first ten faults of a text's `{{placeholders}}`. Positions count from 1. */
 export function placeholderFaults(text: string): string[] {
   const faults: string[] = [];
-  for (let at = text.indexOf('{{'); at >= 0 && faults.length < mostFaults; ) {
+  for (let at = text.indexOf('{{'); at >= 0 && faults.length < maxFaults; ) {
     const end = text.indexOf('}}', at + 2);
     const next = text.indexOf('{{', at + 2);
     if (end < 0 || (next >= 0 && next < end)) {
@@ -17,7 +17,7 @@ export function placeholderFaults(text: string): string[] {
     const name = text.slice(at + 2, end).replace(/^ +| +$/g, '');
     if (!variableName.test(name)) {
       faults.push(
-        `has "{{${name.slice(0, 60)}}}" at character ${at + 1}, which is no placeholder: write {{first_name}}, up to 40 lower-case letters, digits and _, beginning with a letter`,
+        `has "{{${name.slice(0, 60)}}}" at character ${at + 1}, which is not a placeholder: write {{first_name}}, up to 40 lower-case letters, digits and _, beginning with a letter`,
       );
     }
     at = text.indexOf('{{', end + 2);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { again, dead, done } from '../../engine/outcome';
 import { defineQueue } from '../../engine/queue';
 
-/** What `punctual.judge_enrolments` says of a due enrolment. */
+/** The value of `punctual.judge_enrolments` for a due enrolment. */
 const facts = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('again') }),
   z.object({ outcome: z.literal('done') }),
@@ -10,8 +10,8 @@ const facts = z.discriminatedUnion('outcome', [
 ]);
 
 /**
- * People in sequences, whose next step is due. There is nothing to be done outside the database: the settle queues their messages, by
- * `punctual.settle_enrolments`, in its own transaction, and says when they are due next.
+ * Enrolments of people in sequences. A due enrolment needs no work outside the database: in the transaction of the settle,
+ * `punctual.settle_enrolments` queues its messages and sets its next due time.
  */
 export const enrolments = defineQueue<{ id: string }, null, unknown>({
   name: 'enrolments',
@@ -20,9 +20,9 @@ export const enrolments = defineQueue<{ id: string }, null, unknown>({
   timeoutMs: 5_000,
   connect: () => null,
   perform(_enrolment, context) {
-    const judged = facts.parse(context.facts);
-    if (judged.outcome === 'dead') return dead(judged.error);
-    // The settle puts another due time in the place of this one.
-    return judged.outcome === 'done' ? done() : again(60);
+    const verdict = facts.parse(context.facts);
+    if (verdict.outcome === 'dead') return dead(verdict.error);
+    // The settle replaces the 60 s by the enrolment's own due time.
+    return verdict.outcome === 'done' ? done() : again(60);
   },
 });

@@ -6,14 +6,14 @@ import { weeklyHours } from '../../http/input/weekly-hours';
 import { bodyLimits, type Channel } from '../../providers/body-limits';
 import { placeholderFaults } from './placeholders';
 
-const year = 31_536_000;
-const seconds = (least: number) => z.int().min(least).max(year);
+const yearSeconds = 31_536_000;
+const seconds = (min: number) => z.int().min(min).max(yearSeconds);
 
 function checkPlaceholders(text: string, context: z.RefinementCtx): void {
   for (const message of placeholderFaults(text)) context.addIssue({ code: 'custom', message });
 }
 
-/** The steps of a sequence over a channel, 1 to 50. What is not given is what it means then. */
+/** Makes the schema of a sequence's 1 to 50 steps over a channel. It fills in the defaults. */
 export function sequenceSteps(channel: Channel) {
   const body = nonBlankText(bodyLimits[channel]).superRefine(checkPlaceholders);
   const template = templateField
@@ -30,7 +30,7 @@ export function sequenceSteps(channel: Channel) {
   const step = z
     .strictObject({
       kind: z.enum(['message', 'question']),
-      /** From when the step before was sent; of the first from the enrolment. */
+      /** Counted from the previous step's sending, or for the first step from the enrolment. */
       delay_seconds: seconds(0).default(0),
       hours: weeklyHours.nullable().default(null),
       body,
@@ -49,16 +49,16 @@ export function sequenceSteps(channel: Channel) {
       const refuse = (field: string, message: string) =>
         context.addIssue({ code: 'custom', path: [field], message });
       if (kind === 'message' && reminder)
-        refuse('reminder', 'is of questions: a message waits for no answer');
+        refuse('reminder', 'is only for questions: a message does not wait for a reply');
       if (kind === 'message' && no_reply)
-        refuse('no_reply', 'is of questions: a message waits for no answer');
+        refuse('no_reply', 'is only for questions: a message does not wait for a reply');
       if (reminder && no_reply && reminder.after_seconds >= no_reply.after_seconds) {
-        refuse('reminder', 'comes after no_reply has ended the wait: make its after_seconds less');
+        refuse('reminder', 'comes after no_reply ends the wait: make its after_seconds shorter');
       }
     })
     .transform((given) => ({
       ...given,
       on_reply: given.on_reply ?? (given.kind === 'question' ? 'continue' : 'stop'),
     }));
-  return atMost(50, z.array(step).min(1, 'is empty: a sequence has one step at least'));
+  return atMost(50, z.array(step).min(1, 'is empty: a sequence needs at least one step'));
 }

@@ -6,14 +6,14 @@ import { type Page, type PageQuery, readPage } from '../../http/page';
 import { type Channel, channels } from '../../providers/body-limits';
 import { previewSchema, type Sequence, sequenceSchema } from '../../store/conversations';
 import type { Rpc } from '../../store/rpc';
-import { newEnrolment } from './new-enrolments';
+import { enrolmentInput } from './new-enrolments';
 import { sequenceSteps } from './sequence-steps';
 
 const name = nonBlankText(200);
-/** Whether there is one of that name is for the database to say. */
+/** The database checks that the time zone exists. */
 const timeZone = nonEmptyText(100).nullable();
 
-const newSequence = (channel: Channel) =>
+const sequenceInput = (channel: Channel) =>
   z.strictObject({
     name,
     channel: z.enum(channels),
@@ -28,23 +28,23 @@ const changes = (channel: Channel) =>
     steps: sequenceSteps(channel).optional(),
   });
 
-/** A page of them, the newest first. Throws a `StoreError`. */
+/** Reads a page of sequences, the newest first. Throws a `StoreError`. */
 export function listSequences(rpc: Rpc, page: PageQuery): Promise<Page<Sequence>> {
   return readPage(rpc, 'list_sequences', sequenceSchema, page);
 }
 
-/** Throws a `ValidationError` or a `StoreError`. */
+/** Creates a sequence. Throws a `ValidationError` or a `StoreError`. */
 export async function createSequence(rpc: Rpc, body: unknown): Promise<Sequence> {
-  const p_sequence = parseInput(newSequence(channelOf(body)), body);
+  const p_sequence = parseInput(sequenceInput(channelOf(body)), body);
   return parseStored(sequenceSchema, await rpc('create_sequence', { p_sequence }));
 }
 
-/** Throws an `HttpError` or a `StoreError`. */
+/** Reads a sequence. Throws an `HttpError` or a `StoreError`. */
 export function readSequence(rpc: Rpc, id: string): Promise<Sequence> {
   return findById('sequence', id, async (p_id) => sequenceSchema.parse(await rpc('read_sequence', { p_id })));
 }
 
-/** Changes what is named; new steps are for those who are enrolled from now on. Throws an `HttpError` or a `StoreError`. */
+/** Changes the given fields. New steps apply to later enrolments only. Throws an `HttpError` or a `StoreError`. */
 export async function editSequence(rpc: Rpc, id: string, body: unknown): Promise<Sequence> {
   return findById('sequence', id, async (p_id) => {
     const { channel } = sequenceSchema.parse(await rpc('read_sequence', { p_id }));
@@ -53,26 +53,26 @@ export async function editSequence(rpc: Rpc, id: string, body: unknown): Promise
   });
 }
 
-const previewedPerson = newEnrolment.pick({
+const previewInput = enrolmentInput.pick({
   account_id: true,
   variables: true,
   time_zone: true,
   start_at: true,
 });
 
-/** What a person would get, and about when. Throws an `HttpError` or a `StoreError`. */
+/** Previews the messages that a person would get, and about when. Throws an `HttpError` or a `StoreError`. */
 export async function previewSequence(
   rpc: Rpc,
   id: string,
   body: unknown,
 ): Promise<z.infer<typeof previewSchema>> {
-  const p_person = parseInput(previewedPerson, body);
+  const p_person = parseInput(previewInput, body);
   return findById('sequence', id, async (p_sequence_id) =>
     parseStored(previewSchema, await rpc('preview_sequence', { p_sequence_id, p_person })),
   );
 }
 
-/** The limits of a text are its channel's; where that is none, it is what is wrong. */
+/** The channel decides the longest text. An invalid channel counts as LinkedIn here, and the schema reports it. */
 function channelOf(body: unknown): Channel {
   return (body as { channel?: unknown } | null)?.channel === 'whatsapp' ? 'whatsapp' : 'linkedin';
 }

@@ -1,4 +1,4 @@
-/** An account as `POST /api/accounts` takes it. */
+/** A body of `POST /api/accounts`. */
 export interface DemoAccount {
   provider: 'unipile' | 'whatsapp_cloud';
   provider_account_id: string;
@@ -16,10 +16,10 @@ export const account = (
   limit = 1_000,
 ) => ({ provider, provider_account_id: id, name, time_zone: zone, daily_limit: limit });
 
-/** Where people write first. */
+/** The account to which people write first. */
 export const helpAccountId = '105550001001';
 
-/** Enough for many demos on one day; the last one shows what a cap does. */
+/** The limits are enough for many demos a day. The last account shows the effect of a low limit. */
 export const demoAccounts: DemoAccount[] = [
   account('unipile', 'li-ana-oliveira', 'Ana Oliveira', 'America/Sao_Paulo'),
   account('unipile', 'li-jonas-weber', 'Jonas Weber', 'Europe/Berlin'),

@@ -1,6 +1,6 @@
 import { messageText } from './demo-texts';
 
-/** A job as `POST /api/jobs` takes it. */
+/** An entry of `POST /api/jobs`. */
 export interface DemoJob {
   name: string;
   queue: 'default' | 'blocking';
@@ -13,13 +13,14 @@ export interface DemoJob {
 type Plan = Pick<DemoJob, 'name' | 'payload' | 'max_attempts'>;
 
 const wordCounts = 20;
-/** Seconds each; they say how far they are. */
+/** Seconds of each nap. A nap reports its progress. */
 const naps = [2, 6, 3, 5, 4, 3, 2];
 const blockingNaps = 9;
 
 /**
- * What the demo runs: in `default` some that fail for good, one of them only until it is run once more, one that is tried again, naps,
- * and texts whose words are counted; in `blocking` naps that wait until the one at their head, which fails at first, is done. At `nowMs`.
+ * Returns the demo's jobs, all due by `nowMs`.
+ * - In `default`: a job that always fails, one that succeeds when it is retried by hand, one that retries by itself, naps, and word counts.
+ * - In `blocking`: a job that fails first, and naps that wait until it is done.
  */
 export function demoJobs(runId: string, nowMs: number): DemoJob[] {
   const plans: Plan[] = [

@@ -1,4 +1,4 @@
-/** A monitor as `POST /api/monitors` takes it. */
+/** An entry of `POST /api/monitors`. */
 export interface DemoMonitor {
   name: string;
   url: string;
@@ -14,11 +14,11 @@ export interface DemoMonitor {
 }
 
 type Plan = Omit<DemoMonitor, 'url' | 'idempotency_key'> & {
-  /** Below `/sites/`; null: only whether the sandbox's port takes connections. */
+  /** The path below `/sites/`; null checks only that the sandbox's port accepts connections. */
   site: string | null;
 };
 
-const wellSays = 'all is well';
+const healthyText = 'all is well';
 
 const plan = (
   name: string,
@@ -28,17 +28,17 @@ const plan = (
   more: Partial<DemoMonitor> = {},
 ): Plan => ({ name, site, interval_seconds, criticality, ...more });
 
-/** What sandbox/sites.ts makes of each is in its site. Those without a region are spread over all of them. */
+/** The first part of `site` names its behaviour in sandbox/sites.ts. Monitors without a region are spread over all regions. */
 const plans: Plan[] = [
-  plan('Shop', 'ok/shop', 10, 'critical', { keyword_present: wellSays, preferred_region: 'main' }),
-  plan('Checkout', 'ok/checkout', 10, 'critical', { keyword_present: wellSays, preferred_region: 'fra1' }),
+  plan('Shop', 'ok/shop', 10, 'critical', { keyword_present: healthyText, preferred_region: 'main' }),
+  plan('Checkout', 'ok/checkout', 10, 'critical', { keyword_present: healthyText, preferred_region: 'fra1' }),
   plan('Checkout API', 'ok/checkout-api', 10, 'critical', { preferred_region: 'main' }),
   plan('Sign-in', 'ok/sign-in', 10, 'critical', { keyword_absent: 'maintenance' }),
   plan('Public API', 'ok/public-api', 10, 'critical'),
   plan('API gateway', null, 10, 'critical'),
   plan('Shop, Europe', 'ok/shop-eu', 15, 'high', { preferred_region: 'fra1' }),
   plan('Shop, Asia', 'ok/shop-asia', 15, 'high', { preferred_region: 'sin1' }),
-  plan('Account pages', 'ok/account', 15, 'high', { keyword_present: wellSays }),
+  plan('Account pages', 'ok/account', 15, 'high', { keyword_present: healthyText }),
   plan('Cart service', 'ok/cart', 15, 'high'),
   plan('Stock service', 'ok/stock', 15, 'high'),
   plan('Price service', 'ok/prices', 15, 'high'),
@@ -47,7 +47,7 @@ const plans: Plan[] = [
   plan('Image CDN', 'ok/images', 20, 'normal', { method: 'HEAD' }),
   plan('Static files', 'ok/static', 20, 'normal', { method: 'HEAD', preferred_region: 'sin1' }),
   plan('Landing page', 'ok/landing', 20, 'normal', { keyword_absent: 'maintenance' }),
-  plan('Docs', 'ok/docs', 20, 'normal', { keyword_present: wellSays }),
+  plan('Docs', 'ok/docs', 20, 'normal', { keyword_present: healthyText }),
   plan('Blog', 'ok/blog', 30),
   plan('Help centre', 'ok/help', 30),
   plan('Status page', 'ok/status', 30),
@@ -56,7 +56,7 @@ const plans: Plan[] = [
   plan('Careers', 'ok/careers', 30, 'low'),
   plan('Mail server', null, 30),
   plan('Old shop address', 'moved/old-shop', 30),
-  plan('Short links', 'moved/short-links', 20, 'normal', { keyword_present: wellSays }),
+  plan('Short links', 'moved/short-links', 20, 'normal', { keyword_present: healthyText }),
   plan('App download', 'moved/app-download', 30, 'low'),
 
   plan('Search', 'slow/search', 10, 'high', { degraded_ms: 1_000 }),
@@ -76,7 +76,7 @@ const plans: Plan[] = [
   plan('Warehouse scanner', 'drip/warehouse', 20, 'normal', { timeout_ms: 2_000, preferred_region: 'sin1' }),
 ];
 
-/** What the demo watches: forty sites of the sandbox's. The same sandbox gives the same keys, so that a demo begun again adds none. */
+/** Returns monitors of 40 sites of the sandbox. The same sandbox gets the same keys, so a repeated demo adds none. */
 export function demoMonitors(sandbox: string): DemoMonitor[] {
   const { host, port } = new URL(sandbox);
   return plans.map(({ site, ...monitor }) => ({
@@ -86,7 +86,7 @@ export function demoMonitors(sandbox: string): DemoMonitor[] {
   }));
 }
 
-/** What an earlier demo watched whose sandbox listened elsewhere: nothing answers there any more. */
+/** Whether a monitor belongs to an earlier demo, whose sandbox listened on another port. */
 export function isLeftOver({ url }: { url: string }, sandbox: string): boolean {
   const { hostname, host } = new URL(url);
   return hostname === '127.0.0.1' && host !== new URL(sandbox).host;

@@ -1,7 +1,7 @@
 import type { DemoAccount } from './demo-accounts';
 import { postText } from './demo-texts';
 
-/** A post as `POST /api/posts` takes it. */
+/** An entry of `POST /api/posts`. */
 export interface DemoPost {
   account_id: string;
   body: string;
@@ -11,14 +11,14 @@ export interface DemoPost {
 }
 
 export const postCount = 24;
-/** An account whose cap is lower than this publishes nothing: its cap is for showing what it does to messages. */
-const smallCap = 100;
-/** Every so many has a picture. */
+/** Accounts with a lower daily limit publish nothing, because their limit is for messages. */
+const smallLimit = 100;
+/** Every fourth post has a picture. */
 const pictureEvery = 4;
-/** Due already, within the next minute, and the rest later. */
+/** Posts that are due already, and posts that fall due within a minute. The rest fall due later. */
 const [overdueCount, soonCount] = [16, 5];
 
-/** What the demo publishes: posts of the LinkedIn accounts in turn, some with a picture of the sandbox's. At `nowMs`. */
+/** Returns the demo's posts at `nowMs`, from each LinkedIn account in turn. Some have a picture that the sandbox serves. */
 export function demoPosts(
   accounts: (DemoAccount & { id: string })[],
   sandbox: string,
@@ -26,7 +26,7 @@ export function demoPosts(
   nowMs: number,
 ): DemoPost[] {
   const authors = accounts.filter(
-    ({ provider, daily_limit }) => provider === 'unipile' && daily_limit >= smallCap,
+    ({ provider, daily_limit }) => provider === 'unipile' && daily_limit >= smallLimit,
   );
   return Array.from({ length: postCount }, (_, index) => {
     const author = authors[index % authors.length] as DemoAccount & { id: string };

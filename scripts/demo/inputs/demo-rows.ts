@@ -2,7 +2,7 @@ import { chatId } from '../../../sandbox/shapes/unipile-shape';
 import { type DemoAccount, helpAccountId } from './demo-accounts';
 import { firstNameOf, messageTemplate, messageText, personName } from './demo-texts';
 
-/** A message as `POST /api/dms` takes it. */
+/** An entry of `POST /api/dms`. */
 export interface DemoRow {
   account_id: string;
   channel: 'linkedin' | 'whatsapp';
@@ -16,38 +16,39 @@ export interface DemoRow {
 
 type SavedAccount = DemoAccount & { id: string };
 
-/** An account whose cap is lower than this gets few rows: most of them would wait for tomorrow. */
-const smallCap = 100;
-/** Between two rows that fell due already. */
+/** Accounts with a lower daily limit get few rows, because most would wait for tomorrow. */
+const smallLimit = 100;
+/** Between two rows that are due already. */
 const overdueStepMs = 1_500;
 
 /**
- * What the demo loads: `count` messages, of which a few are for recipients that the sandbox refuses, a few for the account with the
- * small cap, some fall due within the next minute and a few later, and the rest were due already. At `nowMs`.
+ * Returns `count` messages at `nowMs`. Most are due already, 6 % fall due within a minute, and 4 % later. A few are for recipients that the sandbox
+ * refuses, and a few from the account with the low limit.
  *
- * With 200 rows at most 10 wait for a cap, 4 are refused and 8 are due after a minute: 178 can go out in 90 s.
+ * Of 200 rows, at most 10 wait for a limit, 4 are refused, and 8 fall due after a minute. So 178 can go out in 90 s.
  */
 export function demoRows(count: number, accounts: SavedAccount[], runId: string, nowMs: number): DemoRow[] {
-  const small = accounts.filter((account) => account.daily_limit < smallCap);
-  const large = accounts.filter((account) => account.daily_limit >= smallCap);
+  const small = accounts.filter((account) => account.daily_limit < smallLimit);
+  const large = accounts.filter((account) => account.daily_limit >= smallLimit);
   const [smallRows, badRows] = [Math.min(10, Math.floor(count * 0.05)), Math.ceil(count * 0.02)];
   const [soonRows, laterRows] = [Math.floor(count * 0.06), Math.floor(count * 0.04)];
   const overdueRows = count - soonRows - laterRows;
 
   return Array.from({ length: count }, (_, index) => {
-    // Spread over the rows that are due already, so that these are seen early.
+    // Spread over the rows that are due already, so that the demo shows them early.
     const isSmall = isChosen(index, overdueRows, smallRows);
     const isBad = !isSmall && isChosen(index + 1, overdueRows, badRows);
     const group = isSmall && small.length > 0 ? small : large;
     const account = group[index % group.length] as SavedAccount;
     const reference = `${runId}-${index + 1}`;
-    // Whoever is helped has asked for it. To the others WhatsApp lets nothing but templates through.
-    const asked = account.provider_account_id === helpAccountId;
+    // Recipients of the help account have written first. WhatsApp allows only templates to the others.
+    const hasWritten = account.provider_account_id === helpAccountId;
     return {
       account_id: account.id,
       ...addressee(account, index, runId, isBad),
       body: messageText(index, firstNameOf(account.name), reference),
-      ...(account.provider === 'whatsapp_cloud' && !asked && { template: messageTemplate(index, reference) }),
+      ...(account.provider === 'whatsapp_cloud' &&
+        !hasWritten && { template: messageTemplate(index, reference) }),
       send_at: new Date(nowMs + dueInMs(index)).toISOString(),
       idempotency_key: `demo-${reference}`,
     };
@@ -61,9 +62,9 @@ export function demoRows(count: number, accounts: SavedAccount[], runId: string,
   }
 }
 
-/** Chooses `chosen` of the first `among` indexes, evenly spread. */
-function isChosen(index: number, among: number, chosen: number): boolean {
-  return index < among && Math.floor(((index + 1) * chosen) / among) > Math.floor((index * chosen) / among);
+/** Whether an index is one of `count` that are spread evenly over the first `among`. */
+function isChosen(index: number, among: number, count: number): boolean {
+  return index < among && Math.floor(((index + 1) * count) / among) > Math.floor((index * count) / among);
 }
 
 function spread(index: number, count: number, fromMs: number, toMs: number): number {
@@ -82,7 +83,7 @@ function addressee(
   }
   const person = `${personName(index).toLowerCase().replaceAll(' ', '-')}-${runId}-${index + 1}`;
   const recipient = isBad ? `gone-${person}` : person;
-  // Every third goes on with a chat that exists.
+  // Every third message continues an existing chat.
   if (index % 3 > 0) return { channel: 'linkedin', recipient };
   return { channel: 'linkedin', chat_id: chatId({ account: account.provider_account_id, recipient }) };
 }

@@ -2,38 +2,38 @@ import { patienceOf } from '../../../sandbox/people';
 import { account, type DemoAccount } from './demo-accounts';
 import { firstNameOf, personName } from './demo-texts';
 
-/** A sequence as `POST /api/sequences` takes it. */
+/** A body of `POST /api/sequences`. */
 export interface DemoSequence {
   name: string;
   channel: 'linkedin' | 'whatsapp';
   steps: object[];
 }
 
-/** A person as `POST /api/sequences/:id/enrolments` takes one. */
+/** An entry of `POST /api/sequences/:id/enrolments`. */
 export interface DemoPerson {
   account_id: string;
   recipient: string;
   variables: { first_name: string; ref: string };
-  /** Before the other messages, which take their time. */
+  /** Sent before the demo's other messages, which fill the queue for a while. */
   priority: 0;
 }
 
 type SavedAccount = DemoAccount & { id: string };
 
-/** Who the sequences are sent as, and whom people answer. */
+/** The accounts that send the sequences and get the replies. */
 export const sequenceAccounts: DemoAccount[] = [
   account('unipile', 'li-elena-rossi', 'Elena Rossi', 'Europe/Rome'),
   account('unipile', 'li-samir-haddad', 'Samir Haddad', 'Africa/Casablanca'),
   account('whatsapp_cloud', '105550002001', 'Sleep study, Dublin', 'Europe/Dublin'),
 ];
 
-/** Of the sandbox's people half answer every message, a quarter every second one, some every third, and the rest none. */
+/** The shares of the sandbox's people who reply to every message, every second, and every third one. The rest never reply. */
 export const peopleSeed = 1;
 export const answerShares = [0.5, 0.25, 0.15];
-/** Below what a reminder takes, so that who answers at once gets none. */
+/** Shorter than the time until a reminder, so that people who reply at once get none. */
 export const answerAfterMs = [500, 2_500] as const;
 
-/** How many of each kind are enrolled: after how many messages they answer. Null: never. */
+/** How many people of each patience are enrolled. Patience is the number of messages before a reply; null is never. */
 const linkedinMix: [patience: number | null, people: number][] = [
   [1, 3],
   [2, 3],
@@ -43,13 +43,13 @@ const linkedinMix: [patience: number | null, people: number][] = [
 const whatsappMix: [patience: number | null, people: number][] = [
   [1, 4],
   [2, 2],
-  // One who lets the first question pass, and one who lets all of them.
+  // One who skips the first question, and one who skips all.
   [3, 1],
   [null, 1],
 ];
 
-/** Tells a step's messages apart, and those of one person from another's: in the text as in a template's parameters. */
-const mark = (what: string) => `(ref. {{ref}}-${what})`;
+/** Marks a step's text or template parameter, so that each message of each person has a text of its own. */
+const mark = (step: string) => `(ref. {{ref}}-${step})`;
 
 const notes = [
   'Hi {{first_name}}, your post on planning without meetings stayed with me. Shall I send you our notes on it?',
@@ -85,7 +85,7 @@ const questionSequence: DemoSequence = {
       kind: 'question',
       delay_seconds: index === 0 ? 0 : 6,
       body: `Day ${day}, {{first_name}}: ${question} ${mark(`${day}`)}`,
-      // Who has not written for a day, or never, can only be sent a template.
+      // WhatsApp allows only a template to people who have not written within 24 hours.
       template: template('study_question', `${question} ${mark(`${day}`)}`),
       reminder: {
         after_seconds: 5,
@@ -101,7 +101,7 @@ function template(name: string, text: string) {
   return { name, language: 'en', parameters: ['{{first_name}}', text] };
 }
 
-/** The demo's two sequences and who is in them. `runId` makes the people others than those of another run. */
+/** Returns the demo's two sequences with their people. `runId` makes the people of each run different. */
 export function demoSequences(
   accounts: SavedAccount[],
   runId: string,
@@ -111,7 +111,7 @@ export function demoSequences(
     { sequence: questionSequence, people: peopleOf('whatsapp_cloud', whatsappMix) },
   ];
 
-  /** Out of as many as there may be, those who answer as the mix wants it. */
+  /** Returns the first people whose patience fits the mix. */
   function peopleOf(provider: DemoAccount['provider'], mix: [number | null, number][]): DemoPerson[] {
     const own = accounts.filter((one) => one.provider === provider);
     const left = new Map(mix);
@@ -141,7 +141,7 @@ export function demoSequences(
 const handle = (name: string, runId: string, number: number) =>
   `${name.toLowerCase().replaceAll(' ', '-')}-${runId}-n${number}`;
 
-/** Ten digits after the country's code, which no network gives out. */
+/** Returns a number with ten digits after the country code, which no network assigns. */
 function telephone(runId: string, number: number): string {
   const run = [...runId].reduce((sum, digit) => (sum * 31 + digit.charCodeAt(0)) % 100_000, 7);
   return `+353${String(run).padStart(5, '0')}${String(number).padStart(5, '0')}`;

@@ -29,7 +29,7 @@ const thoughts = [
   'A customer asked why we answer within an hour. Because somebody once did for us.',
 ];
 
-/** Names repeat after 99 rows. */
+/** Returns a name. Names repeat after 99 rows. */
 export function personName(index: number): string {
   return `${first[index % first.length]} ${last[index % last.length]}`;
 }
@@ -38,21 +38,21 @@ export function firstNameOf(name: string): string {
   return name.split(/[ ,]/)[0] as string;
 }
 
-/** `reference` makes the text unlike any other, so that the sandbox's log shows when one is delivered twice. */
+/** Returns a message's text. `reference` makes it unique, so that the sandbox's log shows double deliveries. */
 export function messageText(index: number, sender: string, reference: string): string {
   const opening = openings[index % openings.length];
   const message = messages[(index * 3) % messages.length];
   return `Hi ${firstNameOf(personName(index))}, ${opening} ${message}\n${sender} (ref. ${reference})`;
 }
 
-/** The same for somebody who has not written: as the parameters of an approved template. */
+/** Returns the message as parameters of an approved template, for people who have not written. */
 export function messageTemplate(index: number, reference: string) {
   const name = firstNameOf(personName(index));
   const message = `${messages[(index * 3) % messages.length]} (ref. ${reference})`;
   return { name: 'customer_update', language: 'en', parameters: [name, message] };
 }
 
-/** Of a post, likewise. */
+/** Returns a post's text. `reference` makes it unique. */
 export function postText(index: number, reference: string): string {
   return `${thoughts[index % thoughts.length]} (ref. ${reference})`;
 }

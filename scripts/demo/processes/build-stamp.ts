@@ -2,21 +2,21 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** What a build is made of. The migrations are not: the app reads them when it starts. */
+/** The sources of a build. Migrations are none, because the app reads them when it starts. */
 const sources = /^(app|components|lib|worker|public)\/|^[^/]+\.(ts|tsx|mjs|js|json)$/;
 const stampFile = '.next/demo-stamp';
 
-/** True where `.next` holds a build of the sources as they are. Reads them all: some 10 ms. */
+/** Whether `.next` holds a build of the current sources. Reads them all, in about 10 ms. */
 export function isBuilt(folder: string): boolean {
   return read(folder, stampFile) === stampOf(folder);
 }
 
-/** To be called when a build has succeeded. */
+/** Records a successful build. */
 export function stampBuild(folder: string): void {
   writeFileSync(path.join(folder, stampFile), stampOf(folder));
 }
 
-/** The build's own id is part of it: a build that somebody else made since is another. */
+/** Hashes the sources and the build's id, so that a later build by another command does not match. */
 function stampOf(folder: string): string {
   const files = readdirSync(folder, { withFileTypes: true })
     .flatMap((entry) => (entry.isDirectory() ? filesBelow(folder, entry.name) : [entry.name]))

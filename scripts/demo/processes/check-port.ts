@@ -1,17 +1,17 @@
 import { connect, createServer } from 'node:net';
 import { DemoError } from '../demo-error';
 
-/** Throws a `DemoError` when the port cannot be listened on; `flag` is the option that names another. */
+/** Throws a `DemoError` if the port cannot be listened on. `flag` is the option that sets another port. */
 export async function checkPort(port: number, flag: string): Promise<void> {
   const inUse = new DemoError(
-    `Port ${port} is in use. End what listens there, or give another one: npm run demo -- ${flag} ${port + 1}`,
+    `Port ${port} is in use. End the program that listens there, or choose another port: npm run demo -- ${flag} ${port + 1}`,
   );
-  // Where a program listens on all addresses, some systems still let another listen on this one.
+  // On some systems a program may listen on this address although another listens on all addresses.
   if (await answers(port)) throw inUse;
   const code = await listen(port);
   if (code === 'EADDRINUSE') throw inUse;
   if (code === 'EACCES') {
-    throw new DemoError(`Port ${port} is not open to this user: give one above 1023 with ${flag}.`);
+    throw new DemoError(`This user may not listen on port ${port}. Choose one above 1023 with ${flag}.`);
   }
   if (code !== null) throw new DemoError(`Port ${port} cannot be listened on: ${code}.`);
 }
@@ -19,9 +19,9 @@ export async function checkPort(port: number, flag: string): Promise<void> {
 function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1', timeout: 1_000 });
-    const end = (answer: boolean) => {
+    const end = (isOpen: boolean) => {
       socket.destroy();
-      resolve(answer);
+      resolve(isOpen);
     };
     socket.once('connect', () => end(true));
     socket.once('error', () => end(false));
@@ -29,7 +29,7 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-/** Null where it can be done, else why not. */
+/** Returns the error's code; null if the port can be listened on. */
 function listen(port: number): Promise<string | null> {
   return new Promise((resolve) => {
     const server = createServer();

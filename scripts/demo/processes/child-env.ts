@@ -1,4 +1,4 @@
-/** Settings that would lead the demo to somebody's real project, or change what it is. */
+/** Settings of a real project, and settings that would change the demo. */
 const foreign = [
   'SUPABASE_URL',
   'SUPABASE_SECRET_KEY',
@@ -26,10 +26,9 @@ const foreign = [
 const foreignPattern = /^(SUPABASE|UPSTASH|KV|VERCEL|UNIPILE|WHATSAPP|MONITOR)_/;
 
 /**
- * The environment of the demo's processes: what this one inherited, without what is somebody's, and with `own`.
+ * Returns the environment of the demo's processes: the inherited one without the settings of a real project, and with `own`.
  *
- * What is taken out is set to an empty string, which the app reads as not set: what is merely missing Next would fill in from
- * `.env.local`.
+ * Removed settings are empty strings, which the app reads as not set. If they were missing, Next would read them from `.env.local`.
  */
 export function childEnv(
   inherited: Record<string, string | undefined>,

@@ -6,7 +6,7 @@ import { DemoError } from '../demo-error';
 const endWithParent = new URL('end-with-parent.mjs', import.meta.url).href;
 export const projectFolder = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** A Node process of the demo's, whose output goes into a file. */
+/** A Node process of the demo. Its output goes into a file. */
 export class Child {
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
   readonly #process: ChildProcess;
@@ -23,7 +23,7 @@ export class Child {
       cwd: projectFolder,
       env: env as NodeJS.ProcessEnv,
       stdio: ['ignore', log, log, 'ipc'],
-      // In a group of its own: Ctrl-C reaches the demo alone, which ends its children in order.
+      // In its own process group, so that Ctrl-C reaches only the demo, which ends its children in order.
       detached: true,
     });
     closeSync(log);
@@ -50,7 +50,7 @@ export class Child {
     return lines.map((line) => `  ${line}`).join('\n');
   }
 
-  /** Asks the process to end, and makes it when it has not within `graceMs`. */
+  /** Sends SIGTERM, and SIGKILL if the process has not ended after `graceMs`. */
   async end(graceMs = 5_000): Promise<void> {
     if (this.#ended) return;
     this.#process.kill('SIGTERM');

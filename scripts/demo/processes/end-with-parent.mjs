@@ -1,3 +1,2 @@
-// Loaded by the demo's child processes before anything else: when the demo dies, even by SIGKILL, the channel to it
-// breaks, and they end as if it had told them to.
+// The demo's child processes load this first. When the demo dies, even by SIGKILL, its channel to them closes, and they end as after SIGTERM.
 process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));

@@ -1,25 +1,25 @@
 import { readFileSync } from 'node:fs';
 
-const lookMs = 1_000;
+const intervalMs = 1_000;
 
 /**
- * Calls `end` when this program was started by `npm run` and what started it is gone. npm runs a script by way of a shell, and a
- * `kill` of npm ends that shell without a word to this process. Where there is no `/proc` (macOS) nobody notices.
+ * Calls `end` if `npm run` started this program and has ended since. npm runs a script in a shell, and a `kill` of npm ends that shell without a
+ * signal to this process. Does nothing on systems without `/proc`, for example macOS.
  */
 export function whenOrphaned(end: () => void): void {
   if (process.env.npm_lifecycle_event === undefined) return;
-  const starters = readStarters();
-  if (starters === null) return;
+  const ancestors = readAncestors();
+  if (ancestors === null) return;
   const timer = setInterval(() => {
-    if (readStarters() === starters) return;
+    if (readAncestors() === ancestors) return;
     clearInterval(timer);
     end();
-  }, lookMs);
+  }, intervalMs);
   timer.unref();
 }
 
-/** The ids of the parent, which is `tsx`, and of its parent, which is npm's shell. */
-function readStarters(): string | null {
+/** Returns the process ids of the parent (tsx) and of its parent (npm's shell); null without `/proc`. */
+function readAncestors(): string | null {
   try {
     const stat = readFileSync(`/proc/${process.ppid}/stat`, 'utf8');
     return `${process.ppid} ${stat.split(') ').at(-1)?.split(' ')[1]}`;

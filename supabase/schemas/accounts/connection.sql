@@ -1,4 +1,5 @@
--- The next tick tries the account with its first row, whatever was refused of it before. The account is locked.
+-- Makes the account ready in each queue and clears its refusals, except those by a whole provider. The next tick tries it with its first row. The
+-- caller has locked the account. Locks its rows of pace by queue.
 create function punctual.try_account_again(p_account_id uuid, p_now timestamptz) returns void
 language sql set search_path = '' as $$
   update punctual.pace p set refused = null, retry_at = null, next_ok_at = '-infinity', ready_at = p_now
@@ -7,17 +8,19 @@ language sql set search_path = '' as $$
    where p.queue = l.queue and p.account_id = l.account_id
 $$;
 
--- Takes what a provider tells by webhook of an account's connection. p_told: {provider_account_id, connected, said, said_at, mends}.
+-- Applies a webhook event about an account's connection. p_told: {provider_account_id, connected, said, said_at, mends}. said: the text for people.
+-- said_at: the provider's time of the event, or null. mends: codes of refusals that a connection ends.
 --
--- Lost, the account counts as refused: it pauses for as long as after many refusals, 4 hours, and then one row tries it, so that no event that
--- is lost keeps it for ever. Connected again, it is tried at once if such an event, or a refusal with one of the codes in mends, had paused
--- it; the pause that was there before stands again, and one that a person has set since stays. Events that bear their time count in that
--- order, others as they arrive. Answers whether it changed anything; an unknown account changes nothing.
+-- A disconnected account counts as refused: it pauses for 4 hours, as after many refusals. Then one row tries it, so a lost event cannot stop it
+-- forever. A connected account is tried at once if such an event, or a refusal with a code in mends, had paused it. An earlier pause that has not
+-- ended applies again, and a pause that a person has set since stays. Events with a time count in that order, others in order of arrival.
+--
+-- Returns whether anything changed. Does nothing for an unknown account. Locks the account, then its pace.
 create function punctual.note_connection(p_provider text, p_told jsonb, p_now timestamptz default null) returns boolean
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  -- A clock that is ahead of ours must not make what comes after it old.
+  -- A provider's clock that is ahead must not make later events look old.
   v_at timestamptz := least((p_told->>'said_at')::timestamptz, v_now);
   v_said text := left(p_told->>'said', 500);
   v_until timestamptz := v_now + punctual.refusal_wait(10);
@@ -27,8 +30,8 @@ declare
 begin
   select x.* into a from punctual.accounts x
    where x.provider = p_provider and x.provider_account_id = p_told->>'provider_account_id' for no key update;
-  if not found or v_at < a.connection_told_at then return false; end if;
-  update punctual.accounts x set connection_told_at = v_at where x.id = a.id;
+  if not found or v_at < a.connection_reported_at then return false; end if;
+  update punctual.accounts x set connection_reported_at = v_at where x.id = a.id;
   if not (p_told->>'connected')::boolean then
     if a.refused->>'told' = v_said then return false; end if;
     select p.queue into v_queue from punctual.pace p where p.account_id = a.id order by p.ready_at, p.queue limit 1;
@@ -45,7 +48,7 @@ begin
   if (a.refused->'held'->>'until')::timestamptz > v_now then v_held := a.refused->'held'; end if;
   update punctual.accounts x set paused_until = (v_held->>'until')::timestamptz, paused_reason = v_held->>'reason'
    where x.id = a.id and a.paused_reason = a.refused->>'said'
-     -- No refusal's pause is longer: this one is not a person's.
+     -- A refusal's pause is no longer than this. A longer one was set by a person.
      and a.paused_until <= (a.refused->>'at')::timestamptz + punctual.refusal_wait(10);
   update punctual.accounts x set refused = null where x.id = a.id and x.refused is not null;
   perform punctual.try_account_again(a.id, v_now);
@@ -53,8 +56,8 @@ begin
 end
 $$;
 
--- Somebody has mended what a provider refused: the account is tried again at once; where p_account_id is null the provider, with one row
--- first. Raises PT404 where nothing is refused.
+-- Ends a refusal whose cause a person has removed. The account is tried again at once. If p_account_id is null, the provider is, with one row first.
+-- Raises PT404 if nothing is refused. Locks the account, then pace by queue and account, then the provider.
 create function punctual.end_refusal(p_provider text, p_account_id uuid default null, p_now timestamptz default null) returns void
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
@@ -68,9 +71,9 @@ begin
              where p.account_id = p_account_id and p.provider = p_provider and p.refused->>'what' = 'row') r
      where punctual.refusal_pause(r.refused) is not null;
     if v_said is null then
-      raise exception '% refuses nothing of that', p_provider using errcode = 'PT404';
+      raise exception '% has no refusal to end', p_provider using errcode = 'PT404';
     end if;
-    -- A pause that somebody else has set since is his to end.
+    -- Ends only the refusal's own pause. Another pause stays until its setter ends it.
     update punctual.accounts a set paused_until = null, paused_reason = null where a.id = p_account_id and a.paused_reason = any (v_said);
     update punctual.accounts a set refused = null where a.id = p_account_id and a.refused is not null;
     perform punctual.try_account_again(p_account_id, coalesce(p_now, clock_timestamp()));
@@ -83,7 +86,7 @@ begin
     update punctual.providers v set refusals = 0, paused_until = null, probing_until = null where v.name = p_provider and v.refusals > 0;
   end if;
   if not found then
-    raise exception '% refuses nothing of that', p_provider using errcode = 'PT404';
+    raise exception '% has no refusal to end', p_provider using errcode = 'PT404';
   end if;
 end
 $$;

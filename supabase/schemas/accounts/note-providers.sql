@@ -1,6 +1,6 @@
--- How a provider does, as this tick saw it: [{name, ok, error, refused}]. Each failure as a whole doubles the pause, from 30 seconds
--- to half an hour; each of so many calls (`refused`) that met a refusal of our set-up doubles it as refusal_wait() says, also those that
--- were under way side by side. One answer ends it.
+-- Applies a tick's notes about providers. p_providers: [{name, ok, error, refused}]. A failure of the whole provider pauses it for 30 s, then twice
+-- as long each time, 30 minutes at most. `refused` is the number of calls in which the provider refused our configuration: each of them, also side
+-- by side, lengthens the pause as refusal_wait() defines. `ok`, any other response, ends both. Locks providers by name.
 create function punctual.note_providers(p_providers jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -30,7 +30,7 @@ begin
         paused_until = p_now + least(interval '30 seconds' * power(2, least(v.failures, 10)), interval '30 minutes'),
         probing_until = null,
         last_error = excluded.last_error
-       -- Ticks that failed side by side saw one failure.
+       -- Ticks that failed side by side met one failure, which counts once.
        where v.paused_until is null or v.paused_until <= p_now;
     end if;
   end loop;

@@ -1,5 +1,5 @@
--- Which providers may be used now, and for how many rows each; probed: those that one row tries, since they failed as a whole and their pause
--- is over. One that somebody else has locked is being noted or tried at this moment, and is left to him: a claim waits for nobody.
+-- Returns the configured providers and for how many rows each may be used now. probed: failed providers whose pause is over, which one row tries.
+-- Locks failed providers. One that another session has locked is not used: a claim waits for no lock.
 create function punctual.open_providers(
   q punctual.queues, p_configured text[], p_want integer, p_now timestamptz, out names text[], out limits integer[], out probed text[])
 language plpgsql set search_path = '' as $$

@@ -1,11 +1,11 @@
--- A provider that failed as a whole, or refuses our set-up, waits, the longer the more often in a row.
+-- Providers that failed as a whole or refuse our configuration. Each pauses, longer with each failure in a row.
 create table punctual.providers (
   name text primary key,
   failures integer not null default 0,
   paused_until timestamptz,
-  -- After a pause one row at a time tries the provider, until it answers.
+  -- Until when one row tries the provider after a pause. No other row is sent meanwhile.
   probing_until timestamptz,
   last_error text,
-  -- Calls in a row that it refused because our set-up is wrong: a person has to act.
+  -- Calls in a row that it refused because our configuration is wrong. A person has to correct it.
   refusals integer not null default 0
 );

@@ -1,9 +1,9 @@
--- Accounts over the API. A plain insert or update of punctual.accounts does as well.
+-- Accounts for the API. A plain insert or update of punctual.accounts works as well.
 
--- queues: where a queue has settings of its own for this account, {queue: {setting: value}}.
+-- Returns an account for the API. queues: settings that a queue has of its own for this account, {queue: {setting: value}}.
 create function punctual.describe_account(p_account punctual.accounts) returns jsonb
 language sql stable set search_path = '' as $$
-  select to_jsonb(p_account) - array['created_at', 'refused', 'connection_told_at'] || jsonb_build_object('queues', (
+  select to_jsonb(p_account) - array['created_at', 'refused', 'connection_reported_at'] || jsonb_build_object('queues', (
     select coalesce(jsonb_object_agg(p.queue, o.settings), '{}')
       from punctual.pace p
      cross join lateral (select jsonb_strip_nulls(jsonb_build_object(
@@ -12,9 +12,9 @@ language sql stable set search_path = '' as $$
      where p.account_id = p_account.id and o.settings <> '{}'))
 $$;
 
--- Adds an account, or changes the one that the provider knows by the same id. What is not named stays as it is; null switches a setting
--- off, or back to its default. A new pause without a reason has none. queues: {queue: {setting: value}}, for the settings that a queue may
--- have of its own.
+-- Adds an account, or changes the one with the same provider_account_id. A setting that is left out stays. Null switches a setting off or back to its
+-- default. A new pause without a reason clears the old reason. queues: {queue: {setting: value}}, for settings that a queue may have of its own.
+-- Returns as describe_account does. Raises PT404 for a queue without accounts. Locks the account, then its pace by queue.
 create function punctual.save_account(p_account jsonb) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
@@ -25,7 +25,7 @@ begin
   values (p_account->>'provider', p_account->>'provider_account_id', p_account->>'name')
   on conflict (provider, provider_account_id) do update set name = excluded.name
   returning a.* into v_account;
-  -- In the order that settles lock in: the account, then its paces.
+  -- Locks the account before its pace, as settles do.
   update punctual.accounts a set
     (time_zone, daily_limit, hourly_limit, gap_seconds, gap_jitter_seconds, hours, ramp_started_on, ramp_days, ramp_from_percent,
      paused_until, paused_reason)
@@ -47,7 +47,7 @@ begin
 end
 $$;
 
--- A page of them, by name.
+-- Returns a page of accounts, by name.
 create function punctual.list_accounts(p_limit integer default 50, p_cursor jsonb default null) returns jsonb
 language sql stable set search_path = '' set statement_timeout = '4s' as $$
   select punctual.page_of(jsonb_agg(jsonb_build_object('item', punctual.describe_account(a), 'key', jsonb_build_array(a.name, a.id)) order by a.name, a.id), p_limit)

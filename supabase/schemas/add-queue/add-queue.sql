@@ -1,4 +1,4 @@
--- Says add_queue's answer in notices, which `npm run migrate` prints: a migration shows nobody its answer.
+-- Raises add_queue's result as notices, which `npm run migrate` prints. A migration does not show the results of its calls.
 create function punctual.raise_setup(p_answer jsonb) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -11,7 +11,7 @@ begin
     raise notice '%', v_head;
   end if;
   if not (p_answer->>'row_level_security')::boolean and p_answer->'anon' <> '[]' then
-    raise notice 'add_queue: whoever has the public (anon) key may % in %: alter table % enable row level security',
+    raise notice 'add_queue: anyone with the public (anon) key may % in %. To close it: alter table % enable row level security',
       (select string_agg(a, ', ') from jsonb_array_elements_text(p_answer->'anon') a), p_answer->>'table', p_answer->>'table';
   end if;
   for v_note in select n from jsonb_array_elements_text(p_answer->'notes') n loop
@@ -20,45 +20,45 @@ begin
 end
 $$;
 
--- Refuses arguments of add_queue that say nothing.
+-- Checks the arguments of add_queue that need no table. Raises 22023.
 create function punctual.check_queue_arguments(p_name text, p_delivery text, p_existing_rows text) returns void
 language plpgsql immutable set search_path = '' as $$
 begin
   if p_name is null or p_name !~ '^[a-z][a-z0-9_]{0,39}$' then
-    raise exception 'add_queue: "%" is no name for a queue', p_name
+    raise exception 'add_queue: "%" is not a valid queue name', p_name
       using errcode = '22023', hint = 'Use up to 40 lower-case letters, digits and _, beginning with a letter.';
   end if;
   if p_delivery is null or p_delivery not in ('at-most-once', 'at-least-once') then
-    raise exception 'add_queue: delivery is "%"', p_delivery
-      using errcode = '22023', hint = 'It is ''at-most-once'' or ''at-least-once''.';
+    raise exception 'add_queue: delivery cannot be "%"', p_delivery
+      using errcode = '22023', hint = 'Use ''at-most-once'' or ''at-least-once''.';
   end if;
   if p_existing_rows not in ('pending', 'done', 'cancelled') then
-    raise exception 'add_queue: p_existing_rows is "%"', p_existing_rows
-      using errcode = '22023', hint = 'It is the state of rows that are there already: ''pending'', ''done'' or ''cancelled''.';
+    raise exception 'add_queue: p_existing_rows cannot be "%"', p_existing_rows
+      using errcode = '22023', hint = 'Use the state of the existing rows: ''pending'', ''done'' or ''cancelled''.';
   end if;
 end
 $$;
 
--- Columns that a table has which becomes a queue, and ticks use from now on; null for none.
+-- Returns a note that lists the standard columns that the table already had; null if it had none.
 create function punctual.note_found_columns(p_table regclass, q punctual.queues, p_added text[]) returns text
 language sql stable set search_path = '' as $$
-  select 'these columns were there, and ticks use them as Punctual''s from now on: ' || string_agg(a.attname, ', ' order by a.attnum)
+  select 'these columns existed already, and ticks use them from now on: ' || string_agg(a.attname, ', ' order by a.attnum)
     from pg_catalog.pg_attribute a join punctual.standard_columns(q) s on s.name = a.attname
    where a.attrelid = p_table and not a.attisdropped and a.attname <> all (p_added)
 $$;
 
--- Rows that such a table has which are due; null for none.
+-- Returns a note with the number of due rows that the table already had; null if it had none.
 create function punctual.note_due_rows(q punctual.queues) returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_due bigint;
 begin
   execute punctual.render_sql(q, 'select count(*) from {table} t where t.{status} = {pending} and {due_at} <= now()') into v_due;
-  return case when v_due > 0 then format('rows that were %s and due already, for the first ticks to do: %s', q.pending_word, v_due) end;
+  return case when v_due > 0 then format('rows that are already %s and due, and run in the first ticks: %s', q.pending_word, v_due) end;
 end
 $$;
 
--- Makes the queue's indexes and triggers on its table, and lets ticks at it: they run as the service role, with no more rights than it has.
+-- Creates the queue's indexes and triggers on its table, tunes autovacuum, and grants the service role, as which ticks run, the rights on it.
 create function punctual.prepare_table(p_table regclass, q punctual.queues, p_before punctual.queues) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -76,31 +76,32 @@ begin
 end
 $$;
 
--- p_table      the table, with its schema: 'public.free_trials'. It has one primary key `id`, bigint or uuid.
--- p_due_column the column (timestamptz) that says when a row falls due; null is never.
--- p_status_column the column (text or enum) that says a row's state: status, unless said. That one is added if it is missing.
--- p_words      the table's own words for the six states, where they differ from the usual ones.
--- p_result_columns text or jsonb columns that take what an outcome's result says under their names: provider ids.
--- p_progress_column the jsonb column that takes how far a running row is.
--- p_after_settle  a function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle, for what goes
---              beyond the row. p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id, claimed_at, due}], due being
---              the due time that the attempt was for. It is told as well of what settles a row otherwise: that it expired (dead), that its tick died
---              (unknown, or dead where that happened too often), a webhook, a look or an operator, be it by plain SQL (done, dead, pending,
---              cancelled).
--- p_before_claim  a function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before it claims.
--- p_proof_column  the result column that bears the provider's id of what was sent; reconcile lets each prove one row.
--- p_pair_column   the text column that says to whom, where a provider may limit one addressee of an account.
--- p_evidence   a function (p_ids text[], p_now timestamptz) that answers {id: evidence} for rows that are reconciled.
--- p_facts      a function (p_ids text[], p_now timestamptz) that answers {id: facts} for rows that are claimed.
--- p_waits_column  the text column that says what a row without a due time waits for: it is not shown as one that nobody can reach.
--- p_closes_column the column (timestamptz) after which a row is not claimed, due or not. p_before_claim is where such rows are made due
---              once more.
--- p_secret_columns columns that lists of rows leave out, since whoever may look at rows is not to see them: keys, tokens.
--- p_settings   the first values of settings (columns of punctual.queues).
--- p_existing_rows the state of the rows that are there, if the table has no status column: pending, done or cancelled.
+-- Turns a table into a queue: see check_status_words for the steps.
 --
--- Returns {queue, table, added: [columns], anon: what anon may do there, row_level_security, notes}, raises it as notices, and keeps it in
--- punctual.queues.setup, with what earlier calls added and changed.
+-- p_table      the table, with its schema: 'public.free_trials'. Its primary key is one column `id`, bigint or uuid.
+-- p_due_column the timestamptz column of a row's due time; null means never.
+-- p_status_column  the text or enum column of a row's state, `status` by default. Only `status` is added if it is missing.
+-- p_words      the table's own words for the six states, if they differ from the states' names.
+-- p_result_columns  the text or jsonb columns that take values of an outcome's result under their names, for example provider ids.
+-- p_progress_column  the jsonb column for a running row's progress.
+-- p_after_settle  a function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle, for effects beyond the row.
+--              p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id, claimed_at, due}]. due: the due time of the attempt. It
+--              also runs for a row that is settled by another than its attempt: by expiry (dead), by a sweep (unknown, or dead if its attempts are
+--              used up), by a webhook, a check or an operator (done, dead, pending, cancelled), or by plain SQL (done, dead, cancelled).
+-- p_before_claim  a function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before the claim.
+-- p_proof_column  the result column with the provider's id of the message. Reconciling lets each id prove one row.
+-- p_pair_column  the text column of the addressee, if a provider may limit one addressee of an account.
+-- p_evidence   a function (p_ids text[], p_now timestamptz) that returns {id: evidence} for rows that are checked.
+-- p_facts      a function (p_ids text[], p_now timestamptz) that returns {id: facts} for rows that are claimed.
+-- p_waits_column  the text column that names the event that a row without a due time waits for. Such a row is not shown as unreachable.
+-- p_closes_column  the timestamptz column of the instant from which a row is not claimed, even if it is due. p_before_claim makes such rows due
+--              again.
+-- p_secret_columns  columns that lists of rows leave out, because people who may see rows must not see them: keys, tokens.
+-- p_settings   initial values of settings (columns of punctual.queues).
+-- p_existing_rows  the state of the existing rows, if the table has no status column: pending, done or cancelled.
+--
+-- Returns {queue, table, added: [columns], anon: [rights of the role anon], row_level_security, notes}. Raises this as notices, and stores it in
+-- punctual.queues.setup, together with the columns and changes of earlier calls. Raises an error with a hint for each fault of table or arguments.
 create function punctual.add_queue(
   p_name text, p_table text, p_due_column text, p_delivery text, p_words jsonb default '{}',
   p_partition_column text default null, p_account_column text default null, p_result_columns text[] default '{}',
@@ -129,8 +130,8 @@ begin
   select n.nspname, c.relname into q.table_schema, q.table_name
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = v_table;
   if p_existing_rows is not null and v_before.name is null and punctual.type_of_column(v_table, q.status_column) is not null then
-    raise exception 'add_queue: p_existing_rows is given, and % has a column %, which says the state of each row', v_table, q.status_column
-      using errcode = '22023', hint = 'Leave p_existing_rows out. To change the state of rows, update them first.';
+    raise exception 'add_queue: p_existing_rows does not apply: % has a column % with the state of each row', v_table, q.status_column
+      using errcode = '22023', hint = 'Leave out p_existing_rows. To change the state of rows, update them first.';
   end if;
   q := punctual.check_queue_columns(v_table, q);
   perform punctual.check_column_roles(v_table, q);

@@ -1,15 +1,15 @@
--- add_queue: turns a table into a queue. Owner only. Running it again is harmless: what is there stays,
--- settings that an operator changed stay. It goes step by step, in the order of this file: find the table, check its columns, the words, the
--- functions and the settings, add the columns, make the indexes, write the registry's row. `q` is that row as it will be.
+-- add_queue turns a table into a queue. Owner only. A second call is harmless: existing columns stay, and so do settings that an operator changed.
+-- The steps are: find the table; check its columns, the words, the functions and the settings; add the columns; create the indexes; write the
+-- registry's row. `q` is that row as it will be.
 
--- Says which words are not taken: the word "a", or the words "a", "b".
+-- Returns the words for a message: the word "a", or the words "a", "b".
 create function punctual.name_words(p_words text[]) returns text
 language sql immutable set search_path = '' as $$
   select case cardinality(p_words) when 1 then 'the word ' else 'the words ' end || string_agg(format('"%s"', w.word), ', ' order by w.place)
     from unnest(p_words) with ordinality w (word, place)
 $$;
 
--- Refuses unless the type of the status column takes all of the words, unabridged.
+-- Raises 22023 unless the type of the status column can store all of the words in full.
 create function punctual.check_type_takes(p_table regclass, p_column text, p_type text, p_words text[]) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -19,7 +19,7 @@ declare
 begin
   foreach v_word in array p_words loop
     begin
-      -- As rows are read: a cast cuts what is too long without a word, and char(n) fills up what is too short.
+      -- Reads the word back as rows are read: a cast silently cuts a long word, and char(n) pads a short one.
       execute format('select to_jsonb(%L::%s) #>> ''{}''', v_word, p_type) into v_text;
     exception
       when unsafe_new_enum_value_usage then
@@ -37,7 +37,7 @@ begin
 end
 $$;
 
--- Refuses unless the checks of the status column take all of the words. Only checks on this column alone can be tried without a row.
+-- Raises 22023 unless the checks of the status column allow all of the words. Tests only checks on this column alone: others need a row.
 create function punctual.check_checks_take(p_table regclass, p_column text, p_type text, p_words text[]) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -67,7 +67,7 @@ begin
 end
 $$;
 
--- Refuses unless the table that the status column references has all of the words.
+-- Raises 22023 unless the table that the status column references has all of the words.
 create function punctual.check_references_take(p_table regclass, p_column text, p_words text[]) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -91,8 +91,8 @@ begin
 end
 $$;
 
--- Refuses unless the status column takes all of the words: by its type, its length, its checks and what it references. Names all that it does
--- not take at once.
+-- Raises 22023 unless the status column accepts all of the words by its type, its length, its checks and its foreign keys. The message names all
+-- words that one of these does not accept.
 create function punctual.check_status_words(p_table regclass, p_column text, p_words text[]) returns void
 language plpgsql set search_path = '' as $$
 declare

@@ -1,6 +1,8 @@
--- A row that somebody settles by plain SQL comes to its end like any other: it has the time of it, no attempt holds it any more, and the
--- queue's after_settle is told. One that is made due again has no end, and the attempt that it had is remembered: see hear_late. A queue's own
--- writes are told apart by the setting punctual.settles, which is its name.
+-- Triggers for rows that are settled by plain SQL. Such a row gets a finished_at and loses its lease, and the queue's after_settle runs. A row that
+-- is made pending again loses its finished_at, and its attempt's claim is remembered: see accept_late_proof. The engine's own writes set punctual.settles
+-- to the queue's name, and these triggers ignore them.
+
+-- Trigger before a row becomes done, dead or cancelled.
 create function punctual.finish_by_hand() returns trigger
 language plpgsql set search_path = '' as $$
 begin
@@ -10,6 +12,7 @@ begin
 end
 $$;
 
+-- Trigger before a row becomes pending. tg_argv[0]: the queue's delivery.
 create function punctual.requeue_by_hand() returns trigger
 language plpgsql set search_path = '' as $$
 begin
@@ -22,30 +25,32 @@ begin
 end
 $$;
 
--- As whoever wrote the row, never as the owner: a function of the owner's that anybody's update runs is a way to the owner's rights.
-create function punctual.tell_by_hand() returns trigger
+-- Trigger after a row becomes done, dead or cancelled, or a pending row is deleted: ends its account's wait and calls after_settle. tg_argv: the
+-- queue's name and its after_settle, or ''. Runs as the role that writes the row: run as the owner, it would give that role the owner's rights.
+create function punctual.note_settled_by_hand() returns trigger
 language plpgsql set search_path = '' as $$
 declare
   v_row jsonb := to_jsonb(new);
 begin
   if not has_schema_privilege('punctual', 'usage') then
-    -- An account that waits for the row goes on by itself.
+    -- An account that waits for the row continues by itself when its wait ends.
     if tg_argv[1] = '' then return null; end if;
-    raise exception '% may not settle rows of the queue %, whose after_settle has to be told', current_user, tg_argv[0]
-      using errcode = '42501', hint = 'Do it as the owner or as service_role, or let the app do it: POST /api/queues/:queue/rows/:id/resolve.';
+    raise exception '% may not settle rows of the queue %: that role cannot call its after_settle', current_user, tg_argv[0]
+      using errcode = '42501', hint = 'Settle the row as the owner, as service_role, or by POST /api/queues/:queue/rows/:id/resolve.';
   end if;
   perform punctual.end_hold(q, to_jsonb(old), clock_timestamp()) from punctual.queues q where q.name = tg_argv[0];
   if tg_op = 'UPDATE' then
-    perform punctual.tell_after_settle(q, jsonb_build_array(jsonb_build_object(
+    perform punctual.run_after_settle(q, jsonb_build_array(jsonb_build_object(
         'id', v_row->'id', 'claim_id', v_row->'claim_id', 'outcome', punctual.state_of_word(q, v_row->>q.status_column), 'error', v_row->'last_error',
         'rate_limited', false, 'claimed_at', v_row->'claimed_at', 'due', v_row->q.due_column, 'account_id', v_row->q.account_column)),
-      -- A later trigger of the table's own may have been the one that settled it.
+      -- Null if a later trigger of the table has settled the row.
       coalesce(new.finished_at, clock_timestamp())) from punctual.queues q where q.name = tg_argv[0];
   end if;
   return null;
 end
 $$;
 
+-- Creates the queue's triggers on its table, and drops those that it does not need.
 create function punctual.make_queue_triggers(p_table regclass, q punctual.queues) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -58,10 +63,10 @@ begin
       ('finish_by_hand', 'before update', v_settled, 'finish_by_hand()', true),
       ('requeue_by_hand', 'before update', punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} = {pending} and %s', v_by_hand),
        format('requeue_by_hand(%L)', q.delivery), true),
-      ('tell_by_hand', 'after update', v_settled, format('tell_by_hand(%L, %L)', q.name, coalesce(q.after_settle, '')),
+      ('note_settled_by_hand', 'after update', v_settled, format('note_settled_by_hand(%L, %L)', q.name, coalesce(q.after_settle, '')),
        q.after_settle is not null or q.account_column is not null),
       ('tell_of_deleted', 'after delete', punctual.render_sql(q, 'old.{status} = {pending} and old.claimed_at is not null and %s', v_by_hand),
-       format('tell_by_hand(%L, '''')', q.name), q.account_column is not null),
+       format('note_settled_by_hand(%L, '''')', q.name), q.account_column is not null),
       ('spent_key', 'after insert', 'new.idempotency_key is not null', format('refuse_spent_key(%L)', q.name), punctual.keeps_keys(q.name)))
       v (name, event, condition, call, is_wanted)
   loop

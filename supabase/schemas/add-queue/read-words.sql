@@ -1,4 +1,4 @@
--- Answers q with the table's own words, p_words, and the usual ones for the states that it does not name.
+-- Returns q with the words of p_words, and with the state's name for each state that p_words lacks. Raises 22023.
 create function punctual.read_words(q punctual.queues, p_words jsonb) returns punctual.queues
 language plpgsql set search_path = '' as $$
 declare
@@ -8,14 +8,14 @@ declare
   v_count integer;
 begin
   if jsonb_typeof(v_words) <> 'object' or exists (select from jsonb_each(v_words) w where jsonb_typeof(w.value) <> 'string') then
-    raise exception 'add_queue: p_words is no object of words'
+    raise exception 'add_queue: p_words is not an object of words'
       using errcode = '22023', hint = 'For example ''{"running": "sending", "done": "sent"}''.';
   end if;
   if (select count(*) from jsonb_object_keys(v_words)) <> 6 then
-    raise exception 'add_queue: p_words knows pending, running, done, dead, unknown and cancelled, not %',
+    raise exception 'add_queue: p_words has unknown states: %',
       (select string_agg(k, ', ') from jsonb_object_keys(v_words) k
         where k not in ('pending', 'running', 'done', 'dead', 'unknown', 'cancelled'))
-      using errcode = '22023', hint = 'Its keys are these six states, its values the words that your table has for them.';
+      using errcode = '22023', hint = 'Its keys are pending, running, done, dead, unknown and cancelled. Its values are your table''s words for them.';
   end if;
   select string_agg(format('%s "%s"', s.state, w.word), ', ' order by s.place), count(distinct w.word) filter (where w.word <> '')
     into v_pairs, v_count
@@ -23,14 +23,14 @@ begin
    cross join lateral (select v_words->>s.state as word) w;
   if v_count <> 6 then
     raise exception 'add_queue: the six state words have to be distinct, and are %', v_pairs
-      using errcode = '22023', hint = 'Name six words, none of them empty; add to the column''s check those that it lacks.';
+      using errcode = '22023', hint = 'Name six words, none of them empty. Add missing ones to the column''s check.';
   end if;
   return jsonb_populate_record(q, (select jsonb_object_agg(w.key || '_word', w.value) from jsonb_each(v_words) w));
 end
 $$;
 
--- Refuses a table without a column status whose own checks or enums have the pending word: that column is likely to say a row's state, and
--- ticks would not heed it.
+-- Raises 22023 for a table without the status column if another column has a check or an enum with the pending word. That column probably has the
+-- row's state, and ticks would ignore it.
 create function punctual.check_no_state_column(p_table regclass, q punctual.queues) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -44,9 +44,9 @@ begin
                    where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[a.attnum]
                      and strpos(pg_get_expr(c.conbin, c.conrelid), quote_literal(q.pending_word)) > 0)) order by a.attnum limit 1;
   if v_column is not null then
-    raise exception 'add_queue: % has no column status, and a column % that takes the word "%"', p_table, v_column, q.pending_word
+    raise exception 'add_queue: % has no column status, but a column % that accepts the word "%"', p_table, v_column, q.pending_word
       using errcode = '22023',
-            hint = format('If it says a row''s state: p_status_column => %L. If not: p_status_column => ''status'', which is added.', v_column);
+            hint = format('If it has the row''s state: p_status_column => %L. If not: p_status_column => ''status'', which add_queue adds.', v_column);
   end if;
 end
 $$;

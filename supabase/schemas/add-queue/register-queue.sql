@@ -1,4 +1,5 @@
--- Writes the registry's row, the partitions that there are by now, and a pace for each account. What an operator set stays.
+-- Writes the queue's row of the registry, its current partitions, and a pace for each account. Settings that an operator changed stay. Raises 22023
+-- for a setting out of range.
 create function punctual.register_queue(q punctual.queues, p_settings jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -6,7 +7,7 @@ begin
     insert into punctual.queues select n.* from jsonb_populate_record(q, jsonb_build_object(
       'source', 'table', 'batch_limit', 30, 'concurrency', 5, 'adaptive', false, 'max_ticks', 1, 'max_continuations', 10, 'timeout_seconds', 15,
       'lease_seconds', 90, 'max_attempts', 5, 'backoff_base_seconds', 30, 'backoff_cap_seconds', 3600,
-      -- A table of a person's own holds more than messages: nothing of it is deleted unless that is asked for.
+      -- Rows of a user's table are deleted only if the user sets retention_days.
       'retention_days', case when q.table_schema = 'punctual' then 30 end) || p_settings) n
     on conflict (name) do update set
       id_type = excluded.id_type, due_column = excluded.due_column, status_column = excluded.status_column, status_type = excluded.status_type,
@@ -34,7 +35,7 @@ begin
 end
 $$;
 
--- Returns what reaches the table from outside: {row_level_security, anon: what the role anon may do}.
+-- Returns the rights of the public on the table: {row_level_security, anon: [rights of the role anon]}.
 create function punctual.read_table_rights(p_table regclass) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(

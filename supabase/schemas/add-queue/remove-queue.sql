@@ -1,11 +1,12 @@
--- remove_queue: makes a queue's table a plain table again. Owner only.
-
--- Removes the queue with its ledger, history, partitions, pace and receipts, and what add_queue made on its table: triggers, indexes, the check
--- on priority and the autovacuum settings. The rows stay as they are. Also works if the table is gone. Refuses while a tick holds rows.
+-- Removes a queue: its table becomes a plain table again. Owner only.
 --
--- p_drop_columns  drops the columns that add_queue added, and what they say of each row with them.
+-- Deletes the queue's ledger, history, partitions, pace and receipts. Drops everything that add_queue created on the table: triggers, indexes, the
+-- check on priority and the autovacuum settings. The rows stay as they are. Also works if the table is gone.
 --
--- Returns {queue, table: null if it is gone, dropped: [columns]}. Locks the ledger first, so that no exchange runs meanwhile.
+-- p_drop_columns  also drops the columns that add_queue added, with their contents.
+--
+-- Returns {queue, table: null if it is gone, dropped: [columns]}. Raises PT404 for an unknown queue, 42809 for a queue of Punctual's own, and 55006
+-- while a tick holds rows. Locks the ledger first, so that no exchange runs meanwhile.
 create function punctual.remove_queue(p_name text, p_drop_columns boolean default false) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -27,11 +28,11 @@ begin
     begin
       execute punctual.render_sql(q, 'select exists (select from {table} t where t.{status} = {running} and t.lease_expires_at > clock_timestamp())') into v_is_held;
     exception when undefined_column then
-      null; -- The table was made anew under its old name.
+      null; -- The table was dropped, and another one was created under its name.
     end;
     if v_is_held then
       raise exception 'remove_queue: a tick holds rows of %', p_name using errcode = '55006',
-        hint = format('Pause it, and wait until they are done: update punctual.queues set paused_at = now() where name = %L;', p_name);
+        hint = format('Pause the queue and wait until the rows are settled: update punctual.queues set paused_at = now() where name = %L;', p_name);
     end if;
     for v_name in
       select g.tgname from pg_catalog.pg_trigger g join pg_catalog.pg_proc p on p.oid = g.tgfoid

@@ -1,4 +1,4 @@
--- Adds the column if it is missing; refuses one of another type. Answers whether it was added.
+-- Adds the column if it is missing. Returns whether it was added. Raises 22023 if it exists with another type.
 create function punctual.add_column(p_table regclass, p_column text, p_type text, p_definition text) returns boolean
 language plpgsql set search_path = '' as $$
 declare
@@ -18,13 +18,13 @@ begin
 end
 $$;
 
--- The name of the check that priorities are levels.
+-- Returns the name of the check on priorities.
 create function punctual.priority_check(q punctual.queues) returns text
 language sql immutable set search_path = '' as $$
   select 'punctual_' || q.name || '_priority'
 $$;
 
--- The columns that every queue has, besides id and the status column; emptied: an outcome sets it to null.
+-- Lists the columns that every queue has besides id and the status column. emptied: an outcome may set the column to null.
 create function punctual.standard_columns(
   q punctual.queues, out name text, out type text, out emptied boolean, out definition text) returns setof record
 language sql stable set search_path = '' as $$
@@ -41,7 +41,7 @@ language sql stable set search_path = '' as $$
     ('expires_at', 'timestamp with time zone', false, 'timestamptz'),
     ('idempotency_key', 'text', false, 'text'),
     ('claimed_at', 'timestamp with time zone', true, 'timestamptz'),
-    -- When the provider is asked next what became of an unknown row, and what is known by then.
+    -- When an unknown row is checked next, and the evidence so far.
     ('reconcile_at', 'timestamp with time zone', true, 'timestamptz'),
     ('reconcile', 'jsonb', true, 'jsonb')) c
 $$;

@@ -1,6 +1,7 @@
--- What rows came to on a day: done, dead, unknown, cancelled by when they were settled; for the queue monitors up, degraded, down by when
--- checks began. Once over all accounts (is_total), and where a queue has accounts once for each of them, null being rows of no account:
--- percentiles cannot be added up. Neither queues nor accounts are referenced: what they did stays true when they are gone.
+-- Rows of a queue by day and outcome. done, dead, unknown and cancelled rows count on the day on which they were settled. For the queue
+-- `monitors` the outcomes are up, degraded and down, and a check counts on the day on which it began. One line covers all accounts (is_total).
+-- A queue with accounts also has one line per account; a null account_id stands for rows without one. Both are stored, because percentiles
+-- cannot be added up. There are no foreign keys to queues and accounts: the figures outlive them.
 create table punctual.daily_outcomes (
   day date not null,
   queue text not null,
@@ -8,14 +9,14 @@ create table punctual.daily_outcomes (
   is_total boolean not null,
   account_id uuid check (account_id is null or not is_total),
   rows bigint not null,
-  -- From due to settled, never below 0; of checks, how long they took. Each is the time of one of the rows (percentile_disc).
+  -- Time from due to settled, never below 0; for checks, their duration. Each percentile is the value of an actual row (percentile_disc).
   p50_seconds double precision,
   p95_seconds double precision,
   p99_seconds double precision,
   unique nulls not distinct (day, queue, is_total, outcome, account_id)
 );
 
--- The counted checks of a monitor on a day.
+-- One monitor's checks on one day. Only checks that are `counted`.
 create table punctual.daily_checks (
   day date not null,
   monitor_id bigint not null,
@@ -23,7 +24,7 @@ create table punctual.daily_checks (
   up integer not null,
   degraded integer not null,
   down integer not null,
-  -- The share of them that were not down.
+  -- The share of checks that were not down, from 0 to 1.
   uptime double precision not null,
   p50_ms integer,
   p95_ms integer,
@@ -31,22 +32,22 @@ create table punctual.daily_checks (
   primary key (day, monitor_id)
 );
 
--- How far each queue is rolled up. Its lock keeps retention and roll-up of a queue apart.
+-- Progress of the roll-up, one row per queue. Roll-up and retention both lock the queue's row, so they never work on a queue at once.
 create table punctual.rollups (
   queue text primary key references punctual.queues on delete cascade,
-  -- Days before this one are rolled up whole; null: none ever was.
+  -- All days before this one are completely rolled up. Null: none is.
   rolled_until date,
-  -- In the run under way: since when this queue waits for it, and the day to go on with.
+  -- In the current run: since when this queue waits for its turn, and its next day.
   wanted_at timestamptz,
   next_day date,
-  -- The end of its last run, and what was wrong with it.
+  -- When its last run ended, and the error of its last step.
   rolled_at timestamptz,
   problem text,
-  -- Retention has taken rows of before this instant.
+  -- Retention has deleted rows from before this instant.
   pruned_until timestamptz
 );
 
--- The first instant of a day. Where the clocks go back at midnight there are two of its name, and it is the first.
+-- Returns the first instant of a day. If the clocks go back to midnight, midnight occurs twice: this is the first one.
 create function punctual.day_start(p_day date, p_zone text) returns timestamptz
 language sql stable set search_path = '' as $$
   select case when ((v.at - interval '1 hour') at time zone p_zone)::date = p_day then v.at - interval '1 hour' else v.at end
@@ -58,7 +59,7 @@ language sql stable set search_path = '' as $$
   select (p_at at time zone p_zone)::date
 $$;
 
--- The first day that can be rolled up true: retention has taken nothing of it. Null: any.
+-- Returns the first day that still has all its rows: retention has deleted none of them. Null: every day has.
 create function punctual.first_whole_day(r punctual.rollups, p_zone text) returns date
 language sql stable set search_path = '' as $$
   select d.day + case when punctual.day_start(d.day, p_zone) < r.pruned_until then 1 else 0 end

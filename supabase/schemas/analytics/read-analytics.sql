@@ -1,5 +1,6 @@
--- What the dashboard shows of the last p_days days: {time_zone, rolled_until, rolled_at, problems, totals, days, monitors}, as
--- lib/store/analytics.ts says. Of each queue the eight accounts with the most rows, the rest as one; of monitors the sixty worst.
+-- Returns the dashboard's figures of the last p_days days (1 to 90): {time_zone, rolled_until, rolled_at, problems, totals, days, monitors}.
+-- lib/store/analytics.ts has the types. Each queue has its 8 accounts with the most rows; the others are summed up in one. `monitors` has the
+-- 60 monitors with the highest share of down checks. Raises 22023 if p_days is out of range.
 create function punctual.read_analytics(p_days integer default 14, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -8,7 +9,7 @@ declare
   v_outcomes constant text[] := '{done,up,degraded,dead,down,unknown,cancelled}';
 begin
   if p_days is null or p_days not between 1 and 90 then
-    raise exception 'p_days is between 1 and 90' using errcode = '22023';
+    raise exception 'p_days must be between 1 and 90' using errcode = '22023';
   end if;
   return jsonb_build_object(
     'time_zone', v_zone,

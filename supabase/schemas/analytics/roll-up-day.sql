@@ -1,4 +1,5 @@
--- When the first thing to be rolled up came to its end, from p_from to before p_to; null: there is none.
+-- Returns when the first row of the queue was settled, from p_from to before p_to; null if none was. For monitors it returns p_from, or if
+-- that is -infinity, the start of the first check.
 create function punctual.next_settled_at(q punctual.queues, p_from timestamptz, p_to timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
@@ -7,7 +8,7 @@ declare
   v_first timestamptz;
 begin
   if q.name = 'monitors' then
-    -- Checks are many and kept for days: from one day to the next costs less than a look for the next.
+    -- There are many checks, kept for days only: stepping through each day costs less than searching for the next check.
     if p_from > '-infinity' then return p_from; end if;
     return (select min(c.at) from punctual.monitor_checks c where c.at < p_to);
   elsif q.source = 'pgmq' then
@@ -26,7 +27,7 @@ begin
 end
 $$;
 
--- Puts a day's figures of a queue in the place of those that were there. Answers how many rows they are of.
+-- Replaces a queue's figures of one day. Returns the number of rows they count. The caller holds the lock of the queue's row in rollups.
 create function punctual.roll_up_day(q punctual.queues, p_day date, p_zone text) returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -47,8 +48,9 @@ begin
                    percentile_disc(array[0.5, 0.95, 0.99]) within group (order by x.total_ms) as p
               from punctual.monitor_checks x where x.at >= v_from and x.at < v_to and x.counted group by 1) c;
   elsif q.source = 'pgmq' then
-    -- Done is what ticks counted: archives hold what others archived too, and nothing where done messages are deleted. A tick is of the day
-    -- that it began on. What was set aside is there to be counted. Nobody keeps when a message fell due.
+    -- `done` is the ledger's count. An archive also holds messages that other consumers archived, and nothing if done messages are deleted.
+    -- A tick counts on the day on which it began. Messages that were set aside are counted in their table. There are no percentiles, because
+    -- no table records when a message fell due.
     insert into punctual.daily_outcomes (day, queue, outcome, is_total, rows)
     select p_day, q.name, c.outcome, true, c.rows
       from (select 'done' as outcome, coalesce(sum(t.done), 0) as rows
@@ -60,7 +62,7 @@ begin
             select 'cancelled', count(*) from punctual.set_aside_messages s where s.cancelled_at >= v_from and s.cancelled_at < v_to) c
      where c.rows > 0;
   else
-    -- The words as literals, as the index on what is settled has them.
+    -- Renders the states' words as literals: the partial index on settled rows has them as literals too.
     execute punctual.render_sql(q, $sql$
       insert into punctual.daily_outcomes (day, queue, outcome, is_total, account_id, rows, p50_seconds, p95_seconds, p99_seconds)
       select $1, {queue}, c.outcome, c.is_total, c.account_id, c.rows, c.p[1], c.p[2], c.p[3]

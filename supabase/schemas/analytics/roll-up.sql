@@ -1,6 +1,7 @@
--- One step of the run under way, or the first of a new one: the next day of a queue. A run takes every queue, those first whose last run is
--- the longest ago: the two last days that are rolled up whole, once more, since rows are decided late; those that were missed; and today so
--- far. r: the queue's line, locked. A queue that fails does not hold up the others: the problem is kept, and the next run tries again.
+-- Rolls up the next day of one queue in the current run. A run takes every queue, the one with the oldest last run first. For each queue it
+-- rolls up the last two complete days again, because rows may be resolved late. Then it rolls up missed days, and today so far.
+-- r is the queue's row, locked by the caller. An error of one queue does not stop the others: it is kept in `problem`, and the next run tries
+-- again. Returns {queue, day, rows, problem}.
 create function punctual.roll_up_next(r punctual.rollups, p_zone text, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -15,7 +16,7 @@ begin
   begin
     q := punctual.read_queue(r.queue);
     if v_day is null then
-      -- Figures of a queue of this name that was removed stay.
+      -- The figures of a removed queue with this name stay.
       v_day := greatest(punctual.day_of(punctual.next_settled_at(q, '-infinity', p_now), p_zone),
                         (select max(d.day) from punctual.daily_outcomes d where d.queue = q.name));
     end if;
@@ -46,10 +47,10 @@ begin
 end
 $$;
 
--- The same for one day, asked for: the queue after p_after, by name. One that fails does not hold up those after it. A day that retention has
--- taken rows of keeps its figures: rows is null then, and first_day the first one that could be rolled up again. PT409 where that is so of
--- every queue.
-create function punctual.roll_up_asked(p_day date, p_after text, p_zone text, p_now timestamptz) returns jsonb
+-- Rolls up one given day for the queue that follows p_after by name, or for the first queue. Locks the queue's row in rollups. An error of one
+-- queue does not stop the queues after it: it is returned as `problem`. If retention has deleted rows of the day, its figures stay: `rows` is
+-- null, and `first_day` is the first day that can be rolled up. Raises PT409 if that is so for every queue, and 22023 if the day has not begun.
+create function punctual.roll_up_requested(p_day date, p_after text, p_zone text, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   r punctual.rollups;
@@ -62,8 +63,9 @@ begin
   if p_after is null then
     select min(coalesce(punctual.first_whole_day(x, p_zone), '-infinity')) into v_first from punctual.rollups x;
     if p_day < v_first then
-      raise exception '% cannot be rolled up any more: retention has taken rows of it', p_day
-        using errcode = 'PT409', detail = v_first::text, hint = format('Its figures stay as they are. The first day that can be is %s.', v_first);
+      raise exception '% cannot be rolled up any more: retention has deleted rows of that day', p_day
+        using errcode = 'PT409', detail = v_first::text,
+              hint = format('Its figures stay as they are. The first day that can be rolled up is %s.', v_first);
     end if;
   end if;
   select x.* into r from punctual.rollups x where x.queue > coalesce(p_after, '') order by x.queue limit 1 for no key update;
@@ -79,9 +81,10 @@ begin
 end
 $$;
 
--- One bounded step of rolling up, a queue and a day: called again for as long as it answers more. Without p_day: see roll_up_next. With it,
--- that day of every queue, p_after being the queue that the last step answered: see roll_up_asked. Only one runs at a time: busy says that
--- another does, and nothing was done. Answers {queue, day, rows, more, busy, problem, first_day}.
+-- Rolls up one day of one queue. Call it again while it returns `more`. Without p_day it starts a run or continues the current one: see
+-- roll_up_next. With p_day it rolls up that day, one queue per call: pass the last response's `queue` as p_after; see roll_up_requested. Only one
+-- call runs at a time, under an advisory lock. `busy`: another call runs, and this one did nothing.
+-- Returns {queue, day, rows, more, busy, problem, first_day}.
 create function punctual.roll_up(p_day date default null, p_after text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '20s' set jit = off set work_mem = '64MB' as $$
 declare
@@ -93,10 +96,10 @@ begin
   if not pg_try_advisory_xact_lock(hashtext('punctual.roll_up')) then return v_step || '{"busy": true, "more": true}'; end if;
   insert into punctual.rollups (queue) select q.name from punctual.queues q on conflict do nothing;
   if p_day is not null then
-    v_step := v_step || punctual.roll_up_asked(p_day, p_after, v_zone, v_now);
+    v_step := v_step || punctual.roll_up_requested(p_day, p_after, v_zone, v_now);
     return v_step || jsonb_build_object('more', exists (select from punctual.rollups x where x.queue > v_step->>'queue'));
   end if;
-  -- One that was broken off long ago is not gone on with: those queues that it had done are behind by now.
+  -- A run that began over 10 minutes ago starts again: the queues that it had finished are behind by now.
   if not exists (select from punctual.rollups x where x.wanted_at > v_now - interval '10 minutes') then
     update punctual.rollups x set wanted_at = v_now;
   end if;

@@ -1,4 +1,5 @@
--- What a queue's own function settles by SQL, in another queue, is settled by hand and no settle of ours: see tell_by_hand.
+-- Calls an after_settle function with the setting punctual.settles cleared. Rows of other queues that it settles by SQL then count as settled by
+-- hand: see note_settled_by_hand. p_applied: as add_queue describes it. Raises what the function raises.
 create function punctual.call_after_settle(p_function text, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -10,8 +11,9 @@ begin
 end
 $$;
 
--- Tells the queue's after_settle of rows that no settle brought.
-create function punctual.tell_after_settle(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+-- Calls the queue's after_settle for rows that were swept, expired, restored or settled by hand. If the batch raises, each row is retried alone, so
+-- one bad row cannot block the others. The error goes to that row's history.
+create function punctual.run_after_settle(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
   if q.after_settle is null or p_applied is null then return; end if;

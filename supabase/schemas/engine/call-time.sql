@@ -1,6 +1,6 @@
--- Whether the call under way has taken long enough. Its loops stop then, and the next call goes on where they stopped: one that the statement
--- timeout ends has done nothing. punctual.call_ms: how long, 750 unless set; with 0 each loop goes round once. This is cost and not time:
--- the machine's own clock counts, whatever p_now is.
+-- Returns whether the current call has used up its time. Its loops stop then, and the next call continues where they stopped: a call that the
+-- statement timeout ends keeps nothing. The setting punctual.call_ms is the limit in milliseconds, 750 by default. With 0 each loop runs once.
+-- Measures by the machine's clock and ignores p_now, because this limits cost.
 create function punctual.is_call_over() returns boolean
 language plpgsql set search_path = '' as $$
 begin

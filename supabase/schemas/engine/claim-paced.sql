@@ -1,5 +1,6 @@
--- Judges these accounts, which the caller has locked, and takes a row of each that may go, p_want at most; an account that has a row beyond
--- that stays as it is. Each account is looked up by its key: the planner knows nothing of the arrays, and would hash all of them.
+-- Claims the first due row of each of these accounts that may send, up to p_want rows, and updates the accounts' pace. An account whose row exceeds
+-- p_want stays unchanged. The caller has locked the accounts' rows of pace. p_ready: their ready_at, in the order of p_accounts. Looks each account
+-- up by its key, because the planner cannot estimate the arrays and would hash all accounts.
 insert into punctual.templates (verb, kinds, text) values ('claim', '{accounts}', $template$
 create function {function}(p_accounts uuid[], p_ready timestamptz[], p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz)
 returns json[]
@@ -18,7 +19,7 @@ begin
       select c.*, h.id, row_number() over (partition by h.id is null order by c.ready_at, h.id) as place
         from candidate c
         left join lateral (
-          -- The row is locked, or there is none where somebody else has it: the second never goes before it.
+          -- Locks the account's first row. If another session has locked it, finds none: the second row must not overtake it.
           select t.id from (select x.* from {table} x where x.id = (select f.id from {head} f) limit 1 for no key update skip locked) t
            where {claimable}) h on c.open_at <= p_now),
     head as materialized (
@@ -43,7 +44,7 @@ begin
         waiting_for = h.reason,
         ready_at = case when h.open_at > p_now then h.open_at when h.id is not null then p_lease_until else least(n.due, n.held_until) end
         from head h
-        -- Nothing to do: look again when its next row falls due, or the first addressee is free.
+        -- Without a row to send, the account is ready again when its next row falls due or its first held addressee is free.
         left join lateral (
           select min(f.due) as due,
                  (select min((v->>'until')::timestamptz) from jsonb_each(h.held) e (k, v) where (v->>'until')::timestamptz > p_now) as held_until
@@ -59,9 +60,11 @@ end
 $$
 $template$);
 
--- Due rows of accounts that may go: the longest-ready account first, one row of each, so that an account's rows go out in
--- order and one account's backlog starves no other. The account's state is judged and written under its lock:
--- no number of ticks passes a cap. `more`: there are accounts that it has not come to.
+-- Claims up to p_want due rows of accounts that may send, one row of each, the account that has been ready longest first. So an account's rows go out
+-- in order, and one account's backlog starves no other. Judges and writes an account's pace under its lock, so limits hold for any number of ticks.
+-- p_configured: the configured providers. `more`: fewer than p_want rows were claimed, and ready accounts remain.
+--
+-- Locks rows of providers, pace, accounts and the queue. Skips those that are locked.
 create function punctual.claim_paced_rows(
   q punctual.queues, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_configured text[], p_now timestamptz,
   out claimed json[], out more boolean)
@@ -70,29 +73,29 @@ declare
   v_taken json[];
   v_accounts uuid[];
   v_ready timestamptz[];
-  v_look integer := p_want;
-  v_open record;
+  v_lock_limit integer := p_want;
+  v_usable record;
 begin
   claimed := '{}';
   more := false;
-  -- Accounts that turn out to have nothing to do, or not to be open, are put where they belong, many in a round: there may be
-  -- thousands of them before the first that has. There is an end to it, and the next exchange goes on from where this one stopped.
+  -- Accounts without a due row, or that may not send yet, get a new ready_at. Thousands of them may come before the first account with a row, so a
+  -- round handles many. After eight rounds the next exchange continues.
   for v_round in 1..8 loop
-    select * into v_open from punctual.open_providers(q, p_configured, v_look, p_now);
-    -- First the locks, then, in a statement of its own, the look: what a settle that held an account wrote meanwhile is seen. In one
-    -- statement an account's second row could go before its first.
+    select * into v_usable from punctual.open_providers(q, p_configured, v_lock_limit, p_now);
+    -- Locks accounts here and judges them in the next statement, which sees what a settle wrote before it released the lock. In a single statement an
+    -- account's second row could overtake its first.
     select array_agg(c.account_id order by c.ready_at), array_agg(c.ready_at order by c.ready_at) into v_accounts, v_ready
       from (select c.account_id, c.ready_at
-              from unnest(v_open.names, v_open.limits) v (provider, most)
+              from unnest(v_usable.names, v_usable.limits) v (provider, most)
              cross join lateral (
                select p.account_id, p.ready_at from punctual.pace p
                 where p.queue = q.name and p.provider = v.provider and p.ready_at <= p_now
                 order by p.ready_at limit v.most for no key update skip locked) c
-             order by c.ready_at limit v_look) c;
+             order by c.ready_at limit v_lock_limit) c;
     more := v_accounts is not null;
     exit when not more;
     if exists (select from punctual.accounts a where a.refused is not null and a.id = any (v_accounts)) then
-      -- One row of one queue tries an account that was refused. Who waits for nobody leaves it to him who has it locked.
+      -- One row of one queue tries a refused account. If another session has locked the account, that session tries it.
       select array_agg(c.account_id order by c.n), array_agg(c.ready_at order by c.n) into v_accounts, v_ready
         from unnest(v_accounts, v_ready) with ordinality c (account_id, ready_at, n)
        where not exists (select from punctual.accounts a where a.id = c.account_id and a.refused is not null)
@@ -101,14 +104,14 @@ begin
     execute format('select punctual.%I($1, $2, $3, $4, $5, $6)', q.name || '.claim') into v_taken
       using v_accounts, v_ready, p_claim_id, p_want - cardinality(claimed), p_lease_until, p_now;
     claimed := claimed || v_taken;
-    if v_open.probed <> '{}' then
+    if v_usable.probed <> '{}' then
       update punctual.providers v set probing_until = p_now + make_interval(secs => q.timeout_seconds + 5)
-       where v.name = any (v_open.probed) and v.name in (select r->'account'->>'provider' from unnest(v_taken) r);
+       where v.name = any (v_usable.probed) and v.name in (select r->'account'->>'provider' from unnest(v_taken) r);
     end if;
     more := cardinality(claimed) < p_want;
     exit when not more or (v_round > 1 and punctual.is_call_over());
-    -- However little is wanted, a call gets on.
-    v_look := case when punctual.is_call_over() then 100 else 500 end;
+    -- Later rounds lock more accounts than p_want, so that a call that wants one row still makes progress.
+    v_lock_limit := case when punctual.is_call_over() then 100 else 500 end;
   end loop;
 end
 $$;

@@ -1,5 +1,6 @@
--- Due rows that are claimable, the best priority first, then the oldest. Level by level: rows of a better priority that are not yet due never
--- stand in the way of the scan. As an array: the planner takes a limit it does not know for a tenth of the table, and would join all of it.
+-- Claims up to p_want claimable rows of a partition, best priority first, then oldest. Skips locked rows. Scans one priority level after the other,
+-- so that rows of a better priority that are not yet due cost nothing. Selects through an array: the planner assumes that an unknown limit returns
+-- a tenth of the table, and would join all of it.
 insert into punctual.templates (verb, kinds, text) values ('claim', '{plain}', $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns json[]
 language plpgsql {keeps_plan} as $$
@@ -18,7 +19,9 @@ begin
   return v_rows;
 end
 $$
-$template$), ('claim_one', '{plain}', $template$
+$template$),
+-- Claims the row p_id. Claims none if it is locked or not claimable.
+('claim_one', '{plain}', $template$
 create function {function}(p_id text, p_partition text, p_claim_id uuid, p_lease_until timestamptz, p_now timestamptz) returns json[]
 language plpgsql {keeps_plan} as $$
 declare
@@ -34,8 +37,8 @@ begin
 end
 $$
 $template$),
--- Rows that were dead before p_before, for somebody who asked for it: each has one attempt more, the longest dead first. One that comes back
--- unstarted is pending then, in its own partition.
+-- Claims up to p_want rows that were dead before p_before, the longest dead first: a person redrives them. Each gets one more attempt. A row that is
+-- released becomes pending in its own partition. Skips locked rows.
 ('claim_dead', '{plain}', $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
 returns json[]
@@ -56,7 +59,7 @@ end
 $$
 $template$);
 
--- p_only: this row or none.
+-- Claims due rows of a partition. p_only: the id of the only row that may be claimed; null for any.
 create function punctual.claim_rows(
   q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz, p_only text default null)
 returns json[]
@@ -73,6 +76,7 @@ begin
 end
 $$;
 
+-- Claims rows that were dead before p_before.
 create function punctual.claim_dead_rows(
   q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_before timestamptz, p_now timestamptz)
 returns json[]
@@ -86,7 +90,8 @@ begin
 end
 $$;
 
--- Claims in a partition that lets only so many rows run. The caller has locked it: see partition_opening.
+-- Claims rows of a partition with max_running: dead rows if p_dead_before is set, else due rows. The caller has locked the partition: see
+-- partition_opening. In a blocking partition (max_running = 1) the claimed row becomes head_id.
 create function punctual.claim_limited_rows(
   q punctual.queues, p_partition punctual.partitions, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_dead_before timestamptz,
   p_now timestamptz) returns json[]

@@ -1,5 +1,5 @@
--- Does something (SQL; $1: the items, $2: p_now) to many rows at once; where that raises, to each alone, so that one that cannot be done does
--- not keep the others. p_items: [{id, …}]. p_failure: what then stands in the history of a row. Answers the ids of those that were done.
+-- Runs the statement p_sql ($1: the items, $2: p_now) for many rows at once. If it raises, runs it for each item alone, so one bad row cannot block
+-- the others. p_items: [{id, …}]. p_failure: the text for the history of a row that fails; the error follows it. Returns the ids of the other items.
 create function punctual.do_isolated(q punctual.queues, p_sql text, p_items jsonb, p_failure text, p_now timestamptz) returns text[]
 language plpgsql set search_path = '' as $$
 declare
@@ -27,7 +27,7 @@ begin
 end
 $$;
 
--- The items of an array, fifty at a time.
+-- Returns the items of an array in arrays of up to 50.
 create function punctual.by_fifty(p_items jsonb) returns setof jsonb
 language plpgsql immutable set search_path = '' as $$
 begin

@@ -1,3 +1,4 @@
+-- Counts the running rows of a partition, up to p_most. first_ends_at: the earliest end of their leases.
 insert into punctual.templates (verb, text) values ('count_running', $template$
 create function {function}(p_partition text, p_most integer, out count integer, out first_ends_at timestamptz)
 language plpgsql stable {keeps_plan} as $$
@@ -8,9 +9,10 @@ end
 $$
 $template$);
 
--- What a partition with max_running lets start now: `most` rows, and of these head_id alone where it is set: it was begun, and is finished
--- before any other. Where nothing may start: why, and until when ('infinity': until something is done about it). The caller
--- that means to claim holds the partition's lock, and asks in a statement of its own: in one that locks and counts the count is stale.
+-- Returns how many rows a partition may start now: `most`, null without max_running. If head_id is set, only that row may start: it was attempted
+-- before and finishes before any other. If none may start, `reason` says why and opens_at until when ('infinity': until a person acts).
+--
+-- Takes no locks. A caller that claims has locked the partition in an earlier statement: a statement that locks and counts would count stale rows.
 create function punctual.partition_opening(
   q punctual.queues, p_partition punctual.partitions, p_now timestamptz,
   out most integer, out head_id text, out opens_at timestamptz, out reason text)

@@ -1,4 +1,5 @@
--- How far rows are that run: [{id, claim_id, progress}]. What cannot be written is left out: it is no outcome.
+-- Writes the progress of running rows. p_progress: [{id, claim_id, progress}]. If the write fails, raises a warning only: outcomes must not wait
+-- for it.
 create function punctual.note_progress(q punctual.queues, p_progress jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin

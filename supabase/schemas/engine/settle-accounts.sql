@@ -1,12 +1,13 @@
--- Writing outcomes back, and what they say of the providers.
+-- Effects of outcomes on accounts and their pace.
 
--- The accounts of settled rows are free again. What for certain had no effect gives its place back: as long as the account bears this
--- claim no later one has counted, so `used` is of the claim's day, and the latest of `recent` is this claim's. What the provider refused
--- gives back its place in the day, as nothing was sent, and not that in the hour and the gap, as it was called.
+-- Frees the accounts of settled rows. Locks their rows of pace by account. An attempt that certainly had no effect gives its place back: while pace
+-- has its claim_id, no later claim was counted, so `used` is of the claim's day and the last of `recent` is this claim. An attempt that the
+-- provider refused gives back its place in the day, because nothing was sent, but not in the hour and the gap, because the provider was called.
 --
--- p_applied, outcome being lost where the attempt is over and has changed no row: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, unreadable, pair, error}].
+-- p_applied: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, unreadable, pair, error}]. The
+-- outcome is `lost` if the attempt ended without changing its row.
 create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
--- Planned at each call, as wake_some.
+-- Planned at each call: see wake_some.
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 begin
   with freed as materialized (
@@ -30,32 +31,33 @@ begin
           p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.held_count, 10)))))))
       when f.outcome = 'done' and f.pair is not null then nullif(v.held - f.pair, '{}')
       else v.held end,
-    -- One row that always meets a refusal of everything is not to be what the provider is tried with each time.
+    -- After a refusal by the whole provider the account waits, so that the provider is not tried with the same row each time.
     next_ok_at = coalesce(case when f.refused = 'provider' then v.retry_at end, '-infinity'),
     waiting_for = null, claim_id = null, busy_until = null,
-    -- Its rows go in order: the whole account waits for the one that is tried again, but for another's addressee, and not for an unreadable one.
+    -- An account's rows go out in order, so a retry holds the account. A hold of one addressee and an unreadable row do not.
     retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)
     from freed f
    cross join lateral (select
       case when f.outcome = 'retry' and not coalesce(f.holds_pair, false) and not coalesce(f.unreadable, false)
            then p_now + greatest(make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)),
                                  case when f.refused = 'provider' then punctual.refusal_pause(f.refusals) end) end as retry_at,
-      -- How often in a row is forgotten an hour after the last time.
+      -- An addressee's count starts anew an hour after its last hold ended.
       (select jsonb_object_agg(h.key, h.value) from jsonb_each(f.held) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour') as held) v
    where p.queue = q.name and p.account_id = f.account_id;
 end
 $$;
 
--- What outcomes say of accounts: a provider's limit or refusal holds for the whole account, in all queues. A limit whoever's the row is by now;
--- a refusal counts once; any other answer ends it. p_done, p_records: as settle_outcomes takes them.
+-- Writes rate limits and refusals of whole accounts from outcomes to the accounts, where they hold for all queues. A limit counts even if another
+-- claim has the row by now. A refusal counts once, and any other response of the provider ends it. p_done, p_records: as settle_outcomes takes them.
+-- Locks the accounts by id.
 create function punctual.note_accounts(q punctual.queues, p_done jsonb, p_records jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_said jsonb;
+  v_outcomes jsonb;
 begin
-  select jsonb_agg(r) into v_said from jsonb_array_elements(p_records) r where r->>'limit_scope' = 'account' or r->>'refused' in ('row', 'account');
+  select jsonb_agg(r) into v_outcomes from jsonb_array_elements(p_records) r where r->>'limit_scope' = 'account' or r->>'refused' in ('row', 'account');
   if exists (select from punctual.accounts a where a.refused is not null) then
-    -- What ends a refusal.
+    -- Outcomes that end a refusal.
     execute punctual.render_sql(q, $sql$
       select coalesce($3, '[]') || coalesce(jsonb_agg(o.said || jsonb_build_object('account_id', t.{account})), '[]')
         from (select r as said from jsonb_array_elements($2) r
@@ -66,15 +68,15 @@ begin
        where t.{account} in (select a.id from punctual.accounts a where a.refused is not null)
          and (o.said->>'outcome' in ('done', 'again') or o.said->>'limit_scope' is not null)
       $sql$)
-    into v_said using p_done, p_records, v_said;
+    into v_outcomes using p_done, p_records, v_outcomes;
   end if;
-  if coalesce(v_said, '[]') = '[]' then return; end if;
-  -- What an exchange brought whose answer was lost is known, and is brought once more.
+  if coalesce(v_outcomes, '[]') = '[]' then return; end if;
+  -- Leaves out outcomes that were written before: an exchange whose response was lost sends them again.
   execute punctual.render_sql(q, 'select jsonb_agg(r) from jsonb_array_elements($1) r where not exists (select from {table} t where t.id = (r->>''id'')::{id_type} '
-                                 'and t.claim_id = (r->>''claim_id'')::uuid and t.lease_expires_at is null and t.{status} <> {unknown})') into v_said using v_said;
-  if v_said is null then return; end if;
-  -- In a statement of its own: what others wrote of them until they were locked is counted.
-  perform from punctual.accounts a where a.id = any (array(select (r->>'account_id')::uuid from jsonb_array_elements(v_said) r))
+                                 'and t.claim_id = (r->>''claim_id'')::uuid and t.lease_expires_at is null and t.{status} <> {unknown})') into v_outcomes using v_outcomes;
+  if v_outcomes is null then return; end if;
+  -- Locks the accounts in a statement of its own, so that the next one counts what others wrote before.
+  perform from punctual.accounts a where a.id = any (array(select (r->>'account_id')::uuid from jsonb_array_elements(v_outcomes) r))
     order by a.id for no key update;
   update punctual.accounts a set
     refused = s.refused,
@@ -83,7 +85,7 @@ begin
     from (select r.account_id as id, max(v.until) as until, (array_agg(v.reason order by v.until desc nulls last))[1] as reason,
                  case when bool_or(v.is_current) then (array_agg(v.refused order by r.outcome = 'done' desc) filter (where v.is_current))[1]
                       else (array_agg(x.refused))[1] end as refused
-            from jsonb_to_recordset(v_said) r (account_id uuid, claim_id uuid, outcome text, error text, limit_scope text,
+            from jsonb_to_recordset(v_outcomes) r (account_id uuid, claim_id uuid, outcome text, error text, limit_scope text,
                    account_pause_seconds double precision, refused text, refusal text)
             join punctual.accounts x on x.id = r.account_id
             left join punctual.pace p on p.queue = q.name and p.account_id = x.id

@@ -1,5 +1,5 @@
--- What becomes of a row, and by whom. `by` is null for the row's own attempt, which the claim fences; else who has judged the row under its
--- lock: sweep, expiry, receipt, check or operator. event and text are for its history; was is the state that it was judged in.
+-- An outcome of a row. `by` is null for an outcome of the row's own attempt, which the claim fences. Otherwise it names who judged the row under its
+-- lock: sweep, expiry, receipt, check or operator. event and text go to the row's history. was: the state in which the row was judged.
 create type punctual.outcome as (
   id text,
   claim_id uuid,
@@ -18,8 +18,8 @@ create type punctual.outcome as (
   was text
 );
 
--- The outcomes of p_done, rows that were done without a result as ids under their claim, and of p_records. If an attempt brings two outcomes, done
--- is the one that counts.
+-- Returns the outcomes of p_done, which lists the ids of rows done without a result by claim, and of p_records. If an attempt has two outcomes,
+-- `done` counts.
 create function punctual.list_outcomes(p_done jsonb, p_records jsonb) returns setof punctual.outcome
 language plpgsql immutable set search_path = '' rows 10 as $$
 begin
@@ -34,19 +34,19 @@ begin
 end
 $$;
 
--- Writes outcomes: the one statement that ends attempts, and rows. That of an attempt only where the row still belongs to the claim. Proof that it
--- was done is the truth, whatever a sweep or an operator has made of the row meanwhile; a row that they have dealt with takes only what it lacks.
+-- Writes outcomes. Only this statement ends attempts and rows. An attempt's outcome is written only while the row belongs to its claim. `done` is
+-- proof and prevails over a sweep or an operator's decision. Other outcomes change a row only while it runs, is unknown or was swept.
 --
--- outcome                 the row is then, and besides
--- done, dead, cancelled   that; finished now
--- unknown                 that; checked from 30 s on
--- retry                   pending, due after its delay; dead where its attempts are used up
--- again                   pending, due at its next time; attempts count anew
--- release, pending        pending, due as it was; after release the attempt is not counted
--- swept                   unknown under at-most-once; otherwise as retry. Its claim and its lease stay, so that late proof is known by them
+-- outcome                 the row afterwards
+-- done, dead, cancelled   has that state; finished now
+-- unknown                 unknown; first checked 30 s later
+-- retry                   pending, due after its delay; dead if its attempts are used up
+-- again                   pending, due at its next time; attempts start at 0
+-- release, pending        pending, due as before; a release takes the attempt back
+-- swept                   unknown under at-most-once, otherwise as for retry; keeps its claim and lease, by which late proof is recognised
 --
--- asked: how many there were; settled: how many rows were written; written: which (id/claim), where that is not all; counts: by outcome;
--- applied: [{id, claim_id, outcome, …}] of those that have consequences; changed: those whose outcome is another than was asked for.
+-- asked: the number of outcomes. settled: the number of rows written. written: their id/claim_id, if fewer than asked. counts: by outcome. applied:
+-- [{id, claim_id, outcome, …}] of rows with consequences. changed: rows whose outcome differs from the one given.
 insert into punctual.templates (verb, text) values ('settle', $template$
 create function {function}(
   p_done jsonb, p_records jsonb, p_max_attempts integer, p_now timestamptz,
@@ -66,14 +66,14 @@ begin
                       when o.outcome = 'again' then 0 else t.attempts end,
       next_attempt_at = case {outcome} when 'retry' then {retry_at} when 'swept' then p_now + make_interval(secs => o.delay_seconds) when 'again' then null
                                        else t.next_attempt_at end,
-      -- Counted from the last due time, so that lateness does not add up. The next run is the first multiple of the interval after the claim;
-      -- missed runs are skipped.
+      -- Counted from the last due time, so that lateness does not add up. The next run is the first multiple of the interval after the claim. Missed
+      -- runs are skipped.
       {due} = case when o.outcome <> 'again' then t.{due}
-                   -- From an infinite one, which somebody set by hand, nothing can be counted.
+                   -- An infinite due time, set by hand, has no multiple. Counted from the claim instead.
                    when isfinite(t.{due}) then t.{due} + make_interval(secs => o.delay_seconds
                         * (1 + greatest(0, floor(extract(epoch from coalesce(t.claimed_at, p_now) - t.{due}) / o.delay_seconds))))
                    else coalesce(t.claimed_at, p_now) + make_interval(secs => o.delay_seconds) end,
-      -- Up to a second earlier for each that was swept: dead rows are retried in this order, and rows that died together are not to meet again.
+      -- Up to 1 s earlier for a swept row. Dead rows are redriven in this order, so rows that died together do not run together again.
       finished_at = case when {outcome} in ('done', 'dead', 'unknown', 'cancelled')
                          then p_now - make_interval(secs => case when o.by = 'sweep' and {outcome} = 'dead' then {spread} else 0 end) end,
       last_error = case when o.by is not null or {outcome} in ('retry', 'dead', 'unknown') then left(o.error, 2000)
@@ -81,12 +81,12 @@ begin
       {set_results} {set_reconcile}
       from told o {old_row}
      where t.id = o.id
-       -- Whoever else says it has judged the row under its lock.
+       -- Anyone else has judged the row under its lock.
        and case when o.by is null then t.claim_id = o.claim_id
                   and (t.{status} = {running}
                        or (t.{status} = {unknown} and o.outcome not in ('unknown', 'release'))
                        or (o.outcome = 'done' and (t.{status} <> {done} or t.lease_expires_at is not null))
-                       -- Swept, or an operator's hand was on it.
+                       -- Swept: its lease is still there.
                        or (t.{status} = {pending} and t.lease_expires_at is not null and o.outcome in ('dead', 'again')))
                 else true end
     returning t.id, t.claim_id, {outcome} as outcome, o.outcome as asked_outcome, o.result, o.error, o.rate_limited, o.limit_scope, o.refused,
@@ -107,8 +107,9 @@ begin
 end
 $$
 $template$),
--- Of outcomes of which some were not written: which, and why. Asked after settle, whose rows are `already` then and left out by p_written.
--- already: written before, by an exchange whose answer was lost. lost: another claim or an operator has the row.
+-- Finds the outcomes that settle did not write. Runs after settle, whose rows would be `already` by now: p_written leaves them out. exceptions: [{id,
+-- claim_id, verdict, outcome}]. verdict already: an exchange whose response was lost wrote it. verdict lost: another claim or an operator has the
+-- row. late: `done` outcomes that are lost. freed: accounts whose attempt is over.
 ('judge', $template$
 create function {function}(p_done jsonb, p_records jsonb, p_written text[], out exceptions jsonb, out late jsonb, out freed jsonb)
 language plpgsql stable {keeps_plan} as $$
@@ -128,26 +129,31 @@ end
 $$
 $template$);
 
--- Writes outcomes back, fenced by the claim that each row was taken under, and sees to what follows from them. One that cannot be written (a
--- check or a trigger of the person's table refuses, or their after_settle raises) does not hold the others.
+-- Writes outcomes, fenced by each row's claim, and their consequences: see settle_records. If an outcome cannot be written, because a check or a
+-- trigger of the table or the queue's after_settle raises, the others are still written.
 --
--- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited,
---             limit_scope, account_id, account_pause_seconds, refused, refusal, unreadable}]}; outcome is done, retry, again, dead, unknown or release. limit_scope
---             account: the provider limits the account, for account_pause_seconds, else for as long as it did twice over, from 60 s to
---             1 h; pair: only this addressee, for the longer of delay_seconds and 4^n s, n being how often in a row. refused: the
---             provider refused the row (for refusal), the account, or the provider as a whole; see count_refusal() and refusal_pause().
---             unreadable: the code could not read the row. Only the row waits for its retry, and not its account.
+-- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited, limit_scope, account_id,
+--             account_pause_seconds, refused, refusal, unreadable}]}
+--             outcome: done, retry, again, dead, unknown or release.
+--             limit_scope: `account` if the provider limits the account, for account_pause_seconds; if null, for 60 s and twice as long each time in
+--             a row, 1 h at most. `pair` if it limits only this addressee, for delay_seconds or 4^n s, whichever is longer. n counts the limits in a
+--             row; 4^n is 1 h at most.
+--             refused: `row` (with refusal as the reason), `account` or `provider`, by the scope of the provider's refusal. See count_refusal() and
+--             refusal_pause().
+--             unreadable: the code could not read the row. The row waits for its retry, but its account does not.
 --
--- Answers {done, retried, again, dead, unknown, released, lost, limited, exceptions}: the counts of what was applied, and
--- [{id, claim_id, verdict, outcome}] of all that did not go as it was asked; see judge, and refused: it cannot be written. One that was done and is
--- lost is heard, see hear_late. An exhausted retry is applied as `dead`.
+-- Returns {done, retried, again, dead, unknown, released, lost, limited, exceptions}: the counts of applied outcomes, and [{id, claim_id, verdict,
+-- outcome}] of outcomes that were not written as given. verdict: `applied` as another outcome (an exhausted retry is `dead`), `already` or `lost`
+-- (see judge), `refused` if it cannot be written. A lost `done` is kept as late proof: see accept_late_proof.
+--
+-- Locks accounts by id, rows by id, then pace by account. Raises only an error of the whole call: see is_of_call.
 create function punctual.settle_outcomes(q punctual.queues, p_outcomes jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_done jsonb := coalesce(p_outcomes->'done', '[]');
   v_records jsonb := coalesce(p_outcomes->'records', '[]');
 begin
-  if v_done = '[]' and v_records = '[]' then return punctual.no_counts(); end if;
+  if v_done = '[]' and v_records = '[]' then return punctual.zero_counts(); end if;
   return punctual.settle_records(q, v_done, v_records, p_now);
 exception when others then
   if punctual.is_of_call(sqlstate) then raise; end if;
@@ -155,19 +161,20 @@ exception when others then
 end
 $$;
 
-create function punctual.no_counts() returns jsonb
+-- Returns the result of a settle without outcomes.
+create function punctual.zero_counts() returns jsonb
 language sql immutable set search_path = '' as $$
   select '{"done": 0, "retried": 0, "again": 0, "dead": 0, "unknown": 0, "released": 0, "lost": 0, "limited": 0, "exceptions": []}'::jsonb
 $$;
 
--- Settles each record alone, see settle_one.
+-- Settles each record alone, after all at once failed: see settle_one.
 create function punctual.settle_singly(q punctual.queues, p_done jsonb, p_records jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_record jsonb;
-  v_answers jsonb[] := array[punctual.no_counts()];
+  v_settled jsonb[] := array[punctual.zero_counts()];
 begin
-  -- As all of them at once would: accounts first, and by their ids.
+  -- Locks accounts before rows and by id, as settle_records does.
   perform from punctual.accounts a
     where a.id in (select (r->>'account_id')::uuid from jsonb_array_elements(p_records) r where r->>'limit_scope' = 'account' or r->>'refused' is not null)
     order by a.id for no key update;
@@ -178,29 +185,29 @@ begin
                      from jsonb_array_elements(p_done) g cross join lateral jsonb_array_elements_text(g->'ids') i) o
      order by length(r->>'id'), r->>'id'
   loop
-    v_answers := v_answers || punctual.settle_one(q, v_record, p_now);
+    v_settled := v_settled || punctual.settle_one(q, v_record, p_now);
   end loop;
-  return punctual.sum_of_counts(v_answers);
+  return punctual.sum_of_counts(v_settled);
 end
 $$;
 
--- As settle_records, of one record. If that fails it is settled without its result, which may be what its column does not take. If that fails
--- too, it is answered as refused. Raises only what is of the call as a whole.
+-- Settles one record. If that fails, settles it without its result, which its column may not accept. If that fails too, returns the verdict
+-- `refused`. Raises only an error of the whole call: see is_of_call.
 create function punctual.settle_one(q punctual.queues, p_record jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_answer jsonb;
+  v_settled jsonb;
 begin
   return punctual.settle_records(q, '[]', jsonb_build_array(p_record), p_now);
 exception when others then
   if punctual.is_of_call(sqlstate) then raise; end if;
   if p_record->>'result' is not null then
-    v_answer := punctual.settle_one(q, p_record - 'result', p_now);
-    if v_answer->'exceptions' = '[]' then
+    v_settled := punctual.settle_one(q, p_record - 'result', p_now);
+    if v_settled->'exceptions' = '[]' then
       insert into punctual.history (queue, row_id, at, event, text)
       values (q.name, p_record->>'id', p_now, 'left_out', left(format('its result could not be written, and was left out: %s', sqlerrm), 2000));
     end if;
-    return v_answer;
+    return v_settled;
   end if;
   perform punctual.note_error(q, p_record->>'id', format('its outcome could not be written: %s', sqlerrm), p_now);
   return jsonb_build_object('exceptions', jsonb_build_array(jsonb_build_object(
@@ -208,14 +215,14 @@ exception when others then
 end
 $$;
 
--- Whether an error is of the call as a whole, and of no row in it: a lock, a deadlock, a lack of resources, a shutdown, a function or a right that is
--- missing. Source: PostgreSQL, appendix A.
+-- Returns whether an error concerns the whole call and no single row: a lock, a deadlock, a lack of resources, a shutdown, or a missing function or
+-- right. Source: PostgreSQL, appendix A.
 create function punctual.is_of_call(p_sqlstate text) returns boolean
 language sql immutable set search_path = '' as $$
   select p_sqlstate ~ '^(40|53|55P03|57|58|XX|25006|42501|42883|42P01|3F000)'
 $$;
 
--- Answers of several settles as one.
+-- Adds up the results of several settles.
 create function punctual.sum_of_counts(p_answers jsonb[]) returns jsonb
 language sql immutable set search_path = '' as $$
   select jsonb_object_agg(s.key, s.value)
@@ -224,7 +231,8 @@ language sql immutable set search_path = '' as $$
             from unnest(p_answers) a cross join lateral jsonb_each(a) e (key, value) group by e.key) s
 $$;
 
--- All of them at once.
+-- Settles all records at once, with their consequences: writes the history, frees accounts, applies receipts and late proof, and calls after_settle.
+-- Raises if any of them fails. p_done, p_records, result and locks: as for settle_outcomes. Records with `by` hold the lock of their row already.
 create function punctual.settle_records(q punctual.queues, p_done jsonb, p_records jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -235,7 +243,7 @@ declare
   v_late jsonb;
   v_freed jsonb;
 begin
-  -- Before the rows: accounts are locked first. Whoever has judged a row holds it, and has nothing to say of its account.
+  -- Locks accounts before rows. Records with `by` have locked their row already, and carry nothing about its account.
   if q.account_column is not null and not p_records @? '$[*].by' then perform punctual.note_accounts(q, p_done, p_records, p_now); end if;
   execute format('select * from punctual.%I($1, $2, $3, $4)', q.name || '.settle') into v_settled using p_done, p_records, q.max_attempts, p_now;
   v_exceptions := v_settled.changed;
@@ -248,24 +256,24 @@ begin
   select q.name, r->>'id', p_now, coalesce(r->>'event', r->>'outcome'), left(coalesce(r->>'text', r->>'error'), 2000)
     from jsonb_array_elements(v_settled.applied) r where r->>'event' is not null or r->>'outcome' in ('retry', 'dead', 'unknown');
   if q.account_column is not null then
-    -- The attempt of a row that somebody has settled meanwhile is over as well.
+    -- Also frees the account of a row that someone settled while its attempt ran.
     perform punctual.free_accounts(q, jsonb_path_query_array(v_settled.applied, '$[*] ? (@.by == null)') || coalesce(v_freed, '[]'), p_now);
-    -- One that had been tried and was to be tried again held its account.
+    -- A pending row that had been attempted held its account.
     perform punctual.end_hold(q, jsonb_build_object(q.status_column, q.pending_word, 'claimed_at', r->'claimed_at', q.account_column, r->'account_id'), p_now)
        from jsonb_array_elements(v_settled.applied) r where r->>'was' = 'pending';
   end if;
   if q.delivery = 'at-most-once' then
-    -- A webhook or a check may have been here first: what is known by them is known now, and nobody has to check again.
+    -- Receipts and proof may have come while the attempt ran. Applying them now saves a check.
     v_is_known := punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_settled.applied) r
                                                     where r->>'by' is null and r->>'outcome' in ('retry', 'dead', 'unknown')), p_now) > 0;
     perform punctual.apply_late_proof(q, r->>'id', p_now) from jsonb_array_elements(v_settled.applied) r where (r->>'late')::boolean;
     v_is_known := v_is_known or found;
-    perform punctual.hear_late(q, r->>'id', r->>'claim_id', r->'result', p_now)
+    perform punctual.accept_late_proof(q, r->>'id', r->>'claim_id', r->'result', p_now)
        from (select l from jsonb_array_elements(v_late) l order by length(l->>'id'), l->>'id') e (r);
     v_is_known := v_is_known or found;
   end if;
-  if q.after_settle is not null then perform punctual.tell_of_settled(q, v_settled.applied, v_is_known, p_now); end if;
-  -- A row that was not started may well be somebody else's by now: it is released all the same.
+  if q.after_settle is not null then perform punctual.run_after_settle_of(q, v_settled.applied, v_is_known, p_now); end if;
+  -- A released row may belong to another claim by now. It counts as released, not as lost.
   return v_settled.counts || (
     select jsonb_build_object('lost', count(*) filter (where e->>'outcome' <> 'release'), 'exceptions', v_exceptions,
              'released', (v_settled.counts->>'released')::integer + count(*) filter (where e->>'outcome' = 'release'))
@@ -273,21 +281,23 @@ begin
 end
 $$;
 
--- Tells after_settle of rows that were settled. p_is_known: it has been told already of what receipts and proof made of some of them in this call.
-create function punctual.tell_of_settled(q punctual.queues, p_applied jsonb, p_is_known boolean, p_now timestamptz) returns void
+-- Calls after_settle for settled rows. p_is_known: receipts or proof have changed some of these rows in this call, and after_settle has run for
+-- them. So rows whose state no longer matches their outcome are left out.
+create function punctual.run_after_settle_of(q punctual.queues, p_applied jsonb, p_is_known boolean, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_told jsonb := p_applied;
+  v_current jsonb := p_applied;
 begin
   if p_is_known then
-    execute format('select punctual.%I($1)', q.name || '.as_settled') into v_told using v_told;
+    execute format('select punctual.%I($1)', q.name || '.as_settled') into v_current using v_current;
   end if;
-  -- No attempt brought these: they come to their end whatever it says. One that was swept and goes on is not told.
-  perform punctual.tell_after_settle(q, nullif(jsonb_path_query_array(v_told, '$[*] ? ((@.by == "sweep" || @.by == "expiry") && @.outcome != "swept")'), '[]'), p_now);
-  v_told := jsonb_path_query_array(v_told, '$[*] ? (@.by != "sweep" && @.by != "expiry")');
-  if v_told <> '[]' then perform punctual.call_after_settle(q.after_settle, v_told, p_now); end if;
+  -- Swept and expired rows stay settled even if after_settle raises. It is not called for a swept row that will run again.
+  perform punctual.run_after_settle(q, nullif(jsonb_path_query_array(v_current, '$[*] ? ((@.by == "sweep" || @.by == "expiry") && @.outcome != "swept")'), '[]'), p_now);
+  v_current := jsonb_path_query_array(v_current, '$[*] ? (@.by != "sweep" && @.by != "expiry")');
+  if v_current <> '[]' then perform punctual.call_after_settle(q.after_settle, v_current, p_now); end if;
 end
 $$;
+-- Returns those of the applied outcomes whose row still has the state of its outcome.
 insert into punctual.templates (verb, text) values ('as_settled', $template$
 create function {function}(p_applied jsonb) returns jsonb
 language plpgsql stable {keeps_plan} as $$

@@ -1,6 +1,7 @@
--- Rows whose lease has passed: their tick died. What it did is unknown under at-most-once; otherwise the row is due again, within
--- base * 4^attempts seconds, another time for each: the row that killed the tick is not to meet the same neighbours again, which count an
--- attempt as well. Rows that could not be written wait an hour, so that they keep nobody waiting behind them.
+-- Picks up to 200 running rows whose lease has passed, because their tick died, as records of the outcome `swept`. Under at-most-once such a row
+-- becomes unknown. Otherwise it is due again within p_backoff_base * 4^attempts seconds, p_backoff_cap at most. {spread} gives each row its own
+-- delay, so that a row that kills its tick does not run with the same neighbours again and use up their attempts. Skips locked rows, and for an
+-- hour rows that could not be written.
 insert into punctual.templates (verb, text) values ('pick_overdue', $template$
 create function {function}(p_backoff_base integer, p_backoff_cap integer, p_now timestamptz) returns jsonb
 language plpgsql {keeps_plan} as $$
@@ -14,7 +15,8 @@ begin
 end
 $$
 $template$),
--- Rows that could not start before they expired.
+-- Picks up to 1,000 pending rows whose expires_at has passed, as records of the outcome `dead`. Skips locked rows, and for an hour rows that could
+-- not be written.
 ('pick_expired', $template$
 create function {function}(p_now timestamptz) returns jsonb
 language plpgsql {keeps_plan} as $$
@@ -37,7 +39,7 @@ end
 $$
 $template$);
 
--- Ends what no tick is going to finish any more. Answers how many rows it took from ticks that died.
+-- Settles overdue and expired rows. Returns how many overdue rows it recovered.
 create function punctual.sweep_rows(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -53,7 +55,7 @@ begin
 end
 $$;
 
--- Settles records until the call has taken long enough. Answers how many were written.
+-- Settles records, 50 at a time, until the call has used up its time. Returns how many were written.
 create function punctual.settle_by_fifty(q punctual.queues, p_records jsonb, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -65,7 +67,7 @@ begin
     begin
       v_settled := punctual.settle_outcomes(q, jsonb_build_object('records', v_some), p_now);
     exception when lock_not_available or deadlock_detected then
-      -- The next exchange does it: nobody's outcomes wait for that.
+      -- The next exchange sweeps again. Outcomes must not wait for this lock.
       exit;
     end;
     v_written := v_written + jsonb_array_length(v_some) - jsonb_array_length(v_settled->'exceptions');

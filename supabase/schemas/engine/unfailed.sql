@@ -1,5 +1,5 @@
--- SQL: nothing of the row (its id as text, SQL) has failed for an hour, since this instant (SQL). Rows that cannot be written keep nobody waiting
--- behind them.
+-- Returns a SQL condition: the history has no error of the row since p_since in the last hour. So a row that cannot be written is tried once an hour
+-- and does not block others. p_row_id: SQL of the row's id as text. p_since: SQL of an instant.
 create function punctual.unfailed_condition(q punctual.queues, p_row_id text, p_since text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin

@@ -1,3 +1,4 @@
+-- Counts due rows, up to 1,000, and returns their accounts.
 insert into punctual.templates (verb, kinds, text) values ('due_accounts', '{accounts}', $template$
 create function {function}(p_now timestamptz, out accounts uuid[], out rows integer)
 language plpgsql stable {keeps_plan} as $$
@@ -7,7 +8,7 @@ begin
 end
 $$
 $template$),
--- Of these accounts, those that have a row that they could send and are not known to. The look locks nothing.
+-- Returns those of the accounts that have a claimable row but are not ready, with the due time of their first row. Locks nothing.
 ('awake', '{accounts}', $template$
 create function {function}(p_accounts uuid[], p_now timestamptz, out accounts uuid[], out dues timestamptz[])
 language plpgsql stable {keeps_plan} as $$
@@ -23,8 +24,8 @@ end
 $$
 $template$);
 
--- Finds the accounts that got work while none was known: new rows tell nobody. Once a tick, a thousand accounts at a time from p_from on.
--- Answers the account to go on with, where the call had taken long enough before it came to all; null where it did.
+-- Wakes accounts that got a due row while they were not ready: an insert notifies nobody. Runs once a tick, 1,000 accounts at a time, from the
+-- account p_from on. Returns the account to continue with if the call used up its time; null if all were checked.
 create function punctual.wake_accounts(q punctual.queues, p_from uuid, p_now timestamptz) returns uuid
 language plpgsql set search_path = '' as $$
 declare
@@ -32,7 +33,7 @@ declare
   v_rows integer;
   v_from uuid := coalesce(p_from, '00000000-0000-0000-0000-000000000000');
 begin
-  -- Where few rows are due, they say whose they are; else each account without known work is asked for its first.
+  -- Fewer than 1,000 due rows name all their accounts. With more, each account is checked.
   execute format('select * from punctual.%I($1)', q.name || '.due_accounts') into v_accounts, v_rows using p_now;
   if v_accounts is null then return null; end if;
   if v_rows < 1000 then
@@ -48,15 +49,16 @@ begin
 end
 $$;
 
--- Makes those of them ready that have something to do. An account that is locked at this moment is being judged by somebody else.
+-- Makes those of the accounts ready that have a claimable row. Locks their rows of pace by account. Skips locked accounts: another session judges
+-- them.
 create function punctual.wake_some(q punctual.queues, p_accounts uuid[], p_now timestamptz) returns void
--- Planned at each call: a plan that was made while pace was empty, and kept, reads all of it for each account, 0.6 s for a thousand of 100,000.
+-- Planned at each call. A kept plan that was made while pace was empty reads all of pace for each account: 0.6 s for 1,000 of 100,000 accounts.
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
   v_found uuid[];
   v_due timestamptz[];
 begin
-  -- An account that came into being unseen (triggers off, a restore) is taken in here.
+  -- Adds the pace of accounts that were inserted without their trigger: with triggers off, or by a restore.
   insert into punctual.pace (queue, account_id, provider)
   select q.name, a.id, a.provider from punctual.accounts a
    where a.id = any (p_accounts) and not exists (select from punctual.pace p where p.queue = q.name and p.account_id = a.id)

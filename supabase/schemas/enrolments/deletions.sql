@@ -1,4 +1,4 @@
--- Messages that somebody deletes by hand: no settle tells of them.
+-- Treats a message that somebody deletes by hand as cancelled: no settle reports its end. Locks the enrolment.
 create function punctual.follow_deleted_message() returns trigger
 language plpgsql set search_path = '' as $$
 declare
@@ -16,7 +16,7 @@ create trigger dm_queue_deleted after delete on punctual.dm_queue for each row
   when (old.enrolment_id is not null and old.status in ('pending', 'sending', 'unknown') and current_setting('punctual.settles', true) is distinct from 'dm_queue')
   execute function punctual.follow_deleted_message();
 
--- Enrolments that somebody deletes by hand.
+-- Withdraws the queued message of an enrolment that somebody deletes by hand.
 create function punctual.withdraw_of_deleted_enrolment() returns trigger
 language plpgsql set search_path = '' as $$
 begin

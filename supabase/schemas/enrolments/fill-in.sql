@@ -1,4 +1,4 @@
--- A text with its {{placeholders}} filled in, once: what a variable holds is text, braces or not. Null where one is missing.
+-- Returns a text with its {{placeholders}} replaced, or null if a variable is missing. Braces inside a variable's value are not replaced.
 create function punctual.fill_in(p_text text, p_variables jsonb) returns text
 language plpgsql immutable set search_path = '' as $$
 declare
@@ -14,7 +14,7 @@ begin
 end
 $$;
 
--- The same for a template's parameters; null where there is no template.
+-- Returns a template with its parameters filled in, or null if there is no template.
 create function punctual.fill_in_template(p_template jsonb, p_variables jsonb) returns jsonb
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -25,7 +25,7 @@ begin
 end
 $$;
 
--- The names that the texts of a step (or of an array of steps) ask for.
+-- Returns the names of the placeholders in a step or in an array of steps, sorted.
 create function punctual.list_placeholders(p_steps jsonb) returns text[]
 language plpgsql immutable set search_path = '' as $$
 begin

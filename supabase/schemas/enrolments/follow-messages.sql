@@ -1,4 +1,4 @@
--- dm_queue's after_settle: how enrolments go on, now that their messages have come to something.
+-- dm_queue's after_settle: applies the outcomes of messages to their enrolments. Locks the enrolments by id.
 create function punctual.follow_messages(p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -20,14 +20,14 @@ begin
 end
 $$;
 
--- When a message was claimed for the first of its attempts that may have had their effect.
+-- Returns when a message was claimed for its first attempt that may have sent it.
 create function punctual.first_claim(p_message punctual.dm_queue) returns timestamptz
 language sql immutable set search_path = '' as $$
   select coalesce((p_message.reconcile->>'first_at')::timestamptz, p_message.claimed_at)
 $$;
 
--- The step stands where it stood before p_message was sent; what is queued in the place of what follows it is withdrawn.
-create function punctual.set_back(inout e punctual.enrolments, p_message punctual.dm_queue, p_now timestamptz)
+-- Sets the enrolment back to before p_message was sent. Withdraws the message that was queued after it.
+create function punctual.set_enrolment_back(inout e punctual.enrolments, p_message punctual.dm_queue, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 begin
   if e.message_id <> p_message.id
@@ -41,20 +41,20 @@ begin
 end
 $$;
 
--- Whether the step of p_message is not taken back, whatever became of it.
+-- Whether the enrolment is past p_message, so that its outcome no longer sets the enrolment back.
 create function punctual.is_past(e punctual.enrolments, p_message punctual.dm_queue) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  -- What follows the message, or another one in its place, is sent or out of our hands.
+  -- A later message, or another one of the same step, was sent or may have been.
   return exists (
     select from punctual.dm_queue d where d.enrolment_id = e.id and d.id <> p_message.id and d.status in ('sending', 'sent', 'unknown')
        and (d.step, d.is_reminder) >= (p_message.step, p_message.is_reminder))
-  -- The question of a reminder has been answered, or given up.
+  -- The reminder's question was answered, or its wait is over.
     or (p_message.is_reminder and (e.phase, e.step) is distinct from ('waiting_reply', p_message.step));
 end
 $$;
 
--- The message was sent: on to what follows its step.
+-- Applies `done`: notes that the message was sent, and plans what follows its step.
 create function punctual.follow_sent(inout e punctual.enrolments, p_message punctual.dm_queue, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 declare
@@ -67,7 +67,7 @@ begin
   else
     e.sent_steps := greatest(e.sent_steps, p_message.step);
   end if;
-  -- A late proof that it went out after all.
+  -- Late proof that the message was sent: the failed enrolment continues.
   if e.phase = 'failed' and e.texts_gone_at is null and p_message.step = e.step and p_message.is_reminder = (e.action = 'remind') and not punctual.is_superseded(e) then
     e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
     e.last_error := null;
@@ -85,22 +85,22 @@ begin
       e := punctual.wait_for_answer(e, punctual.read_step(e.sequence_id, e.version, e.step));
     end if;
   end if;
-  -- What came from this chat before anybody knew that it is this person's.
+  -- Replies may have come from this chat before it was known to be this person's.
   if not v_knew_chat and e.chat_id is not null then
-    e := punctual.hear_waiting_replies(e, p_now);
-    perform punctual.tell_other_sequences(e, p_now);
+    e := punctual.apply_waiting_replies(e, p_now);
+    perform punctual.share_chat(e, p_now);
   end if;
 end
 $$;
 
--- The message will not be sent, or did not arrive: its enrolment fails, unless it has gone past the step.
+-- Applies `dead`: the message will not be sent, or did not arrive. Its enrolment fails, unless it is past the step.
 create function punctual.follow_failed(inout e punctual.enrolments, p_message punctual.dm_queue, p_error text, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 begin
-  -- Of a step that was sent, be it the last, the provider may say hours later that it did not arrive.
+  -- A provider may report hours later that a sent message did not arrive, also that of the last step.
   if not punctual.is_past(e, p_message) and p_message.step <= e.step
      and (not punctual.is_over(e) or (e.phase = 'completed' and e.replied_at is null and not punctual.is_superseded(e))) then
-    e := punctual.set_back(e, p_message, p_now);
+    e := punctual.set_enrolment_back(e, p_message, p_now);
     e := punctual.end_enrolment(e, 'failed', format('the %s of step %s was not sent: %s',
       case when p_message.is_reminder then 'reminder' else 'message' end, p_message.step, p_error), p_now);
   else
@@ -109,15 +109,15 @@ begin
 end
 $$;
 
--- Nobody knows whether the message was sent: its enrolment waits until somebody does.
+-- Applies `unknown`: the message may have been sent. Its enrolment waits until the message is resolved.
 create function punctual.follow_unknown(inout e punctual.enrolments, p_message punctual.dm_queue, p_error text, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 begin
   perform punctual.note_enrolment(e.id, p_now, 'unknown', p_message.step, p_message.id, p_error);
   if punctual.is_over(e) then return; end if;
   if e.message_id is distinct from p_message.id and p_message.step <= e.step and not punctual.is_past(e, p_message) then
-    -- It was taken for sent.
-    e := punctual.set_back(e, p_message, p_now);
+    -- Until now the message counted as sent.
+    e := punctual.set_enrolment_back(e, p_message, p_now);
     e.phase := case when p_message.is_reminder then 'waiting_reply' else 'in_progress' end;
     e.next_step_at := null;
     e.resume_at := null;
@@ -128,7 +128,7 @@ begin
 end
 $$;
 
--- The message is to be sent again. It was on its way when the enrolment ended, paused or went on, and is not wanted any more: it is withdrawn.
+-- Applies a return to `pending`. Withdraws the message if the enrolment ended, was paused or moved on while the message was running.
 create function punctual.follow_unsent(inout e punctual.enrolments, p_message punctual.dm_queue, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 begin
@@ -144,7 +144,7 @@ begin
 end
 $$;
 
--- How an enrolment goes on, now that its message has come to p_outcome.
+-- Applies the outcome of a message to its enrolment. p_message is the row after the outcome. The caller holds the enrolment's lock, and saves it.
 create function punctual.follow_message(
   inout e punctual.enrolments, p_message punctual.dm_queue, p_outcome text, p_error text, p_now timestamptz)
 language plpgsql set search_path = '' as $$

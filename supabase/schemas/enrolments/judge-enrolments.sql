@@ -1,29 +1,29 @@
--- What a due enrolment comes to, by what perform is told: {id: {outcome, error}}: again, its message is to be queued; done, nothing is left to
--- do; dead, its message cannot be written.
+-- The queue's `facts`: decides the outcome of each due enrolment, which the handler then returns. Returns {id: {outcome, error}}.
+-- again: its message is to be queued. done: nothing is left to do. dead: its message cannot be written, and `error` says why.
 create function punctual.judge_enrolments(p_ids text[], p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
   return (
     select jsonb_object_agg(j.id::text, jsonb_build_object('outcome', case when j.error is not null then 'dead' when j.is_end then 'done' else 'again' end,
                                                            'error', j.error))
-      from (select e.id, e.action = 'stop' or (e.action = 'go_on' and s.step is null) as is_end,
+      from (select e.id, e.action = 'stop' or (e.action = 'advance' and s.step is null) as is_end,
                    case when e.account_id is null then 'its account is gone: enrol the person through another one'
-                        when e.action = 'stop' or (e.action = 'go_on' and s.step is null) then null
+                        when e.action = 'stop' or (e.action = 'advance' and s.step is null) then null
                         when s.step is null then format('its sequence has no step %s', s.number)
                         when m.missing is not null then format('step %s asks for {{%s}}, which this person has not', s.number, m.missing) end as error
               from punctual.enrolments e
               join punctual.sequence_versions v on v.sequence_id = e.sequence_id and v.version = e.version
-             cross join lateral (select e.step + (e.action = 'go_on')::integer as number,
-                                        v.steps->(e.step + (e.action = 'go_on')::integer - 1) as step) s
+             cross join lateral (select e.step + (e.action = 'advance')::integer as number,
+                                        v.steps->(e.step + (e.action = 'advance')::integer - 1) as step) s
               left join lateral (select string_agg(p, '}}, {{') as missing from unnest(punctual.list_placeholders(s.step)) p
                                   where e.variables->>p is null) m on s.step is not null
              where e.id = any (array(select unnest(p_ids)::bigint))) j);
 end
 $$;
 
--- Of those whose next message is to be queued: what came from their chats, and found nobody in the moment in which the chat became known. Answers
--- whose it was: they are judged anew by the next tick.
-create function punctual.hear_before_queuing(p_applied jsonb, p_now timestamptz) returns bigint[]
+-- Applies replies to enrolments with the outcome `again` before their next message is queued. Such a reply came just when the chat became known,
+-- and matched no enrolment then. Returns the ids of the enrolments that had one: the next tick decides them again.
+create function punctual.apply_early_replies(p_applied jsonb, p_now timestamptz) returns bigint[]
 language plpgsql set search_path = '' as $$
 declare
   e punctual.enrolments;
@@ -42,7 +42,7 @@ begin
      order by x.id
   loop
     v_before := e;
-    e := punctual.hear_waiting_replies(e, p_now);
+    e := punctual.apply_waiting_replies(e, p_now);
     if (e.phase, e.step, e.action) is not distinct from (v_before.phase, v_before.step, v_before.action) then e.next_step_at := p_now; end if;
     perform punctual.save_enrolment(e);
     v_ids := v_ids || e.id;

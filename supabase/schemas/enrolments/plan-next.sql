@@ -1,4 +1,4 @@
--- What happens next, and when; null: not before somebody answers.
+-- Sets the next action and its time. A null p_at waits for an answer. A paused enrolment keeps the time in resume_at.
 create function punctual.plan_next(inout e punctual.enrolments, p_action text, p_at timestamptz)
 language plpgsql stable set search_path = '' as $$
 begin
@@ -15,7 +15,7 @@ begin
 end
 $$;
 
--- It is over. The message that is queued for it is withdrawn; one that is on its way comes to its own end.
+-- Ends the enrolment and withdraws its queued message. A running message is settled by its tick.
 create function punctual.end_enrolment(inout e punctual.enrolments, p_phase text, p_text text, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 begin
@@ -28,7 +28,7 @@ begin
   if punctual.withdraw_message(e.message_id, format('its enrolment %s is over: %s', e.id, p_phase), p_now) then
     perform punctual.note_enrolment(e.id, p_now, 'withdrawn', e.step, e.message_id);
   end if;
-  -- That of a reply is noted by whoever hears it.
+  -- apply_reply has already noted a reply.
   if p_phase <> 'replied' then perform punctual.note_enrolment(e.id, p_now, p_phase, e.step, null, p_text); end if;
   if p_phase = 'failed' then
     insert into punctual.history (queue, row_id, at, event, text) values ('enrolments', e.id::text, p_now, 'dead', left(p_text, 2000));
@@ -36,8 +36,8 @@ begin
 end
 $$;
 
--- On to the step after the one that was sent last, its delay after that was sent, and not before p_not_before; or to the end.
-create function punctual.go_on(inout e punctual.enrolments, p_not_before timestamptz, p_now timestamptz)
+-- Moves the enrolment to its next step, or completes it. The step is due its delay after the last step was sent, and not before p_not_before.
+create function punctual.advance_enrolment(inout e punctual.enrolments, p_not_before timestamptz, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 declare
   v_next jsonb := punctual.read_step(e.sequence_id, e.version, e.step + 1);
@@ -53,7 +53,7 @@ begin
 end
 $$;
 
--- What follows on a question that nobody has answered: its reminder, unless that is done, then what its no_reply says.
+-- Plans what follows a question without an answer: its reminder, or, once that was sent, its no_reply action.
 create function punctual.wait_for_answer(inout e punctual.enrolments, p_step jsonb)
 language plpgsql stable set search_path = '' as $$
 declare
@@ -64,27 +64,27 @@ declare
   v_next jsonb;
 begin
   e.phase := 'waiting_reply';
-  -- Where its hours put it off until the wait is over nobody is reminded any more.
+  -- Sends no reminder if the step's hours open only after the wait is over.
   if v_remind_at < coalesce(v_until, 'infinity') or (v_remind_at = 'infinity' and v_until is null) then
     e := punctual.plan_next(e, 'remind', v_remind_at);
   elsif v_until is null then
-    e := punctual.plan_next(e, 'go_on', null);
+    e := punctual.plan_next(e, 'advance', null);
   elsif p_step->'no_reply'->>'action' = 'stop' then
     e := punctual.plan_next(e, 'stop', v_until);
   else
     v_next := punctual.read_step(e.sequence_id, e.version, e.step + 1);
-    e := punctual.plan_next(e, 'go_on', case when v_next is null then v_until else punctual.step_opens_at(v_next->'hours', e.time_zone,
+    e := punctual.plan_next(e, 'advance', case when v_next is null then v_until else punctual.step_opens_at(v_next->'hours', e.time_zone,
       greatest(v_until, e.sent_at + make_interval(secs => (v_next->>'delay_seconds')::double precision))) end);
   end if;
 end
 $$;
 
--- The step was sent, as p_message.
+-- Notes that the step was sent as p_message, and plans what follows.
 create function punctual.note_sent(inout e punctual.enrolments, p_message punctual.dm_queue, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 declare
   v_step jsonb := punctual.read_step(e.sequence_id, e.version, e.step);
-  -- Whoever answers does so after the message was claimed, whatever came first to us.
+  -- An answer is made after the message was claimed, even if we receive it before the message's outcome.
   v_answered boolean := punctual.is_answer(e.early_reply_at, punctual.first_claim(p_message));
 begin
   e.claimed_step_at := punctual.first_claim(p_message);
@@ -97,7 +97,7 @@ begin
     e := punctual.end_enrolment(e, 'replied', null, p_now);
   elsif v_answered or v_step->>'kind' = 'message' then
     if v_answered then e.replied_steps := e.replied_steps || e.step; end if;
-    e := punctual.go_on(e, case when v_answered then p_now end, p_now);
+    e := punctual.advance_enrolment(e, case when v_answered then p_now end, p_now);
   else
     e := punctual.wait_for_answer(e, v_step);
   end if;

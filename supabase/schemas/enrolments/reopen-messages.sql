@@ -1,29 +1,31 @@
--- dm_queue's before_claim. Messages whose hours are over before they were claimed wait for the next; those that were to be taken back while somebody
--- had them in hand are taken back now, where that one left them.
+-- dm_queue's before_claim. Puts off messages that were not claimed while their step's hours were open. Withdraws messages that were locked when
+-- they were to be withdrawn (held_rows), if they are pending. Takes up to 200 held and 1,000 late messages, 50 at a time, until the call's time
+-- is over. Skips locked messages, and waits for enrolments.
 create function punctual.reopen_messages(p_partition text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   q punctual.queues := punctual.read_queue('dm_queue');
   v_items jsonb;
-  v_some jsonb;
+  v_batch jsonb;
 begin
   select jsonb_agg(jsonb_build_object('id', h.row_id) order by h.enrolment_id, h.row_id) into v_items
     from (select x.row_id, d.enrolment_id from punctual.held_rows x left join punctual.dm_queue d on d.id = x.row_id::bigint
            where x.queue = 'dm_queue' order by d.enrolment_id, d.id limit 200) h;
-  for v_some in select punctual.by_fifty(v_items) loop
-    perform punctual.do_isolated(q, 'select punctual.judge_held_messages($1, $2)', v_some, 'it could not be taken back', p_now);
+  for v_batch in select punctual.by_fifty(v_items) loop
+    perform punctual.do_isolated(q, 'select punctual.judge_held_messages($1, $2)', v_batch, 'it could not be taken back', p_now);
     exit when punctual.is_call_over();
   end loop;
   select jsonb_agg(jsonb_build_object('id', c.id)) into v_items
     from (select d.id from punctual.dm_queue d
            where d.status = 'pending' and d.open_until <= p_now order by d.open_until limit 1000 for no key update skip locked) c;
-  for v_some in select punctual.by_fifty(v_items) loop
-    perform punctual.do_isolated(q, 'select punctual.reopen_closed_messages($1, $2)', v_some, 'its next hours could not be found', p_now);
+  for v_batch in select punctual.by_fifty(v_items) loop
+    perform punctual.do_isolated(q, 'select punctual.reopen_closed_messages($1, $2)', v_batch, 'its next hours could not be found', p_now);
     exit when punctual.is_call_over();
   end loop;
 end
 $$;
 
+-- Withdraws held messages that their enrolments no longer want. Skips locked messages, and waits for enrolments.
 create function punctual.judge_held_messages(p_held jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -34,7 +36,7 @@ begin
   for v_id in select h->>'id' from jsonb_array_elements(p_held) with ordinality o (h, n) order by n loop
     select * into v_message from punctual.dm_queue d where d.id = v_id::bigint for no key update skip locked;
     continue when v_message.id is null and exists (select from punctual.dm_queue d where d.id = v_id::bigint);
-    -- One that is on its way is judged when that has come to something.
+    -- A running message is decided at its settle.
     if v_message.status = 'pending' then
       select * into e from punctual.enrolments x where x.id = v_message.enrolment_id for no key update;
       if found then
@@ -47,6 +49,7 @@ begin
 end
 $$;
 
+-- Sets the messages to the next opening of their steps' hours. The caller holds the messages' locks.
 create function punctual.reopen_closed_messages(p_closed jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin

@@ -5,17 +5,17 @@ begin
 end
 $$;
 
--- Raises PT409 for one that knows nothing of its person any more.
+-- Raises PT409 if the enrolment's texts were deleted.
 create function punctual.refuse_forgotten(e punctual.enrolments) returns void
 language plpgsql immutable set search_path = '' as $$
 begin
   if e.texts_gone_at is null then return; end if;
-  raise exception 'what was known of the person was deleted on %: enrol the person anew', e.texts_gone_at::date
+  raise exception 'the data of this person was deleted on %: enrol the person again', e.texts_gone_at::date
     using errcode = 'PT409', detail = e.phase;
 end
 $$;
 
--- Whether the person was enrolled in the same sequence anew: what is over stays over then.
+-- Whether the person was enrolled in the same sequence again. Then an ended enrolment stays ended.
 create function punctual.is_superseded(e punctual.enrolments) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
@@ -23,7 +23,7 @@ begin
 end
 $$;
 
--- Whether a reply, p_at by the person's clock, may be the answer to a message that was claimed then. That clock may be wrong by a little.
+-- Whether a reply made at p_at may answer a message claimed at p_claimed_at. Allows 5 s, because p_at is by the person's clock.
 create function punctual.is_answer(p_at timestamptz, p_claimed_at timestamptz) returns boolean
 language sql immutable set search_path = '' as $$
   select coalesce(p_at + interval '5 seconds' >= p_claimed_at, false)
@@ -38,7 +38,7 @@ begin
 end
 $$;
 
--- Writes an enrolment that was judged under its lock. A claim that a tick has on it is void: what it does now comes of what it was before.
+-- Writes an enrolment that the caller changed under its lock. Voids a tick's claim on it, because that attempt decides by the old state.
 create function punctual.save_enrolment(e punctual.enrolments) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -51,7 +51,7 @@ begin
     reminded_steps = e.reminded_steps, replied_steps = e.replied_steps, replied_at = e.replied_at, last_reply = e.last_reply,
     early_reply_at = e.early_reply_at, paused_at = e.paused_at, chat_id = e.chat_id, last_error = e.last_error, finished_at = e.finished_at,
     status = case when e.phase in ('replied', 'completed') then 'done' when e.phase = 'failed' then 'dead' when e.phase <> 'stopped' then 'pending'
-                  -- One that stopped for want of an answer was done by its tick.
+                  -- The tick that stops an enrolment without an answer settles it as done.
                   when t.status = 'done' then t.status else 'cancelled' end,
     claim_id = null, lease_expires_at = null, next_attempt_at = null, attempts = 0
    where t.id = e.id;

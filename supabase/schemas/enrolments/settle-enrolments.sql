@@ -1,4 +1,5 @@
--- Queues the messages of enrolments that were judged `again`, but for those in p_heard, or puts them off until their step's hours open.
+-- Queues the message of each enrolment with the outcome `again`, except those in p_heard. If the step's hours are closed, puts the enrolment off
+-- until they open.
 create function punctual.queue_messages(p_applied jsonb, p_heard bigint[], p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -8,16 +9,16 @@ begin
       from jsonb_to_recordset(p_applied) a (id bigint, outcome text, due timestamptz)
       join punctual.enrolments e on e.id = a.id
       join punctual.sequence_versions v on v.sequence_id = e.sequence_id and v.version = e.version
-     cross join lateral (select e.step + (e.action = 'go_on')::integer as number) s
-     -- One whose account went in this moment is judged anew.
+     cross join lateral (select e.step + (e.action = 'advance')::integer as number) s
+     -- If the account was deleted since the claim, the next tick decides the enrolment again.
      where a.outcome = 'again' and a.id <> all (p_heard) and e.account_id is not null),
-  -- Most have the same hours, and judging them may take milliseconds.
+  -- Computes each pair of hours and zone once: most rows share theirs, and one computation may take milliseconds.
   spans as materialized (
     select h.hours, h.time_zone, o.opens_at,
            case when o.opens_at <= p_now then punctual.step_closes_at(h.hours, h.time_zone, p_now) end as closes_at
       from (select distinct coalesce(d.step->'hours', 'null') as hours, d.time_zone from due d) h
      cross join lateral (select punctual.step_opens_at(h.hours, h.time_zone, p_now) as opens_at) o),
-  -- The tick may be late, and the hours over.
+  -- If the tick is late, the hours may have closed.
   judged as materialized (
     select d.*, case when d.is_reminder then d.step->'reminder' else d.step end as message, s.opens_at, s.closes_at
       from due d join spans s on s.hours = coalesce(d.step->'hours', 'null') and s.time_zone = d.time_zone),
@@ -45,7 +46,7 @@ begin
 end
 $$;
 
--- Ends enrolments that were judged `done` or `dead`.
+-- Ends enrolments with the outcome `done` or `dead`.
 create function punctual.note_ends(p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -59,23 +60,23 @@ begin
     returning t.id, t.phase, t.step, t.last_error)
   insert into punctual.enrolment_events (enrolment_id, at, event, step, text)
   select n.id, p_now, n.phase, n.step, left(n.last_error, 2000) from ended n order by n.id;
-  -- Of one that somebody ended by plain SQL.
+  -- Withdraws the message of an enrolment that somebody ended by plain SQL.
   perform punctual.withdraw_message(t.message_id, format('its enrolment %s is over: %s', t.id, t.phase), p_now)
      from jsonb_to_recordset(p_applied) a (id bigint, outcome text) join punctual.enrolments t on t.id = a.id
     where a.outcome in ('done', 'dead') and t.message_id is not null;
 end
 $$;
 
--- The queue's after_settle. What was judged `again` has its message queued here, in the settle's transaction: neither is there without the
--- other.
+-- The queue's after_settle. Queues messages in the transaction that settles their enrolments, so that neither is kept without the other.
+-- The settle holds the enrolments' locks.
 create function punctual.settle_enrolments(p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_cancelled punctual.enrolments;
 begin
-  perform punctual.queue_messages(p_applied, punctual.hear_before_queuing(p_applied, p_now), p_now);
+  perform punctual.queue_messages(p_applied, punctual.apply_early_replies(p_applied, p_now), p_now);
   perform punctual.note_ends(p_applied, p_now);
-  -- By an operator's hand.
+  -- An operator cancelled these.
   for v_cancelled in
     select t.* from jsonb_to_recordset(p_applied) a (id bigint, outcome text)
       join punctual.enrolments t on t.id = a.id where a.outcome = 'cancelled' and not punctual.is_over(t) order by t.id

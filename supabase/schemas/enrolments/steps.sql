@@ -1,4 +1,5 @@
--- The first instant from p_at on within a step's hours (null: always); 'infinity' where there is none, or the zone is unknown.
+-- Returns the first instant from p_at on that is within a step's hours; null hours are always open. 'infinity' if there is no such instant, or
+-- if the zone is unknown.
 create function punctual.step_opens_at(p_hours jsonb, p_zone text, p_at timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
@@ -10,7 +11,7 @@ exception when invalid_parameter_value then
 end
 $$;
 
--- The end of the span of hours that p_at is in; p_at itself where it is in none, null where a step has no hours.
+-- Returns the end of the span of hours that contains p_at, p_at itself if none does, or null if the step has no hours.
 create function punctual.step_closes_at(p_hours jsonb, p_zone text, p_at timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
@@ -20,7 +21,7 @@ declare
   v_closes timestamptz;
 begin
   if p_hours is null or jsonb_typeof(p_hours) = 'null' then return null; end if;
-  -- See next_open_at: a change of the clocks is where the search goes on.
+  -- If the clocks change before the end, the search continues from the change. See next_open_at.
   for v_changes in 0..3 loop
     v_local := v_at at time zone p_zone;
     select min(v_local::date + right(s, 5)::time) into v_end from jsonb_array_elements_text(punctual.spans_on(p_hours, v_local::date)) s

@@ -1,4 +1,4 @@
--- Whether an account of a usable provider is ready to be looked at now.
+-- Returns whether an account of a configured provider that is not paused is ready now.
 create function punctual.is_account_ready(q punctual.queues, p_configured text[], p_now timestamptz) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
@@ -8,10 +8,10 @@ begin
 end
 $$;
 
--- The partitions that a call for the whole queue has to tick: not paused, with a row that could start now; the longest not ticked first.
--- Where there is none, the one that was not ticked the longest, paused or not, since somebody has to see to rows whose tick died. Answers
--- [{partition, timeout_seconds, due_seconds}], how long its first row has been due, null where none is. p_only: this one, whatever it has; PT404
--- where there is none of that name.
+-- Lists the partitions that a call for the whole queue ticks: those that are not paused and have a row that could start now, the longest not ticked
+-- first. If there is none, lists the partition that has not been ticked for the longest time, paused or not, because a tick must sweep rows whose
+-- tick died. Returns [{partition, timeout_seconds, due_seconds}]. due_seconds: how long the first row has been due; null if none is. p_only: lists
+-- this partition in any case. Raises PT404 if it does not exist.
 create function punctual.list_due_partitions(p_queue text, p_only text default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
 declare
@@ -27,10 +27,10 @@ begin
   if p_only is not null then
     select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = p_only;
     if not found then
-      raise exception 'there is no "%" of %', p_only, q.name
+      raise exception 'there is no partition "%" of %', p_only, q.name
         using errcode = 'PT404', hint = coalesce(
-          'There is ' || (select string_agg(p.partition, ', ' order by p.partition) from punctual.partitions p where p.queue = q.name),
-          'It has none: insert it into punctual.partitions.');
+          'Its partitions: ' || (select string_agg(p.partition, ', ' order by p.partition) from punctual.partitions p where p.queue = q.name),
+          'It has no partitions. Insert them into punctual.partitions.');
     end if;
     return jsonb_build_array(jsonb_build_object('partition', p_only, 'timeout_seconds', coalesce(v_partition.timeout_seconds, q.timeout_seconds)));
   end if;
@@ -39,7 +39,7 @@ begin
   loop
     v_one := jsonb_build_object('partition', v_partition.partition, 'due_seconds', null,
                                 'timeout_seconds', coalesce(v_partition.timeout_seconds, q.timeout_seconds));
-    -- One that no tick can work on is the last choice: the others have their heartbeat, and where there is no other its fault is told.
+    -- A partition whose message table has a fault comes last: other partitions keep their ticks. If there is no other, its tick reports the fault.
     if q.source = 'table' or (select f.fault is null from punctual.find_message_table(v_partition.partition) f) then
       v_idle := coalesce(v_idle, v_one);
     else
@@ -59,7 +59,7 @@ begin
 end
 $$;
 
--- {queue: max_continuations}: how many ticks may follow one call of it at once.
+-- Returns {queue: max_continuations} for all queues.
 create function punctual.list_continuation_limits() returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_object_agg(q.name, q.max_continuations), '{}') from punctual.queues q

@@ -1,6 +1,7 @@
--- exchange: the whole protocol between a tick and the database, in one call of five steps: open the tick, settle, sweep, claim, note.
+-- exchange() is the protocol between a tick and the database: one call of five steps, which open the tick, settle, sweep, claim and note.
 
--- Due rows of one partition, counted to 1,000; and their first due time, or the first after now: null when there is none.
+-- count_due counts the due rows of a partition, up to 1,000; expired rows count until they are swept. first_due_at returns the first due time up to
+-- now, next_due_at the first one after now. Both are null if there is none.
 insert into punctual.templates (verb, text) values ('count_due', $template$
 create function {function}(p_partition text, p_now timestamptz) returns integer
 language plpgsql stable {keeps_plan} as $$
@@ -35,6 +36,7 @@ end
 $$
 $template$);
 
+-- Counts the due rows of a partition, up to 1,000.
 create function punctual.count_due(q punctual.queues, p_partition text, p_now timestamptz) returns integer
 language plpgsql stable set search_path = '' as $$
 declare
@@ -45,6 +47,7 @@ begin
 end
 $$;
 
+-- Returns the first due time of a partition: up to now if p_past, else after now. Null if there is none.
 create function punctual.first_due_at(q punctual.queues, p_partition text, p_past boolean, p_now timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
@@ -56,8 +59,8 @@ begin
 end
 $$;
 
--- When the next row that is not due yet falls due, or an account that waits may go on, of one of these providers (null: of any); null when none
--- waits.
+-- Returns when the next row falls due or the next account of one of these providers (null: of any provider) is ready, whichever is first. Null if
+-- nothing waits.
 create function punctual.next_due_at(q punctual.queues, p_partition text, p_providers text[], p_now timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin

@@ -1,26 +1,29 @@
--- One exchange of a tick with the database, in one transaction: opens the tick, settles, sweeps, claims, and notes it in the ledger.
+-- Runs one exchange of a tick in one transaction: opens the tick, settles, sweeps, claims, and notes the counts in the ledger.
 --
--- p_tick      {id, queue, partition, scheduler, path, schedule, slot, continuation, run_id, limit_seconds, lock, providers, reconciles, asked_for, asked_limit, call_ms, schema}.
---             providers: the ones that are configured, for queues with accounts.
---             reconciles: the queue can check unknown rows; otherwise such a row waits for an operator at once.
---             asked_for: 'pending' or 'dead': somebody asked for due rows, or for dead ones to be run once more, asked_limit of them at most.
---             call_ms: for this call: see is_call_over.
---             schema: see require_schema. A process says it until an exchange has answered.
--- p_seq       1 for a tick's first exchange, one more for each that was answered; one that was not is repeated under its number, with the same
---             providers and whatever outcomes there are. A repeated exchange answers the rows that still run under its claim, and claims nothing.
--- p_outcomes  {done, records}: as settle_outcomes takes them; providers: as note_providers takes them; progress: as note_progress takes it.
--- p_want      the most rows to claim; null for as many as may run side by side. The batch limit holds in any case.
--- p_close     close the tick if this call answers no row.
--- p_report    kept in the ledger when the tick is closed.
--- p_now       for tests; production never sends it.
+-- p_tick      {id, queue, partition, scheduler, path, schedule, slot, continuation, run_id, limit_seconds, lock, providers, reconciles, asked_for,
+--             asked_limit, call_ms, schema}
+--             providers: the configured providers, for queues with accounts.
+--             reconciles: the queue can check unknown rows. If false, such a row waits for an operator at once.
+--             asked_for: 'pending' or 'dead' if a person asks for due rows or redrives dead ones, up to asked_limit. Null for a scheduler.
+--             call_ms: the time of this call in milliseconds: see is_call_over.
+--             schema: the version that the code needs: see require_schema. A process sends it until an exchange is answered.
+-- p_seq       1 for a tick's first exchange, and 1 more for each answered exchange. An unanswered exchange is repeated under its number, with the
+--             same providers and any outcomes. A repeated exchange claims nothing and returns the rows that still run under its claim.
+-- p_outcomes  {done, records} as settle_outcomes takes them, providers as note_providers takes them, progress as note_progress takes it.
+-- p_want      the maximum number of rows to claim; null for the concurrency. The batch limit always applies.
+-- p_close     closes the tick if this call returns no row.
+-- p_report    stored in the ledger when the tick closes.
+-- p_now       for tests. Production never sends it.
 --
--- Answers {admitted, duplicate, paused, settings, claim_id, rows, settled, counts, swept, closed, outcome, probing, due, next_due_in_ms, checks_due,
--- schema}. counts are the tick's so far. due, next_due_in_ms and checks_due (unknown rows can be checked now) are there when this call closed the
--- tick, and schema, the database's version, when the tick said one.
+-- Returns {admitted, duplicate, paused, settings, claim_id, rows, settled, counts, swept, closed, outcome, probing, due, next_due_in_ms, checks_due,
+-- schema}. counts: the tick's totals so far. due, next_due_in_ms and checks_due (unknown rows can be checked now) are set if the tick is closed.
+-- schema, the database's version, is set if the tick sent one.
 --
--- Locks, in this order: tick, partition (when the tick is new, the partition lets only so many rows run, or not all accounts are woken),
--- accounts by id, rows by id, pace by account, providers by name. Claims, and whoever reads receipts, wait for nobody: they skip what is
--- locked.
+-- Raises PT404 for an unknown queue or partition, PT412 if the schema is behind, and 22023 for a tick without limit_seconds or for a state that
+-- cannot be asked for.
+--
+-- Locks, in this order: the tick; the partition, if the tick is new, if the partition limits how many rows run, or if accounts remain to be woken;
+-- accounts by id; rows by id; pace by account; providers by name. Claims and receipts wait for no lock: they skip locked rows.
 create function punctual.exchange(
   p_tick jsonb,
   p_seq integer default null,
@@ -34,7 +37,8 @@ language plpgsql
 set search_path = ''
 set statement_timeout = '4s'
 set lock_timeout = '3s'
--- Every look-up here is by an index and takes a few rows; compiling one took 30 ms, and a scan reads a million rows to count ten. Plans are kept.
+-- Every query here uses an index and reads few rows. Compiling one took 30 ms, and a sequential scan reads a million rows to count ten. Plans are
+-- kept.
 set jit = off
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
@@ -47,7 +51,7 @@ declare
   v_swept integer := punctual.sweep_call(c, v_want);
   v_claimed punctual.claimed;
 begin
-  -- After all that may wait for a row: whoever holds a provider waits for none.
+  -- Locks providers after every step that may wait for a row, so that no session waits for a row while it holds a provider.
   if punctual.is_next(c) then perform punctual.note_providers(p_outcomes->'providers', c.now); end if;
   v_claimed := punctual.claim_call(c, v_want);
   c.tick := punctual.note_call(c, v_settled, v_swept, v_claimed, p_close, p_report);
@@ -56,7 +60,7 @@ begin
 end
 $$;
 
--- What an exchange answers. The rows stay json: as jsonb each is built twice.
+-- Builds the response of an exchange. The rows stay json: as jsonb each would be built twice.
 create function punctual.answer(
   c punctual.call, p_settings punctual.tick_settings, p_settled jsonb, p_swept integer, p_claimed punctual.claimed, p_says_schema boolean) returns json
 language plpgsql stable set search_path = '' as $$
@@ -76,7 +80,7 @@ begin
 end
 $$;
 
--- The counts of a tick, as the ledger has them.
+-- Returns the counts of a tick from its row in the ledger.
 create function punctual.counts_of(t punctual.ticks) returns json
 language plpgsql immutable set search_path = '' as $$
 begin

@@ -1,40 +1,41 @@
--- A call of a tick, as the steps of an exchange hand it on.
+-- One call of exchange(), passed from step to step.
 create type punctual.call as (
   queue punctual.queues,
   partition punctual.partitions,
   tick punctual.ticks,
-  -- The tick's first.
+  -- The call has inserted its tick into the ledger.
   is_new boolean,
-  -- The call's number. A call whose number is not above the tick's latest came late or is repeated: it claims nothing new.
+  -- The number of the exchange. If it is not above the tick's last_seq, the call is late or repeated and claims nothing new.
   seq integer,
-  -- It bears the tick's latest number again: it answers the rows that still run under that claim.
+  -- seq equals last_seq: the call returns the rows that still run under that claim.
   is_repeated boolean,
-  -- Of the rows that this call claims. Made of the tick's id and the number, so that it names both.
+  -- The id under which this call claims. It names the tick and the exchange: see claim_id_of.
   claim_id uuid,
-  -- Why the partition starts nothing.
+  -- Why the partition or the queue is paused; null if neither is.
   paused text,
-  -- Those that are configured, for queues with accounts.
+  -- The configured providers, for queues with accounts.
   providers text[],
   lease_until timestamptz,
   now timestamptz
 );
 
--- What the settings of the session say of this call, and whether it can be worked on at all.
+-- Sets the session settings of this call. Raises PT412 if the schema is behind, and 22023 without limit_seconds.
 create function punctual.begin_call(p_tick jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin
   perform set_config('punctual.settles', p_tick->>'queue', true);
-  -- See begin_reconcile. A tick of a former version does not say.
+  -- For begin_reconcile. A tick of an older version does not send it.
   perform set_config('punctual.reconciles', coalesce(p_tick->>'reconciles', ''), true);
   if p_tick ? 'call_ms' then perform set_config('punctual.call_ms', p_tick->>'call_ms', true); end if;
   if p_tick ? 'schema' then perform punctual.require_schema(p_tick->>'schema'); end if;
   if (p_tick->>'limit_seconds')::double precision is null then
-    raise exception 'the tick names no limit_seconds' using errcode = '22023';
+    raise exception 'the tick has no limit_seconds' using errcode = '22023';
   end if;
 end
 $$;
 
--- Step 1: opens the tick, and locks what the call needs of it before all else.
+-- Step 1: opens and locks the tick, and locks the partition if the call needs it. p_claims: the call may claim rows. Raises PT404 for an unknown
+-- queue or partition, and 22023 for a state that cannot be asked for.
 create function punctual.open_call(p_tick jsonb, p_seq integer, p_claims boolean, p_now timestamptz) returns punctual.call
 language plpgsql set search_path = '' as $$
 declare
@@ -57,7 +58,7 @@ begin
   if (v_partition.max_running is not null or v_partition.wakes_from is not null) and p_claims then
     select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_partition.partition for no key update;
   end if;
-  -- Who held the ledger while we waited may have paused the queue: see after_restore.
+  -- after_restore may have held the ledger while this call waited, and paused the queue.
   q := punctual.read_queue(q.name);
   c.queue := q;
   c.partition := v_partition;
@@ -68,39 +69,39 @@ begin
   c.paused := case when v_partition.paused_at <= c.now then coalesce(v_partition.paused_reason, 'the partition is paused')
                    when q.paused_at <= c.now then coalesce(q.paused_reason, 'the queue is paused') end;
   c.providers := array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]')));
-  -- Longer than any run of the function can be, so that a fenced row is never still being performed.
+  -- Longer than any run of the function, so that no handler is still at work when the lease ends.
   c.lease_until := c.now + make_interval(secs => greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30));
   return c;
 end
 $$;
 
--- Raises where rows of this state cannot be asked for.
+-- Raises 22023 if a person cannot ask for rows of this state.
 create function punctual.require_askable(q punctual.queues, p_asked_for text) returns void
 language plpgsql immutable set search_path = '' as $$
 begin
   if p_asked_for is null
      or (p_asked_for in ('pending', 'dead') and q.account_column is null and q.source = 'table'
-         -- What waits for something has a way back of its own.
+         -- A queue whose rows wait for events has its own way to redrive.
          and (p_asked_for = 'pending' or q.waits_column is null)) then return; end if;
-  raise exception 'rows of % that are % cannot be asked for', q.name, p_asked_for
-    using errcode = '22023', hint = 'Only pending or dead rows can, of a queue that has a table and no accounts.';
+  raise exception '% rows of % cannot be asked for', p_asked_for, q.name
+    using errcode = '22023', hint = 'Ask for pending or dead rows of a queue with a table and no accounts. For dead rows it must have no waits_column.';
 end
 $$;
 
--- The id of a claim: the tick's, with the number of the exchange as its first eight digits. See tick_of_claim.
+-- Returns the id of a claim: the tick's id with the number of the exchange as its first eight hexadecimal digits. See tick_of_claim.
 create function punctual.claim_id_of(p_tick punctual.ticks, p_seq integer) returns uuid
 language sql immutable set search_path = '' as $$
   select overlay(p_tick.id::text placing lpad(to_hex(p_seq), 8, '0') from 1)::uuid
 $$;
 
--- The tick that claimed under this id, of the queue's latest.
+-- Finds the tick that claimed under this id, among the queue's latest 200 ticks.
 create function punctual.tick_of_claim(p_queue text, p_claim_id uuid) returns punctual.ticks
 language sql stable set search_path = '' as $$
   select t.* from (select * from punctual.ticks x where x.queue = p_queue order by x.started_at desc limit 200) t
    where right(t.id::text, 27) = right(p_claim_id::text, 27) limit 1
 $$;
 
--- Whether it is the tick's next exchange: neither late nor repeated.
+-- Returns whether the call is the tick's next exchange: neither late nor repeated.
 create function punctual.is_next(c punctual.call) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -108,7 +109,7 @@ begin
 end
 $$;
 
--- Whether the tick may be given rows.
+-- Returns whether the call may claim rows.
 create function punctual.may_claim(c punctual.call) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin

@@ -1,5 +1,5 @@
--- When the rows of a tick were asked for: a slot that is delivered twice asks once.
-create function punctual.asked_at(p_tick punctual.ticks) returns timestamptz
+-- Returns when a person asked for the tick's rows. If a slot is delivered twice, the first delivery counts.
+create function punctual.requested_at(p_tick punctual.ticks) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
   return (
@@ -9,7 +9,8 @@ begin
 end
 $$;
 
--- The tick's row in the ledger, locked; written on first sight.
+-- Returns the tick's row of the ledger, locked. Inserts it on the tick's first call, under the partition's lock. Raises 55P03 if two copies of the
+-- first call run at once and the other one holds the tick: repeat the call.
 create function punctual.open_tick(
   q punctual.queues, p_partition punctual.partitions, p_tick jsonb, p_now timestamptz, out tick punctual.ticks, out is_new boolean)
 language plpgsql set search_path = '' as $$
@@ -24,8 +25,8 @@ begin
   if found then return; end if;
 
   perform from punctual.partitions p where p.queue = q.name and p.partition = p_partition.partition for no key update;
-  -- While we waited the same call, sent twice, may have got here first. A new statement sees it. Whoever holds the tick by now may be
-  -- waiting for this partition: nobody waits for him.
+  -- A copy of this call may have inserted the tick while this one waited. A new statement sees that. The copy may hold the tick and wait for this
+  -- partition, so this call does not wait for the tick.
   select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for no key update nowait;
   if found then return; end if;
 
@@ -35,7 +36,7 @@ begin
                      and d.closed_at is null and d.deadline_at <= v_now for no key update skip locked);
   select count(*) into v_live from punctual.ticks t
    where t.queue = q.name and t.partition = p_partition.partition and t.closed_at is null and t.admitted and t.deadline_at > v_now
-     -- One that somebody asked for stands in nobody's way.
+     -- Ticks that a person asked for do not count.
      and t.asked_for is null;
 
   insert into punctual.ticks as t (id, queue, partition, scheduler, path, schedule, slot, continuation, run_id, asked_for, step, duplicate, admitted, started_at, deadline_at)
@@ -45,7 +46,7 @@ begin
           exists (select from punctual.ticks s where s.queue = q.name and s.partition = p_partition.partition and not s.duplicate
                      and s.asked_for is not distinct from v_asked_for
                      and s.slot = (p_tick->>'slot')::timestamptz and s.continuation = coalesce((p_tick->>'continuation')::integer, 0)
-                     -- Two schedulers may name the same instant, and one may have two entries for it.
+                     -- Two schedulers may have the same slot, and one scheduler may have it twice, under two paths.
                      and s.scheduler = coalesce(p_tick->>'scheduler', 'http') and coalesce(s.path, '') = coalesce(p_tick->>'path', '')),
           v_asked_for is not null or (v_live < v_max and (p_tick->>'lock' is distinct from 'held' or v_max > 1)),
           v_now, v_now + make_interval(secs => (p_tick->>'limit_seconds')::double precision))

@@ -1,11 +1,12 @@
--- Batch limit and concurrency of a queue that follows its backlog, by the step it stands on.
+-- Returns the batch limit and concurrency of an adaptive queue by its step, 0 to 3. Null for no step.
 create function punctual.adaptive_settings(p_step integer, out batch_limit integer, out concurrency integer)
 language sql immutable set search_path = '' as $$
   select s.batch_limit, s.concurrency from (values (0, 20, 3), (1, 30, 5), (2, 40, 7), (3, 50, 10)) s (step, batch_limit, concurrency)
    where s.step = least(3, greatest(0, p_step)) and p_step is not null
 $$;
 
--- The step for a tick that begins: what the backlog calls for, less one for each of the last three ticks of ten minutes that met a limit.
+-- Returns the adaptive step of a new tick: 0 for fewer than 10 due rows, 1 up to 50, 2 up to 100, then 3. Of the last three ticks
+-- with rows within 10 minutes, each that met a rate limit subtracts 1.
 create function punctual.adaptive_step(q punctual.queues, p_partition text, p_now timestamptz) returns integer
 language plpgsql stable set search_path = '' as $$
 declare
@@ -34,8 +35,8 @@ create type punctual.tick_settings as (
   backoff_cap_seconds integer
 );
 
--- The partition's own, else the backlog's where the queue follows it, else the queue's. p_settled: a limit that the tick has just met takes effect
--- at once; p_asked_limit: the batch limit of rows that somebody asked for.
+-- Returns the settings in force: the partition's own, else the adaptive ones, else the queue's. p_settled: the result of this call's settle; a rate
+-- limit in it lowers the adaptive step at once. p_asked_limit: the batch limit of a tick that a person asked for.
 create function punctual.settings_of(c punctual.call, p_settled jsonb, p_asked_limit integer) returns punctual.tick_settings
 language plpgsql stable set search_path = '' as $$
 declare

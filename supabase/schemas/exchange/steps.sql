@@ -1,4 +1,4 @@
--- Step 2: outcomes, and how far rows are. Answers as settle_outcomes does.
+-- Step 2: writes progress and outcomes. Returns as settle_outcomes does.
 create function punctual.settle_call(c punctual.call, p_outcomes jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 begin
@@ -7,8 +7,8 @@ begin
 end
 $$;
 
--- Step 3: what a new tick does first, and rows that no tick is going to finish any more: in a paused queue, too, since what died there is not to
--- look as if it still ran. Answers how many rows it took from ticks that died.
+-- Step 3: runs arrive() for a new tick, then sweeps. Sweeps a paused queue too, so that rows whose tick died do not seem to run. Returns how many
+-- overdue rows it recovered.
 create function punctual.sweep_call(c punctual.call, p_want integer) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -23,7 +23,7 @@ begin
 end
 $$;
 
--- Makes use of what providers told, and does what the queue's own function has to do before a tick claims.
+-- Applies receipts, and runs the queue's before_claim. An error of before_claim goes to the queue's history, and the tick continues.
 create function punctual.arrive(c punctual.call) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -41,10 +41,10 @@ begin
 end
 $$;
 
--- The rows that a call answers. more: there is work that it has not come to.
+-- The rows that a call returns. more: ready accounts remain that the call did not reach.
 create type punctual.claimed as (rows json[], more boolean);
 
--- Step 4: claims up to p_want rows; a repeated call answers those of its claim that still run.
+-- Step 4: claims up to p_want rows. A repeated call returns the rows of its claim that still run instead.
 create function punctual.claim_call(c punctual.call, p_want integer) returns punctual.claimed
 language plpgsql set search_path = '' as $$
 declare
@@ -76,13 +76,13 @@ end
 $$
 $template$);
 
--- Of a queue without accounts.
+-- Claims rows of a queue without accounts.
 create function punctual.claim_plain(c punctual.call, p_want integer) returns json[]
 language plpgsql set search_path = '' as $$
 declare
   q punctual.queues := c.queue;
   p punctual.partitions := c.partition;
-  v_dead_before timestamptz := case when (c.tick).asked_for = 'dead' then punctual.asked_at(c.tick) end;
+  v_dead_before timestamptz := case when (c.tick).asked_for = 'dead' then punctual.requested_at(c.tick) end;
 begin
   if p.max_running is not null then
     return punctual.claim_limited_rows(q, p, c.claim_id, p_want, c.lease_until, v_dead_before, c.now);
@@ -94,7 +94,7 @@ begin
 end
 $$;
 
--- Of a queue with accounts: first the accounts that got work while none was known are found, once a tick.
+-- Claims rows of a queue with accounts. Wakes accounts first, once a tick.
 create function punctual.claim_of_accounts(c punctual.call, p_want integer) returns punctual.claimed
 language plpgsql set search_path = '' as $$
 declare
@@ -107,7 +107,7 @@ begin
     v_wakes_from := punctual.wake_accounts(q, p.wakes_from, c.now);
     update punctual.partitions x set wakes_from = v_wakes_from
      where x.queue = q.name and x.partition = p.partition and x.wakes_from is distinct from v_wakes_from;
-    -- A few all the same: those that are not awake keep nobody waiting.
+    -- Still claims up to 50 rows: accounts that are not woken yet must not delay the others.
     if punctual.is_call_over() then p_want := least(p_want, 50); end if;
   end if;
   if p.max_running is not null then
@@ -121,7 +121,7 @@ begin
 end
 $$;
 
--- The rows that still run under the call's claim. Found by the index on leases: all rows of a claim bear the same one.
+-- Returns the rows that still run under the call's claim. Uses the index on leases: all rows of a claim have the same lease.
 create function punctual.list_claimed(c punctual.call) returns json[]
 language plpgsql stable set search_path = '' as $$
 declare
@@ -143,7 +143,7 @@ end
 $$
 $template$);
 
--- Claimed rows with the facts that their queue's function knows of them.
+-- Adds to each claimed row the facts that the queue's `facts` function returns for it.
 create function punctual.add_facts(q punctual.queues, p_rows json[], p_now timestamptz) returns json[]
 language plpgsql set search_path = '' as $$
 declare
@@ -157,7 +157,7 @@ begin
 end
 $$;
 
--- When there is something to do again, in milliseconds; null where nothing waits. p_due: how many rows are due.
+-- Returns in how many milliseconds a row can start: 0 for now, null if nothing waits. p_due: the number of due rows.
 create function punctual.next_due_in_ms(c punctual.call, p_due integer) returns bigint
 language plpgsql stable set search_path = '' as $$
 declare
@@ -173,8 +173,9 @@ begin
 end
 $$;
 
--- Step 5: what the call did, in the ledger, which alone counts. A call that answers no row closes the tick where p_close says so; p_report is
--- what the tick says of itself beyond columns. It wrote that before it knew how this call would end.
+-- Step 5: adds the call's counts to the ledger. Only the ledger counts. Closes a tick that was not admitted. Closes any
+-- other tick if the call returns no row and p_close is true or the queue is paused. p_report: the tick's own report, written before it knew the
+-- result of this call.
 create function punctual.note_call(
   c punctual.call, p_settled jsonb, p_swept integer, p_claimed punctual.claimed, p_close boolean, p_report jsonb) returns punctual.ticks
 language plpgsql set search_path = '' as $$
@@ -195,7 +196,7 @@ begin
   t.lost := t.lost + (p_settled->>'lost')::integer;
   t.limited := t.limited + (p_settled->>'limited')::integer;
   t.swept := t.swept + p_swept;
-  -- A copy of an older call that was on its way for long closes nothing.
+  -- A delayed copy of an older call closes nothing.
   if t.closed_at is null and c.seq = t.last_seq
      and (not t.admitted or (v_rows = 0 and not p_claimed.more and (p_close or (c.is_new and c.paused is not null)))) then
     t := punctual.closed_tick(c, t, p_report);
@@ -209,7 +210,7 @@ begin
 end
 $$;
 
--- The tick as it is closed.
+-- Returns the tick as closed: with its outcome and its final report.
 create function punctual.closed_tick(c punctual.call, t punctual.ticks, p_report jsonb) returns punctual.ticks
 language plpgsql stable set search_path = '' as $$
 declare

@@ -4,18 +4,18 @@ create table punctual.ticks (
   queue text not null references punctual.queues on delete cascade,
   partition text not null,
   scheduler text not null,
-  -- The endpoint that it called, and by which schedule (a cron expression, UTC), where that is known.
+  -- The path of the endpoint, and the cron expression in UTC, if known.
   path text,
   schedule text,
   slot timestamptz,
-  -- 0 for the tick that the scheduler asked for; those that went on where it ended have the next numbers, and its run id.
+  -- 0 for the scheduler's tick. Each continuation has the next number and the same run id.
   continuation integer not null default 0,
   run_id uuid not null default gen_random_uuid(),
-  -- The slot had been delivered before: this delivery is one too many, and harmless.
+  -- The slot was delivered before. Harmless.
   duplicate boolean not null default false,
-  -- Somebody asked for rows of this state; null where a scheduler called.
+  -- The state of the rows that a person asked for; null for a scheduler's tick.
   asked_for text check (asked_for in ('pending', 'dead')),
-  -- False where another tick was running and this one was told to leave.
+  -- False if max_ticks other ticks were open, or one held the lock. Such a tick claims nothing.
   admitted boolean not null,
   started_at timestamptz not null,
   deadline_at timestamptz not null,
@@ -30,15 +30,15 @@ create table punctual.ticks (
   released integer not null default 0,
   lost integer not null default 0,
   swept integer not null default 0,
-  -- Outcomes by which a provider said that it is too much.
+  -- Outcomes in which a provider reported a rate limit.
   limited integer not null default 0,
-  -- How adaptive settings stand: the step that the backlog calls for, less what limits take off.
+  -- The adaptive step; null if the settings are not adaptive.
   step smallint,
-  -- The number of the latest exchange: one that comes after a later one, or twice, claims nothing.
+  -- The number of the latest exchange. An exchange whose number is not above it claims nothing.
   last_seq integer not null default 0,
-  -- The lease of the rows that it claimed last: a repeated exchange finds its rows by it.
+  -- The lease of the rows that were claimed last, by which a repeated exchange finds them.
   lease_until timestamptz,
-  -- What it says of itself beyond these columns.
+  -- The tick's own report, without these columns.
   report jsonb
 );
 create unique index ticks_slot on punctual.ticks (queue, partition, coalesce(asked_for, ''), slot, continuation, scheduler, coalesce(path, ''))

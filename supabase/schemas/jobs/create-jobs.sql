@@ -1,5 +1,6 @@
--- Holds the keys of the jobs in p_rows until the transaction ends, so that two calls with one key see each other's jobs. 64 locks stand
--- for all keys: a lock each for a thousand keys of a call would fill the lock table. In one order, so that calls never wait in a ring.
+-- Locks the unique keys of the jobs in p_rows until the transaction ends, so that two calls with the same key see each other's jobs. 64 advisory
+-- locks stand for all keys: a lock for each of a call's thousand keys would fill the lock table. Locks in a fixed order, so that calls cannot
+-- deadlock.
 create function punctual.lock_job_keys(p_rows jsonb) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -14,8 +15,8 @@ begin
 end
 $$;
 
--- Makes the queues that p_names names and there are not, with what `default` has set; answers those that it did not make, since the
--- API makes no more than 100 in all.
+-- Creates the queues of p_names that do not exist, with the settings of `default`. The API creates no more than 100 queues in all: if they do
+-- not fit, creates none. Returns the names that it did not create.
 create function punctual.add_job_queues(p_names text[]) returns text[]
 language plpgsql set search_path = '' as $$
 declare
@@ -25,7 +26,7 @@ declare
 begin
   if v_new = '{}' then return v_new; end if;
   perform pg_advisory_xact_lock(hashtext('punctual.jobs'), 64);
-  -- While we waited, another call may have made them. A new statement sees it.
+  -- Another call may have created them while this one waited for the lock. A new statement sees them.
   select 100 - count(*) into v_room from punctual.partitions p where p.queue = 'jobs' and p.partition <> all (v_new);
   if v_room < cardinality(v_new) then return v_new; end if;
   insert into punctual.partitions (queue, partition, batch_limit, concurrency, max_ticks, timeout_seconds, budget_seconds, adaptive)
@@ -36,7 +37,7 @@ begin
 end
 $$;
 
--- Jobs that ask for more time than their queue gives: [{index, field, message}]; null where none does.
+-- Returns the jobs with a longer timeout than their queue allows: [{index, field, message}]; null if there are none.
 create function punctual.check_job_timeouts(p_rows jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(jsonb_build_object('index', r.index, 'field', 'timeout_seconds', 'message',
@@ -46,17 +47,17 @@ language sql stable set search_path = '' as $$
    cross join punctual.queues q
     left join punctual.partitions d on d.queue = 'jobs' and d.partition = 'default'
     left join punctual.partitions p on p.queue = 'jobs' and p.partition = r.queue
-   -- A queue that there is not will have what `default` has.
+   -- A queue that does not exist yet gets the settings of `default`.
    cross join lateral (select coalesce(case when p.partition is null then d.timeout_seconds else p.timeout_seconds end, q.timeout_seconds) as seconds) m
    where q.name = 'jobs' and r.timeout_seconds > m.seconds
 $$;
 
--- The jobs of p_rows in the order asked: [{n, id, row, kept_id}], id being its own, new, and kept_id that of the job which has its key: there, or earlier in
--- p_rows. The caller holds the keys.
+-- Gives each job of p_rows a new id, and finds the jobs with a key that is taken. Returns [{n, id, row, kept_id}] in the order of p_rows. kept_id
+-- is the job that has the key, in the table or earlier in p_rows; otherwise it is the new id. The caller holds the keys' locks.
 create function punctual.judge_job_keys(p_rows jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_asked jsonb;
+  v_jobs jsonb;
 begin
   with asked as materialized (
     select e, n, nextval(pg_get_serial_sequence('punctual.jobs', 'id')) as id from jsonb_array_elements(p_rows) with ordinality a (e, n)),
@@ -70,24 +71,25 @@ begin
          order by j.unique_until limit 1) t on true)
   select jsonb_agg(jsonb_build_object('n', j.n, 'id', j.id, 'row', j.e, 'kept_id',
            case when j.e->>'unique_key' is null then j.id else coalesce(j.taken_by, j.first_id) end) order by j.n)
-    into v_asked from judged j;
-  return v_asked;
+    into v_jobs from judged j;
+  return v_jobs;
 end
 $$;
 
--- Creates jobs, all or none of them. p_rows: [{name, queue, payload, run_at, priority, unique_key, unique_seconds, max_attempts,
--- timeout_seconds, most_seconds, expires_at}], already checked for form; most_seconds is the handler's own timeout. A job whose name and
--- key are taken, there or earlier in the call, answers the one that has them; a cancelled one has given its key back.
+-- Creates jobs, all or none. p_rows: [{name, queue, payload, run_at, priority, unique_key, unique_seconds, max_attempts, timeout_seconds,
+-- most_seconds, expires_at}], already validated; most_seconds is the handler's own timeout. If a job's name and key are taken, in the table or
+-- earlier in p_rows, returns the job that has them. A cancelled job frees its key.
 --
--- Answers {rows: [{id, status, created}]} in the order asked, or {errors: [{index, field, message}]} and nothing was created.
+-- Returns {rows: [{id, status, created}]} in the order of p_rows, or {errors: [{index, field, message}]} if nothing was created.
+-- Waits for calls with the same keys, and for calls that create queues.
 create function punctual.create_jobs(p_rows jsonb, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz;
-  v_asked jsonb;
+  v_jobs jsonb;
   v_errors jsonb := punctual.check_job_timeouts(p_rows);
   v_refused text[];
-  v_answer jsonb;
+  v_response jsonb;
 begin
   if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
   v_refused := punctual.add_job_queues(array(select e->>'queue' from jsonb_array_elements(p_rows) e));
@@ -99,21 +101,21 @@ begin
   end if;
   perform punctual.lock_job_keys(p_rows);
   v_now := coalesce(p_now, clock_timestamp());
-  v_asked := punctual.judge_job_keys(p_rows, v_now);
-  -- The payload by its key: as a column of the record a JSON null would be none.
+  v_jobs := punctual.judge_job_keys(p_rows, v_now);
+  -- Reads the payload by its key: as a column of the record, a JSON null would become an SQL null.
   insert into punctual.jobs (id, name, queue, payload, run_at, priority, unique_key, unique_until, max_attempts, timeout_seconds, expires_at, created_at)
   select a.id, r.name, r.queue, a."row"->'payload', coalesce(r.run_at, v_now), coalesce(r.priority, 1), r.unique_key,
          case when r.unique_key is not null then coalesce(v_now + make_interval(secs => r.unique_seconds), 'infinity') end,
          r.max_attempts, coalesce(r.timeout_seconds, r.most_seconds), r.expires_at, v_now
-    from jsonb_to_recordset(v_asked) a (n integer, id bigint, kept_id bigint, "row" jsonb)
+    from jsonb_to_recordset(v_jobs) a (n integer, id bigint, kept_id bigint, "row" jsonb)
    cross join lateral jsonb_to_record(a."row") r (name text, queue text, run_at timestamptz, priority smallint, unique_key text,
            unique_seconds integer, max_attempts integer, timeout_seconds integer, most_seconds integer, expires_at timestamptz)
    where a.id = a.kept_id
    order by a.n;
 
-  select jsonb_agg(jsonb_build_object('id', j.id::text, 'status', j.status, 'created', a.id = a.kept_id) order by a.n) into v_answer
-    from jsonb_to_recordset(v_asked) a (n integer, id bigint, kept_id bigint)
+  select jsonb_agg(jsonb_build_object('id', j.id::text, 'status', j.status, 'created', a.id = a.kept_id) order by a.n) into v_response
+    from jsonb_to_recordset(v_jobs) a (n integer, id bigint, kept_id bigint)
     join punctual.jobs j on j.id = a.kept_id;
-  return jsonb_build_object('rows', coalesce(v_answer, '[]'));
+  return jsonb_build_object('rows', coalesce(v_response, '[]'));
 end
 $$;

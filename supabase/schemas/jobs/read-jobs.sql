@@ -1,4 +1,4 @@
--- A job as the API shows it; null where there is none of that id, also for an id that can be none.
+-- Returns a job as the API shows it, or null if no job has the id or the id is malformed.
 create function punctual.read_job(p_id text) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
 declare
@@ -16,8 +16,8 @@ begin
 end
 $$;
 
--- The named queues: [{queue, timeout_seconds, has_failed}], has_failed being whether there is a failed job in it. The longest failed first, then
--- those whose failed jobs were set so by hand, without a time, then those without.
+-- Returns the named queues: [{queue, timeout_seconds, has_failed}]. Queues with failed jobs come first, the oldest failure first; failed jobs
+-- without a time, set by hand, come after those. Queues without failed jobs come last.
 create function punctual.list_job_queues() returns jsonb
 language sql stable set search_path = '' set statement_timeout = '4s' as $$
   select coalesce(jsonb_agg(jsonb_build_object('queue', p.partition, 'timeout_seconds', coalesce(p.timeout_seconds, q.timeout_seconds),

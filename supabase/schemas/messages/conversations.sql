@@ -1,5 +1,5 @@
--- Whether the chat, or the person by one of p_names, is one that this account has written to or is to write to: an enrolment whose texts are
--- kept, or a message that is open, or was settled within receipts_days.
+-- Whether the account has written or will write to this chat, or to the person under one of p_names. It has if there is an enrolment that still
+-- has its texts, or a message that is open or was settled within receipts_days.
 create function punctual.is_our_conversation(
   p_provider text, p_provider_account_id text, p_chat_id text, p_names text[], p_now timestamptz) returns boolean
 language plpgsql stable set search_path = '' as $$
@@ -18,8 +18,9 @@ begin
 end
 $$;
 
--- Learns numbers and user ids from receipts that bear both. Answers the replies of those people, who may have written before that was known.
-create function punctual.learn_whatsapp_users(p_receipts jsonb, p_now timestamptz) returns bigint[]
+-- Learns which number and user id are one person's, from receipts that have both. Returns the ids of these people's replies: they may have come
+-- before that was known.
+create function punctual.save_whatsapp_users(p_receipts jsonb, p_now timestamptz) returns bigint[]
 language plpgsql set search_path = '' as $$
 declare
   v_names text[];

@@ -1,5 +1,7 @@
--- What is known here of messages that the account sent to the same chat or person since an attempt began: {id: {receipts, others}}. receipts:
--- what webhooks told of them; the provider's clock may be wrong by a little. others: the bodies of those that are unknown as well.
+-- The queue's `evidence`: returns {id: {receipts, others}} about messages that the account sent to the same chat or person.
+-- receipts: messages that webhooks reported as sent, received from an hour before the attempt's claim on. said_at is by the provider's clock, which
+-- may be off.
+-- others: the bodies of the other messages that are unknown too.
 create function punctual.find_dm_evidence(p_ids text[], p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin

@@ -1,4 +1,4 @@
--- Whether it is a business-scoped user id of WhatsApp: a country code, a dot and an id.
+-- Whether p_recipient is a business-scoped user id of WhatsApp: a country code, a dot and an id.
 create function punctual.is_user_id(p_recipient text) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -6,8 +6,8 @@ begin
 end
 $$;
 
--- A telephone number as WhatsApp's webhooks have it: its digits, without what comes after an @, and without the zeros that stand for +. Null for
--- a user id.
+-- Returns a telephone number in the form of WhatsApp's webhooks: only its digits, without the part after an @ and without a leading 00, which
+-- stands for +. Null for a user id.
 create function punctual.digits_of(p_number text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -16,18 +16,19 @@ begin
 end
 $$;
 
--- Which number and which business-scoped user id are one person's. Webhooks leave out the number of people who have a user name. Several ids may
--- have one number: each Meta portfolio has its own, and whoever gets the number later has another.
+-- Which number and which business-scoped user id are one person's. Webhooks leave out the number of people with a user name. One number may
+-- have several ids: each Meta portfolio has its own id for a person, and a later owner of the number has another.
 create table punctual.whatsapp_users (
   user_id text primary key,
   number text not null,
-  -- To the day.
+  -- Accurate to a day.
   seen_at timestamptz not null
 );
 create index whatsapp_users_number on punctual.whatsapp_users (number);
 create index whatsapp_users_old on punctual.whatsapp_users (seen_at);
 
--- The names that a person may have in rows and receipts: p_recipient, its digits where it is a number, and what is known to be the same person.
+-- Returns the names that a person may have in rows and receipts: p_recipient, its digits if it is a number, and the numbers and user ids that
+-- are known to be the same person's.
 create function punctual.names_of(p_recipient text) returns text[]
 language sql stable set search_path = '' as $$
   with numbers (name) as (
@@ -38,7 +39,7 @@ language sql stable set search_path = '' as $$
    where n.name is not null
 $$;
 
--- To whom a message goes, as replies name the person: of WhatsApp, the digits of a number.
+-- Returns a message's recipient as replies name the person: for WhatsApp, the digits of the number.
 create function punctual.dm_person(p_channel text, p_recipient text) returns text
 language sql immutable set search_path = '' as $$
   select coalesce(case when p_channel = 'whatsapp' then punctual.digits_of(p_recipient) end, p_recipient)

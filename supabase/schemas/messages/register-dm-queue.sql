@@ -8,6 +8,6 @@ select punctual.add_queue('dm_queue', 'punctual.dm_queue', 'send_at', 'at-most-o
   p_facts => 'punctual.read_dm_facts',
   p_closes_column => 'open_until');
 
--- When it went out, for those that did. Kept by Postgres, so that it can never disagree with the state.
+-- When the message was sent; null if it was not. A generated column, so that it always agrees with the state.
 alter table punctual.dm_queue add column sent_at timestamptz generated always as (case when status = 'sent' then finished_at end) stored;
 create index dm_queue_sent on punctual.dm_queue (account_id, sent_at) where sent_at is not null;

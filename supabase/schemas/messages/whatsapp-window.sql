@@ -1,7 +1,8 @@
--- What sending over WhatsApp's Cloud API has to know, of messages that are claimed: {id: {heard_at, in_window}}: when the person last wrote to
--- the account, and whether that is less than 24 hours ago, a minute left for the call. in_window is null where nobody can know: within these 24
--- hours the webhooks of the account did not reach us, since WhatsApp took a message of which none has told for a minute. Of more than 1,000
--- messages a day the latest count.
+-- The queue's `facts`: returns {id: {heard_at, in_window}} for claimed messages over WhatsApp's Cloud API.
+-- heard_at: when the person last wrote to the account.
+-- in_window: whether that was less than 24 hours ago, with a minute left for the call. Null if that cannot be known, because the account's
+-- webhooks did not reach us within these 24 hours: WhatsApp accepted a message over a minute ago, and no webhook has reported it. Only the
+-- account's latest 1,000 messages of the day are checked, or 20 if the call's time is over.
 create function punctual.read_dm_facts(p_ids text[], p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
@@ -23,7 +24,7 @@ begin
                        where d.account_id = c.account_id and d.sent_at between p_now - interval '24 hours' and p_now - interval '1 minute'
                          and d.provider_message_id is not null
                        order by d.sent_at desc limit case when punctual.is_call_over() then 20 else 1000 end) s
-          -- One by one, by the key: planned as a join this reads what was told of all messages.
+          -- Looks up each message by its key: planned as a join, this reads the receipts of all messages.
           cross join lateral (select count(*) from (select from punctual.receipts x
                                where x.provider = 'whatsapp_cloud' and x.message_id = s.provider_message_id and x.kind = 'status' limit 1) t) told
           where told.count = 0))

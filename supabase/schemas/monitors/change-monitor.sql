@@ -1,4 +1,4 @@
--- Refuses an id of no monitor by PT404.
+-- Returns the id as a number. Raises PT404 if no monitor has it.
 create function punctual.find_monitor(p_id text) returns bigint
 language plpgsql stable set search_path = '' as $$
 begin
@@ -9,7 +9,8 @@ begin
 end
 $$;
 
--- Changes what is named in p_changes, as create_monitors takes it. Answers the monitor, or {errors: [{field, message}]}; PT404.
+-- Changes the fields that p_changes names, in the form of create_monitors. Returns the monitor, or {errors: [{field, message}]} if nothing was
+-- changed. Raises PT404 if no monitor has the id. Waits for the monitor's lock.
 create function punctual.update_monitor(p_id text, p_changes jsonb, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
@@ -29,7 +30,7 @@ begin
     keyword_absent = m.keyword_absent, timeout_ms = m.timeout_ms, max_redirects = m.max_redirects, degraded_ms = m.degraded_ms,
     certificate_days = m.certificate_days, interval_seconds = m.interval_seconds, criticality = m.criticality, is_active = m.is_active,
     preferred_region = m.preferred_region, only_regions = m.only_regions, confirm_failures = m.confirm_failures, confirm_checks = m.confirm_checks,
-    -- What is new is looked at soon.
+    -- A changed monitor is checked soon.
     next_check_at = case when (m.url, m.interval_seconds, m.is_active) is distinct from (v_before.url, v_before.interval_seconds, v_before.is_active)
                          then punctual.first_check_at(m.id, m.interval_seconds, v_now) else t.next_check_at end
    where t.id = m.id;
@@ -37,6 +38,7 @@ begin
 end
 $$;
 
+-- Deletes a monitor with its checks and incidents. Returns {id}. Raises PT404 if no monitor has the id.
 create function punctual.delete_monitor(p_id text) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 begin

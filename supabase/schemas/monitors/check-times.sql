@@ -1,6 +1,6 @@
--- The first instant after p_after of a monitor's own grid. Its phase comes of its id, so that monitors of one interval are spread over it.
--- Intervals of whole minutes keep away from the minute's first 15 and last 5 seconds, which is when schedulers of a minute call: at
--- their margin a scheduler that comes now a little early, now a little late would pass over a check, and make it twice as long in coming.
+-- Returns a monitor's next check time after p_after. The check times form a grid with the monitor's interval. The grid's phase follows from the
+-- id, so that the monitors of one interval are spread over it. With an interval of whole minutes, no check falls into a minute's first 15 or last
+-- 5 seconds. Minutely schedulers call then, a little early or late each time. A call just before a due check would miss it and double its wait.
 create function punctual.next_on_grid(p_id bigint, p_interval_seconds integer, p_after timestamptz) returns timestamptz
 language plpgsql immutable set search_path = '' as $$
 declare
@@ -15,7 +15,7 @@ begin
 end
 $$;
 
--- When a new monitor is checked first: within its interval, and within a minute.
+-- Returns when a new monitor is checked first: within its interval, and within a minute.
 create function punctual.first_check_at(p_id bigint, p_interval_seconds integer, p_now timestamptz) returns timestamptz
 language sql immutable set search_path = '' as $$
   select p_now + ((hashint8extended(p_id, 8) & 9007199254740991) % (least(p_interval_seconds, 60) * 1000)) * interval '1 millisecond'

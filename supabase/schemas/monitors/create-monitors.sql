@@ -1,4 +1,5 @@
--- What is wrong with monitors as they would be, beyond the form of each field: [{index, field, message}]; null where nothing is.
+-- Checks monitors for faults that no single field shows. p_rows: monitors as they would be saved. Returns [{index, field, message}], or null if
+-- there is no fault.
 create function punctual.find_monitor_faults(p_rows jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(jsonb_build_object('index', r.index, 'field', f.field, 'message', f.message) order by r.index, f.field)
@@ -24,7 +25,8 @@ language sql stable set search_path = '' as $$
    where q.name = 'monitors'
 $$;
 
--- Monitors among p_asked whose key another monitor bears, there or in the same call: [{index, field, message}].
+-- Returns the monitors of p_asked with an idempotency key that a different monitor has, in the table or in p_asked: [{index, field, message}];
+-- null if there are none.
 create function punctual.find_monitor_key_conflicts(p_asked jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(distinct jsonb_build_object('index', r.index, 'field', 'idempotency_key', 'message',
@@ -41,21 +43,22 @@ language sql stable set search_path = '' as $$
          is distinct from (r.name, r.url, coalesce(r.method, 'GET'), coalesce(r.headers, '{}'), coalesce(r.interval_seconds, 60))
 $$;
 
--- Creates monitors, all or none of them. p_rows: objects of the columns that people set, and idempotency_key; already checked for form. A key
--- that is there already answers the monitor that is there.
+-- Creates monitors, all or none. p_rows: objects with the columns that users set, and idempotency_key; already validated. If a monitor has the
+-- key, returns that monitor.
 --
--- Answers {rows: [{id, status, created}]} in the order asked, or {errors: [{index, field, message}]} and nothing was created.
+-- Returns {rows: [{id, status, created}]} in the order of p_rows, or {errors: [{index, field, message}]} if nothing was created. Raises PT409
+-- with these errors as its detail if a concurrent call used a key for a different monitor. Waits for calls with the same keys.
 create function punctual.create_monitors(p_rows jsonb, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  v_asked jsonb;
+  v_rows jsonb;
   v_errors jsonb;
-  v_answer jsonb;
+  v_response jsonb;
 begin
   select jsonb_agg(r || jsonb_build_object('index', n - 1, 'id', nextval(pg_get_serial_sequence('punctual.monitors', 'id'))) order by n)
-    into v_asked from jsonb_array_elements(p_rows) with ordinality e (r, n);
-  v_errors := coalesce(punctual.find_monitor_faults(v_asked), '[]') || coalesce(punctual.find_monitor_key_conflicts(v_asked), '[]');
+    into v_rows from jsonb_array_elements(p_rows) with ordinality e (r, n);
+  v_errors := coalesce(punctual.find_monitor_faults(v_rows), '[]') || coalesce(punctual.find_monitor_key_conflicts(v_rows), '[]');
   if v_errors <> '[]' then return jsonb_build_object('errors', v_errors); end if;
 
   insert into punctual.monitors (id, name, url, method, headers, expected_status, keyword_present, keyword_absent, timeout_ms, max_redirects, degraded_ms,
@@ -66,23 +69,23 @@ begin
          case when a.e ? 'certificate_days' then r.certificate_days else 14 end, coalesce(r.interval_seconds, 60), coalesce(r.criticality, 'normal'),
          coalesce(r.is_active, true), r.preferred_region, r.only_regions, coalesce(r.confirm_failures, 2), coalesce(r.confirm_checks, 3),
          r.idempotency_key, punctual.first_check_at(r.id, coalesce(r.interval_seconds, 60), v_now), v_now
-    from jsonb_array_elements(v_asked) a (e)
+    from jsonb_array_elements(v_rows) a (e)
    cross join lateral jsonb_to_record(a.e) r (index integer, id bigint, name text, url text, method text, headers jsonb, expected_status text,
      keyword_present text, keyword_absent text, timeout_ms integer, max_redirects integer, degraded_ms integer, certificate_days integer,
      interval_seconds integer, criticality text, is_active boolean, preferred_region text, only_regions text[], confirm_failures integer,
      confirm_checks integer, idempotency_key text)
-   -- In the order of their keys, so that two calls with the same keys wait for each other, and not each for the other.
+   -- Inserts in the order of the keys, so that two calls with the same keys cannot deadlock.
    order by r.idempotency_key, r.index
   on conflict (idempotency_key) where idempotency_key is not null do nothing;
 
-  -- Another call may have brought the same key since we looked, and this one waited for it. All or none: nothing stays.
-  v_errors := punctual.find_monitor_key_conflicts(v_asked);
+  -- A concurrent call may have inserted one of the keys since the first check. Then nothing of this call is kept.
+  v_errors := punctual.find_monitor_key_conflicts(v_rows);
   if v_errors is not null then
-    raise exception 'another call has just used the key' using errcode = 'PT409', detail = v_errors::text;
+    raise exception 'another call has just used the same idempotency_key for a different monitor' using errcode = 'PT409', detail = v_errors::text;
   end if;
-  select jsonb_agg(jsonb_build_object('id', m.id::text, 'status', m.status, 'created', m.id = r.id) order by r.index) into v_answer
-    from jsonb_to_recordset(v_asked) r (index integer, id bigint, idempotency_key text)
+  select jsonb_agg(jsonb_build_object('id', m.id::text, 'status', m.status, 'created', m.id = r.id) order by r.index) into v_response
+    from jsonb_to_recordset(v_rows) r (index integer, id bigint, idempotency_key text)
     join punctual.monitors m on m.id = r.id or m.idempotency_key = r.idempotency_key;
-  return jsonb_build_object('rows', coalesce(v_answer, '[]'));
+  return jsonb_build_object('rows', coalesce(v_response, '[]'));
 end
 $$;

@@ -1,21 +1,22 @@
--- What a monitor's latest counted checks say, confirm_checks of them at most.
+-- A summary of a monitor's latest counted checks, confirm_checks at most.
 create type punctual.check_window as (
-  -- The newest first; null: there is none.
+  -- The newest first; null: there is no check.
   verdicts text[],
-  -- How many of the newest in a row were not down, and were up.
+  -- How many of the newest checks in a row were not down, and how many were up.
   good integer,
   up integer,
-  -- How many of all of them were not up, and were down; from how many regions, and from which.
+  -- How many of all checks were not up, and how many were down; the number and names of the regions with a down check.
   not_up integer,
   down integer,
   down_regions integer,
   failing text[],
   first_down_at timestamptz,
   newest_at timestamptz,
-  -- The error of the newest that was down.
+  -- The error of the newest down check.
   cause text
 );
 
+-- Returns the summary of a monitor's latest checks.
 create function punctual.read_window(m punctual.monitors) returns punctual.check_window
 language plpgsql stable set search_path = '' as $$
 declare
@@ -34,7 +35,8 @@ begin
 end
 $$;
 
--- The other region of p_awake that has not been asked for the longest, and whether it is yet to be asked since p_since.
+-- Returns the region of p_awake, other than the monitor's current one, that has not checked the monitor for the longest. is_unasked: it has not
+-- checked it since p_since.
 create function punctual.next_region(m punctual.monitors, p_awake text[], p_since timestamptz, out name text, out is_unasked boolean)
 language plpgsql stable set search_path = '' as $$
 begin
@@ -47,7 +49,7 @@ begin
 end
 $$;
 
--- It is down no more: its incident ended with the first of the checks that are good again, and it is judged from there.
+-- Closes the incident of a monitor that is no longer down. The incident ended with the first good check. Only checks from then on count.
 create function punctual.end_incident(inout m punctual.monitors, w punctual.check_window, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 begin
@@ -60,8 +62,8 @@ begin
 end
 $$;
 
--- What becomes of one that is not down: its state, since when it is suspected, and the incident that opens where enough checks fail from enough
--- of the p_regions.
+-- Sets the state of a monitor that is not down, and since when it is suspected. Opens an incident if enough checks failed, from enough regions.
+-- p_regions: how many regions can check it.
 create function punctual.judge_window(inout m punctual.monitors, w punctual.check_window, p_regions integer, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 begin
@@ -76,7 +78,7 @@ begin
       if w.up >= m.confirm_failures or m.state is null then m.state := w.verdicts[1]; end if;
     else
       m.suspect_since := coalesce(m.suspect_since, w.newest_at);
-      -- It fails for some places, and not for enough of them.
+      -- It fails from some regions, but not from enough.
       if w.down >= m.confirm_failures then m.state := 'degraded'; end if;
     end if;
   elsif w.up >= m.confirm_failures or (m.state is null and w.verdicts[1] = 'up') then
@@ -87,13 +89,13 @@ begin
 end
 $$;
 
--- What a monitor's latest checks come to: its state, an incident that opens or closes, and where and when it is checked next while
--- something is being confirmed. p_healthy and p_default as choose_region takes them; p_awake: those of p_healthy that have just been seen,
--- since one that may be gone would keep an alarm waiting.
+-- Applies a monitor's latest checks: sets its state, and opens or closes an incident. While failures are being confirmed, also sets which region
+-- checks it next, and when. p_healthy and p_default: see choose_region. p_awake: the regions of p_healthy with a tick in the last 90 s; a region
+-- without recent ticks would delay an alarm. The settle holds the monitor's lock.
 create function punctual.judge_monitor(m punctual.monitors, p_healthy text[], p_awake text[], p_default text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
-  -- Failures are confirmed this soon where there is no other region to ask.
+  -- When a failure is confirmed if there is no other region to ask.
   v_confirm_at constant timestamptz := p_now + interval '20 seconds';
   v_regions integer := (select greatest(1, count(*)) from unnest(p_awake) h where m.only_regions is null or h = any (m.only_regions));
   w punctual.check_window := punctual.read_window(m);
@@ -101,7 +103,7 @@ declare
 begin
   if w.verdicts is null then return; end if;
   if m.state = 'down' and w.good < m.confirm_failures then
-    -- Good again, perhaps: looked at again soon.
+    -- The site may be up again: checks it again soon.
     if w.good > 0 then
       update punctual.monitors t set next_check_at = least(t.next_check_at, v_confirm_at) where t.id = m.id;
     elsif v_next.name is not null then
@@ -118,7 +120,7 @@ begin
                        else coalesce(v_next.name, m.region) end,
          next_check_at = case when m.suspect_since is null then t.next_check_at
                               when v_next.is_unasked then p_now
-                              -- Those who were asked do not agree, and have had their say: it is asked when it is its turn.
+                              -- All regions have checked it and disagree: it waits for its next regular check.
                               when (select count(*) from (select c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 30) c
                                      where c.at >= m.suspect_since) >= m.confirm_checks + v_regions then t.next_check_at
                               else least(t.next_check_at, v_confirm_at) end

@@ -1,4 +1,4 @@
--- A page of them, by id. p_state: up, degraded, down, new (not checked yet), inactive; null: all.
+-- Returns a page of monitors by id. p_state: up, degraded, down, new (not checked yet) or inactive; null: all.
 create function punctual.list_monitors(p_state text default null, p_cursor jsonb default null, p_limit integer default 50, p_now timestamptz default null)
 returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
@@ -15,13 +15,13 @@ begin
 end
 $$;
 
--- A page of them, the newest first. p_open: only open or only closed ones; null: all.
+-- Returns a page of incidents, the newest first. p_open: true for open ones, false for closed ones, null for all.
 create function punctual.list_incidents(
   p_open boolean default null, p_monitor text default null, p_cursor jsonb default null, p_limit integer default 50, p_now timestamptz default null)
 returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
 declare
-  -- Said so that the index serves, of open ones or of one monitor's.
+  -- Written so that Postgres can use the index of open incidents, or that of a monitor's incidents.
   v_where text := case p_open when true then 'x.closed_at is null' when false then 'x.closed_at is not null' else 'true' end
     || coalesce(' and x.monitor_id = ' || p_monitor::bigint, '') || coalesce(' and x.id < ' || (p_cursor->>0)::bigint, '');
   v_listed punctual.incidents[];

@@ -1,9 +1,9 @@
--- Keeps what follows from what people set.
+-- Sets the columns that follow from those that users set.
 create function punctual.prepare_monitor() returns trigger
 language plpgsql set search_path = '' as $$
 begin
   new.priority := array_position(array['critical', 'high', 'normal', 'low'], new.criticality) - 1;
-  -- With what its canaries may take: see lib/queues/monitors/queue.ts.
+  -- Adds 3 s for the canaries: see lib/queues/monitors/queue.ts.
   new.timeout_seconds := ceil(new.timeout_ms / 1000.0) + 3;
   if tg_op = 'INSERT' then
     new.home_region := new.preferred_region;

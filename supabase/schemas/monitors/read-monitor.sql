@@ -1,4 +1,5 @@
--- Uptime over the last 24 hours, 7 days and 30 days, to the hour: the share of counted checks that were not down; null where there were none.
+-- Returns the uptime over the last 24 hours, 7 days and 30 days, in whole hours: the share of counted checks that were not down, from 0 to 1.
+-- Null without checks.
 create function punctual.uptime_of(p_monitor bigint, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
@@ -11,13 +12,13 @@ language sql stable set search_path = '' as $$
                          from punctual.monitor_hours x where x.monitor_id = p_monitor and x.hour >= v.month) h on true
 $$;
 
--- A check as people see it.
+-- Returns a check as the API shows it.
 create function punctual.check_in_short(c punctual.monitor_checks) returns jsonb
 language sql stable set search_path = '' as $$
   select to_jsonb(c) - array['id', 'monitor_id', 'certificate_expires_at']
 $$;
 
--- A monitor in a list.
+-- Returns a monitor as lists show it.
 create function punctual.monitor_in_short(m punctual.monitors, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object('id', m.id::text, 'name', m.name, 'url', m.url, 'interval_seconds', m.interval_seconds, 'criticality', m.criticality,
@@ -29,13 +30,14 @@ language sql stable set search_path = '' as $$
                         where c.monitor_id = m.id order by c.id desc limit 1) l on true
 $$;
 
+-- Returns an incident as lists show it. seconds: how long it lasted, or has lasted so far.
 create function punctual.incident_in_short(i punctual.incidents, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select to_jsonb(i) || jsonb_build_object('id', i.id::text, 'monitor_id', i.monitor_id::text,
            'seconds', greatest(0, round(extract(epoch from coalesce(i.ended_at, p_now) - i.started_at))))
 $$;
 
--- A monitor with all that was set, its latest checks and incidents; null where there is none of that id. Of its headers the names only.
+-- Returns a monitor with its settings, its latest 20 checks and 10 incidents; null if no monitor has the id. Shows only the names of its headers.
 create function punctual.read_monitor(p_id text, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
 declare

@@ -1,4 +1,4 @@
--- What the dashboard shows of monitors: the worst first, 60 at most.
+-- Returns what the dashboard shows of monitors: counts, regions, 60 monitors at most with the worst first, 20 open and 10 closed incidents.
 create function punctual.read_monitoring(p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare

@@ -1,4 +1,5 @@
--- How the regions stand. One is healthy if its ticks are seen, nobody paused it, and its network works as far as is known.
+-- Returns the state of each region. A region is healthy if it has recent ticks, is not paused, and its network is not known to be broken.
+-- Otherwise `reason` says why not.
 create function punctual.region_states(
   p_now timestamptz, out name text, out is_default boolean, out is_healthy boolean, out reason text, out last_tick_at timestamptz)
 returns setof record
@@ -16,8 +17,8 @@ language sql stable set search_path = '' as $$
       when r.network_broken_until > p_now then 'none of its canaries answers: its network is broken' end as reason) w
 $$;
 
--- Where a monitor is to be checked from: at home; where that is not healthy in the default region; where that is none either, or is not one
--- of p_only, in another that is. p_healthy: the names of the healthy ones, the default one first if it is among them.
+-- Returns the region that should check a monitor: its home; if that is not healthy, the default region; if that is not healthy or not in p_only,
+-- another healthy region of p_only. If there is none, its home. p_healthy: the names of the healthy regions, the default one first if it is healthy.
 create function punctual.choose_region(p_id bigint, p_home text, p_only text[], p_healthy text[], p_default text) returns text
 language sql immutable set search_path = '' as $$
   select case

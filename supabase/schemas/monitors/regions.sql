@@ -1,4 +1,4 @@
--- monitors: those that are checked there now; homes: those that belong there.
+-- Returns the regions, the default one first. monitors: how many active monitors the region checks now. homes: of how many it is the home.
 create function punctual.list_regions(p_now timestamptz default null) returns jsonb
 language sql stable set search_path = '' set statement_timeout = '4s' as $$
   select coalesce(jsonb_agg(jsonb_build_object('name', s.name, 'is_default', s.is_default, 'is_healthy', s.is_healthy, 'reason', s.reason,
@@ -10,7 +10,7 @@ language sql stable set search_path = '' set statement_timeout = '4s' as $$
     left join (select m.home_region, count(*) as homes from punctual.monitors m where m.is_active group by 1) h on h.home_region = s.name
 $$;
 
--- Adds a region, or changes it: {name, is_default, unseen_seconds}, what is absent stays. Answers it as list_regions does.
+-- Adds or changes a region. p_region: {name, is_default, unseen_seconds}; absent fields stay as they are. Returns the region as list_regions does.
 create function punctual.save_region(p_region jsonb, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
@@ -27,7 +27,8 @@ begin
 end
 $$;
 
--- Takes a region away, and its monitors to the default one. Answers {name, moved}; PT404, PT409 for the default region.
+-- Removes a region, and moves its monitors to the default region or to another one of their only_regions. Returns {name, moved}. Raises PT404 for
+-- an unknown region, and PT409 for the default region or for the only region that may check a monitor.
 create function punctual.remove_region(p_name text) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
@@ -36,12 +37,12 @@ declare
   v_only text;
   v_moved integer;
 begin
-  -- In the order of ticks: the partition, the monitors by id, and the region when nobody is there any more.
+  -- Locks in the order of ticks: the partition, the monitors by id, and the region once no monitor is in it.
   perform from punctual.partitions p where p.queue = 'monitors' and p.partition = p_name for update;
   select * into v_region from punctual.regions r where r.name = p_name;
   if not found then raise exception 'there is no region %', p_name using errcode = 'PT404'; end if;
   if v_region.is_default then
-    raise exception '% is the default region', p_name using errcode = 'PT409', hint = 'Make another one the default first.';
+    raise exception '% is the default region', p_name using errcode = 'PT409', hint = 'Make another region the default first.';
   end if;
   select m.name into v_only from punctual.monitors m where m.only_regions <@ array[p_name] limit 1;
   if found then
@@ -56,7 +57,7 @@ begin
     region = case when m.region = p_name then coalesce((array_remove(m.only_regions, p_name))[1], v_default) else m.region end
    where p_name in (m.preferred_region, m.region, m.home_region) or p_name = any (m.only_regions);
   get diagnostics v_moved = row_count;
-  -- A row of before: what was at home there is spread anew.
+  -- The update above leaves the home of monitors that were spread to this region. They are spread again.
   update punctual.monitors m set home_region = m.preferred_region where m.home_region = p_name;
   delete from punctual.partitions p where p.queue = 'monitors' and p.partition = p_name;
   delete from punctual.regions r where r.name = p_name;

@@ -3,10 +3,10 @@ select punctual.add_queue('monitors', 'punctual.monitors', 'next_check_at', 'at-
   p_partition_column => 'region',
   p_after_settle => 'punctual.settle_checks',
   p_before_claim => 'punctual.place_monitors',
-  -- They bear tokens.
+  -- Headers may hold tokens.
   p_secret_columns => '{headers}',
-  -- A check waits for the network, and costs little else. One whose tick died is due again within a minute, whatever number of times; an
-  -- inactive one is kept.
+  -- A check mostly waits for the network, so many run side by side. A check is due again within a minute after its tick died, however often that
+  -- happens. Inactive monitors are kept.
   p_settings => '{"batch_limit": null, "concurrency": 100, "timeout_seconds": 13, "max_attempts": 1000000, "backoff_base_seconds": 5,
                   "backoff_cap_seconds": 60, "retention_days": null}');
 
@@ -18,7 +18,7 @@ create trigger prepare_monitor before insert or update of
   preferred_region, only_regions on punctual.monitors
   for each row execute function punctual.prepare_monitor();
 
--- An operator who cancels the row means the monitor.
+-- Deactivates a monitor when an operator cancels its row.
 create function punctual.deactivate_monitor() returns trigger
 language plpgsql set search_path = '' as $$
 begin
@@ -29,7 +29,7 @@ $$;
 create trigger deactivate_monitor after update of status on punctual.monitors
   for each row when (new.status = 'inactive' and new.is_active) execute function punctual.deactivate_monitor();
 
--- A region is a partition of the queue.
+-- Adds the partition of a new region.
 create function punctual.add_region_partition() returns trigger
 language plpgsql set search_path = '' as $$
 begin

@@ -1,11 +1,11 @@
--- A whole number from 0 to what an integer holds; null for what is no number.
-create function punctual.read_whole(p_value jsonb) returns integer
+-- Returns a JSON number as an integer, rounded and limited to 0..2147483647. Null if it is not a number.
+create function punctual.parse_whole_number(p_value jsonb) returns integer
 language sql immutable set search_path = '' as $$
   select case when jsonb_typeof(p_value) = 'number' then least(2147483647, greatest(0, round((p_value #>> '{}')::numeric)))::integer end
 $$;
 
--- What a check's result says, as columns of monitor_checks and `network`. What is not as it should be is left out: a figure too many must not
--- keep all from being written.
+-- Returns a check's result as columns of monitor_checks, plus `network`. Malformed values are left out, so that one of them does not prevent the
+-- whole write.
 create function punctual.read_check(p_result jsonb) returns jsonb
 language sql immutable set search_path = '' as $$
   select jsonb_build_object('verdict', p_result->>'verdict', 'network', p_result->>'network', 'error', left(p_result->>'error', 300),
@@ -14,11 +14,11 @@ language sql immutable set search_path = '' as $$
                                             or p_result->>'certificate_expires_at' ~ '^[12][0-9]{3}-(0[13-9]|1[0-2])-(29|30)T[0-9:.]{8,12}Z$'
                                             or p_result->>'certificate_expires_at' ~ '^[12][0-9]{3}-(0[13578]|1[02])-31T[0-9:.]{8,12}Z$'
                                           then p_result->>'certificate_expires_at' end)
-      || (select jsonb_object_agg(k, punctual.read_whole(p_result->k))
+      || (select jsonb_object_agg(k, punctual.parse_whole_number(p_result->k))
             from unnest(array['status_code', 'redirects', 'dns_ms', 'connect_ms', 'tls_ms', 'first_byte_ms', 'total_ms']) k)
 $$;
 
--- Whether nearly all of the latest checks of a region found their site to answer.
+-- Whether at least 80 % of a region's latest checks found their site answering. Counts the last 5 minutes, and needs at least 5 checks.
 create function punctual.sites_answer(p_region text, p_now timestamptz) returns boolean
 language sql stable set search_path = '' as $$
   select count(*) >= 5 and count(*) filter (where c.verdict <> 'down') >= 0.8 * count(*)
@@ -26,15 +26,15 @@ language sql stable set search_path = '' as $$
    where c.region = p_region and c.at > p_now - interval '5 minutes'
 $$;
 
--- The checks that outcomes tell of: [columns of monitor_checks, network, claimed_at], by monitor; null for none. Other outcomes than `again` tell
--- nothing of a site.
+-- Returns the checks in outcomes: [columns of monitor_checks, network, claimed_at], by monitor; null if there are none. Only the outcome `again`
+-- has a check.
 create function punctual.read_checks(p_applied jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_checks jsonb;
 begin
   select jsonb_agg(punctual.read_check(a.result) || jsonb_build_object('monitor_id', m.id, 'region', m.region,
-           'at', greatest(a.claimed_at, p_now - coalesce(punctual.read_whole(a.result->'took_ms'), 0) * interval '1 millisecond'),
+           'at', greatest(a.claimed_at, p_now - coalesce(punctual.parse_whole_number(a.result->'took_ms'), 0) * interval '1 millisecond'),
            'scheduled_at', a.due, 'claimed_at', a.claimed_at,
            'counted', a.result->>'network' is distinct from 'broken' or a.result->>'verdict' <> 'down') order by m.id)
     into v_checks
@@ -42,7 +42,7 @@ begin
     join punctual.monitors m on m.id = a.id
    where a.outcome = 'again' and a.result->>'verdict' in ('up', 'degraded', 'down');
   if not v_checks @> '[{"network": "broken"}]' then return v_checks; end if;
-  -- Where nearly all sites answer it is the canaries that are gone, and not the network: a dead site is not to hide behind them.
+  -- If nearly all sites answer, the canaries are down and not the network. Then the check counts, so that a dead site cannot hide behind them.
   return (
     select jsonb_agg(case when c->>'network' = 'broken' and w.works then c || '{"network": null, "counted": true}' else c end order by n)
       from jsonb_array_elements(v_checks) with ordinality e (c, n)
@@ -51,8 +51,8 @@ begin
 end
 $$;
 
--- Writes checks, the hours that they count in, and when each monitor is checked next.
-create function punctual.keep_checks(p_checks jsonb) returns void
+-- Writes checks and hourly counts, and sets each monitor's next check time.
+create function punctual.save_checks(p_checks jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin
   insert into punctual.monitor_checks (monitor_id, at, scheduled_at, region, verdict, counted, error, status_code, redirects, address, dns_ms,
@@ -66,7 +66,7 @@ begin
     from jsonb_populate_recordset(null::punctual.monitor_checks, p_checks) c where c.counted group by 1, 2 order by 1, 2
   on conflict (monitor_id, hour) do update set
     up = h.up + excluded.up, degraded = h.degraded + excluded.degraded, down = h.down + excluded.down, total_ms = h.total_ms + excluded.total_ms;
-  -- The settle has added the interval; a first check, or one that confirmed something, was not on the grid.
+  -- The settle has added the interval to the due time, but a first or a confirming check was not on the grid.
   update punctual.monitors m
      set last_scheduled_at = c.scheduled_at, last_checked_at = c.at,
          next_check_at = punctual.next_on_grid(m.id, m.interval_seconds, c.claimed_at),
@@ -76,7 +76,8 @@ begin
 end
 $$;
 
--- What the canaries of regions said since their checks failed.
+-- Marks the networks of regions as working or broken, by what canaries and sites answered. A network counts as broken for 60 s, then twice as
+-- long each time, up to 30 minutes.
 create function punctual.note_networks(p_checks jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -87,14 +88,14 @@ begin
                  coalesce(bool_or(c.network = 'ok'), false) or (bool_or(c.verdict <> 'down') and not coalesce(bool_or(c.network = 'broken'), false)) as works
             from jsonb_to_recordset(p_checks) c (region text, network text, verdict text) group by 1) n
    where r.name = n.region
-     -- A site that answers ends it as soon as the time is over; a canary that does, at once.
+     -- A canary that answers ends this at once, a site that answers only when the time is over.
      and case when n.works then r.network_failures > 0 and (n.answered or r.network_broken_until <= p_now)
               else n.broken and (r.network_broken_until is null or r.network_broken_until <= p_now) end;
 end
 $$;
 
--- Keeps what checks found, in the transaction that settles them: see add_queue's p_after_settle. A result is as lib/queues/monitors.ts
--- says.
+-- The queue's after_settle: keeps the results of checks in the transaction that settles them, and updates their monitors' states. p_applied: see
+-- add_queue's p_after_settle; lib/queues/monitors/queue.ts makes the results. The settle holds the monitors' locks. Also locks regions.
 create function punctual.settle_checks(p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -104,12 +105,12 @@ declare
   v_default text;
   v_monitor record;
 begin
-  -- One that no tick can check is in no state.
+  -- A dead monitor is not checked and has no state.
   update punctual.monitors m set state = null, state_since = null, suspect_since = null
     from jsonb_to_recordset(p_applied) a (id bigint, outcome text) where a.outcome = 'dead' and m.id = a.id;
   v_checks := punctual.read_checks(p_applied, p_now);
   if v_checks is null then return; end if;
-  perform punctual.keep_checks(v_checks);
+  perform punctual.save_checks(v_checks);
   perform punctual.note_networks(v_checks, p_now);
 
   select coalesce(array_agg(s.name order by s.is_default desc, s.name) filter (where s.is_healthy), '{}'), max(s.name) filter (where s.is_default),
@@ -125,7 +126,7 @@ begin
     if v_monitor.counted then
       perform punctual.judge_monitor(v_monitor.monitor, v_healthy, v_awake, v_default, p_now);
     else
-      -- Nobody knows how the site is: it is asked from elsewhere at once.
+      -- The check says nothing about the site: another region checks it at once.
       update punctual.monitors m set region = punctual.choose_region(m.id, m.home_region, m.only_regions, v_healthy, v_default), next_check_at = p_now
        where m.id = (v_monitor.monitor).id
          and m.region <> punctual.choose_region(m.id, m.home_region, m.only_regions, v_healthy, v_default);

@@ -1,4 +1,4 @@
--- What a pending row waits for in time: [{kind, until, text}].
+-- Returns a pending row's waits for its due time, a retry, an event or nothing at all, and its expiry: [{kind, until, text}].
 create function punctual.list_due_waits(q punctual.queues, p_row jsonb, p_due timestamptz, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select case
@@ -10,7 +10,7 @@ language sql stable set search_path = '' as $$
     || case when (p_row->>'expires_at')::timestamptz <= p_now then punctual.wait_of('expired', null, 'expired: it is not tried any more') else '[]' end
 $$;
 
--- What keeps a pending row where it is besides its account: the queue, its partition, and rows that run before it there.
+-- Returns a pending row's waits that its account does not cause: pauses of the queue and the partition, and rows that run before it there.
 create function punctual.list_partition_waits(q punctual.queues, p_partition punctual.partitions, p_row jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -24,14 +24,14 @@ begin
 end
 $$;
 
--- What keeps a pending row's account from claiming it. p_configured: the providers that are configured; null where that is not known.
+-- Returns the waits of a pending row's account. p_configured: the configured providers; null if not known.
 create function punctual.list_account_waits(
   q punctual.queues, p_account punctual.accounts, p_pace punctual.pace, p_row jsonb, p_configured text[], p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_provider punctual.providers;
   v_waits jsonb := '[]';
-  -- The account waits for the row that was claimed last: see end_hold.
+  -- The account waits for a retry of this row: see end_hold.
   v_is_held_by_row boolean := coalesce(p_pace.retry_at > p_now, false) and punctual.holds_account(q, p_row);
   v_held jsonb := p_pace.held -> (p_row->>q.pair_column);
 begin
@@ -57,7 +57,7 @@ begin
 end
 $$;
 
--- Everything that stands in a pending row's way: {waits, ahead, expected_at}.
+-- Returns all waits of a pending row: {waits, ahead, expected_at}.
 create function punctual.explain_pending(q punctual.queues, p_row jsonb, p_due timestamptz, p_configured text[], p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -78,7 +78,7 @@ begin
     v_waits := v_waits || punctual.list_account_waits(q, v_account, v_pace, p_row, p_configured, p_now);
   end if;
   if v_account.id is not null then v_ahead := punctual.list_ahead(q, p_row, v_pace.held, p_now); end if;
-  -- At the earliest: whatever has an end is over by then.
+  -- The earliest instant: after the last wait, if each has an end.
   if not v_waits @> '[{"until": null}]' then
     v_expected := (select greatest(p_now, max((w->>'until')::timestamptz)) from jsonb_array_elements(v_waits) w);
     if v_account.id is not null then
@@ -93,17 +93,17 @@ begin
 end
 $$;
 
--- How far the checks of an unknown row are, for people.
+-- Returns the progress of an unknown row's checks, for people.
 create function punctual.describe_reconcile(p_row jsonb, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object('checks', coalesce((p_row->'reconcile'->>'checks')::integer, 0), 'checked_at', p_row->'reconcile'->>'checked_at',
     'next_check_at', p_row->>'reconcile_at', 'found', p_row->'reconcile'->>'found',
     'waits_for_operator', p_row->>'reconcile_at' is null or coalesce((p_row->'reconcile'->>'waits_for_operator')::boolean, false)
-      -- Nobody has come to ask: its provider is not configured, or its queue does not know how.
+      -- No check has come: the provider is not configured, or the queue has no `reconcile`.
       or (p_row->>'reconcile_at')::timestamptz < p_now - interval '1 hour')
 $$;
 
--- What decides on an unknown row, and when: {waits, reconcile}.
+-- Returns whether a check or an operator decides on an unknown row, and when: {waits, reconcile}.
 create function punctual.explain_unknown(q punctual.queues, p_row jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -115,9 +115,10 @@ begin
 end
 $$;
 
--- Everything that stands in a row's way, or says where it is: {id, queue, status, state, due_at, attempts, max_attempts, last_error,
--- finished_at, waits: [{kind, until, text}], ahead, expected_at, tick, lease_expires_at, reconcile, history}; null where there is no such
--- row. p_configured: the providers that are configured; null where that is not known. expected_at is the earliest, given a tick then.
+-- Explains why a row waits, or where it is: returns {id, queue, status, state, due_at, attempts, max_attempts, last_error, finished_at, waits:
+-- [{kind, until, text}], ahead, expected_at, tick, lease_expires_at, reconcile, history}; null if the row does not exist. p_configured: the
+-- configured providers; null if not known. expected_at: the earliest instant of its claim, if a tick runs then. Raises PT404 for an unknown queue,
+-- and PT409 for a row whose status is no word of the queue. Takes no locks.
 create function punctual.explain_row(p_queue text, p_id text, p_configured text[] default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
 declare
@@ -133,7 +134,7 @@ begin
   if v_row is null then return null; end if;
   v_state := punctual.state_of_word(q, v_row->>q.status_column);
   if v_state is null then
-    raise exception 'row % is %, which is no word of %: it is left alone', p_id, coalesce(quote_ident(v_row->>q.status_column), 'null'), q.name
+    raise exception 'row % is %, which is no word of %: ticks ignore it', p_id, coalesce(quote_ident(v_row->>q.status_column), 'null'), q.name
       using errcode = 'PT409';
   end if;
   v_due := coalesce((v_row->>'next_attempt_at')::timestamptz, (v_row->>q.due_column)::timestamptz);

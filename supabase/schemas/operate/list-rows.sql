@@ -1,4 +1,4 @@
--- SQL on t, an unknown row: it waits for an operator. $2 is now.
+-- Returns a SQL condition on t, an unknown row: it waits for an operator. $2 is now.
 create function punctual.operator_condition(q punctual.queues) returns text
 language sql stable set search_path = '' as $$
   select case when q.delivery = 'at-most-once' then 't.reconcile_at is null or coalesce((t.reconcile->>''waits_for_operator'')::boolean, false) '
@@ -6,8 +6,8 @@ language sql stable set search_path = '' as $$
               else 'true' end
 $$;
 
--- A page of the rows in one state (or the queue's word for it): unknown ones that wait for an operator first, then the oldest first (settled ones:
--- the latest first).
+-- Returns a page of the rows in one state, named by the state or the queue's word: the oldest first, settled rows the latest first. Unknown rows
+-- that wait for an operator come before the others. p_cursor: `next` of the page before. Raises 22023 for an unknown state.
 create function punctual.list_rows(
   p_queue text, p_state text, p_limit integer default 50, p_cursor jsonb default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
@@ -22,11 +22,11 @@ declare
   v_rows jsonb;
 begin
   if v_word is null then
-    raise exception '%', case when coalesce(p_state, '') = '' then 'no status is named' else format('there is no status "%s"', p_state) end
+    raise exception '%', case when coalesce(p_state, '') = '' then 'the status is missing' else format('there is no status "%s"', p_state) end
       using errcode = '22023', hint = format('Give one of %s.', array_to_string(punctual.list_words(q), ', '));
   end if;
   if q.source = 'pgmq' then return punctual.list_messages(q, v_state, p_limit, p_cursor, coalesce(p_now, clock_timestamp())); end if;
-  -- Each in the order of an index of the queue's, but pending rows of several priorities or partitions, which are sorted.
+  -- Each order is that of an index of the queue. Only pending rows of several priorities or partitions are sorted.
   v_exprs := array[case v_state when 'pending' then format('coalesce(t.next_attempt_at, t.%I)', q.due_column) when 'running' then 't.lease_expires_at'
                                 else 't.finished_at' end];
   if v_state = 'unknown' and q.delivery = 'at-most-once' then

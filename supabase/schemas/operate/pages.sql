@@ -1,6 +1,6 @@
--- Returns SQL conditions on the rows after the one whose key is p_cursor (null: on all rows), in the order of p_exprs, which have p_types: ascending,
--- or descending if p_desc. A row meets at most one of them. Each is an index condition if an index has that order. Null is the greatest, as Postgres
--- sorts it. Only the first of p_exprs may be null.
+-- Returns SQL conditions on the rows after the key p_cursor; null for all rows. p_exprs, p_types: the expressions of the order and their types.
+-- p_desc: descending. A row meets at most one condition. Each is an index condition if an index has that order. Null is the greatest value, as
+-- Postgres sorts it. Only the first of p_exprs may be null.
 create function punctual.after_cursor(p_exprs text[], p_types text[], p_desc boolean, p_cursor jsonb) returns text[]
 language plpgsql immutable set search_path = '' as $$
 declare
@@ -17,8 +17,8 @@ begin
 end
 $$;
 
--- A page of a list, {items, next}. p_rows: [{item, key}] in order, one more than p_limit where there are more: next is then the key of the last
--- item, for the p_cursor of the next page; null at the end.
+-- Returns a page of a list: {items, next}. p_rows: [{item, key}] in order, one more than p_limit if there are more. next: the key of the last item,
+-- for p_cursor of the next page; null at the end.
 create function punctual.page_of(p_rows jsonb, p_limit integer) returns jsonb
 language sql immutable set search_path = '' as $$
   select jsonb_build_object(

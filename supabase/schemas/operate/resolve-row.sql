@@ -1,17 +1,23 @@
--- Says how a dead row is brought back. An enrolment goes back to the step that failed, so that its message is not sent beside it. Any other
--- row is made pending by hand: see requeue_by_hand. p_row: as it stands.
+-- Returns a hint how to retry a dead row. An enrolment resumes at the step that failed, so that its message is not also sent by itself. Any other
+-- row is made pending by hand: see requeue_by_hand. p_row: all of its columns.
 create function punctual.redo_hint(q punctual.queues, p_row jsonb) returns text
 language plpgsql immutable set search_path = '' as $$
 declare
   v_enrolment text := case q.name when 'enrolments' then p_row->>'id' when 'dm_queue' then p_row->>'enrolment_id' end;
 begin
-  if v_enrolment is not null then return format('To try its step again: POST /api/enrolments/%s/resume.', v_enrolment); end if;
-  return punctual.render_sql(q, 'To do it again, run: update {table} set {status} = {pending}, attempts = 0 where id = %L', p_row->>'id');
+  if v_enrolment is not null then return format('To retry its step: POST /api/enrolments/%s/resume.', v_enrolment); end if;
+  return punctual.render_sql(q, 'To retry it, run: update {table} set {status} = {pending}, attempts = 0 where id = %L', p_row->>'id');
 end
 $$;
 
--- An operator's decision on an unknown row: done, pending (it is sent again), dead or cancelled, or the queue's word for it. A pending row may be cancelled as well.
--- p_attempt: the attempt that it is about; of another one nothing is decided. Proof that comes later still prevails. Answers {status}.
+-- Settles an unknown row by an operator's decision: done, pending (it is sent again), dead or cancelled, or the queue's word for one of these. Also
+-- cancels a pending row. Proof that comes later still prevails. Returns {status}.
+--
+-- p_attempt  the number of the attempt that the decision is about; null for any.
+-- p_by, p_note  who decided, and a remark, for the history.
+--
+-- Raises 22023 for another decision, PT404 for an unknown queue or row, and PT409 if the row cannot be decided or has had another attempt. Locks
+-- the row.
 create function punctual.resolve_row(
   p_queue text, p_id text, p_decision text, p_by text default null, p_note text default null, p_attempt integer default null,
   p_now timestamptz default null) returns jsonb
@@ -23,15 +29,15 @@ declare
   v_row record;
 begin
   if v_decision is null or v_decision not in ('done', 'pending', 'dead', 'cancelled') then
-    raise exception 'the decision is "%"', p_decision
-      using errcode = '22023', hint = format('It is %s, %s, %s or %s.', q.done_word, q.pending_word, q.dead_word, q.cancelled_word);
+    raise exception 'the decision cannot be "%"', p_decision
+      using errcode = '22023', hint = format('Send %s, %s, %s or %s.', q.done_word, q.pending_word, q.dead_word, q.cancelled_word);
   end if;
   if q.source = 'pgmq' then return punctual.resolve_message(q, p_id, v_decision, p_by, p_note, v_now); end if;
   if not punctual.is_id(q, p_id) then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
   perform set_config('punctual.settles', q.name, true);
   select * into v_row from punctual.lock_row(q, p_id, true);
   if v_row.id is null then raise exception 'there is no row % in %', p_id, p_queue using errcode = 'PT404'; end if;
-  -- The truth may have come by webhook already. If so this call is refused, nothing of it stays, and the next tick writes it.
+  -- A receipt may settle the row. Then this call is refused and rolled back, and the next tick applies the receipt.
   if q.delivery = 'at-most-once' and punctual.apply_receipts(q, array[p_id], v_now) > 0 then
     select * into v_row from punctual.lock_row(q, p_id, true);
   end if;
@@ -40,7 +46,7 @@ begin
       hint = case when v_row.state = 'dead' and v_decision <> 'cancelled' then punctual.redo_hint(q, v_row.content) else '' end;
   end if;
   if p_attempt <> (v_row.content->>'attempts')::integer then
-    raise exception 'the row was attempted again since, and is %', v_row.content->>q.status_column
+    raise exception 'the row has had another attempt since, and is %', v_row.content->>q.status_column
       using errcode = 'PT409', detail = v_row.content->>q.status_column;
   end if;
   perform punctual.settle_judged(q, 'operator', p_id, v_row.state, jsonb_build_object('outcome', v_decision, 'event', 'decided',

@@ -1,11 +1,12 @@
--- Why a row has not gone out, from the same predicates that claims obey: account_opening() and what stands in pace, queues, providers.
+-- Explains why a row waits, by the same rules as claims: account_opening() and the rows of pace, queues and providers.
 
+-- Returns a list with one wait. p_until: 'infinity' becomes null.
 create function punctual.wait_of(p_kind text, p_until timestamptz, p_text text) returns jsonb
 language sql immutable set search_path = '' as $$
   select jsonb_build_array(jsonb_build_object('kind', p_kind, 'until', case when p_until < 'infinity' then p_until end, 'text', p_text))
 $$;
 
--- Of a queue or a partition that somebody has paused.
+-- Returns the waits for a paused queue or partition.
 create function punctual.list_pauses(q punctual.queues, p_partition punctual.partitions, p_now timestamptz) returns jsonb
 language sql immutable set search_path = '' as $$
   select case when q.paused_at <= p_now
@@ -14,13 +15,13 @@ language sql immutable set search_path = '' as $$
               then punctual.wait_of('partition_paused', null, 'the partition is paused' || coalesce(': ' || p_partition.paused_reason, '')) else '[]' end
 $$;
 
--- Of what nothing stands in the way of.
+-- Returns the wait of a row that the next tick can claim.
 create function punctual.wait_for_tick(p_partition punctual.partitions) returns jsonb
 language sql immutable set search_path = '' as $$
   select punctual.wait_of('tick', null, case when p_partition.last_tick_at is null then 'no tick has come yet' else 'the next tick takes it' end)
 $$;
 
--- Which tick has a running row, and until when: {waits, tick}. p_row has its claim_id and lease_expires_at.
+-- Returns the tick that runs a row, and until when: {waits, tick}. p_row: with claim_id and lease_expires_at.
 create function punctual.explain_running(q punctual.queues, p_row jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
@@ -29,27 +30,27 @@ language sql stable set search_path = '' as $$
                from punctual.tick_of_claim(q.name, (p_row->>'claim_id')::uuid) t where t.id is not null))
 $$;
 
--- What became of a row, the latest 200: [{at, event, text}], the oldest first.
+-- Returns the latest 200 events of a row's history, the oldest first: [{at, event, text}].
 create function punctual.list_history(q punctual.queues, p_id text) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object('at', h.at, 'event', h.event, 'text', h.text) order by h.id), '[]')
     from (select * from punctual.history x where x.queue = q.name and x.row_id = p_id order by x.id desc limit 200) h
 $$;
 
--- SQL on t: its addressee is not held back by the provider. p_held: the account's pace.held; p_now: the instant; both as SQL.
+-- Returns a SQL condition on t: the provider does not hold its addressee. p_held: the account's pace.held, p_now: the instant, both as SQL.
 create function punctual.pair_condition(q punctual.queues, p_held text, p_now text) returns text
 language sql stable set search_path = '' as $$
   select case when q.pair_column is null then 'true'
               else format('coalesce((%s -> t.%I ->> ''until'')::timestamptz <= %s, true)', p_held, q.pair_column, p_now) end
 $$;
 
--- The rows of its account that go before a pending row: {count, ids}, counted to 1,000, the first ten named.
+-- Returns the rows of its account that go before a pending row: {count, ids}. Counts up to 1,000 and names the first ten.
 create function punctual.list_ahead(q punctual.queues, p_row jsonb, p_held jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_ahead jsonb;
 begin
-  -- By the time this one is due: what is more urgent, or as urgent and due before.
+  -- By the time when this row is due: rows of a better priority, and earlier rows of the same priority.
   execute punctual.render_sql(q, $sql$
     select jsonb_build_object('count', count(*), 'ids', coalesce(jsonb_agg(a.id::text order by a.priority, a.due, a.id) filter (where a.n <= 10), '[]'))
       from (select o.*, row_number() over (order by o.priority, o.due, o.id) as n
@@ -58,7 +59,7 @@ begin
                  where t.{status} = {pending} and t.{account} = $2 and t.priority = punctual_level and t.id <> $3::{id_type}
                    and (t.expires_at is null or t.expires_at > $5)
                    and case when punctual_level = $1 then ({due_at}, t.id) < ($4, $3::{id_type}) else {due_at} <= greatest($4, $5) end
-                   -- For the index: no later than that in either case.
+                   -- Follows from the condition above. For the index.
                    and {due_at} <= greatest($4, $5)
                    and %s
                  order by {due_at}, t.id limit 1000) o limit 1000) a
@@ -70,8 +71,8 @@ begin
 end
 $$;
 
--- When an account that goes on claiming would come to the row with p_ahead rows before it, at the earliest: each step is a claim as the claim
--- itself would be judged. Null when never, as things stand, or when it is more than 500 claims away.
+-- Returns the earliest instant at which an account can claim a row with p_ahead rows before it. Simulates each claim by the rules of claims. Null
+-- if that never happens under the current settings, or if more than 500 claims come before. p_from: no claim of the row itself is before this.
 create function punctual.expect_claim_at(
   p_account punctual.accounts, p_pace punctual.pace, p_ahead integer, p_from timestamptz, p_now timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$

@@ -1,4 +1,4 @@
--- The daily limit on a day, in a queue: the account's or the queue's own, grown so far.
+-- Returns an account's daily limit in a queue on p_day: the queue's own limit, else the account's, reduced during the ramp.
 create function punctual.daily_limit_on(p_account punctual.accounts, p_pace punctual.pace, p_day date) returns integer
 language plpgsql immutable set search_path = '' as $$
 declare
@@ -7,12 +7,12 @@ declare
   v_day integer := greatest(0, p_day - p_account.ramp_started_on);
 begin
   if v_full = 0 or p_account.ramp_started_on is null or v_day >= v_last then return v_full; end if;
-  -- In whole numbers, so that no rounding takes a message away.
+  -- Whole numbers: rounding errors would cost a message.
   return greatest(1, v_full::bigint * (p_account.ramp_from_percent * v_last + (100 - p_account.ramp_from_percent) * v_day) / (100 * v_last));
 end
 $$;
 
--- The first midnight after p_at.
+-- Returns the first midnight after p_at.
 create function punctual.next_midnight(p_zone text, p_at timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
@@ -20,8 +20,8 @@ begin
 end
 $$;
 
--- What was claimed so far of the day that p_now is in, and when that day ends. One that was counted lasts to the first midnight from its end on,
--- so that a change of time zone wins no second helping.
+-- Returns the number of claims in the current day, and the end of that day. A counted day lasts until the first midnight at or after its end, so
+-- that a change of time zone gives no second daily limit.
 create function punctual.used_of_day(
   p_used integer, p_until timestamptz, p_zone text, p_now timestamptz, out used integer, out until timestamptz)
 language plpgsql stable set search_path = '' as $$
@@ -36,7 +36,7 @@ begin
 end
 $$;
 
--- Until when an account has used up its day in a queue; null where it has not, 'infinity' where its limit is 0.
+-- Returns until when an account has used up its daily limit in a queue: null if it has not, 'infinity' if the limit is 0.
 create function punctual.day_opens_at(p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
@@ -49,18 +49,18 @@ begin
     return 'infinity';
   elsif v_day.used >= v_limit then
     v_until := punctual.next_midnight(p_account.time_zone, v_day.until - interval '1 microsecond');
-    -- The limit of an account that was moved may grow before the day that counts is over.
+    -- After a change of time zone, the ramp may raise the limit before the counted day ends.
     if punctual.daily_limit_on(p_account, p_pace, v_today + 1) > v_day.used then
       v_until := least(v_until, punctual.next_midnight(p_account.time_zone, p_now));
     end if;
-    -- Where clocks go back over midnight, the next day begins twice.
+    -- If clocks go back over midnight, the next day begins twice.
     return case when v_until <= p_now then p_now + interval '15 minutes' else v_until end;
   end if;
   return null;
 end
 $$;
 
--- Until when a row of another queue tries whether the account is still refused; null where none does.
+-- Returns until when a row of another queue tries a refused account; null if none does.
 create function punctual.tried_elsewhere_until(p_account punctual.accounts, p_queue text) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
@@ -68,8 +68,8 @@ begin
 end
 $$;
 
--- When an account may go, and all that it waits for until then: [{kind, until, text}]; reason is the last of them in time. open_at is
--- p_now for an account that may go now, and 'infinity' for one that may not before somebody changes something.
+-- Returns when an account may send, and every wait until then. open_at: p_now if it may send now, 'infinity' if it may not until a person changes
+-- something. waits: [{kind, until, text}]. reason: the text of the wait that ends last.
 create function punctual.account_opening(
   p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz, out open_at timestamptz, out reason text, out waits jsonb)
 language plpgsql stable set search_path = '' as $$
@@ -78,7 +78,7 @@ declare
   v_last timestamptz := p_pace.recent[v_claims];
   v_hours jsonb := coalesce(p_pace.hours, p_account.hours);
   v_until timestamptz;
-  -- What it may wait for, until when, and how people are told: one of each to a line below. In arrays, as no statement of SQL is as fast.
+  -- The possible waits: kind, end and text, in the same order. Arrays, because a SQL statement is slower.
   v_kinds constant text[] := '{daily_limit,hourly_limit,gap,paused,account_retry,running,running}';
   v_untils timestamptz[];
   v_texts text[];
@@ -86,7 +86,7 @@ begin
   v_untils := array[
     punctual.day_opens_at(p_account, p_pace, p_now),
     p_pace.recent[v_claims - coalesce(p_pace.hourly_limit, p_account.hourly_limit) + 1] + interval '1 hour',
-    -- The share of the jitter comes from the claim that the gap begins with, so that it is the same whoever asks.
+    -- The share of the jitter is derived from the account and the last claim, so that each call returns the same gap.
     v_last + make_interval(secs => coalesce(p_pace.gap_seconds, p_account.gap_seconds)
       + coalesce(p_pace.gap_jitter_seconds, p_account.gap_jitter_seconds)
         * (hashtextextended(p_account.id::text || extract(epoch from v_last), 0) & 65535) / 65536.0),
@@ -112,7 +112,7 @@ begin
       reason := v_texts[n];
     end if;
   end loop;
-  -- All else has passed by then; whether the account is open at that hour is another question.
+  -- The other waits are over by open_at. The sending hours are tested at that instant.
   if v_hours is not null and open_at < 'infinity' then
     v_until := punctual.next_open_at(v_hours, p_account.time_zone, open_at);
     if v_until > open_at then

@@ -1,4 +1,4 @@
--- Whether its account waits for the pending row p_row: it was claimed, and no other pending row of the account was claimed later.
+-- Returns whether the pending row p_row holds its account: it was claimed, and no other pending row of the account was claimed later.
 create function punctual.holds_account(q punctual.queues, p_row jsonb) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare
@@ -11,8 +11,8 @@ begin
 end
 $$;
 
--- Ends the wait of an account for a row that is no more to be tried again, and for no other's: the hold is of the row that was claimed last.
--- p_row: as it stood while it held.
+-- Ends an account's wait for a row that will not be retried. Other rows' holds stay: only the row that was claimed last holds the account. p_row:
+-- the row while it held. Locks the account's row of pace.
 create function punctual.end_hold(q punctual.queues, p_row jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -22,7 +22,7 @@ begin
 end
 $$;
 
--- An account has a pace in every queue that has accounts.
+-- Trigger: gives a new account a pace in each queue with accounts.
 create function punctual.add_account_pace() returns trigger
 language plpgsql set search_path = '' as $$
 begin
@@ -35,14 +35,14 @@ $$;
 create trigger add_account_pace after insert on punctual.accounts
   for each row execute function punctual.add_account_pace();
 
--- What was reckoned from the old settings no longer holds: the next tick judges anew. One statement locks its paces in the order that
--- settles do.
+-- Trigger: discards the waits that follow from an account's old settings, so that the next tick judges it anew. Locks pace in one statement, in the
+-- order that settles use.
 create function punctual.forget_account_waits() returns trigger
 language plpgsql set search_path = '' as $$
 begin
   update punctual.pace p
      set provider = l.provider, next_ok_at = '-infinity', waiting_for = null, ready_at = null,
-         -- Who ends a pause has seen to what led to it: see end_account_refusal.
+         -- A person who ends a pause has dealt with its cause: see end_account_refusal.
          refused = case when not l.resumes then p.refused end
     from (select x.queue, x.account_id, n.provider,
                  coalesce(n.paused_until, '-infinity') < coalesce(o.paused_until, '-infinity') as resumes
@@ -60,6 +60,7 @@ begin
 end
 $$;
 
+-- Trigger: ends an account's refusal when its pause is ended or shortened.
 create function punctual.end_account_refusal() returns trigger
 language plpgsql set search_path = '' as $$
 begin
@@ -75,7 +76,7 @@ create trigger forget_account_waits after update on punctual.accounts
   referencing old table as old_accounts new table as new_accounts
   for each statement execute function punctual.forget_account_waits();
 
--- The same for a queue's own settings. The columns are named, so that it costs claims and settles nothing.
+-- Trigger: the same for a queue's own settings of an account. The trigger names its columns, so claims and settles do not run it.
 create function punctual.forget_pace_wait() returns trigger
 language plpgsql set search_path = '' as $$
 begin

@@ -1,8 +1,8 @@
--- When an account may go. Plpgsql throughout: it keeps its plans, where a function in SQL that cannot be inlined is planned at each
--- call, a hundred times a claim. Everything here is asked at the claim, under the lock of the account's pace, and by people who want to know
--- why a row has not gone out: there is no other definition.
+-- The rules of when an account may send, in pace/*.sql. Claims use them under the lock of the account's pace, and explain_row uses them to say why
+-- a row waits. There is no other definition. All are in plpgsql, which keeps its plans: a SQL function that cannot be inlined is planned at each
+-- call, a hundred times a claim.
 
--- The spans of hours of one day: ["09:00-12:00", …]; null where the day is closed.
+-- Returns the spans of one day's hours, ["09:00-12:00", …]; null if the day is closed.
 create function punctual.spans_on(p_hours jsonb, p_day date) returns jsonb
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -10,12 +10,12 @@ begin
 end
 $$;
 
--- Whether an account is open at this local time.
+-- Returns whether the hours are open at this local time.
 create function punctual.is_open(p_hours jsonb, p_local timestamp) returns boolean
 language plpgsql immutable set search_path = '' as $$
 declare
   v_spans jsonb := punctual.spans_on(p_hours, p_local::date);
-  -- Times of the day of one form compare as text; 24:00 comes after all of them.
+  -- Times of day in this format compare as text, and 24:00 is after all of them.
   v_time text := to_char(p_local, 'HH24:MI');
 begin
   for n in 0 .. coalesce(jsonb_array_length(v_spans), 0) - 1 loop
@@ -25,8 +25,8 @@ begin
 end
 $$;
 
--- The instant after p_from at which the zone's clocks change, given that they have changed by p_to. By halves, to the second: 20 steps for
--- a week.
+-- Returns the instant after p_from at which the zone's clocks change, to the second. They must have changed by p_to. Searches by halves: 20 steps
+-- for a week.
 create function punctual.clock_change(p_zone text, p_from timestamptz, p_to timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
@@ -47,7 +47,7 @@ begin
 end
 $$;
 
--- The first instant from p_from on at which the hours are open; 'infinity' when they never are.
+-- Returns the first instant from p_from on at which the hours are open; 'infinity' if they never are.
 create function punctual.next_open_at(p_hours jsonb, p_zone text, p_from timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
@@ -57,8 +57,7 @@ declare
   v_next timestamptz;
 begin
   if punctual.is_open(p_hours, p_from at time zone p_zone) then return p_from; end if;
-  -- As though the clocks did not change. Where they do before the hours open, the search goes on from that instant: a local time may come
-  -- twice, or never.
+  -- Computes as if the clocks did not change. If they change before the hours open, continues from the change: a local time may occur twice or never.
   for v_changes in 0..3 loop
     v_local := v_at at time zone p_zone;
     for n in 0..7 loop
@@ -67,7 +66,7 @@ begin
       exit when v_opens is not null;
     end loop;
     exit when v_opens is null;
-    -- In UTC: days that are added to an instant are days of the session's zone.
+    -- Adds in UTC, because Postgres adds days to an instant in the session's time zone.
     v_next := ((v_at at time zone 'UTC') + (v_opens - v_local)) at time zone 'UTC';
     if v_next at time zone p_zone = v_opens then return v_next; end if;
     v_at := punctual.clock_change(p_zone, v_at, v_next);

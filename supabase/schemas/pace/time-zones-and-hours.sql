@@ -1,5 +1,5 @@
--- Whether Postgres knows it by that name. It also takes made-up ones with an offset (Mars3): those are told from the few real names
--- with digits (EST5EDT) by the list of them, which is slow to read.
+-- Returns whether Postgres has a time zone of that name. Postgres also accepts invented names with an offset (Mars3). Only the list of names, which
+-- is slow to read, tells these from the few real names with digits (EST5EDT).
 create function punctual.is_time_zone(p_name text) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -10,7 +10,7 @@ exception when invalid_parameter_value then
 end
 $$;
 
--- Hours by weekday, {"mon": ["09:00-12:00", "13:00-24:00"]}: each span from before its end. A day that is left out is closed.
+-- Returns whether p_hours are hours by weekday: {"mon": ["09:00-12:00", "13:00-24:00"]}. Each span begins before its end. A missing day is closed.
 create function punctual.is_hours(p_hours jsonb) returns boolean
 language plpgsql immutable set search_path = '' as $$
 declare

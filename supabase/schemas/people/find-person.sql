@@ -1,4 +1,4 @@
--- The enrolments of a person: through p_account_id or, where that is null, any account, one that is gone included.
+-- Returns a person's enrolments through p_account_id. Null: through any account, also a deleted one.
 create function punctual.enrolments_of(p_account_id uuid, p_names text[], p_chats text[]) returns setof punctual.enrolments
 language plpgsql stable set search_path = '' as $$
 begin
@@ -8,6 +8,7 @@ begin
 end
 $$;
 
+-- Returns the messages to a person through p_account_id. Null: through any account.
 create function punctual.messages_to(p_account_id uuid, p_names text[], p_chats text[]) returns setof punctual.dm_queue
 language plpgsql stable set search_path = '' as $$
 begin
@@ -17,8 +18,8 @@ begin
 end
 $$;
 
--- All names and chats under which a person is known here, from those that are given: what an enrolment or a message has side by side is the
--- same person's, and so are a WhatsApp number and its user ids. p_account_id: as that account knows them; null: as any does.
+-- Extends the given names and chats to all those under which the person is known here. A recipient and a chat in the same enrolment or message
+-- are one person's, and so are a WhatsApp number and its user ids. p_account_id: uses that account's rows only; null: those of all accounts.
 create function punctual.find_person(p_account_id uuid, inout p_names text[], inout p_chats text[])
 language plpgsql stable set search_path = '' as $$
 declare

@@ -1,4 +1,4 @@
--- Locks what webhooks told of a person. Answers their ids.
+-- Locks the receipts about a person, by id. Returns their ids.
 create function punctual.lock_receipts_of(p_account_id uuid, p_names text[], p_chats text[]) returns bigint[]
 language plpgsql set search_path = '' as $$
 declare
@@ -6,7 +6,7 @@ declare
 begin
   return array(
     select r.id from punctual.receipts r
-     -- What became of a message may bear another form of the number than the one that was written to.
+     -- A message's status may come with another form of the number than the message has.
      where (r.chat_id = any (p_chats) or r.recipient = any (p_names) or (r.queue = 'dm_queue' and r.row_id = any (v_messages::text[]))
             or r.message_id = any (array(select d.provider_message_id from punctual.dm_queue d where d.id = any (v_messages))))
        and (p_account_id is null or exists (select from punctual.accounts a where a.id = p_account_id and a.provider = r.provider
@@ -15,12 +15,12 @@ begin
 end
 $$;
 
--- Empties the rows of a person, which the caller has locked, and notes who asked for it. Answers how many events were deleted.
+-- Deletes the person's data from rows that the caller has locked, and notes in the history who asked for it. Returns how many events were deleted.
 create function punctual.empty_rows_of(
   p_enrolments bigint[], p_messages bigint[], p_receipts bigint[], p_by text, p_now timestamptz) returns integer
 language sql set search_path = '' as $$
   update punctual.enrolments e set chat_id = null, recipient = null, last_error = null, waits_for = null where e.id = any (p_enrolments);
-  -- A chat it has to have. What late receipts are known by stays in reconcile.
+  -- A message must have a chat or a recipient, so chat_id becomes ''. `reconcile` keeps the data that matches late receipts.
   update punctual.dm_queue d set body = '', template = null, chat_id = '', recipient = null, last_error = null,
          reconcile = d.reconcile - '{digest, found, late_proof}'::text[]
    where d.id = any (p_messages);
@@ -29,14 +29,15 @@ language sql set search_path = '' as $$
   insert into punctual.history (queue, row_id, at, event, text)
   select f.queue, f.id::text, p_now, 'decided', format('%s had the person forgotten', coalesce(p_by, 'an operator'))
     from (select 'enrolments' as queue, unnest(p_enrolments) as id union all select 'dm_queue', unnest(p_messages)) f order by 1, f.id;
-  -- The ids of messages stay: told once more, they are nothing new.
+  -- The messages' ids stay, so that a repeated receipt is recognised.
   update punctual.receipts r set chat_id = null, recipient = null, body = null, error = null,
          applied_at = case when r.kind = 'message' then coalesce(r.applied_at, p_now) else r.applied_at end
    where r.id = any (p_receipts);
   select punctual.delete_enrolment_texts(p_enrolments, p_now)
 $$;
 
--- Deletes the names under which the person is held back, or known as a user of WhatsApp. Answers how many of the latter.
+-- Deletes the person's names from the addressees that accounts hold back, and from the users of WhatsApp. Returns how many users were deleted.
+-- Locks `pace` by queue and account.
 create function punctual.delete_names_of(p_account_id uuid, p_names text[], p_chats text[]) returns integer
 language sql set search_path = '' as $$
   update punctual.pace p set held = nullif(p.held - (p_names || p_chats), '{}')
@@ -44,7 +45,7 @@ language sql set search_path = '' as $$
            where x.queue = 'dm_queue' and (p_account_id is null or x.account_id = p_account_id) and x.held ?| (p_names || p_chats)
            order by x.queue, x.account_id for no key update) l
    where p.queue = l.queue and p.account_id = l.account_id;
-  -- Another account may know the person as well.
+  -- Keeps a user who is still known, for example to another account.
   with gone as (
     delete from punctual.whatsapp_users u
      where (u.user_id = any (p_names) or u.number = any (p_names))
@@ -54,13 +55,15 @@ language sql set search_path = '' as $$
   select count(*)::integer from gone
 $$;
 
--- Deletes what is known of a person: texts, variables, names, numbers, chats and timelines. What guarantees need stays: that there was a
--- message, through which account, when, what it came to, its ids and its idempotency key. What is under way ends first, and nothing is deleted
--- as long as a message is being sent, or nobody knows whether it was: that could not be found out any more.
+-- Deletes a person's data: texts, variables, names, numbers, chats and timelines. Keeps what the guarantees need: that a message existed, its
+-- account, times, outcome, ids and idempotency key. First ends the person's open enrolments and messages. Deletes nothing while a message is
+-- being sent or is unknown, because a check needs the data to find out whether it was sent.
 --
--- The person is told by recipient, number, user id (p_recipient) or chat, as p_account_id knows them or, where that is null, any account.
--- Safe to repeat. Answers {in_flight: {status: [message id]}}, or {deleted: {table: rows}}. Indexes find every row, so a call takes no longer with
--- more people. Raises PT404 where there is no such account.
+-- The person is p_recipient (the provider's id, a number or a user id) or p_chat_id. p_account_id: as that account knows them; null: as any
+-- account does. Safe to repeat. Returns {in_flight: {status: [message id]}} if nothing was deleted yet, or {deleted: {table: rows}}. Indexes find
+-- every row, so a call takes no longer with more people. Raises PT404 if there is no such account, and 22023 if no person is given.
+--
+-- Locks receipts, then enrolments, then messages, each by id. Skips locked messages, and returns them as in flight.
 create function punctual.forget_person(
   p_account_id uuid default null, p_recipient text default null, p_chat_id text default null, p_by text default null,
   p_now timestamptz default null) returns jsonb
@@ -78,17 +81,17 @@ begin
     raise exception 'there is no account %', p_account_id using errcode = 'PT404';
   end if;
   if v_names = '{}' and v_chats = '{}' then
-    raise exception 'nobody is named' using errcode = '22023', hint = 'Give a recipient or a chat.';
+    raise exception 'no person is given' using errcode = '22023', hint = 'Give a recipient or a chat.';
   end if;
   select f.p_names, f.p_chats into v_names, v_chats from punctual.find_person(p_account_id, v_names, v_chats) f;
-  -- Receipts are locked before enrolments, as everywhere.
+  -- Locks receipts before enrolments, as everywhere.
   v_receipts := punctual.lock_receipts_of(p_account_id, v_names, v_chats);
   v_in_flight := punctual.leave_person(p_account_id, v_names, v_chats, v_now);
   if v_in_flight is not null then return jsonb_build_object('in_flight', v_in_flight); end if;
 
   v_enrolments := array(select e.id from punctual.enrolments e
                          where e.id = any (array(select o.id from punctual.enrolments_of(p_account_id, v_names, v_chats) o)) order by e.id for no key update);
-  -- Whoever holds an enrolment waits for no message: one that is being settled just now is in flight as well.
+  -- A transaction that holds an enrolment never waits for a message. So a message that is being settled is in flight too.
   v_messages := array(select d.id from punctual.dm_queue d
                        where d.id = any (array(select o.id from punctual.messages_to(p_account_id, v_names, v_chats) o)) order by d.id for no key update skip locked);
   select jsonb_build_object('settling', jsonb_agg(o.id::text)) into v_in_flight

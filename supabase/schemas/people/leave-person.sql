@@ -1,5 +1,5 @@
--- Ends what is under way with a person: enrolments stop, and messages that nobody has in hand are withdrawn. Answers the others, by their
--- state: {status: [id]}; null where there are none.
+-- Stops the person's enrolments and withdraws pending messages, except locked ones. Returns the messages that are still open, by state:
+-- {status: [id]}; null if there are none. Locks enrolments by id.
 create function punctual.leave_person(p_account_id uuid, p_names text[], p_chats text[], p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare

@@ -1,7 +1,7 @@
--- What is known of people, and how it is deleted: by retention, where an enrolment is over, and at once, where a person asks for it.
+-- The data of people, and its deletion: by retention after an enrolment has ended, and at once if a person asks for it.
 
--- Deletes the variables, the last reply and the timeline of enrolments that were over before p_before, p_limit of them at most. Who it was and
--- how far they came stays: whoever was in a sequence is not to be in it once more. Answers how many.
+-- Deletes the variables, the last reply and the timeline of up to p_limit enrolments that ended before p_before. The person and their progress
+-- stay, so that the person is not enrolled in the same sequence again. Skips locked enrolments. Returns how many it emptied.
 create function punctual.prune_enrolment_texts(p_before timestamptz, p_limit integer, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -14,7 +14,7 @@ begin
 end
 $$;
 
--- The caller holds their locks. Answers how many events there were.
+-- Deletes the texts of these enrolments. The caller holds their locks. Returns how many events were deleted.
 create function punctual.delete_enrolment_texts(p_ids bigint[], p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare

@@ -1,15 +1,14 @@
--- The headers by which a call name its scheduler and its slot.
+-- Returns the headers that name a call's scheduler, slot and schedule.
 --
--- Which slot it names: pg_cron starts a job within a second or so of its minute, and one run of a job at a time. So it is the latest instant
--- of the schedule, by the clock of the database, and exact as long as the run starts before the schedule's next instant. A run that comes
--- later, because the last one still ran or no place was free (cron.max_running_jobs), is taken for that one, which then has two
--- deliveries; the first stays unnamed. Called by hand it names the slot before, too, within an hour. A schedule of seconds has no grid, and
--- so neither slots nor a header that says it.
+-- The slot is the schedule's latest instant by the database's clock, up to an hour ago. pg_cron starts a job within about a second of its minute,
+-- and runs one job once at a time. So the slot is right if the run starts before the schedule's next instant. A later run, because the last one
+-- still ran or no place was free (cron.max_running_jobs), names that next instant. Then that slot has two deliveries, and the first slot has none.
+-- A call by hand names the slot before it too. A schedule of seconds has no grid, so its calls have neither a slot nor a schedule header.
 create function punctual.slot_headers(p_schedule text, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_headers jsonb := '{"x-punctual-scheduler": "pg-cron"}';
-  -- pg_cron's, from 1.5 on; before, it was GMT.
+  -- pg_cron's time zone: a setting since 1.5, GMT before.
   v_zone text := coalesce(nullif(current_setting('cron.timezone', true), ''), 'GMT');
   v_slot timestamptz;
 begin
@@ -18,7 +17,7 @@ begin
   if v_slot is not null then
     v_headers := v_headers || jsonb_build_object('x-punctual-slot', to_char(v_slot at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
   end if;
-  -- It is read as UTC.
+  -- The app reads this header as UTC.
   if v_zone in ('GMT', 'UTC', 'Etc/UTC', 'Etc/GMT') then
     v_headers := v_headers || jsonb_build_object('x-punctual-schedule', replace(p_schedule, '$', 'L'));
   end if;
@@ -26,15 +25,18 @@ begin
 end
 $$;
 
--- What every worker's job does: calls its address with its token. Owner only; by hand as well, to try it.
+-- Calls a worker's URL with its token. Every worker's job runs this; you can also call it by hand, to try it. Owner only.
 --
--- Over pg_net the request goes out when the transaction has ended, and what became of it stands in list_queue_workers(): pg_cron calls the
--- run a success in any case. Over pgsql-http it is waited for, and an answer other than 2xx makes the run a failed one.
+-- Over pg_net the request goes out after the transaction. pg_cron reports such a run as a success in any case; list_queue_workers() shows the
+-- response. Over pgsql-http the call waits for the response, and any status other than 2xx fails the run.
+--
+-- Returns {name, via: 'pg_net', request} or {name, via: 'http', status}. Raises PT404 if the worker or its token is missing, 0A000 without either
+-- extension, and 08004 if the response is not 2xx.
 create function punctual.call_queue_worker(p_name text, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  -- In time for the next minute. pg_net takes up new requests, in its older versions, only when all those before are answered; and pg_cron
-  -- starts no second run. A tick that takes longer goes on all the same, it is only that its answer is not seen.
+  -- Ends before the next minute: older versions of pg_net send new requests only once all earlier ones have a response, and pg_cron starts no
+  -- second run. A longer tick continues; only its response is not seen.
   v_timeout_ms constant integer := 55000;
   w punctual.queue_workers;
   v_by record;
@@ -48,8 +50,8 @@ begin
   v_by := punctual.need_caller();
   v_token := punctual.read_token(w.name);
   if v_token is null then
-    raise exception 'the token of the worker "%" is gone', w.name using errcode = 'PT404',
-      hint = format('Give it again: select punctual.create_queue_worker(%L, %L, ''…'', %L);', w.name, w.url, w.schedule);
+    raise exception 'the token of the worker "%" is missing', w.name using errcode = 'PT404',
+      hint = format('Set it again: select punctual.create_queue_worker(%L, %L, ''…'', %L);', w.name, w.url, w.schedule);
   end if;
   v_headers := punctual.slot_headers(w.schedule, coalesce(p_now, now())) || jsonb_build_object('Authorization', 'Bearer ' || v_token);
 
@@ -66,7 +68,7 @@ begin
                                                 ''application/json'', ''{}'')::%I.http_request) r', v_by.caller_schema, v_by.caller_schema, v_by.caller_schema)
     into v_status using w.url, v_headers;
   if v_status is null or v_status not between 200 and 299 then
-    -- Its status is found again by these words, by list_queue_workers.
+    -- list_queue_workers finds the status by these words.
     raise exception 'the endpoint of the worker "%" answered %', w.name, coalesce(v_status::text, 'nothing') using errcode = '08004',
       hint = case v_status when 401 then 'The token is not the one that the endpoint expects.' end;
   end if;
@@ -75,10 +77,11 @@ begin
 end
 $$;
 
+-- Raises PT404, with the names of the workers as its hint.
 create function punctual.raise_no_worker(p_name text) returns void
 language plpgsql stable set search_path = '' as $$
 begin
   raise exception 'there is no worker "%"', p_name using errcode = 'PT404',
-    hint = coalesce((select 'There are: ' || string_agg(w.name, ', ' order by w.name) || '.' from punctual.queue_workers w), 'There is none.');
+    hint = coalesce((select 'There are: ' || string_agg(w.name, ', ' order by w.name) || '.' from punctual.queue_workers w), 'There are no workers.');
 end
 $$;

@@ -1,4 +1,4 @@
--- Whether a field of a cron expression has the value, as pg_cron (Vixie's cron) reads it: lists, ranges, steps.
+-- Whether a field of a cron expression includes the value, as pg_cron (Vixie's cron) reads it: lists, ranges, steps.
 create function punctual.cron_field_has(p_field text, p_value integer, p_low integer, p_high integer) returns boolean
 language sql immutable set search_path = '' as $$
   select exists (
@@ -10,7 +10,7 @@ language sql immutable set search_path = '' as $$
      where p_value between r.first and r.last and (p_value - r.first) % nullif(r.step, 0) = 0)
 $$;
 
--- The latest instant of a schedule of five fields that is not after p_now and within an hour before it; null where there is none.
+-- Returns the latest instant of a five-field schedule from an hour before p_now up to p_now; null if there is none.
 create function punctual.find_cron_slot(p_schedule text, p_now timestamptz, p_zone text default 'GMT') returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
@@ -37,7 +37,7 @@ begin
         extract(day from v_local)::integer, 1, 31);
       v_weekdays := punctual.cron_field_has(v_fields[5], extract(dow from v_local)::integer, 0, 7)
                  or (extract(dow from v_local) = 0 and punctual.cron_field_has(v_fields[5], 7, 0, 7));
-      -- Where both are given, either will do.
+      -- If the day of the month and the day of the week are both given, one of them is enough.
       if (case when v_fields[3] like '*%' or v_fields[5] like '*%' then v_dates and v_weekdays else v_dates or v_weekdays end) then
         return v_at;
       end if;

@@ -1,4 +1,5 @@
--- Undoes create_queue_worker: the job, the token and the row are gone, and with the last worker the clean-up. Owner only. Raises PT404.
+-- Removes a worker: its job, its token and its row, and with the last worker the clean-up job. Owner only. Raises PT404 if there is no such worker,
+-- and PT409 if another role owns it.
 create function punctual.drop_queue_worker(p_name text) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -8,7 +9,8 @@ begin
   select * into w from punctual.queue_workers x where x.name = p_name;
   if not found then perform punctual.raise_no_worker(p_name); end if;
   if w.owner <> current_user then
-    raise exception 'drop_queue_worker: the worker "%" is %''s', p_name, w.owner using errcode = 'PT409', hint = format('set role %I;', w.owner);
+    raise exception 'drop_queue_worker: the worker "%" belongs to the role %', p_name, w.owner
+      using errcode = 'PT409', hint = format('Run set role %I; first.', w.owner);
   end if;
   perform punctual.drop_cron_job(p_name);
   if punctual.find_token_place(p_name) = 'vault' then

@@ -1,5 +1,5 @@
--- The schema, of those named, of a function that current_user may call, by its name and its arguments' names; null where there is none.
--- It is handed tokens: one that an ordinary role has put into a schema open to all is none.
+-- Returns the first of p_schemas with a function of this name and these arguments' names that current_user may call; null if there is none.
+-- Only functions of superusers and of current_user count. They receive tokens, and any role can put a function into a schema that is open to all.
 create function punctual.find_outside_function(p_schemas text[], p_name text, p_arguments text[]) returns text
 language sql stable set search_path = '' as $$
   select n.nspname::text
@@ -12,13 +12,13 @@ language sql stable set search_path = '' as $$
    order by array_position(p_schemas, n.nspname::text) limit 1
 $$;
 
--- An extension's version as numbers that can be compared; null where it is not there.
+-- Returns an extension's version as numbers that can be compared; null if it is not installed.
 create function punctual.extension_version(p_name text) returns integer[]
 language sql stable set search_path = '' as $$
   select regexp_match(x.extversion, '^([0-9]+)\.([0-9]+)')::integer[] from pg_catalog.pg_extension x where x.extname = p_name
 $$;
 
--- By what an endpoint can be called, and in which schema that is; nulls where by nothing. pg_net first: it does not wait.
+-- Returns the extension that can call an endpoint, and its schema; nulls if there is none. Prefers pg_net, because it does not wait.
 create function punctual.find_caller(out via text, out caller_schema text)
 language plpgsql stable set search_path = '' as $$
 begin
@@ -26,7 +26,7 @@ begin
   caller_schema := punctual.find_outside_function('{net}', 'http_post', '{url,body,headers,timeout_milliseconds}');
   if caller_schema is null then
     via := 'http';
-    -- It may be put into any schema.
+    -- pgsql-http may be in any schema.
     caller_schema := punctual.find_outside_function(
       array(select n.nspname::text from pg_catalog.pg_extension x join pg_catalog.pg_namespace n on n.oid = x.extnamespace where x.extname = 'http')
         || '{extensions,public}', 'http', '{request}');
@@ -35,18 +35,19 @@ begin
 end
 $$;
 
+-- Returns the same as find_caller. Raises 0A000 if no extension can call an endpoint.
 create function punctual.need_caller(out via text, out caller_schema text)
 language plpgsql stable set search_path = '' as $$
 begin
   select * into via, caller_schema from punctual.find_caller();
   if via is null then
-    raise exception 'there is no extension by which % could call an endpoint: neither pg_net nor http', current_user
+    raise exception '% cannot call an endpoint: neither pg_net nor http is available', current_user
       using errcode = '0A000', hint = 'In Supabase''s dashboard: Database, Extensions, pg_net, Enable. Elsewhere: create extension pg_net; or: create extension http;';
   end if;
 end
 $$;
 
--- Raises what stands in the way of making jobs.
+-- Raises 0A000 if pg_cron is not installed, and 42501 if current_user may not use it.
 create function punctual.need_cron() returns void
 language plpgsql stable set search_path = '' as $$
 begin
@@ -61,7 +62,7 @@ begin
 end
 $$;
 
--- What pg_cron knows of a job of current_user's; nulls where there is none, or no pg_cron.
+-- Returns the pg_cron job of this name that belongs to current_user; nulls if there is none, or no pg_cron.
 create function punctual.find_cron_job(p_job text, out job_id bigint, out is_active boolean)
 language plpgsql stable set search_path = '' as $$
 begin

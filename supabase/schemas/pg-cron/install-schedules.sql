@@ -1,34 +1,34 @@
--- pg_cron as the scheduler of everything: a worker for each queue, every minute, and for what vercel.json has besides. Owner only. Run again it
--- gives all of them the new address and token (null: leaves theirs), and makes those of queues that are new; a schedule that was changed by
--- create_queue_worker stays.
+-- Makes pg_cron the scheduler of everything: creates a worker for each queue, every minute, and for the other paths of vercel.json. Owner only.
+-- A second call gives all of them the new address and token (a null token keeps theirs), and creates workers for new queues. Schedules that were
+-- changed with create_queue_worker stay.
 --
--- It cannot know of a region of the monitors other than the one that /api/cron/monitors is (main) whether it has an endpoint below
--- p_base_url: one on Vercel has (a file of its own, pinned to its region), one with an agent elsewhere has none, and its monitors must not
--- be checked from the wrong place. So it leaves them out, and says so: what is on Vercel is one create_queue_worker each. A region without
--- a scheduler loses no check: its monitors move to the default region after unseen_seconds.
+-- Leaves out the regions of monitors, except main, which /api/cron/monitors ticks. It cannot know whether another region has an endpoint below
+-- p_base_url. A region on Vercel has one, in a route file pinned to it. A region with an agent elsewhere has none, and its monitors must not be
+-- checked from the wrong place. Call create_queue_worker for each region on Vercel. A region without a scheduler loses no check: its monitors
+-- move to the default region after unseen_seconds.
 --
--- Answers {workers, regions_left_out}.
+-- Returns {workers, regions_left_out}. Raises 22023 for an invalid p_base_url, and the errors of create_queue_worker.
 create function punctual.punctual_install_schedules(p_base_url text, p_token text) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_base text := rtrim(p_base_url, '/');
   v_fault text := punctual.fault_of_url(v_base);
-  v_clock record;
+  v_entry record;
   v_workers jsonb := '[]';
 begin
   v_fault := case when v_base ~ '\?' then 'has a query' else v_fault end;
   if v_fault is not null then
     raise exception 'punctual_install_schedules: p_base_url %', v_fault
-      using errcode = '22023', hint = 'Where the app is, such as ''https://your.app'': the paths of its endpoints are added.';
+      using errcode = '22023', hint = 'Pass the address of the app, for example ''https://your.app''. The paths of its endpoints are added.';
   end if;
-  for v_clock in
+  for v_entry in
     select 'punctual-' || x.path as name, x.schedule, '/api/cron/' || x.path as path
       from (select replace(q.name, '_', '-') as path, '* * * * *' as schedule from punctual.queues q
             union values ('reconcile', '*/5 * * * *'), ('analytics', '23 2 * * *'), ('prune', '17 3 * * *')) x
      order by 1
   loop
-    v_workers := v_workers || jsonb_build_array(punctual.save_queue_worker(v_clock.name, v_base || v_clock.path, p_token,
-      coalesce((select w.schedule from punctual.queue_workers w where w.name = v_clock.name), v_clock.schedule)));
+    v_workers := v_workers || jsonb_build_array(punctual.save_queue_worker(v_entry.name, v_base || v_entry.path, p_token,
+      coalesce((select w.schedule from punctual.queue_workers w where w.name = v_entry.name), v_entry.schedule)));
   end loop;
   perform punctual.warn_of_plain_tokens(v_workers);
   return jsonb_build_object('workers', v_workers, 'regions_left_out',
@@ -36,7 +36,7 @@ begin
 end
 $$;
 
--- Takes away every worker, those made one by one as well: nothing is called by pg_cron any more. Owner only. Answers their names.
+-- Removes every worker, also those that were created one by one, so that pg_cron calls no endpoint any more. Owner only. Returns {removed: [name]}.
 create function punctual.punctual_remove_schedules() returns jsonb
 language plpgsql set search_path = '' as $$
 declare

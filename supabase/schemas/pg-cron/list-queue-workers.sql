@@ -1,8 +1,8 @@
--- Every worker and how it gets on: {name, url, schedule, owner, active, via, token, last_run: {at, status, message}, last_answer: {at, status,
--- error}}. Owner only; the token is not in it. active is null where the job is gone, or another role's.
+-- Returns every worker and its state: [{name, url, schedule, owner, active, via, token, last_run: {at, status, message}, last_answer: {at, status,
+-- error}}]. Owner only. `token` says where the token is kept. `active` is null if the job is missing, or belongs to another role.
 --
--- last_run is pg_cron's: that the call was made. last_answer is the endpoint's: a 401 says that the token is wrong. pg_net keeps answers for
--- six hours; of one that took longer than 55 s it has an error, though the tick went on.
+-- last_run is pg_cron's record that the call was made. last_answer is the endpoint's response: 401 means that the token is wrong. pg_net keeps
+-- responses for six hours. If a response took longer than 55 s, pg_net has an error for it, although the tick continued.
 create function punctual.list_queue_workers() returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -23,7 +23,7 @@ begin
 end
 $$;
 
--- The last run of a job of pg_cron's: {at, status, message}.
+-- Returns the last run of a pg_cron job: {at, status, message}; null if there is none.
 create function punctual.read_last_run(p_job_id bigint) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -38,7 +38,7 @@ begin
 end
 $$;
 
--- What the endpoint answered where a run waits for it: {at, status, error}.
+-- Returns the endpoint's last response over pgsql-http, for which the run waits: {at, status, error}.
 create function punctual.answer_of_run(w punctual.queue_workers, p_run jsonb) returns jsonb
 language sql immutable set search_path = '' as $$
   select case
@@ -49,13 +49,13 @@ language sql immutable set search_path = '' as $$
     end
 $$;
 
--- The latest answer that pg_net keeps to one of these requests: {at, status, error}.
+-- Returns the latest response that pg_net keeps for one of these requests: {at, status, error}; null if there is none.
 create function punctual.read_net_answer(p_request_ids bigint[]) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_answer jsonb;
 begin
-  -- A look that needs no right.
+  -- This check needs no privilege.
   if not exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                   where n.nspname = 'net' and c.relname = '_http_response' and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'))
   then return null; end if;

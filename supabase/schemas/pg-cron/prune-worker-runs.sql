@@ -1,5 +1,5 @@
--- Deletes what pg_cron keeps of runs of our jobs, which it never does itself, after two days: those of jobs that are gone as well, known by
--- what they called. Other jobs' runs are not ours to delete. Answers how many it deleted.
+-- Deletes pg_cron's records of our jobs' runs after two days; pg_cron itself never does. Finds them by their command, so those of removed jobs too.
+-- Keeps the runs of other jobs. Returns how many it deleted.
 create function punctual.prune_worker_runs(p_now timestamptz default null) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -14,7 +14,7 @@ begin
          and (d.command like 'select punctual.call\_queue\_worker(%' or d.command = 'select punctual.prune_worker_runs()'))
     delete from cron.job_run_details d using ours o
      where d.runid = o.runid
-       -- A run that the server's end came before has no time; runs are numbered in order.
+       -- A run that the end of the server cut off has no time. Run ids are in the order of time.
        and coalesce(o.at < $1, o.runid < (select max(x.runid) from ours x where x.at < $1))
   $sql$ using v_before;
   get diagnostics v_deleted = row_count;

@@ -7,7 +7,7 @@ language sql stable set search_path = '' as $$
                   and has_table_privilege(c.oid, 'select'))
 $$;
 
--- Where a worker's token is: vault, table, or null for nowhere.
+-- Returns where a worker's token is kept: vault, table, or null if there is none.
 create function punctual.find_token_place(p_name text) returns text
 language plpgsql stable set search_path = '' as $$
 declare
@@ -34,8 +34,8 @@ begin
 end
 $$;
 
--- Keeps it in Vault where that is, and then nowhere else: one that was in our table moves there.
-create function punctual.keep_token(p_name text, p_token text) returns void
+-- Keeps a token in Vault if that is available, and only there: a token in our table moves to Vault.
+create function punctual.save_token(p_name text, p_token text) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_secret uuid;

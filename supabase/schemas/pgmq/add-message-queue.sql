@@ -1,23 +1,24 @@
--- Refuses what is no object of settings of one message queue.
+-- Raises 22023 if p_settings is not an object with settings of a message queue.
 create function punctual.check_message_settings(p_settings jsonb) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_unknown text;
 begin
   if jsonb_typeof(p_settings) <> 'object' then
-    raise exception 'add_message_queue: p_settings has to be an object' using errcode = '22023';
+    raise exception 'add_message_queue: p_settings must be an object' using errcode = '22023';
   end if;
   select k into v_unknown from jsonb_object_keys(p_settings) k
    where k not in ('max_attempts', 'adaptive', 'batch_limit', 'budget_seconds', 'concurrency', 'max_ticks', 'timeout_seconds') limit 1;
   if v_unknown is not null then
-    raise exception 'add_message_queue: "%" is no setting of one message queue', v_unknown using errcode = '22023', hint =
-      'It knows max_attempts, adaptive, batch_limit, budget_seconds, concurrency, max_ticks, timeout_seconds. '
-      'Others are of all of them: update punctual.queues set … where name = ''pgmq'';';
+    raise exception 'add_message_queue: "%" is not a setting of a message queue', v_unknown using errcode = '22023', hint =
+      'Its settings are max_attempts, adaptive, batch_limit, budget_seconds, concurrency, max_ticks, timeout_seconds. '
+      'Others apply to all message queues: update punctual.queues set … where name = ''pgmq'';';
   end if;
 end
 $$;
 
--- Grants the service role what ticks do with the pgmq queue's tables: the exchange runs as that role, with no more rights than it has.
+-- Grants the service role the rights on the pgmq queue's tables that ticks need. The exchange runs as that role, with its rights only. Raises 42501
+-- if the caller may not grant them.
 create function punctual.grant_message_queue(p_name text, p_message_table text, p_archive_table text) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -32,7 +33,7 @@ begin
   loop
     execute format('grant execute on function %s to service_role', v_function);
   end loop;
-  -- A grant of what one may not give away is a warning, and no more.
+  -- Postgres only warns if the caller may not grant a right.
   if not (has_schema_privilege('service_role', 'pgmq', 'usage')
           and has_table_privilege('service_role', format('pgmq.%I', p_message_table), 'delete')
           and has_table_privilege('service_role', format('pgmq.%I', p_archive_table), 'insert')) then
@@ -42,12 +43,15 @@ begin
 end
 $$;
 
--- Puts a pgmq queue under Punctual. Owner only. Running it again is harmless: it says anew what p_job and p_on_done are, and grants anew.
+-- Adds a pgmq queue as a partition of the queue `pgmq`. Owner only. Safe to repeat: a repeated call sets p_job and p_on_done, and grants again.
 --
 -- p_job       every message is the payload of this job; null: each message is {"name": …, "payload": …}.
 -- p_on_done   archive: pgmq.archive; delete: pgmq.delete.
--- p_settings  this queue's own, as columns of punctual.partitions (batch_limit, concurrency, max_ticks, …) and max_attempts. What is left
---             out stays as it is.
+-- p_settings  the queue's own settings: columns of punctual.partitions (batch_limit, concurrency, max_ticks, …) and max_attempts. Absent
+--             settings stay as they are.
+--
+-- Returns {queue, partition, job, on_done}. Raises 22023 for an invalid argument or a missing pgmq queue, 23505 if another queue is called "pgmq",
+-- and 42501 if the caller may not grant the rights.
 create function punctual.add_message_queue(
   p_name text, p_job text default null, p_on_done text default 'archive', p_settings jsonb default '{}') returns jsonb
 language plpgsql set search_path = '' as $$
@@ -57,18 +61,18 @@ declare
   v_settings jsonb := coalesce(p_settings, '{}');
 begin
   if p_on_done is null or p_on_done not in ('archive', 'delete') then
-    raise exception 'add_message_queue: p_on_done is "%", and has to be archive or delete', p_on_done using errcode = '22023';
+    raise exception 'add_message_queue: p_on_done is "%", and must be archive or delete', p_on_done using errcode = '22023';
   end if;
   if p_name is null or p_name !~ '^[A-Za-z0-9_.-]{1,80}$' then
-    raise exception 'add_message_queue: "%" is no name by which its messages could be asked for', p_name
-      using errcode = '22023', hint = 'Up to 80 letters, digits, _, - and dots: make a pgmq queue of such a name.';
+    raise exception 'add_message_queue: a queue with the name "%" cannot be called over HTTP', p_name
+      using errcode = '22023', hint = 'Create a pgmq queue with a name of up to 80 letters, digits, _, - and dots.';
   end if;
   select * into v_found from punctual.find_message_table(p_name);
   if v_found.fault is not null then
     raise exception 'add_message_queue: %', v_found.fault using errcode = '22023', hint = v_found.remedy;
   end if;
   perform punctual.check_message_settings(v_settings);
-  -- As it was made: pgmq takes any mixture of cases for the same queue, and a partition has one name.
+  -- The name as it was created: pgmq ignores upper and lower case, and a partition has one name.
   execute 'select m.queue_name from pgmq.meta m where lower(m.queue_name) = lower($1)' into v_name using p_name;
   v_name := coalesce(v_name, p_name);
 
@@ -78,7 +82,7 @@ begin
     'pending', 'running', 'done', 'set_aside', 'unknown', 'cancelled', 'at-least-once')
   on conflict (name) do nothing;
   if not exists (select from punctual.queues q where q.name = 'pgmq' and q.source = 'pgmq') then
-    raise exception 'add_message_queue: a table of yours is the queue "pgmq" already' using errcode = '23505';
+    raise exception 'add_message_queue: there is already a queue "pgmq" with a table of its own' using errcode = '23505';
   end if;
   insert into punctual.partitions (queue, partition) values ('pgmq', v_name) on conflict do nothing;
   update punctual.partitions p set (batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds) = (

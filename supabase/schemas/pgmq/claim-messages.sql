@@ -1,4 +1,5 @@
--- Visible messages, in pgmq's order. Answers [{id, attempt, timeout_seconds, row}].
+-- Claims up to p_want visible messages, in pgmq's order. Returns [{id, attempt, timeout_seconds, row}]. Raises PT404 if the message queue was not
+-- added or cannot be used. pgmq.read skips locked messages.
 create function punctual.claim_messages(
   q punctual.queues, p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -14,12 +15,12 @@ begin
     raise exception 'the message queue "%" was not added', p_partition
       using errcode = 'PT404', hint = format('Run: select punctual.add_message_queue(%L);', p_partition);
   end if;
-  -- Whole seconds, and not one less than the lease.
+  -- Whole seconds, rounded up: the visibility timeout must not be shorter than the lease.
   select jsonb_agg(to_jsonb(m)) into v_read
     from pgmq.read(p_partition, ceil(extract(epoch from p_lease_until - p_now))::integer, p_want) m;
   if v_read is null then return '[]'; end if;
 
-  -- Its process died again and again, and no sweep has come to it yet.
+  -- The ticks of these messages died at every attempt, and no sweep has reached them yet.
   select array_agg(m.msg_id) into v_exhausted
     from jsonb_to_recordset(v_read) r (msg_id bigint, enqueued_at timestamptz)
     join punctual.messages m on m.partition = p_partition and m.msg_id = r.msg_id and m.enqueued_at = r.enqueued_at

@@ -1,4 +1,4 @@
--- {count, approximate} of a table of pgmq's: exact to 10,000, the planner's estimate beyond.
+-- Returns {count, approximate} of a table of pgmq: exact up to 10,000, the planner's estimate above.
 create function punctual.count_pgmq_rows(p_table text) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -12,7 +12,8 @@ begin
 end
 $$;
 
--- {pending: {count, approximate}, running, done, dead, unknown, cancelled}. done: what lies in the archives, by whomever.
+-- Returns {pending: {count, approximate}, running, done, dead, unknown, cancelled}. done: the messages in the archives, also those that other
+-- consumers archived.
 create function punctual.count_message_states(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
@@ -36,7 +37,7 @@ begin
 end
 $$;
 
--- Why messages cannot be reached: [{reason, rows}]. rows: those known of, which may be none.
+-- Returns why messages cannot be reached: [{reason, rows}]. rows: the known messages, possibly 0.
 create function punctual.list_unreachable_messages(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare

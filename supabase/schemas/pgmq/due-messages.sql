@@ -1,4 +1,4 @@
--- Messages that are visible now, counted to 1,000.
+-- Counts the messages that are visible now, up to 1,000.
 create function punctual.count_due_messages(p_partition text) returns integer
 language plpgsql stable set search_path = '' as $$
 declare
@@ -13,13 +13,14 @@ begin
 end
 $$;
 
--- When the first message became visible (p_past), or will; null when there is none. Of those under a lease nobody needs to hear.
+-- Returns when the first message became visible (p_past), or when the next one will; null if there is none. A message under a lease of ours is not
+-- the next one.
 create function punctual.first_due_message_at(p_partition text, p_past boolean, p_now timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
   v_found record;
   v_at timestamptz;
-  -- Once: what may change from row to row is no condition for an index.
+  -- Read once: Postgres uses no index for a condition with a volatile function.
   v_clock timestamptz := clock_timestamp();
 begin
   select * into v_found from punctual.find_message_table(p_partition);

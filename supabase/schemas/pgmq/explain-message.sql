@@ -1,4 +1,5 @@
--- {state, vt, attempts, last_error, finished_at, lease_expires_at, claim_id} of a message, wherever it is; null where it is nowhere.
+-- Returns {state, vt, attempts, last_error, finished_at, lease_expires_at, claim_id} of a message: in its pgmq queue, set aside or archived. Null if
+-- it is nowhere.
 create function punctual.find_message(q punctual.queues, p_id text) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -41,7 +42,7 @@ begin
 end
 $$;
 
--- The answer of explain_row, for a message.
+-- Returns the result of explain_row for a message.
 create function punctual.explain_message(q punctual.queues, p_id text, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare

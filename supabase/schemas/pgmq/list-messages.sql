@@ -1,5 +1,5 @@
--- A page of the messages in one state, in the shape of list_rows: pending and running ones as they become visible, others the latest first.
--- None of their instants is null: the first condition of after_cursor() covers all.
+-- Returns a page of the messages in one state, in the form of list_rows. Pending and running messages are in the order in which they become visible,
+-- others are newest first. Their times are never null, so the first condition of after_cursor() is enough.
 create function punctual.list_messages(q punctual.queues, p_state text, p_limit integer, p_cursor jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -8,7 +8,7 @@ declare
   v_order text := case when v_desc then 'desc' else 'asc' end;
   v_partition text;
   v_found record;
-  v_some jsonb;
+  v_listed jsonb;
   v_rows jsonb := '[]';
 begin
   if p_state in ('dead', 'cancelled') then
@@ -36,8 +36,8 @@ begin
         case p_state when 'done' then 'true' else case p_state when 'pending' then 'not ' else '' end
           || 'exists (select from punctual.messages m where m.partition = $1 and m.msg_id = t.msg_id and m.state = ''running'')' end,
         (punctual.after_cursor(array[v_at, '$1', 't.msg_id'], '{timestamptz, text, bigint}', v_desc, p_cursor))[1], v_order, v_order)
-      into v_some using v_partition, p_limit + 1, p_now, v_desc;
-      v_rows := v_rows || coalesce(v_some, '[]');
+      into v_listed using v_partition, p_limit + 1, p_now, v_desc;
+      v_rows := v_rows || coalesce(v_listed, '[]');
     end loop;
   end if;
   return (

@@ -1,17 +1,17 @@
--- pgmq: Supabase Queues as a source of work. The registry's queue `pgmq` has no table of rows; each pgmq queue that was added is a
--- partition of it. The engine's functions come here for what they else do with a queue's table.
+-- pgmq (Supabase Queues) as a source of rows. The registry's queue `pgmq` has no table of rows: each pgmq queue that was added is a partition of
+-- it. The functions here do for messages what the engine does on a queue's table.
 --
--- pgmq's visibility timeout is the lease, by its own functions: read, set_vt, archive, delete. It reckons by the database's clock, always.
--- So p_now meets pgmq only as a duration: what is left until p_lease_until, or since a message's vt.
+-- pgmq's visibility timeout is the lease. It is set with pgmq's own functions read, set_vt, archive and delete. pgmq always uses the database's
+-- clock. So p_now reaches pgmq only as a duration: the time until p_lease_until, or since a message's vt.
 --
--- Locks: messages by their number, then their lines here. A line is written only under the lock of its message, or where the message is
--- gone: so a claim, which skips messages that are locked, never waits for a line.
+-- Locks: messages by number, then their lines in punctual.messages. A line is written only under the lock of its message, or if the message is gone.
+-- So a claim, which skips locked messages, never waits for a line.
 
--- What was said of each pgmq queue when it was added.
+-- The settings with which each pgmq queue was added.
 create table punctual.message_queues (
   queue text not null default 'pgmq' check (queue = 'pgmq'),
   partition text primary key,
-  -- Every message is this job's payload; null: each message names its own.
+  -- Every message is this job's payload. Null: each message names its own job.
   job text check (job <> ''),
   on_done text not null check (on_done in ('archive', 'delete')),
   -- Null: the queue's.
@@ -19,20 +19,20 @@ create table punctual.message_queues (
   foreign key (queue, partition) references punctual.partitions on delete cascade
 );
 
--- A line for each message that was claimed and is not finished, and for an hour after: whoever tells an outcome twice is told so.
+-- A line for each claimed message, until an hour after it has finished, so that a repeated outcome is recognised.
 create table punctual.messages (
   partition text not null,
   msg_id bigint not null,
-  -- Tells the message from one of a pgmq queue that was dropped and made anew, which counts from 1 again.
+  -- Tells the message from those of a recreated pgmq queue, which counts from 1 again.
   enqueued_at timestamptz not null,
   state text not null check (state in ('pending', 'running', 'done', 'dead')),
-  -- The fence. It stays, and so does the lease of a claim that was swept: a late `done` is still known by them.
+  -- The fence. It stays after a sweep, as the lease does, so that a late `done` is recognised.
   claim_id uuid not null,
   lease_expires_at timestamptz,
   claimed_at timestamptz not null,
-  -- Without those that were released: pgmq's read_ct counts every read.
+  -- Does not count released attempts. pgmq's read_ct counts every read.
   attempts integer not null,
-  -- pgmq's count at our claim. A higher one says that another consumer has read the message since.
+  -- pgmq's read_ct at our claim. If it is higher now, another consumer has read the message since.
   read_ct integer not null,
   last_error text,
   finished_at timestamptz,
@@ -41,7 +41,7 @@ create table punctual.messages (
 create index messages_lease on punctual.messages (lease_expires_at) where state = 'running';
 create index messages_finished on punctual.messages (finished_at) where finished_at is not null;
 
--- Messages that came to nothing, out of pgmq's reach. An operator sends them back or throws them away.
+-- Dead messages, moved out of their pgmq queues. An operator sends them back or throws them away.
 create table punctual.set_aside_messages (
   partition text not null,
   msg_id bigint not null,
@@ -52,7 +52,7 @@ create table punctual.set_aside_messages (
   attempts integer not null,
   last_error text,
   set_aside_at timestamptz not null,
-  -- Thrown away; it stays until retention takes it.
+  -- When it was thrown away. The row stays until retention deletes it.
   cancelled_at timestamptz,
   primary key (partition, msg_id, enqueued_at)
 );

@@ -1,4 +1,5 @@
--- The tables of a pgmq queue, by the catalog: a look that needs no right and raises nothing. fault: why the caller cannot work on it.
+-- Returns the tables of a pgmq queue, from the catalog. Needs no privilege and raises no error. fault: why the caller cannot use the queue; null if
+-- it can. remedy: what to do then.
 create function punctual.find_message_table(p_partition text, out message_table text, out archive_table text, out fault text, out remedy text)
 language plpgsql stable set search_path = '' as $$
 declare
@@ -17,21 +18,21 @@ begin
   select c.oid into v_archive from pg_catalog.pg_class c where c.relnamespace = v_schema and c.relname = archive_table;
   if v_messages.oid is null or v_archive is null then
     fault := format('there is no pgmq queue "%s"', p_partition);
-    remedy := format('Make it in the dashboard, or: select pgmq.create(%L);', p_partition);
+    remedy := format('Create it in the dashboard, or: select pgmq.create(%L);', p_partition);
   elsif v_messages.relkind <> 'r' then
-    fault := format('the pgmq queue "%s" is partitioned, which Punctual does not work on', p_partition);
-    remedy := 'Make a basic or an unlogged queue: select pgmq.create(''…'');';
+    fault := format('the pgmq queue "%s" is partitioned, which Punctual does not support', p_partition);
+    remedy := 'Create a basic or an unlogged queue: select pgmq.create(''…'');';
   elsif not (has_schema_privilege(v_schema, 'usage') and has_table_privilege(v_messages.oid, 'select')
              and has_table_privilege(v_messages.oid, 'insert') and has_table_privilege(v_messages.oid, 'update')
              and has_table_privilege(v_messages.oid, 'delete') and has_table_privilege(v_archive, 'select')
              and has_table_privilege(v_archive, 'insert')) then
     fault := format('%s may not use the pgmq queue "%s"', current_user, p_partition);
-    remedy := format('It was made anew, perhaps. Run again: select punctual.add_message_queue(%L);', p_partition);
+    remedy := format('It may have been recreated. Run again: select punctual.add_message_queue(%L);', p_partition);
   end if;
 end
 $$;
 
--- Its name; raises what stands in the way, and what to do.
+-- Returns the name of a queue's message table. Raises PT404 with the fault and its remedy if the caller cannot use the queue.
 create function punctual.need_message_table(p_partition text) returns text
 language plpgsql stable set search_path = '' as $$
 declare
@@ -45,13 +46,13 @@ begin
 end
 $$;
 
--- A row's id is <pgmq queue>:<msg_id>. Nulls where it has another form.
+-- Splits a row's id, <pgmq queue>:<msg_id>. Nulls if it has another form.
 create function punctual.split_message_id(p_id text, out partition text, out msg_id bigint)
 language sql immutable set search_path = '' as $$
   select m[1], m[2]::bigint from (select regexp_match(p_id, '^(.+):([0-9]{1,18})$') as m) r
 $$;
 
--- What a handler is given, and a person is shown, of a message of pgmq's or one set aside (p_message: its table's row).
+-- Returns a message as handlers and the dashboard get it. p_message: its row in pgmq's table or in set_aside_messages.
 create function punctual.describe_message(p_partition text, p_job text, p_message jsonb) returns jsonb
 language sql immutable set search_path = '' as $$
   select jsonb_build_object('id', p_partition || ':' || (p_message->>'msg_id'), 'partition', p_partition, 'job', p_job,

@@ -1,5 +1,5 @@
--- One bounded step of retention: messages set aside, or thrown away, before p_before, and lines whose message somebody else took out. pgmq's
--- archives are their owner's. Answers how many were set aside.
+-- Runs one bounded step of retention. Deletes up to p_limit messages that were set aside or thrown away before p_before, and lines of messages that
+-- another consumer removed. Leaves pgmq's archives to their owner. Skips locked rows. Returns how many set-aside messages it deleted.
 create function punctual.prune_messages(q punctual.queues, p_before timestamptz, p_limit integer) returns integer
 language plpgsql set search_path = '' as $$
 declare

@@ -1,4 +1,4 @@
--- What an exchange asks of a queue, asked of pgmq: the same verbs as of a table.
+-- The templates of pgmq queues: the functions that an exchange calls, with the same verbs as those of tables.
 insert into punctual.templates (verb, kinds, text) values ('claim', '{pgmq}', $template$
 create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns json[]
 language plpgsql set search_path = '' as $$
@@ -55,14 +55,14 @@ $$
 $template$);
 create trigger make_functions after insert on punctual.queues for each row when (new.source = 'pgmq') execute function punctual.remake_functions();
 
--- The messages that still run under a claim: [{id, attempt, timeout_seconds, row}].
+-- Returns the messages that still run under a claim: [{id, attempt, timeout_seconds, row}].
 create function punctual.list_claimed_messages(p_claim_id uuid, p_lease_until timestamptz) returns json[]
 language plpgsql stable set search_path = '' as $$
 declare
   v_partition text;
   v_rows json[];
 begin
-  -- A claim is of one partition.
+  -- All messages of a claim are in one partition.
   select m.partition into v_partition from punctual.messages m
    where m.state = 'running' and m.lease_expires_at = p_lease_until and m.claim_id = p_claim_id limit 1;
   if v_partition is null then return '{}'; end if;

@@ -1,5 +1,6 @@
--- An operator's word on a message that was set aside: `pending` sends it back into its pgmq queue, where its attempts begin anew,
--- `cancelled` throws it away. PT404 where there is no such message, PT409 for one that was not set aside.
+-- Applies an operator's decision on a message that was set aside. `pending` sends it back to its pgmq queue, and its attempts start from zero.
+-- `cancelled` throws it away. Returns {status}. Raises PT404 if there is no such message, and PT409 if it was not set aside or if another message
+-- has its number by now. Waits for the lock of the set-aside message.
 create function punctual.resolve_message(
   q punctual.queues, p_id text, p_decision text, p_by text, p_note text, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -16,12 +17,12 @@ begin
   v_word := punctual.word_of_state(q, v_message->>'state');
   if v_message->>'state' <> 'dead' or p_decision is null or p_decision not in ('pending', 'cancelled') then
     raise exception 'the row is %', v_word using errcode = 'PT409', detail = v_word,
-      hint = 'A message that was set aside is sent back (pending) or thrown away (cancelled).';
+      hint = 'Only a message that was set aside can be sent back (pending) or thrown away (cancelled).';
   end if;
   if p_decision = 'pending' then
-    if not punctual.put_message_back(v_partition, v_msg_id, (v_message->>'enqueued_at')::timestamptz) then
+    if not punctual.restore_message(v_partition, v_msg_id, (v_message->>'enqueued_at')::timestamptz) then
       raise exception 'another message has the number % in the pgmq queue "%" by now', v_msg_id, v_partition using errcode = 'PT409', detail = v_word,
-        hint = 'The queue was made anew. Send it by hand: its text is in punctual.set_aside_messages.';
+        hint = 'The queue was recreated. Send the message by hand: its text is in punctual.set_aside_messages.';
     end if;
     delete from punctual.messages m where m.partition = v_partition and m.msg_id = v_msg_id;
   else

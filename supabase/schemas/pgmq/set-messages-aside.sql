@@ -3,7 +3,7 @@ language sql immutable set search_path = '' as $$
   select 'the tick died while this message was being handled'
 $$;
 
--- Messages whose lines have become `dead` leave pgmq's queue and stand where an operator finds them, all in this transaction.
+-- Moves messages with `dead` lines from their pgmq queue to set_aside_messages, where an operator finds them, and notes p_event in the history.
 create function punctual.set_messages_aside(q punctual.queues, p_partition text, p_ids bigint[], p_event text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -19,12 +19,12 @@ begin
 end
 $$;
 
--- One that was set aside is in pgmq's queue again under its old number, and visible. False: another message has that number by now.
-create function punctual.put_message_back(p_partition text, p_msg_id bigint, p_enqueued_at timestamptz) returns boolean
+-- Puts a message that was set aside back into its pgmq queue, visible and under its old number. Returns false if another message has the number.
+create function punctual.restore_message(p_partition text, p_msg_id bigint, p_enqueued_at timestamptz) returns boolean
 language plpgsql set search_path = '' as $$
 declare
   v_table text := punctual.need_message_table(p_partition);
-  -- Before 1.5 pgmq's messages had none.
+  -- Messages have headers since pgmq 1.5.
   v_headers text := case when exists (
     select from pg_catalog.pg_attribute a where a.attrelid = format('pgmq.%I', v_table)::regclass and a.attname = 'headers') then ', headers' else '' end;
   v_count integer;

@@ -1,22 +1,22 @@
--- Writes outcomes back; takes and answers what settle_outcomes does. `retry`: visible again after its delay; `again`: too, and attempts
--- begin anew; `dead` and `unknown`: set aside.
+-- Writes outcomes to pgmq. Takes and returns the same as settle_outcomes. `retry`: visible again after its delay. `again`: the same, and its attempts
+-- start from zero. `dead` and `unknown`: set aside. Locks messages by partition and number.
 create function punctual.settle_messages(q punctual.queues, p_outcomes jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_asked jsonb;
+  v_records jsonb;
   v_partition text;
   v_judged jsonb := '[]';
 begin
-  select coalesce(jsonb_agg(r || jsonb_build_object('partition', s.partition, 'msg_id', s.msg_id)), '[]') into v_asked
+  select coalesce(jsonb_agg(r || jsonb_build_object('partition', s.partition, 'msg_id', s.msg_id)), '[]') into v_records
     from (select jsonb_build_object('id', i, 'claim_id', g->'claim_id', 'outcome', 'done') as r
             from jsonb_array_elements(coalesce(p_outcomes->'done', '[]')) g cross join lateral jsonb_array_elements_text(g->'ids') i
           union all select r from jsonb_array_elements(coalesce(p_outcomes->'records', '[]')) r) a
    cross join lateral punctual.split_message_id(r->>'id') s;
-  for v_partition in select distinct r->>'partition' from jsonb_array_elements(v_asked) r order by 1 loop
+  for v_partition in select distinct r->>'partition' from jsonb_array_elements(v_records) r order by 1 loop
     v_judged := v_judged || case when v_partition is null
-      then (select jsonb_agg(r || '{"verdict": "lost", "applied": null}') from jsonb_array_elements(v_asked) r where r->>'partition' is null)
+      then (select jsonb_agg(r || '{"verdict": "lost", "applied": null}') from jsonb_array_elements(v_records) r where r->>'partition' is null)
       else punctual.settle_partition(q, v_partition,
-             (select jsonb_agg(r) from jsonb_array_elements(v_asked) r where r->>'partition' = v_partition), p_now) end;
+             (select jsonb_agg(r) from jsonb_array_elements(v_records) r where r->>'partition' = v_partition), p_now) end;
   end loop;
   return (
     select jsonb_build_object(
@@ -35,9 +35,12 @@ begin
 end
 $$;
 
--- Locks the messages of one pgmq queue, and judges the outcomes that are brought for them. p_asked: records with msg_id. Answers them with verdict,
--- applied (the outcome that is to be written, null where none is), was (what it had come to before), enqueued_at, and set_aside: it was, and is to
--- be put back.
+-- Locks the messages of one pgmq queue by number, and decides which of their outcomes may be written. p_asked: records with msg_id. Returns them with
+--   verdict      applied, already or lost
+--   applied      the outcome to write; null if there is none
+--   was          the outcome that was written before
+--   enqueued_at
+--   set_aside    the message was set aside and must be put back
 create function punctual.judge_messages(q punctual.queues, p_partition text, p_asked jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -47,7 +50,7 @@ declare
 begin
   execute format('select 1 from pgmq.%I t where t.msg_id = any ($1) order by t.msg_id for update', v_table) using v_ids;
   perform from punctual.messages m where m.partition = p_partition and m.msg_id = any (v_ids) order by m.msg_id for no key update;
-  -- Under those locks, by a statement of its own: it sees what others wrote while we waited.
+  -- A new statement under the locks: it sees what others wrote during the wait.
   execute format($sql$
     select jsonb_agg(a.record || jsonb_build_object('verdict', v.verdict, 'enqueued_at', m.enqueued_at,
              'was', case m.state when 'done' then 'done' when 'dead' then 'dead' else a.outcome end,
@@ -62,17 +65,17 @@ begin
       left join pgmq.%I t on t.msg_id = m.msg_id and t.enqueued_at = m.enqueued_at
      cross join lateral (select case
          when m.claim_id is distinct from a.claim_id then 'lost'
-         -- Late proof for one that was given up meanwhile.
+         -- Late proof for a message that is dead by now.
          when m.state = 'dead' and a.outcome = 'done' and exists (
            select from punctual.set_aside_messages s where s.partition = $2 and s.msg_id = m.msg_id and s.enqueued_at = m.enqueued_at
               and s.cancelled_at is null)
-           -- Not where the queue was made anew, and another message has the number.
+           -- Not if the queue was recreated and another message has the number.
            and not exists (select from pgmq.%I x where x.msg_id = a.msg_id) then 'applied'
          when m.lease_expires_at is null and (m.state <> 'pending' or a.outcome <> 'done') then 'already'
-         -- Gone, or another consumer has read it since our lease ended: it is that one's now.
+         -- The message is gone, or another consumer has read it since our lease ended and owns it now.
          when t.msg_id is null or t.read_ct <> m.read_ct then 'lost'
          when m.state = 'running' then 'applied'
-         -- Swept, or told of before: nobody has taken it since.
+         -- The message was swept, or an outcome was written before. Nobody has read it since.
          when m.state = 'pending' and a.outcome in ('done', 'dead', 'again') then 'applied'
          else 'lost' end as verdict) v
     $sql$, v_table, v_table) into v_judged using p_asked, p_partition, punctual.max_message_attempts(q, p_partition);
@@ -80,7 +83,7 @@ begin
 end
 $$;
 
--- Settles the messages of one pgmq queue: see judge_messages, whose records it takes and answers.
+-- Settles the messages of one pgmq queue. Takes and returns the records of judge_messages.
 create function punctual.settle_partition(q punctual.queues, p_partition text, p_asked jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -88,7 +91,7 @@ declare
   v_done bigint[];
   v_dead bigint[];
 begin
-  perform punctual.put_message_back(p_partition, j.msg_id, j.enqueued_at)
+  perform punctual.restore_message(p_partition, j.msg_id, j.enqueued_at)
      from jsonb_to_recordset(v_judged) j (msg_id bigint, enqueued_at timestamptz, set_aside boolean) where j.set_aside;
   update punctual.messages m set
     state = case j.applied when 'done' then 'done' when 'dead' then 'dead' else 'pending' end,

@@ -1,4 +1,4 @@
--- Messages of one pgmq queue whose lease has passed, two hundred at most. Answers how many were visible again or set aside.
+-- Sweeps up to 200 messages of one pgmq queue. Skips locked messages. Returns how many became visible again or were set aside.
 create function punctual.sweep_message_queue(q punctual.queues, p_partition text, p_table text, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -8,7 +8,7 @@ declare
   v_swept jsonb;
   v_dead bigint[];
 begin
-  -- Somebody else took the message out: there is nothing left to do.
+  -- Deletes the lines of messages that another consumer removed.
   execute format(
     'delete from punctual.messages m using (select x.msg_id from punctual.messages x where x.partition = $1 and x.msg_id = any ($2) '
     'and x.state = ''running'' and x.lease_expires_at <= $3 and not exists (select from pgmq.%I t where t.msg_id = x.msg_id) '
@@ -40,9 +40,9 @@ begin
 end
 $$;
 
--- Messages whose lease has passed: their tick died. Each is visible again after a backoff of its own length, or at the last attempt set
--- aside: one that kills its process would else take the same neighbours with it every time, to the end. Two hundred at a time. Lines that
--- are finished are forgotten after an hour.
+-- Sweeps messages with an expired lease, up to 200 per pgmq queue: their tick died. Each becomes visible again after a backoff of its own, or is set
+-- aside after its last attempt. With the same backoff for all, a message that kills its process would take its neighbours with it at every attempt.
+-- Also deletes lines that finished over an hour ago, up to 1,000. Stops between queues when the call's time is over.
 create function punctual.sweep_messages(q punctual.queues, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -67,8 +67,8 @@ begin
 end
 $$;
 
--- Seconds: any length up to four times as long with each attempt, the same for the same message and attempt. Even with a tick a minute the
--- messages that died together are soon apart.
+-- Returns a backoff in seconds. Its maximum is four times as long with each attempt, up to backoff_cap_seconds, and the value is anything up to
+-- that. The same message and attempt have the same backoff. Even with a tick a minute, messages that died together are soon apart.
 create function punctual.message_backoff(q punctual.queues, p_partition text, p_msg_id bigint, p_attempts integer) returns integer
 language sql immutable set search_path = '' as $$
   select ceil(least(q.backoff_cap_seconds, q.backoff_base_seconds * power(4, least(p_attempts, 10)))

@@ -1,4 +1,4 @@
--- A post as its owner sees it.
+-- Returns a post as the API shows it.
 create function punctual.describe_post(p_post punctual.posts) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object('id', p_post.id::text, 'account_id', p_post.account_id, 'status', p_post.status, 'body', p_post.body,
@@ -7,7 +7,7 @@ language sql stable set search_path = '' as $$
     'attempts', p_post.attempts, 'last_error', p_post.last_error, 'created_at', p_post.created_at, 'finished_at', p_post.finished_at)
 $$;
 
--- The id in p_id; what has another form is the id of none.
+-- Returns the id as a number. Raises PT404 if it is malformed.
 create function punctual.post_id(p_id text) returns bigint
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -16,6 +16,7 @@ begin
 end
 $$;
 
+-- Returns a post. Raises PT404 if no post has the id.
 create function punctual.read_post(p_id text) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
 declare
@@ -27,8 +28,8 @@ begin
 end
 $$;
 
--- Waits for whoever has the post at the moment; from then on no tick can claim it before this transaction ends. Refuses one that is not
--- scheduled any more.
+-- Waits for the post's lock and takes it, so that no tick can claim the post before this transaction ends. Raises PT404 if there is no such post,
+-- and PT409 if it is no longer scheduled.
 create function punctual.lock_scheduled_post(p_id text) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -42,8 +43,8 @@ begin
 end
 $$;
 
--- Changes a post that is scheduled still: what is named of {body, media_urls, scheduled_for, expires_at, priority}, already checked for
--- form; what is accepted is what goes out. Answers the post as read_post does.
+-- Changes a post that is still scheduled. p_changes: some of {body, media_urls, scheduled_for, expires_at, priority}, already validated. An accepted
+-- change is always published. Returns the post as read_post does. Raises PT404 and PT409 as lock_scheduled_post does.
 create function punctual.update_post(p_id text, p_changes jsonb, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
@@ -57,13 +58,13 @@ begin
     next_attempt_at = case when p_changes ? 'scheduled_for' then null else p.next_attempt_at end
    where p.id = p_id::bigint
   returning p.* into v_post;
-  -- Where it is what its account waits for: those behind it need not wait for one that is put off.
+  -- If the account waits for this post, the posts behind it need not wait for the new time.
   if p_changes ? 'scheduled_for' then perform punctual.end_hold(punctual.read_queue('posts'), to_jsonb(v_post), v_now); end if;
   return punctual.describe_post(v_post);
 end
 $$;
 
--- Cancels a post that is scheduled still. Answers {id, status}.
+-- Cancels a post that is still scheduled. Returns {id, status}. Raises PT404 and PT409 as lock_scheduled_post does.
 create function punctual.cancel_post(p_id text, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 begin

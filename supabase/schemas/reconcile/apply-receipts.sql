@@ -1,5 +1,6 @@
--- Which receipts are to be applied to rows, 200 at most. Those that tell what is known already, three to a message, are dealt with here, all at once.
--- Each row is looked up by its key, whatever its state: planned as a join, all rows of that state may be read for each receipt.
+-- Returns up to 200 receipts to apply to rows. First marks receipts of rows that are already done as applied, except `failed` ones, up to 2,000 at
+-- once: a message has up to three. Looks each row up by its key, in any state: a plan with a join may read all rows of a state for each receipt.
+-- Skips locked receipts.
 insert into punctual.templates (verb, text) values ('pick_receipts', $template$
 create function {function}(p_now timestamptz) returns bigint[]
 language plpgsql {keeps_plan} as $$
@@ -19,8 +20,9 @@ end
 $$
 $template$);
 
--- Makes use of receipts that name rows: of these rows (p_ids), or, when null, of all that nobody has made use of yet, a bounded number. Rows
--- that are running are left to their own settle, which comes here; those that could not be written are tried again in an hour.
+-- Applies receipts to rows: those of the rows p_ids or, if null, a bounded number of all receipts that are not applied yet. Leaves running rows to
+-- their own settle, which calls this function. A row that could not be written is tried again after an hour. Returns how many rows it settled.
+-- Skips locked receipts and rows.
 create function punctual.apply_receipts(q punctual.queues, p_ids text[], p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -30,7 +32,7 @@ declare
 begin
   if p_ids = '{}' then return 0; end if;
   if p_ids is null then
-    -- The common case: a look at the index, and no plan to be made.
+    -- The common case: reads an index and plans nothing.
     if not exists (select from punctual.receipts r where r.queue = q.name and r.applied_at is null) then return 0; end if;
     execute format('select punctual.%I($1)', q.name || '.pick_receipts') into v_ids using p_now;
   else
@@ -43,7 +45,7 @@ begin
     begin
       v_count := v_count + punctual.apply_receipt(q, v_receipt, p_now)::integer;
     exception when others then
-      -- A row that its table's own triggers or checks let nobody write must not keep the others.
+      -- A row that the table's triggers or checks refuse must not block the others.
       perform punctual.note_error(q, v_receipt.row_id, format('what the provider told of it could not be made use of: %s', sqlerrm), p_now);
     end;
     exit when punctual.is_call_over();
@@ -52,7 +54,7 @@ begin
 end
 $$;
 
--- Answers whether it settled the row.
+-- Applies one receipt. Returns whether it settled the row.
 create function punctual.apply_receipt(q punctual.queues, p_receipt punctual.receipts, p_now timestamptz) returns boolean
 language plpgsql set search_path = '' as $$
 declare
@@ -60,14 +62,14 @@ declare
   v_settles boolean := false;
 begin
   select * into v_row from punctual.lock_row(q, p_receipt.row_id, false);
-  -- Running, or locked by a settle: there will be a next time.
+  -- Running, or locked by a settle: a later call applies it.
   if v_row.state = 'running' or (v_row.id is null and punctual.row_exists(q, p_receipt.row_id)) then return false; end if;
-  -- Another database behind the same provider has rows of the same ids: only an attempt of this row's counts, made as this account.
+  -- Another database with the same provider may have a row with the same id. So the receipt must be of an attempt of this row, as this account.
   if v_row.id is not null and punctual.is_own(q, v_row.content, v_row.reconcile, p_receipt) then
     if p_receipt.status = 'failed' then
-      -- The provider took the latest attempt and could not deliver it. Where it was delivered all the same, that is the later word.
+      -- The provider accepted the latest attempt and could not deliver it. A receipt of its delivery prevails.
       v_settles := v_row.state in ('unknown', 'done') and v_row.claim_id::text = split_part(p_receipt.reference, '/', 3)
-               and coalesce(v_row.content->>q.proof_column = p_receipt.message_id, true) and not punctual.is_told(p_receipt, '{delivered, read}');
+               and coalesce(v_row.content->>q.proof_column = p_receipt.message_id, true) and not punctual.has_receipt(p_receipt, '{delivered, read}');
       if v_settles then
         perform punctual.settle_judged(q, 'receipt', v_row.id, v_row.state, jsonb_build_object(
           'outcome', 'dead', 'error', coalesce(p_receipt.error, 'the provider could not deliver it'), 'event', 'receipt',
@@ -75,7 +77,7 @@ begin
       end if;
     elsif p_receipt.status in ('sent', 'delivered', 'read') then
       v_settles := v_row.state in ('unknown', 'pending', 'dead', 'cancelled')
-               and (p_receipt.status <> 'sent' or not punctual.is_told(p_receipt, '{failed}'));
+               and (p_receipt.status <> 'sent' or not punctual.has_receipt(p_receipt, '{failed}'));
       if v_settles then
         perform punctual.settle_judged(q, 'receipt', v_row.id, v_row.state, jsonb_build_object(
           'outcome', 'done', 'result', case when q.proof_column is not null then jsonb_build_object(q.proof_column, p_receipt.message_id) end,
@@ -88,8 +90,8 @@ begin
 end
 $$;
 
--- Whether a receipt is of an attempt of this row: the latest, one that was uncertain, or, told by the row and the person that it names, one
--- that a restore of the database has lost.
+-- Returns whether a receipt is of an attempt of this row, as its account: of the latest attempt, of an uncertain one, or of one that a restore of the
+-- database has lost. The last is recognised by the row and the recipient of the receipt.
 create function punctual.is_own(q punctual.queues, p_content jsonb, p_reconcile jsonb, p_receipt punctual.receipts) returns boolean
 language sql stable set search_path = '' as $$
   select (coalesce(p_content->>'claim_id' = c.claim, false) or coalesce(p_reconcile->'claims' ? c.claim, false)

@@ -1,6 +1,6 @@
--- What is known of a row that becomes unknown, by its state before (p_row): {over_at, checks, first_at, claims, account_id, digest}, beside
--- what was known before. From over_at on its attempt is over for certain, whoever made it; first_at and claims are of all its
--- uncertain attempts; account_id and digest are of the row as it was sent.
+-- Returns the `reconcile` of a row that becomes unknown: its value before, with {over_at, checks, waits_for_operator, first_at, claims, account_id,
+-- digest}. p_row: the row before. over_at: from then on the attempt is certainly over. first_at, claims: the instant of the first and the claims of
+-- all uncertain attempts. account_id, digest: of the row as it was sent.
 create function punctual.begin_reconcile(p_queue text, p_row jsonb, p_over_at timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -10,7 +10,7 @@ begin
   select * into q from punctual.queues where name = p_queue;
   return v_before - 'found' || jsonb_build_object(
     'over_at', p_over_at, 'checks', 0,
-    -- A tick of a queue without reconcile made it unknown: nobody is going to ask, unless the queue gets one.
+    -- The queue's code has no `reconcile`, so no tick will check the row.
     'waits_for_operator', coalesce(current_setting('punctual.reconciles', true) = 'false', false),
     'first_at', coalesce(v_before->'first_at', p_row->'claimed_at'),
     'claims', coalesce(v_before->'claims', '[]') || jsonb_build_array(p_row->'claim_id'),
@@ -19,7 +19,7 @@ begin
 end
 $$;
 
--- Of what somebody asked for: the row without what the engine writes.
+-- Returns a digest of the row without the columns that the engine writes.
 create function punctual.row_digest(q punctual.queues, p_row jsonb) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -28,7 +28,7 @@ begin
 end
 $$;
 
--- When an unknown row is checked next, after so many checks: in 30 s, then twice as long each time, an hour at most.
+-- Returns when an unknown row is checked next, after p_checks checks: in 30 s, then twice as long each time, 1 h at most.
 create function punctual.next_check_at(p_checks integer, p_now timestamptz) returns timestamptz
 language plpgsql immutable set search_path = '' as $$
 begin

@@ -1,8 +1,8 @@
--- What became of rows whose attempt is uncertain, by webhooks, by checks and by operators. The attempt's claim_id stays on the row all along, and
--- those of earlier uncertain attempts in `reconcile`. So proof of any of them counts. A finding that is no proof counts only for its own attempt.
+-- Reconciling settles rows with an uncertain attempt by receipts, checks and operators. The row keeps the attempt's claim_id, and `reconcile` keeps
+-- those of earlier uncertain attempts, so proof of any of them counts. A finding without proof counts only for its own attempt.
 
--- Settles a row as a receipt, a check or an operator says: p_said is {outcome, error, result, event, text}, as settle takes them. The caller holds
--- the row's lock and has judged it in this state. Raises where the row cannot be written.
+-- Settles a row by a receipt, a check or an operator. p_said: {outcome, error, result, event, text}, as settle takes them. p_state: the state in
+-- which the caller has judged the row. The caller holds the row's lock. Raises if the row cannot be written.
 create function punctual.settle_judged(q punctual.queues, p_by text, p_id text, p_state text, p_said jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -10,8 +10,7 @@ begin
 end
 $$;
 
--- A row as the functions here judge it, locked; nothing where there is none, or somebody else has it and p_wait is false. content is all of
--- its columns.
+-- Locks a row and returns it. content: all of its columns. The id is null if the row does not exist, or if it is locked and p_wait is false.
 create type punctual.locked_row as (id text, state text, claim_id uuid, reconcile jsonb, content jsonb);
 create function punctual.lock_row(q punctual.queues, p_id text, p_wait boolean) returns punctual.locked_row
 language plpgsql set search_path = '' as $$

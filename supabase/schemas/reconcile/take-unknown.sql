@@ -1,3 +1,5 @@
+-- are_checks_due returns whether a row's check is due. take_unknown takes up to p_want rows whose check is due and sets their next check to p_until.
+-- Skips locked rows.
 insert into punctual.templates (verb, text) values ('are_checks_due', $template$
 create function {function}(p_providers text[], p_now timestamptz) returns boolean
 language plpgsql stable {keeps_plan} as $$
@@ -26,7 +28,7 @@ end
 $$
 $template$);
 
--- Providers that may be asked now.
+-- Returns the configured providers that are not paused.
 create function punctual.awake_providers(p_configured text[], p_now timestamptz) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
@@ -35,7 +37,7 @@ begin
 end
 $$;
 
--- Whether the check of an unknown row is due.
+-- Returns whether the check of an unknown row is due.
 create function punctual.are_checks_due(q punctual.queues, p_configured text[], p_now timestamptz) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare
@@ -47,9 +49,10 @@ begin
 end
 $$;
 
--- Takes unknown rows whose check is due, as many as run side by side: [{id, claim_id, attempted_at, over_seconds, row, account, evidence}].
--- attempted_at is of the first of its uncertain attempts, account is who it was sent as, over_seconds how long ago the attempt was over for certain,
--- negative while it is not. Each is taken again after p_lease_seconds, unless its finding has come by then. Waits for no row.
+-- Takes up to p_want unknown rows whose check is due; null is the queue's concurrency. Returns [{id, claim_id, attempted_at, over_seconds, row,
+-- account, evidence}]. attempted_at: the first of its uncertain attempts. over_seconds: seconds since the attempt was certainly over, negative
+-- before. account: as which it was sent. A row without a finding can be taken again after p_lease_seconds. Applies receipts first. Skips locked
+-- rows.
 create function punctual.take_unknown(
   p_queue text, p_providers text[], p_lease_seconds double precision, p_want integer default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set lock_timeout = '3s'
@@ -62,7 +65,7 @@ declare
 begin
   if q.delivery <> 'at-most-once' then return '[]'; end if;
   perform set_config('punctual.settles', q.name, true);
-  -- What a webhook has told, nobody has to ask.
+  -- A row that a receipt settles needs no check.
   perform punctual.apply_receipts(q, null, v_now);
   execute format('select punctual.%I($1, $2, $3, $4)', q.name || '.take_unknown') into v_rows
     using coalesce(p_want, q.concurrency), punctual.awake_providers(p_providers, v_now), v_now + make_interval(secs => p_lease_seconds), v_now;

@@ -1,4 +1,4 @@
--- Idempotency keys of rows that were pruned: each still stands for its row, for settings.idempotency_keys_days.
+-- Idempotency keys of pruned rows. Each stands for its row for settings.idempotency_keys_days.
 create table punctual.spent_keys (
   queue text not null references punctual.queues on delete cascade,
   key text not null,
@@ -9,14 +9,15 @@ create table punctual.spent_keys (
 );
 create index spent_keys_old on punctual.spent_keys (spent_at);
 
--- Whether keys of the queue outlive their rows. What takes in the others' rows does not know of spent ones.
+-- Returns whether the queue's idempotency keys outlive their rows. Code that inserts rows of other queues does not check spent keys.
 create function punctual.keeps_keys(p_queue text) returns boolean
 language sql immutable set search_path = '' as $$
   select p_queue in ('dm_queue', 'posts')
 $$;
 
--- Keeps retention from deleting rows with these keys, and spent keys, before this transaction ends. It waits for a deletion that is under way: the
--- next statement sees the spent key that it left. p_rows: [{idempotency_key}]; of dm_queue or posts.
+-- Keeps retention from deleting rows with these keys, and these spent keys, until this transaction ends. Locks the rows by id, then the spent keys by
+-- key, both `for key share`. Waits for a deletion that is under way; the next statement then sees the spent key that it left. p_queue: dm_queue or
+-- posts. p_rows: [{idempotency_key}].
 create function punctual.hold_keys(p_queue text, p_rows jsonb) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -27,8 +28,9 @@ begin
 end
 $$;
 
--- After an insert with a key, of the queue tg_argv[0]: also one that waited for the row's pruning sees it here. Runs as the owner: row-level
--- security hides spent keys from a role that may only insert, and the message would go out again. It calls no code but its own.
+-- Refuses an insert with a spent key (PT409). Runs after the insert, so that an insert that waited while the row was pruned sees the spent key too.
+-- Runs as the owner: row-level security hides spent keys from a role that may only insert, and the message would go out again. It calls no other
+-- code. tg_argv[0]: the queue.
 create function punctual.refuse_spent_key() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -37,7 +39,7 @@ begin
   select * into v_spent from punctual.spent_keys s where s.queue = tg_argv[0] and s.key = new.idempotency_key;
   if found then
     raise exception 'the idempotency_key "%" was used for row %, which is % and was pruned', v_spent.key, v_spent.row_id, v_spent.status
-      using errcode = 'PT409', hint = 'Use another key, or none, where this is to be done once more.';
+      using errcode = 'PT409', hint = 'To run it again, use another key or none.';
   end if;
   return null;
 end

@@ -1,7 +1,7 @@
--- The names and words of a queue's table as SQL, which stand for the placeholders of render_sql and of templates:
+-- Returns the names and words of a queue's table as SQL, by the placeholders of render_sql and of templates that they replace:
 --
 -- {table} {id_type} {queue}       the table, the type of its id, the queue's name
--- {status} {status_type} {due} {account} {partition} {addressee} {progress} {proof} {waits} {closes}  its columns, of which it may lack some
+-- {status} {status_type} {due} {account} {partition} {addressee} {progress} {proof} {waits} {closes}  its columns, if it has them
 -- {pending} {running} {done} {dead} {unknown} {cancelled}  its words for the states
 -- {due_at}                        when the row t is due
 create function punctual.names_of_queue(q punctual.queues) returns jsonb
@@ -19,15 +19,15 @@ begin
 end
 $$;
 
--- A statement on a queue's table: the template with the queue's names in place of its placeholders, and then format() of it with p_args.
--- In plpgsql, as whatever a call needs many times: the body of a function in SQL is planned anew in each transaction.
+-- Returns a statement on a queue's table: replaces the placeholders of the template by the queue's names, then formats it with p_args. Written in
+-- plpgsql, as is every function that a call needs often: the body of a function in SQL is planned anew in each transaction.
 create function punctual.render_sql(q punctual.queues, p_template text, variadic p_args text[] default '{}') returns text
 language plpgsql immutable set search_path = '' as $$
 declare
   v_text text := p_template;
   v_name record;
 begin
-  -- What a person calls {status} is no placeholder, and a % in a name is no argument.
+  -- A { in a user's name starts no placeholder, and a % in it formats no argument.
   for v_name in select n.key, n.value from jsonb_each_text(punctual.names_of_queue(q)) n where n.value is not null loop
     v_text := replace(v_text, '{' || v_name.key || '}', replace(replace(v_name.value, '%', '%%'), '{', U&'\E000'));
   end loop;

@@ -1,17 +1,18 @@
--- Functions of the queue's own. What is asked of a queue's table at every call is a function that is made when the queue is registered: its
--- names and words stand in the text, so that Postgres plans it once a session, and an operator reads it: \sf punctual."dm_queue.claim".
+-- Functions of the queue's own. Each query of an exchange on a queue's table is a function, made when the queue is registered. Its text contains the
+-- queue's names and words, so Postgres plans it once a session and an operator can read it: \sf punctual."dm_queue.claim".
 
--- The text of these functions. A placeholder in braces is a name or a word of the queue, see words_of_queue. `{function}` is the name of the one
--- that is made: the queue's, a dot, and the verb.
+-- The texts of these functions. A placeholder in braces stands for a name or a word of the queue: see words_of_queue. {function} stands for the name
+-- of the function: the queue's name, a dot and the verb.
 create table punctual.templates (
   verb text not null,
-  -- The kinds of queue that it is for: see kind_of_queue.
+  -- The kinds of queue that get this function: see kind_of_queue.
   kinds text[] not null default '{plain,accounts}',
   text text not null,
   unique (verb, kinds)
 );
 
--- SQL: `, column = what p_result (SQL, jsonb) says of it` for each result column.
+-- Returns SQL that sets each result column to its value in p_result, with a leading comma. p_result: SQL of a jsonb object. A column that it lacks
+-- keeps its value.
 create function punctual.set_results(q punctual.queues, p_result text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -21,38 +22,38 @@ begin
 end
 $$;
 
--- What stands for the placeholders, as SQL: those of names_of_queue, and these. Where rows are picked the row is t, and p_partition and p_now are
--- parameters.
+-- Returns the SQL of the placeholders: those of names_of_queue, and these. t is a row of the table; p_partition and p_now are parameters of the
+-- function.
 --
--- {in_partition}  and t is in the partition
--- {levels} {at_level}  the priorities one by one (l.level), and t is of that one. The index on due times of a queue with accounts has no
---                 priorities, as the order there is each account's own; see queue_indexes for what its condition is for
--- {wanted}        nobody has said that it is too late for t
--- {claimable}     t is pending and due, and a claim may take it: the one definition of that
--- {head}          of a queue with accounts: the first row (id, due) that the account c (account_id, held) could send. Rows whose addressee is held
---                 back are passed over, 200 of a level at most: an account with more than that for one addressee waits for the addressee
--- {take} {claimed}  what a claim sets, u being the row, and the row t as a claim answers it
--- {outcome}       what becomes of an outcome o: see settle
--- {is_exhausted}  o would try t again, and its attempts are used up
--- {spread}        from 0 to 1, another for each row and attempt
+-- {in_partition}  condition with a leading `and`: t is in the partition. Empty in a queue without partitions
+-- {levels} {at_level}  the priorities as rows (l.level), and the condition that t has that priority. In a queue with accounts each account has an
+--                 order of its own, so the index on due times has no priorities: see queue_indexes
+-- {wanted}        condition: t has not expired
+-- {claimable}     condition: a claim may take t. The only definition of it
+-- {head}          in a queue with accounts: the first row (id, due) that the account c (account_id, held) could send. Skips rows whose addressee is
+--                 held, up to 200 at each priority. An account with more such rows waits for the addressee
+-- {take} {claimed}  the columns that a claim sets on the row u, and the row t as a claim returns it
+-- {outcome}       the outcome that settle writes for the outcome o
+-- {is_exhausted}  condition: o would run t again, but t has used up its attempts
+-- {spread}        a number from 0 to 1, different for each row and attempt
 -- {retry_at} {set_results} {set_reconcile} {old_row} {old_due} {account_id} {pair} {late} {has_consequences}  parts of the settle
--- {account_summary}  of the account a, for who performs its rows
--- {check_is_due}  the unknown row t is to be checked, by one of p_providers
--- {keeps_plan}    the settings of each of these functions: its plans are kept, and go by indexes
--- {unswept} {unexpired} {unapplied}  to sweep t, to expire it, or to apply the receipt r has not failed for an hour
+-- {account_summary}  the account a as json, for the handler of its rows
+-- {check_is_due}  condition: the check of the unknown row t is due, by one of p_providers
+-- {keeps_plan}    the settings of each function: keep plans and use indexes
+-- {unswept} {unexpired} {unapplied}  conditions: to sweep t, to expire t, or to apply the receipt r has not failed within the last hour
 create function punctual.words_of_queue(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
-  -- The time in which t may be claimed has not closed.
+  -- The instant until which t may be claimed has not passed.
   v_open text := case when q.closes_column is not null then '(t.{closes} is null or t.{closes} > p_now)' end;
-  -- Nobody wants it back: see before_claim.
+  -- The row is not about to be withdrawn: see held_rows.
   v_unheld text := case when q.before_claim is not null then 'not exists (select from punctual.held_rows h where h.queue = {queue} and h.row_id = t.id::text)' end;
-  -- No receipt tells that an earlier attempt was delivered: the next tick makes use of one that does.
+  -- No receipt proves that an earlier attempt was delivered. The next tick applies such a receipt.
   v_unproved text := case when q.delivery = 'at-most-once' then $sql$(t.claimed_at is null or not exists (
                            select from punctual.receipts r where r.queue = {queue} and r.row_id = t.id::text
                               and r.applied_at is null and r.status in ('sent', 'delivered', 'read')))$sql$ end;
 begin
-  -- What a person calls {status} is no placeholder: see render.
+  -- Escapes { in the user's names, so that it starts no placeholder: see render.
   q := jsonb_populate_record(q, (select jsonb_object_agg(e.key, case when jsonb_typeof(e.value) in ('string', 'array') then replace(e.value::text, '{', U&'\E000')::jsonb else e.value end)
                                    from jsonb_each(to_jsonb(q) - 'setup') e));
   return punctual.names_of_queue(q) || jsonb_build_object(
@@ -72,7 +73,7 @@ begin
                     else '(case when {is_exhausted} then ''dead'' else o.outcome end)' end,
     'is_exhausted', 'o.outcome in (''retry'', ''swept'') and not o.rate_limited and t.attempts >= coalesce(t.max_attempts, p_max_attempts)',
     'spread', '(hashtext(t.id::text || ''/'' || t.attempts) & 1023) / 1024.0',
-    -- In a queue with accounts the account waits, and the row keeps its place at the head: behind it others would overtake.
+    -- In a queue with accounts the account waits and the row keeps its due time. A later one would let other rows overtake it.
     'retry_at', format('case when %s then p_now + make_interval(secs => coalesce(o.delay_seconds, 0)) else t.next_attempt_at end',
                        case when q.account_column is null then 'true' else 'o.unreadable' end),
     'set_results', punctual.set_results(q, 'o.result'),
@@ -97,7 +98,8 @@ begin
 end
 $$;
 
--- The template with the queue's names and words in place of the placeholders, some of which hold others.
+-- Replaces the placeholders of a template by the queue's names and words, in four rounds, because some of these contain placeholders. Raises if a
+-- placeholder is left.
 create function punctual.render(p_template text, p_words jsonb) returns text
 language plpgsql immutable set search_path = '' as $$
 declare
@@ -110,20 +112,20 @@ begin
     end loop;
   end loop;
   if v_text ~ '[{][a-z_]+[}]' then
-    raise exception 'there is nothing to stand for % in a template', substring(v_text from '[{][a-z_]+[}]');
+    raise exception 'the placeholder % of a template has no value', substring(v_text from '[{][a-z_]+[}]');
   end if;
   return replace(v_text, U&'\E000', '{');
 end
 $$;
 
--- plain: rows of a table; accounts: those that go through accounts; pgmq: messages of pgmq's.
+-- Returns the kind of a queue. plain: rows of a table. accounts: rows of a table that are sent as accounts. pgmq: messages of pgmq.
 create function punctual.kind_of_queue(q punctual.queues) returns text
 language sql immutable set search_path = '' as $$
   select case when q.source = 'pgmq' then 'pgmq' when q.account_column is null then 'plain' else 'accounts' end
 $$;
 
--- Makes a queue's functions anew. add_queue does, and so does any change of what a queue is: see remake_functions. A migration that changes a
--- template ends in: select punctual.make_functions(q) from punctual.queues q. They are the schema's owner's, whoever of its role called.
+-- Creates a queue's functions anew. Runs in add_queue and on any change of the queue's definition: see remake_functions. A migration that changes a
+-- template ends with: select punctual.make_functions(q) from punctual.queues q. The functions belong to the schema's owner, whoever calls this.
 create function punctual.make_functions(q punctual.queues) returns void
 language plpgsql set search_path = '' as $body$
 declare
@@ -136,7 +138,7 @@ begin
     select * from punctual.templates t where punctual.kind_of_queue(q) = any (t.kinds) order by t.verb
   loop
     v_name := format('punctual.%I', q.name || '.' || v_template.verb);
-    -- The body as a literal, since a word may be $$. Where a column of the table bears the name of a parameter, the parameter is meant.
+    -- Quotes the body as a literal, because a word may be $$. If a column has the name of a parameter, the name means the parameter.
     execute punctual.render(split_part(v_template.text, '$$', 1), v_words || jsonb_build_object('function', v_name))
             || quote_literal(E'\n#variable_conflict use_variable' || punctual.render(split_part(v_template.text, '$$', 2), v_words));
     execute format('alter function %s owner to %I', v_name, (select n.nspowner::regrole from pg_catalog.pg_namespace n where n.nspname = 'punctual'));
@@ -146,7 +148,7 @@ begin
 end
 $body$;
 
--- Whoever changes what a queue is, by a plain update, has its functions follow.
+-- Creates a queue's functions anew after an update of its definition.
 create function punctual.remake_functions() returns trigger
 language plpgsql set search_path = '' as $$
 begin
@@ -159,6 +161,7 @@ create trigger remake_functions
     done_word, dead_word, unknown_word, cancelled_word, delivery, result_columns, jsonb_columns, pair_column, after_settle, before_claim, closes_column
   on punctual.queues for each row when (to_jsonb(old) - 'setup' is distinct from to_jsonb(new) - 'setup') execute function punctual.remake_functions();
 
+-- Drops a queue's functions.
 create function punctual.drop_functions(p_queue text) returns void
 language plpgsql set search_path = '' as $$
 declare

@@ -1,4 +1,4 @@
--- The queue's words, in the order pending, running, done, dead, unknown, cancelled.
+-- Returns the queue's words in the order pending, running, done, dead, unknown, cancelled.
 create function punctual.list_words(q punctual.queues) returns text[]
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -6,7 +6,7 @@ begin
 end
 $$;
 
--- The state that a row's word stands for; null for no word of the queue's.
+-- Returns the state of a word; null if the queue has no such word.
 create function punctual.state_of_word(q punctual.queues, p_word text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -14,7 +14,7 @@ begin
 end
 $$;
 
--- The queue's word for a state; null for what is none.
+-- Returns the queue's word for a state; null if it is not a state.
 create function punctual.word_of_state(q punctual.queues, p_state text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -22,14 +22,14 @@ begin
 end
 $$;
 
--- What somebody who asks may say for a state: the queue's word, or the state's own name; null for neither.
+-- Returns the state that a caller names by the queue's word or by the state's own name; null if it is neither.
 create function punctual.state_of(q punctual.queues, p_said text) returns text
 language sql immutable set search_path = '' as $$
   select coalesce(punctual.state_of_word(q, p_said),
                   case when p_said in ('pending', 'running', 'done', 'dead', 'unknown', 'cancelled') then p_said end)
 $$;
 
--- Whether a row's id can have this form.
+-- Returns whether a row's id can have this form.
 create function punctual.is_id(q punctual.queues, p_id text) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin

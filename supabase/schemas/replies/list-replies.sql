@@ -1,4 +1,4 @@
--- A page of what people wrote that is nobody's as far as we know, the latest first.
+-- Returns a page of replies that match no enrolment, the latest first.
 create function punctual.list_replies(p_limit integer default 50, p_cursor jsonb default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 begin

@@ -1,21 +1,21 @@
--- Refuses an instant that the database cannot have been put back to.
+-- Raises 22023 for an instant to which the database cannot have been restored.
 create function punctual.check_since(p_since timestamptz, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_hint text := 'Give the instant that the database was put back to, with its zone: ''2026-03-02 14:00:00+00''.';
+  v_hint text := 'Give the instant to which the database was restored, with its zone: ''2026-03-02 14:00:00+00''.';
 begin
-  if p_since is null then raise exception 'after_restore: since is null' using errcode = '22023', hint = v_hint; end if;
+  if p_since is null then raise exception 'after_restore: p_since is null' using errcode = '22023', hint = v_hint; end if;
   if p_since > p_now then
-    raise exception 'after_restore: % lies in the future: it is %', p_since, p_now using errcode = '22023', hint = v_hint;
+    raise exception 'after_restore: % is in the future: now is %', p_since, p_now using errcode = '22023', hint = v_hint;
   end if;
   if p_since < p_now - interval '1 year' then
     raise exception 'after_restore: % is more than a year ago', p_since
-      using errcode = '22023', hint = v_hint || ' No provider can be asked about so long a time: cancel what was due in it.';
+      using errcode = '22023', hint = v_hint || ' No provider can be asked about so long a time. Cancel the rows that were due in it.';
   end if;
 end
 $$;
 
--- Pauses a queue, and makes its rows unknown that may have been sent since. Answers its line of after_restore's queues.
+-- Pauses a queue, and makes rows unknown that may have been sent since p_since. Returns the queue's entry in the result of after_restore.
 create function punctual.restore_queue(q punctual.queues, p_since timestamptz, p_over_at timestamptz, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -24,8 +24,8 @@ declare
   v_run_again integer := 0;
 begin
   if q.source = 'table' and to_regclass(format('%I.%I', q.table_schema, q.table_name)) is null then
-    raise exception 'after_restore: the table %.% of the queue % is not there', q.table_schema, q.table_name, q.name
-      using errcode = '42P01', hint = format('Restore it as well. If it is gone for good: select punctual.remove_queue(%L); then call it again.', q.name);
+    raise exception 'after_restore: the table %.% of the queue % does not exist', q.table_schema, q.table_name, q.name
+      using errcode = '42P01', hint = format('Restore it as well, or remove the queue: select punctual.remove_queue(%L); Then call after_restore again.', q.name);
   end if;
   if v_paused then
     update punctual.queues x set paused_at = p_now, paused_reason = format('restored to %s: see docs/restore.md', p_since) where x.name = q.name;
@@ -36,7 +36,7 @@ begin
     execute punctual.render_sql(q, 'select count(*) from {table} t where t.{status} = {running} or (t.{status} = {pending} and {due_at} <= $1)')
       into v_run_again using p_now;
   else
-    -- How many messages of pgmq's are handled again nobody knows.
+    -- The number of pgmq's messages that run again is not known.
     v_run_again := null;
   end if;
   return jsonb_build_object(
@@ -45,8 +45,8 @@ begin
 end
 $$;
 
--- Pauses the enrolments whose message mark_rows_unknown made unknown. Each message comes back to an enrolment that waits: a proved one does not set off
--- its next step, one that was not sent is withdrawn. Answers how many.
+-- Pauses enrolments whose message mark_rows_unknown made unknown, and returns their number. A paused enrolment starts no next step when its message
+-- is proved, and withdraws the message if it was not sent.
 create function punctual.pause_restored_enrolments(p_over_at timestamptz, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -60,8 +60,8 @@ begin
 end
 $$;
 
--- Pauses accounts until their next day, and for an hour at least. Clearing the refusal keeps a webhook that reports the account as connected from
--- lifting the pause. An operator's longer pause keeps its reason. Answers how many.
+-- Pauses accounts until their next day, and for at least an hour. Returns how many. Clears the refusal, so that a webhook that reports the account as
+-- connected does not end the pause. An operator's longer pause keeps its reason.
 create function punctual.pause_restored_accounts(p_since timestamptz, p_now timestamptz) returns integer
 language sql set search_path = '' as $$
   with next as (
@@ -79,21 +79,21 @@ language sql set search_path = '' as $$
   select count(*)::integer from paused
 $$;
 
--- Call it once the database is back, before anything ticks: at the end of this call nothing is claimed until an operator unpauses the queues.
--- Owner only, and without a limit on its time: 1,000,000 due rows took four minutes on two busy cores.
+-- Repairs the state after a restore of the database. Call it before anything ticks. After this call nothing is claimed until an operator resumes the
+-- queues. Owner only. Has no time limit: 1,000,000 due rows took four minutes on two busy cores.
 --
--- p_since     the instant that the database was put back to; if in doubt, an earlier one. Raises 22023.
+-- p_since     the instant to which the database was restored; if in doubt, an earlier one. Raises 22023 for an instant that is not possible.
 --
--- At-most-once rows that may have been sent since are unknown: reconcile proves them or releases them, or an operator decides. At-least-once
--- rows stay as they are and run again. Accounts are paused until their next day, and for an hour at least, since nobody knows how much they
--- have sent today. Enrolments whose message became unknown are paused: their later steps may have been sent, too.
+-- At-most-once rows that may have been sent since become unknown: checks prove them or put them back, or an operator decides. At-least-once rows
+-- stay as they are and run again. Accounts are paused until their next day, and for at least an hour, because the number that they have sent today
+-- is not known. Enrolments whose message became unknown are paused: their later steps may have been sent too.
 --
--- Answers {since, now, last_tick_at: the latest tick that the database knows from before, accounts_paused, messages_queued,
--- enrolments_paused, queues: [{queue, delivery, paused: false if it was before, unknown, run_again, claimed_since}]}. claimed_since: rows that
--- ticks took after the restore and before this call. Calling it again changes nothing, except for rows that were inserted meanwhile.
+-- Returns {since, now, last_tick_at: the latest tick in the database from before, accounts_paused, messages_queued, enrolments_paused, queues:
+-- [{queue, delivery, paused: false if it was paused before, unknown, run_again, claimed_since}]}. claimed_since: rows that ticks claimed after the
+-- restore and before this call. A second call changes only rows that were inserted meanwhile.
 --
--- Locks: the ledger first, so that no exchange runs meanwhile and the next one finds its queue paused; then accounts, rows and pace as always.
--- If somebody else's write makes it fail (40P01), nothing is changed: call it again.
+-- Locks the ledger first, so that no exchange runs meanwhile and the next one finds its queue paused; then accounts, rows and pace as exchanges do.
+-- If a write of another session makes it fail (40P01), nothing has changed: call it again.
 create function punctual.after_restore(p_since timestamptz, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' as $$
 declare

@@ -1,5 +1,5 @@
--- Queues the messages that due enrolments may have queued, and sent, in the lost time: rows of dm_queue that stand in for those that are gone.
--- Each is written as of the instant that it was due, within its step's hours. Answers how many.
+-- Queues the messages that due enrolments may have queued and sent in the lost time, as rows of dm_queue in place of the lost ones. Each is due at
+-- the instant at which its step was due, within the step's hours. Returns how many.
 create function punctual.queue_lost_messages(p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -16,7 +16,7 @@ begin
     loop
       select e.next_step_at, e.message_id into v_due, v_message from punctual.enrolments e where e.id = v_id;
       v_count := v_count + (v_message is not null)::integer;
-      -- Where its hours had not begun it has moved to where they do.
+      -- If the step's hours had not begun, it has moved to their beginning.
       exit when v_due is null or v_due > p_now;
       perform punctual.settle_enrolments(jsonb_build_array(jsonb_build_object('id', v_id, 'outcome', 'again', 'due', v_due)), v_due);
     end loop;

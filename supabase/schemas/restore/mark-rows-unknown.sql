@@ -1,8 +1,8 @@
--- After the database went back in time (a restore, a recovery to a point in time, a failover that lost the latest writes): what was sent in
--- the lost time stands as not yet sent. docs/restore.md is what an operator follows.
+-- After a restore, a point-in-time recovery or a failover that lost the latest writes, rows that were sent in the lost time look unsent. An operator
+-- follows docs/restore.md.
 
--- One step of mark_rows_unknown: the next 5,000 rows after the id p_after, null being before all. Answers how many, the id of the last of them, and the ids of
--- those for which there is proof of an earlier attempt.
+-- Runs one step of mark_rows_unknown: the next 5,000 rows after the id p_after; null begins at the first row. Returns the number of rows, the id of
+-- the last one, and the ids of those that keep proof of an earlier attempt.
 create function punctual.mark_next_rows_unknown(
   q punctual.queues, p_after text, p_since timestamptz, p_over_at timestamptz, p_now timestamptz, out rows integer, out last_id text, out proved text[])
 language plpgsql set search_path = '' as $$
@@ -25,7 +25,7 @@ begin
         reconcile = punctual.begin_reconcile({queue}, to_jsonb(t.*) || jsonb_build_object('claim_id', coalesce(t.claim_id, p.claim_id)), $3)
           || jsonb_build_object('restored_to', $2,
                'first_at', least((t.reconcile->>'first_at')::timestamptz, case when not p.was_pending then t.claimed_at end, $2))
-          -- What was sent is what the row was then, whatever somebody has made of it since.
+          -- The digest and the account stay those of the row as it was sent, even if the row has changed since.
           || case when p.was_unknown then jsonb_strip_nulls(jsonb_build_object('digest', t.reconcile->'digest', 'account_id', t.reconcile->'account_id')) else '{}' end
         from picked p where t.id = p.id
       returning t.id, t.last_error, p.was_unknown, t.reconcile ? 'late_proof' as is_proved),
@@ -39,11 +39,11 @@ begin
       from marked d
     $sql$)
   into rows, last_id, v_ended, proved using p_after, p_since, p_over_at, p_now;
-  if rows > 0 then perform punctual.tell_after_settle(q, v_ended, p_now); end if;
+  if rows > 0 then perform punctual.run_after_settle(q, v_ended, p_now); end if;
 end
 $$;
 
--- Counts the rows that mark_rows_unknown has made unknown as claims at p_since would have: what is proved absent gives its place back.
+-- Counts the rows that mark_rows_unknown made unknown in `used`, as claims at p_since. A row that is proved absent gives its place back.
 create function punctual.count_restored(q punctual.queues, p_since timestamptz, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -62,10 +62,10 @@ begin
 end
 $$;
 
--- Makes rows of an at-most-once queue unknown that may have been attempted in the lost time: those that are due, those that were running,
--- and those that were unknown and may have been decided since. Each gets a claim of its own, so that no outcome of a lost claim moves it;
--- and its attempt counts as over only when no tick that began before p_now can still be at it, for none runs longer than 800 s. Rows that an
--- earlier call for the same instant has seen are left alone. Answers how many.
+-- Makes rows of an at-most-once queue unknown that may have been attempted in the lost time: those that are due, those that were running, and those
+-- that were unknown and may have been settled since. Each gets a new claim, so that no outcome of a lost claim changes it. p_over_at: when its
+-- attempt is certainly over; no tick that began before p_now runs longer than 800 s. Skips rows that an earlier call for the same instant has
+-- marked. Returns how many.
 create function punctual.mark_rows_unknown(q punctual.queues, p_since timestamptz, p_over_at timestamptz, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -78,7 +78,7 @@ begin
     exit when v_marked.rows = 0;
     v_count := v_count + v_marked.rows;
     v_last := v_marked.last_id;
-    -- Proof of an earlier attempt that was kept while the one that is lost was under way.
+    -- Proof of an earlier attempt that the row kept while the lost attempt ran.
     perform punctual.apply_late_proof(q, l, p_now) from unnest(v_marked.proved) l;
   end loop;
   if q.account_column is not null then perform punctual.count_restored(q, p_since, p_now); end if;

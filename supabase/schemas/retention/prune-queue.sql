@@ -1,4 +1,5 @@
--- Checks of monitors that began before p_before. In the order of their ids, which has an index, and is nearly that of their instants.
+-- Deletes checks of monitors that began before p_before, up to p_limit. By id, which has an index and nearly the order of the instants. Skips locked
+-- rows. Returns how many.
 create function punctual.prune_checks(p_before timestamptz, p_limit integer) returns integer
 language sql set search_path = '' as $$
   with gone as (
@@ -8,7 +9,8 @@ language sql set search_path = '' as $$
   select count(*)::integer from gone
 $$;
 
--- Ticks of the queue that began before p_before, p_limit at most. last_done_at: when the last of them began that had done something.
+-- Deletes ticks of the queue that began before p_before, up to p_limit, the oldest first. Skips locked rows. last_done_at: the start of the latest
+-- of them that had done rows.
 create function punctual.prune_ticks(q punctual.queues, p_before timestamptz, p_limit integer, out count integer, out last_done_at timestamptz)
 language sql set search_path = '' as $$
   with gone as (
@@ -19,8 +21,8 @@ language sql set search_path = '' as $$
   select count(*)::integer, max(g.started_at) filter (where g.done > 0) from gone g
 $$;
 
--- One bounded step of retention of what a queue has: its rows, checks, ticks and history. r: the queue's line, locked. Answers {queue, rows, checks,
--- ticks, history, problem, more}. problem: why its rows cannot be deleted.
+-- Runs one bounded step of retention for a queue: deletes up to p_limit of its rows of each state, its checks, ticks and events of the history. r:
+-- the queue's row of rollups, locked. Returns {queue, rows, checks, ticks, history, problem, more}. problem: why its rows cannot be deleted.
 create function punctual.prune_queue(q punctual.queues, r punctual.rollups, s punctual.settings, p_limit integer, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare

@@ -1,12 +1,12 @@
--- Up to when retention may take what is rolled up by day: not what is not rolled up yet, for which it waits seven days at most.
+-- Returns the instant before which retention may delete rows that are rolled up by day. Rows that are not rolled up yet stay up to seven days longer.
 create function punctual.prune_before(p_before timestamptz, r punctual.rollups, p_zone text) returns timestamptz
 language sql stable set search_path = '' as $$
   select case when p_before is not null
               then least(p_before, greatest(punctual.day_start(r.rolled_until, p_zone), p_before - interval '7 days')) end
 $$;
 
--- Deletes up to p_limit rows of one of Punctual's own tables whose p_column is before p_before, the oldest first. Those that are locked are passed
--- over. p_where: SQL on x, which they meet besides. Answers how many; none where p_before is null.
+-- Deletes up to p_limit rows of one of Punctual's own tables whose p_column is before p_before, the oldest first. Skips locked rows. p_where: a
+-- further condition, as SQL on x. Returns how many; none if p_before is null.
 create function punctual.delete_old(p_table text, p_column text, p_before timestamptz, p_limit integer, p_where text default 'true') returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -20,9 +20,9 @@ begin
 end
 $$;
 
--- One bounded step of a queue's settled rows, p_limit of each state: those past its retention_days. Unknown rows stay: they wait for a
--- decision. Of pgmq, messages set aside; of monitors, checks, and never a monitor. r: the queue's line, locked. Answers how many of each
--- word, of which p_limit says that there may be more. Keys outlive their rows.
+-- Deletes a queue's settled rows that finished before p_before, up to p_limit of each state. Unknown rows stay, because they wait for a decision.
+-- In pgmq, deletes messages that were set aside. Idempotency keys outlive their rows: see keeps_keys. Skips locked rows. Returns the number of rows
+-- of each state; p_limit means that there may be more.
 create function punctual.prune_rows(q punctual.queues, p_before timestamptz, p_limit integer, p_now timestamptz) returns integer[]
 language plpgsql set search_path = '' as $$
 declare

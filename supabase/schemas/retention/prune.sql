@@ -1,5 +1,5 @@
--- WhatsApp's user ids that were not seen since p_before. Those of people who are in a sequence are kept, and looked at again after as many days.
--- Answers how many were looked at.
+-- Deletes WhatsApp's user ids not seen since p_before. Keeps those of people in a sequence and tests them again after the same number of days.
+-- Returns how many it tested, up to p_limit.
 create function punctual.prune_whatsapp_users(p_before timestamptz, p_limit integer, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -21,7 +21,8 @@ begin
 end
 $$;
 
--- Monitor by monitor, by the key: there is no index on hours alone.
+-- Deletes monitors' hours before p_before, up to p_limit. Reads them monitor by monitor through the key, because no index begins with the hour.
+-- Returns how many.
 create function punctual.prune_hours(p_before timestamptz, p_limit integer) returns integer
 language sql set search_path = '' as $$
   with gone as (
@@ -33,7 +34,7 @@ language sql set search_path = '' as $$
   select count(*)::integer from gone
 $$;
 
--- Figures of days before p_before. Answers how many of each kind: outcomes, checks.
+-- Deletes daily figures of days before p_before, up to p_limit of each kind. Returns the numbers of both kinds: outcomes, checks.
 create function punctual.prune_days(p_before date, p_limit integer) returns integer[]
 language sql set search_path = '' as $$
   with outcomes as (
@@ -45,14 +46,14 @@ language sql set search_path = '' as $$
   select array[(select count(*) from outcomes), (select count(*) from checks)]::integer[]
 $$;
 
--- One bounded step of retention of what is no queue's. Answers {receipts, enrolments, hours, incidents, days, more}.
+-- Runs one bounded step of retention for data that belongs to no queue. Returns {receipts, enrolments, hours, incidents, days, more}.
 create function punctual.prune_others(s punctual.settings, p_limit integer, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_receipts integer := punctual.delete_old('receipts', 'received_at', p_now - make_interval(days => s.receipts_days), p_limit);
   v_users integer := punctual.prune_whatsapp_users(p_now - make_interval(days => s.receipts_days), p_limit, p_now);
   v_keys integer := punctual.delete_old('spent_keys', 'spent_at', p_now - make_interval(days => s.idempotency_keys_days), p_limit);
-  -- Each has a timeline of some twenty events.
+  -- Each enrolment has a timeline of about 20 events.
   v_texts integer := punctual.prune_enrolment_texts(p_now - make_interval(days => s.enrolment_texts_days), (p_limit + 9) / 10, p_now);
   v_hours integer := punctual.prune_hours(p_now - make_interval(days => s.monitor_hours_days), p_limit);
   v_incidents integer := punctual.delete_old('incidents', 'closed_at', p_now - make_interval(days => s.incidents_days), p_limit);
@@ -64,11 +65,13 @@ begin
 end
 $$;
 
--- One bounded step of retention: p_limit of each kind of thing, and of each queue's, or less where that takes too long: see is_call_over. What
--- ticks have locked is passed over, and so is a queue that is being rolled up. Rows, checks and pgmq's ticks wait for their roll-up: see
--- prune_before. A queue whose rows cannot be deleted does not hold up the others.
+-- Runs one bounded step of retention: deletes up to p_limit rows of each kind and queue, or fewer if the call uses up its time: see is_call_over.
+-- Skips rows that ticks have locked, and a queue that is being rolled up. Rows, checks and pgmq's ticks wait for their roll-up: see prune_before. A
+-- queue whose rows cannot be deleted does not block the others.
 --
--- Answers {rows, ticks, history, receipts, enrolments, checks, hours, incidents, days, problems: [{queue, problem}], more}.
+-- p_limit  1 to 10,000. Raises 22023.
+--
+-- Returns {rows, ticks, history, receipts, enrolments, checks, hours, incidents, days, problems: [{queue, problem}], more}. more: call it again.
 create function punctual.prune(p_limit integer default 1000, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -81,20 +84,20 @@ declare
   v_others jsonb;
 begin
   if p_limit is null or p_limit not between 1 and 10000 then
-    raise exception 'p_limit is between 1 and 10000' using errcode = '22023';
+    raise exception 'p_limit has to be between 1 and 10000' using errcode = '22023';
   end if;
   select * into s from punctual.settings;
   insert into punctual.rollups (queue)
   select x.name from punctual.queues x where not exists (select from punctual.rollups y where y.queue = x.name) on conflict do nothing;
   for q in select * from punctual.queues order by name loop
-    -- What a queue has is deleted to the last, step by step, before the next one's.
+    -- Empties one queue, step by step, before the next one.
     v_over := punctual.is_call_over() and exists (
       select from jsonb_to_recordset(v_queues) l (rows integer, checks integer, ticks integer, history integer) where l.rows + l.checks + l.ticks + l.history > 0);
     exit when v_over;
     select * into r from punctual.rollups x where x.queue = q.name for no key update skip locked;
     v_queues := v_queues || case when found then punctual.prune_queue(q, r, s, p_limit, v_now) else '{"more": true}' end;
   end loop;
-  -- Where it is over the rest comes with the next step.
+  -- If the time is used up, the next step deletes the rest.
   v_others := punctual.prune_others(s, case when v_over then 0 else p_limit end, v_now);
   return v_others || (
     select jsonb_build_object('rows', coalesce(sum(l.rows), 0), 'checks', coalesce(sum(l.checks), 0), 'ticks', coalesce(sum(l.ticks), 0),

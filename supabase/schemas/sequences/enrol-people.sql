@@ -1,4 +1,4 @@
--- What is wrong with whom people are said to be, and with what they bring.
+-- Returns the faults of the people to enrol: account, recipient, time zone and missing variables.
 create function punctual.list_person_faults(
   p_sequence punctual.sequences, p_steps jsonb, p_people jsonb, out index integer, out place integer, out field text, out message text)
 returns setof record
@@ -23,7 +23,7 @@ language sql stable set search_path = '' as $$
     from person p cross join lateral unnest(punctual.list_placeholders(p_steps)) n (name) where p.variables->>n.name is null
 $$;
 
--- The texts that steps send: bodies, and parameters (numbered) of templates. names: how many placeholders a text has.
+-- Returns the texts that steps send: bodies, and numbered parameters of templates. names: how many placeholders a text has.
 create function punctual.list_texts(
   p_steps jsonb, out place integer, out text text, out is_reminder boolean, out number integer, out names integer) returns setof record
 language sql immutable set search_path = '' as $$
@@ -39,7 +39,7 @@ language sql immutable set search_path = '' as $$
    where t.text is not null
 $$;
 
--- What is wrong with the texts that people would get.
+-- Returns the faults of the texts that people would get.
 create function punctual.list_text_faults(
   p_sequence punctual.sequences, p_steps jsonb, p_people jsonb, out index integer, out place integer, out field text, out message text)
 returns setof record
@@ -48,7 +48,7 @@ declare
   v_limit integer := punctual.body_limit(p_sequence.channel);
 begin
   return query
-    -- A thousand people and fifty steps: texts are filled in only where something may be wrong with them.
+    -- There may be a thousand people and fifty steps, so only texts that may have a fault are filled in.
     with person as materialized (
       select p.index, coalesce(p.variables, '{}') as variables, v.longest, v.is_odd
         from jsonb_to_recordset(p_people) p (index integer, variables jsonb)
@@ -78,7 +78,7 @@ begin
 end
 $$;
 
--- What is wrong with people who are to be enrolled: [{index, field, message}]; null where nothing is. p_people bear their index.
+-- Returns the faults of people who are to be enrolled: [{index, field, message}]; null if there are none. Each of p_people has its index.
 create function punctual.check_people(p_sequence punctual.sequences, p_steps jsonb, p_people jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(jsonb_build_object('index', c.index, 'field', c.field, 'message', c.message) order by c.index, c.place, c.field)
@@ -87,7 +87,7 @@ language sql stable set search_path = '' as $$
           select * from punctual.list_text_faults(p_sequence, p_steps, p_people)) c
 $$;
 
--- The enrolments of a person in a sequence, whoever he was said to be: by person (of WhatsApp, by number and user id), or by the chat.
+-- Returns a person's enrolments in a sequence, however the person was named: by person (over WhatsApp, by number and user id) or by chat.
 create function punctual.list_same(p_sequence_id bigint, p_person text, p_account_id uuid, p_chat_id text) returns setof punctual.enrolments
 language plpgsql stable set search_path = '' as $$
 declare
@@ -95,7 +95,7 @@ declare
   v_name text;
 begin
   foreach v_name in array v_names loop
-    -- In the order of the index on persons: without statistics the one on phases looks as good, and is read to its end.
+    -- The order makes Postgres use the index on persons. Without statistics the index on phases seems as good, and Postgres reads all of it.
     return query select * from punctual.enrolments e where e.sequence_id = p_sequence_id and e.person = v_name order by e.id;
   end loop;
   if p_chat_id is not null then
@@ -105,8 +105,8 @@ begin
 end
 $$;
 
--- People as they are to be enrolled: what is known of each, with its index, an id of its own, and as whom it counts in the sequence (person, of
--- WhatsApp's user ids the number: identity).
+-- Adds to each of p_people an index, a new id, person and identity. person identifies the person in the sequence. identity is the same, except that
+-- a known WhatsApp user id is replaced by its number.
 create function punctual.name_people(p_sequence punctual.sequences, p_people jsonb) returns jsonb
 language sql set search_path = '' as $$
   select jsonb_agg(jsonb_strip_nulls(p) || jsonb_build_object('index', n - 1, 'id', nextval(pg_get_serial_sequence('punctual.enrolments', 'id')),
@@ -116,7 +116,8 @@ language sql set search_path = '' as $$
      select coalesce(case when p_sequence.channel = 'whatsapp' then punctual.digits_of(p->>'recipient') end, p->>'recipient', p->>'chat_id') as person) k
 $$;
 
--- Inserts the enrolments of those who are not in the sequence yet. p_people: see name_people.
+-- Inserts enrolments for people who are not in the sequence yet, and with p_again also for those whose earlier enrolments have all ended.
+-- p_people: see name_people. Waits for calls with the same people.
 create function punctual.insert_enrolments(p_sequence punctual.sequences, p_steps jsonb, p_people jsonb, p_again boolean, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -140,17 +141,17 @@ begin
      -- A person may also be named by number and by chat.
      and not exists (select from jsonb_to_recordset(p_people) o (index integer, account_id uuid, chat_id text)
                       where o.account_id = p.account_id and o.chat_id = p.chat_id and o.index < p.index)
-   -- Two calls with the same people wait for each other, and not each for the other.
+   -- Inserts in a fixed order, so that two calls with the same people cannot deadlock.
    order by p.identity, p.id
   on conflict (sequence_id, person) where status in ('pending', 'running', 'unknown') do nothing;
 end
 $$;
 
--- Enrols people, all or none of them. p_people: [{account_id, chat_id, recipient, variables, time_zone, start_at, priority}], checked for form.
--- Whoever is in the sequence already is answered as he is. p_again: whose enrolment is over is enrolled anew.
+-- Enrols people, all or none. p_people: [{account_id, chat_id, recipient, variables, time_zone, start_at, priority}], already validated. For a
+-- person who is in the sequence already, returns the existing enrolment. p_again: enrols a person again if that enrolment has ended.
 --
--- Answers {rows: [{id, status, created}]} in the order asked, status being the phase, or {errors: [{index, field, message}]} and nobody was
--- enrolled. Raises PT404.
+-- Returns {rows: [{id, status, created}]} in the order of p_people, or {errors: [{index, field, message}]} if nobody was enrolled. status is the
+-- phase. Raises PT404 if there is no such sequence.
 create function punctual.enrol_people(p_sequence_id bigint, p_people jsonb, p_again boolean default false, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -161,7 +162,7 @@ declare
   v_errors jsonb;
   v_rows jsonb;
 begin
-  -- With those who enrol at the same time, and without those who edit: the version is that of this moment.
+  -- Several calls may enrol at once. The version is the one of this moment.
   select * into v_sequence from punctual.sequences s where s.id = p_sequence_id for key share;
   if not found then raise exception 'there is no sequence %', p_sequence_id using errcode = 'PT404'; end if;
   select v.steps into v_steps from punctual.sequence_versions v where v.sequence_id = p_sequence_id and v.version = v_sequence.version;
@@ -170,7 +171,7 @@ begin
   if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
   perform punctual.insert_enrolments(v_sequence, v_steps, v_people, p_again, v_now);
 
-  -- By now there is one for each, ours or another's.
+  -- Each person has an enrolment by now, from this call or another one.
   select jsonb_agg(jsonb_build_object('index', p.index, 'id', x.id::text, 'status', x.phase, 'created', x.id = p.id, 'account_id', x.account_id,
                                       'asked_account_id', p.account_id) order by p.index)
     into v_rows
@@ -181,7 +182,7 @@ begin
                                       'message', format('the person is in the sequence already, through another account (enrolment %s)', r->>'id')))
     into v_errors from jsonb_array_elements(v_rows) r where r->>'account_id' <> r->>'asked_account_id' and not (r->>'created')::boolean;
   if v_errors is not null then
-    -- What was inserted goes again, numbers and all.
+    -- Deletes what this call inserted.
     delete from punctual.enrolments e where e.id in (select (r->>'id')::bigint from jsonb_array_elements(v_rows) r where (r->>'created')::boolean);
     return jsonb_build_object('errors', v_errors);
   end if;

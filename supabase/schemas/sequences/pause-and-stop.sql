@@ -1,3 +1,4 @@
+-- Locks an enrolment and returns it. Raises PT404.
 create function punctual.lock_enrolment(p_id bigint) returns punctual.enrolments
 language plpgsql set search_path = '' as $$
 declare
@@ -9,8 +10,8 @@ begin
 end
 $$;
 
--- Nothing more is sent until it is resumed; a message that is queued is withdrawn, one that is on its way goes out. Raises PT404, and PT409 where
--- it is over.
+-- Pauses an enrolment: nothing more is sent until it is resumed. Withdraws its queued message; a running message is still sent. Returns the
+-- enrolment. Raises PT404, and PT409 if it has ended.
 create function punctual.pause_enrolment(p_id bigint, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -35,7 +36,8 @@ begin
 end
 $$;
 
--- Goes on where it was paused; one that failed tries its step again. Raises PT404, and PT409 where it is over.
+-- Resumes a paused enrolment where it was. A failed enrolment tries its step again. Returns the enrolment. Raises PT404, and PT409 if it has ended
+-- without a failure, or if it failed and the person was enrolled again or forgotten.
 create function punctual.resume_enrolment(p_id bigint, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -48,7 +50,7 @@ begin
   if e.phase = 'failed' then
     perform punctual.refuse_forgotten(e);
     if punctual.is_superseded(e) then
-      raise exception 'the person was enrolled anew' using errcode = 'PT409', detail = e.phase;
+      raise exception 'the person was enrolled again since' using errcode = 'PT409', detail = e.phase;
     end if;
     e.phase := case when e.action = 'send' then 'in_progress' else 'waiting_reply' end;
     e.finished_at := null;
@@ -68,7 +70,8 @@ begin
 end
 $$;
 
--- Nothing more is sent; a message that is queued is withdrawn, one that is on its way goes out. Raises PT404, and PT409 where it is over otherwise.
+-- Stops an enrolment: nothing more is sent. Withdraws its queued message; a running message is still sent. Returns the enrolment. Raises PT404, and
+-- PT409 if it was answered or has completed.
 create function punctual.stop_enrolment(p_id bigint, p_reason text default null, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare

@@ -1,4 +1,4 @@
--- One message of a preview. p_message: a step or its reminder; p_at: about when; null: nobody can say, 'infinity': never.
+-- Returns one message of a preview. p_message: a step or its reminder. p_at: the approximate time; null: unknown; 'infinity': never.
 create function punctual.preview_message(
   p_step integer, p_kind text, p_message jsonb, p_variables jsonb, p_at timestamptz, p_note text) returns jsonb
 language sql stable set search_path = '' as $$
@@ -6,7 +6,7 @@ language sql stable set search_path = '' as $$
     'template', punctual.fill_in_template(p_message->'template', p_variables), 'about_at', case when p_at < 'infinity' then p_at end, 'note', p_note)
 $$;
 
--- The messages of all steps, each as soon as it may go, from p_from on: see preview_message.
+-- Returns the messages of all steps, each at the earliest possible time from p_from on: see preview_message.
 create function punctual.preview_steps(
   p_steps jsonb, p_variables jsonb, p_zone text, p_account punctual.accounts, p_pace punctual.pace, p_from timestamptz, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
@@ -15,7 +15,7 @@ declare
   v_at timestamptz := p_from;
   v_sent timestamptz := p_from;
   v_reminded timestamptz;
-  -- Whether the instants of what follows can be told.
+  -- Whether the times of later messages can be known.
   v_known boolean := true;
   v_list jsonb := '[]';
 begin
@@ -46,9 +46,9 @@ begin
 end
 $$;
 
--- What a person would get, and about when: each step as soon as its delay, its hours and the account's pace allow, given a tick each minute.
--- p_person: {account_id, variables, time_zone, start_at}. After a question without no_reply nobody can say. Answers {steps: [{step, kind, body,
--- template, about_at, note}]}, or {errors: [{field, message}]}. Raises PT404.
+-- Returns the messages that a person would get, and their approximate times: each step as soon as its delay, its hours and the account's pace allow,
+-- with a tick each minute. The times after a question without no_reply are unknown. p_person: {account_id, variables, time_zone, start_at}.
+-- Returns {steps: [{step, kind, body, template, about_at, note}]}, or {errors: [{field, message}]}. Raises PT404.
 create function punctual.preview_sequence(p_sequence_id bigint, p_person jsonb, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -62,7 +62,7 @@ begin
   select * into v_sequence from punctual.sequences s where s.id = p_sequence_id;
   if not found then raise exception 'there is no sequence %', p_sequence_id using errcode = 'PT404'; end if;
   select v.steps into v_steps from punctual.sequence_versions v where v.sequence_id = p_sequence_id and v.version = v_sequence.version;
-  -- To whom it is does not matter here.
+  -- The recipient does not matter here, so a preview has a made-up one.
   select jsonb_agg(c - 'index') into v_errors
     from jsonb_array_elements(punctual.check_people(v_sequence, v_steps, jsonb_build_array('{"recipient": "1"}' || p_person || '{"index": 0}'))) c;
   if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
@@ -74,7 +74,7 @@ begin
 end
 $$;
 
--- The first instant from p_from on at which both the step's hours and the account are open.
+-- Returns the first instant from p_from on at which both the step's hours and the account are open; 'infinity' if 50 rounds find none.
 create function punctual.expect_step_at(
   p_hours jsonb, p_zone text, p_account punctual.accounts, p_pace punctual.pace, p_from timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$

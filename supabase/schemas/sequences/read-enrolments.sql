@@ -1,3 +1,4 @@
+-- Returns an enrolment as the API shows it.
 create function punctual.show_enrolment(e punctual.enrolments) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
@@ -18,7 +19,7 @@ begin
 end
 $$;
 
--- A page of them, the newest first.
+-- Returns a page of enrolments, the newest first. p_limit: 1 to 200. Raises 22023 for an invalid limit or phase.
 create function punctual.list_enrolments(
   p_sequence_id bigint default null, p_phase text default null, p_limit integer default 50, p_cursor jsonb default null,
   p_now timestamptz default null) returns jsonb
@@ -27,13 +28,13 @@ declare
   v_list jsonb;
 begin
   if p_limit not between 1 and 200 then
-    raise exception 'the limit is %', p_limit using errcode = '22023', hint = 'It is 1 to 200.';
+    raise exception 'the limit is %', p_limit using errcode = '22023', hint = 'Use a limit from 1 to 200.';
   end if;
   if p_phase is not null and p_phase not in ('in_progress', 'waiting_reply', 'replied', 'completed', 'stopped', 'failed') then
-    raise exception 'the phase is "%"', p_phase
-      using errcode = '22023', hint = 'It is in_progress, waiting_reply, replied, completed, stopped or failed.';
+    raise exception 'there is no phase "%"', p_phase
+      using errcode = '22023', hint = 'Use in_progress, waiting_reply, replied, completed, stopped or failed.';
   end if;
-  -- Planned for what is asked: with all as parameters no index would serve.
+  -- Builds the query for the given filters: with all filters as parameters, Postgres would use no index.
   execute format('select jsonb_agg(jsonb_build_object(''item'', punctual.show_enrolment(e), ''key'', jsonb_build_array(e.id)) order by e.id desc) from ('
                  'select * from punctual.enrolments x where true %s %s %s order by x.id desc limit $1) e',
                  case when p_sequence_id is not null then format('and x.sequence_id = %L', p_sequence_id) end,
@@ -44,7 +45,7 @@ begin
 end
 $$;
 
--- With its timeline, oldest first. Raises PT404.
+-- Returns an enrolment with the latest 1,000 events of its timeline, oldest first. Raises PT404.
 create function punctual.read_enrolment(p_id bigint, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare

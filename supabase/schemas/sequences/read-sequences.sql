@@ -1,5 +1,6 @@
--- {enrolled, paused, phases: {phase: count}, steps: [{step, kind, body, at, sent, reminded, replied}]}: `at` counts the live enrolments at
--- the step now, the other three how many people ever got that far. The steps are those of today; of one that was longer before, also its others.
+-- Returns {enrolled, paused, phases: {phase: count}, steps: [{step, kind, body, at, sent, reminded, replied}]}. `at` counts the open enrolments at
+-- the step now. The other three count all people who ever got that far. The steps are those of the current version, and the later steps of a longer
+-- earlier version.
 create function punctual.read_funnel(p_sequence_id bigint) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -8,7 +9,7 @@ declare
 begin
   select v.steps into v_steps from punctual.sequences s
     join punctual.sequence_versions v on v.sequence_id = s.id and v.version = s.version where s.id = p_sequence_id;
-  -- One pass over the people: there are few ways to stand anywhere.
+  -- Reads the enrolments once and groups them: there are few different combinations.
   with counted as materialized (
     select e.phase, e.step, e.sent_steps, e.reminded_steps, e.replied_steps, e.paused_at is not null as paused, count(*) as people
       from punctual.enrolments e where e.sequence_id = p_sequence_id group by 1, 2, 3, 4, 5, 6),
@@ -33,6 +34,7 @@ begin
 end
 $$;
 
+-- Returns a sequence with its funnel; null if there is none.
 create function punctual.show_sequence(p_sequence_id bigint) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
@@ -44,7 +46,7 @@ begin
 end
 $$;
 
--- Raises PT404.
+-- Returns a sequence with its funnel. Raises PT404.
 create function punctual.read_sequence(p_id bigint, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -55,7 +57,7 @@ begin
 end
 $$;
 
--- A page of them, the newest first.
+-- Returns a page of sequences, the newest first.
 create function punctual.list_sequences(p_limit integer default 50, p_cursor jsonb default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
 begin

@@ -1,4 +1,4 @@
--- p_sequence: {name, channel, time_zone, steps}, checked for form. Answers the sequence, or {errors: [{field, message}]}.
+-- Creates a sequence. p_sequence: {name, channel, time_zone, steps}, already validated. Returns the sequence, or {errors: [{field, message}]}.
 create function punctual.create_sequence(p_sequence jsonb, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -16,7 +16,7 @@ begin
 end
 $$;
 
--- What only the database knows of it: [{field, message}]; null where nothing is wrong.
+-- Checks a sequence for faults that only the database can find. Returns [{field, message}], or null if there are none.
 create function punctual.check_sequence(p_sequence jsonb, p_id bigint) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
@@ -33,7 +33,8 @@ begin
 end
 $$;
 
--- p_changes: any of {name, time_zone, steps}. New steps are a new version, for those who are enrolled from now on. Raises PT404.
+-- Changes a sequence. p_changes: any of {name, time_zone, steps}. New steps become a new version, for people who are enrolled from now on. Returns
+-- the sequence, or {errors: [{field, message}]}. Raises PT404, and PT409 if a concurrent call used the name. Waits for the sequence's lock.
 create function punctual.update_sequence(p_id bigint, p_changes jsonb, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
@@ -57,7 +58,7 @@ begin
       version = v_sequence.version, updated_at = v_now
      where s.id = p_id;
   exception when unique_violation then
-    raise exception 'another call has just used the name' using errcode = 'PT409';
+    raise exception 'another call has just used the same name: choose another one' using errcode = 'PT409';
   end;
   return punctual.show_sequence(p_id);
 end

@@ -1,6 +1,6 @@
--- What people look at. The cost of these does not grow with the tables: counts are exact to 10,000 and the planner's estimate beyond.
+-- Figures for the dashboard. Their cost does not grow with the tables: counts are exact up to 10,000, and the planner's estimate above.
 
--- {count, approximate} of the rows that fulfil p_where (SQL on t).
+-- Returns {count, approximate} of the rows that match p_where (SQL on t). p_word: their state's word, for the estimate.
 create function punctual.count_rows(q punctual.queues, p_where text, p_word text default null) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -21,12 +21,13 @@ begin
 end
 $$;
 
--- All levels, said so that the index on due times serves.
+-- Returns a condition for all priority levels, written so that Postgres can use the index on due times.
 create function punctual.any_level_condition(q punctual.queues) returns text
 language sql stable set search_path = '' as $$
   select case when q.account_column is null then 't.priority in (0, 1, 2, 3)' else 't.priority + 0 >= 0' end
 $$;
 
+-- Returns {state: {count, approximate}} of a queue's rows.
 create function punctual.count_states(q punctual.queues) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
@@ -35,7 +36,7 @@ begin
 end
 $$;
 
--- {count, approximate} of the rows that are due.
+-- Returns {count, approximate} of the due rows.
 create function punctual.count_due_rows(q punctual.queues, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
@@ -48,8 +49,8 @@ begin
 end
 $$;
 
--- The named parts of a queue that has some: [{name, due, oldest_due_seconds, max_running, paused_at, paused_reason, last_tick_at, waiting}]; due is
--- counted to 1,000, waiting says why one that lets only so many rows run lets none start.
+-- Returns the partitions of a queue with a partition column: [{name, due, oldest_due_seconds, max_running, paused_at, paused_reason, last_tick_at,
+-- waiting}]. due is counted up to 1,000. waiting says why a partition with max_running lets no row start.
 create function punctual.list_partitions(q punctual.queues, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin

@@ -1,4 +1,4 @@
--- The figures that a queue's table has to be read for, and problem: null. p_configured as in list_unreachable.
+-- Returns the figures that are read from a queue's table, and problem: null. p_configured: see list_unreachable.
 create function punctual.read_row_figures(q punctual.queues, p_configured text[], p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -18,8 +18,8 @@ begin
 end
 $$;
 
--- The dashboard's figures. p_configured as in list_unreachable. A queue whose table is gone or cannot be read has a problem, and no figures of
--- its rows; the others have theirs.
+-- Returns the dashboard's figures. p_configured: see list_unreachable. If a queue's table is missing or cannot be read, the queue has a `problem` and
+-- no figures of its rows. The other queues have theirs.
 create function punctual.read_stats(p_configured text[] default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
 declare
@@ -59,7 +59,7 @@ begin
 end
 $$;
 
--- {schema, queues: [{name, last_tick_seconds}]}; null where no tick ever was.
+-- Returns {schema, queues: [{name, last_tick_seconds}]}. last_tick_seconds is null if the queue never had a tick.
 create function punctual.read_health(p_now timestamptz default null) returns jsonb
 language sql stable set search_path = '' set statement_timeout = '4s' as $$
   select jsonb_build_object('schema', punctual.schema_version(), 'queues', coalesce(jsonb_agg(jsonb_build_object('name', h.queue,

@@ -1,7 +1,12 @@
--- What schedulers that name their slots delivered in the last p_hours, by scheduler, path and schedule:
--- [{scheduler, path, schedule, queues, first_slot, last_slot, slots: [[slot, late_seconds, deliveries, ran]]}]. slot: seconds since 1970; late_seconds: of its first
--- delivery; deliveries: calls that named it; ran: false where each of them found another tick running. first_slot: the first in 49 hours, since
--- a daily slot of yesterday says that there was one to come today; last_slot: the last, be it before p_hours. Which slots are missing is told by whoever can read the schedule.
+-- Returns the slots that schedulers delivered in the last p_hours, by scheduler, path and schedule:
+-- [{scheduler, path, schedule, queues, first_slot, last_slot, slots: [[slot, late_seconds, deliveries, ran]]}].
+--   slot          seconds since 1970
+--   late_seconds  how late its first delivery was
+--   deliveries    how many calls named it
+--   ran           false if each of these calls found another tick running
+--   first_slot    the first slot of the last 49 hours: yesterday's slot of a daily schedule shows that one is due today
+--   last_slot     the last slot, even if it is before p_hours
+-- lib/cron/slots/slot-account.ts finds the missed slots from the schedule.
 create function punctual.read_slots(p_hours integer default 24, p_now timestamptz default null) returns jsonb
 language sql stable set search_path = '' set statement_timeout = '4s' set jit = off as $$
   with calls as (

@@ -1,4 +1,4 @@
--- The latest ticks that did something, and the very latest whatever it did.
+-- Returns the latest ticks that did something, and the very latest tick in any case: 12 at most, of the last two days.
 create function punctual.list_ticks(q punctual.queues, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object(
@@ -16,6 +16,7 @@ language sql stable set search_path = '' as $$
            where recent.n = 1 or recent.outcome is null or recent.outcome not in ('idle', 'skipped') order by recent.started_at desc limit 12) t
 $$;
 
+-- Returns the outcomes of the last hour's ticks, by the minute in which a tick closed: [{minute, done, retried, dead, unknown}].
 create function punctual.list_throughput(q punctual.queues, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(to_jsonb(m) order by m.minute), '[]')

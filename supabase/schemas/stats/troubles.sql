@@ -1,11 +1,10 @@
--- A reason why no tick can reach rows, and how many of them there are: {reason, rows}. p_where: SQL on t, a template of render_sql.
+-- Returns a reason why no tick can reach rows, and the number of these rows: {reason, rows}. p_where: SQL on t, a template of render_sql.
 create function punctual.count_unreachable(q punctual.queues, p_reason text, p_where text, variadic p_args text[] default '{}') returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object('reason', p_reason, 'rows', punctual.count_rows(q, punctual.render_sql(q, p_where, variadic p_args))->'count')
 $$;
 
--- Rows that no tick can reach as things stand, counted to 10,000: [{reason, rows}]. p_configured: the providers that are configured;
--- null where that is not known.
+-- Returns the rows that no tick can reach now, counted up to 10,000: [{reason, rows}]. p_configured: the configured providers; null if unknown.
 create function punctual.list_unreachable(q punctual.queues, p_configured text[]) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -37,7 +36,7 @@ begin
     end loop;
   end if;
   if q.partition_column is not null then
-    -- From one partition to the next by the index, not over all rows.
+    -- Steps from one partition to the next by the index, instead of reading all rows.
     v_partition := '';
     loop
       execute punctual.render_sql(q, 'select min(t.{partition}) from {table} t where t.{status} = {pending} and t.{partition} > $1')
@@ -54,7 +53,7 @@ begin
 end
 $$;
 
--- Accounts with due rows that may not go now: [{reason, accounts, until}].
+-- Returns why accounts with due rows may not send now: [{reason, accounts, until}].
 create function punctual.list_waiting(q punctual.queues, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object('reason', w.reason, 'accounts', w.accounts,
@@ -64,13 +63,13 @@ language sql stable set search_path = '' as $$
           union all
           select format('the provider %s %s', v.name, case when v.refusals > 0 then 'refuses what we ask' else 'failed and rests' end), count(*), max(v.paused_until)
             from punctual.pace p join punctual.providers v on v.name = p.provider
-           -- The account whose row it refused waits for as long.
+           -- The account with the refused row waits as long as the provider rests.
            where p.queue = q.name and v.paused_until > p_now and (p.ready_at <= p_now or (p.retry_at > p_now and p.refused->>'what' = 'provider'))
            group by v.name) w
 $$;
 
--- What befell rows in the last 24 hours that somebody should know of: [{event, rows, row_id, text}]; event: twice (it was delivered twice) or
--- error (something of it could not be done); rows counted among the latest 1,000; row_id and text of the latest, row_id null where it is no row's.
+-- Returns events of the last 24 hours that a person should know of: [{event, rows, row_id, text}]. event: twice (a row was delivered twice) or error
+-- (a part of the work failed). rows: counted among the latest 1,000 events. row_id and text: of the latest event; row_id is null if it has no row.
 create function punctual.list_noted(q punctual.queues, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object('event', n.event, 'rows', n.rows, 'row_id', nullif(n.row_id, ''), 'text', n.text) order by n.event desc), '[]')
@@ -84,9 +83,9 @@ language sql stable set search_path = '' as $$
            group by e.event) n
 $$;
 
--- What a provider refuses of the queue's accounts, and only a person can mend: [{provider, account, name, said, until}], 50 at most; account
--- and name are null where it refuses all of them, which comes first. It stands until the provider answers anything else, or a person ends
--- the pause.
+-- Returns the refusals by providers that only a person can resolve: [{provider, account, name, said, until}], 50 accounts at most. account and name
+-- are null if the provider refuses all accounts; these come first. A refusal stays until the provider gives another answer, or a person ends the
+-- pause.
 create function punctual.list_refused(q punctual.queues, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object('provider', r.provider, 'account', r.account, 'name', r.name, 'said', r.said,

@@ -131,7 +131,7 @@ describe.each(['v1', 'v2'])('over Unipile %s a call of /api/cron/reconcile', (ve
     await letPass(9);
     expect(await report()).toMatchObject({ checked: 1, resolved: 0 });
     expect(await messages()).toMatchObject([
-      { status: 'unknown', reconcile: { found: 'it is not in the chat' } },
+      { status: 'unknown', reconcile: { found: 'the message is not in the chat' } },
     ]);
     await letPass(11);
     expect(await report()).toMatchObject({ checked: 1, resolved: 1 });

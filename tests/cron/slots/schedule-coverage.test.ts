@@ -125,8 +125,8 @@ describe('GET /api/schedulers', () => {
     ['?hours=1.5', /1 to 48/],
     ['?hours=', /1 to 48/],
     ['?hours=all', /1 to 48/],
-    ['?queue=dms', /there are enrolments, dm_queue, posts, jobs/],
-    ['?queue=', /is no queue/],
+    ['?queue=dms', /The queues are enrolments, dm_queue, posts, jobs/],
+    ['?queue=', /is not a queue/],
   ])('refuses %s, and says what can be asked', async (query, message) => {
     const { status, body } = await ask(query);
     expect([status, body.error.kind]).toEqual([400, 'invalid']);

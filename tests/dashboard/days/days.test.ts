@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dayLines, dayName } from '../../../app/(dashboard)/days/day-lines';
+import { dayName, queueDays } from '../../../app/(dashboard)/days/queue-days';
 import { uptimeDays } from '../../../app/(dashboard)/days/uptime-days';
 import type { Analytics } from '../../../lib/store/analytics';
 
@@ -26,7 +26,7 @@ function analytics(changes: Partial<Analytics>): Analytics {
 
 describe('the lines of the days', () => {
   it('are one for each day and queue, the newest day first, with the outcomes that there were', () => {
-    const lines = dayLines(
+    const lines = queueDays(
       analytics({
         totals: [
           { ...dms, ...yesterday, rows: 90 },
@@ -62,7 +62,7 @@ describe('the lines of the days', () => {
       entry(null, 1),
       { ...entry('Bob', 7), ...yesterday },
     ];
-    const [line] = dayLines(analytics({ totals: [dms], days }));
+    const [line] = queueDays(analytics({ totals: [dms], days }));
     const told = line?.accounts.map(({ name, outcomes, p50 }) => [name, outcomes[0]?.rows, p50]);
     expect(told).toEqual([
       ['Bob', 50, 2],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { latencyInWords, latencyParts } from '../../../app/(dashboard)/monitors/latency-parts';
-import { isWell, monitorNotes } from '../../../app/(dashboard)/monitors/monitor-notes';
+import { latencyInWords, latencyPhases } from '../../../app/(dashboard)/monitors/latency-phases';
+import { isHealthy, monitorNotes } from '../../../app/(dashboard)/monitors/monitor-notes';
 import { uptimeText } from '../../../components/uptime-text';
 import { lastCheck, monitorSummary } from './monitor-summary';
 
@@ -11,7 +11,7 @@ const failed = lastCheck({ verdict: 'down', error: 'status 503, not 200-299', st
 describe('what is said of a monitor', () => {
   it('is nothing while it is up and its last check was good', () => {
     expect(notes({})).toEqual([]);
-    expect(isWell(monitorSummary())).toBe(true);
+    expect(isHealthy(monitorSummary())).toBe(true);
   });
 
   it('is why it is down or degraded', () => {
@@ -22,35 +22,33 @@ describe('what is said of a monitor', () => {
   });
 
   it('is that a failure is being confirmed, also of one that was never seen up', () => {
-    const text = 'warn: it failed, which is being confirmed: status 503, not 200-299';
+    const text = 'warn: a failure is being confirmed: status 503, not 200-299';
     expect(notes({ suspect: true, last: failed, region: 'fra1' })).toEqual([text]);
     expect(notes({ suspect: true, state: null, last: failed })).toEqual([text]);
   });
 
   it('is that a good check is being confirmed, where it is not called up yet', () => {
-    expect(notes({ state: 'down' })).toEqual(['wait: its last check was good, which is being confirmed']);
+    expect(notes({ state: 'down' })).toEqual(['wait: a recovery is being confirmed']);
   });
 
   it('is that it is not, or not yet, checked', () => {
-    expect(notes({ state: null, last: null })).toEqual(['wait: it has not been checked yet']);
+    expect(notes({ state: null, last: null })).toEqual(['wait: not checked yet']);
     expect(notes({ is_active: false, state: null, last: failed })).toEqual([
-      'wait: it is not checked until it is made active',
+      'wait: not checked until you activate it',
     ]);
   });
 
   it('is that another region stands in for its own', () => {
     const away = { home_region: 'sin1', region: 'main' };
-    expect(notes(away)).toEqual(['warn: checked from main, since sin1 cannot']);
-    expect(notes({ ...away, state: 'down' })).toEqual([
-      'wait: its last check was good, which is being confirmed',
-    ]);
-    expect(isWell(monitorSummary(away))).toBe(false);
+    expect(notes(away)).toEqual(['warn: checked from main, because sin1 cannot check it']);
+    expect(notes({ ...away, state: 'down' })).toEqual(['wait: a recovery is being confirmed']);
+    expect(isHealthy(monitorSummary(away))).toBe(false);
   });
 });
 
 describe('the time of a check', () => {
   it('is split into what is known, and the body for the rest', () => {
-    expect(latencyParts(lastCheck()).map(({ kind, ms }) => `${kind} ${ms}`)).toEqual([
+    expect(latencyPhases(lastCheck()).map(({ phase, ms }) => `${phase} ${ms}`)).toEqual([
       'dns 2',
       'connect 8',
       'tls 30',

@@ -53,13 +53,13 @@ describe('overviewLines', () => {
     ]);
   });
 
-  it('calls a queue well only where all of its partitions are', () => {
+  it('calls a queue healthy only if all of its partitions are', () => {
     const paused = partition('mail', { paused_at: ago(9) });
     const [one, other] = overviewLines(
       [queueStats({ partitions: [paused] }), queueStats({ name: 'posts' })],
       now,
     ).filter(({ partOf }) => partOf === null);
-    expect([one?.well, one?.troubles]).toEqual([false, []]);
-    expect(other?.well).toBe(true);
+    expect([one?.isHealthy, one?.troubles]).toEqual([false, []]);
+    expect(other?.isHealthy).toBe(true);
   });
 });

@@ -4,12 +4,12 @@ import { settingsInWords } from '../../../app/(dashboard)/queue/settings-in-word
 const settings = { batch_limit: 30, concurrency: 5, budget_seconds: null, adaptive: false };
 
 it.each([
-  [settings, 'A tick takes up to 30 rows, 5 at once.'],
-  [{ ...settings, batch_limit: null }, 'A tick takes all that it has time for, 5 at once.'],
-  [{ ...settings, budget_seconds: 40 }, 'A tick takes up to 30 rows, 5 at once, within 40 s.'],
+  [settings, 'A tick runs up to 30 rows, 5 at once.'],
+  [{ ...settings, batch_limit: null }, 'A tick runs as many rows as it has time for, 5 at once.'],
+  [{ ...settings, budget_seconds: 40 }, 'A tick runs up to 30 rows, 5 at once, within 40 s.'],
   [
     { ...settings, adaptive: true },
-    'A tick takes as many rows, and as many at once, as the backlog calls for.',
+    'A tick adapts to the backlog: how many rows it runs, and how many at once.',
   ],
 ])('%j are said as people would', (given, words) => {
   expect(settingsInWords(given)).toBe(words);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { newMonitor } from '@/lib/queues/monitors/monitor-fields';
+import { monitorInput } from '@/lib/queues/monitors/monitor-fields';
 import { Sites } from '@/sandbox/sites';
 import { demoMonitors, isLeftOver } from '@/scripts/demo/inputs/demo-monitors';
 
@@ -11,7 +11,8 @@ const count = (behaviour: string) => behaviours.filter((one) => one === behaviou
 describe('the monitors of the demo', () => {
   it('are forty that the API takes, each with a name, an address and a key of its own', () => {
     expect(monitors).toHaveLength(40);
-    for (const monitor of monitors) expect(newMonitor.safeParse(monitor).error, monitor.name).toBeUndefined();
+    for (const monitor of monitors)
+      expect(monitorInput.safeParse(monitor).error, monitor.name).toBeUndefined();
     for (const field of ['name', 'idempotency_key'] as const)
       expect(new Set(monitors.map((monitor) => monitor[field])).size).toBe(40);
     expect(new Set(monitors.map(({ url }) => url)).size).toBe(40 - count('tcp') + 1);

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { countTwice } from '@/scripts/demo/deliveries';
 import { readOptions } from '@/scripts/demo/demo-options';
 import { demoAccounts, helpAccountId } from '@/scripts/demo/inputs/demo-accounts';
+import { demoReplies } from '@/scripts/demo/inputs/demo-replies';
 import { type DemoRow, demoRows } from '@/scripts/demo/inputs/demo-rows';
-import { demoWritings } from '@/scripts/demo/inputs/demo-writings';
 import { childEnv } from '@/scripts/demo/processes/child-env';
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
@@ -69,11 +69,11 @@ describe('the rows of the demo', () => {
   it('over WhatsApp go to people who have written first, or as a template with a text like no other', () => {
     const rows = plan(200);
     const whatsapp = rows.filter(({ channel }) => channel === 'whatsapp');
-    const wrote = new Set(demoWritings(rows, accounts).map(({ account, recipient }) => account + recipient));
+    const wrote = new Set(demoReplies(rows, accounts).map(({ account, recipient }) => account + recipient));
     const number = new Map(accounts.map(({ id, provider_account_id }) => [id, provider_account_id]));
     for (const { account_id, recipient, template } of whatsapp)
       expect(template === undefined).toBe(wrote.has(`${number.get(account_id)}${recipient}`));
-    expect(demoWritings(rows, accounts).every(({ account }) => account === helpAccountId)).toBe(true);
+    expect(demoReplies(rows, accounts).every(({ account }) => account === helpAccountId)).toBe(true);
     expect(wrote.size).toBeGreaterThan(20);
     const templates = whatsapp.flatMap(({ template }) => template?.parameters.join(' ') ?? []);
     expect(templates.length).toBeGreaterThan(40);

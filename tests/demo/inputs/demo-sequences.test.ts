@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { patienceOf } from '@/sandbox/people';
-import { differences, faultsInLog, type ToldSequence } from '@/scripts/demo/check-sequence';
+import { differences, faultsInLog, type ReportedSequence } from '@/scripts/demo/check-sequence';
 import type { Delivery, Reply } from '@/scripts/demo/deliveries';
 import { demoAccounts } from '@/scripts/demo/inputs/demo-accounts';
 import {
@@ -137,7 +137,7 @@ describe('the sandbox’s log of a sequence', () => {
           ['2', 12],
         ],
         [3],
-        /got step 2 after the answer$/,
+        /got step 2 after the reply$/,
       ],
       [
         'a reminder after the answer',
@@ -147,7 +147,7 @@ describe('the sandbox’s log of a sequence', () => {
           ['1r', 9],
         ],
         [3],
-        /got step 1r after the answer$/,
+        /got step 1r after the reply$/,
       ],
     ],
   )('has a fault in %s', (_what, one, steps, answered, fault) => {
@@ -170,7 +170,9 @@ describe('the sandbox’s log of a sequence', () => {
 describe('what the app tells of a sequence', () => {
   const one = { ...linkedin, people: linkedin.people.slice(0, 1) };
   const log = delivered(one, ['1', 0], ['2', 12]);
-  const told = (changes: Partial<{ timeline: string[]; lastReply: string | null }> = {}): ToldSequence => ({
+  const told = (
+    changes: Partial<{ timeline: string[]; lastReply: string | null }> = {},
+  ): ReportedSequence => ({
     steps: [
       { sent: 1, reminded: 0 },
       { sent: 1, reminded: 0 },
@@ -206,7 +208,7 @@ it('the demo’s line on sequences tells how people fare, in 80 columns', () => 
     { sent: 12, reminded: 3 },
   ];
   const line = sequenceLine(20, steps, { replied: 5, completed: 3, in_progress: 8, waiting_reply: 4 });
-  expect(line).toBe('20 enrolled: 32 steps, 7 reminders · 5 replied, 3 completed, 12 go on');
+  expect(line).toBe('20 enrolled: 32 steps, 7 reminders · 5 replied, 3 completed, 12 active');
   expect(`       ${line}`.length).toBeLessThan(80);
-  expect(sequenceLine(20, steps, { replied: 19, failed: 1 })).toMatch(/ · 1 ended otherwise$/);
+  expect(sequenceLine(20, steps, { replied: 19, failed: 1 })).toMatch(/ · 1 stopped or failed$/);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type AccessEnv, apiAccess, dashboardDoor, requestOrigin } from '../../../lib/http/auth/access';
+import { type AccessEnv, apiAccess, dashboardAccess, requestOrigin } from '../../../lib/http/auth/access';
 import { signSession } from '../../../lib/http/auth/session';
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
@@ -78,7 +78,7 @@ describe('apiAccess', () => {
   });
 });
 
-describe('dashboardDoor', () => {
+describe('dashboardAccess', () => {
   const value = signSession('pw', NOW_MS);
   it.each([
     ['shows the dashboard to who signed in', BOTH, value, 'session'],
@@ -92,7 +92,7 @@ describe('dashboardDoor', () => {
     ['is open in development without a password', OPEN, null, 'open'],
     ['stays shut in production without a password, whatever the key', KEY_ONLY, value, 'not configured'],
   ] as const)('%s', (_promise, env, cookie, expected) =>
-    expect(dashboardDoor(env, cookie, NOW_MS)).toBe(expected),
+    expect(dashboardAccess(env, cookie, NOW_MS)).toBe(expected),
   );
 });
 
@@ -118,7 +118,7 @@ describe('requestOrigin', () => {
   });
 
   it('takes no Origin, or a hidden one, for no proof', () => {
-    expect(from({ host: 'app.test' })).toBe('unsaid');
-    expect(from({ host: 'app.test', origin: 'null' })).toBe('unsaid');
+    expect(from({ host: 'app.test' })).toBe('unknown');
+    expect(from({ host: 'app.test', origin: 'null' })).toBe('unknown');
   });
 });

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../../app/api/session/route';
 import { clientAddress } from '../../../lib/http/auth/client-address';
-import { countWrongTry } from '../../../lib/http/auth/wrong-tries';
+import { countFailedSignIn } from '../../../lib/http/auth/failed-sign-ins';
 import { PASSWORD, stubSecrets } from '../../support/api-server';
 
 beforeEach(() => stubSecrets());
@@ -66,18 +66,18 @@ describe('whoever does not', () => {
 
   it('may try again a minute later, ten times', () => {
     const address = newAddress();
-    const tries = (nowMs: number) => Array.from({ length: 11 }, () => countWrongTry(address, nowMs));
+    const tries = (nowMs: number) => Array.from({ length: 11 }, () => countFailedSignIn(address, nowMs));
     expect(tries(1_000)).toEqual([...Array(10).fill(0), 60]);
-    expect(countWrongTry(address, 60_999)).toBe(0.001);
+    expect(countFailedSignIn(address, 60_999)).toBe(0.001);
     expect(tries(61_000)).toEqual([...Array(10).fill(0), 60]);
   });
 
   it('cannot fill the memory with addresses', () => {
-    for (let n = 0; n < 11; n++) countWrongTry('first', 1_000);
-    for (let n = 0; n < 9_999; n++) countWrongTry(`of many ${n}`, 1_000);
-    expect(countWrongTry('first', 1_000)).toBe(60);
-    for (let n = 0; n < 10_000; n++) countWrongTry(`of more ${n}`, 1_000);
-    expect(countWrongTry('first', 1_000)).toBe(0);
+    for (let n = 0; n < 11; n++) countFailedSignIn('first', 1_000);
+    for (let n = 0; n < 9_999; n++) countFailedSignIn(`of many ${n}`, 1_000);
+    expect(countFailedSignIn('first', 1_000)).toBe(60);
+    for (let n = 0; n < 10_000; n++) countFailedSignIn(`of more ${n}`, 1_000);
+    expect(countFailedSignIn('first', 1_000)).toBe(0);
   });
 
   it('cannot send a body without end', async () => {

@@ -138,10 +138,10 @@ describe('100,000 entries', () => {
         return 'messages';
       },
     };
-    const { refusal, receipts } = readWhatsappWebhook(webhook(entries(entry)));
+    const { error, receipts } = readWhatsappWebhook(webhook(entries(entry)));
     expect(looked.count).toBe(0);
     expect(receipts).toEqual([]);
-    expect(refusal).toBe('the body has more than 10000 entries');
+    expect(error).toBe('the body has more than 10000 entries');
   });
 
   it('of WhatsApp’s, spread over many lists, are refused all the same', () => {
@@ -149,8 +149,8 @@ describe('100,000 entries', () => {
       field: 'messages',
       value: { statuses: [{}, {}] },
     }));
-    expect(readWhatsappWebhook({ entry: [{ changes }] }).refusal).toBeDefined();
-    expect(readWhatsappWebhook({ entry: [{ changes: changes.slice(1_700) }] }).refusal).toBeUndefined();
+    expect(readWhatsappWebhook({ entry: [{ changes }] }).error).toBeDefined();
+    expect(readWhatsappWebhook({ entry: [{ changes: changes.slice(1_700) }] }).error).toBeUndefined();
   });
 
   it('of a group’s people are not looked at, and its message is taken in', () => {
@@ -191,7 +191,7 @@ describe('a list of as many as are taken', () => {
     expect(two.parse(['a', 'b'])).toEqual(['a', 'b']);
     expect(two.safeParse(['a', 1]).error?.issues).toMatchObject([{ path: [1] }]);
     expect(two.safeParse(['a', 'b', 'c']).error?.issues).toMatchObject([
-      { message: 'has 3 entries; at most 2' },
+      { message: 'has 3 entries; at most 2 are allowed' },
     ]);
   });
 

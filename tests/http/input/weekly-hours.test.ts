@@ -24,9 +24,8 @@ describe('weeklyHours', () => {
     expect(weeklyHours.parse(hours)).toEqual(hours);
   });
 
-  const noSpan = 'is no span such as "09:00-17:00"; 24:00 is the latest end';
-  const backwards =
-    'ends before it begins, or as it begins; what goes past midnight is two spans, of two days';
+  const noSpan = 'must be a span, for example "09:00-17:00"; the latest end is 24:00';
+  const backwards = 'must end after it begins; write hours past midnight as two spans, on two days';
   it.each<[what: string, hours: unknown, expected: string]>([
     ['a day that no week has', { monday: ['09:00-17:00'] }, ': Unrecognized key: "monday"'],
     ['a day with a capital', { Mon: ['09:00-17:00'] }, ': Unrecognized key: "Mon"'],
@@ -42,29 +41,29 @@ describe('weeklyHours', () => {
     ['a line break at the end', { mon: ['09:00-17:00\n'] }, `mon.0: ${noSpan}`],
     ['an empty text', { mon: [''] }, `mon.0: ${noSpan}`],
     ['the second of two that is wrong', { mon: ['09:00-17:00', 'noon'] }, `mon.1: ${noSpan}`],
-    ['spans that overlap', { mon: ['09:00-12:00', '11:59-13:00'] }, 'mon: has spans that overlap'],
+    ['spans that overlap', { mon: ['09:00-12:00', '11:59-13:00'] }, 'mon: has overlapping spans'],
     [
       'spans that overlap, the later first',
       { mon: ['11:00-13:00', '09:00-12:00'] },
-      'mon: has spans that overlap',
+      'mon: has overlapping spans',
     ],
-    ['the same span twice', { mon: ['09:00-12:00', '09:00-12:00'] }, 'mon: has spans that overlap'],
+    ['the same span twice', { mon: ['09:00-12:00', '09:00-12:00'] }, 'mon: has overlapping spans'],
     [
       'a span within another',
       { mon: ['09:00-17:00', '10:00-11:00', '16:00-18:00'] },
-      'mon: has spans that overlap',
+      'mon: has overlapping spans',
     ],
     ['a day that is null', { mon: null }, 'mon: Invalid input: expected array, received null'],
     ['a span that is no list', { mon: '09:00-17:00' }, 'mon: Invalid input: expected array, received string'],
     [
       'a week without any hour',
       {},
-      ': is closed on every day; null is always open, and paused_until closes for a while',
+      ': must be open on at least one day; send null for always open, or set paused_until to pause the account',
     ],
     [
       'a week of closed days',
       { mon: [], tue: [] },
-      ': is closed on every day; null is always open, and paused_until closes for a while',
+      ': must be open on at least one day; send null for always open, or set paused_until to pause the account',
     ],
     ['a text', '09:00-17:00', ': Invalid input: expected object, received string'],
     ['a list', ['09:00-17:00'], ': Invalid input: expected object, received array'],

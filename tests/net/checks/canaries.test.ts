@@ -36,23 +36,23 @@ it('are null where none are named', () => {
 describe('the network is ok where a canary', () => {
   it.each([200, 404, 302, 503])('answers %d', async (status) => {
     const { host } = await serve((_request, response) => response.writeHead(status, { location: '/' }).end());
-    expect(await over(`http://${host}/`).answersSinceNow(never())).toBe('ok');
+    expect(await over(`http://${host}/`).probe(never())).toBe('ok');
   });
 
   it('takes a connection over TCP', async () => {
     const origin = await raw.serve(() => {});
-    expect(await over(origin.replace('http', 'tcp')).answersSinceNow(never())).toBe('ok');
+    expect(await over(origin.replace('http', 'tcp')).probe(never())).toBe('ok');
   });
 
   it('agrees on TLS, with any certificate', async () => {
     const { host } = await serve((_request, response) => response.end(), 'expired');
-    expect(await over(`https://${host}/`).answersSinceNow(never())).toBe('ok');
+    expect(await over(`https://${host}/`).probe(never())).toBe('ok');
   });
 
   it('answers, and the others neither count nor are waited for', async () => {
     const { host } = await serve((_request, response) => response.end());
     const silent = await raw.answering(() => {});
-    expect(await overForEver(await nobody(), silent, `http://${host}/`).answersSinceNow(never())).toBe('ok');
+    expect(await overForEver(await nobody(), silent, `http://${host}/`).probe(never())).toBe('ok');
   });
 });
 
@@ -66,19 +66,19 @@ describe('the network is broken where', () => {
     });
     const asked = over(origin, await nobody(), 'http://nowhere.test/');
     const startedAt = performance.now();
-    expect(await asked.answersSinceNow(never())).toBe('broken');
+    expect(await asked.probe(never())).toBe('broken');
     expect(performance.now() - startedAt).toBeGreaterThan(280);
     silent = false;
     const before = asks;
-    expect(await asked.answersSinceNow(never())).toBe('broken');
+    expect(await asked.probe(never())).toBe('broken');
     expect(asks).toBe(before);
     await sleep(420);
-    expect(await asked.answersSinceNow(never())).toBe('ok');
+    expect(await asked.probe(never())).toBe('ok');
   });
 
   it('a canary speaks, but nothing that is an answer', async () => {
     const origin = await raw.answering((socket) => socket.end('nonsense\r\n\r\n'));
-    expect(await over(origin).answersSinceNow(never())).toBe('broken');
+    expect(await over(origin).probe(never())).toBe('broken');
   });
 });
 
@@ -86,8 +86,8 @@ describe('a round', () => {
   it('is shared by all failures that were there before it', async () => {
     const site = await serve((_request, response) => response.end());
     const asked = over(`http://${site.host}/`);
-    await asked.answersSinceNow(never());
-    const all = await Promise.all(Array.from({ length: 200 }, () => asked.answersSinceNow(never())));
+    await asked.probe(never());
+    const all = await Promise.all(Array.from({ length: 200 }, () => asked.probe(never())));
     expect(new Set(all)).toEqual(new Set(['ok']));
     expect(site.asked).toHaveLength(2);
   });
@@ -100,18 +100,18 @@ describe('a round', () => {
       if (times === 2) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
     });
     const asked = overForEver(origin);
-    const first = asked.answersSinceNow(never());
+    const first = asked.probe(never());
     await sleep(20);
-    const second = asked.answersSinceNow(never());
+    const second = asked.probe(never());
     expect(await Promise.all([first, second])).toEqual(['ok', 'ok']);
     expect(times).toBe(2);
     // Nobody ever answers the first round, which says nothing any more.
-    expect(await asked.answersSinceNow(AbortSignal.timeout(50))).toBeNull();
+    expect(await asked.probe(AbortSignal.timeout(50))).toBeNull();
   });
 
   it('is not waited for beyond the signal', async () => {
     const origin = await raw.answering(() => {});
-    expect(await overForEver(origin).answersSinceNow(AbortSignal.timeout(50))).toBeNull();
-    expect(await overForEver(origin).answersSinceNow(AbortSignal.abort())).toBeNull();
+    expect(await overForEver(origin).probe(AbortSignal.timeout(50))).toBeNull();
+    expect(await overForEver(origin).probe(AbortSignal.abort())).toBeNull();
   });
 });

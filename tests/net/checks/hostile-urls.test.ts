@@ -5,7 +5,7 @@ import { tcpCheck } from '../../../lib/net/checks/tcp-check';
 import { tlsCheck } from '../../../lib/net/checks/tls-check';
 import { dnsResolver } from '../../../lib/net/dns-resolver';
 import { type AddressGuard, addressGuard } from '../../../lib/net/public-address';
-import { refusalOf } from '../../../lib/net/refusal-of';
+import { findUrlFault } from '../../../lib/net/url-fault';
 import { type DnsServer, startDnsServer } from '../../support/dns-server';
 import { sites } from '../../support/sites';
 
@@ -52,7 +52,7 @@ const guardWith = (...allowed: string[]) =>
     resolve: dnsResolver([dns.address]),
   });
 const refusal = (url: string, ...allowed: string[]) =>
-  refusalOf(url, guardWith(...allowed), AbortSignal.timeout(300));
+  findUrlFault(url, guardWith(...allowed), AbortSignal.timeout(300));
 
 function check(url: string, guard: AddressGuard): Promise<CheckResult> {
   const limits = { url, timeoutMs: 1_000, degradedMs: null, certificateDays: null };
@@ -192,7 +192,7 @@ const otherwiseNot: [url: string, why: RegExp][] = [
   ['unix:/run/docker.sock', /neither/],
   ['http+unix://%2Frun%2Fdocker.sock/', /neither/],
   ['tcp://public.test', /no port/],
-  ['tcp://public.test:0', /no port/],
+  ['tcp://public.test:0', /port is 0/],
   ['tcp:public.test:80', /no valid host/],
   ['tcp://:80', /valid/],
   ['tcp://a b:80', /valid/],
@@ -205,10 +205,10 @@ const otherwiseNot: [url: string, why: RegExp][] = [
 
 describe('a monitor is not made of', () => {
   it.each([...hostile, ...hostileSockets])('%s', async (url) => {
-    expect(await refusal(url)).toMatch(/no public address|credentials|valid/);
+    expect(await refusal(url)).toMatch(/not a public address|credentials|valid/);
   });
   it.each(noUrls)('%j', async (url) => {
-    expect(await refusal(url)).toBe('it is no valid URL');
+    expect(await refusal(url)).toBe('it is not a valid URL');
   });
   it.each(otherwiseNot)('%s', async (url, why) => {
     expect(await refusal(url)).toMatch(why);
@@ -221,7 +221,7 @@ describe('a check connects to nobody for', () => {
       verdict: 'down',
       address: null,
       connectMs: null,
-      error: expect.stringMatching(/no public address|credentials|valid/),
+      error: expect.stringMatching(/not a public address|credentials|valid/),
     });
   });
 
@@ -236,7 +236,7 @@ describe('a check connects to nobody for', () => {
       verdict: 'down',
       redirects: 1,
       address: null,
-      error: expect.stringMatching(/(no public address|credentials).* \(after 1 redirect\)$/),
+      error: expect.stringMatching(/(not a public address|credentials).* \(after 1 redirect\)$/),
     });
   });
 });
@@ -301,7 +301,7 @@ describe('a monitor is made of', () => {
     ['localhost', 'http://127.0.0.1/'],
     ['0.0.0.0/0', 'http://[::1]/'],
   ])('with the exception %s no more than it says: not %s', async (exception, url) => {
-    expect(await refusal(url, exception)).toMatch(/no public address/);
+    expect(await refusal(url, exception)).toMatch(/not a public address/);
   });
 
   it.each(['10.0.0.0/33', '10.0.0.0/x', '10.0.0.0/', '10.0.0.0/8/9', 'intranet.test/8', '', ':80', 'a b'])(
@@ -319,7 +319,7 @@ describe('a name that changes what it leads to', () => {
     expect(await refusal(url)).toBeNull();
     expect(await check(url, guardWith())).toMatchObject({
       verdict: 'down',
-      error: 'rebound.test leads to 127.0.0.1, which is no public address',
+      error: 'rebound.test resolves to 127.0.0.1, which is not a public address',
     });
     expect(site.asked).toEqual([]);
   });
@@ -335,7 +335,7 @@ describe('a name that changes what it leads to', () => {
     // Any further look-up would have been refused.
     expect(await check(`http://once.test:${site.port}/`, guard)).toMatchObject({
       verdict: 'down',
-      error: 'once.test leads to 127.0.0.2, which is no public address',
+      error: 'once.test resolves to 127.0.0.2, which is not a public address',
     });
   });
 
@@ -348,7 +348,7 @@ describe('a name that changes what it leads to', () => {
       const guard = { ...guardWith(), addressesOf };
       expect(await check(`${scheme}://public.test:${site.port}`, guard)).toMatchObject({
         verdict: 'down',
-        error: '127.0.0.1 is no public address',
+        error: '127.0.0.1 is not a public address',
         address: '127.0.0.1',
         tlsMs: null,
       });

@@ -128,7 +128,7 @@ describe.each(['https', 'tls'])('a certificate, by %s', (scheme) => {
     // Another authority in the place of the tests' own.
     expect(await check(site.url, {}, '')).toMatchObject({
       verdict: 'down',
-      error: 'its certificate comes from nobody who is trusted, or its chain is incomplete',
+      error: 'its certificate comes from an untrusted issuer, or its chain is incomplete',
     });
     expect(site.asked).toEqual([]);
   });
@@ -137,10 +137,10 @@ describe.each(['https', 'tls'])('a certificate, by %s', (scheme) => {
     [
       'speaks no TLS',
       (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'),
-      /speaks no TLS|no TLS connection/,
+      /does not speak TLS|TLS handshake failed/,
     ],
-    ['closes', (socket) => socket.end(), /closed the connection while|was cut/],
-    ['resets', (socket) => socket.resetAndDestroy(), /was cut/],
+    ['closes', (socket) => socket.end(), /closed the connection during|was interrupted/],
+    ['resets', (socket) => socket.resetAndDestroy(), /was interrupted/],
   ])('of a server that %s is none: down', async (_what, answer, error) => {
     const origin = await raw.serve((socket) => void socket.once('data', () => answer(socket)));
     expect(await check(origin.replace('http', scheme))).toMatchObject({
@@ -157,7 +157,7 @@ describe.each(['https', 'tls'])('a certificate, by %s', (scheme) => {
     });
     expect(await check(origin.replace('http', scheme), { timeoutMs: 150 })).toMatchObject({
       verdict: 'down',
-      error: 'not done within 150 ms, while agreeing on TLS',
+      error: 'timed out after 150 ms while negotiating TLS',
     });
     await ended;
   });
@@ -208,7 +208,7 @@ describe('a TCP check', () => {
     await new Promise((resolve) => server.close(resolve));
     expect(await check(`tcp://127.0.0.1:${port}`)).toMatchObject({
       verdict: 'down',
-      error: 'the connection is refused (ECONNREFUSED)',
+      error: 'the connection was refused (ECONNREFUSED)',
     });
   });
 

@@ -112,7 +112,9 @@ describe('POST /api/dms', () => {
   it('shows what an instant looks like to who sends another', async () => {
     for (const send_at of ['tomorrow', null]) {
       const { error } = await (await send(JSON.stringify(dm({ send_at })))).json();
-      expect(error.errors).toMatchObject([{ message: 'give an instant as 2026-03-02T14:00:00Z' }]);
+      expect(error.errors).toMatchObject([
+        { message: 'must be an instant with an offset, for example 2026-03-02T14:00:00Z' },
+      ]);
     }
   });
 

@@ -81,7 +81,7 @@ describe('what became of a message in a known chat', () => {
       proof: [{ messageId: 'm1', result: { chat_id: 'chat' } }],
       candidates: [],
       absentAfterMs: maxLateMs,
-      text: 'it is in the chat',
+      text: 'the message is in the chat',
     });
     expect(asked).toEqual([{ chatId: 'chat', since: at(-86_400), signal }]);
   });
@@ -189,7 +189,7 @@ describe('what became of a message', () => {
     const { unipile, asked } = fakeUnipile({ chats: { chat: [message('m1')] } });
     const whatsapp = { ...account, provider: 'whatsapp_cloud' };
     expect(await reconcile({ unipile }, dm, { account: whatsapp })).toMatchObject({
-      text: 'WhatsApp cannot be asked, and no webhook has told of it yet',
+      text: 'WhatsApp cannot be queried, and no webhook has reported the message yet',
       proof: [],
       absentAfterMs: null,
     });
@@ -197,7 +197,7 @@ describe('what became of a message', () => {
   });
 
   it('is not known where the provider is not configured, or cannot be asked', async () => {
-    await expect(reconcile({})).rejects.toThrow(/no messages are read at unipile/);
+    await expect(reconcile({})).rejects.toThrow(/messages cannot be read from the provider unipile/);
     const { unipile } = fakeUnipile({ chats: {} });
     const broken = { ...unipile, listMessages: () => Promise.reject(new Error('503')) };
     await expect(reconcile({ unipile: broken })).rejects.toThrow('503');

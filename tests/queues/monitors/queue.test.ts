@@ -100,7 +100,7 @@ describe('a monitor', () => {
   it('of a place that it must not reach is down, with the reason', async () => {
     expect(await perform({ url: 'http://10.0.0.1/' })).toMatchObject({
       verdict: 'down',
-      error: '10.0.0.1 is no public address: if it is yours, add it to MONITOR_ALLOW_PRIVATE and restart',
+      error: '10.0.0.1 is not a public address: if it is yours, add it to MONITOR_ALLOW_PRIVATE and restart',
     });
   });
 
@@ -113,7 +113,7 @@ describe('a monitor', () => {
     expect(await perform({ url: 'http://site.test/', [column]: value })).toMatchObject({
       afterSeconds: 60,
       verdict: 'down',
-      error: expect.stringContaining(`it cannot be checked as it is set: ${column}`),
+      error: expect.stringContaining(`its settings are invalid: ${column}`),
     });
   });
 
@@ -166,7 +166,7 @@ describe('a monitor that is down', () => {
     const result = await perform({ url: `${origin}/` }, withCanary(`${origin}/`), signal);
     expect(result).toMatchObject({
       verdict: 'down',
-      error: expect.stringMatching(/^not done within \d+ ms, while waiting for its answer$/),
+      error: expect.stringMatching(/^stopped after \d+ ms while waiting for its response$/),
       network: null,
     });
     expect(result).toMatchObject({ took_ms: expect.any(Number) });
@@ -200,7 +200,7 @@ describe('servers that never come to an end', () => {
     for (const result of await Promise.all(running)) {
       expect(result).toMatchObject({
         verdict: 'down',
-        error: expect.stringMatching(/^not done within 900 ms, while/),
+        error: expect.stringMatching(/^timed out after 900 ms while/),
       });
     }
   });

@@ -105,7 +105,7 @@ describe('a queue that was added with a job', () => {
       {
         message: { n: 'one' },
         attempts: 1,
-        last_error: expect.stringMatching(/^the payload does not fit: payload\.n: /),
+        last_error: expect.stringMatching(/^the payload does not fit its schema: payload\.n: /),
       },
     ]);
   });

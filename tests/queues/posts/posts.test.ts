@@ -217,8 +217,8 @@ describe('an edit and a cancellation', () => {
   });
 
   it.each<[word: string, outcome: string | null, says: RegExp]>([
-    ['publishing', null, /going out at this moment/],
-    ['published', 'done', /it is out/],
+    ['publishing', null, /being sent to the provider/],
+    ['published', 'done', /it is public and can no longer be changed/],
     ['failed', 'dead', /schedule a new one/],
     ['unknown', 'unknown', /decide with POST \/api\/queues\/posts\/rows\/<id>\/resolve/],
   ])('are refused with a clear answer once it is %s', async (word, outcome, says) => {

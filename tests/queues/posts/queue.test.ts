@@ -187,14 +187,14 @@ describe('a due post', () => {
 describe('media', () => {
   it.each([
     ['that are not there', () => `http://${mediaHost}/a.png`, 404, /answered 404/],
-    ['at a private address', () => 'http://127.0.0.1:1/a.png', 200, /no public address/],
+    ['at a private address', () => 'http://127.0.0.1:1/a.png', 200, /not a public address/],
     [
       'at a name that is this machine',
       () => `http://localhost:${mediaHost.split(':')[1]}/a.png`,
       200,
-      /no public address/,
+      /not a public address/,
     ],
-    ['at the metadata service', () => 'http://169.254.169.254/latest/meta-data', 200, /no public address/],
+    ['at the metadata service', () => 'http://169.254.169.254/latest/meta-data', 200, /not a public address/],
   ])('%s fail the post, and nothing is published', async (_what, url, status, reason) => {
     mediaStatus = status;
     const { id, name } = await addAccount();
@@ -395,6 +395,6 @@ describe('a post whose answer was lost', () => {
       evidence,
     };
     const look = queue.reconcile?.({ id: '1', body: 'hello', media_urls: [] }, context);
-    await expect(look).rejects.toThrow(/being published at the moment/);
+    await expect(look).rejects.toThrow(/another post of the account is being published/);
   });
 });

@@ -140,7 +140,7 @@ describe('POST /api/sequences', () => {
       'steps.5.body',
     ]);
     expect(refused.body.error.errors[0].message).toBe(
-      'has "{{First name}}" at character 4, which is no placeholder: write {{first_name}}, up to 40 lower-case letters, digits and _, beginning with a letter',
+      'has "{{First name}}" at character 4, which is not a placeholder: write {{first_name}}, up to 40 lower-case letters, digits and _, beginning with a letter',
     );
     expect(refused.body.error.errors[1].message).toBe(
       'has a {{ at character 20 that is not closed: write {{first_name}}',
@@ -150,15 +150,15 @@ describe('POST /api/sequences', () => {
       no_reply: { after_seconds: 60, action: 'stop' },
     });
     expect(faults(await create(sequence([late])))).toEqual({
-      'steps.0.reminder': 'comes after no_reply has ended the wait: make its after_seconds less',
+      'steps.0.reminder': 'comes after no_reply ends the wait: make its after_seconds shorter',
     });
     const deaf = message('x', { reminder: { after_seconds: 60, body: 'x' } });
     expect(faults(await create(sequence([deaf])))).toEqual({
-      'steps.0.reminder': 'is of questions: a message waits for no answer',
+      'steps.0.reminder': 'is only for questions: a message does not wait for a reply',
     });
     const waiting = message('x', { no_reply: { after_seconds: 60, action: 'stop' } });
     expect(faults(await create(sequence([waiting])))).toEqual({
-      'steps.0.no_reply': 'is of questions: a message waits for no answer',
+      'steps.0.no_reply': 'is only for questions: a message does not wait for a reply',
     });
     const slow = message('x', { delay_seconds: 31_536_001 });
     expect(Object.keys(faults(await create(sequence([slow]))))).toEqual(['steps.0.delay_seconds']);
@@ -224,7 +224,7 @@ describe('PATCH /api/sequences/:id', () => {
     const id = await add();
     const refused = await edit(id, { name: 'hello', steps: [] });
     expect(refused.status).toBe(422);
-    expect(faults(refused)).toEqual({ steps: 'is empty: a sequence has one step at least' });
+    expect(faults(refused)).toEqual({ steps: 'is empty: a sequence needs at least one step' });
     expect((await read(id)).body).toMatchObject({ name: 'welcome', version: 1 });
   });
 
@@ -255,7 +255,7 @@ describe('POST /api/sequences/:id/enrolments', () => {
       status: 422,
       body: {
         error: {
-          message: 'nobody was enrolled; mend these and send all of it again',
+          message: 'nobody was enrolled; correct these fields and send all rows again',
           errors: [
             {
               index: 777,
@@ -402,7 +402,7 @@ describe('placeholders', () => {
         const places = faults.map((fault) => Number(/at character (\d+)/.exec(fault)?.[1]));
         const begin = one.length + 1;
         expect(places).toEqual([begin, begin + first.length + 4 + two.length]);
-        for (const fault of faults) expect(fault).toContain('no placeholder: write {{first_name}}');
+        for (const fault of faults) expect(fault).toContain('not a placeholder: write {{first_name}}');
       }),
     );
   });

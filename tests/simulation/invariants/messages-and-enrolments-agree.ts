@@ -82,7 +82,7 @@ export function messagesAndEnrolmentsAgree({
       faults.push(`it waits for row ${messageId}, which is ${statuses.get(messageId) ?? 'not there'}`);
     if (!isOver && messageId !== null && nextStepAt !== null)
       faults.push('it waits for its message, and is due');
-    const waits = paused || (phase === 'waiting_reply' && action === 'go_on');
+    const waits = paused || (phase === 'waiting_reply' && action === 'advance');
     if (!isOver && messageId === null && nextStepAt === null && !waits) faults.push('it waits for nothing');
     if (paused && claimable.length > 0)
       faults.push(`it is paused, and row ${claimable.join(', ')} may be claimed`);

@@ -1,7 +1,7 @@
 import { useRef, useState } from 'react';
 import { fetchJson } from '@/components/api/fetch-json';
-import { useActing } from '@/components/api/use-acting';
-import { ConfirmButtons, PLAIN_BUTTON } from '@/components/confirm-buttons';
+import { useAction } from '@/components/api/use-action';
+import { ConfirmButtons, SECONDARY_BUTTON } from '@/components/confirm-buttons';
 import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
 
@@ -12,13 +12,14 @@ interface DecisionButtonsProps {
   onDecided: (id: string, status: string) => void;
 }
 
+/** Draws the buttons that resolve an unknown row. A retry asks first. */
 export function DecisionButtons({ row, words, path, onDecided }: DecisionButtonsProps) {
-  const [asking, setAsking] = useState(false);
-  const { busy, failure, act } = useActing();
-  const again = useRef<HTMLButtonElement>(null);
+  const [isConfirming, setIsConfirming] = useState(false);
+  const { isRunning, failure, run } = useAction();
+  const retryButton = useRef<HTMLButtonElement>(null);
 
   const decide = (decision: string) =>
-    act(async () => {
+    run(async () => {
       const { status } = await fetchJson<{ status: string }>(`${path}/${row.id}/resolve`, {
         decision,
         attempt: row.attempts,
@@ -26,51 +27,55 @@ export function DecisionButtons({ row, words, path, onDecided }: DecisionButtons
       onDecided(row.id, status);
     });
 
-  function leave(): void {
-    setAsking(false);
-    requestAnimationFrame(() => again.current?.focus());
+  function cancel(): void {
+    setIsConfirming(false);
+    requestAnimationFrame(() => retryButton.current?.focus());
   }
 
   return (
     <div className="lg:max-w-80 lg:justify-self-end">
-      {asking ? (
+      {isConfirming ? (
         <fieldset
-          aria-busy={busy}
-          aria-label={`Try row ${row.id} again?`}
-          onKeyDown={(event) => event.key === 'Escape' && leave()}
+          aria-busy={isRunning}
+          aria-label={`Retry row ${row.id}?`}
+          onKeyDown={(event) => event.key === 'Escape' && cancel()}
         >
-          <p className="text-warn">If it did work, this does it a second time. Try it again?</p>
+          <p className="text-warn">If the attempt worked, a retry does it a second time. Retry it?</p>
           <div className="mt-2 flex flex-wrap gap-2">
-            <ConfirmButtons yes="Yes, try again" onYes={() => void decide(words.pending)} onLeave={leave} />
+            <ConfirmButtons
+              confirmLabel="Yes, retry it"
+              onConfirm={() => void decide(words.pending)}
+              onCancel={cancel}
+            />
           </div>
         </fieldset>
       ) : (
         <fieldset
-          aria-busy={busy}
-          aria-label={`What became of row ${row.id}?`}
+          aria-busy={isRunning}
+          aria-label={`Decide on row ${row.id}`}
           className="flex flex-wrap gap-2 lg:justify-end"
         >
           <button
             type="button"
-            title="You have seen that it worked."
-            className={PLAIN_BUTTON}
+            title="You have seen that the attempt worked."
+            className={SECONDARY_BUTTON}
             onClick={() => void decide(words.done)}
           >
             Mark as {words.done}
           </button>
           <button
-            ref={again}
+            ref={retryButton}
             type="button"
-            title="You have seen that it did not work: a coming tick does it."
-            className={PLAIN_BUTTON}
-            onClick={() => setAsking(true)}
+            title="You have seen that the attempt did not work. A later tick runs the row again."
+            className={SECONDARY_BUTTON}
+            onClick={() => setIsConfirming(true)}
           >
-            Try again
+            Retry
           </button>
           <button
             type="button"
-            title="It is given up, and not tried again."
-            className={PLAIN_BUTTON}
+            title="The row is not retried."
+            className={SECONDARY_BUTTON}
             onClick={() => void decide(words.dead)}
           >
             Mark as {words.dead}

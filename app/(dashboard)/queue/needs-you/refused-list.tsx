@@ -1,5 +1,5 @@
 import { fetchJson } from '@/components/api/fetch-json';
-import { useActing } from '@/components/api/use-acting';
+import { useAction } from '@/components/api/use-action';
 import { Command } from '@/components/command';
 import { RelativeTime } from '@/components/time/relative-time';
 import { useServerNow } from '@/components/time/server-now';
@@ -9,13 +9,13 @@ type Refused = QueueStats['refused'][number];
 
 interface RefusedListProps {
   refused: Refused[];
-  /** Scheme and host of this app. */
+  /** The scheme and host of this app. */
   address: string;
-  /** Is told what was done, for a person to read. Null for who may only look. */
-  onEnded: ((what: string) => void) | null;
+  /** Called with a message for the person. Null for a person who has not signed in. */
+  onEnded: ((message: string) => void) | null;
 }
 
-/** Lists refused accounts and providers: why, until when they wait, and a button, or the command, that tries them now. */
+/** Lists refused accounts and providers: why, until when they wait, and the button or the command that tries them now. */
 export function RefusedList({ refused, address, onEnded }: RefusedListProps) {
   if (refused.length === 0) return null;
   return (
@@ -39,11 +39,11 @@ function RefusedItem({
 }: Omit<RefusedListProps, 'refused'> & { refused: Refused }) {
   const { provider, account, name, said, until } = refused;
   const nowMs = useServerNow();
-  const { busy, failure, act } = useActing();
+  const { isRunning, failure, run } = useAction();
   const tryNow = () =>
-    act(async () => {
+    run(async () => {
       await fetchJson('/api/refusals/end', { provider, account });
-      onEnded?.(`${name ?? provider} is tried again with the next tick.`);
+      onEnded?.(`The next tick tries ${name ?? provider} again.`);
     });
   return (
     <li className="grid grid-cols-[minmax(0,1fr)] gap-x-6 gap-y-3 py-3 lg:grid-cols-[minmax(0,1fr)_auto]">
@@ -51,8 +51,8 @@ function RefusedItem({
         <p className="wrap-anywhere">
           {account === null ? (
             <>
-              <span className="font-medium">{provider}</span> refuses everything. Check its address, key and
-              version.
+              <span className="font-medium">{provider}</span> refuses every request. Check its address, key
+              and version.
             </>
           ) : (
             <>
@@ -62,15 +62,15 @@ function RefusedItem({
         </p>
         {said && <p className="wrap-anywhere text-muted">{said}</p>}
         <p className="text-warn">
-          Its rows wait. It is tried again{' '}
-          {until && Date.parse(until) > nowMs ? <RelativeTime at={until} /> : 'with the next row'}.
+          Its rows wait. Next try{' '}
+          {until && Date.parse(until) > nowMs ? <RelativeTime at={until} /> : 'with its next row'}.
         </p>
       </div>
       {onEnded ? (
-        <div aria-busy={busy} className="lg:justify-self-end">
+        <div aria-busy={isRunning} className="lg:justify-self-end">
           <button
             type="button"
-            title="You have mended it."
+            title="Use this once you have fixed the cause."
             className="min-h-9 cursor-pointer rounded-md border border-line-strong px-3 font-medium hover:bg-sunken"
             onClick={() => void tryNow()}
           >
@@ -84,7 +84,7 @@ function RefusedItem({
         </div>
       ) : (
         <div className="grid grid-cols-[minmax(0,1fr)] gap-2 lg:col-span-2">
-          <p className="text-muted">To try it now, once you have mended it:</p>
+          <p className="text-muted">Once you have fixed the cause, try it now:</p>
           <Command>{`curl -X POST ${address}/api/refusals/end -H "Authorization: Bearer $API_KEY" -H 'Content-Type: application/json' -d '${JSON.stringify({ provider, account })}'`}</Command>
         </div>
       )}

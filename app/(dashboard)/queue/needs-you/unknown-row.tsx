@@ -5,20 +5,21 @@ import { shortDuration } from '@/lib/stats/short-duration';
 import type { ListedRow } from '@/lib/store/listed-row';
 import type { QueueStats } from '@/lib/store/stats';
 import { DecisionButtons } from './decision-buttons';
-import { rowGist } from './row-gist';
-import { waitsForPerson } from './waits-for-person';
+import { needsDecision } from './needs-decision';
+import { rowSummary } from './row-summary';
 
 interface UnknownRowProps {
   queue: QueueStats;
   row: ListedRow;
   path: string;
-  /** Null for who may only look. */
+  /** Null for a person who has not signed in. */
   onDecided: ((id: string, status: string) => void) | null;
 }
 
+/** Draws an unknown row: its content, the evidence, the next check, and the buttons that resolve it. */
 export function UnknownRow({ queue, row, path, onDecided }: UnknownRowProps) {
   const nowMs = useServerNow();
-  const { from, to, text } = rowGist(row);
+  const { from, to, text } = rowSummary(row);
   return (
     <li className="grid grid-cols-[minmax(0,1fr)] gap-x-6 gap-y-3 py-3 lg:grid-cols-[minmax(0,1fr)_auto]">
       <div className="grid grid-cols-[minmax(0,1fr)] gap-1">
@@ -49,7 +50,7 @@ export function UnknownRow({ queue, row, path, onDecided }: UnknownRowProps) {
           </p>
         )}
         <p className="wrap-anywhere first-letter:uppercase">
-          {row.reconcile?.found ?? row.last_error ?? 'Nothing is known yet.'}
+          {row.reconcile?.found ?? row.last_error ?? 'No evidence yet.'}
         </p>
         <NextCheck row={row} />
       </div>
@@ -61,13 +62,13 @@ export function UnknownRow({ queue, row, path, onDecided }: UnknownRowProps) {
 function NextCheck({ row }: { row: ListedRow }) {
   const nowMs = useServerNow();
   const { checks = 0, checked_at, next_check_at } = row.reconcile ?? {};
-  const waits = waitsForPerson(row);
+  const waits = needsDecision(row);
   return (
     <p className="flex flex-wrap gap-x-2 text-muted">
       {waits && <span className="font-medium text-warn">It waits for your decision.</span>}
       {next_check_at && (!waits || checked_at) && (
         <span className={waits ? '' : 'text-busy'}>
-          It is checked{waits && ' again'}{' '}
+          Next check{' '}
           {Date.parse(next_check_at) > nowMs ? <RelativeTime at={next_check_at} /> : 'with the next tick'}.
         </span>
       )}

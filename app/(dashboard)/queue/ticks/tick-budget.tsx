@@ -5,7 +5,7 @@ interface TickBudgetProps {
   budgetMs: number | null;
 }
 
-/** How much of its time a tick used. */
+/** Draws how much of its budget a tick used. */
 export function TickBudget({ usedMs, budgetMs }: TickBudgetProps) {
   if (usedMs === null) return <span className="text-muted">–</span>;
   const share = budgetMs ? Math.min(1, usedMs / budgetMs) : 0;

@@ -2,23 +2,23 @@ import { TickOutcome } from '@/components/tick-outcome';
 import { RelativeTime } from '@/components/time/relative-time';
 import { shortMs } from '@/lib/stats/short-duration';
 import type { LedgerTick, QueueStats } from '@/lib/store/stats';
+import { reportFields } from './report-fields';
 import { TickBudget } from './tick-budget';
 import { tickColumns } from './tick-columns';
 import { TickDetails } from './tick-details';
-import { tickFacts } from './tick-facts';
 
 interface TickCardsProps {
   ticks: LedgerTick[];
   words: QueueStats['words'];
 }
 
-/** The ticks for narrow screens, with only the counts that are not zero. */
+/** Draws ticks on narrow screens, with only the counts that are not zero. */
 export function TickCards({ ticks, words }: TickCardsProps) {
   const columns = tickColumns(ticks, words);
   return (
     <ul className="mt-2 divide-y divide-line border-t border-line lg:hidden">
       {ticks.map((tick) => {
-        const { usedMs, budgetMs, performMs } = tickFacts(tick.report);
+        const { usedMs, budgetMs, performMs } = reportFields(tick.report);
         const counts = columns.filter(({ key }) => tick[key] > 0);
         return (
           <li key={tick.id} className="grid grid-cols-[minmax(0,1fr)] gap-1.5 py-3">

@@ -9,36 +9,36 @@ export interface TickColumn {
   tone: string;
 }
 
-/** The counts of a tick, in the queue's words. The rare ones show only where some tick has them. */
+/** Returns the columns of a tick's counts, in the queue's words. Rare ones are left out if no tick has them. */
 export function tickColumns(ticks: LedgerTick[], words: QueueStats['words']): TickColumn[] {
   const columns: TickColumn[] = [
-    { key: 'claimed', label: 'claimed', meaning: 'rows the tick took', tone: 'text-ink' },
-    { key: 'done', label: words.done, meaning: 'happened, and was confirmed', tone: 'text-good' },
-    { key: 'again', label: 'again', meaning: 'did their work and fall due again', tone: 'text-good' },
+    { key: 'claimed', label: 'claimed', meaning: 'rows that the tick claimed', tone: 'text-ink' },
+    { key: 'done', label: words.done, meaning: 'worked, and was confirmed', tone: 'text-good' },
+    { key: 'again', label: 'rescheduled', meaning: 'worked, and falls due again', tone: 'text-good' },
     {
       key: 'retried',
       label: 'retried',
-      meaning: 'failed without effect; will be tried again',
+      meaning: 'failed, and will be retried',
       tone: 'text-ink',
     },
     {
       key: 'unknown',
       label: words.unknown,
-      meaning: 'may or may not have happened',
+      meaning: 'may or may not have worked',
       tone: 'text-warn font-semibold',
     },
     { key: 'dead', label: words.dead, meaning: 'failed for good', tone: 'text-bad font-semibold' },
-    { key: 'released', label: 'released', meaning: 'given back unstarted', tone: 'text-ink' },
+    { key: 'released', label: 'released', meaning: 'returned without using up an attempt', tone: 'text-ink' },
     {
       key: 'lost',
       label: 'lost',
-      meaning: 'outcomes that came after the row had been taken over',
+      meaning: 'outcomes that came too late: another tick or a person had changed the row',
       tone: 'text-warn',
     },
     {
       key: 'swept',
       label: 'swept',
-      meaning: 'left behind by a tick that died, and taken up',
+      meaning: 'recovered from a tick that died',
       tone: 'text-warn',
     },
   ];

@@ -2,11 +2,11 @@ import type { ReactNode } from 'react';
 import { RelativeTime } from '@/components/time/relative-time';
 import { scheduleInWords } from '@/components/time/schedule-in-words';
 import type { LedgerTick, QueueStats } from '@/lib/store/stats';
-import { tickFacts } from './tick-facts';
+import { reportFields } from './report-fields';
 
-/** How the tick came and went in one line; opened, its whole report. */
+/** Draws in one line how the tick started and ended. The line unfolds to the tick's call and its report. */
 export function TickDetails({ tick, words }: { tick: LedgerTick; words: QueueStats['words'] }) {
-  const { ended, lock } = tickFacts(tick.report);
+  const { ended, lock } = reportFields(tick.report);
   return (
     <details className="group text-muted">
       <summary className="flex cursor-pointer flex-wrap items-center gap-x-3 gap-y-0.5 lg:gap-x-2 hover:text-ink">
@@ -14,18 +14,18 @@ export function TickDetails({ tick, words }: { tick: LedgerTick; words: QueueSta
           ▶
         </span>
         <span>by {tick.scheduler}</span>
-        {tick.partition !== 'main' && <Part>partition {tick.partition}</Part>}
-        {tick.asked_for && <Part>asked for {words[tick.asked_for]} rows</Part>}
+        {tick.partition !== 'main' && <Detail>partition {tick.partition}</Detail>}
+        {tick.asked_for && <Detail>on request: {words[tick.asked_for]} rows</Detail>}
         {tick.slot && (
-          <Part>
+          <Detail>
             slot <RelativeTime at={tick.slot} />
-          </Part>
+          </Detail>
         )}
-        {ended && <Part>ended: {ended}</Part>}
+        {ended && <Detail>ended: {ended}</Detail>}
         {lock && lock !== 'none' && (
-          <Part>
+          <Detail>
             <span className={lock === 'unavailable' ? 'font-medium text-warn' : ''}>lock {lock}</span>
-          </Part>
+          </Detail>
         )}
       </summary>
       <Call tick={tick} />
@@ -34,7 +34,7 @@ export function TickDetails({ tick, words }: { tick: LedgerTick; words: QueueSta
   );
 }
 
-function Part({ children }: { children: ReactNode }) {
+function Detail({ children }: { children: ReactNode }) {
   return (
     <>
       <span aria-hidden="true" className="max-lg:hidden">
@@ -45,7 +45,7 @@ function Part({ children }: { children: ReactNode }) {
   );
 }
 
-/** What was called, and how it hangs together with other ticks. */
+/** Draws the path and schedule of the tick's call, and the run that it belongs to. */
 function Call({ tick: { path, schedule, continuation, run_id } }: { tick: LedgerTick }) {
   return (
     <p className="mt-2 flex flex-wrap gap-x-2 gap-y-0.5 text-ink lg:gap-x-3">
@@ -62,7 +62,9 @@ function Call({ tick: { path, schedule, continuation, run_id } }: { tick: Ledger
 function Report({ tick }: { tick: LedgerTick }) {
   if (tick.report === null) {
     return (
-      <p className="mt-2">{tick.outcome === 'running' ? 'It reports when it ends.' : 'It left no report.'}</p>
+      <p className="mt-2">
+        {tick.outcome === 'running' ? 'The report comes when the tick ends.' : 'The tick left no report.'}
+      </p>
     );
   }
   return (

@@ -2,10 +2,10 @@ import { TickOutcome } from '@/components/tick-outcome';
 import { RelativeTime } from '@/components/time/relative-time';
 import { shortMs } from '@/lib/stats/short-duration';
 import type { LedgerTick, QueueStats } from '@/lib/store/stats';
+import { reportFields } from './report-fields';
 import { TickBudget } from './tick-budget';
 import { tickColumns } from './tick-columns';
 import { TickDetails } from './tick-details';
-import { tickFacts } from './tick-facts';
 
 interface TickTableProps {
   ticks: LedgerTick[];
@@ -18,7 +18,7 @@ interface TickGroupProps {
   words: QueueStats['words'];
 }
 
-/** For wide screens; `TickCards` shows the same on narrow ones. Each tick is a group of two rows. */
+/** Draws ticks on wide screens, each as a group of two rows. `TickCards` draws them on narrow ones. */
 export function TickTable({ ticks, words }: TickTableProps) {
   const columns = tickColumns(ticks, words);
   return (
@@ -33,17 +33,13 @@ export function TickTable({ ticks, words }: TickTableProps) {
                 {label}
               </th>
             ))}
-            <th
-              scope="col"
-              className="pl-6"
-              title="of the time in which it may start rows and must settle them"
-            >
+            <th scope="col" className="pl-6" title="the time in which the tick starts rows and settles them">
               used of its budget
             </th>
             <th
               scope="col"
               className="pl-4 text-right"
-              title="time of one attempt: half took less, and 95 of 100"
+              title="the median and the 95th percentile of the time of an attempt"
             >
               p50 / p95
             </th>
@@ -58,7 +54,7 @@ export function TickTable({ ticks, words }: TickTableProps) {
 }
 
 function TickGroup({ tick, columns, words }: TickGroupProps) {
-  const { usedMs, budgetMs, performMs } = tickFacts(tick.report);
+  const { usedMs, budgetMs, performMs } = reportFields(tick.report);
   return (
     <tbody className="border-b border-line last:border-0">
       <tr className="*:pt-2.5">

@@ -5,25 +5,26 @@ import { useServerNow } from '@/components/time/server-now';
 import type { Explanation } from '@/lib/store/explanation';
 import { explanationHeadline } from './explanation-headline';
 
-/** The history's events, for people. */
+/** The events of a row's history, in words. */
 const EVENTS: Record<string, string> = {
-  retry: 'Failed, to be tried again',
+  retry: 'Failed, will be retried',
   dead: 'Failed for good',
-  unknown: 'Uncertain',
-  swept: 'Left behind by a tick that died',
+  unknown: 'Unknown',
+  swept: 'Swept after its tick died',
   expired: 'Expired',
-  restored: 'Forgotten by a database that was put back',
+  restored: 'Marked unknown after a restore of the database',
   checked: 'Checked',
-  left_out: 'Result left out',
-  proved: 'Proved to have worked',
-  absent: 'Proved not to have worked',
-  receipt: 'The provider told',
-  decided: 'Decided',
-  late: 'Proof that came late',
+  left_out: 'Settled without its result',
+  proved: 'Proof that it worked',
+  absent: 'Proof that it did not work',
+  receipt: 'Receipt from the provider',
+  decided: 'Decided by an operator',
+  late: 'Late proof',
   twice: 'Delivered twice',
-  error: 'Could not be done',
+  error: 'Error',
 };
 
+/** Draws why a row is in its state: a headline, its waits and checks, and its history. */
 export function ExplanationCard({ row }: { row: Explanation }) {
   const nowMs = useServerNow();
   return (
@@ -31,7 +32,7 @@ export function ExplanationCard({ row }: { row: Explanation }) {
       <div>
         <p className="text-muted">
           Row <span className="font-mono text-ink">{row.id}</span> · {row.status} · {row.attempts} of{' '}
-          {row.max_attempts} attempts made
+          {row.max_attempts} attempts
           {row.due_at && (
             <>
               {' '}
@@ -52,7 +53,7 @@ function Waits({ row }: { row: Explanation }) {
   if (waits.length === 0 && !tick && !reconcile?.found) return null;
   return (
     <div>
-      <h4 className="font-medium">{row.state === 'pending' ? 'What it waits for' : 'What is known'}</h4>
+      <h4 className="font-medium">{row.state === 'pending' ? 'Why it waits' : 'Details'}</h4>
       <ul className="mt-1 divide-y divide-line border-y border-line">
         {waits.map(({ kind, until, text }) => (
           <Line key={`${kind} ${text}`} end={until && <Until at={until} />}>
@@ -64,11 +65,11 @@ function Waits({ row }: { row: Explanation }) {
           <Line
             end={
               <>
-                its limit: <RelativeTime at={tick.deadline_at} />
+                limit <RelativeTime at={tick.deadline_at} />
               </>
             }
           >
-            The tick by {tick.scheduler} began <RelativeTime at={tick.started_at} />
+            Its tick by {tick.scheduler} started <RelativeTime at={tick.started_at} />
           </Line>
         )}
         {reconcile?.found && <Line>Found: {reconcile.found}</Line>}
@@ -94,13 +95,13 @@ function Line({ children, end }: { children: ReactNode; end?: ReactNode }) {
 function Until({ at }: { at: string }) {
   return (
     <>
-      {Date.parse(at) <= useServerNow() && 'over '}
+      {Date.parse(at) <= useServerNow() && 'ended '}
       <RelativeTime at={at} />
     </>
   );
 }
 
-/** The ids of the first that go before it. */
+/** Draws the ids of the first rows ahead of it. */
 function Ahead({ queue, ahead }: { queue: string; ahead: NonNullable<Explanation['ahead']> }) {
   return (
     <>
@@ -120,10 +121,10 @@ function History({ row: { history } }: { row: Explanation }) {
   if (history.length === 0) return null;
   return (
     <div>
-      <h4 className="font-medium">What it has been through</h4>
+      <h4 className="font-medium">History</h4>
       <ol className="mt-1.5 ml-1 border-l border-line-strong">
         {history.map(({ at, event, text }, n) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: only its end grows.
+          // biome-ignore lint/suspicious/noArrayIndexKey: entries are only appended.
           <li key={n} className="relative pb-2.5 pl-4 last:pb-0">
             <span
               aria-hidden="true"

@@ -3,7 +3,7 @@ import type { Explanation } from '@/lib/store/explanation';
 
 type Wait = Explanation['waits'][number];
 
-/** An explanation in one sentence, with times by the browser's own clock. */
+/** Sums up an explanation in a sentence or two, with times in the browser's time zone. */
 export function explanationHeadline(row: Explanation, nowMs: number): string {
   const word = row.status.charAt(0).toUpperCase() + row.status.slice(1);
   const at = row.finished_at === null ? '' : ` at ${clockTime(row.finished_at, nowMs)}`;
@@ -12,12 +12,12 @@ export function explanationHeadline(row: Explanation, nowMs: number): string {
       return pendingHeadline(row, nowMs);
     case 'running':
       return row.tick === null
-        ? `${word}: the tick that took it is gone, and a later one will see to it.`
-        : `${word}: a tick is at it.`;
+        ? `${word}: its tick is gone. A later tick sweeps it.`
+        : `${word}: a tick is running it.`;
     case 'dead':
       return row.last_error === null ? `${word}${at}.` : `${word}${at}: ${row.last_error}`;
     case 'unknown':
-      return `${word}: it may have worked, or not. ${whatIsNext(row, nowMs)}`;
+      return `${word}: it may or may not have worked. ${nextStep(row, nowMs)}`;
     case 'done':
     case 'cancelled':
       return `${word}${at}.`;
@@ -27,14 +27,14 @@ export function explanationHeadline(row: Explanation, nowMs: number): string {
 function pendingHeadline({ waits, expected_at: expectedAt }: Explanation, nowMs: number): string {
   const wait = decisiveWait(waits, expectedAt !== null);
   const expected = expectedAt === null ? null : clockTime(expectedAt, nowMs);
-  if (!wait) return `Nothing stands in its way${expected ? `; expected about ${expected}` : ''}.`;
-  const what = wait.kind === 'tick' ? 'Waits for the next tick' : `Waits: ${wait.text}`;
+  if (!wait) return `Nothing holds it.${expected ? ` Expected about ${expected}.` : ''}`;
+  const cause = wait.kind === 'tick' ? 'Waits for the next tick' : `Waits: ${wait.text}`;
   const until = isInstant(wait.until) ? clockTime(wait.until, nowMs) : null;
-  const forecast = expected && (expected === until ? '; expected then' : `; expected about ${expected}`);
-  return `${what}${until ? ` until ${until}` : ''}${forecast ?? ''}.`;
+  const forecast = expected && (expected === until ? ' Expected then.' : ` Expected about ${expected}.`);
+  return `${cause}${until ? ` until ${until}` : ''}.${forecast ?? ''}`;
 }
 
-/** The wait that ends last; where no end can be told, one that has none. */
+/** Returns the wait that ends last. Without a forecast, returns a wait without an end if there is one. */
 function decisiveWait(waits: Wait[], hasForecast: boolean): Wait | undefined {
   const endless = waits.find(
     (wait) => !isInstant(wait.until) && wait.kind !== 'tick' && wait.kind !== 'behind',
@@ -46,14 +46,14 @@ function decisiveWait(waits: Wait[], hasForecast: boolean): Wait | undefined {
   return last ?? waits[0];
 }
 
-function whatIsNext({ reconcile }: Explanation, nowMs: number): string {
+function nextStep({ reconcile }: Explanation, nowMs: number): string {
   const nextCheckAt = reconcile?.next_check_at ?? null;
-  if (!isInstant(nextCheckAt) || reconcile?.waits_for_operator) return 'It waits for a person to decide.';
+  if (!isInstant(nextCheckAt) || reconcile?.waits_for_operator) return 'It waits for your decision.';
   const when = Date.parse(nextCheckAt) > nowMs ? `at ${clockTime(nextCheckAt, nowMs)}` : 'with the next tick';
-  return `It is checked ${when}.`;
+  return `Next check ${when}.`;
 }
 
-/** Neither null nor Postgres' infinity. */
+/** Excludes null and Postgres' infinity. */
 function isInstant(at: string | null): at is string {
   return at !== null && !Number.isNaN(Date.parse(at));
 }

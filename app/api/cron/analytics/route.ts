@@ -1,4 +1,4 @@
-// Once a day, by vercel.json, before retention.
+// Once a day, by vercel.json, before the prune.
 import { z } from 'zod';
 import { cronRoute } from '@/lib/cron/cron-route';
 import { rollUpHandler } from '@/lib/cron/handlers/roll-up-handler';

@@ -1,4 +1,4 @@
-// Every minute, by vercel.json; with ?partition=failed as often as failed jobs are to be tried again.
+// Every minute, by vercel.json. Call it with ?partition=failed as often as failed jobs should run again.
 import { after } from 'next/server';
 import { cronRoute, partitionQuery } from '@/lib/cron/cron-route';
 import { queueHandler } from '@/lib/cron/handlers/queue-handler';

@@ -1,4 +1,4 @@
-// Every minute, by vercel.json: the default region, wherever the project's functions run.
+// Every minute, by vercel.json. Ticks the default region, in the region where the project's functions run.
 import { after } from 'next/server';
 import { cronRoute } from '@/lib/cron/cron-route';
 import { tickHandler } from '@/lib/cron/handlers/tick-partition';

@@ -1,4 +1,4 @@
-// All queues in one call, for plans and schedulers that allow one entry: docs/schedulers.md. vercel.json has an entry for each queue instead.
+// Ticks all queues in one call, for plans and schedulers that allow one entry: docs/schedulers.md. vercel.json has one entry for each queue instead.
 import { after } from 'next/server';
 import { cronRoute } from '@/lib/cron/cron-route';
 import { scheduledHandler } from '@/lib/cron/handlers/scheduled-handler';

@@ -4,7 +4,7 @@ import { readEnrolment } from '@/lib/queues/sequences/enrolments';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** The enrolment with its timeline. 404. */
+/** Returns the enrolment with its timeline. 404. */
 export const GET = apiRoute<{ id: string }>(
   ({ services: { rpc }, params }) => readEnrolment(rpc, params.id),
   { dashboard: true },

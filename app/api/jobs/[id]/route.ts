@@ -6,14 +6,14 @@ import { getJob } from '@/lib/queues/jobs/get-job';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** The job as it stands; 404 where there is none of that id, or none any more. */
+/** Returns the job. 404 if it does not exist or retention has deleted it. */
 export const GET = apiRoute<{ id: string }>(async ({ services, params: { id } }) => {
   const job = await getJob(id, services);
-  if (!job) throw new NotFoundError(`there is no job ${id}, or it was pruned since`);
+  if (!job) throw new NotFoundError(`there is no job ${id}, or retention has deleted it`);
   return job;
 });
 
-/** Cancels it. 200 with `{ id, status }`; 404; 409 with what it is, once it is not pending any more. */
+/** Cancels a pending job. 200 with `{ id, status }`; 404; 409 with its state if it is no longer pending. */
 export const DELETE = apiRoute<{ id: string }>(({ services, params: { id }, by }) =>
   cancelJob(services, id, by),
 );

@@ -5,16 +5,16 @@ import { deleteMonitor, editMonitor, readMonitor } from '@/lib/queues/monitors/e
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** The monitor with its latest checks and incidents. 404. */
+/** Returns the monitor with its latest checks and incidents. 404. */
 export const GET = apiRoute<{ id: string }>(({ services: { rpc }, params }) => readMonitor(rpc, params.id));
 
-/** Changes what is named: 200 with the monitor. 404; 422. */
+/** Changes the given fields. 200 with the monitor; 404; 422. */
 export const PATCH = apiJsonRoute<{ id: string }>(
   ({ services: { rpc, env }, params, body }) => editMonitor(rpc, addressCheck(env), params.id, body),
   { whenInvalid: 'nothing was changed' },
 );
 
-/** Deletes it with its checks and incidents: 200 with `{ id }`. 404. */
+/** Deletes the monitor with its checks and incidents. 200 with `{ id }`; 404. */
 export const DELETE = apiRoute<{ id: string }>(({ services: { rpc }, params }) =>
   deleteMonitor(rpc, params.id),
 );

@@ -5,8 +5,8 @@ export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /**
- * Deletes what is known of a person: `{ "recipient"?, "chat_id"?, "account_id"? }`, of all accounts without the last. 200 with `{ deleted }`,
- * rows by table; 409 as long as a message is being sent, or may have been; 404, 422.
+ * Deletes a person's data: `{ "recipient"?, "chat_id"?, "account_id"? }`, in all accounts without `account_id`. 200 with `{ deleted }`, the number of
+ * rows by table; 404; 409 while a message is being sent or may have been sent; 422.
  */
 export const POST = apiJsonRoute(({ services: { rpc }, by, body }) => forgetPerson(rpc, body, actors[by]), {
   whenInvalid: 'nothing was deleted',

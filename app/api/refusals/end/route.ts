@@ -4,7 +4,10 @@ import { endRefusal } from '@/lib/operate/end-refusal';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** Tries again at once what a provider refused: `{ "provider", "account"? }`, all of it without an account. 200 with the same; 404, 422. */
+/**
+ * Ends the pause of an account that a provider refused, or of the whole provider without `account`: `{ "provider", "account"? }`. 200 with the same;
+ * 404; 422.
+ */
 export const POST = apiJsonRoute(({ services: { rpc }, body }) => endRefusal(rpc, body), {
-  whenInvalid: 'nothing is tried again',
+  whenInvalid: 'no pause was ended',
 });

@@ -4,7 +4,7 @@ import { removeRegion } from '@/lib/queues/monitors/regions';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** Removes it: 200 with `{ name, moved }`, how many monitors went elsewhere. 404; 409 for the default region. */
+/** Removes the region. 200 with `{ name, moved }`: the number of monitors that moved to another region. 404; 409 for the default region. */
 export const DELETE = apiRoute<{ name: string }>(({ services: { rpc }, params }) =>
   removeRegion(rpc, params.name),
 );

@@ -4,14 +4,13 @@ import { editSequence, readSequence } from '@/lib/queues/sequences/sequences';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** The sequence with its funnel. 404. */
+/** Returns the sequence with its funnel. 404. */
 export const GET = apiRoute<{ id: string }>(({ services: { rpc }, params }) => readSequence(rpc, params.id), {
   dashboard: true,
 });
 
 /**
- * Changes what is named of `{ name, time_zone, steps }`: 200 with the sequence. New steps are for those who are enrolled from now on. 404;
- * 422.
+ * Changes the given fields of `{ name, time_zone, steps }`. New steps apply to people who are enrolled from now on. 200 with the sequence; 404; 422.
  */
 export const PATCH = apiJsonRoute<{ id: string }>(
   ({ services: { rpc }, params, body }) => editSequence(rpc, params.id, body),

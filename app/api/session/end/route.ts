@@ -2,7 +2,7 @@ import { requestOrigin } from '@/lib/http/auth/access';
 import { endSessionCookie } from '@/lib/http/auth/session';
 import { problem } from '@/lib/http/respond';
 
-/** Signs out by a form, which can send no DELETE. */
+/** Signs out by a form, which cannot send a DELETE. */
 export function POST(request: Request): Response {
   if (requestOrigin(request) === 'other')
     return problem(403, 'cross_origin', 'Sign out from the dashboard’s own page.');

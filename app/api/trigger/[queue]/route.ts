@@ -1,4 +1,4 @@
-// For a scheduler that is to wake a worker elsewhere (WORKER_URL), and tick here where it does not answer.
+// For schedulers: wakes the worker at WORKER_URL, and ticks here if the worker does not respond.
 import { after } from 'next/server';
 import { triggerRoute } from '@/lib/cron/trigger-route';
 import { scheduledQueues } from '@/lib/queues/scheduled-queues';

@@ -39,14 +39,14 @@ describe('explanationHeadline', () => {
       wait('tick', 'the next tick takes it', null),
     ];
     expect(headline({ waits, expected_at: at(11, 9) })).toBe(
-      'Waits: daily limit reached until 00:00 tomorrow; expected about 09:00 tomorrow.',
+      'Waits: daily limit reached until 00:00 tomorrow. Expected about 09:00 tomorrow.',
     );
   });
 
   it('says it once where the row is expected as the wait ends', () => {
     const waits = [wait('due', 'not due yet', at(10, 18))];
     expect(headline({ waits, expected_at: at(10, 18) })).toBe(
-      'Waits: not due yet until 18:00; expected then.',
+      'Waits: not due yet until 18:00. Expected then.',
     );
   });
 
@@ -68,9 +68,9 @@ describe('explanationHeadline', () => {
   it('says that it waits for the next tick, where that is all', () => {
     const waits = [wait('tick', 'the next tick takes it', null)];
     expect(headline({ waits, expected_at: at(10, 15, 1) })).toBe(
-      'Waits for the next tick; expected about 15:01.',
+      'Waits for the next tick. Expected about 15:01.',
     );
-    expect(headline({})).toBe('Nothing stands in its way.');
+    expect(headline({})).toBe('Nothing holds it.');
   });
 
   it('says what became of a row that is settled', () => {
@@ -93,11 +93,11 @@ describe('explanationHeadline', () => {
     };
     const unknown = { state: 'unknown', status: 'unknown' } as const;
     expect(headline({ ...unknown, reconcile })).toBe(
-      'Unknown: it may have worked, or not. It is checked at 15:02.',
+      'Unknown: it may or may not have worked. Next check at 15:02.',
     );
     expect(
       headline({ ...unknown, reconcile: { ...reconcile, next_check_at: null, waits_for_operator: true } }),
-    ).toBe('Unknown: it may have worked, or not. It waits for a person to decide.');
+    ).toBe('Unknown: it may or may not have worked. It waits for your decision.');
   });
 });
 

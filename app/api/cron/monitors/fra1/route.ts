@@ -1,4 +1,4 @@
-// Every minute, by vercel.json, which pins it to Frankfurt.
+// Every minute in Frankfurt, by vercel.json.
 import { after } from 'next/server';
 import { cronRoute } from '@/lib/cron/cron-route';
 import { tickHandler } from '@/lib/cron/handlers/tick-partition';

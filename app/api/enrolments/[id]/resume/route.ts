@@ -3,5 +3,5 @@ import { enrolmentRoute } from '@/lib/queues/sequences/enrolment-route';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** Goes on where it was paused, or, where it failed, with the step that failed: 200 with the enrolment. 409 where it is over; 404. */
+/** Resumes a paused enrolment, or a failed one with the step that failed. 200 with the enrolment; 404; 409 if it is over. */
 export const POST = enrolmentRoute('resume');

@@ -3,5 +3,5 @@ import { enrolmentRoute } from '@/lib/queues/sequences/enrolment-route';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** Unenrols, with `{ reason }` if there is one to tell: 200 with the enrolment. 409 where it is over otherwise; 404. */
+/** Stops an enrolment, with an optional `{ reason }`. 200 with the enrolment; 404; 409 if it has ended in another way. */
 export const POST = enrolmentRoute('stop');

@@ -8,7 +8,7 @@ export const maxDuration = 15;
 
 const query = z.strictObject({ again: yesOrNo.default(false) });
 
-/** Enrols people: see `bulkRoute`. A row's `status` is the phase. `?again=true`: those anew whose enrolment is over. 404. */
+/** Enrols people: see `bulkRoute`. A row's `status` is its phase. `?again=true` enrols people again after an earlier enrolment is over. 404. */
 export const POST = bulkRoute<{ id: string }, typeof query>(
   'nobody was enrolled',
   ({ services: { rpc }, params, query: { again }, body }) => enrolPeople(rpc, params.id, body, again),

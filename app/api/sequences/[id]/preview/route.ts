@@ -4,7 +4,10 @@ import { previewSequence } from '@/lib/queues/sequences/sequences';
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
-/** What a person, `{ account_id, variables, time_zone, start_at }`, would get, and about when: 200 with `{ steps }`. Enrols nobody. 404; 422. */
+/**
+ * Previews the steps that a person, `{ account_id, variables, time_zone, start_at }`, would get and when. Enrols nobody. 200 with `{ steps }`; 404;
+ * 422.
+ */
 export const POST = apiJsonRoute<{ id: string }>(
   ({ services: { rpc }, params, body }) => previewSequence(rpc, params.id, body),
   { whenInvalid: 'this person cannot be enrolled' },

@@ -1,0 +1,15 @@
+import { PGlite } from '@electric-sql/pglite';
+import { applyMigrations, type MigrationFile } from '../../lib/store/migrations';
+
+/** Opens an empty embedded database in memory and applies the files. The caller closes it. */
+export async function makeDatabase(files: MigrationFile[]): Promise<PGlite> {
+  const db = await PGlite.create();
+  await applyMigrations(
+    {
+      exec: (sql) => db.exec(sql),
+      query: async (sql, params) => (await db.query<Record<string, unknown>>(sql, params)).rows,
+    },
+    files,
+  );
+  return db;
+}

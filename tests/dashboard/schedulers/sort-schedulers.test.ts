@@ -1,0 +1,42 @@
+import { expect, it } from 'vitest';
+import { sortSchedulers } from '../../../app/(dashboard)/schedulers/sort-schedulers';
+import type { ScheduleCoverage } from '../../../lib/cron/slots/schedule-coverage';
+
+const account = (path: string, changes: Partial<ScheduleCoverage> = {}): ScheduleCoverage => ({
+  scheduler: 'pg-cron',
+  path,
+  schedule: '* * * * *',
+  queues: ['dm_queue'],
+  since: '2026-03-01T12:00:00.000Z',
+  until: null,
+  lastSlot: '2026-03-02T12:00:00.000Z',
+  guessed: false,
+  expected: 1_440,
+  ran: 1_440,
+  late: 0,
+  overlapped: 0,
+  missed: 0,
+  duplicate: 0,
+  offGrid: 0,
+  exceptions: [],
+  ...changes,
+});
+
+it('shows those first that missed the most, then those that were late, and last what was replaced', () => {
+  const schedulers = [
+    account('/replaced', { until: '2026-03-02T11:00:00.000Z', missed: 9 }),
+    account('/well'),
+    account('/overlapped', { overlapped: 30 }),
+    account('/late', { late: 2 }),
+    account('/missed', { missed: 1 }),
+    account('/more-missed', { missed: 5 }),
+  ];
+  expect(sortSchedulers(schedulers).map(({ path }) => path)).toEqual([
+    '/more-missed',
+    '/missed',
+    '/late',
+    '/well',
+    '/overlapped',
+    '/replaced',
+  ]);
+});

@@ -1,0 +1,38 @@
+/**
+ * Writes the upgrade test's database: `npx tsx tests/upgrade/make-fixture.ts 0.2.0`, once for each release, before its first later migration.
+ * Needs `npm run stack:install`.
+ */
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
+import { supabaseRpc } from '../../lib/store/supabase-rpc';
+import { startStack } from '../stack/start-stack';
+import type { TestDatabase } from '../support/test-database';
+import { fillDatabase } from './fill-database';
+
+const [release] = process.argv.slice(2);
+if (!release) throw new Error('Name the release: npx tsx tests/upgrade/make-fixture.ts 0.2.0');
+
+const stack = await startStack({ postgres: '15', schema: 'migrations' });
+try {
+  await fillDatabase({
+    rpc: supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey }),
+    sql: stack.sql,
+  } as TestDatabase);
+  const dump = execFileSync(
+    '/usr/lib/postgresql/15/bin/pg_dump',
+    ['--inserts', '--no-owner', stack.databaseUrl],
+    {
+      maxBuffer: 2 ** 28,
+      encoding: 'utf8',
+    },
+  );
+  // Commands of psql, which other clients do not know.
+  const sql = dump.replace(/^\\.*$/gm, '');
+  writeFileSync(
+    new URL(`../fixtures/upgrade/${release}.sql.gz`, import.meta.url),
+    gzipSync(sql, { level: 9 }),
+  );
+} finally {
+  await stack.stop();
+}
