@@ -1,5 +1,5 @@
 import { type NextRequest, NextResponse } from 'next/server';
-import { problem } from './lib/http/respond';
+import { problem } from './lib/http/respond.ts';
 
 /** Pages, and all paths with a `%`. */
 export const config = {

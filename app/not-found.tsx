@@ -1,6 +1,6 @@
 import Link from 'next/link';
 import { connection } from 'next/server';
-import { CenteredCard } from '@/components/centered-card';
+import { CenteredCard } from '@/components/centered-card.tsx';
 
 export const metadata = { title: 'Not found' };
 

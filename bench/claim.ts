@@ -9,9 +9,9 @@
 
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
-import { type Stack, startStack } from '../tests/stack/start-stack';
-import { addDueDms, median, plansOf } from './due-dms';
-import { exchangesOf } from './exchange-call';
+import { type Stack, startStack } from '../tests/stack/start-stack.ts';
+import { addDueDms, median, plansOf } from './due-dms.ts';
+import { exchangesOf } from './exchange-call.ts';
 
 const { values: flags } = parseArgs({
   options: {

@@ -8,12 +8,12 @@
  * than 1.5 times as much, or if an enrolment has no message.
  */
 import { parseArgs } from 'node:util';
-import { tick } from '../lib/engine/tick';
-import { enrolments } from '../lib/queues/sequences/queue';
-import { supabaseRpc } from '../lib/store/supabase-rpc';
-import { type Stack, startStack } from '../tests/stack/start-stack';
-import { realTimePorts } from '../tests/support/real-time-ports';
-import { median } from './due-dms';
+import { tick } from '../lib/engine/tick.ts';
+import { enrolments } from '../lib/queues/sequences/queue.ts';
+import { supabaseRpc } from '../lib/store/supabase-rpc.ts';
+import { type Stack, startStack } from '../tests/stack/start-stack.ts';
+import { realTimePorts } from '../tests/support/real-time-ports.ts';
+import { median } from './due-dms.ts';
 
 const { values: flags } = parseArgs({
   options: {

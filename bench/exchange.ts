@@ -12,11 +12,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
-import { migratePostgres } from '../lib/store/migrate-postgres';
-import { readMigrations } from '../lib/store/migrations';
-import { type PostgresVersion, startPostgresServer } from '../tests/stack/postgres-server';
-import { addDueDms, median } from './due-dms';
-import { exchangesOf, formerExchangesOf } from './exchange-call';
+import { migratePostgres } from '../lib/store/migrate-postgres.ts';
+import { readMigrations } from '../lib/store/migrations.ts';
+import { type PostgresVersion, startPostgresServer } from '../tests/stack/postgres-server.ts';
+import { addDueDms, median } from './due-dms.ts';
+import { exchangesOf, formerExchangesOf } from './exchange-call.ts';
 
 const { values: flags } = parseArgs({
   options: {

@@ -6,11 +6,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { tick } from '../lib/engine/tick';
-import { dmQueue } from '../lib/queues/dm-queue/queue';
-import { supabaseRpc } from '../lib/store/supabase-rpc';
-import { startStack } from '../tests/stack/start-stack';
-import { realTimePorts } from '../tests/support/real-time-ports';
+import { tick } from '../lib/engine/tick.ts';
+import { dmQueue } from '../lib/queues/dm-queue/queue.ts';
+import { supabaseRpc } from '../lib/store/supabase-rpc.ts';
+import { startStack } from '../tests/stack/start-stack.ts';
+import { realTimePorts } from '../tests/support/real-time-ports.ts';
 
 const { values: flags } = parseArgs({
   options: {

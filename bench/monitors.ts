@@ -8,12 +8,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { tick } from '../lib/engine/tick';
-import { monitors } from '../lib/queues/monitors/queue';
-import { supabaseRpc } from '../lib/store/supabase-rpc';
-import { startStack } from '../tests/stack/start-stack';
-import { startDnsServer } from '../tests/support/dns-server';
-import { realTimePorts } from '../tests/support/real-time-ports';
+import { tick } from '../lib/engine/tick.ts';
+import { monitors } from '../lib/queues/monitors/queue.ts';
+import { supabaseRpc } from '../lib/store/supabase-rpc.ts';
+import { startStack } from '../tests/stack/start-stack.ts';
+import { startDnsServer } from '../tests/support/dns-server.ts';
+import { realTimePorts } from '../tests/support/real-time-ports.ts';
 
 const { values: flags } = parseArgs({
   options: {

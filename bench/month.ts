@@ -7,7 +7,7 @@
  */
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
-import { startStack } from '../tests/stack/start-stack';
+import { startStack } from '../tests/stack/start-stack.ts';
 
 const { values: flags } = parseArgs({
   options: {

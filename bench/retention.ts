@@ -8,9 +8,9 @@
 
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
-import { startStack } from '../tests/stack/start-stack';
-import { addDueDms, median } from './due-dms';
-import { exchangesOf } from './exchange-call';
+import { startStack } from '../tests/stack/start-stack.ts';
+import { addDueDms, median } from './due-dms.ts';
+import { exchangesOf } from './exchange-call.ts';
 
 const { values: flags } = parseArgs({
   options: {

@@ -8,7 +8,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
-import { startStack } from '../tests/stack/start-stack';
+import { startStack } from '../tests/stack/start-stack.ts';
 
 const { values: flags } = parseArgs({
   options: {

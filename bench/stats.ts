@@ -4,8 +4,8 @@
  */
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
-import { startStack } from '../tests/stack/start-stack';
-import { addDueDms, median } from './due-dms';
+import { startStack } from '../tests/stack/start-stack.ts';
+import { addDueDms, median } from './due-dms.ts';
 
 const { values: flags } = parseArgs({
   options: {

@@ -1,5 +1,5 @@
 import type { ReactNode } from 'react';
-import { BrandMark } from './brand-mark';
+import { BrandMark } from './brand-mark.tsx';
 
 /** Draws a page that consists of one card. */
 export function CenteredCard({ heading, children }: { heading: string; children: ReactNode }) {

@@ -1,4 +1,4 @@
-import type { QueueStats } from '@/lib/store/stats';
+import type { QueueStats } from '@/lib/store/stats.ts';
 
 export type Settled = 'done' | 'retried' | 'unknown' | 'dead';
 export type Minute = Record<Settled, number> & { minutesAgo: number; total: number };

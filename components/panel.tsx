@@ -1,5 +1,5 @@
 import type { ReactNode } from 'react';
-import { ReadErrorNotice } from './api/read-error-notice';
+import { ReadErrorNotice } from './api/read-error-notice.tsx';
 
 interface PanelProps {
   id: string;

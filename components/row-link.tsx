@@ -1,4 +1,4 @@
-import { explanationHash } from './explained-row';
+import { explanationHash } from './explained-row.ts';
 
 /** Links a row's id to the explanation of its state. */
 export function RowLink({ queue, id }: { queue: string; id: string }) {

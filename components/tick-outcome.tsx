@@ -1,4 +1,4 @@
-import type { LedgerTick } from '@/lib/store/stats';
+import type { LedgerTick } from '@/lib/store/stats.ts';
 
 const TONES: Record<LedgerTick['outcome'], string> = {
   ran: 'bg-good-tint text-good',

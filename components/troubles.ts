@@ -1,5 +1,5 @@
-import type { QueueStats } from '@/lib/store/stats';
-import { explanationHash } from './explained-row';
+import type { QueueStats } from '@/lib/store/stats.ts';
+import { explanationHash } from './explained-row.ts';
 
 type Partition = QueueStats['partitions'][number];
 

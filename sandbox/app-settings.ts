@@ -1,5 +1,5 @@
-import { SANDBOX_API_KEY } from './shapes/unipile-shape';
-import { SANDBOX_ACCESS_TOKEN } from './shapes/whatsapp-shape';
+import { SANDBOX_API_KEY } from './shapes/unipile-shape.ts';
+import { SANDBOX_ACCESS_TOKEN } from './shapes/whatsapp-shape.ts';
 
 /** Returns the environment variables that make an app use the sandbox at `url`, one a line. */
 export function appSettings(url: string): string {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Send } from './delivery-log';
+import type { Send } from './delivery-log.ts';
 
 const milliseconds = z.number().int().min(0).max(600_000);
 const share = z.number().min(0).max(1);

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { appSettings } from './app-settings';
-import { startSandbox } from './sandbox';
+import { appSettings } from './app-settings.ts';
+import { startSandbox } from './sandbox.ts';
 
 const USAGE = `Usage: npm run sandbox -- [options]
   --port N           the port; 0 takes a free one (4010)

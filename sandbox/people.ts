@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Chat, type Delivery, person } from './delivery-log';
+import { type Chat, type Delivery, person } from './delivery-log.ts';
 
 export interface PeopleSettings {
   /** The shares of people who reply to every message, to every second one, to every third one, and so on. The rest never reply. */

@@ -2,18 +2,18 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import { type Chat, type Delivery, DeliveryLog, logJson, type Reply, type Send } from './delivery-log';
-import { type Fault, type FaultSettings, Faults, faultSettings } from './faults';
-import { People, type PeopleSettings } from './people';
-import { readBody } from './read-body';
-import { trickleResponse, writeResponse } from './response';
-import type { ParsedRequest, Shape } from './shapes/shape';
-import { MAX_POST_BYTES, postShape, showPost } from './shapes/unipile-posts-shape';
-import { readUnipile, unipileShape } from './shapes/unipile-shape';
-import { isUnipileV2, readUnipileV2, shapeV2 } from './shapes/unipile-v2-shape';
-import { readWhatsapp, whatsappShape } from './shapes/whatsapp-shape';
-import { Sites } from './sites';
-import { type WebhookSettings, Webhooks } from './webhooks';
+import { type Chat, type Delivery, DeliveryLog, logJson, type Reply, type Send } from './delivery-log.ts';
+import { type Fault, type FaultSettings, Faults, faultSettings } from './faults.ts';
+import { People, type PeopleSettings } from './people.ts';
+import { readBody } from './read-body.ts';
+import { trickleResponse, writeResponse } from './response.ts';
+import type { ParsedRequest, Shape } from './shapes/shape.ts';
+import { MAX_POST_BYTES, postShape, showPost } from './shapes/unipile-posts-shape.ts';
+import { readUnipile, unipileShape } from './shapes/unipile-shape.ts';
+import { isUnipileV2, readUnipileV2, shapeV2 } from './shapes/unipile-v2-shape.ts';
+import { readWhatsapp, whatsappShape } from './shapes/whatsapp-shape.ts';
+import { Sites } from './sites.ts';
+import { type WebhookSettings, Webhooks } from './webhooks.ts';
 
 export interface SandboxOptions extends Partial<FaultSettings> {
   /** 0, the default, takes a free port. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { dripResponse, type SandboxResponse, writeResponse } from './response';
+import { dripResponse, type SandboxResponse, writeResponse } from './response.ts';
 
 /** A flapping site is up for this long first, so that a monitor sees it up. */
 const FLAPS_AFTER_SECONDS = 20;

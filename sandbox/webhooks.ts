@@ -1,7 +1,7 @@
-import type { Delivery, Reply } from './delivery-log';
-import { accountStatusEvent, receivedEvent } from './shapes/unipile-shape';
-import { newMessageEvent, signatureV2, statusEventV2 } from './shapes/unipile-v2-shape';
-import { inboundEvent, signature, statusEvent } from './shapes/whatsapp-shape';
+import type { Delivery, Reply } from './delivery-log.ts';
+import { accountStatusEvent, receivedEvent } from './shapes/unipile-shape.ts';
+import { newMessageEvent, signatureV2, statusEventV2 } from './shapes/unipile-v2-shape.ts';
+import { inboundEvent, signature, statusEvent } from './shapes/whatsapp-shape.ts';
 
 export interface WebhookSettings {
   whatsapp?: { url: string; appSecret: string };

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { scheduledQueues } from '../lib/queues/scheduled-queues';
-import { durationFaults } from './duration-faults';
+import { scheduledQueues } from '../lib/queues/scheduled-queues.ts';
+import { durationFaults } from './duration-faults.ts';
 
 const { functions = {} } = JSON.parse(readFileSync('vercel.json', 'utf8'));
 const routes = readdirSync('app', { recursive: true, encoding: 'utf8' })

@@ -1,7 +1,7 @@
-import { DemoError } from './demo/demo-error';
-import { readOptions, usage } from './demo/demo-options';
-import { whenOrphaned } from './demo/processes/when-orphaned';
-import { runDemo } from './demo/run-demo';
+import { DemoError } from './demo/demo-error.ts';
+import { readOptions, usage } from './demo/demo-options.ts';
+import { whenOrphaned } from './demo/processes/when-orphaned.ts';
+import { runDemo } from './demo/run-demo.ts';
 
 /** Signals within this time are one Ctrl-C: the terminal and the program that started this one may both forward it. */
 const sameSignalMs = 1_000;

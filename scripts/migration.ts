@@ -2,11 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type MigrationFile, readMigrations } from '../lib/store/migrations';
-import { compareCatalogues, readCatalogue } from './schema/catalogue';
-import { makeDatabase } from './schema/make-database';
-import { findSourceFaults, readSources } from './schema/sources';
-import { writeMigration } from './schema/write-migration';
+import { type MigrationFile, readMigrations } from '../lib/store/migrations.ts';
+import { compareCatalogues, readCatalogue } from './schema/catalogue.ts';
+import { makeDatabase } from './schema/make-database.ts';
+import { findSourceFaults, readSources } from './schema/sources.ts';
+import { writeMigration } from './schema/write-migration.ts';
 
 const usage = `npm run migration -- <name>
 

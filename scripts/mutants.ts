@@ -15,10 +15,10 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import pLimit from 'p-limit';
-import { allMutants } from '../tests/mutants/all-mutants';
-import type { Mutant } from '../tests/mutants/mutant';
-import { simulationMutants } from '../tests/mutants/simulation-mutants';
-import type { SimulationResult } from '../tests/simulation/run-simulation';
+import { allMutants } from '../tests/mutants/all-mutants.ts';
+import type { Mutant } from '../tests/mutants/mutant.ts';
+import { simulationMutants } from '../tests/mutants/simulation-mutants.ts';
+import type { SimulationResult } from '../tests/simulation/run-simulation.ts';
 
 const { values: flags } = parseArgs({
   options: {

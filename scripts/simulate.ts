@@ -7,9 +7,9 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { openEmbedded, openOnServer, startServer } from '../tests/simulation/database';
-import { describeAll, describeResult, missingFaults } from '../tests/simulation/report';
-import { runSimulation, type SimulationResult } from '../tests/simulation/run-simulation';
+import { openEmbedded, openOnServer, startServer } from '../tests/simulation/database.ts';
+import { describeAll, describeResult, missingFaults } from '../tests/simulation/report.ts';
+import { runSimulation, type SimulationResult } from '../tests/simulation/run-simulation.ts';
 
 const { values: flags } = parseArgs({
   options: {

@@ -1,15 +1,15 @@
 import { realpathSync } from 'node:fs';
 import { text as readText } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
-import { StoreError } from '../lib/engine/ports/store-error';
-import { EnvError, serverEnv } from '../lib/services/env';
-import { loadEnvFiles } from '../lib/services/load-env-files';
-import { openEmbeddedDatabase } from '../lib/store/embedded-database';
-import { MigrationError } from '../lib/store/migrations';
-import { SqlError, type SqlResult } from '../lib/store/pglite-sql';
-import { directoryInUseCode } from '../lib/store/rpc';
-import { printError, printResults } from './sql/print-results';
-import { AppCallError, runInApp } from './sql/run-in-app';
+import { StoreError } from '../lib/engine/ports/store-error.ts';
+import { EnvError, serverEnv } from '../lib/services/env.ts';
+import { loadEnvFiles } from '../lib/services/load-env-files.ts';
+import { openEmbeddedDatabase } from '../lib/store/embedded-database.ts';
+import { MigrationError } from '../lib/store/migrations.ts';
+import { SqlError, type SqlResult } from '../lib/store/pglite-sql.ts';
+import { directoryInUseCode } from '../lib/store/rpc.ts';
+import { printError, printResults } from './sql/print-results.ts';
+import { AppCallError, runInApp } from './sql/run-in-app.ts';
 
 const usage = `npm run sql -- "select …"
 npm run sql < file.sql

@@ -1,5 +1,5 @@
-import { serverEnv } from '../lib/services/env';
-import { readCrons, startLocalScheduler } from './local-scheduler';
+import { serverEnv } from '../lib/services/env.ts';
+import { readCrons, startLocalScheduler } from './local-scheduler.ts';
 
 /** Between two reads of the environment: `next dev` loads a changed `.env.local` without a restart. */
 const retryMs = 5_000;

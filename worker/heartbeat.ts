@@ -1,4 +1,4 @@
-import type { Services } from '../lib/services/services';
+import type { Services } from '../lib/services/services.ts';
 
 const intervalMs = 60_000;
 const timeoutMs = 10_000;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Cron } from 'croner';
 import { z } from 'zod';
-import { callEndpoint, fetchFault, isTimeout } from '../lib/cron/call-endpoint';
+import { callEndpoint, fetchFault, isTimeout } from '../lib/cron/call-endpoint.ts';
 
 const vercelJson = z.object({
   functions: z.record(z.string(), z.object({ regions: z.array(z.string()).optional() })).default({}),

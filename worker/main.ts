@@ -22,10 +22,10 @@ process.on('uncaughtException', (error) => {
 async function run(args: string[]): Promise<number> {
   const isAgent = args.some((arg) => arg === '--region' || arg.startsWith('--region='));
   if (isAgent || process.env.npm_lifecycle_event === 'agent') {
-    const { runRegionAgent } = await import('./region-agent');
+    const { runRegionAgent } = await import('./region-agent.ts');
     return runRegionAgent(args, stop.signal);
   }
-  const { runWorker } = await import('./run-worker');
+  const { runWorker } = await import('./run-worker.ts');
   return runWorker(args, stop.signal);
 }
 

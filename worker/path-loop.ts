@@ -1,7 +1,7 @@
 import { setTimeout as timeout } from 'node:timers/promises';
-import type { CronCall } from '../lib/cron/cron-call';
-import { growingPause } from './growing-pause';
-import { type CronEntry, isFrequent, latestSlot, nextSlot, scheduleOf } from './local-scheduler';
+import type { CronCall } from '../lib/cron/cron-call.ts';
+import { growingPause } from './growing-pause.ts';
+import { type CronEntry, isFrequent, latestSlot, nextSlot, scheduleOf } from './local-scheduler.ts';
 
 /** A call of the path that a schedule or a waker requests. */
 export type TickRequest = Pick<CronCall, 'scheduler' | 'slot' | 'schedule' | 'path'>;

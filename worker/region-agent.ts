@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util';
-import { anyHasMore } from '../lib/cron/cron-handler';
-import { tickPartition } from '../lib/cron/handlers/tick-partition';
-import { monitors } from '../lib/queues/monitors/queue';
-import { listRegions } from '../lib/queues/monitors/regions';
-import { loadEnvFiles } from '../lib/services/load-env-files';
-import { getServices } from '../lib/services/services';
-import { startPathLoop } from './path-loop';
+import { anyHasMore } from '../lib/cron/cron-handler.ts';
+import { tickPartition } from '../lib/cron/handlers/tick-partition.ts';
+import { monitors } from '../lib/queues/monitors/queue.ts';
+import { listRegions } from '../lib/queues/monitors/regions.ts';
+import { loadEnvFiles } from '../lib/services/load-env-files.ts';
+import { getServices } from '../lib/services/services.ts';
+import { startPathLoop } from './path-loop.ts';
 
 const usage = `npm run agent -- --region office [--every 10]
 

@@ -1,17 +1,17 @@
 import { once } from 'node:events';
 import { setTimeout as timeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { anyHasMore, type CronHandler } from '../lib/cron/cron-handler';
-import { findHandler } from '../lib/cron/handlers/find-handler';
-import { findQueue, pathName } from '../lib/queues/scheduled-queue';
-import { scheduledQueues } from '../lib/queues/scheduled-queues';
-import { isError } from '../lib/services/is-error';
-import { loadEnvFiles } from '../lib/services/load-env-files';
-import { getServices, type Services } from '../lib/services/services';
-import { startHeartbeat } from './heartbeat';
-import { type CronEntry, readSchedules, type Schedules } from './local-scheduler';
-import { type PathLoop, startPathLoop } from './path-loop';
-import { startWorkerServer } from './worker-server';
+import { anyHasMore, type CronHandler } from '../lib/cron/cron-handler.ts';
+import { findHandler } from '../lib/cron/handlers/find-handler.ts';
+import { findQueue, pathName } from '../lib/queues/scheduled-queue.ts';
+import { scheduledQueues } from '../lib/queues/scheduled-queues.ts';
+import { isError } from '../lib/services/is-error.ts';
+import { loadEnvFiles } from '../lib/services/load-env-files.ts';
+import { getServices, type Services } from '../lib/services/services.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import { type CronEntry, readSchedules, type Schedules } from './local-scheduler.ts';
+import { type PathLoop, startPathLoop } from './path-loop.ts';
+import { startWorkerServer } from './worker-server.ts';
 
 const usage = `npm run worker -- [--only dm-queue,jobs] [--every 5] [--schedules worker.json]
 

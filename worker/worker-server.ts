@@ -1,10 +1,10 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { callHeaders } from '../lib/cron/call-headers';
-import { readSchedule, readScheduler, readSlot } from '../lib/cron/slots/slot';
-import { bearerToken, secretsEqual } from '../lib/http/auth/secrets';
-import { pathName } from '../lib/queues/scheduled-queue';
-import type { PathLoop } from './path-loop';
+import { callHeaders } from '../lib/cron/call-headers.ts';
+import { readSchedule, readScheduler, readSlot } from '../lib/cron/slots/slot.ts';
+import { bearerToken, secretsEqual } from '../lib/http/auth/secrets.ts';
+import { pathName } from '../lib/queues/scheduled-queue.ts';
+import type { PathLoop } from './path-loop.ts';
 
 export interface WorkerServerOptions {
   port: number;

@@ -1,22 +1,22 @@
 'use client';
 
-import { usePolling } from '@/components/api/use-polling';
-import { BrandMark } from '@/components/brand-mark';
-import { ServerNow } from '@/components/time/server-now';
-import type { Coverage } from '@/lib/cron/slots/schedule-coverage';
-import type { Analytics } from '@/lib/store/analytics';
-import type { Monitoring } from '@/lib/store/monitoring';
-import type { Stats } from '@/lib/store/stats';
-import { Days } from './days/days';
-import { FirstSteps } from './first-steps';
-import { Freshness } from './freshness';
-import { Monitors } from './monitors/monitors';
-import { Overview } from './overview/overview';
-import { PausedProviders } from './paused-providers';
-import { QueuePanel } from './queue/queue-panel';
-import { Schedulers } from './schedulers/schedulers';
-import { Sequences, type SequencesPage } from './sequences/sequences';
-import { StaleNotice } from './stale-notice';
+import { usePolling } from '@/components/api/use-polling.ts';
+import { BrandMark } from '@/components/brand-mark.tsx';
+import { ServerNow } from '@/components/time/server-now.tsx';
+import type { Coverage } from '@/lib/cron/slots/schedule-coverage.ts';
+import type { Analytics } from '@/lib/store/analytics.ts';
+import type { Monitoring } from '@/lib/store/monitoring.ts';
+import type { Stats } from '@/lib/store/stats.ts';
+import { Days } from './days/days.tsx';
+import { FirstSteps } from './first-steps.tsx';
+import { Freshness } from './freshness.tsx';
+import { Monitors } from './monitors/monitors.tsx';
+import { Overview } from './overview/overview.tsx';
+import { PausedProviders } from './paused-providers.tsx';
+import { QueuePanel } from './queue/queue-panel.tsx';
+import { Schedulers } from './schedulers/schedulers.tsx';
+import { Sequences, type SequencesPage } from './sequences/sequences.tsx';
+import { StaleNotice } from './stale-notice.tsx';
 
 /** What the server read when it rendered the page. `failure` says why there are no stats. */
 export interface InitialData {

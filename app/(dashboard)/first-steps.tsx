@@ -1,5 +1,5 @@
-import { Command } from '@/components/command';
-import type { QueueStats } from '@/lib/store/stats';
+import { Command } from '@/components/command.tsx';
+import type { QueueStats } from '@/lib/store/stats.ts';
 
 interface FirstStepsProps {
   queues: QueueStats[];

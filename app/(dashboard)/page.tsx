@@ -1,16 +1,16 @@
 import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
-import { CenteredCard } from '@/components/centered-card';
-import { readCoverage } from '@/lib/cron/slots/schedule-coverage';
-import { dashboardAccess } from '@/lib/http/auth/access';
-import { readSessionCookie } from '@/lib/http/auth/session';
-import { errorMessage } from '@/lib/http/error-response';
-import { listSequences } from '@/lib/queues/sequences/sequences';
-import { accessEnv } from '@/lib/services/env';
-import { getServices } from '@/lib/services/services';
-import { readAnalytics, readMonitoring, readStats } from '@/lib/stats/stats';
-import { Dashboard, type InitialData } from './dashboard';
-import { SEQUENCES_SHOWN } from './sequences/page-sizes';
+import { CenteredCard } from '@/components/centered-card.tsx';
+import { readCoverage } from '@/lib/cron/slots/schedule-coverage.ts';
+import { dashboardAccess } from '@/lib/http/auth/access.ts';
+import { readSessionCookie } from '@/lib/http/auth/session.ts';
+import { errorMessage } from '@/lib/http/error-response.ts';
+import { listSequences } from '@/lib/queues/sequences/sequences.ts';
+import { accessEnv } from '@/lib/services/env.ts';
+import { getServices } from '@/lib/services/services.ts';
+import { readAnalytics, readMonitoring, readStats } from '@/lib/stats/stats.ts';
+import { Dashboard, type InitialData } from './dashboard.tsx';
+import { SEQUENCES_SHOWN } from './sequences/page-sizes.ts';
 
 export default async function DashboardPage() {
   const cookie = readSessionCookie({ headers: await headers() });

@@ -1,7 +1,7 @@
-import { Notice } from '@/components/notice';
-import { RelativeTime } from '@/components/time/relative-time';
-import { useServerNow } from '@/components/time/server-now';
-import type { Stats } from '@/lib/store/stats';
+import { Notice } from '@/components/notice.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import { useServerNow } from '@/components/time/server-now.tsx';
+import type { Stats } from '@/lib/store/stats.ts';
 
 /** Lists providers that ticks do not call for now, because calls to them failed or were refused. */
 export function PausedProviders({ providers }: { providers: Stats['providers'] }) {

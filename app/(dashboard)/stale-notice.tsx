@@ -1,5 +1,5 @@
-import { Notice } from '@/components/notice';
-import { RelativeTime } from '@/components/time/relative-time';
+import { Notice } from '@/components/notice.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
 
 interface StaleNoticeProps {
   /** Why the last read failed. */

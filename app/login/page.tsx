@@ -1,9 +1,9 @@
 import { headers } from 'next/headers';
 import { redirect } from 'next/navigation';
-import { CenteredCard } from '@/components/centered-card';
-import { dashboardAccess } from '@/lib/http/auth/access';
-import { readSessionCookie } from '@/lib/http/auth/session';
-import { accessEnv } from '@/lib/services/env';
+import { CenteredCard } from '@/components/centered-card.tsx';
+import { dashboardAccess } from '@/lib/http/auth/access.ts';
+import { readSessionCookie } from '@/lib/http/auth/session.ts';
+import { accessEnv } from '@/lib/services/env.ts';
 
 export const metadata = { title: 'Sign in' };
 

@@ -1,4 +1,4 @@
-import { Notice } from '../notice';
+import { Notice } from '../notice.tsx';
 
 /** Says why a section could not read its figures. It has none then, or keeps its last ones. */
 export function ReadErrorNotice({ error }: { error: Error }) {

@@ -1,5 +1,5 @@
 import useSWR from 'swr';
-import { fetchJson } from './fetch-json';
+import { fetchJson } from './fetch-json.ts';
 
 const POLL_MS = 2_000;
 

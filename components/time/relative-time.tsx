@@ -1,5 +1,5 @@
-import { shortDuration } from '@/lib/stats/short-duration';
-import { useServerNow } from './server-now';
+import { shortDuration } from '@/lib/stats/short-duration.ts';
+import { useServerNow } from './server-now.tsx';
 
 /** Draws `12 s ago` or `in 5 min`, with the exact instant as tooltip, or `never` for Postgres' infinity. */
 export function RelativeTime({ at }: { at: string }) {

@@ -1,6 +1,6 @@
-import { networkCode } from '../net/network-error';
-import { callHeaders } from './call-headers';
-import type { CronCall } from './cron-call';
+import { networkCode } from '../net/network-error.ts';
+import { callHeaders } from './call-headers.ts';
+import type { CronCall } from './cron-call.ts';
 
 /** The values of `callHeaders`. Null is left out. */
 type CallHeaders = { scheduler: string } & Partial<Pick<CronCall, keyof typeof callHeaders>>;

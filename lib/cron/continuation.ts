@@ -1,7 +1,7 @@
-import { hasMore, type TickReport } from '../engine/tick-report';
-import type { Services } from '../services/services';
-import { callEndpoint, fetchFault, isTimeout } from './call-endpoint';
-import type { CronCall } from './cron-call';
+import { hasMore, type TickReport } from '../engine/tick-report.ts';
+import type { Services } from '../services/services.ts';
+import { callEndpoint, fetchFault, isTimeout } from './call-endpoint.ts';
+import type { CronCall } from './cron-call.ts';
 
 /** Next's `after`: runs a task once the response is sent, within the same function's limit. */
 export type After = (task: () => Promise<void>) => void;

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { startBudget } from '../engine/budget';
-import { type Clock, systemClock } from '../engine/ports/clock';
-import type { StopSignal } from '../engine/stop-signal';
-import { callHeaders } from './call-headers';
-import { readSchedule, readScheduler, readSlot } from './slots/slot';
+import { startBudget } from '../engine/budget.ts';
+import { type Clock, systemClock } from '../engine/ports/clock.ts';
+import type { StopSignal } from '../engine/stop-signal.ts';
+import { callHeaders } from './call-headers.ts';
+import { readSchedule, readScheduler, readSlot } from './slots/slot.ts';
 
 /** One call of a scheduler, over HTTP or inside the worker's process. */
 export interface CronCall {

@@ -1,6 +1,6 @@
-import { hasMore, type TickReport } from '../engine/tick-report';
-import type { Services } from '../services/services';
-import type { CronCall } from './cron-call';
+import { hasMore, type TickReport } from '../engine/tick-report.ts';
+import type { Services } from '../services/services.ts';
+import type { CronCall } from './cron-call.ts';
 
 /** The code of a cron path, called by its route and by the worker. `errorResponse` maps the errors that it throws to responses. */
 export type CronHandler = (services: Services, call: CronCall) => Promise<CronResult>;

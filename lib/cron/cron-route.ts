@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { systemClock } from '../engine/ports/clock';
-import { requireCronSecret } from '../http/auth/cron-secret';
-import { respond } from '../http/error-response';
-import { noQuery, type QuerySchema, readQuery } from '../http/query';
-import { getServices, type Services } from '../services/services';
-import { type After, scheduleContinuation } from './continuation';
-import { type CronCall, readCall } from './cron-call';
-import type { CronHandler } from './cron-handler';
+import { systemClock } from '../engine/ports/clock.ts';
+import { requireCronSecret } from '../http/auth/cron-secret.ts';
+import { respond } from '../http/error-response.ts';
+import { noQuery, type QuerySchema, readQuery } from '../http/query.ts';
+import { getServices, type Services } from '../services/services.ts';
+import { type After, scheduleContinuation } from './continuation.ts';
+import { type CronCall, readCall } from './cron-call.ts';
+import type { CronHandler } from './cron-handler.ts';
 
 /** The query of an endpoint whose queue has named partitions. */
 export const partitionQuery = z.strictObject({ partition: z.string().optional() });

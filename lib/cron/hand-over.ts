@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { networkCode } from '../net/network-error';
-import { readResponseBody } from '../net/response-body';
-import type { ServerEnv } from '../services/env';
-import { callEndpoint, isTimeout } from './call-endpoint';
-import type { CronCall } from './cron-call';
+import { networkCode } from '../net/network-error.ts';
+import { readResponseBody } from '../net/response-body.ts';
+import type { ServerEnv } from '../services/env.ts';
+import { callEndpoint, isTimeout } from './call-endpoint.ts';
+import type { CronCall } from './cron-call.ts';
 
 const accepted = z.object({ state: z.enum(['started', 'running']) });
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { systemClock } from '../engine/ports/clock';
-import { apiRoute } from '../http/api-route';
-import { wholeNumber } from '../http/query';
-import { type JobSelection, runJobs } from './handlers/run-jobs';
+import { systemClock } from '../engine/ports/clock.ts';
+import { apiRoute } from '../http/api-route.ts';
+import { wholeNumber } from '../http/query.ts';
+import { type JobSelection, runJobs } from './handlers/run-jobs.ts';
 
 const runJobsQuery = z
   .strictObject({

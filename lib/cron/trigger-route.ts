@@ -1,10 +1,10 @@
-import { NotFoundError } from '../http/http-error';
-import { json } from '../http/respond';
-import { findQueue, type ScheduledQueue } from '../queues/scheduled-queue';
-import { getServices } from '../services/services';
-import { answerCron, type CronRouteOptions, partitionQuery, runHandler } from './cron-route';
-import { handOver } from './hand-over';
-import { queueHandler } from './handlers/queue-handler';
+import { NotFoundError } from '../http/http-error.ts';
+import { json } from '../http/respond.ts';
+import { findQueue, type ScheduledQueue } from '../queues/scheduled-queue.ts';
+import { getServices } from '../services/services.ts';
+import { answerCron, type CronRouteOptions, partitionQuery, runHandler } from './cron-route.ts';
+import { handOver } from './hand-over.ts';
+import { queueHandler } from './handlers/queue-handler.ts';
 
 /**
  * The route `/api/trigger/:queue`: asks the worker to tick the queue. If the worker does not confirm within 3 s, the tick runs here. The worker may

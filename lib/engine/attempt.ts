@@ -1,5 +1,5 @@
-import type { Outcome } from './outcome';
-import type { Clock } from './ports/clock';
+import type { Outcome } from './outcome.ts';
+import type { Clock } from './ports/clock.ts';
 
 /** An attempt's outcome, and what it says about the provider. */
 export interface Verdict {

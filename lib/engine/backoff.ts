@@ -1,4 +1,4 @@
-import type { Random } from './ports/clock';
+import type { Random } from './ports/clock.ts';
 
 /**
  * Returns the seconds to wait after the failed attempt number `attempt`: a random value between 0 and `baseSeconds * 2^(attempt - 1)`, at most

@@ -1,4 +1,4 @@
-import type { ProviderNote } from './ports/queue-store';
+import type { ProviderNote } from './ports/queue-store.ts';
 
 /** Consecutive failures, with no response between them, that open a provider's breaker. */
 const failuresToOpen = 5;

@@ -1,4 +1,4 @@
-import type { Clock } from './ports/clock';
+import type { Clock } from './ports/clock.ts';
 
 /**
  * Reserved at the end of a tick: 3 s for a cold start that the platform counts before the handler's first line, two exchanges of 5 s each, and

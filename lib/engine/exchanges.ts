@@ -1,7 +1,7 @@
-import type { Breaker } from './breaker';
-import type { Budget } from './budget';
-import { type Clock, sleep } from './ports/clock';
-import type { Log } from './ports/log';
+import type { Breaker } from './breaker.ts';
+import type { Budget } from './budget.ts';
+import { type Clock, sleep } from './ports/clock.ts';
+import type { Log } from './ports/log.ts';
 import type {
   ExchangeReply,
   ExchangeRequest,
@@ -10,10 +10,10 @@ import type {
   QueueStore,
   Settlement,
   TickIdentity,
-} from './ports/queue-store';
-import { asStoreError, StoreError } from './ports/store-error';
-import type { TickCounts } from './tick-report';
-import { transportable } from './transportable';
+} from './ports/queue-store.ts';
+import { asStoreError, StoreError } from './ports/store-error.ts';
+import type { TickCounts } from './tick-report.ts';
+import { transportable } from './transportable.ts';
 
 /** The transports time out after this. */
 export const exchangeMs = 5_000;

@@ -1,15 +1,15 @@
 import pLimit, { type LimitFunction } from 'p-limit';
-import { hasKind, runAttempt, type Verdict } from './attempt';
-import { backoffSeconds } from './backoff';
-import type { Breaker } from './breaker';
-import { type Budget, leaseAdmits } from './budget';
-import { Durations } from './durations';
-import type { Exchanges } from './exchanges';
-import { type Outcome, retry } from './outcome';
-import type { Clock, Random } from './ports/clock';
-import { type Log, loggable } from './ports/log';
-import type { ClaimedRow, QueueSettings, Settlement } from './ports/queue-store';
-import type { Queue } from './queue';
+import { hasKind, runAttempt, type Verdict } from './attempt.ts';
+import { backoffSeconds } from './backoff.ts';
+import type { Breaker } from './breaker.ts';
+import { type Budget, leaseAdmits } from './budget.ts';
+import { Durations } from './durations.ts';
+import type { Exchanges } from './exchanges.ts';
+import { type Outcome, retry } from './outcome.ts';
+import type { Clock, Random } from './ports/clock.ts';
+import { type Log, loggable } from './ports/log.ts';
+import type { ClaimedRow, QueueSettings, Settlement } from './ports/queue-store.ts';
+import type { Queue } from './queue.ts';
 
 /** The pause after a rate limit without `retryAfterSeconds`, for a row without an account. */
 const defaultPauseSeconds = 60;

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
-import { longestAttemptMs } from './budget';
-import type { Outcome } from './outcome';
-import type { Log } from './ports/log';
-import type { Account, Finding } from './ports/queue-store';
+import { longestAttemptMs } from './budget.ts';
+import type { Outcome } from './outcome.ts';
+import type { Log } from './ports/log.ts';
+import type { Account, Finding } from './ports/queue-store.ts';
 
 /** A queue's definition in code: how to run one row. The table and the settings are in the database. */
 export interface Queue<Row, Deps, Env> {

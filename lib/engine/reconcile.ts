@@ -1,11 +1,11 @@
-import { type Budget, startBudget } from './budget';
-import type { Clock } from './ports/clock';
-import type { Log } from './ports/log';
-import type { CheckedRow, Finding, QueueStore, UnknownRow } from './ports/queue-store';
-import type { Queue } from './queue';
-import type { StopSignal } from './stop-signal';
-import type { Checks } from './tick-report';
-import { transportable } from './transportable';
+import { type Budget, startBudget } from './budget.ts';
+import type { Clock } from './ports/clock.ts';
+import type { Log } from './ports/log.ts';
+import type { CheckedRow, Finding, QueueStore, UnknownRow } from './ports/queue-store.ts';
+import type { Queue } from './queue.ts';
+import type { StopSignal } from './stop-signal.ts';
+import type { Checks } from './tick-report.ts';
+import { transportable } from './transportable.ts';
 
 /** Allowed for the two calls around a round of checks. */
 const callsMs = 1_000;

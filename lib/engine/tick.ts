@@ -1,16 +1,16 @@
-import { Breaker } from './breaker';
-import { type Budget, longestAttemptMs, startBudget } from './budget';
-import { coldStartMs, Exchanges, exchangeMs } from './exchanges';
-import { Executor } from './executor';
-import { type Clock, type NewId, type Random, sleep } from './ports/clock';
-import type { Log } from './ports/log';
-import type { HeldLock, OverlapLock } from './ports/overlap-lock';
-import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity } from './ports/queue-store';
-import { asStoreError, isStoreError, StoreError } from './ports/store-error';
-import { NotConfiguredError, type Queue } from './queue';
-import { reconcileWithin } from './reconcile';
-import type { StopSignal } from './stop-signal';
-import type { Checks, TickReport } from './tick-report';
+import { Breaker } from './breaker.ts';
+import { type Budget, longestAttemptMs, startBudget } from './budget.ts';
+import { coldStartMs, Exchanges, exchangeMs } from './exchanges.ts';
+import { Executor } from './executor.ts';
+import { type Clock, type NewId, type Random, sleep } from './ports/clock.ts';
+import type { Log } from './ports/log.ts';
+import type { HeldLock, OverlapLock } from './ports/overlap-lock.ts';
+import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity } from './ports/queue-store.ts';
+import { asStoreError, isStoreError, StoreError } from './ports/store-error.ts';
+import { NotConfiguredError, type Queue } from './queue.ts';
+import { reconcileWithin } from './reconcile.ts';
+import type { StopSignal } from './stop-signal.ts';
+import type { Checks, TickReport } from './tick-report.ts';
 
 export interface TickPorts {
   store: QueueStore;

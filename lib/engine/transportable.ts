@@ -1,4 +1,4 @@
-import { depthOfJson } from './depth-of-json';
+import { depthOfJson } from './depth-of-json.ts';
 
 /** Deeper than any real value, and less than Postgres's limit. */
 const maxDepth = 500;

@@ -1,12 +1,12 @@
 import type { z } from 'zod';
-import { accessEnv } from '../services/env';
-import { getServices, type Services } from '../services/services';
-import { apiAccess } from './auth/access';
-import { hasCronSecret } from './auth/cron-secret';
-import { readJson } from './body';
-import { respond } from './error-response';
-import { HttpError } from './http-error';
-import { noQuery, type QuerySchema, readQuery } from './query';
+import { accessEnv } from '../services/env.ts';
+import { getServices, type Services } from '../services/services.ts';
+import { apiAccess } from './auth/access.ts';
+import { hasCronSecret } from './auth/cron-secret.ts';
+import { readJson } from './body.ts';
+import { respond } from './error-response.ts';
+import { HttpError } from './http-error.ts';
+import { noQuery, type QuerySchema, readQuery } from './query.ts';
 
 /** The input of an API handler. The caller has access. */
 export interface ApiCall<Params, Query = object> {

@@ -1,5 +1,5 @@
-import { readUpTo } from '../net/read-up-to';
-import { HttpError } from './http-error';
+import { readUpTo } from '../net/read-up-to.ts';
+import { HttpError } from './http-error.ts';
 
 /** Fits 1,000 of the longest messages and their JSON syntax. */
 const maxJsonBytes = 32 * 1024 * 1024;

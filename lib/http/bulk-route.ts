@@ -1,8 +1,8 @@
 import type { z } from 'zod';
-import { type ApiCall, apiJsonRoute } from './api-route';
-import type { InsertedRow } from './input/insert-many';
-import type { noQuery, QuerySchema } from './query';
-import { json } from './respond';
+import { type ApiCall, apiJsonRoute } from './api-route.ts';
+import type { InsertedRow } from './input/insert-many.ts';
+import type { noQuery, QuerySchema } from './query.ts';
+import { json } from './respond.ts';
 
 /**
  * Returns a route that creates one row, or up to 1,000 in one call, all or none. It responds 201 with `{ rows: [{ id, status, created }] }`, or 200

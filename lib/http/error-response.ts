@@ -1,11 +1,11 @@
-import { loggable } from '../engine/ports/log';
-import type { StoreError } from '../engine/ports/store-error';
-import { isError } from '../services/is-error';
-import { serverLog } from '../services/log';
-import { directoryInUseCode } from '../store/rpc';
-import { schemaBehindCode } from '../store/schema-version';
-import { HttpError, ValidationError } from './http-error';
-import { json, problem } from './respond';
+import { loggable } from '../engine/ports/log.ts';
+import type { StoreError } from '../engine/ports/store-error.ts';
+import { isError } from '../services/is-error.ts';
+import { serverLog } from '../services/log.ts';
+import { directoryInUseCode } from '../store/rpc.ts';
+import { schemaBehindCode } from '../store/schema-version.ts';
+import { HttpError, ValidationError } from './http-error.ts';
+import { json, problem } from './respond.ts';
 
 /** Seconds until another call of a failed database is worthwhile. */
 const retryAfterSeconds = 5;

@@ -1,4 +1,4 @@
-import type { FieldError } from './field-error';
+import type { FieldError } from './field-error.ts';
 
 /** The error of a request that changed nothing. `errorResponse` maps it to a response. */
 export class HttpError extends Error {

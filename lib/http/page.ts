@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Rpc } from '../store/rpc';
-import { type ApiCall, apiRoute } from './api-route';
-import { invalidQuery, type QuerySchema, wholeNumber } from './query';
+import type { Rpc } from '../store/rpc.ts';
+import { type ApiCall, apiRoute } from './api-route.ts';
+import { invalidQuery, type QuerySchema, wholeNumber } from './query.ts';
 
 /** The values of a page's last item in the columns that sort its list. */
 const key = z

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { fieldErrors } from './field-error';
-import { ValidationError } from './http-error';
+import { fieldErrors } from './field-error.ts';
+import { ValidationError } from './http-error.ts';
 
 /** The schema of a route's query. A parameter that it does not name is an error. */
 export type QuerySchema = z.ZodObject<z.ZodRawShape, z.core.$strict>;

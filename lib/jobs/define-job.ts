@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Log } from '../engine/ports/log';
+import type { Log } from '../engine/ports/log.ts';
 
 /** The second argument of a job's handler. */
 export interface JobContext {

@@ -1,4 +1,4 @@
-import type { Job } from './define-job';
+import type { Job } from './define-job.ts';
 
 /** Jobs by name. */
 export type Jobs = Readonly<Record<string, Job>>;

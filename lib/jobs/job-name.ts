@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { registry } from './registry';
+import type { registry } from './registry.ts';
 
 /** The names of all jobs, which are those of the files in `handlers/`. */
 export type JobName = keyof typeof registry;

@@ -1,4 +1,4 @@
-import { depthOfJson } from '../engine/depth-of-json';
+import { depthOfJson } from '../engine/depth-of-json.ts';
 
 /** Deeper than any real value, and far below the limits of JavaScript and Postgres. */
 const maxDepth = 64;

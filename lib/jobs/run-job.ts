@@ -1,8 +1,8 @@
-import { hasKind } from '../engine/attempt';
-import { dead, done, type Outcome, retry } from '../engine/outcome';
-import { type Log, loggable } from '../engine/ports/log';
-import { findJob, type Jobs } from './find-job';
-import { keepJson } from './keep-json';
+import { hasKind } from '../engine/attempt.ts';
+import { dead, done, type Outcome, retry } from '../engine/outcome.ts';
+import { type Log, loggable } from '../engine/ports/log.ts';
+import { findJob, type Jobs } from './find-job.ts';
+import { keepJson } from './keep-json.ts';
 
 const maxResultBytes = 64 * 1_024;
 const maxProgressBytes = 4 * 1_024;

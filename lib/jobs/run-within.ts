@@ -1,6 +1,6 @@
-import { dead, type Outcome } from '../engine/outcome';
-import type { Clock } from '../engine/ports/clock';
-import type { Job } from './define-job';
+import { dead, type Outcome } from '../engine/outcome.ts';
+import type { Clock } from '../engine/ports/clock.ts';
+import type { Job } from './define-job.ts';
 
 /** Errors of these kinds cost no attempt, so they cannot end the last one. */
 const freeKinds = new Set<unknown>(['rate_limited', 'account_refused']);

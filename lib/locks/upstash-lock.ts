@@ -1,9 +1,9 @@
 import { Redis } from '@upstash/redis';
-import type { Clock, NewId } from '../engine/ports/clock';
-import type { Log } from '../engine/ports/log';
-import type { HeldLock, OverlapLock } from '../engine/ports/overlap-lock';
-import { networkCode } from '../net/network-error';
-import { within } from '../net/within';
+import type { Clock, NewId } from '../engine/ports/clock.ts';
+import type { Log } from '../engine/ports/log.ts';
+import type { HeldLock, OverlapLock } from '../engine/ports/overlap-lock.ts';
+import { networkCode } from '../net/network-error.ts';
+import { within } from '../net/within.ts';
 
 export interface UpstashLockOptions {
   /** Upstash's REST URL and token. No log and no reason contains them. */

@@ -1,5 +1,5 @@
 import { type LookupAddress, promises } from 'node:dns';
-import type { ResolveName } from './public-address';
+import type { ResolveName } from './public-address.ts';
 
 /** For one question to one server, in milliseconds. If the servers do not respond, resolving fails after about twice that, or with the signal. */
 const queryMs = 2_000;

@@ -1,6 +1,6 @@
-import { networkCode, provesNothingWasSent } from './network-error';
-import { readResponseBody } from './response-body';
-import { within } from './within';
+import { networkCode, provesNothingWasSent } from './network-error.ts';
+import { readResponseBody } from './response-body.ts';
+import { within } from './within.ts';
 
 /**
  * The kind of a failed call. Only `uncertain` leaves open whether the provider acted. `rejected` concerns this row alone, `account_refused` every row

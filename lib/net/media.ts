@@ -1,10 +1,10 @@
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { ProviderError, type ProviderErrorKind, retryAfterSeconds } from './http';
-import { networkCode } from './network-error';
-import { type AddressGuard, PRIVATE_ADDRESS } from './public-address';
-import { readUpTo } from './read-up-to';
-import { within } from './within';
+import { ProviderError, type ProviderErrorKind, retryAfterSeconds } from './http.ts';
+import { networkCode } from './network-error.ts';
+import { type AddressGuard, PRIVATE_ADDRESS } from './public-address.ts';
+import { readUpTo } from './read-up-to.ts';
+import { within } from './within.ts';
 
 /** A downloaded picture or video. */
 export interface Media {

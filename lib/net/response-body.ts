@@ -1,4 +1,4 @@
-import { readUpTo } from './read-up-to';
+import { readUpTo } from './read-up-to.ts';
 
 const maxResponseBytes = 1024 * 1024;
 

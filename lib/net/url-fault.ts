@@ -1,5 +1,5 @@
-import { networkCode } from './network-error';
-import { type AddressGuard, PRIVATE_ADDRESS } from './public-address';
+import { networkCode } from './network-error.ts';
+import { type AddressGuard, PRIVATE_ADDRESS } from './public-address.ts';
 
 /**
  * Returns why a user's URL must not be monitored, for a person; null if it may. A host name is resolved and refused if any of its addresses is

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { within } from './within';
+import { within } from './within.ts';
 
 /** The longest credit, so that a caller with a limit of its own, longer than `ms`, has time left. */
 const maxCreditMs = 1_500;

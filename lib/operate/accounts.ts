@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { ValidationError } from '../http/http-error';
-import { atMost } from '../http/input/at-most';
-import { instant } from '../http/input/instant';
-import { parseInput } from '../http/input/parse-input';
-import { nonEmptyText } from '../http/input/storable-text';
-import { weeklyHours } from '../http/input/weekly-hours';
-import { type Page, type PageQuery, readPage } from '../http/page';
-import type { Rpc } from '../store/rpc';
+import { ValidationError } from '../http/http-error.ts';
+import { atMost } from '../http/input/at-most.ts';
+import { instant } from '../http/input/instant.ts';
+import { parseInput } from '../http/input/parse-input.ts';
+import { nonEmptyText } from '../http/input/storable-text.ts';
+import { weeklyHours } from '../http/input/weekly-hours.ts';
+import { type Page, type PageQuery, readPage } from '../http/page.ts';
+import type { Rpc } from '../store/rpc.ts';
 
 const text = nonEmptyText(200);
 

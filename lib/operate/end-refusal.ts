@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { NotFoundError, toHttpError } from '../http/http-error';
-import { parseInput } from '../http/input/parse-input';
-import { storableText } from '../http/input/storable-text';
-import type { Rpc } from '../store/rpc';
+import { NotFoundError, toHttpError } from '../http/http-error.ts';
+import { parseInput } from '../http/input/parse-input.ts';
+import { storableText } from '../http/input/storable-text.ts';
+import type { Rpc } from '../store/rpc.ts';
 
 const bodySchema = z.strictObject({
   provider: z.string('name the provider, for example "unipile" or "whatsapp_cloud"').pipe(storableText(200)),

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { ConflictError, toHttpError } from '../http/http-error';
-import { parseInput } from '../http/input/parse-input';
-import { nonEmptyText } from '../http/input/storable-text';
-import type { Rpc } from '../store/rpc';
+import { ConflictError, toHttpError } from '../http/http-error.ts';
+import { parseInput } from '../http/input/parse-input.ts';
+import { nonEmptyText } from '../http/input/storable-text.ts';
+import type { Rpc } from '../store/rpc.ts';
 
 const address = nonEmptyText(500).optional();
 

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { toHttpError, ValidationError } from '../http/http-error';
-import { storableText } from '../http/input/storable-text';
-import { type Page, pageQuery, readPage } from '../http/page';
-import { invalidQuery } from '../http/query';
-import { type ListedRow, listedRowSchema } from '../store/listed-row';
-import type { Rpc } from '../store/rpc';
+import { toHttpError, ValidationError } from '../http/http-error.ts';
+import { storableText } from '../http/input/storable-text.ts';
+import { type Page, pageQuery, readPage } from '../http/page.ts';
+import { invalidQuery } from '../http/query.ts';
+import { type ListedRow, listedRowSchema } from '../store/listed-row.ts';
+import type { Rpc } from '../store/rpc.ts';
 
 export const rowsQuery = z.strictObject({
   /** The queue's own word or a state. Without it, the response is the error for an unknown word, which lists the known ones. */

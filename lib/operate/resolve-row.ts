@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { toHttpError } from '../http/http-error';
-import { parseInput } from '../http/input/parse-input';
-import { storableText } from '../http/input/storable-text';
-import type { Rpc } from '../store/rpc';
+import { toHttpError } from '../http/http-error.ts';
+import { parseInput } from '../http/input/parse-input.ts';
+import { storableText } from '../http/input/storable-text.ts';
+import type { Rpc } from '../store/rpc.ts';
 
 const bodySchema = z.strictObject({
   /** The row's new status, in the queue's own word or as a state. The status of `pending` runs the row again. */

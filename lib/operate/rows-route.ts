@@ -1,10 +1,10 @@
-import { apiJsonRoute, apiRoute } from '../http/api-route';
-import { NotFoundError } from '../http/http-error';
-import { queueName, rowId } from '../http/input/row-id';
-import { listRoute } from '../http/page';
-import { explainRow } from './explain-row';
-import { listRows, rowsQuery } from './list-rows';
-import { resolveRow } from './resolve-row';
+import { apiJsonRoute, apiRoute } from '../http/api-route.ts';
+import { NotFoundError } from '../http/http-error.ts';
+import { queueName, rowId } from '../http/input/row-id.ts';
+import { listRoute } from '../http/page.ts';
+import { explainRow } from './explain-row.ts';
+import { listRows, rowsQuery } from './list-rows.ts';
+import { resolveRow } from './resolve-row.ts';
 
 /** `queue` is missing from the path of a route for one queue. */
 type QueueParams = { queue?: string };

@@ -1,13 +1,13 @@
 import { realpathSync } from 'node:fs';
 import { z } from 'zod';
-import { requireCronSecret } from '../http/auth/cron-secret';
-import { readJson } from '../http/body';
-import { respond } from '../http/error-response';
-import { HttpError, NotFoundError } from '../http/http-error';
-import { noQuery, readQuery } from '../http/query';
-import { accessEnv, serverEnv } from '../services/env';
-import { isError } from '../services/is-error';
-import { getServices } from '../services/services';
+import { requireCronSecret } from '../http/auth/cron-secret.ts';
+import { readJson } from '../http/body.ts';
+import { respond } from '../http/error-response.ts';
+import { HttpError, NotFoundError } from '../http/http-error.ts';
+import { noQuery, readQuery } from '../http/query.ts';
+import { accessEnv, serverEnv } from '../services/env.ts';
+import { isError } from '../services/is-error.ts';
+import { getServices } from '../services/services.ts';
 
 const bodySchema = z.strictObject({
   sql: z.string(),

@@ -1,6 +1,6 @@
-import type { NotConfiguredError, Queue } from '../engine/queue';
-import type { ServerEnv } from '../services/env';
-import { isError } from '../services/is-error';
+import type { NotConfiguredError, Queue } from '../engine/queue.ts';
+import type { ServerEnv } from '../services/env.ts';
+import { isError } from '../services/is-error.ts';
 
 /** A queue with rows of any type. */
 // biome-ignore lint/suspicious/noExplicitAny: each queue has its own Row and Deps

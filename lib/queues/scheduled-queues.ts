@@ -1,9 +1,9 @@
-import { dmQueue } from './dm-queue/queue';
-import { scheduledJobs } from './jobs/queue';
-import { monitors } from './monitors/queue';
-import { scheduledPgmq } from './pgmq/queue';
-import { posts } from './posts/queue';
-import { enrolments } from './sequences/queue';
+import { dmQueue } from './dm-queue/queue.ts';
+import { scheduledJobs } from './jobs/queue.ts';
+import { monitors } from './monitors/queue.ts';
+import { scheduledPgmq } from './pgmq/queue.ts';
+import { posts } from './posts/queue.ts';
+import { enrolments } from './sequences/queue.ts';
 
 /** All queues. The cron paths, `/api/trigger` and the worker read this list. Add your own queue here. */
 export const scheduledQueues = [

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { schedulerName } from './scheduler-name';
+import { schedulerName } from './scheduler-name.ts';
 
 /** A setting is invalid or missing. The message names the variables, but never a value. Only this file reads `process.env`. */
 export class EnvError extends Error {

@@ -1,8 +1,8 @@
-import type { StoreError } from '../engine/ports/store-error';
-import type { NotConfiguredError } from '../engine/queue';
-import type { MigrationError } from '../store/migrations';
-import type { SqlError } from '../store/pglite-sql';
-import type { EnvError } from './env';
+import type { StoreError } from '../engine/ports/store-error.ts';
+import type { NotConfiguredError } from '../engine/queue.ts';
+import type { MigrationError } from '../store/migrations.ts';
+import type { SqlError } from '../store/pglite-sql.ts';
+import type { EnvError } from './env.ts';
 
 interface OurErrors {
   EnvError: EnvError;

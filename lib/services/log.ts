@@ -1,5 +1,5 @@
 import pino from 'pino';
-import type { Log } from '../engine/ports/log';
+import type { Log } from '../engine/ports/log.ts';
 
 /** Makes a log that writes one line of JSON an entry. Redacts fields that may hold a secret, in the entry and in its objects. */
 export function serverLog(level: string): Log {

@@ -1,17 +1,17 @@
-import { systemClock } from '../engine/ports/clock';
-import type { Log } from '../engine/ports/log';
-import type { OverlapLock } from '../engine/ports/overlap-lock';
-import type { TickPorts } from '../engine/tick';
-import { upstashLock } from '../locks/upstash-lock';
-import type { RunSql } from '../store/pglite-sql';
-import { queueStore } from '../store/queue-store';
-import type { Rpc } from '../store/rpc';
-import { schemaVersion } from '../store/schema-version';
-import type { Stats } from '../store/stats';
-import { supabaseRpc } from '../store/supabase-rpc';
-import { type ServerEnv, serverEnv } from './env';
-import { serverLog } from './log';
-import { type SharedReading, sharedReading } from './shared-reading';
+import { systemClock } from '../engine/ports/clock.ts';
+import type { Log } from '../engine/ports/log.ts';
+import type { OverlapLock } from '../engine/ports/overlap-lock.ts';
+import type { TickPorts } from '../engine/tick.ts';
+import { upstashLock } from '../locks/upstash-lock.ts';
+import type { RunSql } from '../store/pglite-sql.ts';
+import { queueStore } from '../store/queue-store.ts';
+import type { Rpc } from '../store/rpc.ts';
+import { schemaVersion } from '../store/schema-version.ts';
+import type { Stats } from '../store/stats.ts';
+import { supabaseRpc } from '../store/supabase-rpc.ts';
+import { type ServerEnv, serverEnv } from './env.ts';
+import { serverLog } from './log.ts';
+import { type SharedReading, sharedReading } from './shared-reading.ts';
 
 /** Services that the server's parts share. They are made from the environment on first use, never at build time. */
 export interface Services {
@@ -68,6 +68,6 @@ export async function makeServices(env: ServerEnv): Promise<Services> {
 
 /** Imported on first use: 10 MB of WebAssembly that a function on Supabase never needs. */
 async function openEmbedded(directory: string, log: Log): Promise<{ rpc: Rpc; sql: RunSql }> {
-  const { openEmbeddedDatabase } = await import('../store/embedded-database');
+  const { openEmbeddedDatabase } = await import('../store/embedded-database.ts');
   return openEmbeddedDatabase(directory, (text) => log.warn({ notice: text }, 'a migration raised a notice'));
 }

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { errorMessage } from '../http/error-response';
-import { accessEnv } from '../services/env';
-import { serverLog } from '../services/log';
-import { getServices } from '../services/services';
-import { sharedReading } from '../services/shared-reading';
-import { schemaState } from '../store/schema-version';
+import { errorMessage } from '../http/error-response.ts';
+import { accessEnv } from '../services/env.ts';
+import { serverLog } from '../services/log.ts';
+import { getServices } from '../services/services.ts';
+import { sharedReading } from '../services/shared-reading.ts';
+import { schemaState } from '../store/schema-version.ts';
 
 export interface Health {
   status: 'ok' | 'failing';

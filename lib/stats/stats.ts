@@ -1,13 +1,13 @@
-import { findQueue, missingSettings } from '../queues/scheduled-queue';
-import { scheduledQueues } from '../queues/scheduled-queues';
-import { configuredProviders, type ServerEnv } from '../services/env';
-import { getServices } from '../services/services';
-import { type Analytics, analyticsSchema } from '../store/analytics';
-import { type Monitoring, monitoringSchema } from '../store/monitoring';
-import type { Rpc } from '../store/rpc';
-import { schemaState } from '../store/schema-version';
-import { type Stats, statsSchema } from '../store/stats';
-import { whyUnticked } from './unticked';
+import { findQueue, missingSettings } from '../queues/scheduled-queue.ts';
+import { scheduledQueues } from '../queues/scheduled-queues.ts';
+import { configuredProviders, type ServerEnv } from '../services/env.ts';
+import { getServices } from '../services/services.ts';
+import { type Analytics, analyticsSchema } from '../store/analytics.ts';
+import { type Monitoring, monitoringSchema } from '../store/monitoring.ts';
+import type { Rpc } from '../store/rpc.ts';
+import { schemaState } from '../store/schema-version.ts';
+import { type Stats, statsSchema } from '../store/stats.ts';
+import { whyUnticked } from './unticked.ts';
 
 /** Reads the dashboard's figures, at most one second old. Throws as `getServices()` does, and a `StoreError`. */
 export async function readStats(): Promise<Stats> {

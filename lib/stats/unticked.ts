@@ -1,7 +1,7 @@
-import { findQueue, pathName } from '../queues/scheduled-queue';
-import { scheduledQueues } from '../queues/scheduled-queues';
-import type { QueueStats } from '../store/stats';
-import { shortDuration } from './short-duration';
+import { findQueue, pathName } from '../queues/scheduled-queue.ts';
+import { scheduledQueues } from '../queues/scheduled-queues.ts';
+import type { QueueStats } from '../store/stats.ts';
+import { shortDuration } from './short-duration.ts';
 
 /** The slowest schedulers call every few minutes. */
 const lateSeconds = 300;

@@ -1,12 +1,18 @@
 import { statfs } from 'node:fs/promises';
 import { PGlite } from '@electric-sql/pglite';
-import { StoreError } from '../engine/ports/store-error';
-import { lockDirectory } from './directory-lock';
-import { isPanic } from './is-panic';
-import { applyMigrations, isRaised, MigrationError, type MigrationFile, readMigrations } from './migrations';
-import { pgliteRpc } from './pglite-rpc';
-import { pgliteSql, type RunSql } from './pglite-sql';
-import type { Rpc } from './rpc';
+import { StoreError } from '../engine/ports/store-error.ts';
+import { lockDirectory } from './directory-lock.ts';
+import { isPanic } from './is-panic.ts';
+import {
+  applyMigrations,
+  isRaised,
+  MigrationError,
+  type MigrationFile,
+  readMigrations,
+} from './migrations.ts';
+import { pgliteRpc } from './pglite-rpc.ts';
+import { pgliteSql, type RunSql } from './pglite-sql.ts';
+import type { Rpc } from './rpc.ts';
 
 /** Room for two segments of the write-ahead log. Postgres panics if it cannot create the next one. */
 const minFreeBytes = 32 * 1024 * 1024;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { reconcileFacts } from './explanation';
+import { reconcileFacts } from './explanation.ts';
 
 /** A row as `list_rows` returns it. */
 export const listedRowSchema = z.object({

@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { type ApplyOptions, applyMigrations, isRaised, type MigrationFile } from './migrations';
+import { type ApplyOptions, applyMigrations, isRaised, type MigrationFile } from './migrations.ts';
 
 /** The database could not be reached or refused the connection. The message holds no password. */
 export class ConnectError extends Error {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type SqlStatement, splitStatements } from './sql-statements';
+import { type SqlStatement, splitStatements } from './sql-statements.ts';
 
 export interface MigrationFile {
   /** Fourteen digits, `YYYYMMDDhhmmss`. */

@@ -1,7 +1,7 @@
 import { Script } from 'node:vm';
 import { type PGlite, types } from '@electric-sql/pglite';
-import { StoreError } from '../engine/ports/store-error';
-import { isCancelled, isPanic } from './is-panic';
+import { StoreError } from '../engine/ports/store-error.ts';
+import { isCancelled, isPanic } from './is-panic.ts';
 
 /** The result of one statement. */
 export interface SqlResult {

@@ -5,11 +5,11 @@ import type {
   ExchangeRequest,
   QueueStore,
   Settlement,
-} from '../engine/ports/queue-store';
-import type { Rpc } from './rpc';
-import { schemaState, schemaVersion } from './schema-version';
-import { storable } from './storable';
-import { tickCounts } from './tick-counts';
+} from '../engine/ports/queue-store.ts';
+import type { Rpc } from './rpc.ts';
+import { schemaState, schemaVersion } from './schema-version.ts';
+import { storable } from './storable.ts';
+import { tickCounts } from './tick-counts.ts';
 
 const account = z
   .object({ id: z.string(), provider: z.string(), provider_account_id: z.string(), name: z.string() })

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { tickCounts } from './tick-counts';
+import { tickCounts } from './tick-counts.ts';
 
 /** Exact up to 10,000; beyond, an estimate from the planner's statistics. */
 const count = z.object({ count: z.number(), approximate: z.boolean() });

@@ -1,4 +1,4 @@
-import type { StoreErrorKind } from '../engine/ports/store-error';
+import type { StoreErrorKind } from '../engine/ports/store-error.ts';
 
 /** Maps a SQLSTATE or PostgREST code to a kind. Sources: PostgreSQL appendix A; PostgREST's error reference. */
 export function storeErrorKind(code: string | null): StoreErrorKind {

@@ -1,7 +1,7 @@
 import { createClient } from '@supabase/supabase-js';
-import { StoreError } from '../engine/ports/store-error';
-import type { Rpc } from './rpc';
-import { storeErrorKind } from './store-error-kind';
+import { StoreError } from '../engine/ports/store-error.ts';
+import type { Rpc } from './rpc.ts';
+import { storeErrorKind } from './store-error-kind.ts';
 
 /** The server cancels a call after 4 s, so no response comes after 5 s. */
 const timeoutMs = 5_000;

@@ -1,4 +1,4 @@
-import type { Form, ProviderRequest } from './shape';
+import type { Form, ProviderRequest } from './shape.ts';
 
 /** Parses a multipart body; null if the body is no form. Keeps only the type and size of files. */
 export async function readForm(request: ProviderRequest): Promise<Form | null> {

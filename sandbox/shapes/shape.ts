@@ -1,6 +1,6 @@
-import type { Delivery, Send } from '../delivery-log';
-import type { Limit } from '../faults';
-import type { SandboxResponse } from '../response';
+import type { Delivery, Send } from '../delivery-log.ts';
+import type { Limit } from '../faults.ts';
+import type { SandboxResponse } from '../response.ts';
 
 /** The responses of one provider to a message. */
 export interface Shape {

@@ -1,4 +1,4 @@
-import type { SandboxResponse } from '../response';
+import type { SandboxResponse } from '../response.ts';
 
 /** Returns an error in the shape of Unipile's API v1. */
 export const unipileError = (

@@ -1,9 +1,9 @@
-import type { Delivery, DeliveryLog } from '../delivery-log';
-import type { SandboxResponse } from '../response';
-import { decodePart } from './decode-part';
-import { readForm } from './read-form';
-import type { ParsedRequest, ProviderRequest, Shape } from './shape';
-import { goneParty, unipileError } from './unipile-error';
+import type { Delivery, DeliveryLog } from '../delivery-log.ts';
+import type { SandboxResponse } from '../response.ts';
+import { decodePart } from './decode-part.ts';
+import { readForm } from './read-form.ts';
+import type { ParsedRequest, ProviderRequest, Shape } from './shape.ts';
+import { goneParty, unipileError } from './unipile-error.ts';
 
 /** Room for the text, and for pictures and videos, which v2 sends in base64. */
 export const MAX_POST_BYTES = 48 * 1024 * 1024;

@@ -1,10 +1,10 @@
-import type { Chat, Delivery, DeliveryLog, Reply } from '../delivery-log';
-import type { SandboxResponse } from '../response';
-import { decodePart } from './decode-part';
-import { readForm } from './read-form';
-import type { ParsedRequest, ProviderRequest, Shape } from './shape';
-import { goneParty, unipileError } from './unipile-error';
-import { readPostRequest } from './unipile-posts-shape';
+import type { Chat, Delivery, DeliveryLog, Reply } from '../delivery-log.ts';
+import type { SandboxResponse } from '../response.ts';
+import { decodePart } from './decode-part.ts';
+import { readForm } from './read-form.ts';
+import type { ParsedRequest, ProviderRequest, Shape } from './shape.ts';
+import { goneParty, unipileError } from './unipile-error.ts';
+import { readPostRequest } from './unipile-posts-shape.ts';
 
 export const SANDBOX_API_KEY = 'sandbox-key';
 

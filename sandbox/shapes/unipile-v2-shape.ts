@@ -1,10 +1,10 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
-import type { Delivery, DeliveryLog, Reply } from '../delivery-log';
-import type { SandboxResponse } from '../response';
-import { decodePart } from './decode-part';
-import type { Form, ParsedRequest, ProviderRequest, Shape } from './shape';
-import { chatId, readUnipile, unipileShape } from './unipile-shape';
+import type { Delivery, DeliveryLog, Reply } from '../delivery-log.ts';
+import type { SandboxResponse } from '../response.ts';
+import { decodePart } from './decode-part.ts';
+import type { Form, ParsedRequest, ProviderRequest, Shape } from './shape.ts';
+import { chatId, readUnipile, unipileShape } from './unipile-shape.ts';
 
 /** The error types of v2, by those of v1. */
 const errorTypes = new Map([

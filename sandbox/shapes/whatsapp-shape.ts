@@ -8,9 +8,9 @@ import {
   type Reply,
   type Send,
   userIdOf,
-} from '../delivery-log';
-import type { SandboxResponse } from '../response';
-import type { ParsedRequest, ProviderRequest, Shape } from './shape';
+} from '../delivery-log.ts';
+import type { SandboxResponse } from '../response.ts';
+import type { ParsedRequest, ProviderRequest, Shape } from './shape.ts';
 
 export const SANDBOX_ACCESS_TOKEN = 'sandbox-token';
 

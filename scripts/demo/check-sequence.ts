@@ -1,5 +1,5 @@
-import type { Delivery, Reply } from './deliveries';
-import type { DemoPerson, DemoSequence } from './inputs/demo-sequences';
+import type { Delivery, Reply } from './deliveries.ts';
+import type { DemoPerson, DemoSequence } from './inputs/demo-sequences.ts';
 
 export interface DemoEnrolments {
   sequence: DemoSequence;

@@ -1,18 +1,18 @@
 import { z } from 'zod';
-import { enrolmentSchema, enrolmentWithTimeline, sequenceSchema } from '../../lib/store/conversations';
-import { incidentPage, monitorPage } from '../../lib/store/monitoring';
-import { type Stats, statsSchema } from '../../lib/store/stats';
-import type { ReportedSequence, WatchedSequence } from './check-sequence';
-import { type Delivery, deliveriesOf, type Reply, repliesOf } from './deliveries';
-import { DemoError } from './demo-error';
-import type { DemoAccount } from './inputs/demo-accounts';
-import type { DemoJob } from './inputs/demo-jobs';
-import { type DemoMonitor, isLeftOver } from './inputs/demo-monitors';
-import type { DemoPost } from './inputs/demo-posts';
-import type { DemoReply } from './inputs/demo-replies';
-import type { DemoRow } from './inputs/demo-rows';
-import type { DemoPerson, DemoSequence } from './inputs/demo-sequences';
-import { countIncidents } from './watch-line';
+import { enrolmentSchema, enrolmentWithTimeline, sequenceSchema } from '../../lib/store/conversations.ts';
+import { incidentPage, monitorPage } from '../../lib/store/monitoring.ts';
+import { type Stats, statsSchema } from '../../lib/store/stats.ts';
+import type { ReportedSequence, WatchedSequence } from './check-sequence.ts';
+import { type Delivery, deliveriesOf, type Reply, repliesOf } from './deliveries.ts';
+import { DemoError } from './demo-error.ts';
+import type { DemoAccount } from './inputs/demo-accounts.ts';
+import type { DemoJob } from './inputs/demo-jobs.ts';
+import { type DemoMonitor, isLeftOver } from './inputs/demo-monitors.ts';
+import type { DemoPost } from './inputs/demo-posts.ts';
+import type { DemoReply } from './inputs/demo-replies.ts';
+import type { DemoRow } from './inputs/demo-rows.ts';
+import type { DemoPerson, DemoSequence } from './inputs/demo-sequences.ts';
+import { countIncidents } from './watch-line.ts';
 
 const timeoutMs = 20_000;
 const runJobsResponse = z.object({

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { DemoError } from './demo-error';
+import { DemoError } from './demo-error.ts';
 
 export const usage = `Usage: npm run demo -- [options]
   --port N           the app's port (3000)

@@ -1,9 +1,9 @@
-import type { QueueStats } from '../../lib/store/stats';
-import type { WatchedSequence } from './check-sequence';
-import { countTwice } from './deliveries';
-import type { DemoClient } from './demo-client';
-import { SequenceWatch } from './sequence-watch';
-import { watchLine } from './watch-line';
+import type { QueueStats } from '../../lib/store/stats.ts';
+import type { WatchedSequence } from './check-sequence.ts';
+import { countTwice } from './deliveries.ts';
+import type { DemoClient } from './demo-client.ts';
+import { SequenceWatch } from './sequence-watch.ts';
+import { watchLine } from './watch-line.ts';
 
 const liveMs = 1_000;
 const plainMs = 10_000;

@@ -1,4 +1,4 @@
-import type { DemoClient } from './demo-client';
+import type { DemoClient } from './demo-client.ts';
 
 /** All jobs that fail have failed by then. */
 const afterMs = 30_000;

@@ -1,4 +1,4 @@
-import type { DemoClient } from './demo-client';
+import type { DemoClient } from './demo-client.ts';
 
 const firstMs = 45_000;
 const intervalMs = 60_000;

@@ -1,36 +1,36 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { StoreError } from '../../lib/engine/ports/store-error';
-import { lockDirectory } from '../../lib/store/directory-lock';
-import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape';
-import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape';
-import { readCrons, startLocalScheduler } from '../../worker/local-scheduler';
-import type { WatchedSequence } from './check-sequence';
-import { DemoClient } from './demo-client';
-import { DemoError } from './demo-error';
-import type { DemoOptions } from './demo-options';
-import { type DemoAccount, demoAccounts } from './inputs/demo-accounts';
-import { demoJobs } from './inputs/demo-jobs';
-import { demoMonitors } from './inputs/demo-monitors';
-import { demoPosts } from './inputs/demo-posts';
-import { demoReplies } from './inputs/demo-replies';
-import { demoRows } from './inputs/demo-rows';
+import { StoreError } from '../../lib/engine/ports/store-error.ts';
+import { lockDirectory } from '../../lib/store/directory-lock.ts';
+import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
+import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape.ts';
+import { readCrons, startLocalScheduler } from '../../worker/local-scheduler.ts';
+import type { WatchedSequence } from './check-sequence.ts';
+import { DemoClient } from './demo-client.ts';
+import { DemoError } from './demo-error.ts';
+import type { DemoOptions } from './demo-options.ts';
+import { type DemoAccount, demoAccounts } from './inputs/demo-accounts.ts';
+import { demoJobs } from './inputs/demo-jobs.ts';
+import { demoMonitors } from './inputs/demo-monitors.ts';
+import { demoPosts } from './inputs/demo-posts.ts';
+import { demoReplies } from './inputs/demo-replies.ts';
+import { demoRows } from './inputs/demo-rows.ts';
 import {
   answerAfterMs,
   answerShares,
   demoSequences,
   peopleSeed,
   sequenceAccounts,
-} from './inputs/demo-sequences';
-import { isBuilt, stampBuild } from './processes/build-stamp';
-import { checkPort } from './processes/check-port';
-import { Child, projectFolder } from './processes/child';
-import { childEnv } from './processes/child-env';
-import { showProgress } from './progress';
-import { rerunFailed } from './rerun-failed';
-import { keepRollingUp } from './roll-ups';
-import { checksIn } from './watch-line';
+} from './inputs/demo-sequences.ts';
+import { isBuilt, stampBuild } from './processes/build-stamp.ts';
+import { checkPort } from './processes/check-port.ts';
+import { Child, projectFolder } from './processes/child.ts';
+import { childEnv } from './processes/child-env.ts';
+import { showProgress } from './progress.ts';
+import { rerunFailed } from './rerun-failed.ts';
+import { keepRollingUp } from './roll-ups.ts';
+import { checksIn } from './watch-line.ts';
 
 const defaultIntervalMs = 10_000;
 /** Shorter intervals, because a day of the demo's sequences lasts a few seconds. */

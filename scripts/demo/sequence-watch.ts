@@ -1,5 +1,5 @@
-import { differences, faultsInLog, type ReportedSequence, type WatchedSequence } from './check-sequence';
-import type { DemoClient } from './demo-client';
+import { differences, faultsInLog, type ReportedSequence, type WatchedSequence } from './check-sequence.ts';
+import type { DemoClient } from './demo-client.ts';
 
 type Phases = Record<string, number>;
 

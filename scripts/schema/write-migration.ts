@@ -1,6 +1,6 @@
-import type { SqlStatement } from '../../lib/store/sql-statements';
-import type { CatalogueChanges, SchemaObject } from './catalogue';
-import { endOfMigration, findFunction } from './sources';
+import type { SqlStatement } from '../../lib/store/sql-statements.ts';
+import type { CatalogueChanges, SchemaObject } from './catalogue.ts';
+import { endOfMigration, findFunction } from './sources.ts';
 
 interface MigrationText {
   sql: string;

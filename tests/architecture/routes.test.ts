@@ -3,10 +3,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
-import { findHandler } from '../../lib/cron/handlers/find-handler';
-import { longestAttemptMs } from '../../lib/engine/budget';
-import { scheduledQueues } from '../../lib/queues/scheduled-queues';
-import { durationFaults, maxDurationOf as maxDurationIn } from '../../scripts/duration-faults';
+import { findHandler } from '../../lib/cron/handlers/find-handler.ts';
+import { longestAttemptMs } from '../../lib/engine/budget.ts';
+import { scheduledQueues } from '../../lib/queues/scheduled-queues.ts';
+import { durationFaults, maxDurationOf as maxDurationIn } from '../../scripts/duration-faults.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
@@ -45,8 +45,8 @@ interface QueueLimits {
 /** The queues that the route's file imports. */
 async function queuesOf(route: string): Promise<QueueLimits[]> {
   const modules = await Promise.all(
-    [...read(route).matchAll(/from '@\/(lib\/queues\/[\w/-]+)'/g)].map(
-      ([, file]) => import(path.join(root, `${file}.ts`)),
+    [...read(route).matchAll(/from '@\/(lib\/queues\/[\w/-]+\.ts)'/g)].map(
+      ([, file]) => import(path.join(root, file ?? '')),
     ),
   );
   return modules.flatMap((module) =>

@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
-import type { Incident, Monitoring } from '../../lib/store/monitoring';
-import { check } from './check';
-import { address, asked } from './demo-figures';
+import type { Incident, Monitoring } from '../../lib/store/monitoring.ts';
+import { check } from './check.ts';
+import { address, asked } from './demo-figures.ts';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** In turns of 40 s, and seen every 10: by then each of the two was down and is up again. */

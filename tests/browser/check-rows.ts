@@ -1,5 +1,5 @@
-import { check } from './check';
-import { asked, figures, type Row, rowsOf, twiceIn } from './demo-figures';
+import { check } from './check.ts';
+import { asked, figures, type Row, rowsOf, twiceIn } from './demo-figures.ts';
 
 /** Of the demo's posts: published once each, and to be looked at. */
 export async function checkPosts(apiKey: string): Promise<void> {

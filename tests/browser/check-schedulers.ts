@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
-import type { Coverage, ScheduleCoverage } from '../../lib/cron/slots/schedule-coverage';
-import { check } from './check';
-import { address, asked } from './demo-figures';
+import type { Coverage, ScheduleCoverage } from '../../lib/cron/slots/schedule-coverage.ts';
+import { check } from './check.ts';
+import { address, asked } from './demo-figures.ts';
 
 const path = '/api/cron/dm-queue';
 const minuteMs = 60_000;

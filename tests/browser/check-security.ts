@@ -3,8 +3,8 @@ import { request as ask } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
-import { check } from './check';
-import { address, port } from './demo-figures';
+import { check } from './check.ts';
+import { address, port } from './demo-figures.ts';
 
 /** An app with a password, to somebody who gets nothing wrong but the password, and to somebody who means it ill. */
 export async function checkSecurity(browser: Browser, password: string): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
-import type { Enrolment, EnrolmentWithTimeline, Sequence } from '../../lib/store/conversations';
-import { check } from './check';
-import { address, asked, type Delivered, sandboxPort } from './demo-figures';
+import type { Enrolment, EnrolmentWithTimeline, Sequence } from '../../lib/store/conversations.ts';
+import { check } from './check.ts';
+import { address, asked, type Delivered, sandboxPort } from './demo-figures.ts';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** The longest way through the demo's sequences takes some two minutes. */

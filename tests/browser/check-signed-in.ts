@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import type { Browser, Locator } from 'playwright-core';
-import type { Enrolment } from '../../lib/store/conversations';
-import { childEnv } from '../../scripts/demo/processes/child-env';
-import { check } from './check';
-import { checkSecurity } from './check-security';
-import { address, asked, port } from './demo-figures';
+import type { Enrolment } from '../../lib/store/conversations.ts';
+import { childEnv } from '../../scripts/demo/processes/child-env.ts';
+import { check } from './check.ts';
+import { checkSecurity } from './check-security.ts';
+import { address, asked, port } from './demo-figures.ts';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const next = path.resolve('node_modules/next/dist/bin/next');

@@ -8,13 +8,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
-import { check, tally } from './check';
-import { checkMonitors } from './check-monitors';
-import { checkJobs, checkPosts } from './check-rows';
-import { checkContinuations, checkSchedulers } from './check-schedulers';
-import { checkSequences } from './check-sequences';
-import { checkSignedIn } from './check-signed-in';
-import { address, type Figures, figures, port, sandboxPort, twiceIn } from './demo-figures';
+import { check, tally } from './check.ts';
+import { checkMonitors } from './check-monitors.ts';
+import { checkJobs, checkPosts } from './check-rows.ts';
+import { checkContinuations, checkSchedulers } from './check-schedulers.ts';
+import { checkSequences } from './check-sequences.ts';
+import { checkSignedIn } from './check-signed-in.ts';
+import { address, type Figures, figures, port, sandboxPort, twiceIn } from './demo-figures.ts';
 
 const pictures = 'test-results';
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

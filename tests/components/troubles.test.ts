@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { partitionTroubles, queueTroubles } from '../../components/troubles';
-import { ago, ledgerTick, partition, queueStats } from '../dashboard/queue-stats';
+import { partitionTroubles, queueTroubles } from '../../components/troubles.ts';
+import { ago, ledgerTick, partition, queueStats } from '../dashboard/queue-stats.ts';
 
 const due = { count: 3, approximate: false };
 const texts = (changes: Parameters<typeof queueStats>[0]) =>

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { callEndpoint, fetchFault } from '../../lib/cron/call-endpoint';
+import { callEndpoint, fetchFault } from '../../lib/cron/call-endpoint.ts';
 
 it('a secret that no header can carry is not in the text of the fault', async () => {
   const called = callEndpoint(

@@ -1,12 +1,12 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { After } from '../../lib/cron/continuation';
-import { cronRoute } from '../../lib/cron/cron-route';
-import { tickHandler } from '../../lib/cron/handlers/tick-partition';
-import { dmQueue } from '../../lib/queues/dm-queue/queue';
-import { bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';
-import type { TestDatabase } from '../support/test-database';
+import type { After } from '../../lib/cron/continuation.ts';
+import { cronRoute } from '../../lib/cron/cron-route.ts';
+import { tickHandler } from '../../lib/cron/handlers/tick-partition.ts';
+import { dmQueue } from '../../lib/queues/dm-queue/queue.ts';
+import { bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 /** An app on loopback whose `after` runs once the answer is out, as Next's does. */
 let app: Server;

@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../app/api/trigger/[queue]/route';
-import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';
-import type { TestDatabase } from '../support/test-database';
+import { POST } from '../../app/api/trigger/[queue]/route.ts';
+import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 const WORKER_SECRET = 'secret-of-the-worker';
 

@@ -1,4 +1,4 @@
-import type { LedgerTick, QueueStats } from '../../lib/store/stats';
+import type { LedgerTick, QueueStats } from '../../lib/store/stats.ts';
 
 /** When the figures of the tests were read. */
 export const now = '2026-03-02T12:00:00.000Z';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { progressLine } from '@/scripts/demo/progress';
-import { checksIn, countIncidents, watchLine } from '@/scripts/demo/watch-line';
-import { queueStats } from '../dashboard/queue-stats';
+import { progressLine } from '@/scripts/demo/progress.ts';
+import { checksIn, countIncidents, watchLine } from '@/scripts/demo/watch-line.ts';
+import { queueStats } from '../dashboard/queue-stats.ts';
 
 function queues(counts: Record<string, { done: number; dead?: number; pending?: number }>) {
   return Object.entries(counts).map(([name, { done, dead = 0, pending = 0 }]) => {

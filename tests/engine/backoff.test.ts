@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { backoffSeconds } from '../../lib/engine/backoff';
-import { assertProperty } from '../support/property';
+import { backoffSeconds } from '../../lib/engine/backoff.ts';
+import { assertProperty } from '../support/property.ts';
 
 const settings = { baseSeconds: 30, capSeconds: 3_600 };
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Breaker } from '../../lib/engine/breaker';
+import { Breaker } from '../../lib/engine/breaker.ts';
 
 describe('a provider', () => {
   it('rests after five failures in a row, and not after four with an answer between', () => {

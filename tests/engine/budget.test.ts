@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { leaseAdmits, startBudget } from '../../lib/engine/budget';
-import { done } from '../../lib/engine/outcome';
-import { defineQueue, NotConfiguredError } from '../../lib/engine/queue';
-import { assertProperty } from '../support/property';
-import { VirtualClock } from '../support/virtual-clock';
+import { leaseAdmits, startBudget } from '../../lib/engine/budget.ts';
+import { done } from '../../lib/engine/outcome.ts';
+import { defineQueue, NotConfiguredError } from '../../lib/engine/queue.ts';
+import { assertProperty } from '../support/property.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 
 describe('the budget', () => {
   it('never admits what could still be under way 15 s before the limit, whenever it is asked', async () => {

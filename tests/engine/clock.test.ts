@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { unsuspendedTime } from '../../lib/engine/ports/clock';
+import { unsuspendedTime } from '../../lib/engine/ports/clock.ts';
 
 const origin = Date.parse('2026-03-02T12:00:00Z');
 /** Two clocks that a test sets, and the time that comes of them. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { Durations } from '../../lib/engine/durations';
-import { assertProperty } from '../support/property';
+import { Durations } from '../../lib/engine/durations.ts';
+import { assertProperty } from '../support/property.ts';
 
 const of = (ms: number[]) => {
   const durations = new Durations();

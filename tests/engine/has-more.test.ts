@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hasMore, type TickReport } from '../../lib/engine/tick-report';
+import { hasMore, type TickReport } from '../../lib/engine/tick-report.ts';
 
 const ended = (changes: object): boolean =>
   hasMore({

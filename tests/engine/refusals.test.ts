@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { unipile } from '../../lib/providers/unipile/unipile';
-import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud';
-import { type DmProviders, dmQueue } from '../../lib/queues/dm-queue/queue';
-import { httpAnswer, loopback } from '../net/loopback';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
-import { tickBench } from '../support/tick-bench';
+import { unipile } from '../../lib/providers/unipile/unipile.ts';
+import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud.ts';
+import { type DmProviders, dmQueue } from '../../lib/queues/dm-queue/queue.ts';
+import { httpAnswer, loopback } from '../net/loopback.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { tickBench } from '../support/tick-bench.ts';
 
 type Answer = { status: number; body: object | string };
 

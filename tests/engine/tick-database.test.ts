@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { dead, done } from '../../lib/engine/outcome';
-import { StoreError } from '../../lib/engine/ports/store-error';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
-import { tickBench } from '../support/tick-bench';
+import { dead, done } from '../../lib/engine/outcome.ts';
+import { StoreError } from '../../lib/engine/ports/store-error.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { tickBench } from '../support/tick-bench.ts';
 
 let database: TestDatabase;
 let bench: ReturnType<typeof tickBench>;

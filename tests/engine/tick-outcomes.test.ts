@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { again, dead, done, retry, unknown } from '../../lib/engine/outcome';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
-import { type TestRow, tickBench } from '../support/tick-bench';
+import { again, dead, done, retry, unknown } from '../../lib/engine/outcome.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { type TestRow, tickBench } from '../support/tick-bench.ts';
 
 let database: TestDatabase;
 let bench: ReturnType<typeof tickBench>;

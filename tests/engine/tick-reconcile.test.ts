@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { done, unknown } from '../../lib/engine/outcome';
-import type { Finding } from '../../lib/engine/ports/queue-store';
-import { StoreError } from '../../lib/engine/ports/store-error';
-import type { ReconcileContext } from '../../lib/engine/queue';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
-import { type TestRow, tickBench } from '../support/tick-bench';
+import { done, unknown } from '../../lib/engine/outcome.ts';
+import type { Finding } from '../../lib/engine/ports/queue-store.ts';
+import { StoreError } from '../../lib/engine/ports/store-error.ts';
+import type { ReconcileContext } from '../../lib/engine/queue.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { type TestRow, tickBench } from '../support/tick-bench.ts';
 
 let database: TestDatabase;
 let bench: ReturnType<typeof tickBench>;

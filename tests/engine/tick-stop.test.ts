@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
-import { tickBench } from '../support/tick-bench';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { tickBench } from '../support/tick-bench.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { done, type Outcome } from '../../lib/engine/outcome';
-import { request } from '../../lib/net/http';
-import { httpAnswer, loopback } from '../net/loopback';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
-import { type Perform, tickBench } from '../support/tick-bench';
+import { done, type Outcome } from '../../lib/engine/outcome.ts';
+import { request } from '../../lib/net/http.ts';
+import { httpAnswer, loopback } from '../net/loopback.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { type Perform, tickBench } from '../support/tick-bench.ts';
 
 let database: TestDatabase;
 const servers = loopback();

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { done, type Outcome } from '../../lib/engine/outcome';
-import { silentLog } from '../../lib/engine/ports/log';
-import type { PerformContext } from '../../lib/engine/queue';
-import { type TickOptions, tick } from '../../lib/engine/tick';
-import { queueStore } from '../../lib/store/queue-store';
-import type { Rpc } from '../../lib/store/rpc';
-import { makeTasks } from '../support/tasks';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
-import { VirtualClock } from '../support/virtual-clock';
+import { done, type Outcome } from '../../lib/engine/outcome.ts';
+import { silentLog } from '../../lib/engine/ports/log.ts';
+import type { PerformContext } from '../../lib/engine/queue.ts';
+import { type TickOptions, tick } from '../../lib/engine/tick.ts';
+import { queueStore } from '../../lib/store/queue-store.ts';
+import type { Rpc } from '../../lib/store/rpc.ts';
+import { makeTasks } from '../support/tasks.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 
 let database: TestDatabase;
 let tasks: Awaited<ReturnType<typeof makeTasks>>;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { done } from '../../lib/engine/outcome';
-import type { LockAttempt } from '../../lib/engine/ports/overlap-lock';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
-import { tickBench } from '../support/tick-bench';
+import { done } from '../../lib/engine/outcome.ts';
+import type { LockAttempt } from '../../lib/engine/ports/overlap-lock.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { tickBench } from '../support/tick-bench.ts';
 
 let database: TestDatabase;
 let bench: ReturnType<typeof tickBench>;

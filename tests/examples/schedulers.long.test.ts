@@ -10,9 +10,9 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET, POST } from '../../app/api/cron/process-scheduled/route';
-import { openServedDatabase, stubSecrets } from '../support/api-server';
-import type { TestDatabase } from '../support/test-database';
+import { GET, POST } from '../../app/api/cron/process-scheduled/route.ts';
+import { openServedDatabase, stubSecrets } from '../support/api-server.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST as DMS } from '../../app/api/dms/route';
-import { POST as JOBS } from '../../app/api/jobs/route';
-import { POST as MONITORS } from '../../app/api/monitors/route';
-import { POST as POSTS } from '../../app/api/posts/route';
-import { POST as ENROLMENTS } from '../../app/api/sequences/[id]/enrolments/route';
-import { answered, apiRequest, openServedDatabase, stubSecrets } from '../support/api-server';
-import { conversations } from '../support/conversations';
-import { exchanges } from '../support/exchanges';
-import type { TestDatabase } from '../support/test-database';
+import { POST as DMS } from '../../app/api/dms/route.ts';
+import { POST as JOBS } from '../../app/api/jobs/route.ts';
+import { POST as MONITORS } from '../../app/api/monitors/route.ts';
+import { POST as POSTS } from '../../app/api/posts/route.ts';
+import { POST as ENROLMENTS } from '../../app/api/sequences/[id]/enrolments/route.ts';
+import { answered, apiRequest, openServedDatabase, stubSecrets } from '../support/api-server.ts';
+import { conversations } from '../support/conversations.ts';
+import { exchanges } from '../support/exchanges.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 let account: string;

@@ -10,8 +10,8 @@ import {
   type RequestHeaders,
   stubSecrets,
   withKey,
-} from '../support/api-server';
-import type { TestDatabase } from '../support/test-database';
+} from '../support/api-server.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 /** What others call in their own way: providers, browsers with a form, and whatever watches whether we are there. */
 const exempt = /^(webhooks|session|health|\[\.\.\.path\])/;

@@ -1,7 +1,7 @@
 import { unstable_doesMiddlewareMatch } from 'next/experimental/testing/server';
 import { NextRequest } from 'next/server';
 import { describe, expect, it } from 'vitest';
-import { config, proxy } from '../../proxy';
+import { config, proxy } from '../../proxy.ts';
 
 // It is no TypeScript.
 const { default: configure } = await import(new URL('../../next.config.mjs', import.meta.url).href);

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { DELETE, GET, PATCH, POST, PUT } from '../../app/api/[...path]/route';
-import { apiRequest } from '../support/api-server';
+import { DELETE, GET, PATCH, POST, PUT } from '../../app/api/[...path]/route.ts';
+import { apiRequest } from '../support/api-server.ts';
 
 it.each(Object.entries({ DELETE, GET, PATCH, POST, PUT }))(
   '%s of a path that the API does not have is answered as any other error is',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { defineJob } from '../../lib/jobs/define-job';
-import { jobsQueue } from '../../lib/queues/jobs/queue';
+import { defineJob } from '../../lib/jobs/define-job.ts';
+import { jobsQueue } from '../../lib/queues/jobs/queue.ts';
 
 const payload = z.strictObject({});
 const run = () => null;

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { defineJob } from '../../lib/jobs/define-job';
-import { JobError } from '../../lib/jobs/job-error';
-import { jobBench } from '../support/job-bench';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { defineJob } from '../../lib/jobs/define-job.ts';
+import { JobError } from '../../lib/jobs/job-error.ts';
+import { jobBench } from '../support/job-bench.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 let bench: ReturnType<typeof jobBench>;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { silentLog } from '../../lib/engine/ports/log';
-import { registry } from '../../lib/jobs/registry';
-import { runJob } from '../../lib/jobs/run-job';
+import { silentLog } from '../../lib/engine/ports/log.ts';
+import { registry } from '../../lib/jobs/registry.ts';
+import { runJob } from '../../lib/jobs/run-job.ts';
 
 const told: unknown[] = [];
 const context = (changes: { attempt?: number; signal?: AbortSignal } = {}) => ({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { keepJson } from '../../lib/jobs/keep-json';
+import { keepJson } from '../../lib/jobs/keep-json.ts';
 
 const circular: { self?: unknown } = {};
 circular.self = circular;

@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { registry } from '../../lib/jobs/registry';
+import { registry } from '../../lib/jobs/registry.ts';
+// biome-ignore lint/correctness/useImportExtensions: it is JavaScript, with its types beside it
 import { listJobs, renderRegistry, watchJobs } from '../../scripts/list-jobs.mjs';
 
 let folder: string;
@@ -30,9 +31,9 @@ describe('the registry of jobs', () => {
     addFile('send-2-receipts.ts');
     expect(listJobs(folder)).toBe(true);
     const written = readFileSync(registryFile(), 'utf8');
-    expect(written).toContain(`import deleteJob from './handlers/delete';`);
+    expect(written).toContain(`import deleteJob from './handlers/delete.ts';`);
     expect(written).toContain(`'delete': deleteJob,`);
-    expect(written).toContain(`import send_2ReceiptsJob from './handlers/send-2-receipts';`);
+    expect(written).toContain(`import send_2ReceiptsJob from './handlers/send-2-receipts.ts';`);
     rmSync(path.join(folder, 'handlers/delete.ts'));
     expect(listJobs(folder)).toBe(true);
     expect(readFileSync(registryFile(), 'utf8')).not.toContain('delete');

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { defineJob } from '../../lib/jobs/define-job';
-import { JobError } from '../../lib/jobs/job-error';
-import { registry } from '../../lib/jobs/registry';
-import { jobBench } from '../support/job-bench';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { defineJob } from '../../lib/jobs/define-job.ts';
+import { JobError } from '../../lib/jobs/job-error.ts';
+import { registry } from '../../lib/jobs/registry.ts';
+import { jobBench } from '../support/job-bench.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 let bench: ReturnType<typeof jobBench>;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Clock, systemClock } from '@/lib/engine/ports/clock';
-import type { HeldLock, OverlapLock } from '@/lib/engine/ports/overlap-lock';
-import { upstashLock } from '@/lib/locks/upstash-lock';
-import { type DoorMode, type RedisRestDoor, startRedisRestDoor } from '../stack/redis-rest-door';
+import { type Clock, systemClock } from '@/lib/engine/ports/clock.ts';
+import type { HeldLock, OverlapLock } from '@/lib/engine/ports/overlap-lock.ts';
+import { upstashLock } from '@/lib/locks/upstash-lock.ts';
+import { type DoorMode, type RedisRestDoor, startRedisRestDoor } from '../stack/redis-rest-door.ts';
 
 let door: RedisRestDoor;
 let logged: string[];

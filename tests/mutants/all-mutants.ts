@@ -1,11 +1,11 @@
-import { boundedMutants } from './bounded-mutants';
-import { edgeMutants } from './edge-mutants';
-import { engineMutants } from './engine-mutants';
-import type { Mutant } from './mutant';
-import { privacyMutants } from './privacy-mutants';
-import { restoreMutants } from './restore-mutants';
-import { simulationMutants } from './simulation-mutants';
-import { tickMutants } from './tick-mutants';
+import { boundedMutants } from './bounded-mutants.ts';
+import { edgeMutants } from './edge-mutants.ts';
+import { engineMutants } from './engine-mutants.ts';
+import type { Mutant } from './mutant.ts';
+import { privacyMutants } from './privacy-mutants.ts';
+import { restoreMutants } from './restore-mutants.ts';
+import { simulationMutants } from './simulation-mutants.ts';
+import { tickMutants } from './tick-mutants.ts';
 
 /** What tests have to see; the simulation has to see its own. */
 export const allMutants: Mutant[] = [

@@ -1,4 +1,4 @@
-import type { Mutant } from './mutant';
+import type { Mutant } from './mutant.ts';
 
 /** Each takes away one limit of what a call does, or a part of an account's day and hours; a test has to see that it is missing. */
 export const boundedMutants: Mutant[] = [

@@ -1,4 +1,4 @@
-import type { Mutant } from './mutant';
+import type { Mutant } from './mutant.ts';
 
 /** Each takes away one mechanism of what meets the outside: bodies, paths, sign-in, and the embedded database's directory and disk. */
 export const edgeMutants: Mutant[] = [

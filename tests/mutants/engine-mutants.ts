@@ -1,4 +1,4 @@
-import type { Mutant } from './mutant';
+import type { Mutant } from './mutant.ts';
 
 /** Each takes away one mechanism of the engine's SQL; a test has to see that it is missing. */
 export const engineMutants: Mutant[] = [

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { allMutants as mutants } from './all-mutants';
+import { allMutants as mutants } from './all-mutants.ts';
 
 it('every mutant has a place in the code, and one', () => {
   const places = mutants.map(({ name, file, find }) => [

@@ -1,4 +1,4 @@
-import type { Mutant } from './mutant';
+import type { Mutant } from './mutant.ts';
 
 /** Each takes away one mechanism of what is kept of people, and for how long. */
 export const privacyMutants: Mutant[] = [

@@ -1,4 +1,4 @@
-import type { Mutant } from './mutant';
+import type { Mutant } from './mutant.ts';
 
 /** Each takes away one mechanism of `after_restore`; a test has to see that it is missing. */
 export const restoreMutants: Mutant[] = [

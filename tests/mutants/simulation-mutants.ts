@@ -1,4 +1,4 @@
-import type { Mutant } from './mutant';
+import type { Mutant } from './mutant.ts';
 
 /** Each takes away one mechanism; the simulation has to see that it is missing. */
 export const simulationMutants: Mutant[] = [

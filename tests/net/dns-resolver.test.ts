@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { dnsResolver } from '../../lib/net/dns-resolver';
-import { type DnsServer, type DnsZone, startDnsServer } from '../support/dns-server';
+import { dnsResolver } from '../../lib/net/dns-resolver.ts';
+import { type DnsServer, type DnsZone, startDnsServer } from '../support/dns-server.ts';
 
 const servers: DnsServer[] = [];
 afterEach(async () => {

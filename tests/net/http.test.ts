@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type HttpRequest, ProviderError, request, retryAfterSeconds } from '../../lib/net/http';
-import { httpAnswer, loopback } from './loopback';
+import { type HttpRequest, ProviderError, request, retryAfterSeconds } from '../../lib/net/http.ts';
+import { httpAnswer, loopback } from './loopback.ts';
 
 const net = loopback();
 afterEach(() => net.closeAll());

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { fetchMedia, mediaLimits } from '../../lib/net/media';
-import { addressGuard } from '../../lib/net/public-address';
-import { sites } from '../support/sites';
+import { fetchMedia, mediaLimits } from '../../lib/net/media.ts';
+import { addressGuard } from '../../lib/net/public-address.ts';
+import { sites } from '../support/sites.ts';
 
 const { serve, closeAll } = sites();
 afterEach(closeAll);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { multipart } from '../../lib/net/multipart';
+import { multipart } from '../../lib/net/multipart.ts';
 
 it('a form arrives to the byte, texts and files', async () => {
   const bytes = new Uint8Array(Array.from({ length: 512 }, (_, byte) => byte % 256));

@@ -1,6 +1,6 @@
 import type { LookupAddress } from 'node:dns';
 import { describe, expect, it } from 'vitest';
-import { addressGuard, isPublicAddress, PRIVATE_ADDRESS } from '../../lib/net/public-address';
+import { addressGuard, isPublicAddress, PRIVATE_ADDRESS } from '../../lib/net/public-address.ts';
 
 describe('an address that a user gave', () => {
   it.each([

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { httpCheck } from '../../lib/net/checks/http-check';
-import { addressGuard } from '../../lib/net/public-address';
-import { withinFairly } from '../../lib/net/within-fairly';
-import { sites } from '../support/sites';
+import { httpCheck } from '../../lib/net/checks/http-check.ts';
+import { addressGuard } from '../../lib/net/public-address.ts';
+import { withinFairly } from '../../lib/net/within-fairly.ts';
+import { sites } from '../support/sites.ts';
 
 const { serve, closeAll } = sites();
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { within } from '../../lib/net/within';
+import { within } from '../../lib/net/within.ts';
 
 const never = new AbortController().signal;
 const whenAborted = (signal: AbortSignal) =>

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET, POST } from '../../app/api/accounts/route';
-import { apiRequest, openServedDatabase, stubSecrets, withKey } from '../support/api-server';
-import type { TestDatabase } from '../support/test-database';
+import { GET, POST } from '../../app/api/accounts/route.ts';
+import { apiRequest, openServedDatabase, stubSecrets, withKey } from '../support/api-server.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../app/api/people/forget/route';
+import { POST } from '../../app/api/people/forget/route.ts';
 import {
   answered,
   apiRequest,
@@ -7,10 +7,10 @@ import {
   openServedDatabase,
   stubSecrets,
   withKey,
-} from '../support/api-server';
-import { exchanges } from '../support/exchanges';
-import { findText } from '../support/find-text';
-import type { TestDatabase } from '../support/test-database';
+} from '../support/api-server.ts';
+import { exchanges } from '../support/exchanges.ts';
+import { findText } from '../support/find-text.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;

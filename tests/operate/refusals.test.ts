@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../app/api/refusals/end/route';
-import { apiRequest, openServedDatabase, stubSecrets, withKey } from '../support/api-server';
-import type { TestDatabase } from '../support/test-database';
+import { POST } from '../../app/api/refusals/end/route.ts';
+import { apiRequest, openServedDatabase, stubSecrets, withKey } from '../support/api-server.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 

@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../app/api/queues/[queue]/rows/[id]/resolve/route';
-import { GET as WHY } from '../../app/api/queues/[queue]/rows/[id]/why/route';
-import { GET as LIST } from '../../app/api/queues/[queue]/rows/route';
-import { toHttpError } from '../../lib/http/http-error';
-import { explanationSchema } from '../../lib/store/explanation';
-import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row';
-import { apiRequest, cookie, openServedDatabase, stubSecrets, withKey } from '../support/api-server';
-import { conversations } from '../support/conversations';
-import { exchanges } from '../support/exchanges';
-import type { TestDatabase } from '../support/test-database';
+import { POST } from '../../app/api/queues/[queue]/rows/[id]/resolve/route.ts';
+import { GET as WHY } from '../../app/api/queues/[queue]/rows/[id]/why/route.ts';
+import { GET as LIST } from '../../app/api/queues/[queue]/rows/route.ts';
+import { toHttpError } from '../../lib/http/http-error.ts';
+import { explanationSchema } from '../../lib/store/explanation.ts';
+import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row.ts';
+import { apiRequest, cookie, openServedDatabase, stubSecrets, withKey } from '../support/api-server.ts';
+import { conversations } from '../support/conversations.ts';
+import { exchanges } from '../support/exchanges.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 const WORDS = {
   pending: 'todo',

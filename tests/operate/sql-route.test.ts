@@ -2,10 +2,10 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../app/api/sql/route';
-import type { Services } from '../../lib/services/services';
-import { type RunSql, SqlError } from '../../lib/store/pglite-sql';
-import { answered, apiRequest, bearer, CRON_SECRET, stubSecrets, withKey } from '../support/api-server';
+import { POST } from '../../app/api/sql/route.ts';
+import type { Services } from '../../lib/services/services.ts';
+import { type RunSql, SqlError } from '../../lib/store/pglite-sql.ts';
+import { answered, apiRequest, bearer, CRON_SECRET, stubSecrets, withKey } from '../support/api-server.ts';
 
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 const withSecret = bearer(CRON_SECRET);

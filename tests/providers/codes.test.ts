@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ErrorReading } from '../../lib/net/http';
-import { unipile } from '../../lib/providers/unipile/unipile';
-import { unipileCodes } from '../../lib/providers/unipile/unipile-codes';
-import { unipileV2Codes } from '../../lib/providers/unipile/unipile-v2-codes';
-import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud';
-import { whatsappCodes } from '../../lib/providers/whatsapp/whatsapp-codes';
-import { httpAnswer, loopback } from '../net/loopback';
+import type { ErrorReading } from '../../lib/net/http.ts';
+import { unipile } from '../../lib/providers/unipile/unipile.ts';
+import { unipileCodes } from '../../lib/providers/unipile/unipile-codes.ts';
+import { unipileV2Codes } from '../../lib/providers/unipile/unipile-v2-codes.ts';
+import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud.ts';
+import { whatsappCodes } from '../../lib/providers/whatsapp/whatsapp-codes.ts';
+import { httpAnswer, loopback } from '../net/loopback.ts';
 
 const net = loopback();
 afterEach(() => net.closeAll());

@@ -1,11 +1,11 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { z } from 'zod';
-import { done, type Outcome, retry } from '../../lib/engine/outcome';
-import type { Queue } from '../../lib/engine/queue';
-import { type Stack, startStack } from '../stack/start-stack';
-import { makeTasks } from '../support/tasks';
-import { stackTick } from './tick-process';
+import { done, type Outcome, retry } from '../../lib/engine/outcome.ts';
+import type { Queue } from '../../lib/engine/queue.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { makeTasks } from '../support/tasks.ts';
+import { stackTick } from './tick-process.ts';
 
 let stack: Stack;
 

@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { done } from '../../lib/engine/outcome';
-import { receiveReceipts } from '../../lib/http/webhooks/receive-receipts';
-import { queueStore } from '../../lib/store/queue-store';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { type Stack, startStack } from '../stack/start-stack';
-import { tickBench } from '../support/tick-bench';
-import { stackTick } from './tick-process';
+import { done } from '../../lib/engine/outcome.ts';
+import { receiveReceipts } from '../../lib/http/webhooks/receive-receipts.ts';
+import { queueStore } from '../../lib/store/queue-store.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { tickBench } from '../support/tick-bench.ts';
+import { stackTick } from './tick-process.ts';
 
 /** An hour and a half before the clocks change in Berlin. */
 const night = '2026-03-28T23:30:00Z';

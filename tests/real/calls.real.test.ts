@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { done } from '../../lib/engine/outcome';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { startSandbox } from '../../sandbox/sandbox';
-import { type Stack, startStack } from '../stack/start-stack';
-import { tickBench } from '../support/tick-bench';
-import { dmTick, stackTick, type TickSettings } from './tick-process';
+import { done } from '../../lib/engine/outcome.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { startSandbox } from '../../sandbox/sandbox.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { tickBench } from '../support/tick-bench.ts';
+import { dmTick, stackTick, type TickSettings } from './tick-process.ts';
 
 let stack: Stack;
 let settings: TickSettings;

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { done } from '../../lib/engine/outcome';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { type Stack, startStack } from '../stack/start-stack';
-import { tickBench } from '../support/tick-bench';
-import { stackTick, type TickSettings } from './tick-process';
+import { done } from '../../lib/engine/outcome.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { tickBench } from '../support/tick-bench.ts';
+import { stackTick, type TickSettings } from './tick-process.ts';
 
 let stack: Stack;
 let settings: TickSettings;

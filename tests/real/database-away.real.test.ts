@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { done } from '../../lib/engine/outcome';
-import { StoreError } from '../../lib/engine/ports/store-error';
-import type { TickReport } from '../../lib/engine/tick-report';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import type { GatewayFault } from '../stack/rest-gateway';
-import { type Stack, startStack } from '../stack/start-stack';
-import { tickBench } from '../support/tick-bench';
-import { stackTick, type TickSettings } from './tick-process';
+import { done } from '../../lib/engine/outcome.ts';
+import { StoreError } from '../../lib/engine/ports/store-error.ts';
+import type { TickReport } from '../../lib/engine/tick-report.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import type { GatewayFault } from '../stack/rest-gateway.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { tickBench } from '../support/tick-bench.ts';
+import { stackTick, type TickSettings } from './tick-process.ts';
 
 /** Longer than a lease and than a tick's limit: the database is told that it is so much later. */
 const leaseMs = 120_000;

@@ -1,9 +1,9 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ValidationError } from '../../lib/http/http-error';
-import { enqueueDms } from '../../lib/queues/dm-queue/new-dms';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { type Stack, startStack } from '../stack/start-stack';
+import { ValidationError } from '../../lib/http/http-error.ts';
+import { enqueueDms } from '../../lib/queues/dm-queue/new-dms.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
 
 let stack: Stack;
 let account_id: string;

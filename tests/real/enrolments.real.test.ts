@@ -1,14 +1,14 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { done, type Outcome, retry } from '../../lib/engine/outcome';
-import type { Queue } from '../../lib/engine/queue';
-import { tick } from '../../lib/engine/tick';
-import { dmQueue } from '../../lib/queues/dm-queue/queue';
-import { enrolments } from '../../lib/queues/sequences/queue';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { type Stack, startStack } from '../stack/start-stack';
-import { stepOf } from '../support/conversations';
-import { realTimePorts } from '../support/real-time-ports';
+import { done, type Outcome, retry } from '../../lib/engine/outcome.ts';
+import type { Queue } from '../../lib/engine/queue.ts';
+import { tick } from '../../lib/engine/tick.ts';
+import { dmQueue } from '../../lib/queues/dm-queue/queue.ts';
+import { enrolments } from '../../lib/queues/sequences/queue.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { stepOf } from '../support/conversations.ts';
+import { realTimePorts } from '../support/real-time-ports.ts';
 
 let stack: Stack;
 let rpc: ReturnType<typeof supabaseRpc>;

@@ -1,8 +1,8 @@
 import { createClient } from '@supabase/supabase-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { startRestGateway } from '../stack/rest-gateway';
-import { type Stack, startStack } from '../stack/start-stack';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { startRestGateway } from '../stack/rest-gateway.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
 
 interface SqlFunction {
   name: string;

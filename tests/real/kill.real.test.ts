@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
-import { type Stack, startStack } from '../stack/start-stack';
-import { tickBench } from '../support/tick-bench';
-import { dmTick, startTickProcess, type TickSettings } from './tick-process';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { tickBench } from '../support/tick-bench.ts';
+import { dmTick, startTickProcess, type TickSettings } from './tick-process.ts';
 
 const kills = 20;
 const rows = 400;

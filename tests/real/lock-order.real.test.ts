@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { type Stack, startStack } from '../stack/start-stack';
-import { stepOf } from '../support/conversations';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { stepOf } from '../support/conversations.ts';
 
 /** Two calls step by step, each with what the other needs next: in one order of locks neither waits for the other. */
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { queueStore } from '../../lib/store/queue-store';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { type Stack, startStack } from '../stack/start-stack';
+import { queueStore } from '../../lib/store/queue-store.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
 
 /** A tenth of it unless MONITOR_HOUR=whole says otherwise: 120,000 checks take a minute. */
 const [often, seldom] = process.env.MONITOR_HOUR === 'whole' ? [1_000, 10_000] : [100, 1_000];

@@ -2,23 +2,23 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { POST as dmQueue } from '../../app/api/cron/dm-queue/route';
-import { POST as enrolments } from '../../app/api/cron/enrolments/route';
-import { POST as jobs } from '../../app/api/cron/jobs/route';
-import { POST as monitors } from '../../app/api/cron/monitors/route';
-import { POST as posts } from '../../app/api/cron/posts/route';
-import { POST as reconcile } from '../../app/api/cron/reconcile/route';
-import { serverEnv } from '../../lib/services/env';
-import { makeServices, type Services } from '../../lib/services/services';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape';
-import { type Stack, startStack } from '../stack/start-stack';
+import { POST as dmQueue } from '../../app/api/cron/dm-queue/route.ts';
+import { POST as enrolments } from '../../app/api/cron/enrolments/route.ts';
+import { POST as jobs } from '../../app/api/cron/jobs/route.ts';
+import { POST as monitors } from '../../app/api/cron/monitors/route.ts';
+import { POST as posts } from '../../app/api/cron/posts/route.ts';
+import { POST as reconcile } from '../../app/api/cron/reconcile/route.ts';
+import { serverEnv } from '../../lib/services/env.ts';
+import { makeServices, type Services } from '../../lib/services/services.ts';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
 import {
   addStandIns,
   standInForHttpByCurl,
   standInForPgNetByCurl,
   standInForVault,
-} from '../support/supabase-stand-ins';
+} from '../support/supabase-stand-ins.ts';
 
 /*
  * The real pg_cron (Debian's, 1.4), which really calls the app's routes. STAND-INS, since Debian has no package of them: pg_net and

@@ -6,9 +6,9 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Stack, startStack } from '../stack/start-stack';
-import { installPgmq } from '../support/pgmq-sql';
-import { failsFirst, givesUp, kills, startWorker } from './pgmq-process';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { installPgmq } from '../support/pgmq-sql.ts';
+import { failsFirst, givesUp, kills, startWorker } from './pgmq-process.ts';
 
 const messages = 5_000;
 const workers = 3;

@@ -4,14 +4,14 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { systemClock } from '../../lib/engine/ports/clock';
-import { silentLog } from '../../lib/engine/ports/log';
-import { tick } from '../../lib/engine/tick';
-import { defineJob } from '../../lib/jobs/define-job';
-import { JobError } from '../../lib/jobs/job-error';
-import { messageQueue } from '../../lib/queues/pgmq/queue';
-import { queueStore } from '../../lib/store/queue-store';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
+import { systemClock } from '../../lib/engine/ports/clock.ts';
+import { silentLog } from '../../lib/engine/ports/log.ts';
+import { tick } from '../../lib/engine/tick.ts';
+import { defineJob } from '../../lib/jobs/define-job.ts';
+import { JobError } from '../../lib/jobs/job-error.ts';
+import { messageQueue } from '../../lib/queues/pgmq/queue.ts';
+import { queueStore } from '../../lib/store/queue-store.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
 
 export interface WorkerSettings {
   supabaseUrl: string;

@@ -1,11 +1,11 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { done } from '../../lib/engine/outcome';
-import type { TickReport } from '../../lib/engine/tick-report';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { type Stack, startStack } from '../stack/start-stack';
-import { type TestRow, tickBench } from '../support/tick-bench';
-import { stackTick, type TickSettings } from './tick-process';
+import { done } from '../../lib/engine/outcome.ts';
+import type { TickReport } from '../../lib/engine/tick-report.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { type TestRow, tickBench } from '../support/tick-bench.ts';
+import { stackTick, type TickSettings } from './tick-process.ts';
 
 interface Performed {
   /** The row's place in the order of due. */

@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { done } from '../../lib/engine/outcome';
-import type { TickReport } from '../../lib/engine/tick-report';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
-import { type DoorMode, type RedisRestDoor, startRedisRestDoor } from '../stack/redis-rest-door';
-import { type Stack, startStack } from '../stack/start-stack';
-import { tickBench } from '../support/tick-bench';
-import { stackTick, startTickProcess, type TickSettings } from './tick-process';
+import { done } from '../../lib/engine/outcome.ts';
+import type { TickReport } from '../../lib/engine/tick-report.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { type DoorMode, type RedisRestDoor, startRedisRestDoor } from '../stack/redis-rest-door.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { tickBench } from '../support/tick-bench.ts';
+import { stackTick, startTickProcess, type TickSettings } from './tick-process.ts';
 
 const key = 'punctual:lock:dm_queue:main';
 

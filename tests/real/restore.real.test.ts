@@ -8,15 +8,15 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { z } from 'zod';
-import { defineQueue, type Queue } from '../../lib/engine/queue';
-import { dmQueue } from '../../lib/queues/dm-queue/queue';
-import { posts } from '../../lib/queues/posts/queue';
-import { enrolments } from '../../lib/queues/sequences/queue';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
-import { type Stack, startStack } from '../stack/start-stack';
-import { stepOf } from '../support/conversations';
-import { stackTick } from './tick-process';
+import { defineQueue, type Queue } from '../../lib/engine/queue.ts';
+import { dmQueue } from '../../lib/queues/dm-queue/queue.ts';
+import { posts } from '../../lib/queues/posts/queue.ts';
+import { enrolments } from '../../lib/queues/sequences/queue.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { stepOf } from '../support/conversations.ts';
+import { stackTick } from './tick-process.ts';
 
 /** As docs/restore.md has it, with pg_dump: the database goes back to the dump while the providers keep what they were sent since. */
 

@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { systemClock } from '../../lib/engine/ports/clock';
-import { silentLog } from '../../lib/engine/ports/log';
-import type { Queue } from '../../lib/engine/queue';
-import { tick } from '../../lib/engine/tick';
-import type { TickReport } from '../../lib/engine/tick-report';
-import { upstashLock } from '../../lib/locks/upstash-lock';
-import { dmQueue } from '../../lib/queues/dm-queue/queue';
-import { queueStore } from '../../lib/store/queue-store';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
+import { systemClock } from '../../lib/engine/ports/clock.ts';
+import { silentLog } from '../../lib/engine/ports/log.ts';
+import type { Queue } from '../../lib/engine/queue.ts';
+import { tick } from '../../lib/engine/tick.ts';
+import type { TickReport } from '../../lib/engine/tick-report.ts';
+import { upstashLock } from '../../lib/locks/upstash-lock.ts';
+import { dmQueue } from '../../lib/queues/dm-queue/queue.ts';
+import { queueStore } from '../../lib/store/queue-store.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
 
 /** Where a tick finds what it talks to. */
 export interface TickSettings {

@@ -1,15 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET as tickDms } from '../../app/api/cron/dm-queue/route';
-import { GET as tickJobs } from '../../app/api/cron/jobs/route';
-import { serverEnv } from '../../lib/services/env';
-import { makeServices, type Services } from '../../lib/services/services';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
-import { type Stack, startStack } from '../stack/start-stack';
-import { CRON_SECRET, stubSecrets } from '../support/api-server';
-import { buildWorker } from '../support/build-worker';
-import { dmTick } from './tick-process';
+import { GET as tickDms } from '../../app/api/cron/dm-queue/route.ts';
+import { GET as tickJobs } from '../../app/api/cron/jobs/route.ts';
+import { serverEnv } from '../../lib/services/env.ts';
+import { makeServices, type Services } from '../../lib/services/services.ts';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { type Stack, startStack } from '../stack/start-stack.ts';
+import { CRON_SECRET, stubSecrets } from '../support/api-server.ts';
+import { buildWorker } from '../support/build-worker.ts';
+import { dmTick } from './tick-process.ts';
 
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 /** The platform's, in these tests. */

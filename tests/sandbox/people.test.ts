@@ -1,15 +1,15 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Receipt } from '../../lib/providers/receipt';
-import { unipile } from '../../lib/providers/unipile/unipile';
-import { readUnipileWebhook } from '../../lib/providers/unipile/unipile-webhook';
-import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud';
-import { isSignedByMeta, readWhatsappWebhook } from '../../lib/providers/whatsapp/whatsapp-webhook';
-import { patienceOf } from '../../sandbox/people';
-import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape';
-import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape';
+import type { Receipt } from '../../lib/providers/receipt.ts';
+import { unipile } from '../../lib/providers/unipile/unipile.ts';
+import { readUnipileWebhook } from '../../lib/providers/unipile/unipile-webhook.ts';
+import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud.ts';
+import { isSignedByMeta, readWhatsappWebhook } from '../../lib/providers/whatsapp/whatsapp-webhook.ts';
+import { patienceOf } from '../../sandbox/people.ts';
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts';
+import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
+import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape.ts';
 
 const open: Sandbox[] = [];
 const servers: Server[] = [];

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { unipile } from '../../lib/providers/unipile/unipile';
-import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud';
-import { DeliveryLog, logJson } from '../../sandbox/delivery-log';
-import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox';
+import { unipile } from '../../lib/providers/unipile/unipile.ts';
+import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud.ts';
+import { DeliveryLog, logJson } from '../../sandbox/delivery-log.ts';
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts';
 
 const open: Sandbox[] = [];
 afterEach(async () => {

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
-import { Sites } from '../../sandbox/sites';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { Sites } from '../../sandbox/sites.ts';
 
 /** The statuses of one site at these seconds since it was first asked. */
 function statuses(path: string, seconds: number[]): (number | null)[] {

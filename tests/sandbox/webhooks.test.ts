@@ -2,8 +2,8 @@ import { createHmac } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox';
-import type { WebhookSettings } from '../../sandbox/webhooks';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import type { WebhookSettings } from '../../sandbox/webhooks.ts';
 
 const servers: Server[] = [];
 const sandboxes: Sandbox[] = [];

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { accessEnv, EnvError, serverEnv } from '../../lib/services/env';
+import { accessEnv, EnvError, serverEnv } from '../../lib/services/env.ts';
 
 type Variables = Record<string, string | undefined>;
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { sharedReading } from '../../lib/services/shared-reading';
+import { sharedReading } from '../../lib/services/shared-reading.ts';
 
 function bench() {
   const state = { now: 1_000, reads: 0, fails: false };

@@ -2,12 +2,12 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET } from '../../app/api/cron/jobs/route';
-import type { Services } from '../../lib/services/services';
-import { type RestGateway, startRestGateway } from '../stack/rest-gateway';
-import { signJwt } from '../stack/sign-jwt';
-import { apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { GET } from '../../app/api/cron/jobs/route.ts';
+import type { Services } from '../../lib/services/services.ts';
+import { type RestGateway, startRestGateway } from '../stack/rest-gateway.ts';
+import { signJwt } from '../stack/sign-jwt.ts';
+import { apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 const SECRET_KEY = 'sb_secret_of-this-project';
 const PUBLISHABLE_KEY = 'sb_publishable_of-this-project';

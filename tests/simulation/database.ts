@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 import { PGlite } from '@electric-sql/pglite';
 import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
-import { StoreError } from '../../lib/engine/ports/store-error';
-import { migratePostgres } from '../../lib/store/migrate-postgres';
-import { storeErrorKind } from '../../lib/store/store-error-kind';
-import { readSources } from '../../scripts/schema/sources';
-import { type PostgresVersion, startPostgresServer } from '../stack/postgres-server';
-import makeSnapshot from '../support/global-setup';
-import { recorder, touched } from './recorder';
+import { StoreError } from '../../lib/engine/ports/store-error.ts';
+import { migratePostgres } from '../../lib/store/migrate-postgres.ts';
+import { storeErrorKind } from '../../lib/store/store-error-kind.ts';
+import { readSources } from '../../scripts/schema/sources.ts';
+import { type PostgresVersion, startPostgresServer } from '../stack/postgres-server.ts';
+import makeSnapshot from '../support/global-setup.ts';
+import { recorder, touched } from './recorder.ts';
 
 interface Limit {
   rowMs: number;

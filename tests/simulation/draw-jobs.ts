@@ -1,5 +1,5 @@
-import type { RandomStream } from './random';
-import { day, hour, minute, type Span } from './world';
+import type { RandomStream } from './random.ts';
+import { day, hour, minute, type Span } from './world.ts';
 
 /** A job that somebody wants done, at least once. */
 export interface DrawnJob {

@@ -1,5 +1,5 @@
-import type { RandomStream } from './random';
-import { day, feedOf, hour, type Intent, minute, type SimulatedAccount, type Span } from './world';
+import type { RandomStream } from './random.ts';
+import { day, feedOf, hour, type Intent, minute, type SimulatedAccount, type Span } from './world.ts';
 
 /** What accounts publish on their own profiles, one in three with media. One world in seven has none. */
 export function drawPosts(

@@ -1,4 +1,4 @@
-import type { RandomStream } from './random';
+import type { RandomStream } from './random.ts';
 import {
   chatOf,
   day,
@@ -9,7 +9,7 @@ import {
   type Span,
   second,
   zones,
-} from './world';
+} from './world.ts';
 
 export interface Template {
   name: string;

@@ -1,7 +1,7 @@
-import type { RandomStream } from './random';
-import type { SimulatedProcess } from './simulated-process';
-import type { VersionSkew } from './version-skew';
-import { hour, minute, type Provider, second, type World } from './world';
+import type { RandomStream } from './random.ts';
+import type { SimulatedProcess } from './simulated-process.ts';
+import type { VersionSkew } from './version-skew.ts';
+import { hour, minute, type Provider, second, type World } from './world.ts';
 
 interface Outage {
   from: number;

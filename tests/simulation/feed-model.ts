@@ -1,14 +1,14 @@
-import { ProviderError } from '../../lib/net/http';
-import type { Media } from '../../lib/net/media';
-import { unipileMaxLateMs } from '../../lib/providers/unipile/unipile';
-import { numbersOf } from '../../lib/providers/unipile/unipile-posts';
-import type { PostProviders } from '../../lib/queues/posts/queue';
-import type { VirtualClock } from '../support/virtual-clock';
-import type { Fate, Faults } from './faults';
-import { type ProviderMessage, type ProviderModel, shownAs } from './provider-model';
-import type { RandomStream } from './random';
-import type { SimulatedProcess } from './simulated-process';
-import { feedOf, hour, type World } from './world';
+import { ProviderError } from '../../lib/net/http.ts';
+import type { Media } from '../../lib/net/media.ts';
+import { unipileMaxLateMs } from '../../lib/providers/unipile/unipile.ts';
+import { numbersOf } from '../../lib/providers/unipile/unipile-posts.ts';
+import type { PostProviders } from '../../lib/queues/posts/queue.ts';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { Fate, Faults } from './faults.ts';
+import { type ProviderMessage, type ProviderModel, shownAs } from './provider-model.ts';
+import type { RandomStream } from './random.ts';
+import type { SimulatedProcess } from './simulated-process.ts';
+import { feedOf, hour, type World } from './world.ts';
 
 /** The accounts' own feeds at Unipile, and the servers that media are fetched from. */
 export class FeedModel {

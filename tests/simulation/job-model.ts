@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { defineJob } from '../../lib/jobs/define-job';
-import { JobError } from '../../lib/jobs/job-error';
-import { jobsQueue } from '../../lib/queues/jobs/queue';
-import type { VirtualClock } from '../support/virtual-clock';
-import type { Fate, Faults, JobFault } from './faults';
-import type { RandomStream } from './random';
-import type { SimulatedProcess } from './simulated-process';
-import { second } from './world';
+import { defineJob } from '../../lib/jobs/define-job.ts';
+import { JobError } from '../../lib/jobs/job-error.ts';
+import { jobsQueue } from '../../lib/queues/jobs/queue.ts';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { Fate, Faults, JobFault } from './faults.ts';
+import type { RandomStream } from './random.ts';
+import type { SimulatedProcess } from './simulated-process.ts';
+import { second } from './world.ts';
 
 /** One run of a job's handler, by the books of what it works on. */
 export interface JobRun {

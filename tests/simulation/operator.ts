@@ -1,9 +1,9 @@
-import type { VirtualClock } from '../support/virtual-clock';
-import type { Faults, Refusal } from './faults';
-import type { ProviderModel } from './provider-model';
-import type { RandomStream } from './random';
-import type { SimulatedStore } from './simulated-store';
-import { chatOf, feedOf, hour, minute, type World } from './world';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { Faults, Refusal } from './faults.ts';
+import type { ProviderModel } from './provider-model.ts';
+import type { RandomStream } from './random.ts';
+import type { SimulatedStore } from './simulated-store.ts';
+import { chatOf, feedOf, hour, minute, type World } from './world.ts';
 
 interface UnknownRow {
   id: string;

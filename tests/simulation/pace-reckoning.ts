@@ -1,5 +1,5 @@
-import type { SettingsChange } from './recorder';
-import type { PaceSettings } from './world';
+import type { SettingsChange } from './recorder.ts';
+import type { PaceSettings } from './world.ts';
 
 /** Local date and clock time of an instant, reckoned by Intl and not by Postgres. */
 export interface LocalTime {

@@ -1,11 +1,11 @@
-import type { VirtualClock } from '../support/virtual-clock';
-import type { Faults } from './faults';
-import type { ProviderMessage, ProviderModel } from './provider-model';
-import type { RandomStream } from './random';
-import { type Enrolled, isChatOf, type SequenceOperator } from './sequence-operator';
-import { textOf } from './sequence-reckoning';
-import type { SimulatedStore } from './simulated-store';
-import { hour, minute, second, type World } from './world';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { Faults } from './faults.ts';
+import type { ProviderMessage, ProviderModel } from './provider-model.ts';
+import type { RandomStream } from './random.ts';
+import { type Enrolled, isChatOf, type SequenceOperator } from './sequence-operator.ts';
+import { textOf } from './sequence-reckoning.ts';
+import type { SimulatedStore } from './simulated-store.ts';
+import { hour, minute, second, type World } from './world.ts';
 
 /** A reply that was told by the API, as the caller saw it. */
 export interface ApiReply {

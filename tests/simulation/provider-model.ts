@@ -1,11 +1,11 @@
-import { type ErrorScope, ProviderError, type ProviderErrorKind } from '../../lib/net/http';
-import { unipileMaxLateMs } from '../../lib/providers/unipile/unipile';
-import type { DmProviders } from '../../lib/queues/dm-queue/queue';
-import type { VirtualClock } from '../support/virtual-clock';
-import type { Fate, Faults, SendFault } from './faults';
-import type { RandomStream } from './random';
-import type { SimulatedProcess } from './simulated-process';
-import { chatOf, hour, minute, type Provider, second } from './world';
+import { type ErrorScope, ProviderError, type ProviderErrorKind } from '../../lib/net/http.ts';
+import { unipileMaxLateMs } from '../../lib/providers/unipile/unipile.ts';
+import type { DmProviders } from '../../lib/queues/dm-queue/queue.ts';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { Fate, Faults, SendFault } from './faults.ts';
+import type { RandomStream } from './random.ts';
+import type { SimulatedProcess } from './simulated-process.ts';
+import { chatOf, hour, minute, type Provider, second } from './world.ts';
 
 /** A message in the provider's own books. */
 export interface ProviderMessage {

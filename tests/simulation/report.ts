@@ -1,5 +1,5 @@
-import { faultNames } from './faults';
-import type { Figures, SimulationResult } from './run-simulation';
+import { faultNames } from './faults.ts';
+import type { Figures, SimulationResult } from './run-simulation.ts';
 
 /** One line for a seed that went well; for one that did not, what was broken and how to see it again. */
 export function describeResult(

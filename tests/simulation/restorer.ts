@@ -1,12 +1,12 @@
-import type { VirtualClock } from '../support/virtual-clock';
-import type { Faults } from './faults';
-import type { RandomStream } from './random';
-import type { FinishedRun, PacedRun } from './run-simulation';
-import { type Enrolled, isChatOf } from './sequence-operator';
-import { textOf } from './sequence-reckoning';
-import type { SimulatedStore } from './simulated-store';
-import type { SqlOperator } from './sql-operator';
-import { hour, type Intent, type World } from './world';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { Faults } from './faults.ts';
+import type { RandomStream } from './random.ts';
+import type { FinishedRun, PacedRun } from './run-simulation.ts';
+import { type Enrolled, isChatOf } from './sequence-operator.ts';
+import { textOf } from './sequence-reckoning.ts';
+import type { SimulatedStore } from './simulated-store.ts';
+import type { SqlOperator } from './sql-operator.ts';
+import { hour, type Intent, type World } from './world.ts';
 
 /** What the database has forgotten. */
 export interface LostTime {

@@ -1,29 +1,29 @@
 import { createHash } from 'node:crypto';
-import type { CronCall } from '../../lib/cron/cron-call';
-import { partitionsHandler } from '../../lib/cron/handlers/partitions-handler';
-import { silentLog } from '../../lib/engine/ports/log';
-import { type ReconcileReport, reconcile } from '../../lib/engine/reconcile';
-import { type TickPorts, tick } from '../../lib/engine/tick';
-import type { TickReport } from '../../lib/engine/tick-report';
-import { dmQueue } from '../../lib/queues/dm-queue/queue';
-import { posts } from '../../lib/queues/posts/queue';
-import { enrolments } from '../../lib/queues/sequences/queue';
-import type { Services } from '../../lib/services/services';
-import { queueStore } from '../../lib/store/queue-store';
-import type { Rpc } from '../../lib/store/rpc';
-import { VirtualClock } from '../support/virtual-clock';
-import type { SimulationDatabase } from './database';
-import type { DrawnJob } from './draw-jobs';
-import { type Fate, Faults } from './faults';
-import { FeedModel } from './feed-model';
-import { invariants } from './invariants/invariants';
-import { restoreKept } from './invariants/restore-kept';
-import type { Violation } from './invariants/violation';
-import { JobModel, type JobRun } from './job-model';
-import { Operator } from './operator';
-import { type ApiReply, People } from './people';
-import { type ProviderCall, type ProviderMessage, ProviderModel } from './provider-model';
-import { randomStreams } from './random';
+import type { CronCall } from '../../lib/cron/cron-call.ts';
+import { partitionsHandler } from '../../lib/cron/handlers/partitions-handler.ts';
+import { silentLog } from '../../lib/engine/ports/log.ts';
+import { type ReconcileReport, reconcile } from '../../lib/engine/reconcile.ts';
+import { type TickPorts, tick } from '../../lib/engine/tick.ts';
+import type { TickReport } from '../../lib/engine/tick-report.ts';
+import { dmQueue } from '../../lib/queues/dm-queue/queue.ts';
+import { posts } from '../../lib/queues/posts/queue.ts';
+import { enrolments } from '../../lib/queues/sequences/queue.ts';
+import type { Services } from '../../lib/services/services.ts';
+import { queueStore } from '../../lib/store/queue-store.ts';
+import type { Rpc } from '../../lib/store/rpc.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+import type { SimulationDatabase } from './database.ts';
+import type { DrawnJob } from './draw-jobs.ts';
+import { type Fate, Faults } from './faults.ts';
+import { FeedModel } from './feed-model.ts';
+import { invariants } from './invariants/invariants.ts';
+import { restoreKept } from './invariants/restore-kept.ts';
+import type { Violation } from './invariants/violation.ts';
+import { JobModel, type JobRun } from './job-model.ts';
+import { Operator } from './operator.ts';
+import { type ApiReply, People } from './people.ts';
+import { type ProviderCall, type ProviderMessage, ProviderModel } from './provider-model.ts';
+import { randomStreams } from './random.ts';
 import {
   type EnrolmentChange,
   instant,
@@ -32,16 +32,16 @@ import {
   readTransitions,
   type SettingsChange,
   type Transition,
-} from './recorder';
-import { type LostTime, Restorer } from './restorer';
-import { type Call, startSchedulers } from './schedulers';
-import { type Act, type Enrolled, SequenceOperator } from './sequence-operator';
-import { textOf } from './sequence-reckoning';
-import { SimulatedLocks } from './simulated-lock';
-import { SimulatedProcess } from './simulated-process';
-import { type BroughtOutcome, SimulatedStore } from './simulated-store';
-import { SqlOperator } from './sql-operator';
-import { type ToldReceipt, Webhooks } from './webhooks';
+} from './recorder.ts';
+import { type LostTime, Restorer } from './restorer.ts';
+import { type Call, startSchedulers } from './schedulers.ts';
+import { type Act, type Enrolled, SequenceOperator } from './sequence-operator.ts';
+import { textOf } from './sequence-reckoning.ts';
+import { SimulatedLocks } from './simulated-lock.ts';
+import { SimulatedProcess } from './simulated-process.ts';
+import { type BroughtOutcome, SimulatedStore } from './simulated-store.ts';
+import { SqlOperator } from './sql-operator.ts';
+import { type ToldReceipt, Webhooks } from './webhooks.ts';
 import {
   drawWorld,
   hour,
@@ -51,7 +51,7 @@ import {
   queueNames,
   second,
   type World,
-} from './world';
+} from './world.ts';
 
 /** One queue of a run that has come to its end. */
 export interface QueueRun {

@@ -1,7 +1,7 @@
-import type { VirtualClock } from '../support/virtual-clock';
-import type { Faults } from './faults';
-import type { RandomStream } from './random';
-import { hour, minute, second, type World } from './world';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { Faults } from './faults.ts';
+import type { RandomStream } from './random.ts';
+import { hour, minute, second, type World } from './world.ts';
 
 export interface Call {
   queue: 'dm_queue' | 'enrolments' | 'posts' | 'jobs';

@@ -1,10 +1,10 @@
-import type { VirtualClock } from '../support/virtual-clock';
-import type { DrawnBatch, DrawnPerson, DrawnSequence, Step } from './draw-sequences';
-import type { Faults } from './faults';
-import type { ProviderMessage, ProviderModel } from './provider-model';
-import type { RandomStream } from './random';
-import type { SimulatedStore } from './simulated-store';
-import { chatWith, hour, minute, second, type World } from './world';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { DrawnBatch, DrawnPerson, DrawnSequence, Step } from './draw-sequences.ts';
+import type { Faults } from './faults.ts';
+import type { ProviderMessage, ProviderModel } from './provider-model.ts';
+import type { RandomStream } from './random.ts';
+import type { SimulatedStore } from './simulated-store.ts';
+import { chatWith, hour, minute, second, type World } from './world.ts';
 
 /** Somebody who was enrolled, with what held at that moment. */
 export interface Enrolled {

@@ -1,10 +1,10 @@
-import type { Step } from './draw-sequences';
-import { isOpenAt } from './pace-reckoning';
-import type { ProviderCall, ProviderMessage } from './provider-model';
-import type { EnrolmentChange, Transition } from './recorder';
-import type { FinalEnrolment, FinalRow, FinishedRun } from './run-simulation';
-import { type Act, type Enrolled, isChatOf } from './sequence-operator';
-import { chatWith, hour, minute, second } from './world';
+import type { Step } from './draw-sequences.ts';
+import { isOpenAt } from './pace-reckoning.ts';
+import type { ProviderCall, ProviderMessage } from './provider-model.ts';
+import type { EnrolmentChange, Transition } from './recorder.ts';
+import type { FinalEnrolment, FinalRow, FinishedRun } from './run-simulation.ts';
+import { type Act, type Enrolled, isChatOf } from './sequence-operator.ts';
+import { chatWith, hour, minute, second } from './world.ts';
 
 /** What a step's message reads, filled in by what the person brought. */
 export function textOf({ steps, person }: Enrolled, step: number, isReminder: boolean): string {

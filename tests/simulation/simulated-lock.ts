@@ -1,8 +1,8 @@
-import type { HeldLock, LockAttempt, OverlapLock } from '../../lib/engine/ports/overlap-lock';
-import type { VirtualClock } from '../support/virtual-clock';
-import type { Fate, Faults } from './faults';
-import type { RandomStream } from './random';
-import type { SimulatedProcess } from './simulated-process';
+import type { HeldLock, LockAttempt, OverlapLock } from '../../lib/engine/ports/overlap-lock.ts';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { Fate, Faults } from './faults.ts';
+import type { RandomStream } from './random.ts';
+import type { SimulatedProcess } from './simulated-process.ts';
 
 /** Redis, with expiry in virtual time. Sometimes it cannot be asked, and sometimes it has forgotten whom it gave the lock. */
 export class SimulatedLocks {

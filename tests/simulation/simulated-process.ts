@@ -1,5 +1,5 @@
-import { type Clock, unsuspendedTime } from '../../lib/engine/ports/clock';
-import type { VirtualClock } from '../support/virtual-clock';
+import { type Clock, unsuspendedTime } from '../../lib/engine/ports/clock.ts';
+import type { VirtualClock } from '../support/virtual-clock.ts';
 
 interface Deferred {
   phase: 'timer' | 'answer';

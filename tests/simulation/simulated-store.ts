@@ -1,12 +1,12 @@
-import { StoreError } from '../../lib/engine/ports/store-error';
-import type { Rpc } from '../../lib/store/rpc';
-import type { VirtualClock } from '../support/virtual-clock';
-import type { SimulationDatabase } from './database';
-import type { Fate, Faults } from './faults';
-import type { RandomStream } from './random';
-import type { SimulatedProcess } from './simulated-process';
-import { newerReply, olderRequest, type VersionSkew } from './version-skew';
-import { second } from './world';
+import { StoreError } from '../../lib/engine/ports/store-error.ts';
+import type { Rpc } from '../../lib/store/rpc.ts';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { SimulationDatabase } from './database.ts';
+import type { Fate, Faults } from './faults.ts';
+import type { RandomStream } from './random.ts';
+import type { SimulatedProcess } from './simulated-process.ts';
+import { newerReply, olderRequest, type VersionSkew } from './version-skew.ts';
+import { second } from './world.ts';
 
 /** As the transports: an answer that is not here by then is not coming. */
 const timeoutMs = 5 * second;

@@ -1,7 +1,7 @@
 import { expect, inject, it } from 'vitest';
-import { openEmbedded } from './database';
-import { describeResult } from './report';
-import { runSimulation } from './run-simulation';
+import { openEmbedded } from './database.ts';
+import { describeResult } from './report.ts';
+import { runSimulation } from './run-simulation.ts';
 
 it('keeps every promise for a day', async () => {
   const result = await runSimulation({ seed: 2, days: 1 }, () => openEmbedded(inject('snapshot')));

@@ -1,7 +1,7 @@
 import { expect, inject, it } from 'vitest';
-import { openEmbedded } from './database';
-import { describeResult } from './report';
-import { runSimulation } from './run-simulation';
+import { openEmbedded } from './database.ts';
+import { describeResult } from './report.ts';
+import { runSimulation } from './run-simulation.ts';
 
 const open = () => openEmbedded(inject('snapshot'));
 

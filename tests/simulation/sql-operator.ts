@@ -1,8 +1,8 @@
-import type { VirtualClock } from '../support/virtual-clock';
-import type { Faults } from './faults';
-import type { RandomStream } from './random';
-import type { SimulatedStore } from './simulated-store';
-import { drawHours, hour, minute, type QueueName, second, type World, zones } from './world';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { Faults } from './faults.ts';
+import type { RandomStream } from './random.ts';
+import type { SimulatedStore } from './simulated-store.ts';
+import { drawHours, hour, minute, type QueueName, second, type World, zones } from './world.ts';
 
 /** What somebody did to a row by plain SQL. */
 export interface HandAct {

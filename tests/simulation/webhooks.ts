@@ -1,9 +1,9 @@
-import type { VirtualClock } from '../support/virtual-clock';
-import type { Faults } from './faults';
-import type { ProviderMessage, ProviderModel } from './provider-model';
-import type { RandomStream } from './random';
-import type { SimulatedStore } from './simulated-store';
-import { hour, minute, second, type World } from './world';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { Faults } from './faults.ts';
+import type { ProviderMessage, ProviderModel } from './provider-model.ts';
+import type { RandomStream } from './random.ts';
+import type { SimulatedStore } from './simulated-store.ts';
+import { hour, minute, second, type World } from './world.ts';
 
 interface Receipt {
   kind: string;

@@ -1,7 +1,7 @@
-import { type DrawnJob, drawJobs } from './draw-jobs';
-import { drawPosts } from './draw-posts';
-import { type DrawnBatch, type DrawnSequence, drawSequences } from './draw-sequences';
-import { type RandomStream, randomStreams } from './random';
+import { type DrawnJob, drawJobs } from './draw-jobs.ts';
+import { drawPosts } from './draw-posts.ts';
+import { type DrawnBatch, type DrawnSequence, drawSequences } from './draw-sequences.ts';
+import { type RandomStream, randomStreams } from './random.ts';
 
 export const second = 1_000;
 export const minute = 60 * second;

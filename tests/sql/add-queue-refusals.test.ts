@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { registryShape, tableShape } from '../support/table-shape';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { registryShape, tableShape } from '../support/table-shape.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 

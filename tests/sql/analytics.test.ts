@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { analyticsSchema } from '../../lib/store/analytics';
-import { exchanges, type Outcome } from '../support/exchanges';
-import { assertProperty } from '../support/property';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { analyticsSchema } from '../../lib/store/analytics.ts';
+import { exchanges, type Outcome } from '../support/exchanges.ts';
+import { assertProperty } from '../support/property.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 const dayMs = 86_400_000;
 let database: TestDatabase;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges, finding } from '../support/exchanges';
-import { seed } from '../support/property';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { exchanges, finding } from '../support/exchanges.ts';
+import { seed } from '../support/property.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 /** Names that the engine's own SQL has for something, and names that have to be quoted. */
 const names = [

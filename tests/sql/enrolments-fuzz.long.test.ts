@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ClaimedMessage, conversations } from '../support/conversations';
-import { exchanges } from '../support/exchanges';
-import { assertProperty, runs } from '../support/property';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { type ClaimedMessage, conversations } from '../support/conversations.ts';
+import { exchanges } from '../support/exchanges.ts';
+import { assertProperty, runs } from '../support/property.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 

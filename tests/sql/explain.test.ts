@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges';
-import { assertProperty, runs } from '../support/property';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { exchanges } from '../support/exchanges.ts';
+import { assertProperty, runs } from '../support/property.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;

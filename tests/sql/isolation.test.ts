@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { statsSchema } from '../../lib/store/stats';
-import { conversations } from '../support/conversations';
-import { exchanges } from '../support/exchanges';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { statsSchema } from '../../lib/store/stats.ts';
+import { conversations } from '../support/conversations.ts';
+import { exchanges } from '../support/exchanges.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges';
-import { makeTasks } from '../support/tasks';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { exchanges } from '../support/exchanges.ts';
+import { makeTasks } from '../support/tasks.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges';
-import { installPgmq } from '../support/pgmq-sql';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { exchanges } from '../support/exchanges.ts';
+import { installPgmq } from '../support/pgmq-sql.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;

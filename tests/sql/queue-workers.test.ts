@@ -6,8 +6,8 @@ import {
   standInForPgCron,
   standInForPgNet,
   standInForVault,
-} from '../support/supabase-stand-ins';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+} from '../support/supabase-stand-ins.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 /*
  * pg_cron, pg_net, pgsql-http and Vault are stand-ins here: what is called and kept is seen, and nothing runs or encrypts.

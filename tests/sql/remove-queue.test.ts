@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { statsSchema } from '../../lib/store/stats';
-import { exchanges } from '../support/exchanges';
-import { registryShape, tableShape } from '../support/table-shape';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { statsSchema } from '../../lib/store/stats.ts';
+import { exchanges } from '../support/exchanges.ts';
+import { registryShape, tableShape } from '../support/table-shape.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;

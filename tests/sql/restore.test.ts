@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { conversations } from '../support/conversations';
-import { exchanges } from '../support/exchanges';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { conversations } from '../support/conversations.ts';
+import { exchanges } from '../support/exchanges.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;

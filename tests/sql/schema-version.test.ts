@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET as tickJobs } from '../../app/api/cron/jobs/route';
-import { queueStore } from '../../lib/store/queue-store';
-import { schemaVersion } from '../../lib/store/schema-version';
+import { GET as tickJobs } from '../../app/api/cron/jobs/route.ts';
+import { queueStore } from '../../lib/store/queue-store.ts';
+import { schemaVersion } from '../../lib/store/schema-version.ts';
 import {
   answered,
   apiRequest,
@@ -9,8 +9,8 @@ import {
   CRON_SECRET,
   openServedDatabase,
   stubSecrets,
-} from '../support/api-server';
-import type { TestDatabase } from '../support/test-database';
+} from '../support/api-server.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 /** What exchanges said that they need, in their order. */

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { bodyLimits } from '../../lib/providers/body-limits';
-import { conversations, type Step, stepOf } from '../support/conversations';
-import { exchanges } from '../support/exchanges';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { bodyLimits } from '../../lib/providers/body-limits.ts';
+import { conversations, type Step, stepOf } from '../support/conversations.ts';
+import { exchanges } from '../support/exchanges.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type AccountedSlot, accountOfSlots } from '../../lib/cron/slots/slot-account';
-import { dead, done, retry } from '../../lib/engine/outcome';
-import { hasMore } from '../../lib/engine/tick-report';
-import { type SlotEntry, slotEntriesSchema } from '../../lib/store/slots';
-import { RandomStream } from '../simulation/random';
-import { seed } from '../support/property';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
-import { tickBench } from '../support/tick-bench';
+import { type AccountedSlot, accountOfSlots } from '../../lib/cron/slots/slot-account.ts';
+import { dead, done, retry } from '../../lib/engine/outcome.ts';
+import { hasMore } from '../../lib/engine/tick-report.ts';
+import { type SlotEntry, slotEntriesSchema } from '../../lib/store/slots.ts';
+import { RandomStream } from '../simulation/random.ts';
+import { seed } from '../support/property.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { tickBench } from '../support/tick-bench.ts';
 
 const [second, minute, hour] = [1_000, 60_000, 3_600_000];
 const startMs = Date.parse('2026-03-02T00:00:00Z');

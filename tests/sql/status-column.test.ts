@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { statsSchema } from '../../lib/store/stats';
-import { exchanges, finding } from '../support/exchanges';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { statsSchema } from '../../lib/store/stats.ts';
+import { exchanges, finding } from '../support/exchanges.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 const words = {
   pending: 'open',

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
-import { asUser, type ChildServer, freePort, startChildServer, untilReady } from './child-server';
+import { asUser, type ChildServer, freePort, startChildServer, untilReady } from './child-server.ts';
 
 export type PostgresVersion = '15' | '17' | '18';
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { freePort, startChildServer, untilReady } from './child-server';
+import { freePort, startChildServer, untilReady } from './child-server.ts';
 
 export interface PostgrestServer {
   url: string;

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
-import { freePort, startChildServer, untilReady } from './child-server';
+import { freePort, startChildServer, untilReady } from './child-server.ts';
 
 /**
  * - `hangs`: takes the command, and neither carries it out nor answers.

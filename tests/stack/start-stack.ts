@@ -1,13 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import { Pool } from 'pg';
-import { migratePostgres } from '../../lib/store/migrate-postgres';
-import { readMigrations } from '../../lib/store/migrations';
-import { readSources } from '../../scripts/schema/sources';
-import { type PostgresVersion, startPostgresServer } from './postgres-server';
-import { startPostgrestServer } from './postgrest-server';
-import { type RestGateway, startRestGateway } from './rest-gateway';
-import { signJwt } from './sign-jwt';
-import { supabaseRoles } from './supabase-roles';
+import { migratePostgres } from '../../lib/store/migrate-postgres.ts';
+import { readMigrations } from '../../lib/store/migrations.ts';
+import { readSources } from '../../scripts/schema/sources.ts';
+import { type PostgresVersion, startPostgresServer } from './postgres-server.ts';
+import { startPostgrestServer } from './postgrest-server.ts';
+import { type RestGateway, startRestGateway } from './rest-gateway.ts';
+import { signJwt } from './sign-jwt.ts';
+import { supabaseRoles } from './supabase-roles.ts';
 
 export interface StackOptions {
   /** Default: the variable STACK_POSTGRES, else 15. */

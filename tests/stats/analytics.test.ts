@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET as read } from '../../app/api/analytics/route';
-import { GET, POST } from '../../app/api/cron/analytics/route';
-import { GET as pruneByGet } from '../../app/api/cron/prune/route';
-import { silentLog } from '../../lib/engine/ports/log';
-import { StoreError } from '../../lib/engine/ports/store-error';
-import { serverEnv } from '../../lib/services/env';
-import { makeServices, type Services } from '../../lib/services/services';
-import { analyticsSchema } from '../../lib/store/analytics';
-import { API_KEY, apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { GET as read } from '../../app/api/analytics/route.ts';
+import { GET, POST } from '../../app/api/cron/analytics/route.ts';
+import { GET as pruneByGet } from '../../app/api/cron/prune/route.ts';
+import { silentLog } from '../../lib/engine/ports/log.ts';
+import { StoreError } from '../../lib/engine/ports/store-error.ts';
+import { serverEnv } from '../../lib/services/env.ts';
+import { makeServices, type Services } from '../../lib/services/services.ts';
+import { analyticsSchema } from '../../lib/store/analytics.ts';
+import { API_KEY, apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;

@@ -1,14 +1,14 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { silentLog } from '../../lib/engine/ports/log';
-import { StoreError } from '../../lib/engine/ports/store-error';
-import { serverEnv } from '../../lib/services/env';
-import { makeServices, type Services } from '../../lib/services/services';
-import { MigrationError } from '../../lib/store/migrations';
-import type { Rpc } from '../../lib/store/rpc';
-import { schemaVersion } from '../../lib/store/schema-version';
-import { openTestDatabase, type TestDatabase } from '../support/test-database';
+import { silentLog } from '../../lib/engine/ports/log.ts';
+import { StoreError } from '../../lib/engine/ports/store-error.ts';
+import { serverEnv } from '../../lib/services/env.ts';
+import { makeServices, type Services } from '../../lib/services/services.ts';
+import { MigrationError } from '../../lib/store/migrations.ts';
+import type { Rpc } from '../../lib/store/rpc.ts';
+import { schemaVersion } from '../../lib/store/schema-version.ts';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 const SECRETS = ['service-role-key-of-this-project', 'token-of-redis'] as const;
 
@@ -71,7 +71,7 @@ async function startServer({ rpc, lockUrl }: { rpc?: Rpc; lockUrl?: string }): P
 /** The route of a process that just started: the answer is kept for a while in between. */
 async function freshRoute(): Promise<() => Promise<Response>> {
   vi.resetModules();
-  return (await import('../../app/api/health/route')).GET;
+  return (await import('../../app/api/health/route.ts')).GET;
 }
 
 async function ask(get?: () => Promise<Response>) {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET } from '../../app/api/stats/route';
-import { schemaVersion } from '../../lib/store/schema-version';
-import { answered, apiRequest, openServedDatabase, stubSecrets } from '../support/api-server';
-import type { TestDatabase } from '../support/test-database';
+import { GET } from '../../app/api/stats/route.ts';
+import { schemaVersion } from '../../lib/store/schema-version.ts';
+import { answered, apiRequest, openServedDatabase, stubSecrets } from '../support/api-server.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
 beforeEach(() => stubSecrets());

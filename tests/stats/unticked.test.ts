@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { whyUnticked } from '../../lib/stats/unticked';
-import { ago, ledgerTick, nowMs, partition, queueStats } from '../dashboard/queue-stats';
+import { whyUnticked } from '../../lib/stats/unticked.ts';
+import { ago, ledgerTick, nowMs, partition, queueStats } from '../dashboard/queue-stats.ts';
 
 describe('a queue that no tick comes to', () => {
   const due = { count: 3, approximate: false };

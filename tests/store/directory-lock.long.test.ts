@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { lockDirectory } from '../../lib/store/directory-lock';
+import { lockDirectory } from '../../lib/store/directory-lock.ts';
 
 const repository = new URL('../..', import.meta.url);
 const lockModule = new URL('lib/store/directory-lock.ts', repository).href;

@@ -9,9 +9,9 @@ import {
   type MigrationPort,
   type Notice,
   readMigrations,
-} from '@/lib/store/migrations';
-import { schemaState, schemaVersion } from '@/lib/store/schema-version';
-import { splitStatements } from '@/lib/store/sql-statements';
+} from '@/lib/store/migrations.ts';
+import { schemaState, schemaVersion } from '@/lib/store/schema-version.ts';
+import { splitStatements } from '@/lib/store/sql-statements.ts';
 
 let folder: string;
 const write = (file: string, sql: string) => writeFile(path.join(folder, file), sql);
@@ -204,7 +204,9 @@ describe('applying', () => {
     const created = await columns();
     await db.exec('drop schema punctual cascade; create schema punctual');
     const [first] = await readMigrations();
-    await db.exec(first?.statements.find(({ text }) => /create table\b.*schema_migrations/.test(text))?.text ?? '');
+    await db.exec(
+      first?.statements.find(({ text }) => /create table\b.*schema_migrations/.test(text))?.text ?? '',
+    );
     expect(created).toHaveLength(5);
     expect(await columns()).toEqual(created);
   });

@@ -5,12 +5,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../app/api/sql/route';
-import type { Services } from '../../lib/services/services';
-import { openEmbeddedDatabase } from '../../lib/store/embedded-database';
-import type { RunSql } from '../../lib/store/pglite-sql';
-import { CRON_SECRET, stubSecrets } from '../support/api-server';
-import { buildWorker } from '../support/build-worker';
+import { POST } from '../../app/api/sql/route.ts';
+import type { Services } from '../../lib/services/services.ts';
+import { openEmbeddedDatabase } from '../../lib/store/embedded-database.ts';
+import type { RunSql } from '../../lib/store/pglite-sql.ts';
+import { CRON_SECRET, stubSecrets } from '../support/api-server.ts';
+import { buildWorker } from '../support/build-worker.ts';
 
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 const root = mkdtempSync(path.join(tmpdir(), 'punctual-sql-'));

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { storable } from '../../lib/store/storable';
-import { assertProperty } from '../support/property';
+import { storable } from '../../lib/store/storable.ts';
+import { assertProperty } from '../support/property.ts';
 
 /** Any sequence of UTF-16 units, with NUL and halves of pairs far more often than chance would have them. */
 const anyText = fc

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { StoreErrorKind } from '../../lib/engine/ports/store-error';
-import { storeErrorKind } from '../../lib/store/store-error-kind';
+import type { StoreErrorKind } from '../../lib/engine/ports/store-error.ts';
+import { storeErrorKind } from '../../lib/store/store-error-kind.ts';
 
 describe('the code of an error', () => {
   it.each<[code: string | null, kind: StoreErrorKind, what: string]>([

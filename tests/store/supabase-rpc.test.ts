@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { loopback } from '../net/loopback';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { loopback } from '../net/loopback.ts';
 
 const net = loopback();
 

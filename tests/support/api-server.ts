@@ -1,9 +1,9 @@
 import { vi } from 'vitest';
-import { signSession } from '../../lib/http/auth/session';
-import { serverEnv } from '../../lib/services/env';
-import { makeServices, type Services } from '../../lib/services/services';
-import { queueStore } from '../../lib/store/queue-store';
-import { openTestDatabase, type TestDatabase } from './test-database';
+import { signSession } from '../../lib/http/auth/session.ts';
+import { serverEnv } from '../../lib/services/env.ts';
+import { makeServices, type Services } from '../../lib/services/services.ts';
+import { queueStore } from '../../lib/store/queue-store.ts';
+import { openTestDatabase, type TestDatabase } from './test-database.ts';
 
 export const API_KEY = 'api-key-of-this-server';
 export const CRON_SECRET = 'cron-secret-of-this-server';

@@ -1,5 +1,5 @@
-import type { exchanges } from './exchanges';
-import type { TestDatabase } from './test-database';
+import type { exchanges } from './exchanges.ts';
+import type { TestDatabase } from './test-database.ts';
 
 export interface Step {
   kind?: 'message' | 'question';

@@ -1,4 +1,4 @@
-import type { TestDatabase } from './test-database';
+import type { TestDatabase } from './test-database.ts';
 
 export interface Reply {
   admitted: boolean;

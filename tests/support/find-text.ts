@@ -1,4 +1,4 @@
-import type { TestDatabase } from './test-database';
+import type { TestDatabase } from './test-database.ts';
 
 /** Every column of every table of the schema (but for the templates, which hold no data) in which `text` stands somewhere, whatever its type: `receipts.body`. */
 export async function findText(database: TestDatabase, text: string): Promise<string[]> {

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { TestProject } from 'vitest/node';
+// biome-ignore lint/correctness/useImportExtensions: it is JavaScript, with its types beside it
 import { listJobs } from '../../scripts/list-jobs.mjs';
-import { makeDatabase } from '../../scripts/schema/make-database';
-import { readSources } from '../../scripts/schema/sources';
+import { makeDatabase } from '../../scripts/schema/make-database.ts';
+import { readSources } from '../../scripts/schema/sources.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {

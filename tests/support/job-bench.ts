@@ -1,14 +1,14 @@
-import { type JobSelection, runJobs } from '../../lib/cron/handlers/run-jobs';
-import { silentLog } from '../../lib/engine/ports/log';
-import { type TickOptions, tick } from '../../lib/engine/tick';
-import type { TickReport } from '../../lib/engine/tick-report';
-import type { Jobs } from '../../lib/jobs/find-job';
-import { enqueueJobs } from '../../lib/queues/jobs/new-jobs';
-import { jobsQueue } from '../../lib/queues/jobs/queue';
-import { queueStore } from '../../lib/store/queue-store';
-import type { Rpc } from '../../lib/store/rpc';
-import type { TestDatabase } from './test-database';
-import { VirtualClock } from './virtual-clock';
+import { type JobSelection, runJobs } from '../../lib/cron/handlers/run-jobs.ts';
+import { silentLog } from '../../lib/engine/ports/log.ts';
+import { type TickOptions, tick } from '../../lib/engine/tick.ts';
+import type { TickReport } from '../../lib/engine/tick-report.ts';
+import type { Jobs } from '../../lib/jobs/find-job.ts';
+import { enqueueJobs } from '../../lib/queues/jobs/new-jobs.ts';
+import { jobsQueue } from '../../lib/queues/jobs/queue.ts';
+import { queueStore } from '../../lib/store/queue-store.ts';
+import type { Rpc } from '../../lib/store/rpc.ts';
+import type { TestDatabase } from './test-database.ts';
+import { VirtualClock } from './virtual-clock.ts';
 
 /** The functions that are told the time here; in production none is. */
 const timed = new Set(['create_jobs', 'list_due_partitions', 'resolve_row']);

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gunzipSync } from 'node:zlib';
-import { splitStatements } from '../../lib/store/sql-statements';
-import type { TestDatabase } from './test-database';
+import { splitStatements } from '../../lib/store/sql-statements.ts';
+import type { TestDatabase } from './test-database.ts';
 
 /**
  * pgmq's own SQL, of the version that the package `@electric-sql/pglite-pgmq` bears, or of the file that PGMQ_SQL names. It makes its schema

@@ -1,8 +1,8 @@
-import { systemClock } from '../../lib/engine/ports/clock';
-import { silentLog } from '../../lib/engine/ports/log';
-import type { TickPorts } from '../../lib/engine/tick';
-import { queueStore } from '../../lib/store/queue-store';
-import type { Rpc } from '../../lib/store/rpc';
+import { systemClock } from '../../lib/engine/ports/clock.ts';
+import { silentLog } from '../../lib/engine/ports/log.ts';
+import type { TickPorts } from '../../lib/engine/tick.ts';
+import { queueStore } from '../../lib/store/queue-store.ts';
+import type { Rpc } from '../../lib/store/rpc.ts';
 
 /** Of a tick whose time passes by itself, that locks nothing and logs nothing. */
 export const realTimePorts = (rpc: Rpc): TickPorts => ({

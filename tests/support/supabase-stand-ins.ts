@@ -1,5 +1,5 @@
-import { splitStatements } from '../../lib/store/sql-statements';
-import type { TestDatabase } from './test-database';
+import { splitStatements } from '../../lib/store/sql-statements.ts';
+import type { TestDatabase } from './test-database.ts';
 
 /*
  * STAND-INS for extensions that Supabase has and that cannot be had here, with the names and signatures of the real ones as far as Punctual

@@ -1,4 +1,4 @@
-import type { TestDatabase } from './test-database';
+import type { TestDatabase } from './test-database.ts';
 
 /**
  * All that is a table's besides its rows: columns, indexes, constraints, triggers, storage, grants, row-level security. Of equal shape

@@ -1,4 +1,4 @@
-import type { TestDatabase } from './test-database';
+import type { TestDatabase } from './test-database.ts';
 
 /**
  * A queue `tasks` with the named parts `a`, `b` and `line`, of which `line` lets one row run at a time; with a jsonb result `answer` and

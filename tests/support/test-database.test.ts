@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { exchanges } from './exchanges';
-import { openTestDatabase } from './test-database';
+import { exchanges } from './exchanges.ts';
+import { openTestDatabase } from './test-database.ts';
 
 it('is emptied by its reset, counts from 1 again, and has the registry of the migrations', async () => {
   const database = await openTestDatabase();

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { PGlite } from '@electric-sql/pglite';
 import { inject } from 'vitest';
-import { pgliteRpc } from '../../lib/store/pglite-rpc';
-import type { Rpc } from '../../lib/store/rpc';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { installReset } from './reset-sql';
+import { pgliteRpc } from '../../lib/store/pglite-rpc.ts';
+import type { Rpc } from '../../lib/store/rpc.ts';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { installReset } from './reset-sql.ts';
 
 export interface TestDatabase {
   rpc: Rpc;
@@ -92,7 +92,7 @@ async function openEmbedded(): Promise<Connection> {
 }
 
 async function openReal(): Promise<Connection> {
-  const { startStack } = await import('../stack/start-stack');
+  const { startStack } = await import('../stack/start-stack.ts');
   const stack = await startStack();
   return {
     rpc: supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey }),

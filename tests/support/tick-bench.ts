@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import type { Outcome } from '../../lib/engine/outcome';
-import { silentLog } from '../../lib/engine/ports/log';
-import type { OverlapLock } from '../../lib/engine/ports/overlap-lock';
-import type { PerformContext, Queue } from '../../lib/engine/queue';
-import { type ReconcileReport, reconcile } from '../../lib/engine/reconcile';
-import { type TickOptions, tick } from '../../lib/engine/tick';
-import { queueStore } from '../../lib/store/queue-store';
-import type { Rpc } from '../../lib/store/rpc';
-import type { TestDatabase } from './test-database';
-import { VirtualClock } from './virtual-clock';
+import type { Outcome } from '../../lib/engine/outcome.ts';
+import { silentLog } from '../../lib/engine/ports/log.ts';
+import type { OverlapLock } from '../../lib/engine/ports/overlap-lock.ts';
+import type { PerformContext, Queue } from '../../lib/engine/queue.ts';
+import { type ReconcileReport, reconcile } from '../../lib/engine/reconcile.ts';
+import { type TickOptions, tick } from '../../lib/engine/tick.ts';
+import { queueStore } from '../../lib/store/queue-store.ts';
+import type { Rpc } from '../../lib/store/rpc.ts';
+import type { TestDatabase } from './test-database.ts';
+import { VirtualClock } from './virtual-clock.ts';
 
 const row = z.object({ id: z.coerce.string(), body: z.string(), attempts: z.number() });
 export type TestRow = z.infer<typeof row>;

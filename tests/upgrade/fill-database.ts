@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { splitStatements } from '../../lib/store/sql-statements';
-import { conversations } from '../support/conversations';
-import { exchanges, finding } from '../support/exchanges';
-import type { TestDatabase } from '../support/test-database';
+import { splitStatements } from '../../lib/store/sql-statements.ts';
+import { conversations } from '../support/conversations.ts';
+import { exchanges, finding } from '../support/exchanges.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 const fixture = (name: string) =>
   splitStatements(readFileSync(new URL(`../fixtures/free-trials/${name}`, import.meta.url), 'utf8'));

@@ -5,10 +5,10 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { supabaseRpc } from '../../lib/store/supabase-rpc';
-import { startStack } from '../stack/start-stack';
-import type { TestDatabase } from '../support/test-database';
-import { fillDatabase } from './fill-database';
+import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { startStack } from '../stack/start-stack.ts';
+import type { TestDatabase } from '../support/test-database.ts';
+import { fillDatabase } from './fill-database.ts';
 
 const [release] = process.argv.slice(2);
 if (!release) throw new Error('Name the release: npx tsx tests/upgrade/make-fixture.ts 0.2.0');

@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { type MigrationFile, readMigrations } from '../../lib/store/migrations';
-import { splitStatements } from '../../lib/store/sql-statements';
-import { compareCatalogues, readCatalogue } from '../../scripts/schema/catalogue';
-import { makeDatabase } from '../../scripts/schema/make-database';
-import { readSources } from '../../scripts/schema/sources';
-import { writeMigration } from '../../scripts/schema/write-migration';
+import { type MigrationFile, readMigrations } from '../../lib/store/migrations.ts';
+import { splitStatements } from '../../lib/store/sql-statements.ts';
+import { compareCatalogues, readCatalogue } from '../../scripts/schema/catalogue.ts';
+import { makeDatabase } from '../../scripts/schema/make-database.ts';
+import { readSources } from '../../scripts/schema/sources.ts';
+import { writeMigration } from '../../scripts/schema/write-migration.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { growingPause } from '../../worker/growing-pause';
+import { growingPause } from '../../worker/growing-pause.ts';
 
 it('is twice as long after each failure, a minute at most, and a second again after a success', () => {
   const pause = growingPause();

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { silentLog } from '../../lib/engine/ports/log';
-import { startHeartbeat } from '../../worker/heartbeat';
-import { VirtualClock } from '../support/virtual-clock';
+import { silentLog } from '../../lib/engine/ports/log.ts';
+import { startHeartbeat } from '../../worker/heartbeat.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 
 let server: Server;
 let url: string;

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../app/api/trigger/[queue]/route';
-import { partitionsHandler } from '../../lib/cron/handlers/partitions-handler';
-import { jobs } from '../../lib/queues/jobs/queue';
-import { getServices } from '../../lib/services/services';
-import { type PathLoop, startPathLoop } from '../../worker/path-loop';
-import { startWorkerServer, type WorkerServer } from '../../worker/worker-server';
-import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server';
-import type { TestDatabase } from '../support/test-database';
+import { POST } from '../../app/api/trigger/[queue]/route.ts';
+import { partitionsHandler } from '../../lib/cron/handlers/partitions-handler.ts';
+import { jobs } from '../../lib/queues/jobs/queue.ts';
+import { getServices } from '../../lib/services/services.ts';
+import { type PathLoop, startPathLoop } from '../../worker/path-loop.ts';
+import { startWorkerServer, type WorkerServer } from '../../worker/worker-server.ts';
+import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
 const WORKER_SECRET = 'secret-of-the-worker';
 let database: TestDatabase;

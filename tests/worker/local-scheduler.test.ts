@@ -12,7 +12,7 @@ import {
   type SchedulerCall,
   scheduleOf,
   startLocalScheduler,
-} from '@/worker/local-scheduler';
+} from '@/worker/local-scheduler.ts';
 
 /** A bound for what never comes, not for how fast it does. */
 const waiting = { timeout: 30_000 };

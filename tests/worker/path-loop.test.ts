@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { startPathLoop, type TickRequest } from '../../worker/path-loop';
-import { VirtualClock } from '../support/virtual-clock';
+import { startPathLoop, type TickRequest } from '../../worker/path-loop.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
 
 type Call = TickRequest & { continuation: number; runId: string };
 

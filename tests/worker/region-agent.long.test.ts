@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
-import { serverEnv } from '../../lib/services/env';
-import { makeServices, type Services } from '../../lib/services/services';
-import { runRegionAgent } from '../../worker/region-agent';
-import { buildWorker } from '../support/build-worker';
+import { serverEnv } from '../../lib/services/env.ts';
+import { makeServices, type Services } from '../../lib/services/services.ts';
+import { runRegionAgent } from '../../worker/region-agent.ts';
+import { buildWorker } from '../support/build-worker.ts';
 
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 const region = {

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { serverEnv } from '../../lib/services/env';
-import { makeServices, type Services } from '../../lib/services/services';
-import { readSchedules } from '../../worker/local-scheduler';
-import { chooseEntries, runWorker } from '../../worker/run-worker';
+import { serverEnv } from '../../lib/services/env.ts';
+import { makeServices, type Services } from '../../lib/services/services.ts';
+import { readSchedules } from '../../worker/local-scheduler.ts';
+import { chooseEntries, runWorker } from '../../worker/run-worker.ts';
 
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 

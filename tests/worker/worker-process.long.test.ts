@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { buildWorker } from '../support/build-worker';
+import { buildWorker } from '../support/build-worker.ts';
 
 /** A database that never answers. */
 const database = createServer();

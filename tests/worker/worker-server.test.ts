@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { PathLoop, TickRequest } from '../../worker/path-loop';
-import { startWorkerServer, type WorkerServer } from '../../worker/worker-server';
+import type { PathLoop, TickRequest } from '../../worker/path-loop.ts';
+import { startWorkerServer, type WorkerServer } from '../../worker/worker-server.ts';
 
 const SECRET = 'secret-of-the-worker';
 let stop: AbortController;

@@ -1,5 +1,5 @@
-import { shortMs } from '@/lib/stats/short-duration';
-import { type DayFigures, dayName, type Outcome, type QueueDay } from './queue-days';
+import { shortMs } from '@/lib/stats/short-duration.ts';
+import { type DayFigures, dayName, type Outcome, type QueueDay } from './queue-days.ts';
 
 const TONES: Record<Outcome, string> = {
   done: 'text-good',

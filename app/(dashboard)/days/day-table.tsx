@@ -1,6 +1,6 @@
-import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
-import { DayAccounts, DayName, OutcomeCounts, Percentiles } from './day-cells';
-import type { QueueDay } from './queue-days';
+import { type Column, ResponsiveTable } from '@/components/lists/responsive-table.tsx';
+import { DayAccounts, DayName, OutcomeCounts, Percentiles } from './day-cells.tsx';
+import type { QueueDay } from './queue-days.ts';
 
 /** Draws days in order. Only the first line of a day shows its name, under a rule. */
 export function DayTable({ days }: { days: QueueDay[] }) {

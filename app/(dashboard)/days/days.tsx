@@ -1,12 +1,12 @@
-import { usePolling } from '@/components/api/use-polling';
-import { Command } from '@/components/command';
-import { Notice } from '@/components/notice';
-import { Panel } from '@/components/panel';
-import { RelativeTime } from '@/components/time/relative-time';
-import type { Analytics } from '@/lib/store/analytics';
-import { DayTable } from './day-table';
-import { queueDays } from './queue-days';
-import { UptimeTable } from './uptime-table';
+import { usePolling } from '@/components/api/use-polling.ts';
+import { Command } from '@/components/command.tsx';
+import { Notice } from '@/components/notice.tsx';
+import { Panel } from '@/components/panel.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import type { Analytics } from '@/lib/store/analytics.ts';
+import { DayTable } from './day-table.tsx';
+import { queueDays } from './queue-days.ts';
+import { UptimeTable } from './uptime-table.tsx';
 
 /** Figures change only with a roll-up: a scheduler's once a night, or a person's. */
 const REFRESH_MS = 10_000;

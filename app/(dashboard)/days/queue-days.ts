@@ -1,4 +1,4 @@
-import type { Analytics } from '@/lib/store/analytics';
+import type { Analytics } from '@/lib/store/analytics.ts';
 
 export type Outcome = Analytics['totals'][number]['outcome'];
 

@@ -1,4 +1,4 @@
-import type { Analytics } from '@/lib/store/analytics';
+import type { Analytics } from '@/lib/store/analytics.ts';
 
 type Day = Analytics['monitors'][number];
 

@@ -1,10 +1,10 @@
 import { useState } from 'react';
-import { ShowMore } from '@/components/lists/show-more';
-import { uptimeText, uptimeTone } from '@/components/uptime-text';
-import { shortMs } from '@/lib/stats/short-duration';
-import type { Analytics } from '@/lib/store/analytics';
-import { DayName } from './day-cells';
-import { uptimeDays } from './uptime-days';
+import { ShowMore } from '@/components/lists/show-more.tsx';
+import { uptimeText, uptimeTone } from '@/components/uptime-text.ts';
+import { shortMs } from '@/lib/stats/short-duration.ts';
+import type { Analytics } from '@/lib/store/analytics.ts';
+import { DayName } from './day-cells.tsx';
+import { uptimeDays } from './uptime-days.ts';
 
 /** Monitors that are shown at first. The worst come first. */
 const FIRST_SHOWN = 8;

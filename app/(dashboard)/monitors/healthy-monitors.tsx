@@ -1,6 +1,6 @@
-import type { MonitorSummary } from '@/lib/store/monitoring';
-import { Latency } from './latency';
-import { MonitorName, MonitorRegion, Uptime } from './monitor-cells';
+import type { MonitorSummary } from '@/lib/store/monitoring.ts';
+import { Latency } from './latency.tsx';
+import { MonitorName, MonitorRegion, Uptime } from './monitor-cells.tsx';
 
 /** Draws healthy monitors, each on one line, in two columns on wide screens. */
 export function HealthyMonitors({ monitors }: { monitors: MonitorSummary[] }) {

@@ -1,9 +1,9 @@
 import type { ComponentType } from 'react';
-import { clockTime } from '@/components/time/clock-time';
-import { RelativeTime } from '@/components/time/relative-time';
-import { useServerNow } from '@/components/time/server-now';
-import { shortDuration } from '@/lib/stats/short-duration';
-import type { Incident } from '@/lib/store/monitoring';
+import { clockTime } from '@/components/time/clock-time.ts';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import { useServerNow } from '@/components/time/server-now.tsx';
+import { shortDuration } from '@/lib/stats/short-duration.ts';
+import type { Incident } from '@/lib/store/monitoring.ts';
 
 /** Lists open incidents: what is down, since when, why, and from which regions. */
 export function OpenIncidents({ incidents, more }: { incidents: Incident[]; more: boolean }) {

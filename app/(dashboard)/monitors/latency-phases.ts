@@ -1,5 +1,5 @@
-import { shortMs } from '@/lib/stats/short-duration';
-import type { MonitorSummary } from '@/lib/store/monitoring';
+import { shortMs } from '@/lib/stats/short-duration.ts';
+import type { MonitorSummary } from '@/lib/store/monitoring.ts';
 
 /** `rest` is the phase in which a check ended without a response. */
 export type LatencyPhase = 'dns' | 'connect' | 'tls' | 'first byte' | 'body' | 'rest';

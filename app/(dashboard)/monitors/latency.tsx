@@ -1,6 +1,6 @@
-import { shortMs } from '@/lib/stats/short-duration';
-import type { MonitorSummary } from '@/lib/store/monitoring';
-import { type LatencyPhase, latencyInWords, latencyPhases } from './latency-phases';
+import { shortMs } from '@/lib/stats/short-duration.ts';
+import type { MonitorSummary } from '@/lib/store/monitoring.ts';
+import { type LatencyPhase, latencyInWords, latencyPhases } from './latency-phases.ts';
 
 /** The wait for the first byte matters most, so it has the accent colour. The phases before it are the network's. */
 const FILL: Record<LatencyPhase, string> = {

@@ -1,7 +1,7 @@
-import type { Trouble } from '@/components/troubles';
-import { uptimeText, uptimeTone } from '@/components/uptime-text';
-import type { MonitorSummary } from '@/lib/store/monitoring';
-import { isAway, monitorNotes } from './monitor-notes';
+import type { Trouble } from '@/components/troubles.ts';
+import { uptimeText, uptimeTone } from '@/components/uptime-text.ts';
+import type { MonitorSummary } from '@/lib/store/monitoring.ts';
+import { isAway, monitorNotes } from './monitor-notes.ts';
 
 type Of = { monitor: MonitorSummary };
 

@@ -1,5 +1,5 @@
-import type { Monitoring } from '@/lib/store/monitoring';
-import { STATE_MEANINGS, STATE_TONES, type StateName } from './monitor-state';
+import type { Monitoring } from '@/lib/store/monitoring.ts';
+import { STATE_MEANINGS, STATE_TONES, type StateName } from './monitor-state.tsx';
 
 const ORDER: StateName[] = ['down', 'degraded', 'up', 'new', 'inactive'];
 /** Shown even if no monitor is in the state. */

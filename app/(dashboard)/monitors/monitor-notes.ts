@@ -1,5 +1,5 @@
-import type { Trouble } from '@/components/troubles';
-import type { MonitorSummary } from '@/lib/store/monitoring';
+import type { Trouble } from '@/components/troubles.ts';
+import type { MonitorSummary } from '@/lib/store/monitoring.ts';
 
 type State = 'up' | 'degraded' | 'down' | 'new' | 'inactive';
 

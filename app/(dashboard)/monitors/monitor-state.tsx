@@ -1,5 +1,5 @@
-import type { MonitorSummary } from '@/lib/store/monitoring';
-import { stateOf } from './monitor-notes';
+import type { MonitorSummary } from '@/lib/store/monitoring.ts';
+import { stateOf } from './monitor-notes.ts';
 
 export type StateName = ReturnType<typeof stateOf>;
 

@@ -1,8 +1,8 @@
-import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
-import type { MonitorSummary } from '@/lib/store/monitoring';
-import { Latency } from './latency';
-import { MonitorName, MonitorNotes, MonitorRegion, Uptime, Uptimes } from './monitor-cells';
-import { MonitorState } from './monitor-state';
+import { type Column, ResponsiveTable } from '@/components/lists/responsive-table.tsx';
+import type { MonitorSummary } from '@/lib/store/monitoring.ts';
+import { Latency } from './latency.tsx';
+import { MonitorName, MonitorNotes, MonitorRegion, Uptime, Uptimes } from './monitor-cells.tsx';
+import { MonitorState } from './monitor-state.tsx';
 
 const uptime = (
   head: string,

@@ -1,13 +1,13 @@
-import { usePolling } from '@/components/api/use-polling';
-import { Command } from '@/components/command';
-import { Panel } from '@/components/panel';
-import type { Monitoring } from '@/lib/store/monitoring';
-import { HealthyMonitors } from './healthy-monitors';
-import { ClosedIncidents, OpenIncidents } from './incident-list';
-import { MonitorCounts } from './monitor-counts';
-import { isHealthy } from './monitor-notes';
-import { MonitorTable } from './monitor-table';
-import { RegionList } from './region-list';
+import { usePolling } from '@/components/api/use-polling.ts';
+import { Command } from '@/components/command.tsx';
+import { Panel } from '@/components/panel.tsx';
+import type { Monitoring } from '@/lib/store/monitoring.ts';
+import { HealthyMonitors } from './healthy-monitors.tsx';
+import { ClosedIncidents, OpenIncidents } from './incident-list.tsx';
+import { MonitorCounts } from './monitor-counts.tsx';
+import { isHealthy } from './monitor-notes.ts';
+import { MonitorTable } from './monitor-table.tsx';
+import { RegionList } from './region-list.tsx';
 
 /** The route returns this many open incidents at most. */
 const MAX_OPEN = 20;

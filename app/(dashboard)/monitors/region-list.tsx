@@ -1,5 +1,5 @@
-import { RelativeTime } from '@/components/time/relative-time';
-import type { Region } from '@/lib/store/monitoring';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import type { Region } from '@/lib/store/monitoring.ts';
 
 /** Draws the regions that check monitors, and their health. */
 export function RegionList({ regions }: { regions: Region[] }) {

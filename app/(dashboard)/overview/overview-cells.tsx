@@ -1,10 +1,10 @@
-import type { Settled } from '@/components/last-hour';
-import { TickOutcome } from '@/components/tick-outcome';
-import { RelativeTime } from '@/components/time/relative-time';
-import { useServerNow } from '@/components/time/server-now';
-import type { Trouble } from '@/components/troubles';
-import { shortDuration } from '@/lib/stats/short-duration';
-import type { OverviewLine } from './overview-lines';
+import type { Settled } from '@/components/last-hour.ts';
+import { TickOutcome } from '@/components/tick-outcome.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import { useServerNow } from '@/components/time/server-now.tsx';
+import type { Trouble } from '@/components/troubles.ts';
+import { shortDuration } from '@/lib/stats/short-duration.ts';
+import type { OverviewLine } from './overview-lines.ts';
 
 type Line = { line: OverviewLine };
 

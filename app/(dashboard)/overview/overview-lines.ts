@@ -1,6 +1,6 @@
-import { SETTLED, type Settled } from '@/components/last-hour';
-import { partitionTroubles, queueTroubles, type Trouble } from '@/components/troubles';
-import type { LedgerTick, QueueStats } from '@/lib/store/stats';
+import { SETTLED, type Settled } from '@/components/last-hour.ts';
+import { partitionTroubles, queueTroubles, type Trouble } from '@/components/troubles.ts';
+import type { LedgerTick, QueueStats } from '@/lib/store/stats.ts';
 
 export interface OverviewLine {
   key: string;

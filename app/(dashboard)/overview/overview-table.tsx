@@ -1,7 +1,7 @@
-import { CountText } from '@/components/count-text';
-import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
-import { LastTick, LineName, OldestDue, SettledCounts, Troubles } from './overview-cells';
-import type { OverviewLine } from './overview-lines';
+import { CountText } from '@/components/count-text.tsx';
+import { type Column, ResponsiveTable } from '@/components/lists/responsive-table.tsx';
+import { LastTick, LineName, OldestDue, SettledCounts, Troubles } from './overview-cells.tsx';
+import type { OverviewLine } from './overview-lines.ts';
 
 const columns: Column<OverviewLine>[] = [
   {

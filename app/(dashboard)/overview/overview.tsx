@@ -1,8 +1,8 @@
 import { useState } from 'react';
-import { ShowMore } from '@/components/lists/show-more';
-import type { QueueStats } from '@/lib/store/stats';
-import { type OverviewLine, overviewLines } from './overview-lines';
-import { OverviewTable } from './overview-table';
+import { ShowMore } from '@/components/lists/show-more.tsx';
+import type { QueueStats } from '@/lib/store/stats.ts';
+import { type OverviewLine, overviewLines } from './overview-lines.ts';
+import { OverviewTable } from './overview-table.tsx';
 
 /** Partitions of one queue that are shown at first. Those with troubles come first. */
 const FIRST_SHOWN = 8;

@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react';
-import { RelativeTime } from '@/components/time/relative-time';
-import { partitionTroubles } from '@/components/troubles';
-import type { QueueStats } from '@/lib/store/stats';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import { partitionTroubles } from '@/components/troubles.ts';
+import type { QueueStats } from '@/lib/store/stats.ts';
 
 /** Lists due rows that no tick claims: rows of accounts that must wait, rows of paused or blocked partitions, and unreachable rows. */
 export function HeldBack({ queue: { waiting, unreachable, partitions } }: { queue: QueueStats }) {

@@ -1,4 +1,4 @@
-import { type Minute, SETTLED, type Settled } from '@/components/last-hour';
+import { type Minute, SETTLED, type Settled } from '@/components/last-hour.ts';
 
 export const MINUTE_BAR_FILL: Record<Settled, string> = {
   done: 'var(--good-bar)',

@@ -1,8 +1,8 @@
 import type { ReactNode } from 'react';
-import { CountText } from '@/components/count-text';
-import { useServerNow } from '@/components/time/server-now';
-import { shortDuration } from '@/lib/stats/short-duration';
-import type { QueueStats } from '@/lib/store/stats';
+import { CountText } from '@/components/count-text.tsx';
+import { useServerNow } from '@/components/time/server-now.tsx';
+import { shortDuration } from '@/lib/stats/short-duration.ts';
+import type { QueueStats } from '@/lib/store/stats.ts';
 
 interface QueueFiguresProps {
   queue: QueueStats;

@@ -1,16 +1,16 @@
-import { Notice } from '@/components/notice';
-import { RelativeTime } from '@/components/time/relative-time';
-import type { QueueStats } from '@/lib/store/stats';
-import { HeldBack } from './held-back';
-import { NeedsYou } from './needs-you/needs-you';
-import { QueueFigures } from './queue-figures';
-import { settingsInWords } from './settings-in-words';
-import { StateTiles } from './state-tiles';
-import { TableNotes } from './table-notes';
-import { ThroughputChart } from './throughput-chart';
-import { TickCards } from './ticks/tick-cards';
-import { TickTable } from './ticks/tick-table';
-import { WhyNotDone } from './why/why-not-done';
+import { Notice } from '@/components/notice.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import type { QueueStats } from '@/lib/store/stats.ts';
+import { HeldBack } from './held-back.tsx';
+import { NeedsYou } from './needs-you/needs-you.tsx';
+import { QueueFigures } from './queue-figures.tsx';
+import { settingsInWords } from './settings-in-words.ts';
+import { StateTiles } from './state-tiles.tsx';
+import { TableNotes } from './table-notes.tsx';
+import { ThroughputChart } from './throughput-chart.tsx';
+import { TickCards } from './ticks/tick-cards.tsx';
+import { TickTable } from './ticks/tick-table.tsx';
+import { WhyNotDone } from './why/why-not-done.tsx';
 
 const PROMISES = {
   'at-most-once':

@@ -1,4 +1,4 @@
-import type { QueueStats } from '@/lib/store/stats';
+import type { QueueStats } from '@/lib/store/stats.ts';
 
 /** Says in one sentence how many rows a tick runs, from the registry's settings. */
 export function settingsInWords(settings: QueueStats['settings']): string {

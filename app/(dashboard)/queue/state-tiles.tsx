@@ -1,5 +1,5 @@
-import { CountText } from '@/components/count-text';
-import type { QueueStats } from '@/lib/store/stats';
+import { CountText } from '@/components/count-text.tsx';
+import type { QueueStats } from '@/lib/store/stats.ts';
 
 type State = keyof QueueStats['states'];
 

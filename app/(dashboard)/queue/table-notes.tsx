@@ -1,5 +1,5 @@
-import { Notice } from '@/components/notice';
-import type { QueueStats } from '@/lib/store/stats';
+import { Notice } from '@/components/notice.tsx';
+import type { QueueStats } from '@/lib/store/stats.ts';
 
 /** Says what `add_queue` changed in a table of your own and found there, and whether the public key reaches it. */
 export function TableNotes({ setup }: { setup: NonNullable<QueueStats['setup']> }) {

@@ -1,6 +1,6 @@
-import { lastHour, SETTLED, type Settled } from '@/components/last-hour';
-import type { QueueStats } from '@/lib/store/stats';
-import { MINUTE_BAR_FILL, MinuteBar } from './minute-bar';
+import { lastHour, SETTLED, type Settled } from '@/components/last-hour.ts';
+import type { QueueStats } from '@/lib/store/stats.ts';
+import { MINUTE_BAR_FILL, MinuteBar } from './minute-bar.tsx';
 
 interface ThroughputChartProps {
   throughput: QueueStats['throughput'];

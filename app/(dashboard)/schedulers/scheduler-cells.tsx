@@ -1,8 +1,8 @@
-import { clockTime } from '@/components/time/clock-time';
-import { scheduleInWords } from '@/components/time/schedule-in-words';
-import { useServerNow } from '@/components/time/server-now';
-import type { ScheduleCoverage, SlotException } from '@/lib/cron/slots/schedule-coverage';
-import { shortDuration } from '@/lib/stats/short-duration';
+import { clockTime } from '@/components/time/clock-time.ts';
+import { scheduleInWords } from '@/components/time/schedule-in-words.ts';
+import { useServerNow } from '@/components/time/server-now.tsx';
+import type { ScheduleCoverage, SlotException } from '@/lib/cron/slots/schedule-coverage.ts';
+import { shortDuration } from '@/lib/stats/short-duration.ts';
 
 type SlotKind = 'ran' | SlotException['what'] | 'offGrid';
 

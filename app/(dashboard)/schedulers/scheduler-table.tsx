@@ -1,7 +1,7 @@
-import { type Column, ResponsiveTable } from '@/components/lists/responsive-table';
-import { RelativeTime } from '@/components/time/relative-time';
-import type { ScheduleCoverage } from '@/lib/cron/slots/schedule-coverage';
-import { SchedulerName, SlotCounts, SlotExceptions } from './scheduler-cells';
+import { type Column, ResponsiveTable } from '@/components/lists/responsive-table.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import type { ScheduleCoverage } from '@/lib/cron/slots/schedule-coverage.ts';
+import { SchedulerName, SlotCounts, SlotExceptions } from './scheduler-cells.tsx';
 
 const columns: Column<ScheduleCoverage>[] = [
   {

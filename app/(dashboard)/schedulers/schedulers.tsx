@@ -1,11 +1,11 @@
 import { useState } from 'react';
-import { usePolling } from '@/components/api/use-polling';
-import { Command } from '@/components/command';
-import { ShowMore } from '@/components/lists/show-more';
-import { Panel } from '@/components/panel';
-import type { Coverage } from '@/lib/cron/slots/schedule-coverage';
-import { SchedulerTable } from './scheduler-table';
-import { sortSchedulers } from './sort-schedulers';
+import { usePolling } from '@/components/api/use-polling.ts';
+import { Command } from '@/components/command.tsx';
+import { ShowMore } from '@/components/lists/show-more.tsx';
+import { Panel } from '@/components/panel.tsx';
+import type { Coverage } from '@/lib/cron/slots/schedule-coverage.ts';
+import { SchedulerTable } from './scheduler-table.tsx';
+import { sortSchedulers } from './sort-schedulers.ts';
 
 /** Most schedules have one slot a minute. */
 const REFRESH_MS = 30_000;

@@ -1,4 +1,4 @@
-import type { ScheduleCoverage } from '@/lib/cron/slots/schedule-coverage';
+import type { ScheduleCoverage } from '@/lib/cron/slots/schedule-coverage.ts';
 
 /** Sorts current schedulers before replaced ones, then by missed slots, then by late ones, the most first. */
 export function sortSchedulers(schedulers: ScheduleCoverage[]): ScheduleCoverage[] {

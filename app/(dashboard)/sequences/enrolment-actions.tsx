@@ -1,10 +1,10 @@
 import { useRef, useState } from 'react';
 import { useSWRConfig } from 'swr';
-import { fetchJson } from '@/components/api/fetch-json';
-import { useAction } from '@/components/api/use-action';
-import { ConfirmButtons, SECONDARY_BUTTON } from '@/components/confirm-buttons';
-import type { Enrolment } from '@/lib/store/conversations';
-import { phaseLabel } from './enrolment-words';
+import { fetchJson } from '@/components/api/fetch-json.ts';
+import { useAction } from '@/components/api/use-action.ts';
+import { ConfirmButtons, SECONDARY_BUTTON } from '@/components/confirm-buttons.tsx';
+import type { Enrolment } from '@/lib/store/conversations.ts';
+import { phaseLabel } from './enrolment-words.ts';
 
 /** Draws the buttons that pause, resume or stop an enrolment. Once it is over, draws only the last action's message. */
 export function EnrolmentActions({ enrolment: { id, phase, paused_at } }: { enrolment: Enrolment }) {

@@ -1,11 +1,11 @@
 import { useState } from 'react';
-import { ReadErrorNotice } from '@/components/api/read-error-notice';
-import { usePolling } from '@/components/api/use-polling';
-import { PageLinks, usePages } from '@/components/lists/pages';
-import { RelativeTime } from '@/components/time/relative-time';
-import type { Enrolment, Funnel } from '@/lib/store/conversations';
-import { EnrolmentTimeline } from './enrolment-timeline';
-import { nextWords, PHASES, type Phase, personOf, phaseLabel, phaseTone } from './enrolment-words';
+import { ReadErrorNotice } from '@/components/api/read-error-notice.tsx';
+import { usePolling } from '@/components/api/use-polling.ts';
+import { PageLinks, usePages } from '@/components/lists/pages.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import type { Enrolment, Funnel } from '@/lib/store/conversations.ts';
+import { EnrolmentTimeline } from './enrolment-timeline.tsx';
+import { nextWords, PHASES, type Phase, personOf, phaseLabel, phaseTone } from './enrolment-words.ts';
 
 const REFRESH_MS = 5_000;
 const PAGE_SIZE = 20;

@@ -1,10 +1,10 @@
-import { ReadErrorNotice } from '@/components/api/read-error-notice';
-import { usePolling } from '@/components/api/use-polling';
-import { RowLink } from '@/components/row-link';
-import { RelativeTime } from '@/components/time/relative-time';
-import type { EnrolmentWithTimeline } from '@/lib/store/conversations';
-import { EnrolmentActions } from './enrolment-actions';
-import { eventTone, eventWords } from './enrolment-words';
+import { ReadErrorNotice } from '@/components/api/read-error-notice.tsx';
+import { usePolling } from '@/components/api/use-polling.ts';
+import { RowLink } from '@/components/row-link.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import type { EnrolmentWithTimeline } from '@/lib/store/conversations.ts';
+import { EnrolmentActions } from './enrolment-actions.tsx';
+import { eventTone, eventWords } from './enrolment-words.ts';
 
 interface EnrolmentTimelineProps {
   id: string;

@@ -1,4 +1,4 @@
-import type { Enrolment, EnrolmentWithTimeline, Funnel } from '@/lib/store/conversations';
+import type { Enrolment, EnrolmentWithTimeline, Funnel } from '@/lib/store/conversations.ts';
 
 export type Phase = Enrolment['phase'];
 type Event = EnrolmentWithTimeline['timeline'][number];

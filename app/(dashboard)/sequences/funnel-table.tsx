@@ -1,5 +1,5 @@
-import type { Funnel } from '@/lib/store/conversations';
-import { type FunnelLine, funnelLines } from './enrolment-words';
+import type { Funnel } from '@/lib/store/conversations.ts';
+import { type FunnelLine, funnelLines } from './enrolment-words.ts';
 
 interface FunnelTableProps {
   funnel: Funnel;

@@ -1,5 +1,5 @@
-import type { Funnel } from '@/lib/store/conversations';
-import { PHASES } from './enrolment-words';
+import type { Funnel } from '@/lib/store/conversations.ts';
+import { PHASES } from './enrolment-words.ts';
 
 /** Draws the number of people in each phase. */
 export function PhaseCounts({ funnel: { phases, paused } }: { funnel: Funnel }) {

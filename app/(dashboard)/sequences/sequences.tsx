@@ -1,12 +1,12 @@
-import { usePolling } from '@/components/api/use-polling';
-import { Command } from '@/components/command';
-import { PageLinks, usePages } from '@/components/lists/pages';
-import { Panel } from '@/components/panel';
-import type { Sequence } from '@/lib/store/conversations';
-import { EnrolmentList } from './enrolment-list';
-import { FunnelTable } from './funnel-table';
-import { SEQUENCES_SHOWN } from './page-sizes';
-import { PhaseCounts } from './phase-counts';
+import { usePolling } from '@/components/api/use-polling.ts';
+import { Command } from '@/components/command.tsx';
+import { PageLinks, usePages } from '@/components/lists/pages.tsx';
+import { Panel } from '@/components/panel.tsx';
+import type { Sequence } from '@/lib/store/conversations.ts';
+import { EnrolmentList } from './enrolment-list.tsx';
+import { FunnelTable } from './funnel-table.tsx';
+import { SEQUENCES_SHOWN } from './page-sizes.ts';
+import { PhaseCounts } from './phase-counts.tsx';
 
 /** Reading a funnel costs one pass over all of its people. */
 const REFRESH_MS = 5_000;

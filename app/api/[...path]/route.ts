@@ -1,4 +1,4 @@
-import { problem } from '@/lib/http/respond';
+import { problem } from '@/lib/http/respond.ts';
 
 /** Answers every path that has no route of its own. */
 function notFound(request: Request): Response {

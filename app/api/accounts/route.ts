@@ -1,6 +1,6 @@
-import { apiJsonRoute } from '@/lib/http/api-route';
-import { listRoute } from '@/lib/http/page';
-import { listAccounts, saveAccount } from '@/lib/operate/accounts';
+import { apiJsonRoute } from '@/lib/http/api-route.ts';
+import { listRoute } from '@/lib/http/page.ts';
+import { listAccounts, saveAccount } from '@/lib/operate/accounts.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { apiRoute } from '@/lib/http/api-route';
-import { wholeNumber } from '@/lib/http/query';
-import { readAnalytics } from '@/lib/stats/stats';
+import { apiRoute } from '@/lib/http/api-route.ts';
+import { wholeNumber } from '@/lib/http/query.ts';
+import { readAnalytics } from '@/lib/stats/stats.ts';
 
 /** Returns the queues' daily figures of `?days=` days, 1 to 90, 14 by default. The format is in `lib/store/analytics.ts`. */
 export const GET = apiRoute(({ query: { days } }) => readAnalytics(days), {

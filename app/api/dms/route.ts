@@ -1,6 +1,6 @@
-import { bulkRoute } from '@/lib/http/bulk-route';
-import { listRowsRoute } from '@/lib/operate/rows-route';
-import { enqueueDms } from '@/lib/queues/dm-queue/new-dms';
+import { bulkRoute } from '@/lib/http/bulk-route.ts';
+import { listRowsRoute } from '@/lib/operate/rows-route.ts';
+import { enqueueDms } from '@/lib/queues/dm-queue/new-dms.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,5 +1,5 @@
-import { listRoute } from '@/lib/http/page';
-import { enrolmentsQuery, listEnrolments } from '@/lib/queues/sequences/enrolments';
+import { listRoute } from '@/lib/http/page.ts';
+import { enrolmentsQuery, listEnrolments } from '@/lib/queues/sequences/enrolments.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

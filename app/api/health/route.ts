@@ -1,5 +1,5 @@
-import { json } from '@/lib/http/respond';
-import { readHealth } from '@/lib/stats/health';
+import { json } from '@/lib/http/respond.ts';
+import { readHealth } from '@/lib/stats/health.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,5 +1,5 @@
-import { listRoute } from '@/lib/http/page';
-import { incidentsQuery, listIncidents } from '@/lib/queues/monitors/list-monitors';
+import { listRoute } from '@/lib/http/page.ts';
+import { incidentsQuery, listIncidents } from '@/lib/queues/monitors/list-monitors.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

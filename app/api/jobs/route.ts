@@ -1,5 +1,5 @@
-import { bulkRoute } from '@/lib/http/bulk-route';
-import { enqueueJobs } from '@/lib/queues/jobs/new-jobs';
+import { bulkRoute } from '@/lib/http/bulk-route.ts';
+import { enqueueJobs } from '@/lib/queues/jobs/new-jobs.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,5 +1,5 @@
-import { apiRoute } from '@/lib/http/api-route';
-import { readMonitoring } from '@/lib/stats/stats';
+import { apiRoute } from '@/lib/http/api-route.ts';
+import { readMonitoring } from '@/lib/stats/stats.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

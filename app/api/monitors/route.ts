@@ -1,8 +1,8 @@
-import { bulkRoute } from '@/lib/http/bulk-route';
-import { listRoute } from '@/lib/http/page';
-import { addressCheck } from '@/lib/queues/monitors/address-check';
-import { listMonitors, monitorsQuery } from '@/lib/queues/monitors/list-monitors';
-import { createMonitors } from '@/lib/queues/monitors/new-monitors';
+import { bulkRoute } from '@/lib/http/bulk-route.ts';
+import { listRoute } from '@/lib/http/page.ts';
+import { addressCheck } from '@/lib/queues/monitors/address-check.ts';
+import { listMonitors, monitorsQuery } from '@/lib/queues/monitors/list-monitors.ts';
+import { createMonitors } from '@/lib/queues/monitors/new-monitors.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,6 +1,6 @@
-import { bulkRoute } from '@/lib/http/bulk-route';
-import { listRowsRoute } from '@/lib/operate/rows-route';
-import { enqueuePosts } from '@/lib/queues/posts/new-posts';
+import { bulkRoute } from '@/lib/http/bulk-route.ts';
+import { listRowsRoute } from '@/lib/operate/rows-route.ts';
+import { enqueuePosts } from '@/lib/queues/posts/new-posts.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,5 +1,5 @@
-import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
-import { listRegions, saveRegion } from '@/lib/queues/monitors/regions';
+import { apiJsonRoute, apiRoute } from '@/lib/http/api-route.ts';
+import { listRegions, saveRegion } from '@/lib/queues/monitors/regions.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,5 +1,5 @@
-import { listRoute } from '@/lib/http/page';
-import { listReplies } from '@/lib/queues/sequences/enrolments';
+import { listRoute } from '@/lib/http/page.ts';
+import { listReplies } from '@/lib/queues/sequences/enrolments.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

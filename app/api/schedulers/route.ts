@@ -1,5 +1,5 @@
-import { coverageQuery, readCoverage } from '@/lib/cron/slots/schedule-coverage';
-import { apiRoute } from '@/lib/http/api-route';
+import { coverageQuery, readCoverage } from '@/lib/cron/slots/schedule-coverage.ts';
+import { apiRoute } from '@/lib/http/api-route.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,7 +1,7 @@
-import { apiJsonRoute } from '@/lib/http/api-route';
-import { listRoute } from '@/lib/http/page';
-import { json } from '@/lib/http/respond';
-import { createSequence, listSequences } from '@/lib/queues/sequences/sequences';
+import { apiJsonRoute } from '@/lib/http/api-route.ts';
+import { listRoute } from '@/lib/http/page.ts';
+import { json } from '@/lib/http/respond.ts';
+import { createSequence, listSequences } from '@/lib/queues/sequences/sequences.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,11 +1,11 @@
-import { requestOrigin } from '@/lib/http/auth/access';
-import { clientAddress } from '@/lib/http/auth/client-address';
-import { countFailedSignIn } from '@/lib/http/auth/failed-sign-ins';
-import { secretsEqual } from '@/lib/http/auth/secrets';
-import { endSessionCookie, signSession, startSessionCookie } from '@/lib/http/auth/session';
-import { readBody } from '@/lib/http/body';
-import { json, problem } from '@/lib/http/respond';
-import { accessEnv } from '@/lib/services/env';
+import { requestOrigin } from '@/lib/http/auth/access.ts';
+import { clientAddress } from '@/lib/http/auth/client-address.ts';
+import { countFailedSignIn } from '@/lib/http/auth/failed-sign-ins.ts';
+import { secretsEqual } from '@/lib/http/auth/secrets.ts';
+import { endSessionCookie, signSession, startSessionCookie } from '@/lib/http/auth/session.ts';
+import { readBody } from '@/lib/http/body.ts';
+import { json, problem } from '@/lib/http/respond.ts';
+import { accessEnv } from '@/lib/services/env.ts';
 
 /** A caller without the password must not fill the memory. */
 const maxBodyBytes = 4_096;

@@ -1,4 +1,4 @@
-import { sqlRoute } from '@/lib/operate/sql-route';
+import { sqlRoute } from '@/lib/operate/sql-route.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Services } from '../../services/services';
+import type { Services } from '../../services/services.ts';
 
 const duePartitions = z.array(z.object({ partition: z.string(), timeout_seconds: z.number() }));
 

@@ -1,10 +1,10 @@
-import { pathName, type ScheduledQueue } from '../../queues/scheduled-queue';
-import type { CronHandler } from '../cron-handler';
-import { pruneHandler } from './prune-handler';
-import { queueHandler } from './queue-handler';
-import { reconcileHandler } from './reconcile-handler';
-import { rollUpHandler } from './roll-up-handler';
-import { scheduledHandler } from './scheduled-handler';
+import { pathName, type ScheduledQueue } from '../../queues/scheduled-queue.ts';
+import type { CronHandler } from '../cron-handler.ts';
+import { pruneHandler } from './prune-handler.ts';
+import { queueHandler } from './queue-handler.ts';
+import { reconcileHandler } from './reconcile-handler.ts';
+import { rollUpHandler } from './roll-up-handler.ts';
+import { scheduledHandler } from './scheduled-handler.ts';
 
 /** Returns the handler of a cron path, or null if there is none. The worker runs it without HTTP. */
 export function findHandler(path: string, queues: readonly ScheduledQueue[]): CronHandler | null {

@@ -1,10 +1,10 @@
-import type { StoreError } from '../../engine/ports/store-error';
-import { NotFoundError } from '../../http/http-error';
-import type { AnyQueue } from '../../queues/scheduled-queue';
-import { isError } from '../../services/is-error';
-import type { CronHandler } from '../cron-handler';
-import { readDuePartitions } from './due-partitions';
-import { type QueuePartition, tickSideBySide } from './tick-side-by-side';
+import type { StoreError } from '../../engine/ports/store-error.ts';
+import { NotFoundError } from '../../http/http-error.ts';
+import type { AnyQueue } from '../../queues/scheduled-queue.ts';
+import { isError } from '../../services/is-error.ts';
+import type { CronHandler } from '../cron-handler.ts';
+import { readDuePartitions } from './due-partitions.ts';
+import { type QueuePartition, tickSideBySide } from './tick-side-by-side.ts';
 
 /** Partitions that are ticked at the same time. */
 const concurrency = 4;

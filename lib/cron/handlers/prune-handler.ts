@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { sleep, systemClock } from '../../engine/ports/clock';
-import { isError } from '../../services/is-error';
-import type { Services } from '../../services/services';
-import { type Admits, admitsOf } from '../cron-call';
-import type { CronHandler } from '../cron-handler';
+import { sleep, systemClock } from '../../engine/ports/clock.ts';
+import { isError } from '../../services/is-error.ts';
+import type { Services } from '../../services/services.ts';
+import { type Admits, admitsOf } from '../cron-call.ts';
+import type { CronHandler } from '../cron-handler.ts';
 
 const counts = z.object({
   rows: z.number(),

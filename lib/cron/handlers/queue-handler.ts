@@ -1,9 +1,9 @@
-import { jobs } from '../../queues/jobs/queue';
-import type { ScheduledQueue } from '../../queues/scheduled-queue';
-import type { CronHandler } from '../cron-handler';
-import { partitionsHandler } from './partitions-handler';
-import { runJobs } from './run-jobs';
-import { tickHandler } from './tick-partition';
+import { jobs } from '../../queues/jobs/queue.ts';
+import type { ScheduledQueue } from '../../queues/scheduled-queue.ts';
+import type { CronHandler } from '../cron-handler.ts';
+import { partitionsHandler } from './partitions-handler.ts';
+import { runJobs } from './run-jobs.ts';
+import { tickHandler } from './tick-partition.ts';
 
 /** Returns the handler of a queue's own path, or of its `partition`'s path if each partition has one. */
 export function queueHandler(

@@ -1,7 +1,7 @@
-import { type ReconcileReport, reconcile } from '../../engine/reconcile';
-import type { ScheduledQueue } from '../../queues/scheduled-queue';
-import { isError } from '../../services/is-error';
-import type { CronHandler } from '../cron-handler';
+import { type ReconcileReport, reconcile } from '../../engine/reconcile.ts';
+import type { ScheduledQueue } from '../../queues/scheduled-queue.ts';
+import { isError } from '../../services/is-error.ts';
+import type { CronHandler } from '../cron-handler.ts';
 
 /**
  * Checks the unknown rows of each queue that has a `reconcile`, and claims nothing. A tick that ends early checks too, but a queue with a

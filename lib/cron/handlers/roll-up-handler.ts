@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { sleep, systemClock } from '../../engine/ports/clock';
-import { ConflictError, HttpError } from '../../http/http-error';
-import { isError } from '../../services/is-error';
-import type { Services } from '../../services/services';
-import { type Admits, admitsOf } from '../cron-call';
-import type { CronHandler } from '../cron-handler';
+import { sleep, systemClock } from '../../engine/ports/clock.ts';
+import { ConflictError, HttpError } from '../../http/http-error.ts';
+import { isError } from '../../services/is-error.ts';
+import type { Services } from '../../services/services.ts';
+import { type Admits, admitsOf } from '../cron-call.ts';
+import type { CronHandler } from '../cron-handler.ts';
 
 const stepSchema = z.object({
   queue: z.string().nullable(),

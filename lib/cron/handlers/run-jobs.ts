@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { startBudget } from '../../engine/budget';
-import type { StoreError } from '../../engine/ports/store-error';
-import { tick } from '../../engine/tick';
-import type { TickReport } from '../../engine/tick-report';
-import { NotFoundError } from '../../http/http-error';
-import { jobs } from '../../queues/jobs/queue';
-import { isError } from '../../services/is-error';
-import type { Services } from '../../services/services';
-import type { CronCall } from '../cron-call';
-import { readDuePartitions } from './due-partitions';
+import { startBudget } from '../../engine/budget.ts';
+import type { StoreError } from '../../engine/ports/store-error.ts';
+import { tick } from '../../engine/tick.ts';
+import type { TickReport } from '../../engine/tick-report.ts';
+import { NotFoundError } from '../../http/http-error.ts';
+import { jobs } from '../../queues/jobs/queue.ts';
+import { isError } from '../../services/is-error.ts';
+import type { Services } from '../../services/services.ts';
+import type { CronCall } from '../cron-call.ts';
+import { readDuePartitions } from './due-partitions.ts';
 
 const jobQueues = z.array(
   z.object({ queue: z.string(), timeout_seconds: z.number(), has_failed: z.boolean() }),

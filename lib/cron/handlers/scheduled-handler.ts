@@ -1,15 +1,15 @@
 import { z } from 'zod';
-import type { NotConfiguredError } from '../../engine/queue';
-import { missingSettings, type ScheduledQueue } from '../../queues/scheduled-queue';
-import type { ServerEnv } from '../../services/env';
-import type { Services } from '../../services/services';
-import { type Admits, admitsOf } from '../cron-call';
-import type { CronHandler } from '../cron-handler';
-import { readDuePartitions } from './due-partitions';
-import { isMissing } from './partitions-handler';
-import { prune } from './prune-handler';
-import { rollUp } from './roll-up-handler';
-import { type QueuePartition, tickSideBySide } from './tick-side-by-side';
+import type { NotConfiguredError } from '../../engine/queue.ts';
+import { missingSettings, type ScheduledQueue } from '../../queues/scheduled-queue.ts';
+import type { ServerEnv } from '../../services/env.ts';
+import type { Services } from '../../services/services.ts';
+import { type Admits, admitsOf } from '../cron-call.ts';
+import type { CronHandler } from '../cron-handler.ts';
+import { readDuePartitions } from './due-partitions.ts';
+import { isMissing } from './partitions-handler.ts';
+import { prune } from './prune-handler.ts';
+import { rollUp } from './roll-up-handler.ts';
+import { type QueuePartition, tickSideBySide } from './tick-side-by-side.ts';
 
 const continuationLimits = z.record(z.string(), z.number());
 

@@ -1,12 +1,12 @@
-import { systemClock } from '../../engine/ports/clock';
-import type { Queue } from '../../engine/queue';
-import { tick } from '../../engine/tick';
-import type { TickReport } from '../../engine/tick-report';
-import type { AnyQueue } from '../../queues/scheduled-queue';
-import type { ServerEnv } from '../../services/env';
-import type { Services } from '../../services/services';
-import type { CronCall } from '../cron-call';
-import type { CronHandler } from '../cron-handler';
+import { systemClock } from '../../engine/ports/clock.ts';
+import type { Queue } from '../../engine/queue.ts';
+import { tick } from '../../engine/tick.ts';
+import type { TickReport } from '../../engine/tick-report.ts';
+import type { AnyQueue } from '../../queues/scheduled-queue.ts';
+import type { ServerEnv } from '../../services/env.ts';
+import type { Services } from '../../services/services.ts';
+import type { CronCall } from '../cron-call.ts';
+import type { CronHandler } from '../cron-handler.ts';
 
 export interface TickCall extends Partial<Omit<CronCall, 'params'>> {
   /** `main` unless the queue has named partitions. */

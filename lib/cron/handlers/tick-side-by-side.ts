@@ -1,10 +1,10 @@
 import pLimit from 'p-limit';
-import { type Budget, overheadMs, startBudget } from '../../engine/budget';
-import type { TickReport } from '../../engine/tick-report';
-import type { AnyQueue } from '../../queues/scheduled-queue';
-import type { Services } from '../../services/services';
-import type { CronCall } from '../cron-call';
-import { tickPartition } from './tick-partition';
+import { type Budget, overheadMs, startBudget } from '../../engine/budget.ts';
+import type { TickReport } from '../../engine/tick-report.ts';
+import type { AnyQueue } from '../../queues/scheduled-queue.ts';
+import type { Services } from '../../services/services.ts';
+import type { CronCall } from '../cron-call.ts';
+import { tickPartition } from './tick-partition.ts';
 
 export interface QueuePartition {
   queue: AnyQueue;

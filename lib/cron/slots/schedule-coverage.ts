@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { wholeNumber } from '../../http/query';
-import { findQueue } from '../../queues/scheduled-queue';
-import { scheduledQueues } from '../../queues/scheduled-queues';
-import { type SharedReading, sharedReading } from '../../services/shared-reading';
-import type { Rpc } from '../../store/rpc';
-import { type SlotEntry, slotEntriesSchema } from '../../store/slots';
-import { scheduleInstants } from './schedule-instants';
-import { type AccountedSlot, accountOfSlots } from './slot-account';
+import { wholeNumber } from '../../http/query.ts';
+import { findQueue } from '../../queues/scheduled-queue.ts';
+import { scheduledQueues } from '../../queues/scheduled-queues.ts';
+import { type SharedReading, sharedReading } from '../../services/shared-reading.ts';
+import type { Rpc } from '../../store/rpc.ts';
+import { type SlotEntry, slotEntriesSchema } from '../../store/slots.ts';
+import { scheduleInstants } from './schedule-instants.ts';
+import { type AccountedSlot, accountOfSlots } from './slot-account.ts';
 
 /** How many slots of one path and schedule a scheduler delivered, and how. */
 export interface ScheduleCoverage {

@@ -1,5 +1,5 @@
-import type { SlotEntry } from '../../store/slots';
-import { maxInstants, scheduleInstants } from './schedule-instants';
+import type { SlotEntry } from '../../store/slots.ts';
+import { maxInstants, scheduleInstants } from './schedule-instants.ts';
 
 /** A slot that is delivered later than this is late. Until it is delivered it counts as missed. */
 export const lateAfterSeconds = 60;

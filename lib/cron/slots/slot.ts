@@ -1,7 +1,7 @@
 import { Cron } from 'croner';
-import { instant } from '../../http/input/instant';
-import { schedulerName } from '../../services/scheduler-name';
-import { callHeaders } from '../call-headers';
+import { instant } from '../../http/input/instant.ts';
+import { schedulerName } from '../../services/scheduler-name.ts';
+import { callHeaders } from '../call-headers.ts';
 
 /**
  * Returns the slot of a request, ISO 8601. It is the value of `x-punctual-slot`, or else the latest instant, up to now, of the expression that

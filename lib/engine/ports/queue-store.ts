@@ -1,5 +1,5 @@
-import type { Result } from '../outcome';
-import type { TickCounts } from '../tick-report';
+import type { Result } from '../outcome.ts';
+import type { TickCounts } from '../tick-report.ts';
 
 /** The engine's calls to the database. `lib/store` implements them with SQL functions. They throw `StoreError`s. */
 export interface QueueStore {

@@ -1,4 +1,4 @@
-import type { TickCounts } from '../tick-report';
+import type { TickCounts } from '../tick-report.ts';
 
 /**
  * - `unavailable`: the database did not respond, or not in time. The call may have had its effect.

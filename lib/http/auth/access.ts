@@ -1,5 +1,5 @@
-import { bearerToken, secretsEqual } from './secrets';
-import { readSessionCookie, verifySession } from './session';
+import { bearerToken, secretsEqual } from './secrets.ts';
+import { readSessionCookie, verifySession } from './session.ts';
 
 /** The settings that access depends on. An empty string counts as not set. */
 export interface AccessEnv {

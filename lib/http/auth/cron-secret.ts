@@ -1,6 +1,6 @@
-import { accessEnv } from '../../services/env';
-import { HttpError } from '../http-error';
-import { bearerToken, secretsEqual } from './secrets';
+import { accessEnv } from '../../services/env.ts';
+import { HttpError } from '../http-error.ts';
+import { bearerToken, secretsEqual } from './secrets.ts';
 
 export function hasCronSecret(request: Request): boolean {
   const token = bearerToken(request);

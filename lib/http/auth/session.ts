@@ -1,5 +1,5 @@
 import { createHmac, hkdfSync } from 'node:crypto';
-import { secretsEqual } from './secrets';
+import { secretsEqual } from './secrets.ts';
 
 const SESSION_SECONDS = 12 * 60 * 60;
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type FieldError, fieldErrors } from '../field-error';
-import { ValidationError } from '../http-error';
+import { type FieldError, fieldErrors } from '../field-error.ts';
+import { ValidationError } from '../http-error.ts';
 
 /** A row that was inserted or existed already. */
 export interface InsertedRow {

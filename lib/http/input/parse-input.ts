@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { fieldErrors } from '../field-error';
-import { ValidationError } from '../http-error';
+import { fieldErrors } from '../field-error.ts';
+import { ValidationError } from '../http-error.ts';
 
 /** Parses the input of a request by `schema`. Throws a `ValidationError`. */
 export function parseInput<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {

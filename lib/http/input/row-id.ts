@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { NotFoundError, toHttpError } from '../http-error';
+import { NotFoundError, toHttpError } from '../http-error.ts';
 
 /** A queue's name in a path. No queue has a name of another form. */
 export const queueName = z.string().regex(/^[a-z][a-z0-9_]{0,39}$/);

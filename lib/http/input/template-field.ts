@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { atMost } from './at-most';
-import { nonEmptyText } from './storable-text';
+import { atMost } from './at-most.ts';
+import { nonEmptyText } from './storable-text.ts';
 
 /** An approved WhatsApp template. Values that Meta would refuse at each send are errors of the input. */
 export const templateField = z.strictObject({

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { atMost } from './at-most';
+import { atMost } from './at-most.ts';
 
 const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 const clockTime = '(?:[01]\\d|2[0-3]):[0-5]\\d';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { Receipt } from '../../providers/receipt';
-import { isError } from '../../services/is-error';
-import type { Rpc } from '../../store/rpc';
+import type { Receipt } from '../../providers/receipt.ts';
+import { isError } from '../../services/is-error.ts';
+import type { Rpc } from '../../store/rpc.ts';
 
 const countsSchema = z.object({ received: z.number(), new: z.number() });
 

@@ -1,10 +1,10 @@
-import type { WebhookReading } from '../../providers/receipt';
-import { getServices } from '../../services/services';
-import { storable } from '../../store/storable';
-import { parseJson, readBody } from '../body';
-import { respond } from '../error-response';
-import { HttpError } from '../http-error';
-import { receiveReceipts } from './receive-receipts';
+import type { WebhookReading } from '../../providers/receipt.ts';
+import { getServices } from '../../services/services.ts';
+import { storable } from '../../store/storable.ts';
+import { parseJson, readBody } from '../body.ts';
+import { respond } from '../error-response.ts';
+import { HttpError } from '../http-error.ts';
+import { receiveReceipts } from './receive-receipts.ts';
 
 /** Meta sends up to 3 MB, and repeats a refused call for a week. */
 const maxBytes = 3 * 1024 * 1024;

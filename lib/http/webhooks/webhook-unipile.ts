@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
-import { readUnipileWebhook } from '../../providers/unipile/unipile-webhook';
-import { accessEnv } from '../../services/env';
-import { secretsEqual } from '../auth/secrets';
-import { webhookRoute } from './webhook-route';
+import { readUnipileWebhook } from '../../providers/unipile/unipile-webhook.ts';
+import { accessEnv } from '../../services/env.ts';
+import { secretsEqual } from '../auth/secrets.ts';
+import { webhookRoute } from './webhook-route.ts';
 
 /**
  * Receives new messages and the status of accounts. v1 does not sign its calls; it sends the header that the webhook was created with. v2 signs each

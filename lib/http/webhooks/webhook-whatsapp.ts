@@ -1,9 +1,9 @@
-import { isSignedByMeta, readWhatsappWebhook } from '../../providers/whatsapp/whatsapp-webhook';
-import { accessEnv } from '../../services/env';
-import { secretsEqual } from '../auth/secrets';
-import { errorResponse } from '../error-response';
-import { problem } from '../respond';
-import { notConfigured, webhookRoute } from './webhook-route';
+import { isSignedByMeta, readWhatsappWebhook } from '../../providers/whatsapp/whatsapp-webhook.ts';
+import { accessEnv } from '../../services/env.ts';
+import { secretsEqual } from '../auth/secrets.ts';
+import { errorResponse } from '../error-response.ts';
+import { problem } from '../respond.ts';
+import { notConfigured, webhookRoute } from './webhook-route.ts';
 
 /** Receives message statuses and incoming messages. Meta signs each call with the app's secret. */
 export const receiveFromWhatsapp = webhookRoute({

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineJob } from '../define-job';
+import { defineJob } from '../define-job.ts';
 
 /** Counts the words, characters and lines of a text. */
 export default defineJob({

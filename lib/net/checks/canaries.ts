@@ -1,9 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import { isIP } from 'node:net';
-import { type AddressGuard, addressGuard, normalHost, type ResolveName } from '../public-address';
-import { httpCheck } from './http-check';
-import type { CheckResult } from './run-check';
-import { tcpCheck } from './tcp-check';
+import { type AddressGuard, addressGuard, normalHost, type ResolveName } from '../public-address.ts';
+import { httpCheck } from './http-check.ts';
+import type { CheckResult } from './run-check.ts';
+import { tcpCheck } from './tcp-check.ts';
 
 /** Reliable places. They show whether a failed check is due to the site or to our own network. */
 export interface Canaries {

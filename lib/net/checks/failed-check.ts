@@ -1,5 +1,5 @@
-import { networkCode } from '../network-error';
-import { PRIVATE_ADDRESS } from '../public-address';
+import { networkCode } from '../network-error.ts';
+import { PRIVATE_ADDRESS } from '../public-address.ts';
 
 /** A check failed. The message is for a person. */
 export class FailedCheckError extends Error {

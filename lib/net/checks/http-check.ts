@@ -1,13 +1,13 @@
 import { type IncomingMessage, request, validateHeaderName, validateHeaderValue } from 'node:http';
 import type { Socket } from 'node:net';
-import { type AddressGuard, isPublicAddress } from '../public-address';
-import { readUpTo } from '../read-up-to';
-import { describeExpiry } from './certificate-expiry';
-import { FailedCheckError } from './failed-check';
-import { type ConnectOptions, openTcp, openTls } from './open-connection';
-import { type CheckLimits, type CheckResult, runCheck, type Trace } from './run-check';
-import { siteBodyBytes, textOfBody } from './site-body';
-import { isExpectedStatus, readStatuses } from './status-ranges';
+import { type AddressGuard, isPublicAddress } from '../public-address.ts';
+import { readUpTo } from '../read-up-to.ts';
+import { describeExpiry } from './certificate-expiry.ts';
+import { FailedCheckError } from './failed-check.ts';
+import { type ConnectOptions, openTcp, openTls } from './open-connection.ts';
+import { type CheckLimits, type CheckResult, runCheck, type Trace } from './run-check.ts';
+import { siteBodyBytes, textOfBody } from './site-body.ts';
+import { isExpectedStatus, readStatuses } from './status-ranges.ts';
 
 export interface HttpCheck extends CheckLimits {
   url: string;

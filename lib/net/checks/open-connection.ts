@@ -1,9 +1,9 @@
 import type { LookupAddress } from 'node:dns';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { type AddressGuard, normalHost } from '../public-address';
-import { describeCertificateFault, FailedCheckError } from './failed-check';
-import type { Trace } from './run-check';
+import { type AddressGuard, normalHost } from '../public-address.ts';
+import { describeCertificateFault, FailedCheckError } from './failed-check.ts';
+import type { Trace } from './run-check.ts';
 
 export interface ConnectOptions {
   guard: AddressGuard;

@@ -1,5 +1,5 @@
-import { trackBusyTime, withinFairly } from '../within-fairly';
-import { describeFailure } from './failed-check';
+import { trackBusyTime, withinFairly } from '../within-fairly.ts';
+import { describeFailure } from './failed-check.ts';
 
 /** The result of a check. Milliseconds are whole; null means that the phase did not occur or did not end. */
 export interface CheckResult {

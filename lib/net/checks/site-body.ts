@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable, type Transform } from 'node:stream';
 import { constants, createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
-import { readUpTo } from '../read-up-to';
-import { FailedCheckError } from './failed-check';
+import { readUpTo } from '../read-up-to.ts';
+import { FailedCheckError } from './failed-check.ts';
 
 /** The bytes that a check reads of a body, before and after decompression. The rest is ignored. */
 export const siteBodyBytes = 1024 * 1024;

@@ -1,5 +1,5 @@
-import { type ConnectOptions, openTcp } from './open-connection';
-import { type CheckLimits, type CheckResult, runCheck } from './run-check';
+import { type ConnectOptions, openTcp } from './open-connection.ts';
+import { type CheckLimits, type CheckResult, runCheck } from './run-check.ts';
 
 /** Checks that `tcp://host:port` accepts connections. Never rejects. */
 export function tcpCheck(

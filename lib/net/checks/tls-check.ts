@@ -1,6 +1,6 @@
-import { describeExpiry } from './certificate-expiry';
-import { type ConnectOptions, openTcp, openTls } from './open-connection';
-import { type CheckLimits, type CheckResult, runCheck } from './run-check';
+import { describeExpiry } from './certificate-expiry.ts';
+import { type ConnectOptions, openTcp, openTls } from './open-connection.ts';
+import { type CheckLimits, type CheckResult, runCheck } from './run-check.ts';
 
 /** Checks the certificate of `tls://host:port` and when it expires. The port is 443 by default. Never rejects. */
 export function tlsCheck(

@@ -5,11 +5,11 @@ import {
   ProviderError,
   request,
   unexpectedResponse,
-} from '../../net/http';
-import type { MultipartFile } from '../../net/multipart';
-import { unipileV1 } from './unipile-v1';
-import { unipileV2 } from './unipile-v2';
-import type { Read, UnipileVersion, Write } from './unipile-version';
+} from '../../net/http.ts';
+import type { MultipartFile } from '../../net/multipart.ts';
+import { unipileV1 } from './unipile-v1.ts';
+import { unipileV2 } from './unipile-v2.ts';
+import type { Read, UnipileVersion, Write } from './unipile-version.ts';
 
 export const PROVIDER = 'unipile';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { unexpectedResponse } from '../../net/http';
-import type { Media } from '../../net/media';
-import { PROVIDER, reachesBefore, type UnipileOptions, unipileApi } from './unipile-api';
+import { unexpectedResponse } from '../../net/http.ts';
+import type { Media } from '../../net/media.ts';
+import { PROVIDER, reachesBefore, type UnipileOptions, unipileApi } from './unipile-api.ts';
 
 /*
  * Sources: Unipile's reference of API v1 (create a post, retrieve a post, list all posts, retrieve own profile) and its guide "Posts and

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { multipart } from '../../net/multipart';
-import { unipileCodes } from './unipile-codes';
-import { segment, type UnipileVersion } from './unipile-version';
+import { multipart } from '../../net/multipart.ts';
+import { unipileCodes } from './unipile-codes.ts';
+import { segment, type UnipileVersion } from './unipile-version.ts';
 
 /** API v1. The account is a field of the form or the query. A page without a cursor is the last. Source: developer.unipile.com/reference. */
 export const unipileV1: UnipileVersion = {

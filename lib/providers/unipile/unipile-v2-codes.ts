@@ -1,4 +1,4 @@
-import type { ErrorReading } from '../../net/http';
+import type { ErrorReading } from '../../net/http.ts';
 
 const accountRefused: ErrorReading = { kind: 'account_refused', scope: 'account' };
 const setupRefused: ErrorReading = { kind: 'account_refused', scope: 'provider' };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { unipileV2Codes } from './unipile-v2-codes';
-import { segment, type UnipileVersion } from './unipile-version';
+import { unipileV2Codes } from './unipile-v2-codes.ts';
+import { segment, type UnipileVersion } from './unipile-version.ts';
 
 /*
  * Sources: developer.unipile.com/v2.0/docs/migration-messaging-api and /migration-social-api (paths, JSON, the account in the path),

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import type { ErrorReading } from '../../net/http';
-import type { MultipartFile } from '../../net/multipart';
+import type { ErrorReading } from '../../net/http.ts';
+import type { MultipartFile } from '../../net/multipart.ts';
 
 export interface Read {
   path: string;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type ConnectionNotice, MAX_ID_LENGTH, toInstant, type WebhookReading } from '../receipt';
-import { disconnectedCodes } from './unipile-codes';
+import { type ConnectionNotice, MAX_ID_LENGTH, toInstant, type WebhookReading } from '../receipt.ts';
+import { disconnectedCodes } from './unipile-codes.ts';
 
 /*
  * Sources. v1: developer.unipile.com/docs/new-messages-webhook and /docs/account-lifecycle. v2: developer.unipile.com/v2.0/reference/

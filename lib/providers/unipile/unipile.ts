@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type HttpResponse, ProviderError, unexpectedResponse } from '../../net/http';
-import { PROVIDER, reachesBefore, type UnipileOptions, unipileApi } from './unipile-api';
+import { type HttpResponse, ProviderError, unexpectedResponse } from '../../net/http.ts';
+import { PROVIDER, reachesBefore, type UnipileOptions, unipileApi } from './unipile-api.ts';
 
 /**
  * How long after the call a message or post can still appear in its chat or list, in milliseconds. After that it was not sent. Unipile documents no

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { type ErrorReading, type HttpResponse, request, unexpectedResponse } from '../../net/http';
-import { whatsappCodes } from './whatsapp-codes';
-import type { WhatsappTemplate } from './whatsapp-template';
+import { type ErrorReading, type HttpResponse, request, unexpectedResponse } from '../../net/http.ts';
+import { whatsappCodes } from './whatsapp-codes.ts';
+import type { WhatsappTemplate } from './whatsapp-template.ts';
 
 const PROVIDER = 'whatsapp-cloud';
 

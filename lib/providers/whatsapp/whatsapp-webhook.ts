@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import { MAX_ID_LENGTH, type Receipt, toInstant, type WebhookReading } from '../receipt';
+import { MAX_ID_LENGTH, type Receipt, toInstant, type WebhookReading } from '../receipt.ts';
 
 /**
  * Whether Meta sent this body. `signature` is the header `X-Hub-Signature-256`, an HMAC-SHA256 of the raw body. The comparison takes constant

@@ -1,4 +1,4 @@
-import type { Finding } from '../../engine/ports/queue-store';
+import type { Finding } from '../../engine/ports/queue-store.ts';
 
 /** A message that a provider lists or reported by webhook. */
 export interface SeenMessage {

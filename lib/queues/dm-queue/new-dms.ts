@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
-import { instant } from '../../http/input/instant';
-import { priority } from '../../http/input/priority';
-import { nonEmptyText } from '../../http/input/storable-text';
-import { templateField } from '../../http/input/template-field';
-import { bodyLimits, channels } from '../../providers/body-limits';
-import type { Rpc } from '../../store/rpc';
+import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many.ts';
+import { instant } from '../../http/input/instant.ts';
+import { priority } from '../../http/input/priority.ts';
+import { nonEmptyText } from '../../http/input/storable-text.ts';
+import { templateField } from '../../http/input/template-field.ts';
+import { bodyLimits, channels } from '../../providers/body-limits.ts';
+import type { Rpc } from '../../store/rpc.ts';
 
 const dmInput = z
   .strictObject({

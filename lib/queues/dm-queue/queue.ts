@@ -1,18 +1,18 @@
 import { z } from 'zod';
-import type { Outcome } from '../../engine/outcome';
-import type { Finding } from '../../engine/ports/queue-store';
+import type { Outcome } from '../../engine/outcome.ts';
+import type { Finding } from '../../engine/ports/queue-store.ts';
 import {
   defineQueue,
   NotConfiguredError,
   type PerformContext,
   type ReconcileContext,
-} from '../../engine/queue';
-import { ProviderError } from '../../net/http';
-import { bodyLimits, channels } from '../../providers/body-limits';
-import { type Unipile, unipile, unipileMaxLateMs } from '../../providers/unipile/unipile';
-import type { UnipileOptions } from '../../providers/unipile/unipile-api';
-import { type WhatsappCloud, whatsappCloud } from '../../providers/whatsapp/whatsapp-cloud';
-import { clockRoomMs, matchMessages, type SeenInChat } from './match-messages';
+} from '../../engine/queue.ts';
+import { ProviderError } from '../../net/http.ts';
+import { bodyLimits, channels } from '../../providers/body-limits.ts';
+import { type Unipile, unipile, unipileMaxLateMs } from '../../providers/unipile/unipile.ts';
+import type { UnipileOptions } from '../../providers/unipile/unipile-api.ts';
+import { type WhatsappCloud, whatsappCloud } from '../../providers/whatsapp/whatsapp-cloud.ts';
+import { clockRoomMs, matchMessages, type SeenInChat } from './match-messages.ts';
 
 const row = z
   .object({

@@ -1,7 +1,7 @@
-import { ConflictError, NotFoundError } from '../../http/http-error';
-import { rowId } from '../../http/input/row-id';
-import { type ResolvedRow, resolveRow } from '../../operate/resolve-row';
-import type { Services } from '../../services/services';
+import { ConflictError, NotFoundError } from '../../http/http-error.ts';
+import { rowId } from '../../http/input/row-id.ts';
+import { type ResolvedRow, resolveRow } from '../../operate/resolve-row.ts';
+import type { Services } from '../../services/services.ts';
 
 /** Cancels a pending job. The history notes `by`. Throws an `HttpError` or a `StoreError`. */
 export async function cancelJob(

@@ -1,9 +1,9 @@
-import { ValidationError } from '../../http/http-error';
-import type { InsertedRow } from '../../http/input/insert-many';
-import type { JobName, JobPayload } from '../../jobs/job-name';
-import { getServices, type Services } from '../../services/services';
-import { JobInputError } from './job-input-error';
-import { enqueueJobs } from './new-jobs';
+import { ValidationError } from '../../http/http-error.ts';
+import type { InsertedRow } from '../../http/input/insert-many.ts';
+import type { JobName, JobPayload } from '../../jobs/job-name.ts';
+import { getServices, type Services } from '../../services/services.ts';
+import { JobInputError } from './job-input-error.ts';
+import { enqueueJobs } from './new-jobs.ts';
 
 interface JobSettings {
   /** `default` by default. A new queue is created with the settings of `default`. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { rowId } from '../../http/input/row-id';
-import { getServices, type Services } from '../../services/services';
+import { rowId } from '../../http/input/row-id.ts';
+import { getServices, type Services } from '../../services/services.ts';
 
 const storedJob = z.object({
   id: z.string(),

@@ -1,4 +1,4 @@
-import type { FieldError } from '../../http/field-error';
+import type { FieldError } from '../../http/field-error.ts';
 
 /** The input of a new job is invalid. Nothing was created. */
 export class JobInputError extends Error {

@@ -1,16 +1,16 @@
 import pLimit from 'p-limit';
 import { z } from 'zod';
-import { type FieldError, fieldErrors } from '../../http/field-error';
-import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/insert-many';
-import { instant } from '../../http/input/instant';
-import { priority } from '../../http/input/priority';
-import { nonEmptyText } from '../../http/input/storable-text';
-import { findJob, type Jobs } from '../../jobs/find-job';
-import { keepJson } from '../../jobs/keep-json';
-import { registry } from '../../jobs/registry';
-import type { Rpc } from '../../store/rpc';
-import { storable } from '../../store/storable';
-import { jobs as jobsQueue } from './queue';
+import { type FieldError, fieldErrors } from '../../http/field-error.ts';
+import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/insert-many.ts';
+import { instant } from '../../http/input/instant.ts';
+import { priority } from '../../http/input/priority.ts';
+import { nonEmptyText } from '../../http/input/storable-text.ts';
+import { findJob, type Jobs } from '../../jobs/find-job.ts';
+import { keepJson } from '../../jobs/keep-json.ts';
+import { registry } from '../../jobs/registry.ts';
+import type { Rpc } from '../../store/rpc.ts';
+import { storable } from '../../store/storable.ts';
+import { jobs as jobsQueue } from './queue.ts';
 
 /** After this many faults the remaining jobs are not checked. */
 const enoughFaults = 200;

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { systemClock } from '../../engine/ports/clock';
-import { defineQueue } from '../../engine/queue';
-import { jobFault } from '../../jobs/define-job';
-import { findJob, type Jobs } from '../../jobs/find-job';
-import { registry } from '../../jobs/registry';
-import { runJob } from '../../jobs/run-job';
-import { runWithin } from '../../jobs/run-within';
-import type { ScheduledQueue } from '../scheduled-queue';
+import { systemClock } from '../../engine/ports/clock.ts';
+import { defineQueue } from '../../engine/queue.ts';
+import { jobFault } from '../../jobs/define-job.ts';
+import { findJob, type Jobs } from '../../jobs/find-job.ts';
+import { registry } from '../../jobs/registry.ts';
+import { runJob } from '../../jobs/run-job.ts';
+import { runWithin } from '../../jobs/run-within.ts';
+import type { ScheduledQueue } from '../scheduled-queue.ts';
 
 const row = z.object({ id: z.coerce.string(), name: z.string(), payload: z.unknown() });
 

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import pLimit from 'p-limit';
-import { findUrlFault } from '../../net/url-fault';
-import { type MonitorEnv, monitorGuard } from './queue';
+import { findUrlFault } from '../../net/url-fault.ts';
+import { type MonitorEnv, monitorGuard } from './queue.ts';
 
 /** Returns why a monitor's URL must not be requested; null if it may, or if the check was not done in time. */
 export type AddressCheck = (url: string) => Promise<string | null>;

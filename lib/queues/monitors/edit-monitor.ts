@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { NotFoundError, ValidationError } from '../../http/http-error';
-import { parseChanges, parseStored } from '../../http/input/parse-input';
-import { findById } from '../../http/input/row-id';
-import { type Monitor, monitorSchema } from '../../store/monitoring';
-import type { Rpc } from '../../store/rpc';
-import type { AddressCheck } from './address-check';
-import { conflictingFields, monitorChanges } from './monitor-fields';
-import { kindOf } from './monitor-url';
+import { NotFoundError, ValidationError } from '../../http/http-error.ts';
+import { parseChanges, parseStored } from '../../http/input/parse-input.ts';
+import { findById } from '../../http/input/row-id.ts';
+import { type Monitor, monitorSchema } from '../../store/monitoring.ts';
+import type { Rpc } from '../../store/rpc.ts';
+import type { AddressCheck } from './address-check.ts';
+import { conflictingFields, monitorChanges } from './monitor-fields.ts';
+import { kindOf } from './monitor-url.ts';
 
 /** Reads a monitor. Throws an `HttpError` or a `StoreError`. */
 export function readMonitor(rpc: Rpc, id: string): Promise<Monitor> {

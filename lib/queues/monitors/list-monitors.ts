@@ -1,15 +1,15 @@
 import { z } from 'zod';
-import { wholeId } from '../../http/input/row-id';
-import { type Page, pageQuery, readPage } from '../../http/page';
-import { yesOrNo } from '../../http/query';
+import { wholeId } from '../../http/input/row-id.ts';
+import { type Page, pageQuery, readPage } from '../../http/page.ts';
+import { yesOrNo } from '../../http/query.ts';
 import {
   type Incident,
   incidentSchema,
   type MonitorSummary,
   monitorStates,
   monitorSummary,
-} from '../../store/monitoring';
-import type { Rpc } from '../../store/rpc';
+} from '../../store/monitoring.ts';
+import type { Rpc } from '../../store/rpc.ts';
 
 export const monitorsQuery = z.strictObject({ state: z.enum(monitorStates).optional(), ...pageQuery });
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { FieldError } from '../../http/field-error';
-import { atMost } from '../../http/input/at-most';
-import { nonBlankText, nonEmptyText } from '../../http/input/storable-text';
-import { kindOf, type MonitorKind, monitorUrl } from './monitor-url';
+import type { FieldError } from '../../http/field-error.ts';
+import { atMost } from '../../http/input/at-most.ts';
+import { nonBlankText, nonEmptyText } from '../../http/input/storable-text.ts';
+import { kindOf, type MonitorKind, monitorUrl } from './monitor-url.ts';
 
 /** The name of a region. */
 export const regionName = z

@@ -1,4 +1,4 @@
-import { storableText } from '../../http/input/storable-text';
+import { storableText } from '../../http/input/storable-text.ts';
 
 export type MonitorKind = 'http' | 'https' | 'tcp' | 'tls';
 

@@ -1,8 +1,8 @@
-import { fieldErrors } from '../../http/field-error';
-import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/insert-many';
-import type { Rpc } from '../../store/rpc';
-import type { AddressCheck } from './address-check';
-import { conflictingFields, monitorDefaults, monitorInput } from './monitor-fields';
+import { fieldErrors } from '../../http/field-error.ts';
+import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/insert-many.ts';
+import type { Rpc } from '../../store/rpc.ts';
+import type { AddressCheck } from './address-check.ts';
+import { conflictingFields, monitorDefaults, monitorInput } from './monitor-fields.ts';
 
 /** Checks one monitor or a list of up to 1,000, and creates all of them or none. Throws a `ValidationError` or a `StoreError`. */
 export function createMonitors(

@@ -1,15 +1,15 @@
 import { z } from 'zod';
-import { again } from '../../engine/outcome';
-import { defineQueue } from '../../engine/queue';
-import { type Canaries, canaries, hasName, namedCanaries } from '../../net/checks/canaries';
-import { httpCheck } from '../../net/checks/http-check';
-import type { ConnectOptions } from '../../net/checks/open-connection';
-import type { CheckResult } from '../../net/checks/run-check';
-import { readStatuses } from '../../net/checks/status-ranges';
-import { tcpCheck } from '../../net/checks/tcp-check';
-import { tlsCheck } from '../../net/checks/tls-check';
-import { dnsResolver } from '../../net/dns-resolver';
-import { type AddressGuard, addressGuard } from '../../net/public-address';
+import { again } from '../../engine/outcome.ts';
+import { defineQueue } from '../../engine/queue.ts';
+import { type Canaries, canaries, hasName, namedCanaries } from '../../net/checks/canaries.ts';
+import { httpCheck } from '../../net/checks/http-check.ts';
+import type { ConnectOptions } from '../../net/checks/open-connection.ts';
+import type { CheckResult } from '../../net/checks/run-check.ts';
+import { readStatuses } from '../../net/checks/status-ranges.ts';
+import { tcpCheck } from '../../net/checks/tcp-check.ts';
+import { tlsCheck } from '../../net/checks/tls-check.ts';
+import { dnsResolver } from '../../net/dns-resolver.ts';
+import { type AddressGuard, addressGuard } from '../../net/public-address.ts';
 
 /** The one column without which a monitor could not be rescheduled. */
 const row = z.looseObject({ interval_seconds: z.number().positive() });

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { NotFoundError, toHttpError } from '../../http/http-error';
-import { parseInput } from '../../http/input/parse-input';
-import { type Region, regionSchema } from '../../store/monitoring';
-import type { Rpc } from '../../store/rpc';
-import { regionName } from './monitor-fields';
+import { NotFoundError, toHttpError } from '../../http/http-error.ts';
+import { parseInput } from '../../http/input/parse-input.ts';
+import { type Region, regionSchema } from '../../store/monitoring.ts';
+import type { Rpc } from '../../store/rpc.ts';
+import { regionName } from './monitor-fields.ts';
 
 const regionInput = z.strictObject({
   name: regionName,

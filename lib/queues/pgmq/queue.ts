@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { dead } from '../../engine/outcome';
-import { defineQueue } from '../../engine/queue';
-import type { Jobs } from '../../jobs/find-job';
-import { registry } from '../../jobs/registry';
-import { runJob } from '../../jobs/run-job';
-import type { ScheduledQueue } from '../scheduled-queue';
+import { dead } from '../../engine/outcome.ts';
+import { defineQueue } from '../../engine/queue.ts';
+import type { Jobs } from '../../jobs/find-job.ts';
+import { registry } from '../../jobs/registry.ts';
+import { runJob } from '../../jobs/run-job.ts';
+import type { ScheduledQueue } from '../scheduled-queue.ts';
 
 const row = z.object({ id: z.string(), job: z.string().nullable(), message: z.unknown() });
 

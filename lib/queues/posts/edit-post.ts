@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import { ConflictError } from '../../http/http-error';
-import { instant } from '../../http/input/instant';
-import { parseChanges } from '../../http/input/parse-input';
-import { priority } from '../../http/input/priority';
-import { findById } from '../../http/input/row-id';
-import { type AddressGuard, addressGuard } from '../../net/public-address';
-import type { ResolvedRow } from '../../operate/resolve-row';
-import type { Rpc } from '../../store/rpc';
-import { postBody, postMedia } from './post-fields';
+import { ConflictError } from '../../http/http-error.ts';
+import { instant } from '../../http/input/instant.ts';
+import { parseChanges } from '../../http/input/parse-input.ts';
+import { priority } from '../../http/input/priority.ts';
+import { findById } from '../../http/input/row-id.ts';
+import { type AddressGuard, addressGuard } from '../../net/public-address.ts';
+import type { ResolvedRow } from '../../operate/resolve-row.ts';
+import type { Rpc } from '../../store/rpc.ts';
+import { postBody, postMedia } from './post-fields.ts';
 
 const postSchema = z.object({
   id: z.string(),

@@ -1,6 +1,6 @@
-import type { Finding } from '../../engine/ports/queue-store';
-import { numbersOf, type OwnPost } from '../../providers/unipile/unipile-posts';
-import { candidateMs, matchByText } from '../dm-queue/match-messages';
+import type { Finding } from '../../engine/ports/queue-store.ts';
+import { numbersOf, type OwnPost } from '../../providers/unipile/unipile-posts.ts';
+import { candidateMs, matchByText } from '../dm-queue/match-messages.ts';
 
 /** Another row of the account. A post in the account's list may be that row's. */
 export interface OtherRow {

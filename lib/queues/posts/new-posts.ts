@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
-import { instant } from '../../http/input/instant';
-import { priority } from '../../http/input/priority';
-import { nonEmptyText } from '../../http/input/storable-text';
-import { type AddressGuard, addressGuard } from '../../net/public-address';
-import type { Rpc } from '../../store/rpc';
-import { postBody, postMedia } from './post-fields';
+import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many.ts';
+import { instant } from '../../http/input/instant.ts';
+import { priority } from '../../http/input/priority.ts';
+import { nonEmptyText } from '../../http/input/storable-text.ts';
+import { type AddressGuard, addressGuard } from '../../net/public-address.ts';
+import type { Rpc } from '../../store/rpc.ts';
+import { postBody, postMedia } from './post-fields.ts';
 
 const postInput = (guard: AddressGuard) =>
   z.strictObject({

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { atMost } from '../../http/input/at-most';
-import { nonBlankText, storableText } from '../../http/input/storable-text';
-import type { AddressGuard } from '../../net/public-address';
-import { postLimits } from '../../providers/body-limits';
+import { atMost } from '../../http/input/at-most.ts';
+import { nonBlankText, storableText } from '../../http/input/storable-text.ts';
+import type { AddressGuard } from '../../net/public-address.ts';
+import { postLimits } from '../../providers/body-limits.ts';
 
 /** The text of a post. Creating and editing share this field and `postMedia`. */
 export const postBody = nonBlankText(postLimits.body);

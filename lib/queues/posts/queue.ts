@@ -1,20 +1,20 @@
 import { z } from 'zod';
-import type { Outcome } from '../../engine/outcome';
-import type { Finding } from '../../engine/ports/queue-store';
+import type { Outcome } from '../../engine/outcome.ts';
+import type { Finding } from '../../engine/ports/queue-store.ts';
 import {
   defineQueue,
   NotConfiguredError,
   type PerformContext,
   type ReconcileContext,
-} from '../../engine/queue';
-import { fetchMedia, type Media } from '../../net/media';
-import { addressGuard } from '../../net/public-address';
-import { within } from '../../net/within';
-import { postLimits } from '../../providers/body-limits';
-import { unipileMaxLateMs } from '../../providers/unipile/unipile';
-import type { UnipileOptions } from '../../providers/unipile/unipile-api';
-import { type UnipilePosts, unipilePosts } from '../../providers/unipile/unipile-posts';
-import { matchPosts, type OtherRow, postCandidateMs } from './match-posts';
+} from '../../engine/queue.ts';
+import { fetchMedia, type Media } from '../../net/media.ts';
+import { addressGuard } from '../../net/public-address.ts';
+import { within } from '../../net/within.ts';
+import { postLimits } from '../../providers/body-limits.ts';
+import { unipileMaxLateMs } from '../../providers/unipile/unipile.ts';
+import type { UnipileOptions } from '../../providers/unipile/unipile-api.ts';
+import { type UnipilePosts, unipilePosts } from '../../providers/unipile/unipile-posts.ts';
+import { matchPosts, type OtherRow, postCandidateMs } from './match-posts.ts';
 
 const row = z.object({
   id: z.coerce.string(),

@@ -1,5 +1,5 @@
-import { actors, apiJsonRoute } from '../../http/api-route';
-import { changeEnrolment, type EnrolmentAction } from './enrolments';
+import { actors, apiJsonRoute } from '../../http/api-route.ts';
+import { changeEnrolment, type EnrolmentAction } from './enrolments.ts';
 
 /** Makes the route that pauses, resumes or stops the enrolment in its path. */
 export function enrolmentRoute(action: EnrolmentAction) {

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { instant } from '../../http/input/instant';
-import { parseInput } from '../../http/input/parse-input';
-import { findById, wholeId } from '../../http/input/row-id';
-import { nonEmptyText, storableText } from '../../http/input/storable-text';
-import { type Page, type PageQuery, pageQuery, readPage } from '../../http/page';
+import { instant } from '../../http/input/instant.ts';
+import { parseInput } from '../../http/input/parse-input.ts';
+import { findById, wholeId } from '../../http/input/row-id.ts';
+import { nonEmptyText, storableText } from '../../http/input/storable-text.ts';
+import { type Page, type PageQuery, pageQuery, readPage } from '../../http/page.ts';
 import {
   type Enrolment,
   type EnrolmentWithTimeline,
@@ -11,8 +11,8 @@ import {
   enrolmentWithTimeline,
   phases,
   replySchema,
-} from '../../store/conversations';
-import type { Rpc } from '../../store/rpc';
+} from '../../store/conversations.ts';
+import type { Rpc } from '../../store/rpc.ts';
 
 /** `sequence`: only enrolments of one sequence. `phase`: only those in one phase. */
 export const enrolmentsQuery = z.strictObject({

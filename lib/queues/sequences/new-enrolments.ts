@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { atMost } from '../../http/input/at-most';
-import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many';
-import { instant } from '../../http/input/instant';
-import { priority } from '../../http/input/priority';
-import { findById } from '../../http/input/row-id';
-import { nonEmptyText, storableText } from '../../http/input/storable-text';
-import type { Rpc } from '../../store/rpc';
-import { variableName } from './placeholders';
+import { atMost } from '../../http/input/at-most.ts';
+import { checkBy, type InsertedRow, insertMany } from '../../http/input/insert-many.ts';
+import { instant } from '../../http/input/instant.ts';
+import { priority } from '../../http/input/priority.ts';
+import { findById } from '../../http/input/row-id.ts';
+import { nonEmptyText, storableText } from '../../http/input/storable-text.ts';
+import type { Rpc } from '../../store/rpc.ts';
+import { variableName } from './placeholders.ts';
 
 const address = nonEmptyText(500).optional();
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { again, dead, done } from '../../engine/outcome';
-import { defineQueue } from '../../engine/queue';
+import { again, dead, done } from '../../engine/outcome.ts';
+import { defineQueue } from '../../engine/queue.ts';
 
 /** The value of `punctual.judge_enrolments` for a due enrolment. */
 const facts = z.discriminatedUnion('outcome', [

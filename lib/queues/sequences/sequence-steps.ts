@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { atMost } from '../../http/input/at-most';
-import { nonBlankText } from '../../http/input/storable-text';
-import { templateField } from '../../http/input/template-field';
-import { weeklyHours } from '../../http/input/weekly-hours';
-import { bodyLimits, type Channel } from '../../providers/body-limits';
-import { placeholderFaults } from './placeholders';
+import { atMost } from '../../http/input/at-most.ts';
+import { nonBlankText } from '../../http/input/storable-text.ts';
+import { templateField } from '../../http/input/template-field.ts';
+import { weeklyHours } from '../../http/input/weekly-hours.ts';
+import { bodyLimits, type Channel } from '../../providers/body-limits.ts';
+import { placeholderFaults } from './placeholders.ts';
 
 const yearSeconds = 31_536_000;
 const seconds = (min: number) => z.int().min(min).max(yearSeconds);

@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import { parseChanges, parseInput, parseStored } from '../../http/input/parse-input';
-import { findById } from '../../http/input/row-id';
-import { nonBlankText, nonEmptyText } from '../../http/input/storable-text';
-import { type Page, type PageQuery, readPage } from '../../http/page';
-import { type Channel, channels } from '../../providers/body-limits';
-import { previewSchema, type Sequence, sequenceSchema } from '../../store/conversations';
-import type { Rpc } from '../../store/rpc';
-import { enrolmentInput } from './new-enrolments';
-import { sequenceSteps } from './sequence-steps';
+import { parseChanges, parseInput, parseStored } from '../../http/input/parse-input.ts';
+import { findById } from '../../http/input/row-id.ts';
+import { nonBlankText, nonEmptyText } from '../../http/input/storable-text.ts';
+import { type Page, type PageQuery, readPage } from '../../http/page.ts';
+import { type Channel, channels } from '../../providers/body-limits.ts';
+import { previewSchema, type Sequence, sequenceSchema } from '../../store/conversations.ts';
+import type { Rpc } from '../../store/rpc.ts';
+import { enrolmentInput } from './new-enrolments.ts';
+import { sequenceSteps } from './sequence-steps.ts';
 
 const name = nonBlankText(200);
 /** The database checks that the time zone exists. */

@@ -1,4 +1,4 @@
-import { messageText } from './demo-texts';
+import { messageText } from './demo-texts.ts';
 
 /** An entry of `POST /api/jobs`. */
 export interface DemoJob {

@@ -1,5 +1,5 @@
-import type { DemoAccount } from './demo-accounts';
-import { postText } from './demo-texts';
+import type { DemoAccount } from './demo-accounts.ts';
+import { postText } from './demo-texts.ts';
 
 /** An entry of `POST /api/posts`. */
 export interface DemoPost {

@@ -1,5 +1,5 @@
-import type { DemoAccount } from './demo-accounts';
-import type { DemoRow } from './demo-rows';
+import type { DemoAccount } from './demo-accounts.ts';
+import type { DemoRow } from './demo-rows.ts';
 
 /** An entry of the sandbox's `POST /replies`. */
 export interface DemoReply {

@@ -1,6 +1,6 @@
-import { chatId } from '../../../sandbox/shapes/unipile-shape';
-import { type DemoAccount, helpAccountId } from './demo-accounts';
-import { firstNameOf, messageTemplate, messageText, personName } from './demo-texts';
+import { chatId } from '../../../sandbox/shapes/unipile-shape.ts';
+import { type DemoAccount, helpAccountId } from './demo-accounts.ts';
+import { firstNameOf, messageTemplate, messageText, personName } from './demo-texts.ts';
 
 /** An entry of `POST /api/dms`. */
 export interface DemoRow {

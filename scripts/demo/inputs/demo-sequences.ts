@@ -1,6 +1,6 @@
-import { patienceOf } from '../../../sandbox/people';
-import { account, type DemoAccount } from './demo-accounts';
-import { firstNameOf, personName } from './demo-texts';
+import { patienceOf } from '../../../sandbox/people.ts';
+import { account, type DemoAccount } from './demo-accounts.ts';
+import { firstNameOf, personName } from './demo-texts.ts';
 
 /** A body of `POST /api/sequences`. */
 export interface DemoSequence {

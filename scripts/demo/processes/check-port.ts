@@ -1,5 +1,5 @@
 import { connect, createServer } from 'node:net';
-import { DemoError } from '../demo-error';
+import { DemoError } from '../demo-error.ts';
 
 /** Throws a `DemoError` if the port cannot be listened on. `flag` is the option that sets another port. */
 export async function checkPort(port: number, flag: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { DemoError } from '../demo-error';
+import { DemoError } from '../demo-error.ts';
 
 const endWithParent = new URL('end-with-parent.mjs', import.meta.url).href;
 export const projectFolder = fileURLToPath(new URL('../../..', import.meta.url));

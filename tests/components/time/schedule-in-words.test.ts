@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { scheduleInWords } from '../../../components/time/schedule-in-words';
+import { scheduleInWords } from '../../../components/time/schedule-in-words.ts';
 
 it.each([
   ['* * * * *', 'every minute'],

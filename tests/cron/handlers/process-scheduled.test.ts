@@ -1,19 +1,25 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET, POST } from '../../../app/api/cron/process-scheduled/route';
-import type { CronCall } from '../../../lib/cron/cron-call';
-import { scheduledHandler } from '../../../lib/cron/handlers/scheduled-handler';
-import { systemClock } from '../../../lib/engine/ports/clock';
-import { silentLog } from '../../../lib/engine/ports/log';
-import { defineQueue } from '../../../lib/engine/queue';
-import { jobs } from '../../../lib/queues/jobs/queue';
-import { scheduledQueues } from '../../../lib/queues/scheduled-queues';
-import { getServices, type Services } from '../../../lib/services/services';
-import { queueStore } from '../../../lib/store/queue-store';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
-import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../../support/api-server';
-import type { TestDatabase } from '../../support/test-database';
-import { VirtualClock } from '../../support/virtual-clock';
+import { GET, POST } from '../../../app/api/cron/process-scheduled/route.ts';
+import type { CronCall } from '../../../lib/cron/cron-call.ts';
+import { scheduledHandler } from '../../../lib/cron/handlers/scheduled-handler.ts';
+import { systemClock } from '../../../lib/engine/ports/clock.ts';
+import { silentLog } from '../../../lib/engine/ports/log.ts';
+import { defineQueue } from '../../../lib/engine/queue.ts';
+import { jobs } from '../../../lib/queues/jobs/queue.ts';
+import { scheduledQueues } from '../../../lib/queues/scheduled-queues.ts';
+import { getServices, type Services } from '../../../lib/services/services.ts';
+import { queueStore } from '../../../lib/store/queue-store.ts';
+import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
+import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
+import {
+  apiRequest,
+  bearer,
+  CRON_SECRET,
+  openServedDatabase,
+  stubSecrets,
+} from '../../support/api-server.ts';
+import type { TestDatabase } from '../../support/test-database.ts';
+import { VirtualClock } from '../../support/virtual-clock.ts';
 
 let sandbox: Sandbox;
 let database: TestDatabase;

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { GET as tickDms } from '../../../app/api/cron/dm-queue/route';
-import { GET as tickJobs } from '../../../app/api/cron/jobs/route';
-import type { Coverage } from '../../../lib/cron/slots/schedule-coverage';
-import { StoreError } from '../../../lib/engine/ports/store-error';
-import { serverEnv } from '../../../lib/services/env';
-import { makeServices, type Services } from '../../../lib/services/services';
-import type { Rpc } from '../../../lib/store/rpc';
+import { GET as tickDms } from '../../../app/api/cron/dm-queue/route.ts';
+import { GET as tickJobs } from '../../../app/api/cron/jobs/route.ts';
+import type { Coverage } from '../../../lib/cron/slots/schedule-coverage.ts';
+import { StoreError } from '../../../lib/engine/ports/store-error.ts';
+import { serverEnv } from '../../../lib/services/env.ts';
+import { makeServices, type Services } from '../../../lib/services/services.ts';
+import type { Rpc } from '../../../lib/store/rpc.ts';
 import {
   apiRequest,
   bearer,
@@ -15,8 +15,8 @@ import {
   type RequestHeaders,
   stubSecrets,
   withKey,
-} from '../../support/api-server';
-import type { TestDatabase } from '../../support/test-database';
+} from '../../support/api-server.ts';
+import type { TestDatabase } from '../../support/test-database.ts';
 
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
@@ -39,7 +39,7 @@ afterEach(() => {
 /** The route of a process that just started: the answer is kept for a while in between. */
 async function freshRoute() {
   vi.resetModules();
-  return (await import('../../../app/api/schedulers/route')).GET;
+  return (await import('../../../app/api/schedulers/route.ts')).GET;
 }
 
 async function ask(

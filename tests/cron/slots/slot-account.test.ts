@@ -1,9 +1,9 @@
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
-import { coverageOf } from '../../../lib/cron/slots/schedule-coverage';
-import { maxInstants, scheduleInstants } from '../../../lib/cron/slots/schedule-instants';
-import { accountOfSlots } from '../../../lib/cron/slots/slot-account';
-import { type SlotEntry, slotEntriesSchema } from '../../../lib/store/slots';
+import { coverageOf } from '../../../lib/cron/slots/schedule-coverage.ts';
+import { maxInstants, scheduleInstants } from '../../../lib/cron/slots/schedule-instants.ts';
+import { accountOfSlots } from '../../../lib/cron/slots/slot-account.ts';
+import { type SlotEntry, slotEntriesSchema } from '../../../lib/store/slots.ts';
 
 const now = '2026-03-02T12:00:30Z';
 const nowMs = Date.parse(now);

@@ -1,8 +1,8 @@
 import { Cron } from 'croner';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readScheduler, readSlot } from '../../../lib/cron/slots/slot';
-import { assertProperty } from '../../support/property';
+import { readScheduler, readSlot } from '../../../lib/cron/slots/slot.ts';
+import { assertProperty } from '../../support/property.ts';
 
 const named = (slot: string) =>
   readSlot(new Headers({ 'x-punctual-slot': slot }), Date.parse('2026-03-02T12:00:00Z'));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { dayName, queueDays } from '../../../app/(dashboard)/days/queue-days';
-import { uptimeDays } from '../../../app/(dashboard)/days/uptime-days';
-import type { Analytics } from '../../../lib/store/analytics';
+import { dayName, queueDays } from '../../../app/(dashboard)/days/queue-days.ts';
+import { uptimeDays } from '../../../app/(dashboard)/days/uptime-days.ts';
+import type { Analytics } from '../../../lib/store/analytics.ts';
 
 const seconds = { p50_seconds: 2, p95_seconds: 9, p99_seconds: 12 };
 const unmeasured = { p50_seconds: null, p95_seconds: null, p99_seconds: null };

@@ -1,5 +1,5 @@
-import type { MonitorSummary } from '../../../lib/store/monitoring';
-import { ago } from '../queue-stats';
+import type { MonitorSummary } from '../../../lib/store/monitoring.ts';
+import { ago } from '../queue-stats.ts';
 
 type Last = NonNullable<MonitorSummary['last']>;
 

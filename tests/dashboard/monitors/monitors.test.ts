@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { latencyInWords, latencyPhases } from '../../../app/(dashboard)/monitors/latency-phases';
-import { isHealthy, monitorNotes } from '../../../app/(dashboard)/monitors/monitor-notes';
-import { uptimeText } from '../../../components/uptime-text';
-import { lastCheck, monitorSummary } from './monitor-summary';
+import { latencyInWords, latencyPhases } from '../../../app/(dashboard)/monitors/latency-phases.ts';
+import { isHealthy, monitorNotes } from '../../../app/(dashboard)/monitors/monitor-notes.ts';
+import { uptimeText } from '../../../components/uptime-text.ts';
+import { lastCheck, monitorSummary } from './monitor-summary.ts';
 
 const notes = (changes: Parameters<typeof monitorSummary>[0]) =>
   monitorNotes(monitorSummary(changes)).map(({ tone, text }) => `${tone}: ${text}`);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { overviewLines } from '../../../app/(dashboard)/overview/overview-lines';
-import { ago, ledgerTick, now, nowMs, partition, queueStats } from '../queue-stats';
+import { overviewLines } from '../../../app/(dashboard)/overview/overview-lines.ts';
+import { ago, ledgerTick, now, nowMs, partition, queueStats } from '../queue-stats.ts';
 
 describe('overviewLines', () => {
   it('has a line for each queue, and under one with named partitions a line for each of them', () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { settingsInWords } from '../../../app/(dashboard)/queue/settings-in-words';
+import { settingsInWords } from '../../../app/(dashboard)/queue/settings-in-words.ts';
 
 const settings = { batch_limit: 30, concurrency: 5, budget_seconds: null, adaptive: false };
 

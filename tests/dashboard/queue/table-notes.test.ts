@@ -1,7 +1,7 @@
 import { createElement } from 'react';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { expect, it } from 'vitest';
-import { TableNotes } from '../../../app/(dashboard)/queue/table-notes';
+import { TableNotes } from '../../../app/(dashboard)/queue/table-notes.tsx';
 
 const setup = {
   table: 'public.trials',

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { sortSchedulers } from '../../../app/(dashboard)/schedulers/sort-schedulers';
-import type { ScheduleCoverage } from '../../../lib/cron/slots/schedule-coverage';
+import { sortSchedulers } from '../../../app/(dashboard)/schedulers/sort-schedulers.ts';
+import type { ScheduleCoverage } from '../../../lib/cron/slots/schedule-coverage.ts';
 
 const account = (path: string, changes: Partial<ScheduleCoverage> = {}): ScheduleCoverage => ({
   scheduler: 'pg-cron',

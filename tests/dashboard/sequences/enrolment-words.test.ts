@@ -6,8 +6,8 @@ import {
   PHASES,
   personOf,
   phaseLabel,
-} from '@/app/(dashboard)/sequences/enrolment-words';
-import { type Enrolment, enrolmentEvents, phases } from '@/lib/store/conversations';
+} from '@/app/(dashboard)/sequences/enrolment-words.ts';
+import { type Enrolment, enrolmentEvents, phases } from '@/lib/store/conversations.ts';
 
 const enrolment = (changes: Partial<Enrolment> = {}) =>
   ({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { registry } from '@/lib/jobs/registry';
-import { demoJobs } from '@/scripts/demo/inputs/demo-jobs';
+import { registry } from '@/lib/jobs/registry.ts';
+import { demoJobs } from '@/scripts/demo/inputs/demo-jobs.ts';
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
 const jobs = demoJobs('r1', NOW_MS);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { monitorInput } from '@/lib/queues/monitors/monitor-fields';
-import { Sites } from '@/sandbox/sites';
-import { demoMonitors, isLeftOver } from '@/scripts/demo/inputs/demo-monitors';
+import { monitorInput } from '@/lib/queues/monitors/monitor-fields.ts';
+import { Sites } from '@/sandbox/sites.ts';
+import { demoMonitors, isLeftOver } from '@/scripts/demo/inputs/demo-monitors.ts';
 
 const sandbox = 'http://127.0.0.1:4010';
 const monitors = demoMonitors(sandbox);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { demoAccounts } from '@/scripts/demo/inputs/demo-accounts';
-import { demoPosts } from '@/scripts/demo/inputs/demo-posts';
+import { demoAccounts } from '@/scripts/demo/inputs/demo-accounts.ts';
+import { demoPosts } from '@/scripts/demo/inputs/demo-posts.ts';
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
 const sandbox = 'http://127.0.0.1:4010';

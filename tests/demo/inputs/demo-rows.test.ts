@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { countTwice } from '@/scripts/demo/deliveries';
-import { readOptions } from '@/scripts/demo/demo-options';
-import { demoAccounts, helpAccountId } from '@/scripts/demo/inputs/demo-accounts';
-import { demoReplies } from '@/scripts/demo/inputs/demo-replies';
-import { type DemoRow, demoRows } from '@/scripts/demo/inputs/demo-rows';
-import { childEnv } from '@/scripts/demo/processes/child-env';
+import { countTwice } from '@/scripts/demo/deliveries.ts';
+import { readOptions } from '@/scripts/demo/demo-options.ts';
+import { demoAccounts, helpAccountId } from '@/scripts/demo/inputs/demo-accounts.ts';
+import { demoReplies } from '@/scripts/demo/inputs/demo-replies.ts';
+import { type DemoRow, demoRows } from '@/scripts/demo/inputs/demo-rows.ts';
+import { childEnv } from '@/scripts/demo/processes/child-env.ts';
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
 const accounts = demoAccounts.map((account, index) => ({ ...account, id: `id-${index}` }));

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { patienceOf } from '@/sandbox/people';
-import { differences, faultsInLog, type ReportedSequence } from '@/scripts/demo/check-sequence';
-import type { Delivery, Reply } from '@/scripts/demo/deliveries';
-import { demoAccounts } from '@/scripts/demo/inputs/demo-accounts';
+import { patienceOf } from '@/sandbox/people.ts';
+import { differences, faultsInLog, type ReportedSequence } from '@/scripts/demo/check-sequence.ts';
+import type { Delivery, Reply } from '@/scripts/demo/deliveries.ts';
+import { demoAccounts } from '@/scripts/demo/inputs/demo-accounts.ts';
 import {
   answerShares,
   demoSequences,
   peopleSeed,
   sequenceAccounts,
-} from '@/scripts/demo/inputs/demo-sequences';
-import { sequenceLine } from '@/scripts/demo/sequence-watch';
+} from '@/scripts/demo/inputs/demo-sequences.ts';
+import { sequenceLine } from '@/scripts/demo/sequence-watch.ts';
 
 const accounts = sequenceAccounts.map((account, index) => ({ ...account, id: `id-${index}` }));
 const plan = (runId = 'r1') => demoSequences(accounts, runId);

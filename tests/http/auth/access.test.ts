@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type AccessEnv, apiAccess, dashboardAccess, requestOrigin } from '../../../lib/http/auth/access';
-import { signSession } from '../../../lib/http/auth/session';
+import { type AccessEnv, apiAccess, dashboardAccess, requestOrigin } from '../../../lib/http/auth/access.ts';
+import { signSession } from '../../../lib/http/auth/session.ts';
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
 const COOKIE = `punctual_session=${signSession('pw', NOW_MS)}`;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bearerToken, secretsEqual } from '../../../lib/http/auth/secrets';
+import { bearerToken, secretsEqual } from '../../../lib/http/auth/secrets.ts';
 
 describe('secretsEqual', () => {
   it('accepts the secret itself and nothing else', () => {

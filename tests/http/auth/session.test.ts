@@ -5,7 +5,7 @@ import {
   signSession,
   startSessionCookie,
   verifySession,
-} from '../../../lib/http/auth/session';
+} from '../../../lib/http/auth/session.ts';
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
 const HOUR_MS = 3_600_000;

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../../app/api/session/route';
-import { clientAddress } from '../../../lib/http/auth/client-address';
-import { countFailedSignIn } from '../../../lib/http/auth/failed-sign-ins';
-import { PASSWORD, stubSecrets } from '../../support/api-server';
+import { POST } from '../../../app/api/session/route.ts';
+import { clientAddress } from '../../../lib/http/auth/client-address.ts';
+import { countFailedSignIn } from '../../../lib/http/auth/failed-sign-ins.ts';
+import { PASSWORD, stubSecrets } from '../../support/api-server.ts';
 
 beforeEach(() => stubSecrets());
 afterEach(() => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { weeklyHours } from '../../../lib/http/input/weekly-hours';
+import { weeklyHours } from '../../../lib/http/input/weekly-hours.ts';
 
 /** The first complaint, as `path: message`; null where there is none. */
 function complaint(hours: unknown): string | null {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { canaries } from '../../../lib/net/checks/canaries';
-import { dnsResolver } from '../../../lib/net/dns-resolver';
-import { sites } from '../../support/sites';
-import { loopback } from '../loopback';
+import { canaries } from '../../../lib/net/checks/canaries.ts';
+import { dnsResolver } from '../../../lib/net/dns-resolver.ts';
+import { sites } from '../../support/sites.ts';
+import { loopback } from '../loopback.ts';
 
 const { serve, closeAll } = sites();
 const raw = loopback();

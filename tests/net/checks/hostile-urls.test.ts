@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { httpCheck } from '../../../lib/net/checks/http-check';
-import type { CheckResult } from '../../../lib/net/checks/run-check';
-import { tcpCheck } from '../../../lib/net/checks/tcp-check';
-import { tlsCheck } from '../../../lib/net/checks/tls-check';
-import { dnsResolver } from '../../../lib/net/dns-resolver';
-import { type AddressGuard, addressGuard } from '../../../lib/net/public-address';
-import { findUrlFault } from '../../../lib/net/url-fault';
-import { type DnsServer, startDnsServer } from '../../support/dns-server';
-import { sites } from '../../support/sites';
+import { httpCheck } from '../../../lib/net/checks/http-check.ts';
+import type { CheckResult } from '../../../lib/net/checks/run-check.ts';
+import { tcpCheck } from '../../../lib/net/checks/tcp-check.ts';
+import { tlsCheck } from '../../../lib/net/checks/tls-check.ts';
+import { dnsResolver } from '../../../lib/net/dns-resolver.ts';
+import { type AddressGuard, addressGuard } from '../../../lib/net/public-address.ts';
+import { findUrlFault } from '../../../lib/net/url-fault.ts';
+import { type DnsServer, startDnsServer } from '../../support/dns-server.ts';
+import { sites } from '../../support/sites.ts';
 
 const { serve, closeAll } = sites();
 afterEach(closeAll);

@@ -2,12 +2,12 @@ import type { RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { guardAfter, type HttpCheck, httpCheck } from '../../../lib/net/checks/http-check';
-import { dnsResolver } from '../../../lib/net/dns-resolver';
-import { addressGuard } from '../../../lib/net/public-address';
-import { type DnsServer, startDnsServer } from '../../support/dns-server';
-import { sites } from '../../support/sites';
-import { httpAnswer, loopback } from '../loopback';
+import { guardAfter, type HttpCheck, httpCheck } from '../../../lib/net/checks/http-check.ts';
+import { dnsResolver } from '../../../lib/net/dns-resolver.ts';
+import { addressGuard } from '../../../lib/net/public-address.ts';
+import { type DnsServer, startDnsServer } from '../../support/dns-server.ts';
+import { sites } from '../../support/sites.ts';
+import { httpAnswer, loopback } from '../loopback.ts';
 
 const { serve, closeAll } = sites();
 const raw = loopback();

@@ -2,15 +2,15 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { httpCheck } from '../../../lib/net/checks/http-check';
-import type { CheckResult } from '../../../lib/net/checks/run-check';
-import { tcpCheck } from '../../../lib/net/checks/tcp-check';
-import { tlsCheck } from '../../../lib/net/checks/tls-check';
-import { dnsResolver } from '../../../lib/net/dns-resolver';
-import { addressGuard } from '../../../lib/net/public-address';
-import { type DnsServer, startDnsServer } from '../../support/dns-server';
-import { sites, testAuthority } from '../../support/sites';
-import { loopback } from '../loopback';
+import { httpCheck } from '../../../lib/net/checks/http-check.ts';
+import type { CheckResult } from '../../../lib/net/checks/run-check.ts';
+import { tcpCheck } from '../../../lib/net/checks/tcp-check.ts';
+import { tlsCheck } from '../../../lib/net/checks/tls-check.ts';
+import { dnsResolver } from '../../../lib/net/dns-resolver.ts';
+import { addressGuard } from '../../../lib/net/public-address.ts';
+import { type DnsServer, startDnsServer } from '../../support/dns-server.ts';
+import { sites, testAuthority } from '../../support/sites.ts';
+import { loopback } from '../loopback.ts';
 
 /** A bound for what never comes, not for how fast it does. */
 const waiting = { timeout: 30_000 };

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Media } from '../../../lib/net/media';
-import { unipilePosts } from '../../../lib/providers/unipile/unipile-posts';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
-import { httpAnswer, loopback } from '../../net/loopback';
+import type { Media } from '../../../lib/net/media.ts';
+import { unipilePosts } from '../../../lib/providers/unipile/unipile-posts.ts';
+import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
+import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
+import { httpAnswer, loopback } from '../../net/loopback.ts';
 
 const net = loopback();
 let sandbox: Sandbox;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readUnipileWebhook } from '../../../lib/providers/unipile/unipile-webhook';
+import { readUnipileWebhook } from '../../../lib/providers/unipile/unipile-webhook.ts';
 
 const ada = { attendee_id: 'u1', attendee_name: 'Ada', attendee_provider_id: 'ACoAda' };
 const bob = { attendee_id: 'u2', attendee_name: 'Bob', attendee_provider_id: 'ACoBob' };

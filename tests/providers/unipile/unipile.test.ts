@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { unipile } from '../../../lib/providers/unipile/unipile';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
-import { httpAnswer, loopback } from '../../net/loopback';
+import { unipile } from '../../../lib/providers/unipile/unipile.ts';
+import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
+import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
+import { httpAnswer, loopback } from '../../net/loopback.ts';
 
 const net = loopback();
 let sandbox: Sandbox;

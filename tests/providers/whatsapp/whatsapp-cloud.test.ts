@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { whatsappCloud } from '../../../lib/providers/whatsapp/whatsapp-cloud';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape';
-import { httpAnswer, loopback } from '../../net/loopback';
+import { whatsappCloud } from '../../../lib/providers/whatsapp/whatsapp-cloud.ts';
+import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
+import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts';
+import { httpAnswer, loopback } from '../../net/loopback.ts';
 
 const net = loopback();
 let sandbox: Sandbox;

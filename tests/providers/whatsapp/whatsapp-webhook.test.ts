@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { isSignedByMeta, readWhatsappWebhook } from '../../../lib/providers/whatsapp/whatsapp-webhook';
+import { isSignedByMeta, readWhatsappWebhook } from '../../../lib/providers/whatsapp/whatsapp-webhook.ts';
 
 const change = (value: object, field = 'messages') => ({
   field,

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET } from '../../../app/api/dms/[id]/why/route';
-import { serverEnv } from '../../../lib/services/env';
-import { makeServices, type Services } from '../../../lib/services/services';
-import { type Explanation, explanationSchema } from '../../../lib/store/explanation';
-import { queueStore } from '../../../lib/store/queue-store';
-import { exchanges } from '../../support/exchanges';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database';
+import { GET } from '../../../app/api/dms/[id]/why/route.ts';
+import { serverEnv } from '../../../lib/services/env.ts';
+import { makeServices, type Services } from '../../../lib/services/services.ts';
+import { type Explanation, explanationSchema } from '../../../lib/store/explanation.ts';
+import { queueStore } from '../../../lib/store/queue-store.ts';
+import { exchanges } from '../../support/exchanges.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 const API_KEY = 'api-key-of-this-server';
 const PASSWORD = 'password-of-the-dashboard';

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { tick } from '../../../lib/engine/tick';
-import { enqueueDms } from '../../../lib/queues/dm-queue/new-dms';
-import { type DmEnv, dmQueue } from '../../../lib/queues/dm-queue/queue';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape';
-import { realTimePorts } from '../../support/real-time-ports';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database';
+import { tick } from '../../../lib/engine/tick.ts';
+import { enqueueDms } from '../../../lib/queues/dm-queue/new-dms.ts';
+import { type DmEnv, dmQueue } from '../../../lib/queues/dm-queue/queue.ts';
+import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
+import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts';
+import { realTimePorts } from '../../support/real-time-ports.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 const phone = '105550001001';
 const hourMs = 3_600_000;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../../app/api/dms/route';
-import type { InsertedRow } from '../../../lib/http/input/insert-many';
+import { POST } from '../../../app/api/dms/route.ts';
+import type { InsertedRow } from '../../../lib/http/input/insert-many.ts';
 import {
   API_KEY,
   apiRequest,
@@ -10,9 +10,9 @@ import {
   PASSWORD,
   stubSecrets,
   withKey,
-} from '../../support/api-server';
-import { assertProperty } from '../../support/property';
-import type { TestDatabase } from '../../support/test-database';
+} from '../../support/api-server.ts';
+import { assertProperty } from '../../support/property.ts';
+import type { TestDatabase } from '../../support/test-database.ts';
 
 let database: TestDatabase;
 let account: string;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { matchMessages, type SeenInChat } from '../../../lib/queues/dm-queue/match-messages';
+import { matchMessages, type SeenInChat } from '../../../lib/queues/dm-queue/match-messages.ts';
 
 const attemptedAt = '2026-03-02T12:00:00Z';
 const seen = (text: string, secondsAfter: number, id = 'm1', fromUs = true): SeenInChat => ({

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { silentLog } from '../../../lib/engine/ports/log';
-import type { Finding } from '../../../lib/engine/ports/queue-store';
-import type { ChatMessage, Unipile } from '../../../lib/providers/unipile/unipile';
-import { whatsappCloud } from '../../../lib/providers/whatsapp/whatsapp-cloud';
-import { type DmProviders, dmQueue } from '../../../lib/queues/dm-queue/queue';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape';
+import { silentLog } from '../../../lib/engine/ports/log.ts';
+import type { Finding } from '../../../lib/engine/ports/queue-store.ts';
+import type { ChatMessage, Unipile } from '../../../lib/providers/unipile/unipile.ts';
+import { whatsappCloud } from '../../../lib/providers/whatsapp/whatsapp-cloud.ts';
+import { type DmProviders, dmQueue } from '../../../lib/queues/dm-queue/queue.ts';
+import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
+import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts';
 
 const attemptedAt = '2026-03-02T12:00:00.000Z';
 const at = (seconds: number) => new Date(Date.parse(attemptedAt) + seconds * 1_000).toISOString();

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../../app/api/dms/[id]/resolve/route';
-import { GET } from '../../../app/api/dms/route';
-import { signSession } from '../../../lib/http/auth/session';
-import { serverEnv } from '../../../lib/services/env';
-import { makeServices, type Services } from '../../../lib/services/services';
-import { type ListedRow, listedRowSchema } from '../../../lib/store/listed-row';
-import { queueStore } from '../../../lib/store/queue-store';
-import { exchanges } from '../../support/exchanges';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database';
+import { POST } from '../../../app/api/dms/[id]/resolve/route.ts';
+import { GET } from '../../../app/api/dms/route.ts';
+import { signSession } from '../../../lib/http/auth/session.ts';
+import { serverEnv } from '../../../lib/services/env.ts';
+import { makeServices, type Services } from '../../../lib/services/services.ts';
+import { type ListedRow, listedRowSchema } from '../../../lib/store/listed-row.ts';
+import { queueStore } from '../../../lib/store/queue-store.ts';
+import { exchanges } from '../../support/exchanges.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 const API_KEY = 'api-key-of-this-server';
 const PASSWORD = 'password-of-the-dashboard';

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET as tickByGet, POST as tickByPost } from '../../../app/api/cron/jobs/route';
-import { DELETE, GET } from '../../../app/api/jobs/[id]/route';
-import { POST } from '../../../app/api/jobs/route';
-import { POST as RUN } from '../../../app/api/jobs/run/route';
-import type { InsertedRow } from '../../../lib/http/input/insert-many';
-import { createJob, createJobs } from '../../../lib/queues/jobs/create-job';
-import { getJob } from '../../../lib/queues/jobs/get-job';
-import { JobInputError } from '../../../lib/queues/jobs/job-input-error';
+import { GET as tickByGet, POST as tickByPost } from '../../../app/api/cron/jobs/route.ts';
+import { DELETE, GET } from '../../../app/api/jobs/[id]/route.ts';
+import { POST } from '../../../app/api/jobs/route.ts';
+import { POST as RUN } from '../../../app/api/jobs/run/route.ts';
+import type { InsertedRow } from '../../../lib/http/input/insert-many.ts';
+import { createJob, createJobs } from '../../../lib/queues/jobs/create-job.ts';
+import { getJob } from '../../../lib/queues/jobs/get-job.ts';
+import { JobInputError } from '../../../lib/queues/jobs/job-input-error.ts';
 import {
   apiRequest,
   bearer,
@@ -14,8 +14,8 @@ import {
   openServedDatabase,
   type RequestHeaders,
   stubSecrets,
-} from '../../support/api-server';
-import type { TestDatabase } from '../../support/test-database';
+} from '../../support/api-server.ts';
+import type { TestDatabase } from '../../support/test-database.ts';
 
 let database: TestDatabase;
 

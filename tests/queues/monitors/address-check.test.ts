@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkWithin } from '../../../lib/queues/monitors/address-check';
+import { checkWithin } from '../../../lib/queues/monitors/address-check.ts';
 
 const never = () => new Promise<null>(() => {});
 

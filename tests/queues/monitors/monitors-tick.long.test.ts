@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { tick } from '../../../lib/engine/tick';
-import { monitors } from '../../../lib/queues/monitors/queue';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { type DnsServer, startDnsServer } from '../../support/dns-server';
-import { realTimePorts } from '../../support/real-time-ports';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database';
+import { tick } from '../../../lib/engine/tick.ts';
+import { monitors } from '../../../lib/queues/monitors/queue.ts';
+import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
+import { type DnsServer, startDnsServer } from '../../support/dns-server.ts';
+import { realTimePorts } from '../../support/real-time-ports.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 let database: TestDatabase;
 let sandbox: Sandbox;

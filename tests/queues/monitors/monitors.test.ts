@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET as tickMain } from '../../../app/api/cron/monitors/route';
-import { GET as tickSingapore } from '../../../app/api/cron/monitors/sin1/route';
-import { GET as GET_INCIDENTS } from '../../../app/api/incidents/route';
-import { GET as GET_MONITORING } from '../../../app/api/monitoring/route';
-import { DELETE, GET as GET_ONE, PATCH } from '../../../app/api/monitors/[id]/route';
-import { GET, POST } from '../../../app/api/monitors/route';
-import { DELETE as DELETE_REGION } from '../../../app/api/regions/[name]/route';
-import { GET as GET_REGIONS, POST as POST_REGION } from '../../../app/api/regions/route';
+import { GET as tickMain } from '../../../app/api/cron/monitors/route.ts';
+import { GET as tickSingapore } from '../../../app/api/cron/monitors/sin1/route.ts';
+import { GET as GET_INCIDENTS } from '../../../app/api/incidents/route.ts';
+import { GET as GET_MONITORING } from '../../../app/api/monitoring/route.ts';
+import { DELETE, GET as GET_ONE, PATCH } from '../../../app/api/monitors/[id]/route.ts';
+import { GET, POST } from '../../../app/api/monitors/route.ts';
+import { DELETE as DELETE_REGION } from '../../../app/api/regions/[name]/route.ts';
+import { GET as GET_REGIONS, POST as POST_REGION } from '../../../app/api/regions/route.ts';
 import {
   API_KEY,
   answered,
@@ -15,8 +15,8 @@ import {
   CRON_SECRET,
   openServedDatabase,
   stubSecrets,
-} from '../../support/api-server';
-import type { TestDatabase } from '../../support/test-database';
+} from '../../support/api-server.ts';
+import type { TestDatabase } from '../../support/test-database.ts';
 
 let database: TestDatabase;
 

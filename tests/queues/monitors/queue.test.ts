@@ -1,13 +1,13 @@
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { silentLog } from '../../../lib/engine/ports/log';
-import { canaries } from '../../../lib/net/checks/canaries';
-import { dnsResolver } from '../../../lib/net/dns-resolver';
-import { type MonitorDeps, monitors } from '../../../lib/queues/monitors/queue';
-import { httpAnswer, loopback } from '../../net/loopback';
-import { type DnsServer, startDnsServer } from '../../support/dns-server';
-import { sites, testAuthority } from '../../support/sites';
+import { silentLog } from '../../../lib/engine/ports/log.ts';
+import { canaries } from '../../../lib/net/checks/canaries.ts';
+import { dnsResolver } from '../../../lib/net/dns-resolver.ts';
+import { type MonitorDeps, monitors } from '../../../lib/queues/monitors/queue.ts';
+import { httpAnswer, loopback } from '../../net/loopback.ts';
+import { type DnsServer, startDnsServer } from '../../support/dns-server.ts';
+import { sites, testAuthority } from '../../support/sites.ts';
 
 const { serve, closeAll } = sites();
 const raw = loopback();

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
-import { GET as tickByGet, POST as tickByPost } from '../../../app/api/cron/pgmq/route';
-import { POST as resolvePost } from '../../../app/api/queues/[queue]/rows/[id]/resolve/route';
-import { GET as whyGet } from '../../../app/api/queues/[queue]/rows/[id]/why/route';
-import { silentLog } from '../../../lib/engine/ports/log';
-import { serverEnv } from '../../../lib/services/env';
-import { makeServices, type Services } from '../../../lib/services/services';
-import { queueStore } from '../../../lib/store/queue-store';
-import { installPgmq } from '../../support/pgmq-sql';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database';
+import { GET as tickByGet, POST as tickByPost } from '../../../app/api/cron/pgmq/route.ts';
+import { POST as resolvePost } from '../../../app/api/queues/[queue]/rows/[id]/resolve/route.ts';
+import { GET as whyGet } from '../../../app/api/queues/[queue]/rows/[id]/why/route.ts';
+import { silentLog } from '../../../lib/engine/ports/log.ts';
+import { serverEnv } from '../../../lib/services/env.ts';
+import { makeServices, type Services } from '../../../lib/services/services.ts';
+import { queueStore } from '../../../lib/store/queue-store.ts';
+import { installPgmq } from '../../support/pgmq-sql.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 const SECRET = 'cron-secret-of-this-month';
 const API_KEY = 'api-key-of-this-server';

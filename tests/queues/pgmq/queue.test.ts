@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { systemClock } from '../../../lib/engine/ports/clock';
-import { silentLog } from '../../../lib/engine/ports/log';
-import { tick } from '../../../lib/engine/tick';
-import { defineJob, type JobContext } from '../../../lib/jobs/define-job';
-import { JobError } from '../../../lib/jobs/job-error';
-import { messageQueue } from '../../../lib/queues/pgmq/queue';
-import { queueStore } from '../../../lib/store/queue-store';
-import { installPgmq } from '../../support/pgmq-sql';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database';
+import { systemClock } from '../../../lib/engine/ports/clock.ts';
+import { silentLog } from '../../../lib/engine/ports/log.ts';
+import { tick } from '../../../lib/engine/tick.ts';
+import { defineJob, type JobContext } from '../../../lib/jobs/define-job.ts';
+import { JobError } from '../../../lib/jobs/job-error.ts';
+import { messageQueue } from '../../../lib/queues/pgmq/queue.ts';
+import { queueStore } from '../../../lib/store/queue-store.ts';
+import { installPgmq } from '../../support/pgmq-sql.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 let database: TestDatabase;
 let runs: { payload: unknown; context: JobContext }[];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { OwnPost } from '../../../lib/providers/unipile/unipile-posts';
-import { matchPosts, type OtherRow } from '../../../lib/queues/posts/match-posts';
+import type { OwnPost } from '../../../lib/providers/unipile/unipile-posts.ts';
+import { matchPosts, type OtherRow } from '../../../lib/queues/posts/match-posts.ts';
 
 const attemptedAt = '2026-03-02T12:00:00.000Z';
 const at = (seconds: number) => new Date(Date.parse(attemptedAt) + seconds * 1_000).toISOString();

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { DELETE, GET as GET_ONE, PATCH } from '../../../app/api/posts/[id]/route';
-import { GET, POST } from '../../../app/api/posts/route';
-import { serverEnv } from '../../../lib/services/env';
+import { DELETE, GET as GET_ONE, PATCH } from '../../../app/api/posts/[id]/route.ts';
+import { GET, POST } from '../../../app/api/posts/route.ts';
+import { serverEnv } from '../../../lib/services/env.ts';
 import {
   answered,
   apiRequest,
@@ -9,9 +9,9 @@ import {
   openServedDatabase,
   stubSecrets,
   withKey,
-} from '../../support/api-server';
-import { exchanges } from '../../support/exchanges';
-import type { TestDatabase } from '../../support/test-database';
+} from '../../support/api-server.ts';
+import { exchanges } from '../../support/exchanges.ts';
+import type { TestDatabase } from '../../support/test-database.ts';
 
 let database: TestDatabase;
 let by: ReturnType<typeof exchanges>;

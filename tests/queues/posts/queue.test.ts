@@ -1,16 +1,16 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET } from '../../../app/api/cron/posts/route';
-import { silentLog } from '../../../lib/engine/ports/log';
-import type { UnipilePosts } from '../../../lib/providers/unipile/unipile-posts';
-import { posts as queue } from '../../../lib/queues/posts/queue';
-import { serverEnv } from '../../../lib/services/env';
-import { makeServices, type Services } from '../../../lib/services/services';
-import { queueStore } from '../../../lib/store/queue-store';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox';
-import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database';
+import { GET } from '../../../app/api/cron/posts/route.ts';
+import { silentLog } from '../../../lib/engine/ports/log.ts';
+import type { UnipilePosts } from '../../../lib/providers/unipile/unipile-posts.ts';
+import { posts as queue } from '../../../lib/queues/posts/queue.ts';
+import { serverEnv } from '../../../lib/services/env.ts';
+import { makeServices, type Services } from '../../../lib/services/services.ts';
+import { queueStore } from '../../../lib/store/queue-store.ts';
+import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
+import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 const SECRET = 'cron-secret-of-this-month';
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };

@@ -1,16 +1,16 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST as PAUSE } from '../../../app/api/enrolments/[id]/pause/route';
-import { POST as REPLY } from '../../../app/api/enrolments/[id]/reply/route';
-import { POST as RESUME } from '../../../app/api/enrolments/[id]/resume/route';
-import { GET as GET_ONE } from '../../../app/api/enrolments/[id]/route';
-import { POST as STOP } from '../../../app/api/enrolments/[id]/stop/route';
-import { GET } from '../../../app/api/enrolments/route';
-import { GET as REPLIES } from '../../../app/api/replies/route';
-import { POST as UNIPILE } from '../../../app/api/webhooks/unipile/route';
-import { answered, apiRequest, openServedDatabase, stubSecrets, withKey } from '../../support/api-server';
-import { conversations } from '../../support/conversations';
-import { exchanges } from '../../support/exchanges';
-import type { TestDatabase } from '../../support/test-database';
+import { POST as PAUSE } from '../../../app/api/enrolments/[id]/pause/route.ts';
+import { POST as REPLY } from '../../../app/api/enrolments/[id]/reply/route.ts';
+import { POST as RESUME } from '../../../app/api/enrolments/[id]/resume/route.ts';
+import { GET as GET_ONE } from '../../../app/api/enrolments/[id]/route.ts';
+import { POST as STOP } from '../../../app/api/enrolments/[id]/stop/route.ts';
+import { GET } from '../../../app/api/enrolments/route.ts';
+import { GET as REPLIES } from '../../../app/api/replies/route.ts';
+import { POST as UNIPILE } from '../../../app/api/webhooks/unipile/route.ts';
+import { answered, apiRequest, openServedDatabase, stubSecrets, withKey } from '../../support/api-server.ts';
+import { conversations } from '../../support/conversations.ts';
+import { exchanges } from '../../support/exchanges.ts';
+import type { TestDatabase } from '../../support/test-database.ts';
 
 let database: TestDatabase;
 let sql: ReturnType<typeof exchanges>;

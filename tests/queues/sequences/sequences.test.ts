@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST as ENROL } from '../../../app/api/sequences/[id]/enrolments/route';
-import { POST as PREVIEW } from '../../../app/api/sequences/[id]/preview/route';
-import { GET as GET_ONE, PATCH } from '../../../app/api/sequences/[id]/route';
-import { GET, POST } from '../../../app/api/sequences/route';
-import { placeholderFaults } from '../../../lib/queues/sequences/placeholders';
+import { POST as ENROL } from '../../../app/api/sequences/[id]/enrolments/route.ts';
+import { POST as PREVIEW } from '../../../app/api/sequences/[id]/preview/route.ts';
+import { GET as GET_ONE, PATCH } from '../../../app/api/sequences/[id]/route.ts';
+import { GET, POST } from '../../../app/api/sequences/route.ts';
+import { placeholderFaults } from '../../../lib/queues/sequences/placeholders.ts';
 import {
   answered,
   apiRequest,
@@ -12,10 +12,10 @@ import {
   openServedDatabase,
   stubSecrets,
   withKey,
-} from '../../support/api-server';
-import { exchanges } from '../../support/exchanges';
-import { assertProperty } from '../../support/property';
-import type { TestDatabase } from '../../support/test-database';
+} from '../../support/api-server.ts';
+import { exchanges } from '../../support/exchanges.ts';
+import { assertProperty } from '../../support/property.ts';
+import type { TestDatabase } from '../../support/test-database.ts';
 
 let database: TestDatabase;
 let account: string;

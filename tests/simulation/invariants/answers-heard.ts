@@ -1,6 +1,6 @@
-import type { FinishedRun } from '../run-simulation';
-import { answers, storiesOf, told8601 } from '../sequence-reckoning';
-import type { Violation } from './violation';
+import type { FinishedRun } from '../run-simulation.ts';
+import { answers, storiesOf, told8601 } from '../sequence-reckoning.ts';
+import type { Violation } from './violation.ts';
 
 /** A question that was answered gets no reminder: also where the answer was known before the question's own outcome was. */
 export function answersHeard(run: FinishedRun): Violation[] {

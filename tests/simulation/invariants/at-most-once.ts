@@ -1,6 +1,6 @@
-import type { FinishedRun, PacedRun } from '../run-simulation';
-import { chatWith, type Intent } from '../world';
-import type { Violation } from './violation';
+import type { FinishedRun, PacedRun } from '../run-simulation.ts';
+import { chatWith, type Intent } from '../world.ts';
+import type { Violation } from './violation.ts';
 
 const invariant = 'at most one delivery per intent';
 

@@ -1,6 +1,6 @@
-import type { Transition } from '../recorder';
-import type { FinishedRun } from '../run-simulation';
-import type { Violation } from './violation';
+import type { Transition } from '../recorder.ts';
+import type { FinishedRun } from '../run-simulation.ts';
+import type { Violation } from './violation.ts';
 
 /** No row is claimed before it is due, nor after it expired; and no row is swept while its lease lasts. */
 export function claimsDue(run: FinishedRun): Violation[] {

@@ -1,6 +1,6 @@
-import { type AccountSettings, dailyLimitOn, isOpenAt, localTime, nextMidnight } from '../pace-reckoning';
-import type { Transition } from '../recorder';
-import { hour, second } from '../world';
+import { type AccountSettings, dailyLimitOn, isOpenAt, localTime, nextMidnight } from '../pace-reckoning.ts';
+import type { Transition } from '../recorder.ts';
+import { hour, second } from '../world.ts';
 
 interface Claim {
   at: number;

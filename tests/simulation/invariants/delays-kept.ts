@@ -1,7 +1,7 @@
-import type { FinishedRun } from '../run-simulation';
-import { mayAnswer, type StepRow, type Story, sentRow, storiesOf, told8601 } from '../sequence-reckoning';
-import { second } from '../world';
-import type { Violation } from './violation';
+import type { FinishedRun } from '../run-simulation.ts';
+import { mayAnswer, type StepRow, type Story, sentRow, storiesOf, told8601 } from '../sequence-reckoning.ts';
+import { second } from '../world.ts';
+import type { Violation } from './violation.ts';
 
 /**
  * No step is claimed before its delay since the one before was sent, by our books and by the provider's; none after a question before it

@@ -1,6 +1,6 @@
-import type { Step } from '../draw-sequences';
-import { isOpenAt } from '../pace-reckoning';
-import type { FinishedRun } from '../run-simulation';
+import type { Step } from '../draw-sequences.ts';
+import { isOpenAt } from '../pace-reckoning.ts';
+import type { FinishedRun } from '../run-simulation.ts';
 import {
   answers,
   graceMs,
@@ -11,9 +11,9 @@ import {
   sentRow,
   storiesOf,
   told8601,
-} from '../sequence-reckoning';
-import { minute, second } from '../world';
-import type { Violation } from './violation';
+} from '../sequence-reckoning.ts';
+import { minute, second } from '../world.ts';
+import type { Violation } from './violation.ts';
 
 const live = new Set(['pending', 'running', 'unknown']);
 

@@ -1,6 +1,6 @@
-import type { FinishedRun, PacedRun } from '../run-simulation';
-import { second } from '../world';
-import type { Violation } from './violation';
+import type { FinishedRun, PacedRun } from '../run-simulation.ts';
+import { second } from '../world.ts';
+import type { Violation } from './violation.ts';
 
 /** A row that is to be tried again after a while holds its account for that while: the rows behind it would overtake it. */
 export function failuresHold(run: FinishedRun): Violation[] {

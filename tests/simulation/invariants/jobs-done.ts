@@ -1,9 +1,9 @@
-import type { JobRun } from '../job-model';
-import type { Transition } from '../recorder';
-import type { FinishedRun, JobsRun } from '../run-simulation';
-import { groupBy, told8601 } from '../sequence-reckoning';
-import { hour, second } from '../world';
-import type { Violation } from './violation';
+import type { JobRun } from '../job-model.ts';
+import type { Transition } from '../recorder.ts';
+import type { FinishedRun, JobsRun } from '../run-simulation.ts';
+import { groupBy, told8601 } from '../sequence-reckoning.ts';
+import { hour, second } from '../world.ts';
+import type { Violation } from './violation.ts';
 
 /**
  * Jobs, by the books of what they work on: what is done was done, no job runs but under a claim of it, none is given up before its

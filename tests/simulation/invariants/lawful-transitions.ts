@@ -1,5 +1,5 @@
-import type { FinishedRun, QueueRun } from '../run-simulation';
-import type { Violation } from './violation';
+import type { FinishedRun, QueueRun } from '../run-simulation.ts';
+import type { Violation } from './violation.ts';
 
 /**
  * Where a row may go from where, but for what somebody does by plain SQL. Proof that a message went out prevails over whatever was made of the row meanwhile; a message that

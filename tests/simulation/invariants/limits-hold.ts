@@ -1,7 +1,7 @@
-import type { FinishedRun } from '../run-simulation';
-import { second } from '../world';
-import { restartsOf } from './restarts-of';
-import type { Violation } from './violation';
+import type { FinishedRun } from '../run-simulation.ts';
+import { second } from '../world.ts';
+import { restartsOf } from './restarts-of.ts';
+import type { Violation } from './violation.ts';
 
 /** The shortest wait after a limit of which the provider does not say how long it lasts. */
 const untoldSeconds = 60;

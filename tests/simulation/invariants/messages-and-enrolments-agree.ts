@@ -1,7 +1,7 @@
-import type { EnrolmentChange, Transition } from '../recorder';
-import type { FinishedRun } from '../run-simulation';
-import { told8601 } from '../sequence-reckoning';
-import type { Violation } from './violation';
+import type { EnrolmentChange, Transition } from '../recorder.ts';
+import type { FinishedRun } from '../run-simulation.ts';
+import { told8601 } from '../sequence-reckoning.ts';
+import type { Violation } from './violation.ts';
 
 const live = new Set(['pending', 'running', 'unknown']);
 const lawful: Record<string, string[]> = {

@@ -1,9 +1,9 @@
-import { SettingsInTime } from '../pace-reckoning';
-import type { FinalRow, FinishedRun, PacedRun, QueueRun } from '../run-simulation';
-import { chatWith, hour, type Intent, minute } from '../world';
-import { ClaimsInTime } from './claims-in-time';
-import { refusedIn } from './refused-in';
-import type { Violation } from './violation';
+import { SettingsInTime } from '../pace-reckoning.ts';
+import type { FinalRow, FinishedRun, PacedRun, QueueRun } from '../run-simulation.ts';
+import { chatWith, hour, type Intent, minute } from '../world.ts';
+import { ClaimsInTime } from './claims-in-time.ts';
+import { refusedIn } from './refused-in.ts';
+import type { Violation } from './violation.ts';
 
 /** Every row stands where it belongs in the end, and says why; and nothing that could go out is left standing. */
 export function nothingLost(run: FinishedRun): Violation[] {

@@ -1,7 +1,7 @@
-import type { Transition } from '../recorder';
-import type { FinishedRun, PacedRun } from '../run-simulation';
-import { chatWith, hour } from '../world';
-import type { Violation } from './violation';
+import type { Transition } from '../recorder.ts';
+import type { FinishedRun, PacedRun } from '../run-simulation.ts';
+import { chatWith, hour } from '../world.ts';
+import type { Violation } from './violation.ts';
 
 /** A pair that a provider limited is held no longer than this. */
 const longestHoldMs = 2 * hour;

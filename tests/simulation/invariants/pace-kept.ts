@@ -1,8 +1,8 @@
-import { SettingsInTime } from '../pace-reckoning';
-import type { FinishedRun, PacedRun } from '../run-simulation';
-import { ClaimsInTime } from './claims-in-time';
-import { refusedIn } from './refused-in';
-import type { Violation } from './violation';
+import { SettingsInTime } from '../pace-reckoning.ts';
+import type { FinishedRun, PacedRun } from '../run-simulation.ts';
+import { ClaimsInTime } from './claims-in-time.ts';
+import { refusedIn } from './refused-in.ts';
+import type { Violation } from './violation.ts';
 
 /** No claim goes past a cap, a gap, the hours or a pause, reckoned anew from the recorder's books; and no call but under a claim. */
 export function paceKept(run: FinishedRun): Violation[] {

@@ -1,6 +1,6 @@
-import type { FinishedRun } from '../run-simulation';
-import { hour } from '../world';
-import type { Violation } from './violation';
+import type { FinishedRun } from '../run-simulation.ts';
+import { hour } from '../world.ts';
+import type { Violation } from './violation.ts';
 
 const proves = new Set(['sent', 'delivered', 'read']);
 

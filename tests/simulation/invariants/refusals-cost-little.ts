@@ -1,9 +1,9 @@
-import { type ProviderCall, refusalCodes } from '../provider-model';
-import type { FinishedRun, PacedRun } from '../run-simulation';
-import { hour, minute } from '../world';
-import { refusedIn } from './refused-in';
-import { restartsOf } from './restarts-of';
-import type { Violation } from './violation';
+import { type ProviderCall, refusalCodes } from '../provider-model.ts';
+import type { FinishedRun, PacedRun } from '../run-simulation.ts';
+import { hour, minute } from '../world.ts';
+import { refusedIn } from './refused-in.ts';
+import { restartsOf } from './restarts-of.ts';
+import type { Violation } from './violation.ts';
 
 /** Few calls meet a refusal that lasts, ever fewer the longer it does; and none costs its message. */
 export function refusalsCostLittle(run: FinishedRun): Violation[] {

@@ -1,5 +1,5 @@
-import type { Transition } from '../recorder';
-import type { PacedRun } from '../run-simulation';
+import type { Transition } from '../recorder.ts';
+import type { PacedRun } from '../run-simulation.ts';
 
 /** Tells of a change of a row whether it comes of a call that the provider refused. */
 export function refusedIn({ brought }: PacedRun): (transition: Transition) => boolean {

@@ -1,4 +1,4 @@
-import type { FinishedRun } from '../run-simulation';
+import type { FinishedRun } from '../run-simulation.ts';
 
 /** When a pause was taken back, or made to end earlier. */
 export function restartsOf({ settings }: FinishedRun, subject: string): number[] {

@@ -1,15 +1,15 @@
-import type { FinishedRun, PacedRun, RestoredRun } from '../run-simulation';
-import { textOf } from '../sequence-reckoning';
-import { deliveredTooOften } from './at-most-once';
-import { claimsDue } from './claims-due';
-import { jobsDone } from './jobs-done';
-import { lawfulTransitions } from './lawful-transitions';
-import { messagesAndEnrolmentsAgree } from './messages-and-enrolments-agree';
-import { nothingLost } from './nothing-lost';
-import { orderKept } from './order-kept';
-import { paceKept } from './pace-kept';
-import { stepsOnce } from './steps-once-in-order';
-import type { Violation } from './violation';
+import type { FinishedRun, PacedRun, RestoredRun } from '../run-simulation.ts';
+import { textOf } from '../sequence-reckoning.ts';
+import { deliveredTooOften } from './at-most-once.ts';
+import { claimsDue } from './claims-due.ts';
+import { jobsDone } from './jobs-done.ts';
+import { lawfulTransitions } from './lawful-transitions.ts';
+import { messagesAndEnrolmentsAgree } from './messages-and-enrolments-agree.ts';
+import { nothingLost } from './nothing-lost.ts';
+import { orderKept } from './order-kept.ts';
+import { paceKept } from './pace-kept.ts';
+import { stepsOnce } from './steps-once-in-order.ts';
+import type { Violation } from './violation.ts';
 
 /**
  * After a restore and its runbook: what went out in the time that the database has forgotten went out once, and what is left is carried on

@@ -1,6 +1,6 @@
-import type { FinishedRun } from '../run-simulation';
-import { day } from '../world';
-import type { Violation } from './violation';
+import type { FinishedRun } from '../run-simulation.ts';
+import { day } from '../world.ts';
+import type { Violation } from './violation.ts';
 
 /** Nothing goes but by retention and by hand, nor before its time; and what is past its time goes. */
 export function retentionKept(run: FinishedRun): Violation[] {

@@ -1,8 +1,8 @@
-import type { Transition } from '../recorder';
-import type { FinishedRun } from '../run-simulation';
-import { groupBy } from '../sequence-reckoning';
-import type { BroughtOutcome } from '../simulated-store';
-import type { Violation } from './violation';
+import type { Transition } from '../recorder.ts';
+import type { FinishedRun } from '../run-simulation.ts';
+import { groupBy } from '../sequence-reckoning.ts';
+import type { BroughtOutcome } from '../simulated-store.ts';
+import type { Violation } from './violation.ts';
 
 /**
  * An outcome moves a row only while the row bears the claim that the attempt was made under; one that comes when another claim has the

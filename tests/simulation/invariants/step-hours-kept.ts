@@ -1,7 +1,7 @@
-import { isOpenAt, localTime } from '../pace-reckoning';
-import type { FinishedRun } from '../run-simulation';
-import { storiesOf, told8601 } from '../sequence-reckoning';
-import type { Violation } from './violation';
+import { isOpenAt, localTime } from '../pace-reckoning.ts';
+import type { FinishedRun } from '../run-simulation.ts';
+import { storiesOf, told8601 } from '../sequence-reckoning.ts';
+import type { Violation } from './violation.ts';
 
 /** No message of a step is claimed outside the step's hours, in the person's time zone. */
 export function stepHoursKept(run: FinishedRun): Violation[] {

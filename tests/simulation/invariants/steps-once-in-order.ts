@@ -1,6 +1,6 @@
-import type { FinishedRun } from '../run-simulation';
-import { type Story, sentRow, storiesOf, told8601 } from '../sequence-reckoning';
-import type { Violation } from './violation';
+import type { FinishedRun } from '../run-simulation.ts';
+import { type Story, sentRow, storiesOf, told8601 } from '../sequence-reckoning.ts';
+import type { Violation } from './violation.ts';
 
 /** By the provider's own books: each step of an enrolment went out once at most, and none before the one before it had. */
 export function stepsOnceInOrder(run: FinishedRun): Violation[] {

@@ -1,6 +1,6 @@
-import type { FinishedRun } from '../run-simulation';
-import { answers, lastSent, type Story, storiesOf, told8601 } from '../sequence-reckoning';
-import type { Violation } from './violation';
+import type { FinishedRun } from '../run-simulation.ts';
+import { answers, lastSent, type Story, storiesOf, told8601 } from '../sequence-reckoning.ts';
+import type { Violation } from './violation.ts';
 
 /**
  * No message of an enrolment is claimed after it was known that there shall be none: by a reply to a step that says `stop`, by whoever

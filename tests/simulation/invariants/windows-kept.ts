@@ -1,7 +1,7 @@
-import type { FinishedRun } from '../run-simulation';
-import { skewMs, storiesOf, told8601 } from '../sequence-reckoning';
-import { day, hour, minute } from '../world';
-import type { Violation } from './violation';
+import type { FinishedRun } from '../run-simulation.ts';
+import { skewMs, storiesOf, told8601 } from '../sequence-reckoning.ts';
+import { day, hour, minute } from '../world.ts';
+import type { Violation } from './violation.ts';
 
 /**
  * Over WhatsApp's Cloud API a step goes out as free text where the person wrote within 24 hours, by the provider's books or by what somebody

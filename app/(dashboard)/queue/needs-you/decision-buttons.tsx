@@ -1,9 +1,9 @@
 import { useRef, useState } from 'react';
-import { fetchJson } from '@/components/api/fetch-json';
-import { useAction } from '@/components/api/use-action';
-import { ConfirmButtons, SECONDARY_BUTTON } from '@/components/confirm-buttons';
-import type { ListedRow } from '@/lib/store/listed-row';
-import type { QueueStats } from '@/lib/store/stats';
+import { fetchJson } from '@/components/api/fetch-json.ts';
+import { useAction } from '@/components/api/use-action.ts';
+import { ConfirmButtons, SECONDARY_BUTTON } from '@/components/confirm-buttons.tsx';
+import type { ListedRow } from '@/lib/store/listed-row.ts';
+import type { QueueStats } from '@/lib/store/stats.ts';
 
 interface DecisionButtonsProps {
   row: ListedRow;

@@ -1,4 +1,4 @@
-import type { ListedRow } from '@/lib/store/listed-row';
+import type { ListedRow } from '@/lib/store/listed-row.ts';
 
 /** Whether an unknown row waits for a person: no check of it is planned, or checks did not resolve it. */
 export function needsDecision({ reconcile }: ListedRow): boolean {

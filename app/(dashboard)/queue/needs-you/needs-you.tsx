@@ -1,13 +1,13 @@
 import { useRef, useState } from 'react';
 import { useSWRConfig } from 'swr';
-import { usePolling } from '@/components/api/use-polling';
-import { Command } from '@/components/command';
-import { PageLinks, usePages } from '@/components/lists/pages';
-import type { ListedRow } from '@/lib/store/listed-row';
-import type { QueueStats } from '@/lib/store/stats';
-import { needsDecision } from './needs-decision';
-import { RefusedList } from './refused-list';
-import { UnknownRow } from './unknown-row';
+import { usePolling } from '@/components/api/use-polling.ts';
+import { Command } from '@/components/command.tsx';
+import { PageLinks, usePages } from '@/components/lists/pages.tsx';
+import type { ListedRow } from '@/lib/store/listed-row.ts';
+import type { QueueStats } from '@/lib/store/stats.ts';
+import { needsDecision } from './needs-decision.ts';
+import { RefusedList } from './refused-list.tsx';
+import { UnknownRow } from './unknown-row.tsx';
 
 const PAGE_SIZE = 50;
 

@@ -1,9 +1,9 @@
-import { fetchJson } from '@/components/api/fetch-json';
-import { useAction } from '@/components/api/use-action';
-import { Command } from '@/components/command';
-import { RelativeTime } from '@/components/time/relative-time';
-import { useServerNow } from '@/components/time/server-now';
-import type { QueueStats } from '@/lib/store/stats';
+import { fetchJson } from '@/components/api/fetch-json.ts';
+import { useAction } from '@/components/api/use-action.ts';
+import { Command } from '@/components/command.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import { useServerNow } from '@/components/time/server-now.tsx';
+import type { QueueStats } from '@/lib/store/stats.ts';
 
 type Refused = QueueStats['refused'][number];
 

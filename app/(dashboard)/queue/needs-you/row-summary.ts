@@ -1,4 +1,4 @@
-import type { ListedRow } from '@/lib/store/listed-row';
+import type { ListedRow } from '@/lib/store/listed-row.ts';
 
 /** Columns that every queue's table has, and columns that are shown elsewhere. */
 const STANDARD =

@@ -1,12 +1,12 @@
-import { RowLink } from '@/components/row-link';
-import { RelativeTime } from '@/components/time/relative-time';
-import { useServerNow } from '@/components/time/server-now';
-import { shortDuration } from '@/lib/stats/short-duration';
-import type { ListedRow } from '@/lib/store/listed-row';
-import type { QueueStats } from '@/lib/store/stats';
-import { DecisionButtons } from './decision-buttons';
-import { needsDecision } from './needs-decision';
-import { rowSummary } from './row-summary';
+import { RowLink } from '@/components/row-link.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import { useServerNow } from '@/components/time/server-now.tsx';
+import { shortDuration } from '@/lib/stats/short-duration.ts';
+import type { ListedRow } from '@/lib/store/listed-row.ts';
+import type { QueueStats } from '@/lib/store/stats.ts';
+import { DecisionButtons } from './decision-buttons.tsx';
+import { needsDecision } from './needs-decision.ts';
+import { rowSummary } from './row-summary.ts';
 
 interface UnknownRowProps {
   queue: QueueStats;

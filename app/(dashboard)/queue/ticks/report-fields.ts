@@ -1,5 +1,5 @@
-import type { TickReport } from '@/lib/engine/tick-report';
-import type { LedgerTick } from '@/lib/store/stats';
+import type { TickReport } from '@/lib/engine/tick-report.ts';
+import type { LedgerTick } from '@/lib/store/stats.ts';
 
 type Fields = Pick<TickReport, 'ended' | 'usedMs' | 'budgetMs' | 'lock'>;
 type ReportFields = { [K in keyof Fields]: Fields[K] | null } & Pick<TickReport, 'performMs'>;

@@ -1,4 +1,4 @@
-import { shortMs } from '@/lib/stats/short-duration';
+import { shortMs } from '@/lib/stats/short-duration.ts';
 
 interface TickBudgetProps {
   usedMs: number | null;

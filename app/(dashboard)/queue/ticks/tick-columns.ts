@@ -1,4 +1,4 @@
-import type { LedgerTick, QueueStats } from '@/lib/store/stats';
+import type { LedgerTick, QueueStats } from '@/lib/store/stats.ts';
 
 type CountKey = 'claimed' | 'done' | 'retried' | 'again' | 'dead' | 'unknown' | 'released' | 'lost' | 'swept';
 

@@ -1,8 +1,8 @@
 import type { ReactNode } from 'react';
-import { RelativeTime } from '@/components/time/relative-time';
-import { scheduleInWords } from '@/components/time/schedule-in-words';
-import type { LedgerTick, QueueStats } from '@/lib/store/stats';
-import { reportFields } from './report-fields';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import { scheduleInWords } from '@/components/time/schedule-in-words.ts';
+import type { LedgerTick, QueueStats } from '@/lib/store/stats.ts';
+import { reportFields } from './report-fields.ts';
 
 /** Draws in one line how the tick started and ended. The line unfolds to the tick's call and its report. */
 export function TickDetails({ tick, words }: { tick: LedgerTick; words: QueueStats['words'] }) {

@@ -1,11 +1,11 @@
-import { TickOutcome } from '@/components/tick-outcome';
-import { RelativeTime } from '@/components/time/relative-time';
-import { shortMs } from '@/lib/stats/short-duration';
-import type { LedgerTick, QueueStats } from '@/lib/store/stats';
-import { reportFields } from './report-fields';
-import { TickBudget } from './tick-budget';
-import { tickColumns } from './tick-columns';
-import { TickDetails } from './tick-details';
+import { TickOutcome } from '@/components/tick-outcome.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import { shortMs } from '@/lib/stats/short-duration.ts';
+import type { LedgerTick, QueueStats } from '@/lib/store/stats.ts';
+import { reportFields } from './report-fields.ts';
+import { TickBudget } from './tick-budget.tsx';
+import { tickColumns } from './tick-columns.ts';
+import { TickDetails } from './tick-details.tsx';
 
 interface TickTableProps {
   ticks: LedgerTick[];

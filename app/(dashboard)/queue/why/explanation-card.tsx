@@ -1,9 +1,9 @@
 import { Fragment, type ReactNode } from 'react';
-import { RowLink } from '@/components/row-link';
-import { RelativeTime } from '@/components/time/relative-time';
-import { useServerNow } from '@/components/time/server-now';
-import type { Explanation } from '@/lib/store/explanation';
-import { explanationHeadline } from './explanation-headline';
+import { RowLink } from '@/components/row-link.tsx';
+import { RelativeTime } from '@/components/time/relative-time.tsx';
+import { useServerNow } from '@/components/time/server-now.tsx';
+import type { Explanation } from '@/lib/store/explanation.ts';
+import { explanationHeadline } from './explanation-headline.ts';
 
 /** The events of a row's history, in words. */
 const EVENTS: Record<string, string> = {

@@ -1,5 +1,5 @@
-import { clockTime } from '@/components/time/clock-time';
-import type { Explanation } from '@/lib/store/explanation';
+import { clockTime } from '@/components/time/clock-time.ts';
+import type { Explanation } from '@/lib/store/explanation.ts';
 
 type Wait = Explanation['waits'][number];
 

@@ -1,10 +1,10 @@
 import { type FormEvent, useEffect, useRef } from 'react';
 import useSWR from 'swr';
-import { fetchJson } from '@/components/api/fetch-json';
-import { explanationHash, useExplainedRow } from '@/components/explained-row';
-import type { Explanation } from '@/lib/store/explanation';
-import type { QueueStats } from '@/lib/store/stats';
-import { ExplanationCard } from './explanation-card';
+import { fetchJson } from '@/components/api/fetch-json.ts';
+import { explanationHash, useExplainedRow } from '@/components/explained-row.ts';
+import type { Explanation } from '@/lib/store/explanation.ts';
+import type { QueueStats } from '@/lib/store/stats.ts';
+import { ExplanationCard } from './explanation-card.tsx';
 
 const REFRESH_MS = 5_000;
 

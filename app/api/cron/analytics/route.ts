@@ -1,7 +1,7 @@
 // Once a day, by vercel.json, before the prune.
 import { z } from 'zod';
-import { cronRoute } from '@/lib/cron/cron-route';
-import { rollUpHandler } from '@/lib/cron/handlers/roll-up-handler';
+import { cronRoute } from '@/lib/cron/cron-route.ts';
+import { rollUpHandler } from '@/lib/cron/handlers/roll-up-handler.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

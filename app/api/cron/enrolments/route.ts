@@ -1,8 +1,8 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
-import { cronRoute } from '@/lib/cron/cron-route';
-import { tickHandler } from '@/lib/cron/handlers/tick-partition';
-import { enrolments } from '@/lib/queues/sequences/queue';
+import { cronRoute } from '@/lib/cron/cron-route.ts';
+import { tickHandler } from '@/lib/cron/handlers/tick-partition.ts';
+import { enrolments } from '@/lib/queues/sequences/queue.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,8 +1,8 @@
 // Every minute, by vercel.json. Call it with ?partition=failed as often as failed jobs should run again.
 import { after } from 'next/server';
-import { cronRoute, partitionQuery } from '@/lib/cron/cron-route';
-import { queueHandler } from '@/lib/cron/handlers/queue-handler';
-import { scheduledJobs } from '@/lib/queues/jobs/queue';
+import { cronRoute, partitionQuery } from '@/lib/cron/cron-route.ts';
+import { queueHandler } from '@/lib/cron/handlers/queue-handler.ts';
+import { scheduledJobs } from '@/lib/queues/jobs/queue.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

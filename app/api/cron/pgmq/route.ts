@@ -1,8 +1,8 @@
 // Every minute, by vercel.json.
 import { after } from 'next/server';
-import { cronRoute, partitionQuery } from '@/lib/cron/cron-route';
-import { queueHandler } from '@/lib/cron/handlers/queue-handler';
-import { scheduledPgmq } from '@/lib/queues/pgmq/queue';
+import { cronRoute, partitionQuery } from '@/lib/cron/cron-route.ts';
+import { queueHandler } from '@/lib/cron/handlers/queue-handler.ts';
+import { scheduledPgmq } from '@/lib/queues/pgmq/queue.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

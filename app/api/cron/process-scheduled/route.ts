@@ -1,8 +1,8 @@
 // Ticks all queues in one call, for plans and schedulers that allow one entry: docs/schedulers.md. vercel.json has one entry for each queue instead.
 import { after } from 'next/server';
-import { cronRoute } from '@/lib/cron/cron-route';
-import { scheduledHandler } from '@/lib/cron/handlers/scheduled-handler';
-import { scheduledQueues } from '@/lib/queues/scheduled-queues';
+import { cronRoute } from '@/lib/cron/cron-route.ts';
+import { scheduledHandler } from '@/lib/cron/handlers/scheduled-handler.ts';
+import { scheduledQueues } from '@/lib/queues/scheduled-queues.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,6 +1,6 @@
 // Once a day, by vercel.json.
-import { cronRoute } from '@/lib/cron/cron-route';
-import { pruneHandler } from '@/lib/cron/handlers/prune-handler';
+import { cronRoute } from '@/lib/cron/cron-route.ts';
+import { pruneHandler } from '@/lib/cron/handlers/prune-handler.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,7 +1,7 @@
 // Every five minutes, by vercel.json.
-import { cronRoute } from '@/lib/cron/cron-route';
-import { reconcileHandler } from '@/lib/cron/handlers/reconcile-handler';
-import { scheduledQueues } from '@/lib/queues/scheduled-queues';
+import { cronRoute } from '@/lib/cron/cron-route.ts';
+import { reconcileHandler } from '@/lib/cron/handlers/reconcile-handler.ts';
+import { scheduledQueues } from '@/lib/queues/scheduled-queues.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

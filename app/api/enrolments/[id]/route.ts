@@ -1,5 +1,5 @@
-import { apiRoute } from '@/lib/http/api-route';
-import { readEnrolment } from '@/lib/queues/sequences/enrolments';
+import { apiRoute } from '@/lib/http/api-route.ts';
+import { readEnrolment } from '@/lib/queues/sequences/enrolments.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

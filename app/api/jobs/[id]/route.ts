@@ -1,7 +1,7 @@
-import { apiRoute } from '@/lib/http/api-route';
-import { NotFoundError } from '@/lib/http/http-error';
-import { cancelJob } from '@/lib/queues/jobs/cancel-job';
-import { getJob } from '@/lib/queues/jobs/get-job';
+import { apiRoute } from '@/lib/http/api-route.ts';
+import { NotFoundError } from '@/lib/http/http-error.ts';
+import { cancelJob } from '@/lib/queues/jobs/cancel-job.ts';
+import { getJob } from '@/lib/queues/jobs/get-job.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,4 +1,4 @@
-import { runJobsRoute } from '@/lib/cron/run-jobs-route';
+import { runJobsRoute } from '@/lib/cron/run-jobs-route.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,6 +1,6 @@
-import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
-import { addressCheck } from '@/lib/queues/monitors/address-check';
-import { deleteMonitor, editMonitor, readMonitor } from '@/lib/queues/monitors/edit-monitor';
+import { apiJsonRoute, apiRoute } from '@/lib/http/api-route.ts';
+import { addressCheck } from '@/lib/queues/monitors/address-check.ts';
+import { deleteMonitor, editMonitor, readMonitor } from '@/lib/queues/monitors/edit-monitor.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

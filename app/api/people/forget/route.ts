@@ -1,5 +1,5 @@
-import { actors, apiJsonRoute } from '@/lib/http/api-route';
-import { forgetPerson } from '@/lib/operate/forget-person';
+import { actors, apiJsonRoute } from '@/lib/http/api-route.ts';
+import { forgetPerson } from '@/lib/operate/forget-person.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

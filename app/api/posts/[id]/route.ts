@@ -1,5 +1,5 @@
-import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
-import { cancelPost, editPost, readPost } from '@/lib/queues/posts/edit-post';
+import { apiJsonRoute, apiRoute } from '@/lib/http/api-route.ts';
+import { cancelPost, editPost, readPost } from '@/lib/queues/posts/edit-post.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

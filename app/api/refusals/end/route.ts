@@ -1,5 +1,5 @@
-import { apiJsonRoute } from '@/lib/http/api-route';
-import { endRefusal } from '@/lib/operate/end-refusal';
+import { apiJsonRoute } from '@/lib/http/api-route.ts';
+import { endRefusal } from '@/lib/operate/end-refusal.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

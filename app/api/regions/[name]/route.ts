@@ -1,5 +1,5 @@
-import { apiRoute } from '@/lib/http/api-route';
-import { removeRegion } from '@/lib/queues/monitors/regions';
+import { apiRoute } from '@/lib/http/api-route.ts';
+import { removeRegion } from '@/lib/queues/monitors/regions.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

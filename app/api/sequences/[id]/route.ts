@@ -1,5 +1,5 @@
-import { apiJsonRoute, apiRoute } from '@/lib/http/api-route';
-import { editSequence, readSequence } from '@/lib/queues/sequences/sequences';
+import { apiJsonRoute, apiRoute } from '@/lib/http/api-route.ts';
+import { editSequence, readSequence } from '@/lib/queues/sequences/sequences.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,6 +1,6 @@
-import { requestOrigin } from '@/lib/http/auth/access';
-import { endSessionCookie } from '@/lib/http/auth/session';
-import { problem } from '@/lib/http/respond';
+import { requestOrigin } from '@/lib/http/auth/access.ts';
+import { endSessionCookie } from '@/lib/http/auth/session.ts';
+import { problem } from '@/lib/http/respond.ts';
 
 /** Signs out by a form, which cannot send a DELETE. */
 export function POST(request: Request): Response {

@@ -1,7 +1,7 @@
 // For schedulers: wakes the worker at WORKER_URL, and ticks here if the worker does not respond.
 import { after } from 'next/server';
-import { triggerRoute } from '@/lib/cron/trigger-route';
-import { scheduledQueues } from '@/lib/queues/scheduled-queues';
+import { triggerRoute } from '@/lib/cron/trigger-route.ts';
+import { scheduledQueues } from '@/lib/queues/scheduled-queues.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,4 +1,4 @@
-import { receiveFromUnipile } from '@/lib/http/webhooks/webhook-unipile';
+import { receiveFromUnipile } from '@/lib/http/webhooks/webhook-unipile.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,4 +1,4 @@
-import { answerChallenge, receiveFromWhatsapp } from '@/lib/http/webhooks/webhook-whatsapp';
+import { answerChallenge, receiveFromWhatsapp } from '@/lib/http/webhooks/webhook-whatsapp.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,7 +1,7 @@
 import { createElement } from 'react';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
-import { RefusedList } from '../../../../app/(dashboard)/queue/needs-you/refused-list';
+import { RefusedList } from '../../../../app/(dashboard)/queue/needs-you/refused-list.tsx';
 
 const refused = [
   { provider: 'unipile', account: 'a1', name: 'Ada', said: 'restricted', until: null },

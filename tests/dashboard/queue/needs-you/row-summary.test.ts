@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { rowSummary } from '../../../../app/(dashboard)/queue/needs-you/row-summary';
-import type { ListedRow } from '../../../../lib/store/listed-row';
+import { rowSummary } from '../../../../app/(dashboard)/queue/needs-you/row-summary.ts';
+import type { ListedRow } from '../../../../lib/store/listed-row.ts';
 
 function gist(row: Record<string, unknown>, account: ListedRow['account'] = null) {
   const standard = { id: 7, status: 'unknown', priority: 1, attempts: 1, claim_id: null, created_at: 'now' };

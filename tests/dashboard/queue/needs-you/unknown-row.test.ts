@@ -1,9 +1,9 @@
 import { createElement } from 'react';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { expect, it } from 'vitest';
-import { UnknownRow } from '../../../../app/(dashboard)/queue/needs-you/unknown-row';
-import { ServerNow } from '../../../../components/time/server-now';
-import { ago, now, queueStats } from '../../queue-stats';
+import { UnknownRow } from '../../../../app/(dashboard)/queue/needs-you/unknown-row.tsx';
+import { ServerNow } from '../../../../components/time/server-now.tsx';
+import { ago, now, queueStats } from '../../queue-stats.ts';
 
 const reconcile = {
   checks: 1,

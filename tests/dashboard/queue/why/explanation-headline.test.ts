@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { explanationHeadline } from '../../../../app/(dashboard)/queue/why/explanation-headline';
-import { clockTime } from '../../../../components/time/clock-time';
-import type { Explanation } from '../../../../lib/store/explanation';
+import { explanationHeadline } from '../../../../app/(dashboard)/queue/why/explanation-headline.ts';
+import { clockTime } from '../../../../components/time/clock-time.ts';
+import type { Explanation } from '../../../../lib/store/explanation.ts';
 
 /** An instant by the clock of whoever runs the tests, as the page shows it. */
 const at = (day: number, hour: number, minute = 0) => new Date(2026, 2, day, hour, minute).toISOString();

@@ -1,8 +1,8 @@
 // Every minute in Singapore, by vercel.json.
 import { after } from 'next/server';
-import { cronRoute } from '@/lib/cron/cron-route';
-import { tickHandler } from '@/lib/cron/handlers/tick-partition';
-import { monitors } from '@/lib/queues/monitors/queue';
+import { cronRoute } from '@/lib/cron/cron-route.ts';
+import { tickHandler } from '@/lib/cron/handlers/tick-partition.ts';
+import { monitors } from '@/lib/queues/monitors/queue.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;

@@ -1,4 +1,4 @@
-import { enrolmentRoute } from '@/lib/queues/sequences/enrolment-route';
+import { enrolmentRoute } from '@/lib/queues/sequences/enrolment-route.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,5 +1,5 @@
-import { apiJsonRoute } from '@/lib/http/api-route';
-import { takeReply } from '@/lib/queues/sequences/enrolments';
+import { apiJsonRoute } from '@/lib/http/api-route.ts';
+import { takeReply } from '@/lib/queues/sequences/enrolments.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { bulkRoute } from '@/lib/http/bulk-route';
-import { yesOrNo } from '@/lib/http/query';
-import { enrolPeople } from '@/lib/queues/sequences/new-enrolments';
+import { bulkRoute } from '@/lib/http/bulk-route.ts';
+import { yesOrNo } from '@/lib/http/query.ts';
+import { enrolPeople } from '@/lib/queues/sequences/new-enrolments.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

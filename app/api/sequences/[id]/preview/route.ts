@@ -1,5 +1,5 @@
-import { apiJsonRoute } from '@/lib/http/api-route';
-import { previewSequence } from '@/lib/queues/sequences/sequences';
+import { apiJsonRoute } from '@/lib/http/api-route.ts';
+import { previewSequence } from '@/lib/queues/sequences/sequences.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
