@@ -160,7 +160,7 @@ function firstFailure(report: string): string {
   };
   const file = testResults.find(({ status }) => status === 'failed');
   const test = file?.assertionResults.find(({ status }) => status === 'failed');
-  return `${path.basename(file?.name ?? 'no file')}: ${test?.fullName ?? 'the file as a whole'}`;
+  return `${path.relative(path.join(path.dirname(report), 'tests'), file?.name ?? 'no file')}: ${test?.fullName ?? 'the file as a whole'}`;
 }
 
 if (!['simulation', 'tests'].includes(flags.by))

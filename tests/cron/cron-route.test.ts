@@ -12,12 +12,13 @@ import type { Log } from '../../lib/engine/ports/log.ts';
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
 import { defineQueue } from '../../lib/engine/queue.ts';
 import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices, type Services } from '../../lib/services/services.ts';
+import { makeServices } from '../../lib/services/services.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
 import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape.ts';
+import { provideServices } from '../support/api-server.ts';
 import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 const SECRET = 'cron-secret-of-this-month';
@@ -35,7 +36,6 @@ const SECRETS = [
   WRONG_UNIPILE_KEY,
 ];
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let sandbox: Sandbox;
 /** Where nobody listens. */
@@ -49,7 +49,7 @@ async function startServer(variables: Record<string, string> = {}, rpc?: Rpc): P
   const write = (fields: object, message: string) => void logged.push(`${JSON.stringify(fields)} ${message}`);
   const log: Log = { info: write, warn: write, error: write };
   const store = rpc ? queueStore(rpc) : made.ports.store;
-  globals.punctual = Promise.resolve({
+  provideServices({
     ...made,
     log,
     rpc: rpc ?? made.rpc,
@@ -86,7 +86,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  globals.punctual = undefined;
+  provideServices(null);
 });
 
 type Headers = Record<string, string>;
@@ -303,7 +303,7 @@ describe('a call without the secret', () => {
   });
 
   it('is refused before the environment is read: a server that is not set up tells strangers nothing', async () => {
-    globals.punctual = undefined;
+    provideServices(null);
     vi.stubEnv('VERCEL', '1');
     expect((await tick('GET', bearer('guess'))).status).toBe(401);
   });
@@ -361,7 +361,7 @@ describe('a server that is not set up', () => {
     ['with half of a pair', { STORE: 'embedded', UNIPILE_DSN: 'api1.unipile.com' }, ['UNIPILE_API_KEY']],
     ['with a wrong word', { STORE: 'mysql' }, ['STORE']],
   ])('%s names what to set', async (_where, variables, named) => {
-    globals.punctual = undefined;
+    provideServices(null);
     for (const name of ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', 'VERCEL', 'STORE', 'UNIPILE_DSN'])
       vi.stubEnv(name, '');
     for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
@@ -371,7 +371,7 @@ describe('a server that is not set up', () => {
   });
 
   it('is tried anew by the next call once that is set', async () => {
-    globals.punctual = undefined;
+    provideServices(null);
     vi.stubEnv('SUPABASE_URL', '');
     vi.stubEnv('SUPABASE_SERVICE_ROLE_KEY', '');
     vi.stubEnv('VERCEL', '1');
@@ -442,7 +442,7 @@ describe('a server that is not set up', () => {
   });
 
   it('answers, and does not throw, when its embedded database cannot be opened', async () => {
-    globals.punctual = undefined;
+    provideServices(null);
     vi.stubEnv('STORE', 'embedded');
     // Below a file nothing can be made.
     vi.stubEnv('PUNCTUAL_DATA', 'package.json/data');

@@ -8,6 +8,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/store/migrations.ts',
     find: 'for (const file of takenOver) await note(port, file);',
     replace: '',
+    seenBy: 'store/migrations.test.ts',
   },
   {
     name: 'the statements in Supabase’s history',
@@ -15,6 +16,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/store/migrations.ts',
     find: 'pendingFiles(files, merge(pushed, noted))',
     replace: 'pendingFiles(files, noted)',
+    seenBy: 'store/migrations.test.ts',
   },
   {
     name: 'the two orders of migrations',
@@ -22,6 +24,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/store/migrations.ts',
     find: 'applied.has(other.version) && isRelated(other)',
     replace: 'applied.has(other.version)',
+    seenBy: 'store/migrations.test.ts',
   },
   {
     name: 'the checksum of a migration',
@@ -29,6 +32,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/store/migrations.ts',
     find: 'checksum !== null && checksum !== checksumOf(textsOf(file))',
     replace: 'false',
+    seenBy: 'store/migrations.test.ts',
   },
   {
     name: 'the note of a migration',
@@ -36,6 +40,7 @@ export const edgeMutants: Mutant[] = [
     file: 'supabase/migrations/20261129000000_punctual_0_2_0.sql',
     find: `select punctual.note_migration('20261129000000', 'punctual_0_2_0');`,
     replace: '',
+    seenBy: 'store/migrations.test.ts',
   },
   {
     name: 'the owner’s right to note migrations',
@@ -51,6 +56,7 @@ export const edgeMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/open-call.sql',
     find: `if p_tick ? 'schema' then perform punctual.require_schema(p_tick->>'schema'); end if;`,
     replace: '',
+    seenBy: 'sql/schema-version.test.ts',
   },
   {
     name: 'the leave to tick on a newer schema',
@@ -58,6 +64,7 @@ export const edgeMutants: Mutant[] = [
     file: 'supabase/schemas/registry/schema.sql',
     find: 'if punctual.schema_version() >= p_needed then return; end if;',
     replace: 'if punctual.schema_version() = p_needed then return; end if;',
+    seenBy: 'sql/schema-version.test.ts',
   },
   {
     name: 'the schema in /api/health',
@@ -65,6 +72,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/stats/health.ts',
     find: `health.status = health.schema === 'behind' ? 'failing' : 'ok';`,
     replace: `health.status = 'ok';`,
+    seenBy: 'stats/health.test.ts',
   },
   {
     name: 'the closed door to SQL',
@@ -72,6 +80,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/operate/sql-route.ts',
     find: 'accessEnv().sqlOpen ? serverEnv() : { store: null }',
     replace: 'serverEnv()',
+    seenBy: 'operate/sql-route.test.ts',
   },
   {
     name: 'the secret of SQL',
@@ -79,6 +88,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/operate/sql-route.ts',
     find: 'requireCronSecret(request);',
     replace: '',
+    seenBy: 'operate/sql-route.test.ts',
   },
   {
     name: 'the database that SQL is meant for',
@@ -86,6 +96,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/operate/sql-route.ts',
     find: ' || body.data.directory !== directory',
     replace: '',
+    seenBy: 'operate/sql-route.test.ts',
   },
   {
     name: 'the end of what SQL leaves behind',
@@ -93,6 +104,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/store/pglite-sql.ts',
     find: `await db.exec('discard all');`,
     replace: '',
+    seenBy: 'store/pglite-sql.test.ts',
   },
   {
     name: 'the settings that a queue lacks',
@@ -100,6 +112,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/stats/stats.ts',
     find: 'known && !hasTicked(queue, stats.now) ? missingSettings(known, env) : null',
     replace: 'null',
+    seenBy: 'stats/stats.test.ts',
   },
   {
     name: 'the fault in the ledger',
@@ -107,6 +120,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/engine/tick.ts',
     find: '...(this.error && { fault: this.error.message }),',
     replace: '',
+    seenBy: 'engine/tick.test.ts',
   },
   {
     name: 'the wait for a job’s file to be filled',
@@ -114,6 +128,7 @@ export const edgeMutants: Mutant[] = [
     file: 'scripts/list-jobs.mjs',
     find: '?.size ?? 0) > 0',
     replace: '?.size ?? 0) >= 0',
+    seenBy: 'jobs/list-jobs.test.ts',
   },
   {
     name: 'smaller steps of retention',
@@ -145,6 +160,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/http/input/at-most.ts',
     find: 'if (count <= maxEntries) return;',
     replace: 'if (count >= 0) return;',
+    seenBy: 'http/input/at-most.test.ts',
   },
   {
     name: 'refusal of a webhook by the count',
@@ -152,6 +168,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/providers/whatsapp/whatsapp-webhook.ts',
     find: 'if (room < 0) return [];',
     replace: '',
+    seenBy: 'http/input/at-most.test.ts',
   },
   {
     name: 'bounded errors',
@@ -159,6 +176,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/http/field-error.ts',
     find: 'issues.slice(0, maxErrors)',
     replace: 'issues',
+    seenBy: 'http/input/at-most.test.ts',
   },
   {
     name: 'the end of checking jobs',
@@ -166,6 +184,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/queues/jobs/new-jobs.ts',
     find: 'if (found >= enoughFaults)',
     replace: 'if (found < 0)',
+    seenBy: 'http/input/at-most.test.ts',
   },
   {
     name: 'the system’s lock of the embedded database',
@@ -173,6 +192,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/store/directory-lock.ts',
     find: `const unlock = lockFile(path.join(directory, 'punctual.lock'));`,
     replace: `const unlock: (() => void) | null = () => {};`,
+    seenBy: 'store/file-lock.test.ts',
   },
   {
     name: 'the lock of the file that is there',
@@ -180,6 +200,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/store/file-lock.ts',
     find: 'isMine = fstatSync(fd).ino === statSync(file, { throwIfNoEntry: false })?.ino;',
     replace: 'isMine = true;',
+    seenBy: 'store/file-lock.test.ts',
   },
   {
     name: 'a directory that cannot be locked',
@@ -187,6 +208,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/store/file-lock.ts',
     find: `if (process.platform !== 'linux') return true;`,
     replace: 'if (fd > 0) return true;',
+    seenBy: 'store/file-lock.test.ts',
   },
   {
     name: 'a database that panicked',
@@ -194,6 +216,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/store/embedded-database.ts',
     find: 'if (isPanic((error as Error).cause)) {',
     replace: 'if (isPanic(error)) {',
+    seenBy: 'store/full-disk.long.test.ts',
   },
   {
     name: 'the right password comes first',
@@ -202,6 +225,7 @@ export const edgeMutants: Mutant[] = [
     find: 'if (!secretsEqual(password, dashboardPassword)) {',
     replace:
       'if (countFailedSignIn(clientAddress(request, onVercel), nowMs) > 0 || !secretsEqual(password, dashboardPassword)) {',
+    seenBy: 'http/auth/sign-in.test.ts',
   },
   {
     name: 'wrong passwords by address',
@@ -209,6 +233,7 @@ export const edgeMutants: Mutant[] = [
     file: 'app/api/session/route.ts',
     find: 'clientAddress(request, onVercel)',
     replace: `onVercel ? clientAddress(request, onVercel) : 'anybody'`,
+    seenBy: 'http/auth/sign-in.test.ts',
   },
   {
     name: 'the platform’s word for an address',
@@ -216,6 +241,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/http/auth/client-address.ts',
     find: `onVercel ? headers.get('x-vercel-forwarded-for') : null`,
     replace: 'null',
+    seenBy: 'http/auth/sign-in.test.ts',
   },
   {
     name: 'the cookie of this host alone',
@@ -223,6 +249,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/http/auth/session.ts',
     find: `isHttps(request) ? '__Host-punctual_session' : 'punctual_session'`,
     replace: `'punctual_session'`,
+    seenBy: 'http/auth/session.test.ts',
   },
   {
     name: 'paths that cannot be decoded',
@@ -230,6 +257,7 @@ export const edgeMutants: Mutant[] = [
     file: 'proxy.ts',
     find: 'if (!isDecodable(pathname)) {',
     replace: `if (pathname === '') {`,
+    seenBy: 'http/proxy.test.ts',
   },
   {
     name: 'the paths that the proxy sees',
@@ -237,6 +265,7 @@ export const edgeMutants: Mutant[] = [
     file: 'proxy.ts',
     find: `, '/(.*%.*)'],`,
     replace: '],',
+    seenBy: 'http/proxy.test.ts',
   },
   {
     name: 'the nonce of a page',
@@ -244,6 +273,7 @@ export const edgeMutants: Mutant[] = [
     file: 'proxy.ts',
     find: `\`script-src 'nonce-\${nonce}' 'strict-dynamic'`,
     replace: `\`script-src 'unsafe-inline'`,
+    seenBy: 'http/proxy.test.ts',
   },
   {
     name: 'the store that next dev ticks',
@@ -275,6 +305,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/net/http.ts',
     find: `reading.detail ?? (reading.kind === 'rejected' ? response.text : '')`,
     replace: 'reading.detail',
+    seenBy: 'net/http.test.ts',
   },
   {
     name: 'the host that did not answer',
@@ -282,6 +313,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/store/supabase-rpc.ts',
     find: `\`the Data API at \${host} did not answer: \${causeOf(error)}\``,
     replace: `'the Data API did not answer'`,
+    seenBy: 'store/supabase-rpc.test.ts',
   },
   {
     name: 'nobody to ask',
@@ -289,6 +321,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/cron/handlers/reconcile-handler.ts',
     find: 'notConfigured.push(error.message);',
     replace: 'throw error;',
+    seenBy: 'cron/handlers/reconcile-route.test.ts',
   },
   {
     name: 'the variable that opens a private address',
@@ -296,6 +329,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/queues/monitors/queue.ts',
     find: `variable: 'MONITOR_ALLOW_PRIVATE',`,
     replace: '',
+    seenBy: 'queues/monitors/queue.test.ts',
   },
   {
     name: 'a late event of an account',
@@ -303,6 +337,7 @@ export const edgeMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/connection.sql',
     find: 'if not found or v_at < a.connection_reported_at then',
     replace: 'if not found then',
+    seenBy: 'sql/connections.test.ts',
   },
   {
     name: 'the event of before the refusal',
@@ -310,6 +345,7 @@ export const edgeMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/connection.sql',
     find: ` and v_at >= (a.refused->>'at')::timestamptz)) is not true`,
     replace: ')) is not true',
+    seenBy: 'sql/connections.test.ts',
   },
   {
     name: 'a pause is its setter’s',
@@ -317,6 +353,7 @@ export const edgeMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/connection.sql',
     find: `   where x.id = a.id and a.paused_reason = a.refused->>'said'`,
     replace: '   where x.id = a.id',
+    seenBy: 'sql/connections.test.ts',
   },
   {
     name: 'the pause of before stands again',
@@ -324,6 +361,7 @@ export const edgeMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/connection.sql',
     find: `then v_held := a.refused->'held'; end if;`,
     replace: 'then v_held := null; end if;',
+    seenBy: 'sql/connections.test.ts',
   },
   {
     name: 'a longer pause without a reason',
@@ -331,6 +369,7 @@ export const edgeMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/connection.sql',
     find: `     and a.paused_until <= (a.refused->>'at')::timestamptz + punctual.refusal_wait(10);`,
     replace: ';',
+    seenBy: 'sql/connections.test.ts',
   },
   {
     name: 'an event that comes again',
@@ -338,6 +377,7 @@ export const edgeMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/connection.sql',
     find: `if a.refused->>'told' = v_said then return false; end if;`,
     replace: '',
+    seenBy: 'sql/connections.test.ts',
   },
   {
     name: 'what a connection mends',
@@ -345,6 +385,7 @@ export const edgeMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/connection.sql',
     find: `(p_told->'mends' ? (a.refused->>'cause') and`,
     replace: '(a.refused is not null and',
+    seenBy: 'sql/connections.test.ts',
   },
   {
     name: 'the signature of Unipile',
@@ -352,6 +393,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/http/webhooks/webhook-unipile.ts',
     find: `return signature === null`,
     replace: `return request.headers.has('unipile-auth')`,
+    seenBy: 'http/webhooks/webhooks.test.ts',
   },
   {
     name: 'for what an account was refused',
@@ -366,6 +408,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/providers/unipile/unipile-v2.ts',
     find: `isCopy: (headers) => /hit/i.test(headers.get('x-cache') ?? ''),`,
     replace: 'isCopy: () => false,',
+    seenBy: 'providers/unipile/unipile.test.ts',
   },
   {
     name: 'no answer from the cache',
@@ -373,6 +416,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/net/http.ts',
     find: `      cache: 'no-store',`,
     replace: '',
+    seenBy: 'providers/unipile/unipile.test.ts',
   },
   {
     name: 'the end of a list of v2',
@@ -380,6 +424,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/providers/unipile/unipile-v2.ts',
     find: `    items.length < (pageSize ?? Number.POSITIVE_INFINITY) && (total ?? 0) <= count,`,
     replace: '    items.length <= (pageSize ?? Number.POSITIVE_INFINITY) || (total ?? 0) <= count,',
+    seenBy: 'providers/unipile/unipile.test.ts',
   },
   {
     name: 'a wait that is not to be believed',
@@ -387,5 +432,6 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/net/http.ts',
     find: `reading.retryAfterSeconds === null ? null : (headerSeconds ?? reading.retryAfterSeconds)`,
     replace: 'headerSeconds ?? reading.retryAfterSeconds',
+    seenBy: 'providers/codes.test.ts',
   },
 ];

@@ -8,6 +8,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `when o.outcome = 'release' or (o.outcome = 'retry' and o.rate_limited) then greatest(t.attempts - 1, 0)`,
     replace: `when o.outcome = 'retry' and o.rate_limited then greatest(t.attempts - 1, 0)`,
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'a rate limit costs no attempt',
@@ -15,6 +16,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `when o.outcome = 'release' or (o.outcome = 'retry' and o.rate_limited) then greatest(t.attempts - 1, 0)`,
     replace: `when o.outcome = 'release' then greatest(t.attempts - 1, 0)`,
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'the last attempt is the last',
@@ -22,6 +24,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `t.attempts >= coalesce(t.max_attempts, p_max_attempts)`,
     replace: `t.attempts > coalesce(t.max_attempts, p_max_attempts)`,
+    seenBy: 'sql/add-queue.test.ts',
   },
   {
     name: 'the anchor of a rescheduled row',
@@ -29,6 +32,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `then t.{due} + make_interval(secs => o.delay_seconds`,
     replace: `then p_now + make_interval(secs => o.delay_seconds`,
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'late proof',
@@ -36,6 +40,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `or (o.outcome = 'done' and (t.{status} <> {done} or t.lease_expires_at is not null))`,
     replace: ``,
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'an outcome told twice is told once',
@@ -43,6 +48,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `when t.claim_id = o.claim_id and t.lease_expires_at is null then 'already'`,
     replace: `when false then 'already'`,
+    seenBy: 'sql/add-queue.test.ts',
   },
   {
     name: 'the growing wait of a limited account',
@@ -50,6 +56,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: 'least(3600, 60 * power(2, least(p.limited, 10)))',
     replace: '60',
+    seenBy: 'sql/limits.test.ts',
   },
   {
     name: 'the place in the day',
@@ -57,6 +64,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: 'used = case when f.refund then greatest(p.used - 1, 0) else p.used end',
     replace: 'used = p.used',
+    seenBy: 'sql/account-pace.test.ts',
   },
   {
     name: 'the place in the hour',
@@ -64,6 +72,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: 'case when f.refund and p.recent[cardinality(p.recent)] = f.claimed_at and f.refused is null',
     replace: 'case when false',
+    seenBy: 'sql/limits.test.ts',
   },
   {
     name: 'a refused call keeps its place',
@@ -71,6 +80,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: '= f.claimed_at and f.refused is null',
     replace: '= f.claimed_at',
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'a refused account pauses',
@@ -78,6 +88,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: `when c.is_current then p_now + punctual.refusal_pause(c.counted) end as until`,
     replace: `when c.is_current and r.refused <> 'account' then p_now + punctual.refusal_pause(c.counted) end as until`,
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'a refusal of an earlier claim',
@@ -85,6 +96,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: 'select coalesce(p.claim_id = r.claim_id, false) as is_current',
     replace: 'select true as is_current',
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'an answer ends the refusals in a row',
@@ -92,6 +104,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: `refused = case when f.refused is not null or f.outcome in ('done', 'again') or f.limit_scope is not null then`,
     replace: 'refused = case when f.refused is not null then',
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'one row does not stop a provider',
@@ -99,6 +112,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: `next_ok_at = coalesce(case when f.refused = 'provider' then v.retry_at end, '-infinity'),`,
     replace: `next_ok_at = '-infinity',`,
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'each refused call counts',
@@ -106,6 +120,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/note-providers.sql',
     find: 'punctual.refusal_wait(v.refusals + v_note.refused)',
     replace: 'punctual.refusal_wait(v.refusals + 1)',
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'the growing wait of a refused account',
@@ -113,6 +128,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/refusals.sql',
     find: `interval '5 minutes' * power(2, least(p_count, 10) - 1)`,
     replace: `interval '5 minutes'`,
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'five refusals alike',
@@ -120,6 +136,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/refusals.sql',
     find: `(p_refused->>'count')::integer >= 5`,
     replace: 'false',
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'refusals alike',
@@ -127,6 +144,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/refusals.sql',
     find: `and p_before->>'code' is not distinct from n.code`,
     replace: '',
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'a message that is to be taken back',
@@ -134,6 +152,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: 'v_open, v_unheld, v_unproved',
     replace: 'v_open, v_unproved',
+    seenBy: 'sql/bounded.test.ts',
   },
   {
     name: 'the rows of a lost answer come again',
@@ -142,6 +161,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/open-call.sql',
     find: 'c.is_repeated := c.seq = (c.tick).last_seq;',
     replace: 'c.is_repeated := false;',
+    seenBy: 'sql/exchange.test.ts',
   },
   {
     name: 'a function that is missing',
@@ -149,6 +169,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: '|42501|42883|42P01|3F000)',
     replace: ')',
+    seenBy: 'sql/add-queue.test.ts',
   },
   {
     name: 'an after_settle that refuses a swept row',
@@ -156,6 +177,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `'$[*] ? (@.by != "sweep" && @.by != "expiry")');`,
     replace: `'$[*] ? (@.by != "expiry")');`,
+    seenBy: 'sql/add-queue.test.ts',
   },
   {
     name: 'the lease of a row whose outcome was refused',
@@ -163,6 +185,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `punctual.unfailed_condition(q, 't.id::text', 't.lease_expires_at')`,
     replace: `punctual.unfailed_condition(q, 't.id::text', '''-infinity''')`,
+    seenBy: 'sql/add-queue.test.ts',
   },
   {
     name: 'a copy of an older exchange',
@@ -170,6 +193,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/steps.sql',
     find: 't.closed_at is null and c.seq = t.last_seq',
     replace: 't.closed_at is null',
+    seenBy: 'sql/exchange.test.ts',
   },
   {
     name: 'a record that is refused',
@@ -177,6 +201,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: 'return punctual.settle_singly(q, v_done, v_records, p_now);',
     replace: 'raise;',
+    seenBy: 'sql/add-queue.test.ts',
   },
   {
     name: 'a result that cannot be written',
@@ -184,6 +209,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `if p_record->>'result' is not null then`,
     replace: 'if false then',
+    seenBy: 'sql/add-queue.test.ts',
   },
   {
     name: 'the number of the exchange',
@@ -191,6 +217,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/open-call.sql',
     find: 'return c.seq > (c.tick).last_seq;',
     replace: 'return not c.is_repeated;',
+    seenBy: 'sql/exchange.test.ts',
   },
   {
     name: 'the fence of a plain queue',
@@ -198,6 +225,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: 'when o.by is null then t.claim_id = o.claim_id',
     replace: 'when o.by is null then o.claim_id is not null',
+    seenBy: 'sql/add-queue.test.ts',
   },
   {
     name: 'the history of retries',
@@ -212,6 +240,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: 'least(3600, power(4, least(f.held_count, 10)))',
     replace: '4',
+    seenBy: 'sql/limits.test.ts',
   },
   {
     name: 'claims skip locked rows',
@@ -227,6 +256,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `{due_at} <= p_now', '{wanted}', v_open`,
     replace: `{due_at} <= p_now', v_open`,
+    seenBy: 'sql/add-queue.test.ts',
   },
   {
     name: 'the priority',
@@ -234,6 +264,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `then 'generate_series(0, 3) l (level)'`,
     replace: `then 'generate_series(3, 0, -1) l (level)'`,
+    seenBy: 'sql/add-queue.test.ts',
   },
   {
     name: 'the partition',
@@ -241,6 +272,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `then '' else format('and t.%I = p_partition', q.partition_column) end`,
     replace: `then '' else '' end`,
+    seenBy: 'sql/add-queue.test.ts',
   },
   {
     name: 'a receipt before the claim',
@@ -248,6 +280,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `r.status in ('sent', 'delivered', 'read')`,
     replace: `false`,
+    seenBy: 'sql/receipts.test.ts',
   },
   {
     name: 'max_running',
@@ -255,6 +288,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/max-running.sql',
     find: 'most := p_partition.max_running - most;',
     replace: 'most := p_partition.max_running;',
+    seenBy: 'sql/partitions.test.ts',
   },
   {
     name: 'the begun row goes first',
@@ -262,6 +296,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/max-running.sql',
     find: 'head_id := p_partition.head_id;',
     replace: 'head_id := null;',
+    seenBy: 'sql/partitions.test.ts',
   },
   {
     name: 'one row tries a provider',

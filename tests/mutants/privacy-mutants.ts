@@ -9,6 +9,7 @@ export const privacyMutants: Mutant[] = [
     find: 'punctual.names_of(r.recipient) || punctual.names_of(r.user_id), v_now) then r.body end,',
     replace:
       'punctual.names_of(r.recipient) || punctual.names_of(r.user_id), v_now) or true then r.body end,',
+    seenBy: 'http/webhooks/webhooks.test.ts',
   },
   {
     name: 'a conversation that is long over',

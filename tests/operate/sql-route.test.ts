@@ -5,9 +5,16 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/sql/route.ts';
 import type { Services } from '../../lib/services/services.ts';
 import { type RunSql, SqlError } from '../../lib/store/pglite-sql.ts';
-import { answered, apiRequest, bearer, CRON_SECRET, stubSecrets, withKey } from '../support/api-server.ts';
+import {
+  answered,
+  apiRequest,
+  bearer,
+  CRON_SECRET,
+  provideServices,
+  stubSecrets,
+  withKey,
+} from '../support/api-server.ts';
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 const withSecret = bearer(CRON_SECRET);
 let directory: string;
 /** What was run. */
@@ -30,10 +37,10 @@ beforeEach(() => {
       throw new SqlError('syntax error', { code: '42601', position: '1', hint: 'Mind it.' });
     return [{ command: 'SELECT', rowCount: 1, columns: ['a'], rows: [['1']] }];
   };
-  globals.punctual = Promise.resolve({ sql } as Services);
+  provideServices({ sql } as Services);
 });
 afterEach(() => {
-  globals.punctual = undefined;
+  provideServices(null);
   vi.unstubAllEnvs();
   rmSync(directory, { recursive: true });
 });

@@ -4,12 +4,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { silentLog } from '../../lib/engine/ports/log.ts';
 import { tick } from '../../lib/engine/tick.ts';
 import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices, type Services } from '../../lib/services/services.ts';
+import { makeServices } from '../../lib/services/services.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import { splitStatements } from '../../lib/store/sql-statements.ts';
 import { freeTrials } from '../fixtures/free-trials/free-trials.ts';
 import { GET, maxDuration, POST } from '../fixtures/free-trials/route.ts';
 import { httpAnswer, loopback } from '../net/loopback.ts';
+import { provideServices } from '../support/api-server.ts';
 import { exchanges } from '../support/exchanges.ts';
 import { assertProperty } from '../support/property.ts';
 import { registryShape, tableShape } from '../support/table-shape.ts';
@@ -18,7 +19,6 @@ import { VirtualClock } from '../support/virtual-clock.ts';
 
 const SECRET = 'cron-secret-of-this-month';
 const words = ['active', 'asking', 'finished', 'gave_up', 'unclear', 'stopped'];
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 const fixture = (file: string) =>
   readFileSync(new URL(`../fixtures/free-trials/${file}`, import.meta.url), 'utf8');
 const page = readFileSync(new URL('../../docs/your-own-table.md', import.meta.url), 'utf8');
@@ -96,11 +96,11 @@ describe('a table of a person’s own, by its one file, one migration and one ro
     const env = serverEnv({ SUPABASE_URL: deadUrl, SUPABASE_SERVICE_ROLE_KEY: 'a key' });
     const made = await makeServices(env);
     const ports = { ...made.ports, log: silentLog, store: queueStore(database.rpc) };
-    globals.punctual = Promise.resolve({ ...made, log: silentLog, rpc: database.rpc, ports });
+    provideServices({ ...made, log: silentLog, rpc: database.rpc, ports });
   });
   afterEach(() => {
     vi.unstubAllEnvs();
-    globals.punctual = undefined;
+    provideServices(null);
   });
 
   const call = (route: typeof GET, token: string) =>
@@ -586,7 +586,7 @@ describe('docs/your-own-table.md', () => {
   it.each(['existing-table.sql', 'migration.sql', 'free-trials.ts', 'route.ts'])(
     'has the whole of %s',
     (file) => {
-      const text = fixture(file).replace(`'./free-trials'`, `'@/lib/queues/free-trials'`);
+      const text = fixture(file).replace(`'./free-trials.ts'`, `'@/lib/queues/free-trials.ts'`);
       expect(page).toContain(`\n${text}\`\`\``);
     },
   );

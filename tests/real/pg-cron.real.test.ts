@@ -9,10 +9,11 @@ import { POST as monitors } from '../../app/api/cron/monitors/route.ts';
 import { POST as posts } from '../../app/api/cron/posts/route.ts';
 import { POST as reconcile } from '../../app/api/cron/reconcile/route.ts';
 import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices, type Services } from '../../lib/services/services.ts';
+import { makeServices } from '../../lib/services/services.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
 import { type Stack, startStack } from '../stack/start-stack.ts';
+import { provideServices } from '../support/api-server.ts';
 import {
   addStandIns,
   standInForHttpByCurl,
@@ -33,7 +34,6 @@ const routes = new Map(
   ),
 );
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let stack: Stack;
 let sandbox: Sandbox;
 let app: Server;
@@ -85,14 +85,16 @@ beforeAll(async () => {
 
   sandbox = await startSandbox();
   vi.stubEnv('CRON_SECRET', SECRET);
-  globals.punctual = makeServices(
-    serverEnv({
-      SUPABASE_URL: stack.supabaseUrl,
-      SUPABASE_SERVICE_ROLE_KEY: stack.serviceRoleKey,
-      UNIPILE_DSN: sandbox.url,
-      UNIPILE_API_KEY: SANDBOX_API_KEY,
-      LOG_LEVEL: 'fatal',
-    }),
+  provideServices(
+    makeServices(
+      serverEnv({
+        SUPABASE_URL: stack.supabaseUrl,
+        SUPABASE_SERVICE_ROLE_KEY: stack.serviceRoleKey,
+        UNIPILE_DSN: sandbox.url,
+        UNIPILE_API_KEY: SANDBOX_API_KEY,
+        LOG_LEVEL: 'fatal',
+      }),
+    ),
   );
   app = createServer(async ({ method, url = '', headers }, response) => {
     const route = method === 'POST' ? routes.get(url) : undefined;
@@ -119,7 +121,7 @@ afterAll(async () => {
   for (const client of clients) await client.end();
   app?.close();
   await sandbox?.close();
-  globals.punctual = undefined;
+  provideServices(null);
   vi.unstubAllEnvs();
   await stack?.stop();
 });

@@ -4,14 +4,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { GET as tickDms } from '../../app/api/cron/dm-queue/route.ts';
 import { GET as tickJobs } from '../../app/api/cron/jobs/route.ts';
 import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices, type Services } from '../../lib/services/services.ts';
+import { makeServices } from '../../lib/services/services.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
 import { type Stack, startStack } from '../stack/start-stack.ts';
-import { CRON_SECRET, stubSecrets } from '../support/api-server.ts';
+import { CRON_SECRET, provideServices, stubSecrets } from '../support/api-server.ts';
 import { buildWorker } from '../support/build-worker.ts';
 import { dmTick } from './tick-process.ts';
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 /** The platform's, in these tests. */
 const graceSeconds = 10;
 
@@ -32,7 +31,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await worker?.end();
   worker = undefined;
-  globals.punctual = undefined;
+  provideServices(null);
   vi.unstubAllEnvs();
   await sandbox?.close();
 });
@@ -153,7 +152,7 @@ describe('the worker', () => {
       [jobs],
     );
     await stack.sql('analyze punctual.jobs');
-    globals.punctual = makeServices(serverEnv({ ...database(), LOG_LEVEL: 'fatal' }));
+    provideServices(makeServices(serverEnv({ ...database(), LOG_LEVEL: 'fatal' })));
 
     const startedAt = Date.now();
     worker = await startWorker();

@@ -3,17 +3,15 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../app/api/cron/jobs/route.ts';
-import type { Services } from '../../lib/services/services.ts';
 import { type RestGateway, startRestGateway } from '../stack/rest-gateway.ts';
 import { signJwt } from '../stack/sign-jwt.ts';
-import { apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server.ts';
+import { apiRequest, bearer, CRON_SECRET, provideServices, stubSecrets } from '../support/api-server.ts';
 import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 const SECRET_KEY = 'sb_secret_of-this-project';
 const PUBLISHABLE_KEY = 'sb_publishable_of-this-project';
 const LEGACY_KEY = signJwt('secret', 'service_role');
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let postgrest: Server;
 let gateway: RestGateway;
@@ -44,13 +42,13 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await database.reset();
-  globals.punctual = undefined;
+  provideServices(null);
   stubSecrets();
   for (const [name, value] of Object.entries({ SUPABASE_URL: gateway.url, STORE: '', LOG_LEVEL: 'fatal' }))
     vi.stubEnv(name, value);
 });
 afterEach(() => {
-  globals.punctual = undefined;
+  provideServices(null);
   vi.unstubAllEnvs();
 });
 

@@ -5,12 +5,18 @@ import { GET as pruneByGet } from '../../app/api/cron/prune/route.ts';
 import { silentLog } from '../../lib/engine/ports/log.ts';
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
 import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices, type Services } from '../../lib/services/services.ts';
+import { makeServices } from '../../lib/services/services.ts';
 import { analyticsSchema } from '../../lib/store/analytics.ts';
-import { API_KEY, apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server.ts';
+import {
+  API_KEY,
+  apiRequest,
+  bearer,
+  CRON_SECRET,
+  provideServices,
+  stubSecrets,
+} from '../support/api-server.ts';
 import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let rpc: TestDatabase['rpc'];
 
@@ -25,11 +31,11 @@ beforeEach(async () => {
   const made = await makeServices(
     serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' }),
   );
-  globals.punctual = Promise.resolve({ ...made, log: silentLog, rpc: (fn, args) => rpc(fn, args) });
+  provideServices({ ...made, log: silentLog, rpc: (fn, args) => rpc(fn, args) });
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  globals.punctual = undefined;
+  provideServices(null);
 });
 
 const ask = (handler: typeof GET, path: string, token: string): Promise<Response> =>

@@ -8,11 +8,11 @@ import { makeServices, type Services } from '../../lib/services/services.ts';
 import { MigrationError } from '../../lib/store/migrations.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
 import { schemaVersion } from '../../lib/store/schema-version.ts';
+import { currentServices, provideServices } from '../support/api-server.ts';
 import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 const SECRETS = ['service-role-key-of-this-project', 'token-of-redis'] as const;
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 /** Redis behind REST, as far as SET goes: the client sends its commands as a pipeline. */
 let redis: Server;
@@ -53,7 +53,7 @@ beforeEach(async () => {
 afterEach(() => {
   vi.unstubAllEnvs();
   vi.useRealTimers();
-  globals.punctual = undefined;
+  provideServices(null);
 });
 
 async function startServer({ rpc, lockUrl }: { rpc?: Rpc; lockUrl?: string }): Promise<void> {
@@ -65,7 +65,7 @@ async function startServer({ rpc, lockUrl }: { rpc?: Rpc; lockUrl?: string }): P
       ...(lockUrl && { UPSTASH_REDIS_REST_URL: lockUrl, UPSTASH_REDIS_REST_TOKEN: SECRETS[1] }),
     }),
   );
-  globals.punctual = Promise.resolve({ ...made, rpc: rpc ?? made.rpc });
+  provideServices({ ...made, rpc: rpc ?? made.rpc });
 }
 
 /** The route of a process that just started: the answer is kept for a while in between. */
@@ -162,7 +162,7 @@ describe('GET /api/health', () => {
     const error = new MigrationError('20261201000000_trials.sql, line 2: there is no table public.trials');
     const refused = Promise.reject(error);
     refused.catch(() => {});
-    globals.punctual = refused;
+    provideServices(refused);
     const reasons = async () => (await ask()).body.reason;
     expect(await reasons()).toBe(error.message);
     vi.stubEnv('NODE_ENV', 'production');
@@ -180,10 +180,10 @@ describe('GET /api/health', () => {
       rpc: (fn, args) =>
         code ? Promise.reject(new StoreError('unavailable', 'no room', code)) : database.rpc(fn, args),
     });
-    const { env, ...rest } = (await globals.punctual) as Services;
+    const { env, ...rest } = (await currentServices()) as Services;
     const store = { kind: 'embedded', directory: 'd' } as const;
     const log = { ...silentLog, warn: (fields: object) => void logged.push(fields) };
-    globals.punctual = Promise.resolve({ ...rest, env: { ...env, store }, log });
+    provideServices({ ...rest, env: { ...env, store }, log });
     const get = await freshRoute();
     const look = async () => {
       vi.advanceTimersByTime(5_100);

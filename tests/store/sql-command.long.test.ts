@@ -9,10 +9,9 @@ import { POST } from '../../app/api/sql/route.ts';
 import type { Services } from '../../lib/services/services.ts';
 import { openEmbeddedDatabase } from '../../lib/store/embedded-database.ts';
 import type { RunSql } from '../../lib/store/pglite-sql.ts';
-import { CRON_SECRET, stubSecrets } from '../support/api-server.ts';
+import { CRON_SECRET, provideServices, stubSecrets } from '../support/api-server.ts';
 import { buildWorker } from '../support/build-worker.ts';
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 const root = mkdtempSync(path.join(tmpdir(), 'punctual-sql-'));
 const directory = path.join(root, 'db');
 beforeAll(buildWorker);
@@ -72,7 +71,7 @@ describe('npm run sql', () => {
     beforeAll(async () => {
       const database = await openEmbeddedDatabase(directory);
       sql = database.sql;
-      globals.punctual = Promise.resolve({ sql: database.sql } as Services);
+      provideServices({ sql: database.sql } as Services);
       stubSecrets();
       vi.stubEnv('PUNCTUAL_DATA', directory);
       const app = createServer(async (request, response) => {
@@ -91,7 +90,7 @@ describe('npm run sql', () => {
       url = `http://127.0.0.1:${(app.address() as AddressInfo).port}`;
       return async () => {
         app.close();
-        globals.punctual = undefined;
+        provideServices(null);
         vi.unstubAllEnvs();
         await database.close();
       };

@@ -11,6 +11,11 @@ export const PASSWORD = 'password-of-the-dashboard';
 
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 
+/** Has the routes and the worker of this process use these services; null has them make their own. */
+export function provideServices(services: Services | Promise<Services> | null): void {
+  globals.punctual = services === null ? undefined : Promise.resolve(services);
+}
+
 /** A test database that the routes of this process read and write, until it is closed. */
 export async function openServedDatabase(
   env: Record<string, string> = {},
@@ -26,11 +31,11 @@ export async function openServedDatabase(
     }),
   );
   const ports = { ...made.ports, store: queueStore(database.rpc) };
-  globals.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  provideServices({ ...made, rpc: database.rpc, ports });
   return {
     ...database,
     async close() {
-      globals.punctual = undefined;
+      provideServices(null);
       await database.close();
     },
   };
@@ -43,6 +48,8 @@ export function stubSecrets({ password = PASSWORD } = {}): void {
   vi.stubEnv('CRON_SECRET_PREVIOUS', '');
   vi.stubEnv('DASHBOARD_PASSWORD', password);
 }
+
+export const currentServices = (): Promise<Services> | null => globals.punctual ?? null;
 
 export type RequestHeaders = Record<string, string>;
 

@@ -9,11 +9,11 @@ import path from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices, type Services } from '../../lib/services/services.ts';
+import { makeServices } from '../../lib/services/services.ts';
 import { runRegionAgent } from '../../worker/region-agent.ts';
+import { provideServices } from '../support/api-server.ts';
 import { buildWorker } from '../support/build-worker.ts';
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 const region = {
   name: 'main',
   is_default: true,
@@ -28,7 +28,7 @@ const region = {
 
 describe('the agent', () => {
   afterEach(() => {
-    globals.punctual = undefined;
+    provideServices(null);
     vi.restoreAllMocks();
   });
   const signal = () => new AbortController().signal;
@@ -36,7 +36,7 @@ describe('the agent', () => {
   it('says how a region is made that is not there', async () => {
     const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' });
     const made = await makeServices({ ...env, logLevel: 'fatal' });
-    globals.punctual = Promise.resolve({ ...made, rpc: async () => [region] });
+    provideServices({ ...made, rpc: async () => [region] });
     await expect(runRegionAgent(['--region', 'office'], signal())).rejects.toThrow(
       /there is no region "office"\. The regions are main\. To create it:\n.*POST .*\/api\/regions .*"office"/s,
     );

@@ -3,14 +3,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices, type Services } from '../../lib/services/services.ts';
+import { makeServices } from '../../lib/services/services.ts';
 import { readSchedules } from '../../worker/local-scheduler.ts';
 import { chooseEntries, runWorker } from '../../worker/run-worker.ts';
-
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
+import { provideServices } from '../support/api-server.ts';
 
 afterEach(() => {
-  globals.punctual = undefined;
+  provideServices(null);
   vi.restoreAllMocks();
 });
 
@@ -46,7 +45,7 @@ describe('the worker', () => {
     const made = await makeServices({ ...env, logLevel: 'fatal' });
     const told: Record<string, unknown>[] = [];
     const log = { ...made.log, info: (fields: object) => void told.push(fields as Record<string, unknown>) };
-    globals.punctual = Promise.resolve({ ...made, log });
+    provideServices({ ...made, log });
     // It has ended before it begins: what it says is what it would have done.
     const over = AbortSignal.abort();
     const port = { PORT: '0', HOST: '127.0.0.1' } as unknown as NodeJS.ProcessEnv;
@@ -77,7 +76,7 @@ describe('the worker', () => {
     const made = await makeServices({ ...env, logLevel: 'fatal' });
     const told: unknown[] = [];
     const tell = (fields: object) => void told.push(fields);
-    globals.punctual = Promise.resolve({ ...made, log: { info: tell, warn: tell, error: tell } });
+    provideServices({ ...made, log: { info: tell, warn: tell, error: tell } });
     const stop = new AbortController();
     const environment = { PORT: '0', HOST: '127.0.0.1' } as unknown as NodeJS.ProcessEnv;
     const ended = runWorker(['--only', 'prune'], stop.signal, environment);
@@ -130,7 +129,7 @@ describe('the worker', () => {
       return Promise.reject(new Error('nobody is to ask'));
     };
     const store = { ...made.ports.store, exchange };
-    globals.punctual = Promise.resolve({ ...made, ports: { ...made.ports, store } });
+    provideServices({ ...made, ports: { ...made.ports, store } });
     const port = String((other.address() as AddressInfo).port);
     const stop = new AbortController();
     await expect(

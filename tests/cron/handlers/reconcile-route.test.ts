@@ -9,14 +9,14 @@ import { defineQueue } from '../../../lib/engine/queue.ts';
 import { dmQueue } from '../../../lib/queues/dm-queue/queue.ts';
 import { posts } from '../../../lib/queues/posts/queue.ts';
 import { serverEnv } from '../../../lib/services/env.ts';
-import { makeServices, type Services } from '../../../lib/services/services.ts';
+import { makeServices } from '../../../lib/services/services.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
+import { provideServices } from '../../support/api-server.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 const SECRET = 'cron-secret-of-this-month';
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let sandbox: Sandbox;
 let rpc: TestDatabase['rpc'];
@@ -25,7 +25,7 @@ async function startServer(variables: Record<string, string>): Promise<void> {
   const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', ...variables });
   const made = await makeServices(env);
   const store = queueStore((fn, args) => rpc(fn, args));
-  globals.punctual = Promise.resolve({
+  provideServices({
     ...made,
     rpc,
     log: silentLog,
@@ -50,7 +50,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  globals.punctual = undefined;
+  provideServices(null);
 });
 
 const withSecret = { authorization: `Bearer ${SECRET}` };

@@ -4,21 +4,22 @@ import { GET as tickJobs } from '../../../app/api/cron/jobs/route.ts';
 import type { Coverage } from '../../../lib/cron/slots/schedule-coverage.ts';
 import { StoreError } from '../../../lib/engine/ports/store-error.ts';
 import { serverEnv } from '../../../lib/services/env.ts';
-import { makeServices, type Services } from '../../../lib/services/services.ts';
+import { makeServices } from '../../../lib/services/services.ts';
 import type { Rpc } from '../../../lib/store/rpc.ts';
 import {
   apiRequest,
   bearer,
   CRON_SECRET,
   cookie,
+  currentServices,
   openServedDatabase,
+  provideServices,
   type RequestHeaders,
   stubSecrets,
   withKey,
 } from '../../support/api-server.ts';
 import type { TestDatabase } from '../../support/test-database.ts';
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let minute: number;
 
@@ -145,7 +146,7 @@ describe('GET /api/schedulers', () => {
 
   it('costs one look at the ledger in ten seconds for the same hours, however many ask', async () => {
     let looks = 0;
-    await serve((fn, args) => {
+    await provideRpc((fn, args) => {
       if (fn === 'read_slots') looks++;
       return database.rpc(fn, args);
     });
@@ -164,7 +165,7 @@ describe('GET /api/schedulers', () => {
 
   it('says so when the database does not answer, and asks again at once', async () => {
     let down = true;
-    await serve((fn, args) =>
+    await provideRpc((fn, args) =>
       down ? Promise.reject(new StoreError('unavailable', 'connection lost')) : database.rpc(fn, args),
     );
     const get = await freshRoute();
@@ -175,13 +176,13 @@ describe('GET /api/schedulers', () => {
 });
 
 /** The same server over another way to the database. */
-async function serve(rpc: Rpc): Promise<void> {
+async function provideRpc(rpc: Rpc): Promise<void> {
   const made = await makeServices(
     serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
   );
-  const before = globals.punctual;
-  globals.punctual = Promise.resolve({ ...made, rpc });
+  const before = currentServices();
+  provideServices({ ...made, rpc });
   onTestFinished(() => {
-    globals.punctual = before;
+    provideServices(before);
   });
 }

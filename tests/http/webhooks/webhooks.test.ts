@@ -13,6 +13,7 @@ import { queueStore } from '../../../lib/store/queue-store.ts';
 import { supabaseRpc } from '../../../lib/store/supabase-rpc.ts';
 import { startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts';
+import { provideServices } from '../../support/api-server.ts';
 import { stepOf } from '../../support/conversations.ts';
 import { findText } from '../../support/find-text.ts';
 import { realTimePorts } from '../../support/real-time-ports.ts';
@@ -22,7 +23,6 @@ const APP_SECRET = 'app-secret-of-meta';
 const VERIFY_TOKEN = 'verify-token';
 const UNIPILE_SECRET = 'secret-of-unipile';
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let made: Services;
 const servers: Server[] = [];
@@ -35,11 +35,11 @@ beforeAll(async () => {
   made = { ...container, rpc: database.rpc, ports: { ...container.ports, store: queueStore(database.rpc) } };
 });
 afterAll(async () => {
-  globals.punctual = undefined;
+  provideServices(null);
   await database.close();
 });
 beforeEach(async () => {
-  globals.punctual = Promise.resolve(made);
+  provideServices(made);
   vi.stubEnv('WHATSAPP_APP_SECRET', APP_SECRET);
   vi.stubEnv('WHATSAPP_VERIFY_TOKEN', VERIFY_TOKEN);
   vi.stubEnv('UNIPILE_WEBHOOK_SECRET', UNIPILE_SECRET);
@@ -192,7 +192,7 @@ describe('what WhatsApp tells', () => {
       sizes.push((args.p_receipts as unknown[]).length);
       return made.rpc(fn, args);
     };
-    globals.punctual = Promise.resolve({ ...made, rpc });
+    provideServices({ ...made, rpc });
     const many = Array.from({ length: 1_201 }, (_, n) => status({ id: `wamid.${n}` }));
     expect(await answer(await tellWhatsapp(ofWhatsapp(...many)))).toMatchObject({
       received: 1_201,
@@ -211,7 +211,7 @@ describe('what WhatsApp tells', () => {
       // Of another bundle's class, as the routes of a build meet it.
       throw Object.assign(new Error('canceling statement'), { name: 'StoreError', code: '57014' });
     };
-    globals.punctual = Promise.resolve({ ...made, rpc });
+    provideServices({ ...made, rpc });
     const many = Array.from({ length: 60 }, (_, n) => status({ id: `wamid.${n}` }));
     expect(await answer(await tellWhatsapp(ofWhatsapp(...many)))).toMatchObject({ received: 60, new: 60 });
     expect(sizes).toEqual([60, 30, 30]);
@@ -559,14 +559,14 @@ describe('a webhook', () => {
 
   it('is asked for again while the database is away', async () => {
     const away = supabaseRpc({ url: 'http://127.0.0.1:1', serviceRoleKey: 'key' });
-    globals.punctual = Promise.resolve({ ...made, rpc: away });
+    provideServices({ ...made, rpc: away });
     for (const call of [tellWhatsapp(ofWhatsapp(status())), tellUnipile(ofUnipile())]) {
       const response = await call;
       expect(response.status).toBe(503);
       expect(response.headers.get('retry-after')).toBe('5');
       expect((await response.json()).error.kind).toBe('database_unavailable');
     }
-    globals.punctual = Promise.resolve(made);
+    provideServices(made);
     expect(await answer(await tellUnipile(ofUnipile()))).toMatchObject({ status: 200, new: 1 });
   });
 });

@@ -1,16 +1,16 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../../app/api/dms/[id]/why/route.ts';
 import { serverEnv } from '../../../lib/services/env.ts';
-import { makeServices, type Services } from '../../../lib/services/services.ts';
+import { makeServices } from '../../../lib/services/services.ts';
 import { type Explanation, explanationSchema } from '../../../lib/store/explanation.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
+import { provideServices } from '../../support/api-server.ts';
 import { exchanges } from '../../support/exchanges.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 const API_KEY = 'api-key-of-this-server';
 const PASSWORD = 'password-of-the-dashboard';
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let by: ReturnType<typeof exchanges>;
 let account: string;
@@ -27,10 +27,10 @@ beforeAll(async () => {
     }),
   );
   const ports = { ...made.ports, store: queueStore(database.rpc) };
-  globals.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  provideServices({ ...made, rpc: database.rpc, ports });
 });
 afterAll(async () => {
-  globals.punctual = undefined;
+  provideServices(null);
   await database.close();
 });
 beforeEach(async () => {

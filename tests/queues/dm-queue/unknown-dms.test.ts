@@ -3,16 +3,16 @@ import { POST } from '../../../app/api/dms/[id]/resolve/route.ts';
 import { GET } from '../../../app/api/dms/route.ts';
 import { signSession } from '../../../lib/http/auth/session.ts';
 import { serverEnv } from '../../../lib/services/env.ts';
-import { makeServices, type Services } from '../../../lib/services/services.ts';
+import { makeServices } from '../../../lib/services/services.ts';
 import { type ListedRow, listedRowSchema } from '../../../lib/store/listed-row.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
+import { provideServices } from '../../support/api-server.ts';
 import { exchanges } from '../../support/exchanges.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 const API_KEY = 'api-key-of-this-server';
 const PASSWORD = 'password-of-the-dashboard';
 
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let by: ReturnType<typeof exchanges>;
 let account: string;
@@ -23,10 +23,10 @@ beforeAll(async () => {
     serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
   );
   const ports = { ...made.ports, store: queueStore(database.rpc) };
-  globals.punctual = Promise.resolve({ ...made, rpc: database.rpc, ports });
+  provideServices({ ...made, rpc: database.rpc, ports });
 });
 afterAll(async () => {
-  globals.punctual = undefined;
+  provideServices(null);
   await database.close();
 });
 beforeEach(async () => {

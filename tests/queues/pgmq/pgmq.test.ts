@@ -4,14 +4,14 @@ import { POST as resolvePost } from '../../../app/api/queues/[queue]/rows/[id]/r
 import { GET as whyGet } from '../../../app/api/queues/[queue]/rows/[id]/why/route.ts';
 import { silentLog } from '../../../lib/engine/ports/log.ts';
 import { serverEnv } from '../../../lib/services/env.ts';
-import { makeServices, type Services } from '../../../lib/services/services.ts';
+import { makeServices } from '../../../lib/services/services.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
+import { provideServices } from '../../support/api-server.ts';
 import { installPgmq } from '../../support/pgmq-sql.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 const SECRET = 'cron-secret-of-this-month';
 const API_KEY = 'api-key-of-this-server';
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 
 beforeAll(async () => {
@@ -29,11 +29,11 @@ beforeEach(async () => {
   const made = await makeServices(env);
   const { rpc } = database;
   const ports = { ...made.ports, log: silentLog, store: queueStore(rpc) };
-  globals.punctual = Promise.resolve({ ...made, log: silentLog, rpc, ports });
+  provideServices({ ...made, log: silentLog, rpc, ports });
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  globals.punctual = undefined;
+  provideServices(null);
 });
 
 async function call(query = '', { by = tickByGet, token = SECRET } = {}) {

@@ -6,14 +6,14 @@ import { silentLog } from '../../../lib/engine/ports/log.ts';
 import type { UnipilePosts } from '../../../lib/providers/unipile/unipile-posts.ts';
 import { posts as queue } from '../../../lib/queues/posts/queue.ts';
 import { serverEnv } from '../../../lib/services/env.ts';
-import { makeServices, type Services } from '../../../lib/services/services.ts';
+import { makeServices } from '../../../lib/services/services.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
+import { provideServices } from '../../support/api-server.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 const SECRET = 'cron-secret-of-this-month';
-const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 let database: TestDatabase;
 let sandbox: Sandbox;
 /** Where media are, and what it answers next: a status, or the sandbox's own picture. */
@@ -34,7 +34,7 @@ async function startServer(variables: Record<string, string> = {}): Promise<void
   const store = queueStore(database.rpc);
   // What is tried again waits for longer than a test takes.
   const ports = { ...made.ports, log: silentLog, store, random: () => 0.5 };
-  globals.punctual = Promise.resolve({ ...made, rpc: database.rpc, log: silentLog, ports });
+  provideServices({ ...made, rpc: database.rpc, log: silentLog, ports });
 }
 
 beforeAll(async () => {
@@ -60,7 +60,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  globals.punctual = undefined;
+  provideServices(null);
 });
 
 const account = { id: 'a', provider: 'unipile', providerAccountId: 'acc', name: 'Ann' };
