@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { anyHasMore } from '../lib/cron/cron-handler.ts';
+import { anyHasMore } from '../lib/cron/continuation.ts';
 import { tickPartition } from '../lib/cron/handlers/tick-partition.ts';
 import { monitors } from '../lib/queues/monitors/queue.ts';
 import { listRegions } from '../lib/queues/monitors/regions.ts';

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { setTimeout as timeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { anyHasMore, type CronHandler } from '../lib/cron/cron-handler.ts';
+import { anyHasMore } from '../lib/cron/continuation.ts';
+import type { CronHandler } from '../lib/cron/cron-handler.ts';
 import { findHandler } from '../lib/cron/handlers/find-handler.ts';
 import { findQueue, pathName } from '../lib/queues/scheduled-queue.ts';
 import { scheduledQueues } from '../lib/queues/scheduled-queues.ts';

@@ -1,4 +1,4 @@
-import { hasMore, type TickReport } from '../engine/tick-report.ts';
+import type { TickReport } from '../engine/tick-report.ts';
 import type { Services } from '../services/services.ts';
 import { callEndpoint, fetchFault, isTimeout } from './call-endpoint.ts';
 import type { CronCall } from './cron-call.ts';
@@ -63,3 +63,15 @@ async function startContinuation(
     if (!isTimeout(error)) throw error;
   }
 }
+
+/**
+ * Whether rows are left that a continuation could start now: the tick ended by its budget or batch limit. A tick that started none has no
+ * continuation, which could loop.
+ */
+export function hasMore({ ended, counts, nextDueInMs }: TickReport): boolean {
+  const gotSomewhere = counts.claimed > counts.released;
+  return (ended === 'budget' || ended === 'batch limit') && gotSomewhere && nextDueInMs === 0;
+}
+
+/** Whether a continuation would find rows that can start now. */
+export const anyHasMore = (reports: TickReport[]): boolean => reports.some(hasMore);

@@ -1,4 +1,4 @@
-import { hasMore, type TickReport } from '../engine/tick-report.ts';
+import type { TickReport } from '../engine/tick-report.ts';
 import type { Services } from '../services/services.ts';
 import type { CronCall } from './cron-call.ts';
 
@@ -13,6 +13,3 @@ interface CronResult {
   /** The first error of a queue or partition. It did not stop the others, and is thrown after them. */
   fault?: unknown;
 }
-
-/** Whether a continuation would find rows that can start now. */
-export const anyHasMore = (reports: TickReport[]): boolean => reports.some(hasMore);

@@ -120,7 +120,7 @@ export class Executor<Row, Deps, Env> {
       timeoutMs,
       delivery: this.queue.delivery,
       aborts: this.aborts,
-      onLate: (late) => this.settleLate(claimed, claim, late),
+      onLate: (late) => this.addLate(claimed, claim, late),
     });
     this.durations.add(clock.now() - startedAt);
     if (provider && verdict.provider === 'answered') this.breaker.answered(provider);
@@ -168,7 +168,7 @@ export class Executor<Row, Deps, Env> {
   }
 
   /** Settles an attempt that ended after its timeout: the database accepts late proof for a row that is unknown by now. */
-  private settleLate(claimed: ClaimedRow, claim: Claim, late: Verdict): void {
+  private addLate(claimed: ClaimedRow, claim: Claim, late: Verdict): void {
     const settlement = this.settlement(claimed, claim, late.outcome);
     if (settlement.outcome === 'unknown') return;
     if (this.phase !== 'closed') {

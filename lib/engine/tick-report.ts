@@ -51,17 +51,8 @@ export interface TickCounts {
   dead: number;
   unknown: number;
   released: number;
-  /** Outcomes that came too late: another tick or an operator had changed the row. */
+  /** Outcomes that came too late: another claim had the row, or a sweep had made it pending. */
   lost: number;
   /** Rows recovered from ticks that died. */
   swept: number;
-}
-
-/**
- * Whether rows are left that a continuation could start now: the tick ended by its budget or batch limit. A tick that started none has no
- * continuation, which could loop.
- */
-export function hasMore({ ended, counts, nextDueInMs }: TickReport): boolean {
-  const gotSomewhere = counts.claimed > counts.released;
-  return (ended === 'budget' || ended === 'batch limit') && gotSomewhere && nextDueInMs === 0;
 }

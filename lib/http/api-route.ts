@@ -52,7 +52,7 @@ export function apiRoute<Params = object, Schema extends QuerySchema = typeof no
   return (request: Request, context?: RouteContext<Params>): Promise<Response> =>
     respond(async () => {
       const by = cron && hasCronSecret(request) ? 'api' : requireAccess(request, dashboard);
-      return runHandler(request, context, by, handle, query);
+      return handleRequest(request, context, by, handle, query);
     });
 }
 
@@ -65,7 +65,7 @@ export function apiJsonRoute<Params = object, Schema extends QuerySchema = typeo
     respond(async () => {
       const by = requireAccess(request, false);
       const body = await readJson(request, optional ? {} : undefined);
-      return runHandler<Params, Schema>(request, context, by, (call) => handle({ ...call, body }), query);
+      return handleRequest<Params, Schema>(request, context, by, (call) => handle({ ...call, body }), query);
     }, whenInvalid);
 }
 
@@ -75,7 +75,7 @@ function requireAccess(request: Request, dashboard: boolean): ApiCall<object>['b
   return access.by === 'api-key' ? 'api' : 'dashboard';
 }
 
-async function runHandler<Params, Schema extends QuerySchema>(
+async function handleRequest<Params, Schema extends QuerySchema>(
   request: Request,
   context: RouteContext<Params> | undefined,
   by: ApiCall<Params>['by'],

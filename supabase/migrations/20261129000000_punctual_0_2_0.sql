@@ -312,7 +312,7 @@ create table punctual.pace (
   -- The provider's latest refusals in a row, of this queue's rows or of every row: see count_refusal(). Null after any other response.
   refused jsonb,
   -- Addressees that the provider holds: {addressee: {until, count, said}}.
-  held jsonb,
+  limited_addressees jsonb,
   -- The account may not send before this instant; '-infinity' if unknown.
   next_ok_at timestamptz not null default '-infinity',
   waiting_for text,
@@ -327,7 +327,7 @@ create table punctual.pace (
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500);
 -- Begins with the provider, so that no plan uses it to find one account's row.
 create index pace_ready on punctual.pace (provider, queue, ready_at);
-create index pace_held on punctual.pace (queue) where held is not null;
+create index pace_limited_addressees on punctual.pace (queue) where limited_addressees is not null;
 create index pace_refused on punctual.pace (queue) where refused is not null;
 
 -- Returns the names and words of a queue's table as SQL, by the placeholders of render_sql and of templates that they replace:
@@ -790,8 +790,8 @@ $$;
 --                 order of its own, so the index on due times has no priorities: see queue_indexes
 -- {wanted}        condition: t has not expired
 -- {claimable}     condition: a claim may take t. The only definition of it
--- {head}          in a queue with accounts: the first row (id, due) that the account c (account_id, held) could send. Skips rows whose addressee is
---                 held, up to 200 at each priority. An account with more such rows waits for the addressee
+-- {first_sendable}  in a queue with accounts: the first row (id, due) that the account c (account_id, limited_addressees) could send. Skips rows
+--                 whose addressee the provider limits, up to 200 at each priority. An account with more such rows waits for the addressee
 -- {take} {claimed}  the columns that a claim sets on the row u, and the row t as a claim returns it
 -- {outcome}       the outcome that settle writes for the outcome o
 -- {is_exhausted}  condition: o would run t again, but t has used up its attempts
@@ -823,12 +823,12 @@ begin
     'wanted', '(t.expires_at is null or t.expires_at > p_now)',
     'claimable', concat_ws(E'\n                     and ', 't.{status} = {pending} and {due_at} <= p_now', '{wanted}', v_open, v_unheld, v_unproved),
     'pair', case when q.pair_column is null then 'null::text' else format('t.%I', q.pair_column) end,
-    'head', $sql$(
+    'first_sendable', $sql$(
             select f.id, f.due from generate_series(0, 3) l (level) cross join lateral (
                    select t.id, {due_at} as due, {pair} as pair from {table} t
                     where t.{account} = c.account_id and t.priority = l.level and {claimable}
                     order by {due_at}, t.id limit 200) f
-             where coalesce((c.held -> f.pair ->> 'until')::timestamptz <= p_now, true) limit 1)$sql$,
+             where coalesce((c.limited_addressees -> f.pair ->> 'until')::timestamptz <= p_now, true) limit 1)$sql$,
     'outcome', case when q.delivery = 'at-most-once' then '(case when o.outcome = ''swept'' then ''unknown'' when {is_exhausted} then ''dead'' else o.outcome end)'
                     else '(case when {is_exhausted} then ''dead'' else o.outcome end)' end,
     'is_exhausted', 'o.outcome in (''retry'', ''swept'') and not o.rate_limited and t.attempts >= coalesce(t.max_attempts, p_max_attempts)',
@@ -2212,44 +2212,6 @@ begin
 end
 $$;
 
--- Returns the `reconcile` of a row that becomes unknown: its value before, with {over_at, checks, waits_for_operator, first_at, claims, account_id,
--- digest}. p_row: the row before. over_at: from then on the attempt is certainly over. first_at, claims: the instant of the first and the claims of
--- all uncertain attempts. account_id, digest: of the row as it was sent.
-create function punctual.begin_reconcile(p_queue text, p_row jsonb, p_over_at timestamptz) returns jsonb
-language plpgsql stable set search_path = '' as $$
-declare
-  q punctual.queues;
-  v_before jsonb := case when jsonb_typeof(p_row->'reconcile') = 'object' then p_row->'reconcile' else '{}' end;
-begin
-  select * into q from punctual.queues where name = p_queue;
-  return v_before - 'found' || jsonb_build_object(
-    'over_at', p_over_at, 'checks', 0,
-    -- The queue's code has no `reconcile`, so no tick will check the row.
-    'waits_for_operator', coalesce(current_setting('punctual.reconciles', true) = 'false', false),
-    'first_at', coalesce(v_before->'first_at', p_row->'claimed_at'),
-    'claims', coalesce(v_before->'claims', '[]') || jsonb_build_array(p_row->'claim_id'),
-    'account_id', p_row->q.account_column,
-    'digest', punctual.row_digest(q, p_row));
-end
-$$;
-
--- Returns a digest of the row without the columns that the engine writes.
-create function punctual.row_digest(q punctual.queues, p_row jsonb) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-  return md5((p_row - array[q.status_column, 'priority', 'attempts', 'max_attempts', 'next_attempt_at', 'claim_id', 'lease_expires_at', 'timeout_seconds',
-    'last_error', 'finished_at', 'expires_at', 'claimed_at', 'reconcile_at', 'reconcile', q.due_column] - q.result_columns)::text);
-end
-$$;
-
--- Returns when an unknown row is checked next, after p_checks checks: in 30 s, then twice as long each time, 1 h at most.
-create function punctual.next_check_at(p_checks integer, p_now timestamptz) returns timestamptz
-language plpgsql immutable set search_path = '' as $$
-begin
-  return p_now + make_interval(secs => least(3600, 30 * power(2, least(p_checks, 10))));
-end
-$$;
-
 -- Picks up to 200 running rows whose lease has passed, because their tick died, as records of the outcome `swept`. Under at-most-once such a row
 -- becomes unknown. Otherwise it is due again within p_backoff_base * 4^attempts seconds, p_backoff_cap at most. {spread} gives each row its own
 -- delay, so that a row that kills its tick does not run with the same neighbours again and use up their attempts. Skips locked rows, and for an
@@ -2541,7 +2503,7 @@ declare
   v_rows json[];
 begin
   with candidate as materialized (
-      select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.held,
+      select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.limited_addressees,
              greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, {account_summary} as account
         from unnest(p_accounts, p_ready) c (account_id, ready_at)
        cross join lateral (select x.* from punctual.pace x where x.queue = {queue} and x.account_id = c.account_id limit 1) p
@@ -2551,8 +2513,9 @@ begin
       select c.*, h.id, row_number() over (partition by h.id is null order by c.ready_at, h.id) as place
         from candidate c
         left join lateral (
-          -- Locks the account's first row. If another session has locked it, finds none: the second row must not overtake it.
-          select t.id from (select x.* from {table} x where x.id = (select f.id from {head} f) limit 1 for no key update skip locked) t
+          -- Locks the first row that the account could send: rows whose addressee the provider limits are passed over. If another session has locked
+          -- it, finds none: the second row must not overtake it.
+          select t.id from (select x.* from {table} x where x.id = (select f.id from {first_sendable} f) limit 1 for no key update skip locked) t
            where {claimable}) h on c.open_at <= p_now),
     head as materialized (
       select f.*, d.used, d.until
@@ -2579,7 +2542,7 @@ begin
         -- Without a row to send, the account is ready again when its next row falls due or its first held addressee is free.
         left join lateral (
           select min(f.due) as due,
-                 (select min((v->>'until')::timestamptz) from jsonb_each(h.held) e (k, v) where (v->>'until')::timestamptz > p_now) as held_until
+                 (select min((v->>'until')::timestamptz) from jsonb_each(h.limited_addressees) e (k, v) where (v->>'until')::timestamptz > p_now) as held_until
             from unnest(array[0, 1, 2, 3]) l (level) cross join lateral (
               select {due_at} as due from {table} t
                where t.{status} = {pending} and t.{account} = h.account_id and t.priority = l.level and {due_at} > p_now
@@ -2666,10 +2629,10 @@ begin
   select array_agg(c.account_id), array_agg(h.due) into accounts, dues
     from unnest(p_accounts) n (account_id)
    cross join lateral (
-     select x.account_id, x.held from punctual.pace x
+     select x.account_id, x.limited_addressees from punctual.pace x
       where x.queue = {queue} and x.account_id = n.account_id and x.next_ok_at <= p_now and (x.ready_at is null or x.ready_at > p_now)
         and (x.busy_until is null or x.busy_until <= p_now) limit 1) c
-   cross join lateral {head} h;
+   cross join lateral {first_sendable} h;
 end
 $$
 $template$);
@@ -2728,21 +2691,21 @@ $$;
 
 -- Effects of outcomes on accounts and their pace.
 
--- Frees the accounts of settled rows. Locks their rows of pace by account. An attempt that certainly had no effect gives its place back: while pace
+-- Updates the pace of the accounts of settled rows: places, retries, limited addressees. Locks their rows of pace by account. An attempt that certainly had no effect gives its place back: while pace
 -- has its claim_id, no later claim was counted, so `used` is of the claim's day and the last of `recent` is this claim. An attempt that the
 -- provider refused gives back its place in the day, because nothing was sent, but not in the hour and the gap, because the provider was called.
 --
 -- p_applied: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, unreadable, pair, error}]. The
 -- outcome is `lost` if the attempt ended without changing its row.
-create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+create function punctual.update_pace(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 -- Planned at each call: see wake_some.
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 begin
   with freed as materialized (
     select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
-           coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as holds_pair,
+           coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as limits_addressee,
            r.refused, r.unreadable, case when r.refused in ('row', 'provider') then punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) end as refusals,
-           p.held, coalesce((p.held -> r.pair ->> 'count')::integer, 0) + 1 as held_count
+           p.limited_addressees, coalesce((p.limited_addressees -> r.pair ->> 'count')::integer, 0) + 1 as times_limited
       from jsonb_to_recordset(p_applied) r (account_id uuid, claim_id uuid, claimed_at timestamptz, outcome text, delay_seconds double precision,
              limit_scope text, refused text, refusal text, unreadable boolean, pair text, error text)
       join punctual.pace p on p.queue = q.name and p.account_id = r.account_id and p.claim_id = r.claim_id
@@ -2753,12 +2716,13 @@ begin
                   then p.recent[:cardinality(p.recent) - 1] else p.recent end,
     refused = case when f.refused is not null or f.outcome in ('done', 'again') or f.limit_scope is not null then f.refusals else p.refused end,
     limited = case when f.limit_scope = 'account' then p.limited + 1 when f.outcome = 'done' then 0 else p.limited end,
-    held = case
-      when f.holds_pair then
-        coalesce(v.held, '{}') || jsonb_build_object(f.pair, jsonb_build_object('count', f.held_count, 'said', left(f.error, 200), 'until',
-          p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.held_count, 10)))))))
-      when f.outcome = 'done' and f.pair is not null then nullif(v.held - f.pair, '{}')
-      else v.held end,
+    -- 4, 16, 64 … s: Meta's advice for 131056 (developers.facebook.com/docs/whatsapp/cloud-api/overview, "Pair rate limits").
+    limited_addressees = case
+      when f.limits_addressee then
+        coalesce(v.limited_addressees, '{}') || jsonb_build_object(f.pair, jsonb_build_object('count', f.times_limited, 'said', left(f.error, 200), 'until',
+          p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.times_limited, 10)))))))
+      when f.outcome = 'done' and f.pair is not null then nullif(v.limited_addressees - f.pair, '{}')
+      else v.limited_addressees end,
     -- After a refusal by the whole provider the account waits, so that the provider is not tried with the same row each time.
     next_ok_at = coalesce(case when f.refused = 'provider' then v.retry_at end, '-infinity'),
     waiting_for = null, claim_id = null, busy_until = null,
@@ -2766,17 +2730,18 @@ begin
     retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)
     from freed f
    cross join lateral (select
-      case when f.outcome = 'retry' and not coalesce(f.holds_pair, false) and not coalesce(f.unreadable, false)
+      case when f.outcome = 'retry' and not coalesce(f.limits_addressee, false) and not coalesce(f.unreadable, false)
+           -- 60 s: the provider limits the addressee, and the row has none.
            then p_now + greatest(make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)),
                                  case when f.refused = 'provider' then punctual.refusal_pause(f.refusals) end) end as retry_at,
-      -- An addressee's count starts anew an hour after its last hold ended.
-      (select jsonb_object_agg(h.key, h.value) from jsonb_each(f.held) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour') as held) v
+      -- The count restarts after a success (above), or an hour after `until`.
+      (select jsonb_object_agg(h.key, h.value) from jsonb_each(f.limited_addressees) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour') as limited_addressees) v
    where p.queue = q.name and p.account_id = f.account_id;
 end
 $$;
 
 -- Writes rate limits and refusals of whole accounts from outcomes to the accounts, where they hold for all queues. A limit counts even if another
--- claim has the row by now. A refusal counts once, and any other response of the provider ends it. p_done, p_records: as settle_outcomes takes them.
+-- claim has the row by now; a limit of one addressee, in update_pace, does not. A refusal counts once, and any other response of the provider ends it. p_done, p_records: as settle_outcomes takes them.
 -- Locks the accounts by id.
 create function punctual.note_accounts(q punctual.queues, p_done jsonb, p_records jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
@@ -2831,8 +2796,8 @@ begin
 end
 $$;
 
--- An outcome of a row. `by` is null for an outcome of the row's own attempt, which the claim fences. Otherwise it names who judged the row under its
--- lock: sweep, expiry, receipt, check or operator. event and text go to the row's history. was: the state in which the row was judged.
+-- An outcome of a row. An attempt's outcome is fenced by its claim: `by` is null. Any other was judged under the row's lock: `by` names who did, a
+-- sweep, expiry, receipt, check or operator. event and text go to the row's history. was: the state in which the row was judged.
 create type punctual.outcome as (
   id text,
   claim_id uuid,
@@ -3090,7 +3055,7 @@ begin
     from jsonb_array_elements(v_settled.applied) r where r->>'event' is not null or r->>'outcome' in ('retry', 'dead', 'unknown');
   if q.account_column is not null then
     -- Also frees the account of a row that someone settled while its attempt ran.
-    perform punctual.free_accounts(q, jsonb_path_query_array(v_settled.applied, '$[*] ? (@.by == null)') || coalesce(v_freed, '[]'), p_now);
+    perform punctual.update_pace(q, jsonb_path_query_array(v_settled.applied, '$[*] ? (@.by == null)') || coalesce(v_freed, '[]'), p_now);
     -- A pending row that had been attempted held its account.
     perform punctual.end_hold(q, jsonb_build_object(q.status_column, q.pending_word, 'claimed_at', r->'claimed_at', q.account_column, r->'account_id'), p_now)
        from jsonb_array_elements(v_settled.applied) r where r->>'was' = 'pending';
@@ -3452,6 +3417,44 @@ declare
 begin
   execute format('select exists (select from %I.%I t where t.id = $1::%s)', q.table_schema, q.table_name, q.id_type) into v_exists using p_id;
   return v_exists;
+end
+$$;
+
+-- Returns the `reconcile` of a row that becomes unknown: its value before, with {over_at, checks, waits_for_operator, first_at, claims, account_id,
+-- digest}. p_row: the row before. over_at: from then on the attempt is certainly over. first_at, claims: the instant of the first and the claims of
+-- all uncertain attempts. account_id, digest: of the row as it was sent.
+create function punctual.begin_reconcile(p_queue text, p_row jsonb, p_over_at timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  q punctual.queues;
+  v_before jsonb := case when jsonb_typeof(p_row->'reconcile') = 'object' then p_row->'reconcile' else '{}' end;
+begin
+  select * into q from punctual.queues where name = p_queue;
+  return v_before - 'found' || jsonb_build_object(
+    'over_at', p_over_at, 'checks', 0,
+    -- The queue's code has no `reconcile`, so no tick will check the row.
+    'waits_for_operator', coalesce(current_setting('punctual.reconciles', true) = 'false', false),
+    'first_at', coalesce(v_before->'first_at', p_row->'claimed_at'),
+    'claims', coalesce(v_before->'claims', '[]') || jsonb_build_array(p_row->'claim_id'),
+    'account_id', p_row->q.account_column,
+    'digest', punctual.row_digest(q, p_row));
+end
+$$;
+
+-- Returns a digest of the row without the columns that the engine writes.
+create function punctual.row_digest(q punctual.queues, p_row jsonb) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return md5((p_row - array[q.status_column, 'priority', 'attempts', 'max_attempts', 'next_attempt_at', 'claim_id', 'lease_expires_at', 'timeout_seconds',
+    'last_error', 'finished_at', 'expires_at', 'claimed_at', 'reconcile_at', 'reconcile', q.due_column] - q.result_columns)::text);
+end
+$$;
+
+-- Returns when an unknown row is checked next, after p_checks checks: in 30 s, then twice as long each time, 1 h at most.
+create function punctual.next_check_at(p_checks integer, p_now timestamptz) returns timestamptz
+language plpgsql immutable set search_path = '' as $$
+begin
+  return p_now + make_interval(secs => least(3600, 30 * power(2, least(p_checks, 10))));
 end
 $$;
 
@@ -4985,7 +4988,7 @@ language sql stable set search_path = '' as $$
     from (select * from punctual.history x where x.queue = q.name and x.row_id = p_id order by x.id desc limit 200) h
 $$;
 
--- Returns a SQL condition on t: the provider does not hold its addressee. p_held: the account's pace.held, p_now: the instant, both as SQL.
+-- Returns a SQL condition on t: the provider does not hold its addressee. p_held: the account's pace.limited_addressees, p_now: the instant, both as SQL.
 create function punctual.pair_condition(q punctual.queues, p_held text, p_now text) returns text
 language sql stable set search_path = '' as $$
   select case when q.pair_column is null then 'true'
@@ -5084,7 +5087,7 @@ declare
   v_waits jsonb := '[]';
   -- The account waits for a retry of this row: see end_hold.
   v_is_held_by_row boolean := coalesce(p_pace.retry_at > p_now, false) and punctual.holds_account(q, p_row);
-  v_held jsonb := p_pace.held -> (p_row->>q.pair_column);
+  v_held jsonb := p_pace.limited_addressees -> (p_row->>q.pair_column);
 begin
   if p_account.id is null then return punctual.wait_of('no_account', null, 'it has no account'); end if;
   if p_account.provider <> all (p_configured) then
@@ -5128,7 +5131,7 @@ begin
     if v_pace.queue is null then v_pace := jsonb_populate_record(null::punctual.pace, '{"recent": [], "used": 0}'); end if;
     v_waits := v_waits || punctual.list_account_waits(q, v_account, v_pace, p_row, p_configured, p_now);
   end if;
-  if v_account.id is not null then v_ahead := punctual.list_ahead(q, p_row, v_pace.held, p_now); end if;
+  if v_account.id is not null then v_ahead := punctual.list_ahead(q, p_row, v_pace.limited_addressees, p_now); end if;
   -- The earliest instant: after the last wait, if each has an end.
   if not v_waits @> '[{"until": null}]' then
     v_expected := (select greatest(p_now, max((w->>'until')::timestamptz)) from jsonb_array_elements(v_waits) w);
@@ -5436,6 +5439,7 @@ begin
 end
 $$;
 
+-- Its after_settle and before_claim belong to sequences: see enrolments/reopen-messages.sql.
 select punctual.add_queue('dm_queue', 'punctual.dm_queue', 'send_at', 'at-most-once',
   p_words => '{"running": "sending", "done": "sent", "dead": "failed"}',
   p_account_column => 'account_id',
@@ -10799,9 +10803,9 @@ $$;
 -- Locks `pace` by queue and account.
 create function punctual.delete_names_of(p_account_id uuid, p_names text[], p_chats text[]) returns integer
 language sql set search_path = '' as $$
-  update punctual.pace p set held = nullif(p.held - (p_names || p_chats), '{}')
+  update punctual.pace p set limited_addressees = nullif(p.limited_addressees - (p_names || p_chats), '{}')
     from (select x.queue, x.account_id from punctual.pace x
-           where x.queue = 'dm_queue' and (p_account_id is null or x.account_id = p_account_id) and x.held ?| (p_names || p_chats)
+           where x.queue = 'dm_queue' and (p_account_id is null or x.account_id = p_account_id) and x.limited_addressees ?| (p_names || p_chats)
            order by x.queue, x.account_id for no key update) l
    where p.queue = l.queue and p.account_id = l.account_id;
   -- Keeps a user who is still known, for example to another account.

@@ -340,7 +340,7 @@ export const simulationMutants: Mutant[] = [
   {
     name: 'a request without what was added since',
     guarantee: 'a process of the former version goes on during a deployment',
-    file: 'supabase/schemas/exchange/open-tick.sql',
+    file: 'supabase/schemas/exchange/open-call.sql',
     find: `coalesce((p_tick->>'continuation')::integer, 0), coalesce(p_tick->>'run_id', p_tick->>'id')::uuid, v_asked_for`,
     replace: `(p_tick->>'continuation')::integer, (p_tick->>'run_id')::uuid, v_asked_for`,
   },

@@ -64,7 +64,7 @@ describe('a pending row', () => {
       'pair',
       inAnHour,
       inAnHour,
-      set('pace', `held = '{"c": {"until": "${inAnHour}", "count": 1, "said": "slow down"}}'`),
+      set('pace', `limited_addressees = '{"c": {"until": "${inAnHour}", "count": 1, "said": "slow down"}}'`),
     ],
   ];
   it.each(cases)(

@@ -133,8 +133,8 @@ describe('a provider that limits the account', () => {
 describe('a provider that limits one addressee of the account', () => {
   const pair = { limit_scope: 'pair', error: 'not so often' };
   const heldSeconds = async (addressee: string) => {
-    const { held } = await sql.pace(account);
-    return (Date.parse(held[addressee].until) - Date.parse(sql.now)) / 1_000;
+    const { limited_addressees } = await sql.pace(account);
+    return (Date.parse(limited_addressees[addressee].until) - Date.parse(sql.now)) / 1_000;
   };
 
   it('is asked again after 4, 16, 64, … seconds, an hour at most', async () => {
@@ -176,7 +176,7 @@ describe('a provider that limits one addressee of the account', () => {
     expect(await sql.drain()).toEqual([]);
     sql.pass(1);
     expect(await sql.drain()).toEqual(bob);
-    expect((await sql.pace(account)).held).toBeNull();
+    expect((await sql.pace(account)).limited_addressees).toBeNull();
   });
 
   it('holds him back in this account and in no other', async () => {
@@ -195,7 +195,7 @@ describe('a provider that limits one addressee of the account', () => {
     sql.pass(4);
     expect(await meetLimit(pair)).toBe(bob);
     expect(await sql.drain()).toEqual([eve]);
-    expect(Object.keys((await sql.pace(account)).held)).toEqual(['bob']);
+    expect(Object.keys((await sql.pace(account)).limited_addressees)).toEqual(['bob']);
     expect(await heldSeconds('bob')).toBe(16);
   });
 

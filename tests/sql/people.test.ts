@@ -253,7 +253,7 @@ describe('forget_person', () => {
       send_at: sql.at(day),
     });
     await database.sql(
-      `update punctual.pace set held = jsonb_build_object($1::text, '{"said": "x"}'::jsonb, 'other', '{}'::jsonb)
+      `update punctual.pace set limited_addressees = jsonb_build_object($1::text, '{"said": "x"}'::jsonb, 'other', '{}'::jsonb)
                          where queue = 'dm_queue'`,
       [who.number],
     );
@@ -268,7 +268,9 @@ describe('forget_person', () => {
       expect(await found(text), text).toEqual([]);
     expect(await found('Numbat')).toEqual(['dm_queue.body']);
     expect(
-      await database.sql("select held from punctual.pace where queue = 'dm_queue' and held ? 'other'"),
+      await database.sql(
+        "select limited_addressees from punctual.pace where queue = 'dm_queue' and limited_addressees ? 'other'",
+      ),
     ).not.toEqual([]);
     // That there was something stays.
     expect(await talk.read(id)).toMatchObject({

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { hasMore } from '../../lib/cron/continuation.ts';
 import { type AccountedSlot, accountOfSlots } from '../../lib/cron/slots/slot-account.ts';
 import { dead, done, retry } from '../../lib/engine/outcome.ts';
-import { hasMore } from '../../lib/engine/tick-report.ts';
 import { type SlotEntry, slotEntriesSchema } from '../../lib/store/slots.ts';
 import { RandomStream } from '../simulation/random.ts';
 import { seed } from '../support/property.ts';

@@ -9,7 +9,7 @@ declare
   v_rows json[];
 begin
   with candidate as materialized (
-      select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.held,
+      select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.limited_addressees,
              greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, {account_summary} as account
         from unnest(p_accounts, p_ready) c (account_id, ready_at)
        cross join lateral (select x.* from punctual.pace x where x.queue = {queue} and x.account_id = c.account_id limit 1) p
@@ -19,8 +19,9 @@ begin
       select c.*, h.id, row_number() over (partition by h.id is null order by c.ready_at, h.id) as place
         from candidate c
         left join lateral (
-          -- Locks the account's first row. If another session has locked it, finds none: the second row must not overtake it.
-          select t.id from (select x.* from {table} x where x.id = (select f.id from {head} f) limit 1 for no key update skip locked) t
+          -- Locks the first row that the account could send: rows whose addressee the provider limits are passed over. If another session has locked
+          -- it, finds none: the second row must not overtake it.
+          select t.id from (select x.* from {table} x where x.id = (select f.id from {first_sendable} f) limit 1 for no key update skip locked) t
            where {claimable}) h on c.open_at <= p_now),
     head as materialized (
       select f.*, d.used, d.until
@@ -47,7 +48,7 @@ begin
         -- Without a row to send, the account is ready again when its next row falls due or its first held addressee is free.
         left join lateral (
           select min(f.due) as due,
-                 (select min((v->>'until')::timestamptz) from jsonb_each(h.held) e (k, v) where (v->>'until')::timestamptz > p_now) as held_until
+                 (select min((v->>'until')::timestamptz) from jsonb_each(h.limited_addressees) e (k, v) where (v->>'until')::timestamptz > p_now) as held_until
             from unnest(array[0, 1, 2, 3]) l (level) cross join lateral (
               select {due_at} as due from {table} t
                where t.{status} = {pending} and t.{account} = h.account_id and t.priority = l.level and {due_at} > p_now

@@ -1,20 +1,20 @@
 -- Effects of outcomes on accounts and their pace.
 
--- Frees the accounts of settled rows. Locks their rows of pace by account. An attempt that certainly had no effect gives its place back: while pace
+-- Updates the pace of the accounts of settled rows: places, retries, limited addressees. Locks their rows of pace by account. An attempt that certainly had no effect gives its place back: while pace
 -- has its claim_id, no later claim was counted, so `used` is of the claim's day and the last of `recent` is this claim. An attempt that the
 -- provider refused gives back its place in the day, because nothing was sent, but not in the hour and the gap, because the provider was called.
 --
 -- p_applied: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, unreadable, pair, error}]. The
 -- outcome is `lost` if the attempt ended without changing its row.
-create function punctual.free_accounts(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+create function punctual.update_pace(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 -- Planned at each call: see wake_some.
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 begin
   with freed as materialized (
     select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
-           coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as holds_pair,
+           coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as limits_addressee,
            r.refused, r.unreadable, case when r.refused in ('row', 'provider') then punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) end as refusals,
-           p.held, coalesce((p.held -> r.pair ->> 'count')::integer, 0) + 1 as held_count
+           p.limited_addressees, coalesce((p.limited_addressees -> r.pair ->> 'count')::integer, 0) + 1 as times_limited
       from jsonb_to_recordset(p_applied) r (account_id uuid, claim_id uuid, claimed_at timestamptz, outcome text, delay_seconds double precision,
              limit_scope text, refused text, refusal text, unreadable boolean, pair text, error text)
       join punctual.pace p on p.queue = q.name and p.account_id = r.account_id and p.claim_id = r.claim_id
@@ -25,12 +25,13 @@ begin
                   then p.recent[:cardinality(p.recent) - 1] else p.recent end,
     refused = case when f.refused is not null or f.outcome in ('done', 'again') or f.limit_scope is not null then f.refusals else p.refused end,
     limited = case when f.limit_scope = 'account' then p.limited + 1 when f.outcome = 'done' then 0 else p.limited end,
-    held = case
-      when f.holds_pair then
-        coalesce(v.held, '{}') || jsonb_build_object(f.pair, jsonb_build_object('count', f.held_count, 'said', left(f.error, 200), 'until',
-          p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.held_count, 10)))))))
-      when f.outcome = 'done' and f.pair is not null then nullif(v.held - f.pair, '{}')
-      else v.held end,
+    -- 4, 16, 64 … s: Meta's advice for 131056 (developers.facebook.com/docs/whatsapp/cloud-api/overview, "Pair rate limits").
+    limited_addressees = case
+      when f.limits_addressee then
+        coalesce(v.limited_addressees, '{}') || jsonb_build_object(f.pair, jsonb_build_object('count', f.times_limited, 'said', left(f.error, 200), 'until',
+          p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.times_limited, 10)))))))
+      when f.outcome = 'done' and f.pair is not null then nullif(v.limited_addressees - f.pair, '{}')
+      else v.limited_addressees end,
     -- After a refusal by the whole provider the account waits, so that the provider is not tried with the same row each time.
     next_ok_at = coalesce(case when f.refused = 'provider' then v.retry_at end, '-infinity'),
     waiting_for = null, claim_id = null, busy_until = null,
@@ -38,17 +39,18 @@ begin
     retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)
     from freed f
    cross join lateral (select
-      case when f.outcome = 'retry' and not coalesce(f.holds_pair, false) and not coalesce(f.unreadable, false)
+      case when f.outcome = 'retry' and not coalesce(f.limits_addressee, false) and not coalesce(f.unreadable, false)
+           -- 60 s: the provider limits the addressee, and the row has none.
            then p_now + greatest(make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)),
                                  case when f.refused = 'provider' then punctual.refusal_pause(f.refusals) end) end as retry_at,
-      -- An addressee's count starts anew an hour after its last hold ended.
-      (select jsonb_object_agg(h.key, h.value) from jsonb_each(f.held) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour') as held) v
+      -- The count restarts after a success (above), or an hour after `until`.
+      (select jsonb_object_agg(h.key, h.value) from jsonb_each(f.limited_addressees) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour') as limited_addressees) v
    where p.queue = q.name and p.account_id = f.account_id;
 end
 $$;
 
 -- Writes rate limits and refusals of whole accounts from outcomes to the accounts, where they hold for all queues. A limit counts even if another
--- claim has the row by now. A refusal counts once, and any other response of the provider ends it. p_done, p_records: as settle_outcomes takes them.
+-- claim has the row by now; a limit of one addressee, in update_pace, does not. A refusal counts once, and any other response of the provider ends it. p_done, p_records: as settle_outcomes takes them.
 -- Locks the accounts by id.
 create function punctual.note_accounts(q punctual.queues, p_done jsonb, p_records jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$

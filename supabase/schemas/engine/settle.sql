@@ -1,5 +1,5 @@
--- An outcome of a row. `by` is null for an outcome of the row's own attempt, which the claim fences. Otherwise it names who judged the row under its
--- lock: sweep, expiry, receipt, check or operator. event and text go to the row's history. was: the state in which the row was judged.
+-- An outcome of a row. An attempt's outcome is fenced by its claim: `by` is null. Any other was judged under the row's lock: `by` names who did, a
+-- sweep, expiry, receipt, check or operator. event and text go to the row's history. was: the state in which the row was judged.
 create type punctual.outcome as (
   id text,
   claim_id uuid,
@@ -257,7 +257,7 @@ begin
     from jsonb_array_elements(v_settled.applied) r where r->>'event' is not null or r->>'outcome' in ('retry', 'dead', 'unknown');
   if q.account_column is not null then
     -- Also frees the account of a row that someone settled while its attempt ran.
-    perform punctual.free_accounts(q, jsonb_path_query_array(v_settled.applied, '$[*] ? (@.by == null)') || coalesce(v_freed, '[]'), p_now);
+    perform punctual.update_pace(q, jsonb_path_query_array(v_settled.applied, '$[*] ? (@.by == null)') || coalesce(v_freed, '[]'), p_now);
     -- A pending row that had been attempted held its account.
     perform punctual.end_hold(q, jsonb_build_object(q.status_column, q.pending_word, 'claimed_at', r->'claimed_at', q.account_column, r->'account_id'), p_now)
        from jsonb_array_elements(v_settled.applied) r where r->>'was' = 'pending';

@@ -16,10 +16,10 @@ begin
   select array_agg(c.account_id), array_agg(h.due) into accounts, dues
     from unnest(p_accounts) n (account_id)
    cross join lateral (
-     select x.account_id, x.held from punctual.pace x
+     select x.account_id, x.limited_addressees from punctual.pace x
       where x.queue = {queue} and x.account_id = n.account_id and x.next_ok_at <= p_now and (x.ready_at is null or x.ready_at > p_now)
         and (x.busy_until is null or x.busy_until <= p_now) limit 1) c
-   cross join lateral {head} h;
+   cross join lateral {first_sendable} h;
 end
 $$
 $template$);

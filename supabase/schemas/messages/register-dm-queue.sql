@@ -1,3 +1,4 @@
+-- Its after_settle and before_claim belong to sequences: see enrolments/reopen-messages.sql.
 select punctual.add_queue('dm_queue', 'punctual.dm_queue', 'send_at', 'at-most-once',
   p_words => '{"running": "sending", "done": "sent", "dead": "failed"}',
   p_account_column => 'account_id',

@@ -33,7 +33,7 @@ declare
   v_waits jsonb := '[]';
   -- The account waits for a retry of this row: see end_hold.
   v_is_held_by_row boolean := coalesce(p_pace.retry_at > p_now, false) and punctual.holds_account(q, p_row);
-  v_held jsonb := p_pace.held -> (p_row->>q.pair_column);
+  v_held jsonb := p_pace.limited_addressees -> (p_row->>q.pair_column);
 begin
   if p_account.id is null then return punctual.wait_of('no_account', null, 'it has no account'); end if;
   if p_account.provider <> all (p_configured) then
@@ -77,7 +77,7 @@ begin
     if v_pace.queue is null then v_pace := jsonb_populate_record(null::punctual.pace, '{"recent": [], "used": 0}'); end if;
     v_waits := v_waits || punctual.list_account_waits(q, v_account, v_pace, p_row, p_configured, p_now);
   end if;
-  if v_account.id is not null then v_ahead := punctual.list_ahead(q, p_row, v_pace.held, p_now); end if;
+  if v_account.id is not null then v_ahead := punctual.list_ahead(q, p_row, v_pace.limited_addressees, p_now); end if;
   -- The earliest instant: after the last wait, if each has an end.
   if not v_waits @> '[{"until": null}]' then
     v_expected := (select greatest(p_now, max((w->>'until')::timestamptz)) from jsonb_array_elements(v_waits) w);

@@ -37,7 +37,7 @@ language sql stable set search_path = '' as $$
     from (select * from punctual.history x where x.queue = q.name and x.row_id = p_id order by x.id desc limit 200) h
 $$;
 
--- Returns a SQL condition on t: the provider does not hold its addressee. p_held: the account's pace.held, p_now: the instant, both as SQL.
+-- Returns a SQL condition on t: the provider does not hold its addressee. p_held: the account's pace.limited_addressees, p_now: the instant, both as SQL.
 create function punctual.pair_condition(q punctual.queues, p_held text, p_now text) returns text
 language sql stable set search_path = '' as $$
   select case when q.pair_column is null then 'true'

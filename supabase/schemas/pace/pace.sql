@@ -21,7 +21,7 @@ create table punctual.pace (
   -- The provider's latest refusals in a row, of this queue's rows or of every row: see count_refusal(). Null after any other response.
   refused jsonb,
   -- Addressees that the provider holds: {addressee: {until, count, said}}.
-  held jsonb,
+  limited_addressees jsonb,
   -- The account may not send before this instant; '-infinity' if unknown.
   next_ok_at timestamptz not null default '-infinity',
   waiting_for text,
@@ -36,5 +36,5 @@ create table punctual.pace (
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500);
 -- Begins with the provider, so that no plan uses it to find one account's row.
 create index pace_ready on punctual.pace (provider, queue, ready_at);
-create index pace_held on punctual.pace (queue) where held is not null;
+create index pace_limited_addressees on punctual.pace (queue) where limited_addressees is not null;
 create index pace_refused on punctual.pace (queue) where refused is not null;

@@ -40,9 +40,9 @@ $$;
 -- Locks `pace` by queue and account.
 create function punctual.delete_names_of(p_account_id uuid, p_names text[], p_chats text[]) returns integer
 language sql set search_path = '' as $$
-  update punctual.pace p set held = nullif(p.held - (p_names || p_chats), '{}')
+  update punctual.pace p set limited_addressees = nullif(p.limited_addressees - (p_names || p_chats), '{}')
     from (select x.queue, x.account_id from punctual.pace x
-           where x.queue = 'dm_queue' and (p_account_id is null or x.account_id = p_account_id) and x.held ?| (p_names || p_chats)
+           where x.queue = 'dm_queue' and (p_account_id is null or x.account_id = p_account_id) and x.limited_addressees ?| (p_names || p_chats)
            order by x.queue, x.account_id for no key update) l
    where p.queue = l.queue and p.account_id = l.account_id;
   -- Keeps a user who is still known, for example to another account.

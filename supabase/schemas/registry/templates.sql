@@ -30,8 +30,8 @@ $$;
 --                 order of its own, so the index on due times has no priorities: see queue_indexes
 -- {wanted}        condition: t has not expired
 -- {claimable}     condition: a claim may take t. The only definition of it
--- {head}          in a queue with accounts: the first row (id, due) that the account c (account_id, held) could send. Skips rows whose addressee is
---                 held, up to 200 at each priority. An account with more such rows waits for the addressee
+-- {first_sendable}  in a queue with accounts: the first row (id, due) that the account c (account_id, limited_addressees) could send. Skips rows
+--                 whose addressee the provider limits, up to 200 at each priority. An account with more such rows waits for the addressee
 -- {take} {claimed}  the columns that a claim sets on the row u, and the row t as a claim returns it
 -- {outcome}       the outcome that settle writes for the outcome o
 -- {is_exhausted}  condition: o would run t again, but t has used up its attempts
@@ -63,12 +63,12 @@ begin
     'wanted', '(t.expires_at is null or t.expires_at > p_now)',
     'claimable', concat_ws(E'\n                     and ', 't.{status} = {pending} and {due_at} <= p_now', '{wanted}', v_open, v_unheld, v_unproved),
     'pair', case when q.pair_column is null then 'null::text' else format('t.%I', q.pair_column) end,
-    'head', $sql$(
+    'first_sendable', $sql$(
             select f.id, f.due from generate_series(0, 3) l (level) cross join lateral (
                    select t.id, {due_at} as due, {pair} as pair from {table} t
                     where t.{account} = c.account_id and t.priority = l.level and {claimable}
                     order by {due_at}, t.id limit 200) f
-             where coalesce((c.held -> f.pair ->> 'until')::timestamptz <= p_now, true) limit 1)$sql$,
+             where coalesce((c.limited_addressees -> f.pair ->> 'until')::timestamptz <= p_now, true) limit 1)$sql$,
     'outcome', case when q.delivery = 'at-most-once' then '(case when o.outcome = ''swept'' then ''unknown'' when {is_exhausted} then ''dead'' else o.outcome end)'
                     else '(case when {is_exhausted} then ''dead'' else o.outcome end)' end,
     'is_exhausted', 'o.outcome in (''retry'', ''swept'') and not o.rate_limited and t.attempts >= coalesce(t.max_attempts, p_max_attempts)',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { hasMore, type TickReport } from '../../lib/engine/tick-report.ts';
+import { hasMore } from '../../lib/cron/continuation.ts';
+import type { TickReport } from '../../lib/engine/tick-report.ts';
 
 const ended = (changes: object): boolean =>
   hasMore({

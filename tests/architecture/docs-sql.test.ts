@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
+afterAll(() => database.close());
+
+const normalized = (sql: string) =>
+  sql
+    .replaceAll(/--[^\n]*/g, ' ')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
+
+/** The blocks of the page that begin with `-- "<function>"`, cut at each …. */
+const excerpts = [
+  ...readFileSync('docs/architecture.md', 'utf8').matchAll(/```sql\n-- "([\w.]+)"\n([\s\S]*?)```/g),
+].map(([, name = '', sql = '']) => [name, sql.split('…')] as const);
+
+it('shows two functions of queues', () => {
+  expect(excerpts.map(([name]) => name)).toEqual(['jobs.claim', 'dm_queue.claim']);
+});
+
+it.each(excerpts)('shows "%s" as it runs', async (name, parts) => {
+  const [{ prosrc }] = await database.sql(
+    `select prosrc from pg_proc where pronamespace = 'punctual'::regnamespace and proname = $1`,
+    [name],
+  );
+  for (const part of parts) expect(normalized(prosrc)).toContain(normalized(part));
+});
