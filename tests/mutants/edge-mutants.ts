@@ -401,6 +401,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/engine/executor.ts',
     find: '        settlement.refusal = outcome.refusal;',
     replace: '',
+    seenBy: 'http/webhooks/webhooks.test.ts',
   },
   {
     name: 'a copy of Unipile’s',

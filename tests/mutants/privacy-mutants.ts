@@ -17,6 +17,7 @@ export const privacyMutants: Mutant[] = [
     file: 'supabase/schemas/messages/conversations.sql',
     find: 'v_since timestamptz := p_now - make_interval(days => (select s.receipts_days from punctual.settings s));',
     replace: "v_since timestamptz := '-infinity';",
+    seenBy: 'sql/people.test.ts',
   },
   {
     name: 'a message of ours without its text',
@@ -24,6 +25,7 @@ export const privacyMutants: Mutant[] = [
     file: 'lib/queues/dm-queue/queue.ts',
     find: 'fromUs: message.fromUs || reported.has(message.id)',
     replace: 'fromUs: message.fromUs',
+    seenBy: 'queues/dm-queue/queue.test.ts',
   },
   {
     name: 'retention of what enrolments know',
@@ -31,6 +33,7 @@ export const privacyMutants: Mutant[] = [
     file: 'supabase/schemas/people/prune-texts.sql',
     find: 'e.finished_at < p_before and e.texts_gone_at is null',
     replace: 'false',
+    seenBy: 'sql/people.test.ts',
   },
   {
     name: 'an enrolment whose texts are gone stays over',
@@ -38,6 +41,7 @@ export const privacyMutants: Mutant[] = [
     file: 'supabase/schemas/sequences/pause-and-stop.sql',
     find: 'perform punctual.refuse_forgotten(e);',
     replace: '',
+    seenBy: 'sql/people.test.ts',
   },
   {
     name: 'late proof after a person was forgotten',
@@ -45,6 +49,7 @@ export const privacyMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/follow-messages.sql',
     find: "if e.phase = 'failed' and e.texts_gone_at is null and",
     replace: "if e.phase = 'failed' and",
+    seenBy: 'sql/people.test.ts',
   },
   {
     name: 'what is in flight keeps a person from being forgotten',
@@ -52,6 +57,7 @@ export const privacyMutants: Mutant[] = [
     file: 'supabase/schemas/people/forget-person.sql',
     find: 'v_in_flight := punctual.leave_person(p_account_id, v_names, v_chats, v_now);',
     replace: 'perform punctual.leave_person(p_account_id, v_names, v_chats, v_now);',
+    seenBy: 'sql/people.test.ts',
   },
   {
     name: 'receipts of a person who is forgotten',
@@ -59,6 +65,7 @@ export const privacyMutants: Mutant[] = [
     file: 'supabase/schemas/people/forget-person.sql',
     find: 'where r.id = any (p_receipts);',
     replace: 'where false;',
+    seenBy: 'sql/people.test.ts',
   },
   {
     name: 'the other names of a person who is forgotten',
@@ -66,6 +73,7 @@ export const privacyMutants: Mutant[] = [
     file: 'supabase/schemas/people/find-person.sql',
     find: 'exit when cardinality(p_names) + cardinality(p_chats) = v_known;',
     replace: 'exit;',
+    seenBy: 'sql/people.test.ts',
   },
   {
     name: 'keys that outlive their rows',
